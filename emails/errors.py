@@ -1,0 +1,39 @@
+"""What became of a call to SES, named for what the caller should do.
+
+SendError
+├── NotSent         certainly not accepted: may be tried again
+├── Refused         SES will never accept this message as it is
+└── InDoubt         may have been accepted: do not try again on a guess
+RenderError         the template and its data do not fit; SES was not called
+IdentityError       SES did not do what was asked of an identity; says why
+"""
+
+from __future__ import annotations
+
+
+class SendError(Exception):
+    """The base. ``code`` is SES's own error code, or the class of the error below it."""
+
+    def __init__(self, reason: str, *, code: str = "") -> None:
+        super().__init__(reason)
+        self.code = code or type(self).__name__
+
+
+class NotSent(SendError):
+    """Certainly not accepted, and the cause may heal: an unverified recipient, a refused connection."""
+
+
+class Refused(SendError):
+    """Certainly not accepted, and waiting changes nothing: a bad parameter, a rejected message."""
+
+
+class InDoubt(SendError):
+    """The answer was lost or makes no sense: SES may have accepted the email."""
+
+
+class RenderError(Exception):
+    """A template is missing or broken, or a variable it needs is not in the data; names both."""
+
+
+class IdentityError(Exception):
+    """SES refused, or the endpoint cannot do it; the text is for the person who asked."""

@@ -1,0 +1,156 @@
+"""Notifications, every attempt to send one, and what SES said of it later."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from queues.uuid7 import uuid7
+
+
+class Notification(models.Model):
+    """One email that one event owes to one recipient."""
+
+    class State(models.TextChoices):
+        """``sending``: claimed; ``in_doubt``: SES may or may not have accepted it."""
+
+        PENDING = "pending"
+        SENDING = "sending"
+        SENT = "sent"
+        IN_DOUBT = "in_doubt"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+        SUPPRESSED = "suppressed"
+
+    class Delivery(models.TextChoices):
+        """What SES reported; it only rises in this order."""
+
+        NONE = "none"
+        DELAYED = "delayed"
+        DELIVERED = "delivered"
+        BOUNCED_SOFT = "bounced_soft"
+        BOUNCED_HARD = "bounced_hard"
+        COMPLAINED = "complained"
+        REJECTED = "rejected"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    event_id = models.UUIDField()
+    event_type = models.CharField(max_length=100)
+    subject = models.CharField(max_length=200, blank=True, db_index=True)
+    template = models.CharField(max_length=100)
+    recipient = models.EmailField(db_index=True)
+    # The event's data: what the template renders.
+    context = models.JSONField()
+    state = models.CharField(max_length=10, choices=State, default=State.PENDING)
+    attempts = models.PositiveIntegerField(default=0)
+    claim = models.UUIDField(null=True, editable=False)
+    lease_until = models.DateTimeField(null=True, editable=False)
+    attempt_started_at = models.DateTimeField(null=True)
+    next_at = models.DateTimeField()
+    provider_message_id = models.CharField(
+        "SES message id", max_length=100, blank=True, db_index=True
+    )
+    reason_code = models.CharField("cause", max_length=100, blank=True)
+    reason = models.TextField(blank=True)
+    delivery_status = models.CharField(
+        "delivery", max_length=12, choices=Delivery, default=Delivery.NONE
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    sent_at = models.DateTimeField(null=True)
+    delivered_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        permissions = [
+            ("mark_sent_notification", "Can say that an email in doubt was sent"),
+            ("send_again_notification", "Can send an email in doubt or failed again"),
+            ("preview_email", "Can preview email templates"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                "event_id", "template", "recipient", name="one_notification_per_event_and_recipient"
+            )
+        ]
+        indexes = [
+            models.Index("lease_until", name="notification_sending", condition=Q(state="sending")),
+            models.Index(
+                "attempt_started_at", name="notification_in_doubt", condition=Q(state="in_doubt")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.template} {self.subject}".strip()
+
+
+class Attempt(models.Model):
+    """One call to SES for a notification."""
+
+    class Outcome(models.TextChoices):
+        """Empty while the call runs, or when its process died."""
+
+        ACCEPTED = "accepted"
+        NOT_SENT = "not_sent"
+        REFUSED = "refused"
+        IN_DOUBT = "in_doubt"
+
+    notification = models.ForeignKey(
+        Notification, on_delete=models.CASCADE, related_name="attempt_rows"
+    )
+    number = models.PositiveIntegerField()
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=10, choices=Outcome, blank=True)
+    provider_message_id = models.CharField("SES message id", max_length=100, blank=True)
+    error_code = models.CharField(max_length=100, blank=True)
+    error = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [
+            models.UniqueConstraint("notification", "number", name="one_row_per_attempt")
+        ]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number}"
+
+
+class DeliveryEvent(models.Model):
+    """What SES said of an accepted email, once each, in whatever order it came."""
+
+    provider_message_id = models.CharField("SES message id", max_length=100, db_index=True)
+    type = models.CharField(max_length=20)
+    recipient = models.EmailField(blank=True)
+    happened_at = models.DateTimeField()
+    raw = models.JSONField()
+    recorded_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["happened_at", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                "provider_message_id", "type", "recipient", "happened_at", name="one_delivery_event"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.type
+
+
+class Identity(models.Model):
+    """No table: SES keeps the identities. This gives them permissions and entries in the admin's log."""
+
+    name = models.CharField(max_length=255, primary_key=True)
+
+    class Meta:
+        managed = False
+        default_permissions = ()
+        verbose_name_plural = "identities"
+        permissions = [
+            ("view_identity", "Can view identities"),
+            ("verify_identity", "Can verify identities"),
+            ("delete_identity", "Can delete identities"),
+            ("send_test_email", "Can send a test email"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

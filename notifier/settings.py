@@ -1,0 +1,205 @@
+"""All settings; the one place that reads the environment. ``.env.example`` describes each variable."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import environ
+from botocore.config import Config
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+env.read_env(Path(os.environ.get("ENV_FILE", BASE_DIR / ".env")))
+
+# --- Django
+
+DEBUG: bool = env.bool("DEBUG", default=False)
+SECRET_KEY: str = env("SECRET_KEY")
+if not DEBUG and SECRET_KEY.startswith("development-"):
+    raise ImproperlyConfigured(
+        "SECRET_KEY is the one for development. Set DEBUG=on or a key of your own."
+    )
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=[])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+BASE_URL: str = env("BASE_URL", default="http://127.0.0.1:8000").rstrip("/")
+
+SANDBOX: bool = env.bool("SANDBOX", default=False)
+if SANDBOX and not DEBUG:
+    raise ImproperlyConfigured(
+        "SANDBOX=on is for development: the local AWS does not run with DEBUG off."
+    )
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "notifier",
+    "orders",
+    "queues",
+    "emails",
+]
+if SANDBOX:
+    INSTALLED_APPS.append("sandbox")
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "notifier.urls"
+WSGI_APPLICATION = "notifier.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+    {
+        "NAME": "handlebars",
+        "BACKEND": "emails.handlebars.HandlebarsTemplates",
+        "DIRS": [BASE_DIR / "templates" / "emails"],
+        "APP_DIRS": False,
+        "OPTIONS": {"strict": True, "builtins": "emails.template_helpers"},
+    },
+]
+
+DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # IMMEDIATE: a transaction that reads first and writes later would get "database is locked" at once,
+    # whatever the timeout.
+    DATABASES["default"]["OPTIONS"] = {
+        "timeout": 20,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+    }
+else:
+    DATABASES["default"]["CONN_MAX_AGE"] = 60
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LANGUAGE_CODE = "en"
+TIME_ZONE: str = env("TIME_ZONE", default="UTC")
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "notifier" / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+
+X_FRAME_OPTIONS = "SAMEORIGIN"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = not DEBUG
+SECURE_HSTS_SECONDS = 0 if DEBUG else 31_536_000
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEBUG
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# --- AWS
+
+AWS_REGION: str = env("AWS_REGION", default="eu-west-1")
+AWS_ENDPOINT_URL: str | None = env("AWS_ENDPOINT_URL", default=None)
+
+# --- Queues: alias → name or URL. A type of event names its alias, see queues/events.py.
+
+QUEUES: dict[str, str] = {
+    "orders": env("QUEUE_ORDERS", default="notifier-orders"),
+    "transactions": env("QUEUE_TRANSACTIONS", default="notifier-transactions.fifo"),
+}
+QUEUE_MAX_RECEIVE_COUNT: int = env.int("QUEUE_MAX_RECEIVE_COUNT", default=5)
+QUEUE_VISIBILITY_SECONDS: int = env.int("QUEUE_VISIBILITY_SECONDS", default=90)
+QUEUE_WAIT_SECONDS: int = env.int("QUEUE_WAIT_SECONDS", default=10)
+RETRY_BASE_SECONDS: int = env.int("RETRY_BASE_SECONDS", default=5)
+RETRY_MAX_SECONDS: int = env.int("RETRY_MAX_SECONDS", default=900)
+OUTBOX_PUBLISH_ON_COMMIT: bool = env.bool("OUTBOX_PUBLISH_ON_COMMIT", default=True)
+DEAD_LETTER_COLLECT: bool = env.bool("DEAD_LETTER_COLLECT", default=True)
+FAILPOINTS: str = env("FAILPOINTS", default="")
+
+# --- Email, through django-ses
+
+EMAIL_BACKEND = "django_ses.SESBackend"
+SES_FROM_EMAIL: str = env("SES_FROM_EMAIL", default="")
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = SES_FROM_EMAIL or "notifier@localhost"
+SES_CONFIGURATION_SET: str = env("SES_CONFIGURATION_SET", default="")
+SES_EVENTS_TOPIC: str = env("SES_EVENTS_TOPIC", default="")
+if SES_EVENTS_TOPIC:
+    QUEUES["ses-events"] = env("QUEUE_SES_EVENTS", default="notifier-ses-events")
+USE_SES_V2: bool = env.bool("USE_SES_V2", default=False)
+IN_DOUBT: str = env("IN_DOUBT", default="park")
+AWS_SES_REGION_NAME = AWS_REGION
+# django-ses does not look at AWS_ENDPOINT_URL itself.
+AWS_SES_REGION_ENDPOINT_URL = AWS_ENDPOINT_URL
+# Its throttle knows of its own process only.
+AWS_SES_AUTO_THROTTLE = None
+# One try: a retry inside the SDK would send a second email after a lost answer.
+AWS_SES_CONFIG = Config(
+    connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 1}, max_pool_connections=64
+)
+
+# --- The local AWS
+
+SANDBOX_VERIFIED: list[str] = env.list("SANDBOX_VERIFIED", default=[])
+SANDBOX_RULES: bool = env.bool("SANDBOX_RULES", default=True)
+
+# --- Logs
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"format": "{asctime} {levelname:<7} {name}: {message}", "style": "{"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "WARNING"},
+    "loggers": {
+        name: {"level": env("LOG_LEVEL", default="INFO")}
+        for name in ("notifier", "orders", "queues", "emails", "sandbox", "django")
+    }
+    # At DEBUG django-ses writes the recipients.
+    | {"django_ses": {"level": "INFO"}},
+}
+
+# --- The admin's look
+
+UNFOLD = {
+    "SITE_TITLE": "Notifier",
+    "SITE_HEADER": "Notifier",
+    "SITE_SUBHEADER": "from facts to inboxes",
+    "SITE_SYMBOL": "mark_email_read",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+}

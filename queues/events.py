@@ -1,0 +1,135 @@
+"""Events: facts in the past tense, in a CloudEvents 1.0 JSON envelope.
+
+A type of event is a pydantic model that names its type, its queue and its source::
+
+    class OrderPlaced(EventData, type="order.placed.v1", queue="orders", source="/orders"):
+        order_number: str
+
+Registering is the side effect of defining it, so the registry knows every type that is imported.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from queues.errors import BadData, BadEnvelope, EventTooLarge, UnknownType
+from queues.uuid7 import uuid7
+
+# SQS takes 256 KiB from older queues; ours stay far below, so that ten fit into one batch.
+MAX_BYTES = 64 * 1024
+
+_types: dict[str, type[EventData]] = {}
+
+
+class EventData(BaseModel):
+    """The base of every event's data. Subclasses give ``type``, ``queue`` (an alias) and ``source``."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    event_type: ClassVar[str]
+    event_queue: ClassVar[str]
+    event_source: ClassVar[str]
+
+    @classmethod
+    def __pydantic_init_subclass__(
+        cls, *, type: str = "", queue: str = "", source: str = "", **kwargs: Any
+    ) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if not type:
+            return
+        cls.event_type, cls.event_queue, cls.event_source = type, queue, source
+        _types[type] = cls
+
+
+class Event(BaseModel):
+    """One envelope. ``subject`` is what it is about (``ORD-000123``), ``partitionkey`` whose order counts."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    specversion: Literal["1.0"] = "1.0"
+    id: uuid.UUID = Field(default_factory=uuid7)
+    source: str
+    type: str
+    subject: str = Field(default="", max_length=200)
+    time: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
+    datacontenttype: Literal["application/json"] = "application/json"
+    partitionkey: str = Field(default="", max_length=128)
+    traceparent: str | None = None
+    data: dict[str, Any]
+
+    @classmethod
+    def of(cls, data: EventData, *, subject: str, partition_key: str) -> Event:
+        """A new event that states ``data``."""
+        return cls(
+            source=data.event_source,
+            type=data.event_type,
+            subject=subject,
+            partitionkey=partition_key,
+            data=data.model_dump(mode="json"),
+        )
+
+    @classmethod
+    def from_json(cls, body: str) -> Event:
+        """Read a message body, checked down to the data; raises BadEnvelope, UnknownType or BadData."""
+        try:
+            event = cls.model_validate(_json_object(body))
+        except ValidationError as exc:
+            raise BadEnvelope(f"not a CloudEvents 1.0 envelope: {_summary(exc)}") from exc
+        event.model()
+        return event
+
+    def to_json(self) -> str:
+        """The message body; raises EventTooLarge over 64 KiB."""
+        body = self.model_dump_json(exclude_none=True)
+        if len(body.encode()) > MAX_BYTES:
+            raise EventTooLarge(
+                f"{self.type} {self.subject}: {len(body)} bytes, at most {MAX_BYTES}"
+            )
+        return body
+
+    def model(self) -> EventData:
+        """The data as its type's model; raises UnknownType or BadData."""
+        try:
+            return data_type(self.type).model_validate(self.data)
+        except ValidationError as exc:
+            raise BadData(f"data does not fit {self.type}: {_summary(exc)}") from exc
+
+    @property
+    def queue(self) -> str:
+        """The alias of the queue that carries this type of event."""
+        return data_type(self.type).event_queue
+
+
+def data_type(event_type: str) -> type[EventData]:
+    """The model of a type's data; raises UnknownType."""
+    try:
+        return _types[event_type]
+    except KeyError:
+        raise UnknownType(f"unknown event type {event_type!r}") from None
+
+
+def data_types() -> dict[str, type[EventData]]:
+    """Every registered type with its model."""
+    return dict(_types)
+
+
+def _json_object(body: str) -> dict[str, Any]:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError) as exc:
+        raise BadEnvelope(f"not JSON: {exc}") from exc
+    if not isinstance(value, dict):
+        raise BadEnvelope(f"a JSON {type(value).__name__}, not an object")
+    return value
+
+
+def _summary(exc: ValidationError) -> str:
+    """Which fields are wrong and why, without their values: a log may show it."""
+    errors = exc.errors(include_url=False, include_input=False, include_context=False)
+    parts = [f"{'.'.join(map(str, error['loc'])) or 'value'}: {error['msg']}" for error in errors]
+    return "; ".join(parts[:5]) + (f"; and {len(parts) - 5} more" if len(parts) > 5 else "")

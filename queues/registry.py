@@ -1,0 +1,67 @@
+"""Which function handles which type of event, and what upper apps hook into the queues."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from queues.errors import UnknownType
+from queues.events import Event
+
+Handler = Callable[[Event], None]
+Reader = Callable[[str], None]
+
+_handlers: dict[str, list[Handler]] = {}
+_readers: dict[str, Reader] = {}
+_provisioners: list[Callable[[Callable[[str], None]], None]] = []
+
+
+def handles(event_type: str) -> Callable[[Handler], Handler]:
+    """Register a function for a type of event; several may handle one type, in the order of registering.
+
+    It must be safe to run twice, at once or later. It raises Retry or Reject; any other error is retried.
+    """
+
+    def register(handler: Handler) -> Handler:
+        _handlers.setdefault(event_type, []).append(handler)
+        return handler
+
+    return register
+
+
+def reads(alias: str) -> Callable[[Reader], Reader]:
+    """Register a function for the raw bodies of a queue whose messages are no envelopes of ours."""
+
+    def register(reader: Reader) -> Reader:
+        _readers[alias] = reader
+        return reader
+
+    return register
+
+
+def provisions(
+    provisioner: Callable[[Callable[[str], None]], None],
+) -> Callable[[Callable[[str], None]], None]:
+    """Register a step of ``manage.py provision``; it is given a function that prints a line."""
+    _provisioners.append(provisioner)
+    return provisioner
+
+
+def provisioners() -> list[Callable[[Callable[[str], None]], None]]:
+    """The registered steps, in order."""
+    return list(_provisioners)
+
+
+def reader_for(alias: str) -> Reader:
+    """The function that takes a raw body from this queue."""
+    return _readers.get(alias, dispatch)
+
+
+def dispatch(body: str) -> None:
+    """Hand an envelope to every handler of its type; raises what they raise, or a Reject."""
+    event = Event.from_json(body)
+    try:
+        handlers = _handlers[event.type]
+    except KeyError:
+        raise UnknownType(f"no handler for event type {event.type!r}") from None
+    for handler in handlers:
+        handler(event)
