@@ -11,7 +11,9 @@ Registering is the side effect of defining it, so the registry knows every type 
 from __future__ import annotations
 
 import json
+import secrets
 import uuid
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 
@@ -35,11 +37,10 @@ class EventData(BaseModel):
     event_queue: ClassVar[str]
     event_source: ClassVar[str]
 
-    @classmethod
-    def __pydantic_init_subclass__(
+    def __init_subclass__(
         cls, *, type: str = "", queue: str = "", source: str = "", **kwargs: Any
     ) -> None:
-        super().__pydantic_init_subclass__(**kwargs)
+        super().__init_subclass__(**kwargs)
         if not type:
             return
         cls.event_type, cls.event_queue, cls.event_source = type, queue, source
@@ -59,7 +60,7 @@ class Event(BaseModel):
     time: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
     datacontenttype: Literal["application/json"] = "application/json"
     partitionkey: str = Field(default="", max_length=128)
-    traceparent: str | None = None
+    traceparent: str | None = Field(default=None, max_length=60)
     data: dict[str, Any]
 
     @classmethod
@@ -70,6 +71,7 @@ class Event(BaseModel):
             type=data.event_type,
             subject=subject,
             partitionkey=partition_key,
+            traceparent=f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01",
             data=data.model_dump(mode="json"),
         )
 
@@ -105,6 +107,28 @@ class Event(BaseModel):
         return data_type(self.type).event_queue
 
 
+@dataclass(frozen=True)
+class EnvelopeFields:
+    """What can be told of a body that may be no envelope at all."""
+
+    id: uuid.UUID | None = None
+    type: str = ""
+    subject: str = ""
+
+
+def envelope_fields(body: str) -> EnvelopeFields:
+    """Read as much as there is, and never fail."""
+    try:
+        value = _json_object(body)
+    except BadEnvelope:
+        return EnvelopeFields()
+    try:
+        event_id = uuid.UUID(value.get("id"))
+    except (ValueError, TypeError, AttributeError):
+        event_id = None
+    return EnvelopeFields(event_id, _text(value.get("type"), 100), _text(value.get("subject"), 200))
+
+
 def data_type(event_type: str) -> type[EventData]:
     """The model of a type's data; raises UnknownType."""
     try:
@@ -126,6 +150,10 @@ def _json_object(body: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadEnvelope(f"a JSON {type(value).__name__}, not an object")
     return value
+
+
+def _text(value: object, length: int) -> str:
+    return value.replace("\0", "")[:length] if isinstance(value, str) else ""
 
 
 def _summary(exc: ValidationError) -> str:

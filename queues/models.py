@@ -27,6 +27,7 @@ class OutboxEvent(models.Model):
     queue = models.CharField("queue alias", max_length=50)
     group = models.CharField(max_length=128, blank=True)
     deduplication_id = models.UUIDField(default=uuid7)
+    traceparent = models.CharField(max_length=60, blank=True)
     body = models.TextField()
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
     claim = models.UUIDField(null=True, editable=False)

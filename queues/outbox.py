@@ -27,6 +27,7 @@ def record(event: Event) -> OutboxEvent:
     row = OutboxEvent.objects.create(
         event_id=event.id,
         deduplication_id=event.id,
+        traceparent=event.traceparent or "",
         type=event.type,
         subject=event.subject,
         queue=event.queue,
@@ -36,5 +37,5 @@ def record(event: Event) -> OutboxEvent:
     )
     logger.info("recorded event=%s type=%s subject=%s", event.id, event.type, event.subject)
     if settings.OUTBOX_PUBLISH_ON_COMMIT:
-        transaction.on_commit(lambda: relay.publish_now(row.pk), robust=True)
+        transaction.on_commit(lambda: relay.publish_soon(row.pk), robust=True)
     return row

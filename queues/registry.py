@@ -8,7 +8,7 @@ from queues.errors import UnknownType
 from queues.events import Event
 
 Handler = Callable[[Event], None]
-Reader = Callable[[str], None]
+Reader = Callable[[str], Event | None]
 
 _handlers: dict[str, list[Handler]] = {}
 _readers: dict[str, Reader] = {}
@@ -29,7 +29,10 @@ def handles(event_type: str) -> Callable[[Handler], Handler]:
 
 
 def reads(alias: str) -> Callable[[Reader], Reader]:
-    """Register a function for the raw bodies of a queue whose messages are no envelopes of ours."""
+    """Register a function for the raw bodies of a queue whose messages are no envelopes of ours.
+
+    It raises Retry or Reject as handlers do, and returns the event where there is one.
+    """
 
     def register(reader: Reader) -> Reader:
         _readers[alias] = reader
@@ -56,7 +59,7 @@ def reader_for(alias: str) -> Reader:
     return _readers.get(alias, dispatch)
 
 
-def dispatch(body: str) -> None:
+def dispatch(body: str) -> Event:
     """Hand an envelope to every handler of its type; raises what they raise, or a Reject."""
     event = Event.from_json(body)
     try:
@@ -65,3 +68,4 @@ def dispatch(body: str) -> None:
         raise UnknownType(f"no handler for event type {event.type!r}") from None
     for handler in handlers:
         handler(event)
+    return event

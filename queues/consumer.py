@@ -1,0 +1,231 @@
+"""Receive, hand over, delete: the loop around ``handling.handle``.
+
+One thread per queue receives; a pool handles. What was received and not begun is one batch of ten per queue at
+most. The messages of a FIFO group are handled one after the other by one thread, and stop at the first failure.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections, connection
+
+from queues import handling
+from queues.acks import MAX_WAIT_SECONDS, Acks
+from queues.errors import QueueUnavailable, ReceiptExpired
+from queues.in_hand import InHand
+from queues.sqs import BATCH_ENTRIES, Queue, Received
+
+logger = logging.getLogger(__name__)
+
+# SIGTERM to exit. An outstanding long poll and a running SES call both end well before.
+DRAIN_SECONDS = 24.0
+MAX_PAUSE_SECONDS = 30.0
+
+
+class Consumer:
+    """Consumes some queues until it is told to stop, or until they are empty.
+
+    ``handle`` decides one message's fate. ``stopping`` may be set from a signal handler; nothing else may.
+    """
+
+    def __init__(
+        self,
+        queues: Sequence[Queue],
+        *,
+        concurrency: int = 8,
+        max_messages: int | None = None,
+        handle: Callable[[Queue, Received], handling.Fate] = handling.handle,
+    ) -> None:
+        self.queues = queues
+        self.stopping = False
+        self._handle = handle
+        self._budget = max_messages
+        self._reserved = 0
+        self._lock = threading.Lock()
+        self._acks = {queue.alias: Acks(queue) for queue in queues}
+        self._in_hand = InHand()
+        self._waiting = {queue.alias: 0 for queue in queues}
+        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="handle")
+
+    @property
+    def unfinished(self) -> int:
+        """How many messages are still in hand: after ``run``, those that did not end in time."""
+        return len(self._in_hand)
+
+    def run(self) -> None:
+        """Consume until ``stopping``, then give back what waits and finish what runs."""
+        receivers = [
+            threading.Thread(
+                target=self._receive_loop, args=(queue,), name=f"receive-{queue.alias}", daemon=True
+            )
+            for queue in self.queues
+        ]
+        for thread in receivers:
+            thread.start()
+        while not self.stopping and any(thread.is_alive() for thread in receivers):
+            time.sleep(0.05)
+            self.tick()
+        self.stopping = True
+        self._drain(receivers)
+
+    def run_until_empty(self, *, between: Callable[[], int]) -> None:
+        """Consume until nothing is received and ``between`` (relay, collector) finds nothing to do either."""
+        while not self.stopping:
+            received = sum(self.step(queue, wait_seconds=1) for queue in self.queues)
+            while self._in_hand and not self.stopping:
+                time.sleep(0.01)
+                self.tick()
+            if not between() and not received:
+                break
+        self.stopping = True
+        self._drain([])
+
+    def step(self, queue: Queue, *, wait_seconds: int) -> int:
+        """Receive once and hand over to the pool; returns how many. Raises QueueUnavailable."""
+        limit = self._take_budget()
+        if not limit:
+            return 0
+        received = 0
+        try:
+            messages = queue.receive(limit=limit, wait_seconds=wait_seconds)
+            received = len(messages)
+        finally:
+            self._return_budget(limit, unused=limit - received)
+        self._in_hand.take(queue, messages)
+        for group in _groups(queue, messages):
+            with self._lock:
+                self._waiting[queue.alias] += len(group)
+            self._pool.submit(self._process, queue, group).add_done_callback(_report)
+        return received
+
+    def tick(self) -> None:
+        """What is due by time: late deletes, visibility."""
+        for acks in self._acks.values():
+            acks.flush(older_than_seconds=MAX_WAIT_SECONDS)
+        self._in_hand.beat()
+
+    def _receive_loop(self, queue: Queue) -> None:
+        pause = 0.0
+        while not self.stopping and not self._is_spent():
+            if self._waiting[queue.alias] or self._budget == 0:
+                time.sleep(0.005)
+                continue
+            try:
+                _require_database()
+                self.step(queue, wait_seconds=settings.QUEUE_WAIT_SECONDS)
+                if pause:
+                    logger.warning("receiving again queue=%s", queue.alias)
+                pause = 0.0
+            except (QueueUnavailable, DatabaseError) as exc:
+                # Not received, so no receive is burnt by trouble of our own.
+                pause = min(MAX_PAUSE_SECONDS, pause * 2 or 1.0)
+                logger.error(
+                    "not receiving queue=%s, next try in %.0f s: %s", queue.alias, pause, exc
+                )
+                self._sleep(pause)
+            finally:
+                close_old_connections()
+        connection.close()
+
+    def _process(self, queue: Queue, group: list[Received]) -> None:
+        for position, message in enumerate(group):
+            with self._lock:
+                self._waiting[queue.alias] -= 1
+            if self.stopping:
+                self._give_back(queue, [message])
+                continue
+            if not self._settle(queue, message, self._handle(queue, message)):
+                rest = group[position + 1 :]
+                with self._lock:
+                    self._waiting[queue.alias] -= len(rest)
+                self._give_back(queue, rest)
+                break
+        close_old_connections()
+
+    def _settle(self, queue: Queue, message: Received, fate: handling.Fate) -> bool:
+        """Delete or hide; returns whether the group may go on."""
+        if fate.delete:
+            self._acks[queue.alias].add(message)
+        else:
+            self._hide(queue, message, seconds=fate.hide_seconds)
+        self._in_hand.drop(message)
+        return fate.delete
+
+    def _hide(self, queue: Queue, message: Received, *, seconds: int) -> None:
+        try:
+            queue.hide(message, seconds=seconds)
+        except ReceiptExpired:
+            logger.info("receipt expired event=%s message=%s", message.event_id, message.id)
+        except QueueUnavailable as exc:
+            # It comes back by its visibility timeout.
+            logger.warning("not hidden event=%s message=%s: %s", message.event_id, message.id, exc)
+
+    def _give_back(self, queue: Queue, messages: Sequence[Received]) -> None:
+        for message in messages:
+            self._hide(queue, message, seconds=0)
+            self._in_hand.drop(message)
+            logger.info("given back event=%s message=%s", message.event_id, message.id)
+
+    def _drain(self, receivers: Iterable[threading.Thread]) -> None:
+        """Wait for long polls and running handlers; what they bring or leave unbegun is given back."""
+        deadline = time.monotonic() + DRAIN_SECONDS
+        for thread in receivers:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._pool.shutdown(wait=False)
+        while self._in_hand and time.monotonic() < deadline:
+            time.sleep(0.02)
+            self.tick()
+        for acks in self._acks.values():
+            acks.flush()
+
+    def _take_budget(self) -> int:
+        with self._lock:
+            if self._budget is None:
+                return BATCH_ENTRIES
+            taken = min(BATCH_ENTRIES, self._budget)
+            self._budget -= taken
+            self._reserved += taken
+            return taken
+
+    def _return_budget(self, taken: int, *, unused: int) -> None:
+        with self._lock:
+            if self._budget is not None:
+                self._reserved -= taken
+                self._budget += unused
+
+    def _is_spent(self) -> bool:
+        with self._lock:
+            return self._budget == 0 and self._reserved == 0
+
+    def _sleep(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self.stopping and time.monotonic() < until:
+            time.sleep(0.1)
+
+
+def _groups(queue: Queue, messages: Sequence[Received]) -> list[list[Received]]:
+    """What must be handled in order, together; on a standard queue each message by itself."""
+    if not queue.is_fifo:
+        return [[message] for message in messages]
+    groups: dict[str, list[Received]] = {}
+    for message in messages:
+        groups.setdefault(message.group, []).append(message)
+    return list(groups.values())
+
+
+def _report(future: Future[None]) -> None:
+    """Nobody waits for the result, so an error of our own would be lost."""
+    if exc := future.exception():
+        logger.error("a message was left to its visibility timeout: %s", exc, exc_info=exc)
+
+
+def _require_database() -> None:
+    """Raises DatabaseError while the database does not answer."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")

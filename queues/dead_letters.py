@@ -1,0 +1,133 @@
+"""Dead letters: from the dead-letter queue into the database, and back through the outbox."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from datetime import UTC, datetime
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from queues import relay, sqs
+from queues.events import envelope_fields
+from queues.models import DeadLetter, HandlingFailure, OutboxEvent
+from queues.sqs import Received
+
+logger = logging.getLogger(__name__)
+
+State = DeadLetter.State
+
+
+def collect(alias: str) -> int:
+    """Move every message of the queue's DLQ into the database; returns how many are new there.
+
+    The row is committed first and the message deleted second; a repeat changes nothing. Raises QueueUnavailable.
+    """
+    queue = sqs.dead_letter_queue(alias)
+    count = 0
+    while messages := queue.receive(limit=sqs.BATCH_ENTRIES, wait_seconds=0):
+        for message in messages:
+            count += _keep(alias, message)
+        queue.delete_batch(messages)
+    return count
+
+
+def collect_all() -> int:
+    """The same for all queues."""
+    return sum(collect(alias) for alias in settings.QUEUES)
+
+
+@transaction.atomic
+def redrive(letters: QuerySet[DeadLetter]) -> int:
+    """Send open letters through the outbox again, as they are; returns how many.
+
+    The event id stays, so what was sent stays sent; the deduplication id is new, because SQS drops a repeat
+    within five minutes. A letter is redriven once, however often this is asked.
+    """
+    return sum(_redrive(letter) for letter in letters.filter(state=State.OPEN).order_by("id"))
+
+
+def discard(letters: QuerySet[DeadLetter]) -> int:
+    """Close open letters without sending them; returns how many."""
+    return letters.filter(state=State.OPEN).update(state=State.DISCARDED)
+
+
+def fingerprint(code: str, reason: str) -> str:
+    """What makes two failures the same failure: code and reason without ids, addresses and numbers."""
+    general = re.sub(r"\S+@\S+|[0-9a-f]{8}-[0-9a-f-]{27}|\d+", "*", reason)
+    return hashlib.sha256(f"{code}\n{general}".encode()).hexdigest()[:16]
+
+
+def _keep(alias: str, message: Received) -> bool:
+    cause = (
+        HandlingFailure.objects.filter(queue=alias, sqs_message_id=message.id)
+        .order_by("-receive_count")
+        .first()
+    )
+    code, reason = (cause.code, cause.reason) if cause else _NO_RECORD
+    fields = envelope_fields(message.body)
+    letter, is_new = DeadLetter.objects.get_or_create(
+        queue=alias,
+        sqs_message_id=message.id,
+        defaults={
+            "event_id": fields.id,
+            "type": fields.type,
+            "subject": fields.subject,
+            "group": message.group,
+            "body": message.body,
+            "attributes": dict(message.attributes),
+            "message_attributes": dict(message.message_attributes),
+            "receive_count": cause.receive_count if cause else message.receive_count,
+            "code": code,
+            "reason": reason,
+            "fingerprint": fingerprint(code, reason),
+            "sent_at": _sent_at(message),
+        },
+    )
+    if is_new:
+        logger.warning("dead-lettered event=%s message=%s letter=%s code=%s", *_ids(letter), code)
+    return is_new
+
+
+_NO_RECORD = (
+    "NoRecord",
+    "No failure was recorded: the consumer died with it, or it was sent here by hand.",
+)
+
+
+def _redrive(letter: DeadLetter) -> bool:
+    taken = DeadLetter.objects.filter(pk=letter.pk, state=State.OPEN).update(
+        state=State.REDRIVEN, redriven_at=Now()
+    )
+    if not taken:
+        return False
+    event = OutboxEvent.objects.create(
+        event_id=letter.event_id,
+        type=letter.type,
+        subject=letter.subject,
+        queue=letter.queue,
+        group=letter.group,
+        traceparent=letter.message_attributes.get("traceparent", ""),
+        body=letter.body,
+        available_at=timezone.now(),
+        redrive_of=letter,
+    )
+    logger.info("redriven event=%s message=%s letter=%s", *_ids(letter))
+    if settings.OUTBOX_PUBLISH_ON_COMMIT:
+        transaction.on_commit(lambda: relay.publish_soon(event.pk), robust=True)
+    return True
+
+
+def _ids(letter: DeadLetter) -> tuple[object, object, object]:
+    return letter.event_id or "-", letter.sqs_message_id, letter.pk
+
+
+def _sent_at(message: Received) -> datetime | None:
+    """SQS gives epoch milliseconds."""
+    sent = message.attributes.get("SentTimestamp", "")
+    return datetime.fromtimestamp(int(sent) / 1000, UTC) if sent.isdigit() else None

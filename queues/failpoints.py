@@ -1,0 +1,21 @@
+"""End this process at a named point, to test what a crash there leads to."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+from collections import defaultdict
+
+from django.conf import settings
+
+_counts: defaultdict[str, itertools.count[int]] = defaultdict(lambda: itertools.count(1))
+
+
+def failpoint(name: str) -> None:
+    """SIGKILL this process the nth time it passes here, where FAILPOINTS says ``name:nth``."""
+    if not settings.FAILPOINTS:
+        return
+    wanted, _, nth = settings.FAILPOINTS.partition(":")
+    if name == wanted and next(_counts[name]) == int(nth or 1):
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,59 @@
+"""The messages this process holds, and their visibility kept alive while it does."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+
+from django.conf import settings
+
+from queues.errors import QueueUnavailable
+from queues.sqs import Queue, Received
+
+logger = logging.getLogger(__name__)
+
+# A handler that runs longer than this is stuck: its message may go to somebody else.
+MAX_HOLD_SECONDS = 900
+
+
+class InHand:
+    """Best effort only: correctness rests on the claim of the notification, never on visibility."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: dict[str, tuple[Queue, Received, float]] = {}
+        self._beaten_at = time.monotonic()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def take(self, queue: Queue, messages: Iterable[Received]) -> None:
+        """These were received."""
+        now = time.monotonic()
+        with self._lock:
+            for message in messages:
+                self._held[message.receipt] = (queue, message, now)
+
+    def drop(self, message: Received) -> None:
+        """This one is deleted, hidden or given back."""
+        with self._lock:
+            self._held.pop(message.receipt, None)
+
+    def beat(self) -> None:
+        """Extend what is held, thrice per visibility timeout."""
+        if time.monotonic() - self._beaten_at < settings.QUEUE_VISIBILITY_SECONDS / 3:
+            return
+        self._beaten_at = time.monotonic()
+        by_queue: defaultdict[Queue, list[Received]] = defaultdict(list)
+        with self._lock:
+            for queue, message, since in self._held.values():
+                if self._beaten_at - since < MAX_HOLD_SECONDS:
+                    by_queue[queue].append(message)
+        for queue, messages in by_queue.items():
+            try:
+                queue.hide_batch(messages, seconds=settings.QUEUE_VISIBILITY_SECONDS)
+            except QueueUnavailable as exc:
+                logger.warning("visibility not extended queue=%s: %s", queue.alias, exc)

@@ -1,0 +1,48 @@
+"""``manage.py relay_outbox``"""
+
+from __future__ import annotations
+
+import signal
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from queues import relay
+from queues.background import Repeated
+
+POLL_SECONDS = 1.0
+
+
+class Command(BaseCommand):
+    """Any number may run, beside consumers that relay too."""
+
+    help = "Publishes what the outbox holds, until SIGTERM."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """One flag."""
+        parser.add_argument(
+            "--until-empty", action="store_true", help="stop when nothing is left to publish"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Relay; what is claimed is settled before this ends."""
+        if options["until_empty"]:
+            total = 0
+            while count := relay.publish_pending():
+                total += count
+            self.stdout.write(f"published {total} event(s)")
+            return
+        self._stopping = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        relaying = Repeated("relay", relay.publish_pending, seconds=POLL_SECONDS)
+        relaying.start()
+        self.stdout.write("relaying the outbox")
+        while not self._stopping:
+            time.sleep(0.1)
+        relaying.stop(timeout=20)
+
+    def _stop(self, *args: Any) -> None:
+        self._stopping = True

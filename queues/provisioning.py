@@ -1,0 +1,66 @@
+"""Make queues, dead-letter queues and redrive policies, or bring them in line; never double them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+
+from django.conf import settings
+
+from queues import registry, sqs
+from queues.errors import QueueMissing
+from queues.sqs import Queue
+
+DAY_SECONDS = 86_400
+# The longest that SQS keeps a message; of a standard queue's DLQ it counts from the first enqueue.
+DEAD_LETTER_RETENTION_DAYS = 14
+RETENTION_DAYS = 4
+
+Say = Callable[[str], None]
+
+
+def provision(say: Say) -> None:
+    """Everything that settings name, told line by line; raises QueueUnavailable."""
+    for queue in sqs.queues():
+        _provision_queue(queue, say)
+    for provisioner in registry.provisioners():
+        provisioner(say)
+
+
+def _provision_queue(queue: Queue, say: Say) -> None:
+    dead_letters = sqs.dead_letter_queue(queue.alias)
+    base = {"SqsManagedSseEnabled": "true"} | ({"FifoQueue": "true"} if queue.is_fifo else {})
+    retention = {"MessageRetentionPeriod": str(DEAD_LETTER_RETENTION_DAYS * DAY_SECONDS)}
+    _ensure(dead_letters, base | retention, say)
+    policy = {
+        "deadLetterTargetArn": dead_letters.attributes()["QueueArn"],
+        "maxReceiveCount": settings.QUEUE_MAX_RECEIVE_COUNT,
+    }
+    wanted = {
+        "MessageRetentionPeriod": str(RETENTION_DAYS * DAY_SECONDS),
+        "VisibilityTimeout": str(settings.QUEUE_VISIBILITY_SECONDS),
+        "RedrivePolicy": json.dumps(policy),
+    }
+    _ensure(queue, base | wanted, say)
+
+
+def _ensure(queue: Queue, wanted: Mapping[str, str], say: Say) -> None:
+    try:
+        found = queue.attributes()
+    except QueueMissing:
+        queue.create(wanted)
+        say(f"made queue {queue.name}")
+        return
+    changes = {name: value for name, value in wanted.items() if not _same(found.get(name), value)}
+    if changes:
+        queue.set_attributes(changes)
+        say(f"mended queue {queue.name}: {', '.join(sorted(changes))}")
+    else:
+        say(f"queue {queue.name} is as it should be")
+
+
+def _same(found: str | None, wanted: str) -> bool:
+    if found is None or not wanted.startswith("{"):
+        return found == wanted
+    as_text = {key: str(value) for key, value in json.loads(found).items()}
+    return as_text == {key: str(value) for key, value in json.loads(wanted).items()}

@@ -1,0 +1,317 @@
+"""Amazon SQS: the border of this app, and the only module of it that knows botocore.
+
+Sources: the SQS API reference and developer guide. Batches hold at most ten entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+from django.conf import settings
+
+from queues.errors import QueueMissing, QueueUnavailable, ReceiptExpired
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+BATCH_ENTRIES = 10
+# A queue may still have the older limit of 256 KiB for a whole batch.
+BATCH_BYTES = 256 * 1024
+# SQS refuses more than twelve hours.
+MAX_HIDE_SECONDS = 43_200
+
+_MISSING = {"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}
+_EXPIRED = {"ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight"}
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A message to send. ``key`` is the caller's own name for it, unique within a batch."""
+
+    key: str
+    body: str
+    group: str = ""
+    deduplication_id: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Unsent:
+    """Why SQS did not take an entry of a batch; ``refused``: it never will, as it is."""
+
+    reason: str
+    refused: bool
+
+
+@dataclass(frozen=True)
+class Received:
+    """A message in our hands until its visibility ends. ``receipt`` is good for this receive only."""
+
+    id: str
+    receipt: str
+    body: str
+    receive_count: int = 1
+    group: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    message_attributes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def event_id(self) -> str:
+        """As its sender labelled it; "-" for messages that are not ours."""
+        return self.message_attributes.get("event_id", "-")
+
+
+@dataclass(frozen=True)
+class Depth:
+    """Approximate numbers of messages, as SQS gives them."""
+
+    visible: int
+    in_flight: int
+    delayed: int
+
+
+class Queue:
+    """One SQS queue. Every method raises QueueUnavailable (or QueueMissing) when AWS does not do it."""
+
+    def __init__(self, alias: str, name_or_url: str) -> None:
+        self.alias = alias
+        self.name = name_or_url.rsplit("/", 1)[-1]
+        self._url = name_or_url if "://" in name_or_url else ""
+
+    def __repr__(self) -> str:
+        return f"<Queue {self.alias} {self.name}>"
+
+    @property
+    def is_fifo(self) -> bool:
+        """SQS tells them apart by the name alone."""
+        return self.name.endswith(".fifo")
+
+    @property
+    def url(self) -> str:
+        """Asked of SQS once; raises QueueMissing."""
+        if not self._url:
+            with _translated(self.name):
+                self._url = client().get_queue_url(QueueName=self.name)["QueueUrl"]
+        return self._url
+
+    def send_batch(
+        self, messages: Sequence[Outgoing], *, hurried: bool = False
+    ) -> tuple[dict[str, str], dict[str, Unsent]]:
+        """Send up to ten messages; returns SQS ids and failures, both by key.
+
+        ``hurried`` gives up after one try of at most three seconds. After an error the messages may have
+        arrived all the same.
+        """
+        entries = [self._entry(number, message) for number, message in enumerate(messages)]
+        with _translated(self.name):
+            answer = client(hurried=hurried).send_message_batch(QueueUrl=self.url, Entries=entries)
+        sent = {messages[int(ok["Id"])].key: ok["MessageId"] for ok in answer.get("Successful", [])}
+        failed = {
+            messages[int(error["Id"])].key: Unsent(
+                f"{error.get('Code', '')}: {error.get('Message', '')}",
+                error.get("SenderFault", False),
+            )
+            for error in answer.get("Failed", [])
+        }
+        return sent, failed
+
+    def receive(self, *, limit: int, wait_seconds: int) -> list[Received]:
+        """Up to ten messages, hidden from others for QUEUE_VISIBILITY_SECONDS; waits for the first."""
+        with _translated(self.name):
+            answer = client().receive_message(
+                QueueUrl=self.url,
+                MaxNumberOfMessages=min(limit, BATCH_ENTRIES),
+                WaitTimeSeconds=wait_seconds,
+                VisibilityTimeout=settings.QUEUE_VISIBILITY_SECONDS,
+                MessageSystemAttributeNames=["All"],
+                MessageAttributeNames=["All"],
+            )
+        return [_received(message) for message in answer.get("Messages", [])]
+
+    def delete_batch(self, messages: Sequence[Received]) -> list[Received]:
+        """Delete up to ten messages; returns those that SQS did not delete (they will come again)."""
+        entries: Any = [
+            {"Id": str(number), "ReceiptHandle": message.receipt}
+            for number, message in enumerate(messages)
+        ]
+        with _translated(self.name):
+            answer = client().delete_message_batch(QueueUrl=self.url, Entries=entries)
+        return [messages[int(error["Id"])] for error in answer.get("Failed", [])]
+
+    def hide(self, message: Received, *, seconds: int) -> None:
+        """Let the message come back after ``seconds`` from now; 0 is at once. Raises ReceiptExpired."""
+        with _translated(self.name):
+            client().change_message_visibility(
+                QueueUrl=self.url,
+                ReceiptHandle=message.receipt,
+                VisibilityTimeout=min(seconds, MAX_HIDE_SECONDS),
+            )
+
+    def hide_batch(self, messages: Sequence[Received], *, seconds: int) -> None:
+        """The same for any number; a message whose receipt expired is skipped."""
+        for start in range(0, len(messages), BATCH_ENTRIES):
+            entries: Any = [
+                {"Id": str(number), "ReceiptHandle": message.receipt, "VisibilityTimeout": seconds}
+                for number, message in enumerate(messages[start : start + BATCH_ENTRIES])
+            ]
+            with _translated(self.name):
+                client().change_message_visibility_batch(QueueUrl=self.url, Entries=entries)
+
+    def depth(self) -> Depth:
+        """How many messages there are, roughly."""
+        found = self.attributes()
+        return Depth(
+            visible=int(found.get("ApproximateNumberOfMessages", 0)),
+            in_flight=int(found.get("ApproximateNumberOfMessagesNotVisible", 0)),
+            delayed=int(found.get("ApproximateNumberOfMessagesDelayed", 0)),
+        )
+
+    def create(self, attributes: Mapping[str, str]) -> None:
+        """Make the queue."""
+        with _translated(self.name):
+            self._url = client().create_queue(
+                QueueName=self.name,
+                Attributes=dict(attributes),  # type: ignore[arg-type]  # literals
+            )["QueueUrl"]
+
+    def attributes(self) -> dict[str, str]:
+        """All attributes; raises QueueMissing."""
+        with _translated(self.name):
+            answer = client().get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])
+        return {str(name): value for name, value in answer.get("Attributes", {}).items()}
+
+    def set_attributes(self, attributes: Mapping[str, str]) -> None:
+        """Change the given attributes and no others."""
+        with _translated(self.name):
+            client().set_queue_attributes(
+                QueueUrl=self.url,
+                Attributes=dict(attributes),  # type: ignore[arg-type]  # literals
+            )
+
+    def _entry(self, number: int, message: Outgoing) -> Any:
+        entry: dict[str, Any] = {
+            "Id": str(number),
+            "MessageBody": message.body,
+            "MessageAttributes": {
+                name: {"DataType": "String", "StringValue": value}
+                for name, value in message.attributes.items()
+                if value
+            },
+        }
+        if message.group:
+            entry["MessageGroupId"] = message.group
+        if self.is_fifo:
+            entry["MessageDeduplicationId"] = message.deduplication_id
+        return entry
+
+
+def queue(alias: str) -> Queue:
+    """The queue that settings name so."""
+    return _queue(alias, settings.QUEUES[alias])
+
+
+def dead_letter_queue(alias: str) -> Queue:
+    """Its dead-letter queue: the same name with ``-dlq``, in the same region and account."""
+    return _queue(alias, _dead_letter_name(queue(alias).name))
+
+
+def queues(aliases: Iterable[str] = ()) -> list[Queue]:
+    """The queues of these aliases, all where none is given."""
+    return [queue(alias) for alias in (aliases or settings.QUEUES)]
+
+
+def client(*, hurried: bool = False) -> SQSClient:
+    """The one client of this process; boto3's clients may be shared by threads."""
+    return _client(settings.AWS_REGION, settings.AWS_ENDPOINT_URL, hurried)
+
+
+def forget_clients() -> None:
+    """Make clients and look queues up anew: after new credentials, and between tests."""
+    _client.cache_clear()
+    _queue.cache_clear()
+
+
+def batches(messages: Iterable[Outgoing]) -> Iterator[list[Outgoing]]:
+    """Cut into batches that SQS takes: ten entries and 256 KiB at most."""
+    batch: list[Outgoing] = []
+    size = 0
+    for message in messages:
+        bytes_more = len(message.body.encode()) + 1024
+        if batch and (len(batch) == BATCH_ENTRIES or size + bytes_more > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(message)
+        size += bytes_more
+    if batch:
+        yield batch
+
+
+@cache
+def _queue(alias: str, name_or_url: str) -> Queue:
+    return Queue(alias, name_or_url)
+
+
+@cache
+def _client(region: str, endpoint: str | None, hurried: bool) -> SQSClient:
+    # Repeating a call to SQS is harmless: what is doubled meets the claim on the notification.
+    config = (
+        Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
+        if hurried
+        else Config(
+            connect_timeout=3,
+            read_timeout=settings.QUEUE_WAIT_SECONDS + 10,
+            retries={"total_max_attempts": 3, "mode": "standard"},
+            max_pool_connections=64,
+        )
+    )
+    return boto3.session.Session().client(
+        "sqs", region_name=region, endpoint_url=endpoint, config=config
+    )
+
+
+def _dead_letter_name(name: str) -> str:
+    return f"{name.removesuffix('.fifo')}-dlq{'.fifo' if name.endswith('.fifo') else ''}"
+
+
+def _received(message: Any) -> Received:
+    attributes = dict(message.get("Attributes", {}))
+    return Received(
+        id=message["MessageId"],
+        receipt=message["ReceiptHandle"],
+        body=message["Body"],
+        receive_count=int(attributes.get("ApproximateReceiveCount", 1)),
+        group=attributes.get("MessageGroupId", ""),
+        attributes=attributes,
+        message_attributes={
+            name: value["StringValue"]
+            for name, value in message.get("MessageAttributes", {}).items()
+            if "StringValue" in value
+        },
+    )
+
+
+@contextmanager
+def _translated(name: str) -> Iterator[None]:
+    """Botocore's errors end here."""
+    try:
+        yield
+    except ClientError as exc:
+        code = exc.response.get("Error", {}).get("Code", "")
+        text = exc.response.get("Error", {}).get("Message", str(exc))
+        if code in _MISSING:
+            raise QueueMissing(
+                f"there is no queue {name}; run: manage.py provision", code=code
+            ) from exc
+        if code in _EXPIRED and "eceipt" in f"{code} {text}":
+            raise ReceiptExpired(text) from exc
+        raise QueueUnavailable(f"{name}: {code}: {text}", code=code) from exc
+    except (BotoCoreError, ResponseParserError) as exc:
+        raise QueueUnavailable(f"{name}: {exc}", code=type(exc).__name__) from exc
