@@ -1,18 +1,187 @@
-"""A Django template engine for Handlebars templates."""
+"""A Django template engine for Handlebars, the language of the email templates.
+
+Strict means that every variable a template names must be in the data, wherever the name stands: printed, in a
+condition, as an argument of a helper, inside a partial. ``null`` is a value; an absent key is an error. This is
+more than handlebars.js demands: there a misspelt ``{{#if}}`` is merely false, for ever. A template asks for
+what may be absent with ``{{#if (lookup this "note")}}``.
+
+A file ``name.html.hbs`` escapes what it prints; any other file is plain text and does not. The files in
+``partials/`` are there for every template, by their name without ``.hbs``. Only files and ``from_string()`` are
+ever compiled, never data.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeVar
 
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest
+from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.template.backends.base import BaseEngine
+from django.template.base import Origin
+from dotpromptz_handlebars import Handlebars, StrictModeError, _render
+
+from emails.errors import RenderError
+
+_T = TypeVar("_T")
+
+MAX_TEMPLATE_BYTES = 256 * 1024
+MAX_LIST_ITEMS = 1000
+
+# The library reads arguments with strictness off, as handlebars.js does, and offers no option; this is the one
+# place where it turns it off. Without strict mode nothing changes.
+_render._loose = lambda env: env
+
+# What the library and the helpers raise when a template and its data do not fit.
+_RENDER_FAILURES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class HandlebarsTemplates(BaseEngine):
-    """Placeholder."""
+    """Options: ``strict``, and ``builtins``, a module whose ``HELPERS`` names the helpers.
+
+    What was compiled is shared by all threads and kept for good; with ``DEBUG`` until a file changes.
+    """
 
     app_dirname = "handlebars"
 
-    def __init__(self, params: dict[str, Any]) -> None:
-        params = params.copy()
-        self.options = params.pop("OPTIONS")
-        super().__init__(params)
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        engine_params = dict(params)
+        options = dict(engine_params.pop("OPTIONS"))
+        super().__init__(engine_params)
+        self._strict: bool = options.pop("strict", True)
+        self._helpers = import_module(options.pop("builtins")).HELPERS
+        if options:
+            raise ImproperlyConfigured(f"Unknown options: {', '.join(options)}")
+        self._compiled: _Compiled | None = None
+
+    def from_string(self, template_code: str) -> Template:
+        """Compile a template that escapes what it prints."""
+        source = _checked(template_code, name="<string>")
+        return self._template(self._current(), source, Origin("<string>"), escape=True)
+
+    def get_template(self, template_name: str) -> Template:
+        """Raise TemplateDoesNotExist, or TemplateSyntaxError if it, or a partial, is broken."""
+        compiled = self._current()
+        if template_name not in compiled.templates:
+            compiled.templates[template_name] = self._load(compiled, template_name)
+        return compiled.templates[template_name]
+
+    def find(self, file_name: str) -> Path | None:
+        """The first file of this name in the template directories; never one outside them."""
+        paths = (Path(path) for path in self.iter_template_filenames(file_name))
+        return next((path for path in paths if path.is_file()), None)
+
+    def _load(self, compiled: _Compiled, name: str) -> Template:
+        path = self.find(name)
+        if path is None:
+            raise TemplateDoesNotExist(name, backend=self)
+        escape = name.endswith(".html.hbs")
+        return self._template(compiled, _read(path), Origin(str(path), name), escape=escape)
+
+    def _template(
+        self, compiled: _Compiled, source: str, origin: Origin, *, escape: bool
+    ) -> Template:
+        library = compiled.escaping if escape else compiled.plain
+        name = str(origin.template_name or origin.name)
+        return Template(origin, _compile(library.compile, source, name=name))
+
+    def _current(self) -> _Compiled:
+        # Threads may both compile: they compile the same. A slow one never writes into its successor.
+        compiled = self._compiled
+        if compiled is None or (settings.DEBUG and compiled.stamp != self._stamp()):
+            compiled = self._compiled = self._compile_partials()
+        return compiled
+
+    def _stamp(self) -> frozenset[tuple[str, int]]:
+        files = (path for folder in self.template_dirs for path in Path(folder).rglob("*.hbs"))
+        return frozenset((str(path), path.stat().st_mtime_ns) for path in files)
+
+    def _compile_partials(self) -> _Compiled:
+        compiled = _Compiled(self._stamp(), self._library(escape=True), self._library(escape=False))
+        # The first directory wins, as with templates.
+        for folder in reversed(self.template_dirs):
+            for path in sorted((Path(folder) / "partials").glob("*.hbs")):
+                program = _compile(_render.compile_template, _read(path), name=str(path))
+                for library in (compiled.escaping, compiled.plain):
+                    # A partial given as text would be compiled again at each render.
+                    library.register_partial(path.stem, program)  # type: ignore[arg-type]  # see above
+        return compiled
+
+    def _library(self, *, escape: bool) -> Handlebars:
+        library = Handlebars(strict=self._strict, escape_html=escape)
+        for name, helper in self._helpers.items():
+            library.register_helper(name, helper)
+        return library
+
+
+@dataclass(frozen=True)
+class Template:
+    """A compiled template; many threads may render it at once."""
+
+    origin: Origin
+    _fill: Callable[[Mapping[str, object]], str]
+
+    @property
+    def name(self) -> str:
+        """The name it was asked for by."""
+        return str(self.origin.template_name or self.origin.name)
+
+    def render(
+        self, context: Mapping[str, object] | None = None, request: HttpRequest | None = None
+    ) -> str:
+        """Raise RenderError, naming the template and what is wrong. Emails know no request."""
+        try:
+            _refuse_long_lists(context)
+            return self._fill(context or {})
+        except StrictModeError as exc:
+            raise RenderError(f"{self.name}: the data has no {exc.path}") from exc
+        except RecursionError as exc:
+            raise RenderError(f"{self.name}: nested too deeply, partials or data") from exc
+        except _RENDER_FAILURES as exc:
+            raise RenderError(f"{self.name}: {exc}") from exc
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    """What was compiled from the files as they stood; a change replaces the whole."""
+
+    stamp: frozenset[tuple[str, int]]
+    escaping: Handlebars
+    plain: Handlebars
+    templates: dict[str, Template] = field(default_factory=dict)
+
+
+def _read(path: Path) -> str:
+    try:
+        return _checked(path.read_text(encoding="utf-8"), name=str(path))
+    except UnicodeDecodeError as exc:
+        raise TemplateSyntaxError(f"{path}: not UTF-8") from exc
+
+
+def _checked(source: str, *, name: str) -> str:
+    if len(source.encode()) > MAX_TEMPLATE_BYTES:
+        raise TemplateSyntaxError(f"{name}: larger than {MAX_TEMPLATE_BYTES} bytes")
+    return source
+
+
+def _compile(compiler: Callable[[str], _T], source: str, *, name: str) -> _T:
+    try:
+        return compiler(source)
+    except (LookupError, RecursionError, ValueError) as exc:
+        raise TemplateSyntaxError(f"{name}: {exc}") from exc
+
+
+def _refuse_long_lists(value: object) -> None:
+    if isinstance(value, Mapping):
+        for item in value.values():
+            _refuse_long_lists(item)
+    elif isinstance(value, list | tuple):
+        if len(value) > MAX_LIST_ITEMS:
+            raise ValueError(f"a list of {len(value)} items, at most {MAX_LIST_ITEMS} are rendered")
+        for item in value:
+            _refuse_long_lists(item)

@@ -1,0 +1,97 @@
+"""What email templates can call. Rubbish raises ValueError: better no email than a wrong amount.
+
+``{{money cents "USD"}}``            $1,250.00
+``{{money cents cur="USD"}}``        1,250.00 USD
+``{{date iso}}``                     22 November 2026
+``{{datetime iso}}``                 22 November 2026, 10:00 UTC, in the time zone of the settings
+``{{link url}}``                     the address, if it is one of the web
+``{{#ifeq a b}}…{{else}}…{{/ifeq}}`` the same value and the same type
+``{{lookup this "note"}}``           what may be absent, also in strict mode
+
+What a helper returns is escaped like any variable. None of them returns a SafeString but ``ifeq``, whose
+branches are templates.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+
+from django.utils import dateformat, timezone
+from dotpromptz_handlebars import HelperFn, HelperOptions
+
+_SYMBOLS = {"EUR": "€", "GBP": "£", "USD": "$"}
+
+
+def money(arguments: list[object], options: HelperOptions) -> str:
+    """Write hundredths of a currency with its symbol, or its code where no symbol is clear."""
+    cents, *currencies = arguments
+    if isinstance(cents, bool) or not isinstance(cents, int):
+        raise ValueError(f"money: {cents!r} is not a whole number of cents")
+    amount = f"{Decimal(abs(cents)).scaleb(-2):,.2f}"
+    sign = "-" if cents < 0 else ""
+    if "cur" in options.hash:
+        return f"{sign}{amount} {_currency(options.hash['cur'])}"
+    currency = _currency(*currencies)
+    return f"{sign}{_SYMBOLS.get(currency, f'{currency} ')}{amount}"
+
+
+def date(arguments: list[object], options: HelperOptions) -> str:
+    """Write the day of an ISO 8601 time."""
+    return dateformat.format(_local_time("date", *arguments), "j F Y")
+
+
+def datetime_(arguments: list[object], options: HelperOptions) -> str:
+    """Write an ISO 8601 time to the minute."""
+    return dateformat.format(_local_time("datetime", *arguments), "j F Y, H:i T")
+
+
+def link(arguments: list[object], options: HelperOptions) -> str:
+    """Let http and https through, and no ``javascript:``."""
+    (url,) = arguments
+    if not isinstance(url, str) or not re.match(r"https?://[^\s]+\Z", url):
+        raise ValueError(f"link: {url!r} is not an http or https address")
+    return url
+
+
+def ifeq(arguments: list[object], options: HelperOptions) -> str:
+    """Choose the block's first branch if both arguments are equal, as ``===`` would."""
+    left, right = arguments
+    is_same = type(left) is type(right) and left == right
+    return options.fn() if is_same else options.inverse()
+
+
+def lookup(arguments: list[object], options: HelperOptions) -> object:
+    """Ask without demanding. The library's own answers with the object itself if that is empty."""
+    collection, key = arguments
+    if isinstance(collection, Mapping):
+        return collection.get(key)
+    if isinstance(collection, list) and isinstance(key, int) and 0 <= key < len(collection):
+        return collection[key]
+    return None
+
+
+def _currency(code: object = None) -> str:
+    if not isinstance(code, str) or not re.fullmatch("[A-Z]{3}", code):
+        raise ValueError(f"money: {code!r} is not a currency code")
+    return code
+
+
+def _local_time(helper: str, value: object) -> datetime.datetime:
+    try:
+        moment = datetime.datetime.fromisoformat(value)  # type: ignore[arg-type]  # TypeError if not text
+        return timezone.localtime(moment, timezone.get_default_timezone())
+    except (TypeError, ValueError) as exc:
+        raise ValueError(f"{helper}: {value!r} is not an ISO 8601 time with its zone") from exc
+
+
+HELPERS: Mapping[str, HelperFn] = {
+    "money": money,
+    "date": date,
+    "datetime": datetime_,
+    "link": link,
+    "ifeq": ifeq,
+    "lookup": lookup,
+}
