@@ -37,6 +37,9 @@ class Notification(models.Model):
     event_id = models.UUIDField()
     event_type = models.CharField(max_length=100)
     subject = models.CharField(max_length=200, blank=True, db_index=True)
+    # With these the event can be stated again, even one whose producer keeps no outbox here.
+    event_source = models.CharField(max_length=200, blank=True)
+    partition_key = models.CharField(max_length=128, blank=True)
     template = models.CharField(max_length=100)
     recipient = models.EmailField(db_index=True)
     # The event's data: what the template renders.

@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from queues import relay, sqs
+from queues import outbox, sqs
 from queues.events import envelope_fields
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from queues.sqs import Received
@@ -118,8 +118,7 @@ def _redrive(letter: DeadLetter) -> bool:
         redrive_of=letter,
     )
     logger.info("redriven event=%s message=%s letter=%s", *_ids(letter))
-    if settings.OUTBOX_PUBLISH_ON_COMMIT:
-        transaction.on_commit(lambda: relay.publish_soon(event.pk), robust=True)
+    outbox.publish_on_commit(event)
     return True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 
 from django.conf import settings
 from django.db import transaction
@@ -11,6 +12,7 @@ from django.utils import timezone
 from queues import relay
 from queues.events import Event
 from queues.models import OutboxEvent
+from queues.uuid7 import uuid7
 
 logger = logging.getLogger(__name__)
 
@@ -24,9 +26,25 @@ def record(event: Event) -> OutboxEvent:
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("outbox.record() must be called inside transaction.atomic()")
+    row = _store(event, deduplication_id=event.id)
+    logger.info("recorded event=%s type=%s subject=%s", event.id, event.type, event.subject)
+    return row
+
+
+def record_again(event: Event) -> OutboxEvent:
+    """The same for an event that was recorded before, by us or elsewhere, and must be handled once more.
+
+    The event id stays, so what was sent stays sent; the deduplication id is new, because SQS drops a repeat.
+    """
+    row = _store(event, deduplication_id=uuid7())
+    logger.info("recorded again event=%s type=%s subject=%s", event.id, event.type, event.subject)
+    return row
+
+
+def _store(event: Event, *, deduplication_id: uuid.UUID) -> OutboxEvent:
     row = OutboxEvent.objects.create(
         event_id=event.id,
-        deduplication_id=event.id,
+        deduplication_id=deduplication_id,
         traceparent=event.traceparent or "",
         type=event.type,
         subject=event.subject,
@@ -35,7 +53,11 @@ def record(event: Event) -> OutboxEvent:
         body=event.to_json(),
         available_at=timezone.now(),
     )
-    logger.info("recorded event=%s type=%s subject=%s", event.id, event.type, event.subject)
+    publish_on_commit(row)
+    return row
+
+
+def publish_on_commit(row: OutboxEvent) -> None:
+    """Do not wait for the relay's next round, where settings allow it."""
     if settings.OUTBOX_PUBLISH_ON_COMMIT:
         transaction.on_commit(lambda: relay.publish_soon(row.pk), robust=True)
-    return row

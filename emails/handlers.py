@@ -1,0 +1,25 @@
+"""Which email each event owes, and to whom."""
+
+from __future__ import annotations
+
+from emails.sending import notify
+from queues.events import Event
+from queues.registry import handles
+
+
+@handles("order.placed.v1")
+def confirm_order(event: Event) -> None:
+    """The customer learns that the order was taken."""
+    notify(event, template="order_confirmation", recipient=event.data["customer"]["email"])
+
+
+@handles("transaction.posted.v1")
+def alert_account_holder(event: Event) -> None:
+    """The account's holder learns of every deposit and withdrawal."""
+    notify(event, template="transaction_alert", recipient=event.data["account"]["holder_email"])
+
+
+@handles("customer.registered.v1")
+def ask_to_verify(event: Event) -> None:
+    """The customer proves that the address is theirs."""
+    notify(event, template="verify_email", recipient=event.data["customer"]["email"])

@@ -1,0 +1,112 @@
+"""The way back from SES: configuration set → SNS topic → events queue, made or brought in line."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+from django.conf import settings
+
+from emails import ses
+from queues import sqs
+from queues.errors import QueueUnavailable
+from queues.provisioning import Say
+from queues.registry import provisions
+
+DESTINATION = "notifier-events"
+EVENT_TYPES = ["send", "reject", "bounce", "complaint", "delivery"]
+_EXISTS = {
+    "ConfigurationSetAlreadyExists",
+    "EventDestinationAlreadyExists",
+    "AlreadyExistsException",
+}
+
+
+@provisions
+def provision(say: Say) -> None:
+    """Raises QueueUnavailable naming the step, with AWS's own words."""
+    if not settings.SES_CONFIGURATION_SET:
+        say("no SES_CONFIGURATION_SET: SES will not tell what becomes of the emails")
+        return
+    try:
+        _provision_configuration_set(say)
+        if settings.SES_EVENTS_TOPIC:
+            topic = _provision_topic(say)
+            _provision_destination(topic, say)
+    except (ClientError, BotoCoreError, ResponseParserError) as exc:
+        code, text = ses.describe(exc)
+        raise QueueUnavailable(f"events from SES: {code}: {text}", code=code) from exc
+
+
+def _provision_configuration_set(say: Say) -> None:
+    name = settings.SES_CONFIGURATION_SET
+    made = _made(lambda: ses.api().create_configuration_set(ConfigurationSet={"Name": name}))
+    say(f"made configuration set {name}" if made else f"configuration set {name} is there")
+
+
+def _provision_topic(say: Say) -> str:
+    sns: Any = boto3.session.Session().client(
+        "sns", region_name=settings.AWS_REGION, endpoint_url=settings.AWS_ENDPOINT_URL
+    )
+    topic: str = sns.create_topic(Name=settings.SES_EVENTS_TOPIC)["TopicArn"]
+    queue = sqs.queue("ses-events")
+    queue_arn = queue.attributes()["QueueArn"]
+    policy = json.dumps(_queue_policy(topic, queue_arn))
+    if queue.attributes().get("Policy") != policy:
+        queue.set_attributes({"Policy": policy})
+        say(f"let topic {settings.SES_EVENTS_TOPIC} write to queue {queue.name}")
+    known = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
+    if any(found["Endpoint"] == queue_arn for page in known for found in page["Subscriptions"]):
+        say(f"topic {settings.SES_EVENTS_TOPIC} is as it should be")
+        return topic
+    sns.subscribe(
+        TopicArn=topic,
+        Protocol="sqs",
+        Endpoint=queue_arn,
+        Attributes={"RawMessageDelivery": "true"},
+    )
+    say(f"subscribed queue {queue.name} to topic {settings.SES_EVENTS_TOPIC}")
+    return topic
+
+
+def _provision_destination(topic: str, say: Say) -> None:
+    destination: Any = {
+        "Name": DESTINATION,
+        "Enabled": True,
+        "MatchingEventTypes": EVENT_TYPES,
+        "SNSDestination": {"TopicARN": topic},
+    }
+    made = _made(
+        lambda: ses.api().create_configuration_set_event_destination(
+            ConfigurationSetName=settings.SES_CONFIGURATION_SET, EventDestination=destination
+        )
+    )
+    say(f"made event destination {DESTINATION}" if made else f"event destination {DESTINATION} is there")
+
+
+def _made(create: Any) -> bool:
+    try:
+        create()
+    except ClientError as exc:
+        if ses.describe(exc)[0] in _EXISTS:
+            return False
+        raise
+    return True
+
+
+def _queue_policy(topic: str, queue: str) -> dict[str, Any]:
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "sns.amazonaws.com"},
+                "Action": "sqs:SendMessage",
+                "Resource": queue,
+                "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+            }
+        ],
+    }

@@ -1,0 +1,177 @@
+"""Send what an event owes: one notification, one claim, one call to SES."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from emails import rendering, ses, states
+from emails.errors import InDoubt, NotSent, Refused, RenderError
+from emails.models import Notification
+from emails.rendering import Rendered
+from queues import backoff, outbox
+from queues.errors import Reject, Retry
+from queues.events import Event
+from queues.failpoints import failpoint
+
+logger = logging.getLogger(__name__)
+
+State = Notification.State
+
+
+def notify(event: Event, *, template: str, recipient: str) -> None:
+    """Send the email that this event owes to this recipient, once, however often this is called.
+
+    Returns when there is nothing more to do for the message: sent, or in doubt. Raises Retry when it was
+    certainly not sent and may heal, Reject when it was not and cannot.
+    """
+    notification = _owed(event, template, recipient)
+    if notification.state in (State.SENT, State.CANCELLED, State.SUPPRESSED):
+        logger.info(
+            "already %s event=%s notification=%s", notification.state, event.id, notification.pk
+        )
+        return
+    email = _rendered(notification)
+    held = states.claim(notification)
+    if held is None:
+        _wait_for_other(notification)
+        return
+    failpoint("after_claim")
+    _send(held, email)
+
+
+def send_test(recipient: str) -> str:
+    """Send a test email from the sender in settings; returns SES's message id or raises SendError."""
+    message = EmailMultiAlternatives(
+        subject="Test email from Notifier",
+        body="This email shows that Notifier can send from this address through Amazon SES.",
+        from_email=settings.SES_FROM_EMAIL,
+        to=[recipient],
+        headers=_headers({"kind": "test"}),
+    )
+    return ses.send(message)
+
+
+def mark_sent(notifications: QuerySet[Notification]) -> int:
+    """A person says that these, in doubt, were sent; returns how many."""
+    return states.mark_sent(notifications)
+
+
+@transaction.atomic
+def send_again(notifications: QuerySet[Notification]) -> int:
+    """A person says that these, in doubt or failed, are to be sent again; returns how many.
+
+    Their messages are gone from SQS, so each gets a new outbox row for the same event.
+    """
+    count = 0
+    for notification in notifications.filter(state__in=[State.IN_DOUBT, State.FAILED]):
+        if states.reopen(notification):
+            outbox.record_again(_event(notification))
+            count += 1
+    return count
+
+
+def _event(notification: Notification) -> Event:
+    return Event(
+        id=notification.event_id,
+        source=notification.event_source,
+        type=notification.event_type,
+        subject=notification.subject,
+        partitionkey=notification.partition_key,
+        data=notification.context,
+    )
+
+
+def _owed(event: Event, template: str, recipient: str) -> Notification:
+    notification, _ = Notification.objects.get_or_create(
+        event_id=event.id,
+        template=template,
+        recipient=recipient,
+        defaults={
+            "event_type": event.type,
+            "subject": event.subject,
+            "event_source": event.source,
+            "partition_key": event.partitionkey,
+            "context": event.data,
+            "next_at": timezone.now(),
+        },
+    )
+    return notification
+
+
+def _rendered(notification: Notification) -> Rendered:
+    """Rendered before the claim, so that a broken template never leaves a claim behind."""
+    try:
+        return rendering.render(notification.template, notification.context)
+    except RenderError as exc:
+        states.fail_unclaimed(notification, code="RenderError", reason=str(exc))
+        raise Reject(str(exc), code="RenderError") from exc
+
+
+def _wait_for_other(notification: Notification) -> None:
+    """Somebody was faster, or died in the act: never send on a guess."""
+    states.doubt_abandoned()
+    notification.refresh_from_db()
+    now = timezone.now()
+    if notification.state == State.SENDING and notification.lease_until:
+        wait = (notification.lease_until - now).total_seconds()
+        raise Retry(
+            "another consumer is sending it", code="InOtherHands", seconds=max(1, int(wait) + 1)
+        )
+    if notification.state in (State.PENDING, State.FAILED):
+        wait = (notification.next_at - now).total_seconds()
+        raise Retry("it is not due yet", code="NotDue", seconds=max(1, int(wait) + 1))
+    logger.info("is %s notification=%s", notification.state, notification.pk)
+
+
+def _send(held: states.Claim, email: Rendered) -> None:
+    notification = held.notification
+    message = _message(held, email)
+    if not states.fence(held):
+        raise Retry("the lease ended before SES was called", code="LeaseLost", seconds=1)
+    try:
+        message_id = ses.send(message)
+    except NotSent as exc:
+        seconds = backoff.delay(held.attempt)
+        states.put_back(held, exc, seconds=seconds)
+        raise Retry(str(exc), code=exc.code, seconds=seconds) from exc
+    except Refused as exc:
+        states.fail(held, exc)
+        raise Reject(str(exc), code=exc.code) from exc
+    except InDoubt as exc:
+        states.doubt(held, exc)
+        logger.error(
+            "in doubt event=%s notification=%s: %s", notification.event_id, notification.pk, exc
+        )
+        return
+    failpoint("after_ses")
+    states.accept(notification.pk, held.attempt, message_id)
+    logger.info(
+        "sent event=%s notification=%s ses=%s", notification.event_id, notification.pk, message_id
+    )
+
+
+def _message(held: states.Claim, email: Rendered) -> EmailMultiAlternatives:
+    message = EmailMultiAlternatives(
+        subject=email.subject,
+        body=email.text,
+        from_email=settings.SES_FROM_EMAIL,
+        to=[held.notification.recipient],
+        headers=_headers({"nid": str(held.notification.pk), "att": str(held.attempt)}),
+    )
+    message.attach_alternative(email.html, "text/html")
+    return message
+
+
+def _headers(tags: Mapping[str, str]) -> dict[str, str]:
+    """SES reads and removes them: it publishes what becomes of the email with these tags."""
+    headers = {"X-SES-MESSAGE-TAGS": ", ".join(f"{name}={value}" for name, value in tags.items())}
+    if settings.SES_CONFIGURATION_SET:
+        headers["X-SES-CONFIGURATION-SET"] = settings.SES_CONFIGURATION_SET
+    return headers

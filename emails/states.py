@@ -1,0 +1,171 @@
+"""Every change of a notification's state: one conditional UPDATE each, on the database's clock.
+
+pending ──claim──> sending ──accept──> sent
+   ^                  ├── put_back ──> pending    certainly not sent, may heal
+   │                  ├── fail ──────> failed     certainly not sent, cannot heal
+   │                  └── doubt ─────> in_doubt   an ambiguous answer, or the process died
+   └── send_again ── in_doubt, failed ── mark_sent ──> sent      by a person
+
+Evidence of acceptance wins from any state, and nothing leaves ``sent``.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from emails.errors import SendError
+from emails.models import Attempt, Notification
+
+# Longer than a call to SES may take (13 s) plus a margin, shorter than the message's visibility (90 s).
+LEASE_SECONDS = 60
+
+State = Notification.State
+Outcome = Attempt.Outcome
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to call SES once for a notification, until the lease ends."""
+
+    notification: Notification
+    token: uuid.UUID
+    attempt: int
+
+
+def claim(notification: Notification) -> Claim | None:
+    """Take the right to send, committed before SES is called; None if it is not to be had now.
+
+    ``failed`` may be claimed as well: SES refused for certain, and what comes now is a redrive.
+    """
+    token = uuid.uuid4()
+    with transaction.atomic():
+        taken = Notification.objects.filter(
+            pk=notification.pk, state__in=[State.PENDING, State.FAILED], next_at__lte=Now()
+        ).update(
+            state=State.SENDING,
+            attempts=F("attempts") + 1,
+            claim=token,
+            lease_until=Now() + timedelta(seconds=LEASE_SECONDS),
+            attempt_started_at=Now(),
+        )
+        if not taken:
+            return None
+        number: int = Notification.objects.values_list("attempts", flat=True).get(
+            pk=notification.pk
+        )
+        Attempt.objects.create(notification=notification, number=number, started_at=timezone.now())
+    return Claim(notification, token, number)
+
+
+def fence(held: Claim) -> bool:
+    """Whether the claim still stands, asked right before SES is called; renews it."""
+    return bool(
+        _held(held)
+        .filter(lease_until__gt=Now())
+        .update(lease_until=Now() + timedelta(seconds=LEASE_SECONDS), attempt_started_at=Now())
+    )
+
+
+@transaction.atomic
+def accept(notification_id: uuid.UUID, attempt: int, provider_message_id: str) -> bool:
+    """SES accepted this attempt, whoever says so; returns whether that was news."""
+    Attempt.objects.filter(notification_id=notification_id, number=attempt).update(
+        outcome=Outcome.ACCEPTED, provider_message_id=provider_message_id, finished_at=Now()
+    )
+    unsent = Notification.objects.filter(pk=notification_id).exclude(state=State.SENT)
+    return bool(
+        unsent.update(
+            state=State.SENT,
+            provider_message_id=provider_message_id,
+            sent_at=Now(),
+            claim=None,
+            lease_until=None,
+            reason_code="",
+            reason="",
+        )
+    )
+
+
+def put_back(held: Claim, error: SendError, *, seconds: int) -> None:
+    """Certainly not sent: pending again, not before ``seconds`` from now."""
+    _settle(
+        held, Outcome.NOT_SENT, State.PENDING, error, next_at=Now() + timedelta(seconds=seconds)
+    )
+
+
+def fail(held: Claim, error: SendError) -> None:
+    """Certainly not sent, and never will be as it is."""
+    _settle(held, Outcome.REFUSED, State.FAILED, error)
+
+
+def doubt(held: Claim, error: SendError) -> None:
+    """It may have been sent: only evidence or a person moves it on."""
+    _settle(held, Outcome.IN_DOUBT, State.IN_DOUBT, error)
+
+
+def fail_unclaimed(notification: Notification, *, code: str, reason: str) -> None:
+    """It cannot be rendered: SES was not called."""
+    Notification.objects.filter(pk=notification.pk, state__in=[State.PENDING, State.FAILED]).update(
+        state=State.FAILED, reason_code=code[:100], reason=reason
+    )
+
+
+def doubt_abandoned() -> int:
+    """Claims whose process died before it said what SES answered; returns how many."""
+    return Notification.objects.filter(state=State.SENDING, lease_until__lt=Now()).update(
+        state=State.IN_DOUBT,
+        claim=None,
+        lease_until=None,
+        reason_code="Abandoned",
+        reason="The process ended while it was sending; SES may have accepted the email.",
+    )
+
+
+def mark_sent(notifications: QuerySet[Notification]) -> int:
+    """A person knows that SES accepted these; returns how many were in doubt."""
+    return notifications.filter(state=State.IN_DOUBT).update(
+        state=State.SENT, sent_at=Now(), reason_code="", reason=""
+    )
+
+
+def reopen(notification: Notification) -> bool:
+    """A person wants it sent again; False if it is neither in doubt nor failed any more."""
+    return bool(
+        Notification.objects.filter(
+            pk=notification.pk, state__in=[State.IN_DOUBT, State.FAILED]
+        ).update(state=State.PENDING, next_at=Now())
+    )
+
+
+def _held(held: Claim) -> QuerySet[Notification]:
+    return Notification.objects.filter(
+        pk=held.notification.pk, claim=held.token, state=State.SENDING
+    )
+
+
+@transaction.atomic
+def _settle(
+    held: Claim,
+    outcome: Attempt.Outcome,
+    state: Notification.State,
+    error: SendError,
+    **changes: object,
+) -> None:
+    Attempt.objects.filter(notification=held.notification, number=held.attempt, outcome="").update(
+        outcome=outcome, error_code=error.code[:100], error=str(error), finished_at=Now()
+    )
+    _held(held).update(
+        state=state,
+        claim=None,
+        lease_until=None,
+        reason_code=error.code[:100],
+        reason=str(error),
+        **changes,
+    )
