@@ -1,4 +1,18 @@
-from django.urls import URLPattern
+from django.urls import path, re_path
+from django.views.generic import TemplateView
+
+from orders import views
 
 app_name = "orders"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("", views.shop, name="shop"),
+    re_path(r"^orders/(?P<number>ORD-[0-9]{6,18})/$", views.detail, name="detail"),
+    path("register/", views.register, name="register"),
+    path(
+        "register/sent/",
+        TemplateView.as_view(template_name="orders/customer_registered.html"),
+        name="registered",
+    ),
+    path("verify/<str:token>/", views.verify, name="verify"),
+    path("verify/<str:token>/again/", views.resend, name="resend"),
+]

@@ -1,0 +1,69 @@
+"""What is refused here, named for what the caller should do.
+
+OrdersError
+├── Refused         show the text to whoever asked; nothing was saved
+│   ├── NoLines             an order needs at least one line
+│   ├── MixedCurrencies     an order has one currency
+│   ├── Overdraft           the account does not hold that much
+│   ├── CurrencyMismatch    the amount is not in the account's currency
+│   └── UnknownAccount      there is no account with this number
+├── BadLink         the verification link is altered or cut; ask for a new one
+│   ├── LinkExpired         authentic but old; offer its ``customer`` a new one
+│   └── LinkUsed            the address is confirmed already; nothing is left to do
+└── Immutable       the code tries to change a fact; mend the code
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orders.models import Customer
+
+
+class OrdersError(Exception):
+    """The base of all errors of this app."""
+
+
+class Refused(OrdersError):
+    """What was asked breaks a rule of the business; the text is for the person who asked."""
+
+
+class NoLines(Refused):
+    """The order has no lines."""
+
+
+class MixedCurrencies(Refused):
+    """The products of one order are priced in different currencies."""
+
+
+class Overdraft(Refused):
+    """A withdrawal of more than the account's balance."""
+
+
+class CurrencyMismatch(Refused):
+    """A transaction in another currency than its account's."""
+
+
+class UnknownAccount(Refused):
+    """No account has this number."""
+
+
+class BadLink(OrdersError):
+    """The link was not made by us, or not in this form."""
+
+
+class LinkExpired(BadLink):
+    """The link was ours, but its time is over."""
+
+    def __init__(self, customer: Customer) -> None:
+        super().__init__("the link has expired")
+        self.customer = customer
+
+
+class LinkUsed(BadLink):
+    """The address that the link confirms is confirmed."""
+
+
+class Immutable(OrdersError):
+    """A placed order and a posted transaction are facts: nothing changes or removes them."""

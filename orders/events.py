@@ -1,0 +1,205 @@
+"""The facts that this app states: the public contract with whoever reads the queues.
+
+Money is in whole cents. The consumer checks the same models, so they refuse whatever an email could not be
+made of: rubbish on a queue becomes a dead letter that says which field is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from orders.money import Currency, to_cents
+from orders.validators import validate_recipient, validate_single_line
+from queues.events import Event, EventData
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from orders.models import Customer, Order, OrderLine, Transaction
+
+MAX_LINES = 100
+MAX_QUANTITY = 99
+
+
+def _checked(validate: Callable[[str], None]) -> AfterValidator:
+    """Django's kind of validator as pydantic's: the text stays as it is or is refused."""
+
+    def check(value: str) -> str:
+        try:
+            validate(value)
+        except ValidationError as exc:
+            raise ValueError(" ".join(exc.messages)) from exc
+        return value
+
+    return AfterValidator(check)
+
+
+_line = _checked(validate_single_line)
+Name = Annotated[str, Field(min_length=1, max_length=200), _line]
+Short = Annotated[str, Field(min_length=1, max_length=50), _line]
+Email = Annotated[
+    str, Field(max_length=254), _checked(validate_email), _checked(validate_recipient)
+]
+Url = Annotated[str, Field(max_length=2000, pattern=r"^https?://\S+$"), _line]
+# A signed 64-bit integer holds it everywhere.
+Cents = Annotated[int, Field(strict=True, ge=0, le=10**15)]
+Quantity = Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Person(_Part):
+    """Who ordered or registered."""
+
+    name: Name
+    email: Email
+
+
+class Address(_Part):
+    """Where an order goes."""
+
+    name: Name
+    street: Name
+    postal_code: Short
+    city: Name
+    country: Name
+
+
+class Line(_Part):
+    """One product of an order, as it was named and priced then."""
+
+    sku: Short
+    name: Name
+    quantity: Quantity
+    unit_price_cents: Cents
+    total_cents: Cents
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.total_cents != self.quantity * self.unit_price_cents:
+            raise ValueError("total_cents is not quantity times unit_price_cents")
+        return self
+
+
+class OrderPlaced(EventData, type="order.placed.v1", queue="orders", source="/orders"):
+    """A customer, or staff for one, placed an order."""
+
+    order_number: Short
+    placed_at: AwareDatetime
+    customer: Person
+    shipping_address: Address
+    lines: Annotated[tuple[Line, ...], Field(min_length=1, max_length=MAX_LINES)]
+    total_cents: Cents
+    currency: Currency
+    order_url: Url
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.total_cents != sum(line.total_cents for line in self.lines):
+            raise ValueError("total_cents is not the sum of the lines")
+        return self
+
+
+class Account(_Part):
+    """Whom a transaction concerns; of the number only the last digits leave the bank."""
+
+    number_masked: Short
+    holder_name: Name
+    holder_email: Email
+
+
+class TransactionPosted(
+    EventData, type="transaction.posted.v1", queue="transactions", source="/bank"
+):
+    """Money came into or left an account; ``balance_cents`` is what it held after."""
+
+    reference: Short
+    kind: Literal["deposit", "withdrawal"]
+    amount_cents: Annotated[Cents, Field(gt=0)]
+    currency: Currency
+    balance_cents: Cents
+    posted_at: AwareDatetime
+    description: Annotated[str, Field(max_length=200), _line]
+    account: Account
+
+
+class CustomerRegistered(
+    EventData, type="customer.registered.v1", queue="orders", source="/customers"
+):
+    """Somebody registered, or asked for a new link, and has yet to confirm the address by ``verify_url``."""
+
+    customer: Person
+    verify_url: Url
+    expires_at: AwareDatetime
+
+
+def order_placed(order: Order, lines: list[OrderLine]) -> Event:
+    """The event of an order that has its number."""
+    placed = OrderPlaced(
+        order_number=order.number,
+        placed_at=order.placed_at,
+        customer=Person(name=order.customer_name, email=order.customer_email),
+        shipping_address=Address(
+            name=order.shipping_name,
+            street=order.shipping_street,
+            postal_code=order.shipping_postal_code,
+            city=order.shipping_city,
+            country=order.shipping_country,
+        ),
+        lines=tuple(_line_of(line) for line in lines),
+        total_cents=to_cents(order.total),
+        currency=Currency(order.currency),
+        order_url=settings.BASE_URL + order.get_signed_url(),
+    )
+    # No address in it: partition keys are seen in SQS and in logs.
+    key = f"customer-{order.customer_id}" if order.customer_id else f"order-{order.pk}"
+    return Event.of(placed, subject=order.number, partition_key=key)
+
+
+def _line_of(line: OrderLine) -> Line:
+    return Line(
+        sku=line.sku,
+        name=line.name,
+        quantity=line.quantity,
+        unit_price_cents=to_cents(line.unit_price),
+        total_cents=to_cents(line.total),
+    )
+
+
+def transaction_posted(posted: Transaction) -> Event:
+    """The event of a transaction that has its reference; its account's events keep their order."""
+    account = posted.account
+    data = TransactionPosted(
+        reference=posted.reference,
+        kind="deposit" if posted.kind == posted.Kind.DEPOSIT else "withdrawal",
+        amount_cents=to_cents(posted.amount),
+        currency=Currency(posted.currency),
+        balance_cents=to_cents(posted.balance_after),
+        posted_at=posted.posted_at,
+        description=posted.description,
+        account=Account(
+            number_masked=account.number_masked,
+            holder_name=account.holder_name,
+            holder_email=account.holder_email,
+        ),
+    )
+    key = f"account-{account.pk}"
+    return Event.of(data, subject=posted.reference, partition_key=key)
+
+
+def customer_registered(customer: Customer, *, verify_url: str, expires_at: datetime) -> Event:
+    """The event that asks a customer to confirm the address."""
+    data = CustomerRegistered(
+        customer=Person(name=customer.name, email=customer.email),
+        verify_url=verify_url,
+        expires_at=expires_at,
+    )
+    return Event.of(data, subject=customer.subject, partition_key=customer.subject)

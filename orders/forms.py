@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+from django import forms
+
+from orders.events import MAX_QUANTITY
+from orders.models import Order, Product
+from orders.validators import validate_recipient, validate_single_line
+
+_QUANTITY = "quantity-"
+
+
+class OrderForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
+    """The shop's form: a quantity for each product on sale, and where they go."""
+
+    idempotency_key = forms.UUIDField(
+        initial=uuid.uuid4,
+        widget=forms.HiddenInput({"autocomplete": "off"}),
+        error_messages={
+            "required": "This page is out of date. Please reload it.",
+            "invalid": "This page is out of date. Please reload it.",
+        },
+    )
+    # People do not see it; programs that fill in everything do.
+    website = forms.CharField(
+        required=False,
+        max_length=0,
+        label="Leave this empty",
+        widget=forms.TextInput({"autocomplete": "off", "tabindex": "-1"}),
+        error_messages={"max_length": "Please leave the hidden field empty and try again."},
+    )
+
+    class Meta:
+        model = Order
+        fields = [
+            "customer_name",
+            "customer_email",
+            "shipping_street",
+            "shipping_postal_code",
+            "shipping_city",
+            "shipping_country",
+        ]
+        labels = {"customer_name": "Your name", "customer_email": "Email"}
+        help_texts = {"customer_email": "We send the confirmation of your order here."}
+        widgets = {
+            "customer_name": forms.TextInput({"autocomplete": "name"}),
+            "customer_email": forms.EmailInput({"autocomplete": "email"}),
+            "shipping_street": forms.TextInput({"autocomplete": "street-address"}),
+            "shipping_postal_code": forms.TextInput({"autocomplete": "postal-code"}),
+            "shipping_city": forms.TextInput({"autocomplete": "address-level2"}),
+            "shipping_country": forms.TextInput({"autocomplete": "country-name"}),
+        }
+
+    def __init__(self, *args: Any, products: Iterable[Product], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.products = {f"{_QUANTITY}{product.pk}": product for product in products}
+        for name, product in self.products.items():
+            self.fields[name] = _quantity_field(product)
+
+    def clean(self) -> dict[str, Any]:
+        super().clean()
+        if self._asks_for_unknown_products():
+            self.add_error(
+                None, "A product of your order is no longer on sale. Please look it over."
+            )
+        if not self.chosen() and not self.errors.keys() & self.products.keys():
+            self.add_error(None, "Choose at least one product.")
+        return self.cleaned_data
+
+    def chosen(self) -> list[tuple[Product, int]]:
+        """The products with a quantity."""
+        pairs = [(product, self.cleaned_data.get(name)) for name, product in self.products.items()]
+        return [(product, quantity) for product, quantity in pairs if quantity]
+
+    def order(self) -> dict[str, Any]:
+        """The arguments of ``services.place_order``."""
+        fields = {name: self.cleaned_data[name] for name in self.Meta.fields}
+        return fields | {
+            "idempotency_key": self.cleaned_data["idempotency_key"],
+            "shipping_name": self.cleaned_data["customer_name"],
+            "lines": self.chosen(),
+        }
+
+    def cards(self) -> list[tuple[Product, forms.BoundField]]:
+        """Each product with its quantity field, for the page."""
+        return [(product, self[name]) for name, product in self.products.items()]
+
+    def _asks_for_unknown_products(self) -> bool:
+        return any(
+            name.startswith(_QUANTITY) and name not in self.products and value not in ("", "0")
+            for name, value in self.data.items()
+        )
+
+
+def _quantity_field(product: Product) -> forms.IntegerField:
+    amount = f"Choose a whole number from 0 to {MAX_QUANTITY}."
+    return forms.IntegerField(
+        label=f"Quantity of {product.name}",
+        required=False,
+        min_value=0,
+        max_value=MAX_QUANTITY,
+        initial=0,
+        widget=forms.NumberInput({"inputmode": "numeric", "autocomplete": "off"}),
+        error_messages={"invalid": amount, "min_value": amount, "max_value": amount},
+    )
+
+
+class RegistrationForm(forms.Form):
+    """Not a ModelForm: that one would tell a stranger which addresses are registered."""
+
+    name = forms.CharField(
+        max_length=200,
+        label="Your name",
+        validators=[validate_single_line],
+        widget=forms.TextInput({"autocomplete": "name"}),
+    )
+    email = forms.EmailField(
+        max_length=254,
+        validators=[validate_recipient],
+        help_text="We send a link there; it confirms that the address is yours.",
+        widget=forms.EmailInput({"autocomplete": "email"}),
+    )

@@ -1,0 +1,410 @@
+"""Products, customers and their orders; bank accounts and their transactions."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+
+from django.core.exceptions import ValidationError
+from django.core.signing import Signer
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models, transaction
+from django.db.models import F, Q
+from django.db.models.functions import Lower
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+
+from orders import events
+from orders.errors import CurrencyMismatch, MixedCurrencies, NoLines, Overdraft, Refused
+from orders.facts import Fact, FactQuerySet
+from orders.money import Currency, formatted
+from orders.validators import validate_recipient, validate_single_line
+from queues import outbox
+
+CENT = Decimal("0.01")
+RESEND_SECONDS = 60
+
+
+class Product(models.Model):
+    """What the shop sells. What is no longer sold becomes inactive, as orders refer to it."""
+
+    sku = models.CharField("SKU", max_length=50, unique=True, validators=[validate_single_line])
+    name = models.CharField(max_length=200, validators=[validate_single_line])
+    description = models.CharField(max_length=300, blank=True, validators=[validate_single_line])
+    price = models.DecimalField(max_digits=10, decimal_places=2)
+    currency = models.CharField(max_length=3, choices=Currency, default=Currency.USD)
+    picture = models.TextField(blank=True, help_text="An emoji, or an SVG drawing.")
+    is_active = models.BooleanField("on sale", default=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(condition=Q(price__gte=0), name="product_price_not_negative"),
+            models.CheckConstraint(
+                condition=Q(currency__in=Currency.values), name="product_currency_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def drawing_url(self) -> str:
+        """The SVG drawing as a data URL, safe in an ``img``; empty for an emoji."""
+        drawing = self.picture.strip()
+        if not drawing.startswith("<svg"):
+            return ""
+        return f"data:image/svg+xml,{quote(drawing)}"
+
+
+class CustomerQuerySet(models.QuerySet["Customer"]):
+    """Customers, found by their address whatever its case."""
+
+    def with_email(self, email: str) -> Customer | None:
+        """The customer with this address."""
+        return self.annotate(folded=Lower("email")).filter(folded=email.lower()).first()
+
+
+class Customer(models.Model):
+    """Somebody who registered, or whom staff entered.
+
+    Saving one records no event: staff may enter a customer without any email. ``services.register`` and
+    ``services.resend_verification`` record it.
+    """
+
+    name = models.CharField(max_length=200, validators=[validate_single_line])
+    email = models.EmailField(validators=[validate_recipient])
+    email_verified_at = models.DateTimeField(null=True, blank=True)
+    verification_sent_at = models.DateTimeField(null=True, editable=False)
+    registered_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = CustomerQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(
+                Lower("email"),
+                name="one_customer_per_email",
+                violation_error_message="There is a customer with this email address already.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def subject(self) -> str:
+        """What this customer's events are about."""
+        return f"customer-{self.pk}"
+
+    def confirm_email(self) -> bool:
+        """Mark the address as confirmed; False if it was."""
+        now = timezone.now()
+        rows = Customer.objects.filter(pk=self.pk, email_verified_at=None)
+        return rows.update(email_verified_at=now) == 1
+
+    def take_verification_slot(self) -> bool:
+        """Take the right to send one link; False within a minute of the last, or to a confirmed address."""
+        now = timezone.now()
+        rows = Customer.objects.filter(pk=self.pk, email_verified_at=None).filter(
+            Q(verification_sent_at=None)
+            | Q(verification_sent_at__lte=now - timedelta(seconds=RESEND_SECONDS))
+        )
+        return rows.update(verification_sent_at=now) == 1
+
+
+class OrderQuerySet(FactQuerySet["Order"]):
+    """Orders; ``place`` makes one."""
+
+    def place(self, *, lines: Iterable[tuple[Product, int]], **fields: Any) -> Order:
+        """Save an order of (product, quantity) pairs with its lines and its event, all or none."""
+        order = Order(**fields)
+        order.new_lines = [
+            OrderLine(product=product, quantity=quantity) for product, quantity in lines
+        ]
+        order.save()
+        return order
+
+
+class Order(Fact):
+    """A placed order. Set ``new_lines`` before saving it, or call ``Order.objects.place``.
+
+    ``save()`` inserts the order, its lines and ``order.placed.v1`` in one transaction; the currency and the
+    total come from the lines, whose names and prices are copied from the products.
+    """
+
+    number = models.CharField(max_length=32, unique=True, editable=False)
+    customer = models.ForeignKey(
+        Customer, null=True, blank=True, on_delete=models.PROTECT, related_name="orders"
+    )
+    customer_name = models.CharField("name", max_length=200, validators=[validate_single_line])
+    customer_email = models.EmailField("email", db_index=True, validators=[validate_recipient])
+    shipping_name = models.CharField(
+        "name of the recipient", max_length=200, validators=[validate_single_line]
+    )
+    shipping_street = models.CharField(
+        "street and number", max_length=200, validators=[validate_single_line]
+    )
+    shipping_postal_code = models.CharField(
+        "postal code", max_length=20, validators=[validate_single_line]
+    )
+    shipping_city = models.CharField("city", max_length=100, validators=[validate_single_line])
+    shipping_country = models.CharField(
+        "country", max_length=100, validators=[validate_single_line]
+    )
+    currency = models.CharField(max_length=3, choices=Currency, editable=False)
+    total = models.DecimalField(max_digits=14, decimal_places=2, editable=False)
+    # The same key is the same order, however often it is sent.
+    idempotency_key = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    placed_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    new_lines: Sequence[OrderLine] = ()
+
+    objects = OrderQuerySet.as_manager()
+
+    class Meta(Fact.Meta):
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(condition=Q(total__gte=0), name="order_total_not_negative"),
+            models.CheckConstraint(
+                condition=Q(currency__in=Currency.values), name="order_currency_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.number or "a new order"
+
+    def get_absolute_url(self) -> str:
+        """The order's page; strangers also need the key of ``get_signed_url``."""
+        return reverse("orders:detail", args=[self.number])
+
+    def get_signed_url(self) -> str:
+        """The order's page with the key that opens it to whoever has the link."""
+        return f"{self.get_absolute_url()}?key={quote(self._key())}"
+
+    def opens_with(self, key: str) -> bool:
+        """Whether this is the key of ``get_signed_url``."""
+        return constant_time_compare(key, self._key())
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Insert the order with its lines and its event; raises NoLines, MixedCurrencies, ValidationError.
+
+        A second save raises Immutable.
+        """
+        self.refuse_change()
+        lines = list(self.new_lines)
+        self._add_up(lines)
+        self.full_clean(validate_unique=False, validate_constraints=False)
+        with transaction.atomic():
+            self._insert_numbered(field="number", prefix="ORD")
+            for line in lines:
+                line.insert_with(self)
+            outbox.record(events.order_placed(self, lines))
+
+    def _add_up(self, lines: list[OrderLine]) -> None:
+        if not lines:
+            raise NoLines("An order needs at least one line.")
+        for line in lines:
+            line.copy_product()
+        currencies = sorted({line.product.currency for line in lines})
+        if len(currencies) > 1:
+            raise MixedCurrencies(f"One order, one currency: not {' and '.join(currencies)}.")
+        self.currency = currencies[0]
+        self.total = sum((line.total for line in lines), Decimal(0))
+
+    def _key(self) -> str:
+        return Signer(salt="orders.order").signature(self.number)
+
+
+class OrderLineQuerySet(FactQuerySet["OrderLine"]):
+    """Lines, to be read."""
+
+
+class OrderLine(Fact):
+    """One product of an order with its name and price at that time."""
+
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="lines")
+    product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="+")
+    sku = models.CharField("SKU", max_length=50, editable=False)
+    name = models.CharField(max_length=200, editable=False)
+    unit_price = models.DecimalField(max_digits=10, decimal_places=2, editable=False)
+    quantity = models.PositiveSmallIntegerField(
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(events.MAX_QUANTITY)],
+    )
+
+    objects = OrderLineQuerySet.as_manager()
+
+    class Meta(Fact.Meta):
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(quantity__gte=1, quantity__lte=events.MAX_QUANTITY),
+                name="order_line_quantity_1_to_99",
+            ),
+            models.CheckConstraint(
+                condition=Q(unit_price__gte=0), name="order_line_unit_price_not_negative"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} × {self.name}"
+
+    @property
+    def total(self) -> Decimal:
+        """The price of this line."""
+        return self.unit_price * self.quantity
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Raise Immutable or Refused: lines are saved with their order, as its event names them."""
+        self.refuse_change()
+        raise Refused("A line is saved with its order: Order.objects.place(lines=…).")
+
+    def copy_product(self) -> None:
+        """Take name and price from the product."""
+        self.sku = self.product.sku
+        self.name = self.product.name
+        self.unit_price = self.product.price
+
+    def insert_with(self, order: Order) -> None:
+        """For ``Order.save`` alone."""
+        self.order = order
+        self.full_clean(validate_unique=False, validate_constraints=False)
+        self._insert()
+
+
+class BankAccount(models.Model):
+    """An account; only transactions move its balance."""
+
+    number = models.CharField(max_length=34, unique=True, validators=[validate_single_line])
+    holder_name = models.CharField(max_length=200, validators=[validate_single_line])
+    holder_email = models.EmailField(validators=[validate_recipient])
+    currency = models.CharField(max_length=3, choices=Currency, default=Currency.USD)
+    balance = models.DecimalField(max_digits=14, decimal_places=2, default=Decimal("0.00"))
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(balance__gte=0), name="account_balance_not_negative"
+            ),
+            models.CheckConstraint(
+                condition=Q(currency__in=Currency.values), name="account_currency_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.number_masked} {self.holder_name}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save all but the balance, which may have moved since this row was read."""
+        if not self._state.adding and kwargs.get("update_fields") is None:
+            names = {field.name for field in self._meta.concrete_fields if not field.primary_key}
+            kwargs["update_fields"] = names - {"balance"}
+        super().save(*args, **kwargs)
+
+    @property
+    def number_masked(self) -> str:
+        """``•••• 4821``."""
+        return f"•••• {self.number[-4:]}"
+
+    def balance_after(self, kind: str, amount: Decimal) -> Decimal:
+        """The balance that a transaction would leave; raises Overdraft."""
+        if kind == Transaction.Kind.DEPOSIT:
+            return self.balance + amount
+        if amount > self.balance:
+            raise Overdraft(
+                f"The account holds {formatted(self.balance, self.currency)},"
+                f" less than {formatted(amount, self.currency)}."
+            )
+        return self.balance - amount
+
+    def move(self, difference: Decimal) -> None:
+        """For ``Transaction.save`` alone, under its lock."""
+        BankAccount.objects.filter(pk=self.pk).update(balance=F("balance") + difference)
+        self.balance += difference
+
+
+class TransactionQuerySet(FactQuerySet["Transaction"]):
+    """Transactions, to be read."""
+
+
+class Transaction(Fact):
+    """A posted deposit or withdrawal.
+
+    ``save()`` locks the account, moves its balance and records ``transaction.posted.v1``, all or none, so an
+    account's events are recorded in the order of its balances.
+    """
+
+    class Kind(models.TextChoices):
+        """Money in, money out."""
+
+        DEPOSIT = "deposit"
+        WITHDRAWAL = "withdrawal"
+
+    reference = models.CharField(max_length=32, unique=True, editable=False)
+    account = models.ForeignKey(BankAccount, on_delete=models.PROTECT, related_name="transactions")
+    kind = models.CharField(max_length=10, choices=Kind)
+    amount = models.DecimalField(
+        max_digits=12, decimal_places=2, validators=[MinValueValidator(CENT)]
+    )
+    # The account's, unless whoever posts it insists on one.
+    currency = models.CharField(max_length=3, choices=Currency, editable=False)
+    balance_after = models.DecimalField(max_digits=14, decimal_places=2, editable=False)
+    description = models.CharField(max_length=200, blank=True, validators=[validate_single_line])
+    posted_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = TransactionQuerySet.as_manager()
+
+    class Meta(Fact.Meta):
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(condition=Q(amount__gt=0), name="transaction_amount_positive"),
+            models.CheckConstraint(
+                condition=Q(balance_after__gte=0), name="transaction_balance_not_negative"
+            ),
+            models.CheckConstraint(
+                condition=Q(kind__in=["deposit", "withdrawal"]), name="transaction_kind_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(currency__in=Currency.values), name="transaction_currency_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.reference or "a new transaction"
+
+    def clean(self) -> None:
+        """Refuse what the account cannot bear, beside the amount."""
+        if self.account_id is None or self.amount is None:
+            return
+        try:
+            self.account.balance_after(self.kind, self.amount)
+        except Overdraft as exc:
+            raise ValidationError({"amount": str(exc)}) from exc
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Post it; raises Overdraft, CurrencyMismatch, ValidationError. A second save raises Immutable."""
+        self.refuse_change()
+        with transaction.atomic():
+            self.account = BankAccount.objects.select_for_update().get(pk=self.account_id)
+            self._settle()
+            self._insert_numbered(field="reference", prefix="TXN")
+            outbox.record(events.transaction_posted(self))
+
+    def _settle(self) -> None:
+        """Check against the locked account, then move its balance."""
+        if self.currency not in ("", self.account.currency):
+            raise CurrencyMismatch(
+                f"The account is kept in {self.account.currency}, not in {self.currency}."
+            )
+        self.currency = self.account.currency
+        self.clean_fields(exclude=["reference", "balance_after"])
+        self.balance_after = self.account.balance_after(self.kind, self.amount)
+        self.account.move(self.balance_after - self.account.balance)

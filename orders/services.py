@@ -1,0 +1,129 @@
+"""What customers and staff may do; each function is one transaction."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.core.signing import BadSignature, SignatureExpired, TimestampSigner
+from django.db import IntegrityError, transaction
+from django.urls import reverse
+from django.utils import timezone
+
+from orders import events
+from orders.errors import BadLink, LinkExpired, LinkUsed, UnknownAccount
+from orders.models import BankAccount, Customer, Order, Product, Transaction
+from queues import outbox
+
+LINK_SECONDS = 24 * 60 * 60
+
+
+def place_order(
+    *, idempotency_key: uuid.UUID, lines: Iterable[tuple[Product, int]], **fields: Any
+) -> Order:
+    """Save the order with its event; the same key again gives the order that it made.
+
+    ``fields`` are those of Order. Raises NoLines, MixedCurrencies or ValidationError.
+    """
+    if order := Order.objects.filter(idempotency_key=idempotency_key).first():
+        return order
+    customer = Customer.objects.with_email(fields["customer_email"])
+    try:
+        with transaction.atomic():
+            return Order.objects.place(
+                idempotency_key=idempotency_key, lines=lines, customer=customer, **fields
+            )
+    except IntegrityError:
+        # Somebody with the same key was faster by a moment.
+        if order := Order.objects.filter(idempotency_key=idempotency_key).first():
+            return order
+        raise
+
+
+def post_transaction(
+    *, account_number: str, kind: str, amount: Decimal, currency: str = "", description: str = ""
+) -> Transaction:
+    """Move money and record the event; raises UnknownAccount and whatever ``Transaction.save`` raises."""
+    try:
+        account = BankAccount.objects.get(number=account_number)
+    except BankAccount.DoesNotExist:
+        raise UnknownAccount(f"There is no account with the number {account_number}.") from None
+    posted = Transaction(
+        account=account, kind=kind, amount=amount, currency=currency, description=description
+    )
+    posted.save()
+    return posted
+
+
+def register(*, name: str, email: str) -> None:
+    """Enter a customer and record the event that leads to the verification email.
+
+    A known address is told nothing new: it gets another link if it is unconfirmed, else nothing, and the caller
+    cannot tell the difference.
+    """
+    try:
+        with transaction.atomic():
+            customer = Customer.objects.with_email(email) or Customer.objects.create(
+                name=name, email=email
+            )
+            resend_verification(customer)
+    except IntegrityError:
+        # The same address registered a moment ago, and has its link.
+        return
+
+
+@transaction.atomic
+def resend_verification(customer: Customer) -> bool:
+    """Record the event that leads to a link; False within a minute of the last or if it is not needed."""
+    if not customer.take_verification_slot():
+        return False
+    event = events.customer_registered(
+        customer,
+        verify_url=settings.BASE_URL + reverse("orders:verify", args=[_token(customer)]),
+        expires_at=timezone.now() + timedelta(seconds=LINK_SECONDS),
+    )
+    outbox.record(event)
+    return True
+
+
+def customer_of(token: str) -> Customer:
+    """Whom a verification link is for; raises BadLink, LinkExpired or LinkUsed and changes nothing."""
+    customer = Customer.objects.filter(pk=_customer_id(token)).first()
+    if customer is None:
+        raise BadLink("no such customer")
+    try:
+        _signer(customer).unsign(token, max_age=LINK_SECONDS)
+    except SignatureExpired as exc:
+        raise (LinkUsed() if customer.email_verified_at else LinkExpired(customer)) from exc
+    except BadSignature as exc:
+        raise BadLink(str(exc)) from exc
+    if customer.email_verified_at:
+        raise LinkUsed("the address is confirmed")
+    return customer
+
+
+def verify(token: str) -> Customer:
+    """Confirm the address that the link was sent to; raises what ``customer_of`` raises."""
+    customer = customer_of(token)
+    if not customer.confirm_email():
+        raise LinkUsed("the address is confirmed")
+    return customer
+
+
+def _token(customer: Customer) -> str:
+    return _signer(customer).sign(str(customer.pk))
+
+
+def _customer_id(token: str) -> int:
+    """The id that stands first in a token, whoever wrote it; 0 if none does."""
+    text = token.partition(":")[0]
+    return int(text) if text.isdecimal() and len(text) < 19 else 0
+
+
+def _signer(customer: Customer) -> TimestampSigner:
+    """The address is part of the salt: it is not seen in the link, and changing it voids the link."""
+    return TimestampSigner(salt=f"orders.verify:{customer.email.lower()}")

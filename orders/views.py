@@ -1,0 +1,79 @@
+"""The shop's pages, the order's page, and registration."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
+
+from orders import access, services
+from orders.errors import BadLink, LinkExpired, LinkUsed, Refused
+from orders.forms import OrderForm, RegistrationForm
+from orders.models import Order, Product
+
+_LINK_STATES = {LinkUsed: "used", LinkExpired: "expired", BadLink: "bad"}
+
+
+# Not from a cache, so that going back gives the form a new key: another order, not the same again.
+@never_cache
+def shop(request: HttpRequest) -> HttpResponse:
+    """The products and the order form; a valid order leads to its page."""
+    posted = request.POST if request.method == "POST" else None
+    form = OrderForm(posted, products=Product.objects.filter(is_active=True))
+    if form.is_valid() and (order := _place(form)):
+        access.remember(request, order)
+        return redirect(order)
+    return render(request, "orders/order_form.html", {"form": form})
+
+
+def _place(form: OrderForm) -> Order | None:
+    try:
+        return services.place_order(**form.order())
+    except Refused as exc:
+        form.add_error(None, str(exc))
+        return None
+
+
+@never_cache
+def detail(request: HttpRequest, number: str) -> HttpResponse:
+    """The order and what became of its email, for those who may see it."""
+    order = access.visible_order(request, number)
+    key = request.GET.get("key", "")
+    return render(request, "orders/order_detail.html", {"order": order, "key": key})
+
+
+def register(request: HttpRequest) -> HttpResponse:
+    """The registration form; the answer is the same for new and known addresses."""
+    form = RegistrationForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        services.register(**form.cleaned_data)
+        return redirect("orders:registered")
+    return render(request, "orders/customer_form.html", {"form": form})
+
+
+@never_cache
+def verify(request: HttpRequest, token: str) -> HttpResponse:
+    """Confirm an address, by POST: mail scanners follow links."""
+    confirming = request.method == "POST"
+    try:
+        customer = services.verify(token) if confirming else services.customer_of(token)
+    except BadLink as exc:
+        state = _LINK_STATES[type(exc)]
+        return render(
+            request, "orders/customer_verify.html", {"state": state, "token": token}, status=410
+        )
+    state = "confirmed" if confirming else "open"
+    return render(request, "orders/customer_verify.html", {"state": state, "customer": customer})
+
+
+@require_POST
+def resend(request: HttpRequest, token: str) -> HttpResponse:
+    """Send a new link in place of an expired one, at most one a minute; others are told nothing."""
+    try:
+        services.customer_of(token)
+    except LinkExpired as exc:
+        services.resend_verification(exc.customer)
+    except BadLink:
+        pass
+    return redirect("orders:registered")
