@@ -1,0 +1,70 @@
+"""Who may send and, in the SES sandbox, who may receive: addresses and domains with their verification."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Identity:
+    """An email address or a domain. ``token`` is in the link of the verification mail."""
+
+    name: str
+    verified: bool = False
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+
+    @property
+    def is_domain(self) -> bool:
+        """True for ``example.com``, False for ``a@example.com``."""
+        return "@" not in self.name
+
+    @property
+    def dkim_tokens(self) -> list[str]:
+        """Three tokens, the same ones each time, for the CNAME records of a domain."""
+        if not self.is_domain:
+            return []
+        return [
+            hashlib.sha256(f"{number} {self.name.lower()}".encode()).hexdigest()[:32]
+            for number in range(3)
+        ]
+
+
+class Identities:
+    """All identities, looked up without regard to case."""
+
+    def __init__(self, verified: Iterable[str] = ()) -> None:
+        self._identities = {name.lower(): Identity(name, verified=True) for name in verified}
+
+    def __iter__(self) -> Iterator[Identity]:
+        return iter(list(self._identities.values()))
+
+    def get(self, name: str) -> Identity | None:
+        """The identity of exactly this address or domain."""
+        return self._identities.get(name.strip().lower())
+
+    def add(self, name: str) -> Identity:
+        """The identity of this name; a new one is pending."""
+        name = name.strip()
+        return self._identities.setdefault(name.lower(), Identity(name))
+
+    def remove(self, name: str) -> None:
+        """Forget the identity; nothing happens if there is none."""
+        self._identities.pop(name.strip().lower(), None)
+
+    def with_token(self, token: str) -> Identity | None:
+        """The identity whose verification mail has this token."""
+        return next((each for each in self if secrets.compare_digest(each.token, token)), None)
+
+    def covers(self, address: str) -> bool:
+        """True if the address itself or its domain is verified."""
+        return any(
+            identity is not None and identity.verified
+            for identity in (self.get(address), self.get(address.rpartition("@")[2]))
+        )
+
+    def pending(self) -> list[Identity]:
+        """What waits for its link to be opened or its DNS records to be found."""
+        return [identity for identity in self if not identity.verified]

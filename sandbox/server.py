@@ -1,0 +1,61 @@
+"""The local AWS as one process: moto's server with our mends, and the control API beside it."""
+
+from __future__ import annotations
+
+import functools
+import signal
+import socket
+from typing import Any
+
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from werkzeug.serving import make_server
+
+from sandbox import control, mends
+from sandbox.post_office import PostOffice
+
+
+class QuietRequestHandler(MotoRequestHandler):  # type: ignore[misc]  # moto is untyped here
+    """Answers without a log line for each request."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Nothing."""
+
+
+class Dispatcher(DomainDispatcherApplication):  # type: ignore[misc]  # moto is untyped here
+    """moto's own looks through its directory on each request; this one remembers the answer."""
+
+    def __init__(self) -> None:
+        super().__init__(create_backend_app)
+        self.get_backend_for_host = functools.cache(super().get_backend_for_host)
+
+
+class LocalAws:
+    """The WSGI application."""
+
+    def __init__(self, post_office: PostOffice, *, delivery_seconds: float) -> None:
+        mends.apply(post_office, delivery_seconds=delivery_seconds)
+        self._control = control.ControlApi(post_office)
+        self._moto = Dispatcher()
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        app = self._control if environ["PATH_INFO"].startswith(control.PREFIX) else self._moto
+        return app(environ, start_response)
+
+
+def serve(listener: socket.socket, app: LocalAws) -> None:
+    """Answer on a socket that listens already, until SIGTERM or Ctrl-C; long polls are cut off."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    host, port = listener.getsockname()[:2]
+    server = make_server(
+        host,
+        port,
+        app,
+        threaded=True,
+        request_handler=QuietRequestHandler,
+        fd=listener.fileno(),
+    )
+    server.serve_forever()
