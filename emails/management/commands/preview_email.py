@@ -1,0 +1,72 @@
+"""Show an email as its template makes it, from sample data or data of your own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from emails import rendering
+from emails.errors import RenderError
+
+
+class Command(BaseCommand):
+    """Sends nothing and needs no database."""
+
+    help = "Show an email template filled with its sample data. Without a name: list the templates."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """``--data`` takes what an event carries under ``data``."""
+        parser.add_argument("name", nargs="?", help="a folder of templates/emails")
+        parser.add_argument(
+            "--format",
+            choices=["subject", "text", "html", "all"],
+            default="all",
+            help="which part to show (default: %(default)s)",
+        )
+        parser.add_argument("--data", type=Path, metavar="FILE", help="JSON instead of the sample")
+        parser.add_argument("--output", type=Path, metavar="FILE", help="write to a file")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Exit non-zero if the template or its data are wrong."""
+        if options["name"] is None:
+            text = "\n".join(rendering.names())
+        else:
+            text = _preview(options["name"], options["format"], options["data"])
+        if options["output"]:
+            _write(options["output"], text)
+            self.stdout.write(f"wrote {options['output']}")
+        else:
+            self.stdout.write(text)
+
+
+def _preview(name: str, part: str, data: Path | None) -> str:
+    if name not in rendering.names():
+        raise CommandError(f"No template {name!r}. There are: {', '.join(rendering.names())}.")
+    try:
+        context = _read(data) if data else rendering.sample(name).data
+        rendered = rendering.render(name, context)
+    except RenderError as exc:
+        raise CommandError(str(exc)) from exc
+    if part == "all":
+        return f"Subject: {rendered.subject}\n\n{rendered.text}\n{rendered.html}"
+    return str(getattr(rendered, part))
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise CommandError(f"{path}: {exc}") from exc
+    if not isinstance(data, dict):
+        raise CommandError(f"{path}: not a JSON object")
+    return data
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as exc:
+        raise CommandError(f"{path}: {exc}") from exc

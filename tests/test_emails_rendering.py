@@ -1,0 +1,316 @@
+import copy
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from emails import rendering
+from emails.errors import RenderError
+
+NAMES = ["order_confirmation", "transaction_alert", "verify_email"]
+ORDER: dict[str, Any] = dict(rendering.sample("order_confirmation").data)
+ALERT: dict[str, Any] = dict(rendering.sample("transaction_alert").data)
+VERIFY: dict[str, Any] = dict(rendering.sample("verify_email").data)
+HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>{{settings}}\'; --'
+
+
+class Page(HTMLParser):
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.attributes, self.text = [], [], ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes.extend((tag, name, value) for name, value in attrs)
+
+    def handle_data(self, data):
+        self.text += data
+
+    def hrefs(self):
+        return [value for tag, name, value in self.attributes if name == "href"]
+
+
+def with_value(context, path, value):
+    changed = copy.deepcopy(context)
+    inner = changed
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return changed
+
+
+def texts_in(value, path=()):
+    if isinstance(value, str):
+        yield path
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from texts_in(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from texts_in(item, (*path, index))
+
+
+@pytest.fixture
+def template(tmp_path, settings):
+    """A template of our own: template(subject="…", html="…", text="…") makes the email "trial"."""
+    files = {"subject": "subject.hbs", "html": "body.html.hbs", "text": "body.txt.hbs"}
+    entry = {**settings.TEMPLATES[1], "DIRS": [tmp_path]}
+    settings.TEMPLATES = [settings.TEMPLATES[0], entry]
+
+    def make(**sources):
+        (tmp_path / "trial").mkdir(exist_ok=True)
+        for part, source in ({"subject": "Hi", "html": "<p>Hi</p>"} | sources).items():
+            (tmp_path / "trial" / files[part]).write_text(source)
+        return tmp_path / "trial"
+
+    return make
+
+
+def test_names_lists_every_template():
+    assert rendering.names() == NAMES
+
+
+def test_samples_are_events_of_the_right_type():
+    types = {name: sample.type for name, sample in rendering.samples().items()}
+
+    assert types == {
+        "order_confirmation": "order.placed.v1",
+        "transaction_alert": "transaction.posted.v1",
+        "verify_email": "customer.registered.v1",
+    }
+
+
+def test_unknown_sample_is_an_error():
+    with pytest.raises(RenderError, match="nothing: no sample.json"):
+        rendering.sample("nothing")
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"type": "a"}', '{"types": "a"}'])
+def test_broken_sample_is_an_error_that_names_it(content, template):
+    (template() / "sample.json").write_text(content)
+
+    with pytest.raises(RenderError, match=r"trial/sample.json: "):
+        rendering.sample("trial")
+
+
+def test_order_confirmation_tells_what_was_ordered():
+    rendered = rendering.render("order_confirmation", ORDER)
+
+    assert rendered.subject == "Your order ORD-000123 is confirmed"
+    for part in (Page(rendered.html).text, rendered.text):
+        for fact in ["Ada Lovelace", "Blue mug", "€12.50", "€25.00", "€1,233.90", "MUG-01"]:
+            assert fact in part
+        assert "22 November 2026, 10:00 UTC" in part
+        assert "12 St James's Square" in part
+    assert ORDER["order_url"] in Page(rendered.html).hrefs()
+    assert ORDER["order_url"] in rendered.text
+
+
+@pytest.mark.parametrize(("kind", "verb"), [("deposit", "credited"), ("withdrawal", "debited")])
+def test_transaction_alert_says_the_sentence_in_one_piece(kind, verb):
+    rendered = rendering.render("transaction_alert", {**ALERT, "kind": kind})
+
+    assert rendered.subject == f"Transaction Alert: $150.00 {verb}"
+    for part in (rendered.html, rendered.text):
+        assert f"Your account has been {verb} with $150.00." in part
+        for fact in ["$2,450.00", "TXN-000042", "22 November 2026, 10:00 UTC", "•••• 4821"]:
+            assert fact in part
+
+
+def test_transaction_without_a_description_has_no_empty_row():
+    rendered = rendering.render("transaction_alert", {**ALERT, "description": ""})
+
+    assert "Description" not in rendered.html + rendered.text
+
+
+def test_verification_has_a_button_and_the_plain_link():
+    rendered = rendering.render("verify_email", VERIFY)
+
+    page = Page(rendered.html)
+    assert page.hrefs() == [VERIFY["verify_url"]] * 2
+    assert VERIFY["verify_url"] in page.text
+    assert VERIFY["verify_url"] in rendered.text
+    assert "23 November 2026, 10:00 UTC" in rendered.text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_html_needs_nothing_from_elsewhere(name):
+    page = Page(rendering.render(name, rendering.sample(name).data).html)
+
+    assert not {"script", "img", "link", "iframe", "form"} & set(page.tags)
+    assert ("html", "lang", "en") in page.attributes
+    assert not [value for _, name, value in page.attributes if name in ("src", "background")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_css_is_inline_but_for_what_cannot_be(name):
+    html = rendering.render(name, rendering.sample(name).data).html
+
+    style = html[html.index("<style>") : html.index("</style>")]
+    assert "@media (prefers-color-scheme: dark)" in style
+    assert "@media (max-width: 620px)" in style
+    assert "letter-spacing: -0.3px" not in style
+    assert 'class="card" bgcolor="#ffffff" style="' in html
+    assert '<meta name="color-scheme" content="light dark">' in html
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_html_fits_where_gmail_cuts(name):
+    assert len(rendering.render(name, rendering.sample(name).data).html.encode()) < 102 * 1024
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [(name, path) for name in NAMES for path in texts_in(rendering.sample(name).data)],
+)
+def test_html_in_any_field_stays_text(name, path):
+    context = with_value(rendering.sample(name).data, path, HOSTILE)
+
+    try:
+        rendered = rendering.render(name, context)
+    except RenderError:
+        # Currencies, times and links are checked; everything else is printed or not used.
+        assert path[-1] in {
+            "currency",
+            "placed_at",
+            "posted_at",
+            "expires_at",
+            "order_url",
+            "verify_url",
+        }
+        return
+
+    page = Page(rendered.html)
+    assert "script" not in page.tags
+    assert "img" not in page.tags
+    assert not [name for _, name, _ in page.attributes if name.startswith("on")]
+    if HOSTILE in rendered.text:
+        assert HOSTILE in page.text
+
+
+def test_hostile_name_is_printed_as_it_is():
+    rendered = rendering.render(
+        "order_confirmation", with_value(ORDER, ("customer", "name"), HOSTILE)
+    )
+
+    assert HOSTILE in rendered.text
+    assert HOSTILE in Page(rendered.html).text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_long_texts_are_rendered_whole(name):
+    context = rendering.sample(name).data
+    path = ("account", "holder_name") if "account" in context else ("customer", "name")
+
+    rendered = rendering.render(name, with_value(context, path, "Ö" * 10_000))
+
+    assert "Ö" * 10_000 in rendered.html
+    assert "Ö" * 10_000 in rendered.text
+
+
+def test_link_that_is_not_of_the_web_is_an_error():
+    with pytest.raises(RenderError, match="verify_email/body.html.hbs: link: 'javascript:"):
+        rendering.render("verify_email", {**VERIFY, "verify_url": "javascript:alert(1)"})
+
+
+def test_missing_variable_names_itself_and_its_template():
+    context = {key: value for key, value in VERIFY.items() if key != "expires_at"}
+
+    with pytest.raises(RenderError) as raised:
+        rendering.render("verify_email", context)
+
+    assert str(raised.value) == "verify_email/body.html.hbs: the data has no expires_at"
+
+
+@pytest.mark.parametrize("name", ["nothing", "../../templates/admin", "", "partials"])
+def test_unknown_template_is_a_render_error(name):
+    with pytest.raises(RenderError, match="no such template"):
+        rendering.render(name, {})
+
+
+def test_broken_template_is_a_render_error(template):
+    template(html="{{#if x}}")
+
+    with pytest.raises(RenderError, match="trial/body.html.hbs: unclosed block"):
+        rendering.render("trial", {"x": 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "subject"),
+    [
+        ("O'Hara & <Sons>", "O'Hara & <Sons>"),
+        ("{{settings.SECRET_KEY}}", "{{settings.SECRET_KEY}}"),
+        ("a\r\nBcc: x@example.com", "a Bcc: x@example.com"),
+        ("a\u2028b\u2029c\x00d\x85e\x1bf\x7fg", "a b c d e f g"),
+        ("\u202egpj.exe", "gpj.exe"),
+        ("a\ud800b", "a b"),
+        ("👩‍👩‍👧", "👩‍👩‍👧"),
+        ("x" * 200, "x" * 200),
+        ("x" * 201, "x" * 199 + "…"),
+        ("", ""),
+    ],
+)
+def test_subject_is_one_plain_line_whatever_the_data_says(name, subject, template):
+    template(subject="  {{name}}\n")
+
+    assert rendering.render("trial", {"name": name}).subject == subject
+
+
+def test_bodies_carry_no_control_characters(template):
+    template(html="<p>{{name}}</p>", text="{{name}}")
+
+    rendered = rendering.render("trial", {"name": "a\x00b\ud800c\x1bd\te\nf"})
+
+    assert rendered.text == "a\ufffdb\ufffdc\ufffdd\te\nf"
+    assert rendered.text in rendered.html
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            ["order_number", "placed_at", "customer", "lines", "total_cents", "currency"]
+        ),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+            lambda inner: (
+                st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)
+            ),
+            max_leaves=5,
+        ),
+    )
+)
+def test_data_of_any_shape_renders_or_is_a_render_error(changes):
+    try:
+        rendered = rendering.render("order_confirmation", {**ORDER, **changes})
+    except RenderError as exc:
+        assert str(exc).startswith("order_confirmation/")
+    else:
+        rendered.html.encode()
+        assert len(rendered.subject.splitlines()) <= 1
+
+
+def test_text_is_made_from_the_html_where_none_is_written(template):
+    html = '<h1>Hi {{name}}</h1><p>A <a href="{{url}}">link</a>.</p>'
+    template(html=f"<style>p {{color: red}}</style><table><tr><td>{html}</td></tr></table>")
+
+    text = rendering.render("trial", {"name": "O'Hara <b>", "url": "https://a.example/?b=c"}).text
+
+    assert text == "# Hi O'Hara <b>\n\nA [link](https://a.example/?b=c).\n"
+
+
+def test_remote_stylesheets_are_not_fetched(template):
+    template(html='<link rel="stylesheet" href="http://127.0.0.1:9/style.css"><p>Hi</p>')
+
+    assert "<p>Hi</p>" in rendering.render("trial", {}).html
+
+
+def test_a_data_key_cannot_replace_a_partial_or_helper():
+    context = {**ORDER, "money": "1", "layout": "x", "partial-block": "y", "brand": "Mallory"}
+
+    assert rendering.render("order_confirmation", context) == rendering.render(
+        "order_confirmation", ORDER
+    )
