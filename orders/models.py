@@ -382,7 +382,7 @@ class Transaction(Fact):
 
     def clean(self) -> None:
         """Refuse what the account cannot bear, beside the amount."""
-        if self.account_id is None or self.amount is None:
+        if self.account_id is None or self.amount is None or self.kind not in self.Kind.values:
             return
         try:
             self.account.balance_after(self.kind, self.amount)

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin, TabularInline
+
+from orders.events import MAX_LINES
+from orders.models import BankAccount, Customer, Order, OrderLine, Product, Transaction
+from orders.money import formatted
+
+
+def _emails_link(subject: str) -> SafeString:
+    return format_html(
+        '<a class="text-primary-600 dark:text-primary-500" href="{}">Emails about {}</a>',
+        reverse("subject-emails", args=[subject]),
+        subject,
+    )
+
+
+@admin.register(Product)
+class ProductAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
+    list_display = ["name", "sku", "price_label", "is_active"]
+    list_filter = ["is_active", "currency"]
+    search_fields = ["name", "sku"]
+    ordering = ["name"]
+
+    @admin.display(description="price", ordering="price")
+    def price_label(self, product: Product) -> str:
+        return formatted(product.price, product.currency)
+
+
+@admin.register(Customer)
+class CustomerAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
+    list_display = ["name", "email", "email_verified_at", "registered_at"]
+    list_filter = [("email_verified_at", admin.EmptyFieldListFilter)]
+    search_fields = ["name", "email"]
+    date_hierarchy = "registered_at"
+    ordering = ["name"]
+    readonly_fields = ["email_verified_at", "registered_at", "emails"]
+
+    @admin.display(description="emails", empty_value="—")
+    def emails(self, customer: Customer) -> SafeString | None:
+        return _emails_link(customer.subject) if customer.pk else None
+
+
+class FactAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
+    """What is saved once: staff may add one, nobody changes or deletes it."""
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+class OrderLineFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]  # not subscriptable at run time
+    def clean(self) -> None:
+        super().clean()
+        products = [form.cleaned_data.get("product") for form in self.forms if form.is_valid()]
+        if len({product.currency for product in products if product}) > 1:
+            raise ValidationError("All products of one order must be priced in one currency.")
+
+
+class OrderLineInline(TabularInline):  # type: ignore[misc]  # Unfold has no types
+    model = OrderLine
+    formset = OrderLineFormSet
+    min_num = 1
+    validate_min = True
+    max_num = MAX_LINES
+    extra = 0
+    can_delete = False
+    readonly_fields = ["sku", "unit_price", "total"]
+
+    def get_fields(self, request: HttpRequest, obj: Order | None = None) -> list[str]:
+        return (
+            ["sku", "name", "quantity", "unit_price", "total"] if obj else ["product", "quantity"]
+        )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Order | None = None) -> list[str]:
+        return self.get_fields(request, obj) if obj else []
+
+    def has_add_permission(self, request: HttpRequest, obj: Order | None = None) -> bool:
+        return obj is None and bool(super().has_add_permission(request, obj))
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "product":
+            kwargs["queryset"] = Product.objects.filter(is_active=True)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+
+@admin.register(Order)
+class OrderAdmin(FactAdmin):
+    list_display = ["number", "customer_name", "customer_email", "total_label", "placed_at"]
+    list_filter = ["currency"]
+    search_fields = ["number", "customer_name", "customer_email", "shipping_city"]
+    date_hierarchy = "placed_at"
+    ordering = ["-id"]
+    autocomplete_fields = ["customer"]
+    readonly_fields = ["number", "total_label", "placed_at", "emails"]
+    inlines = [OrderLineInline]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Order | None = None) -> list[Any]:
+        order = ["customer", ("customer_name", "customer_email")]
+        if obj:
+            order = [("number", "placed_at", "total_label"), "emails", *order]
+        address = [
+            "shipping_name",
+            "shipping_street",
+            ("shipping_postal_code", "shipping_city"),
+            "shipping_country",
+        ]
+        return [(None, {"fields": order}), ("Shipping address", {"fields": address})]
+
+    def save_model(self, request: HttpRequest, obj: Order, form: Any, change: bool) -> None:
+        """Not yet: an order is saved with its lines."""
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        form.instance.new_lines = [
+            line for formset in formsets for line in formset.save(commit=False)
+        ]
+        form.instance.save()
+
+    @admin.display(description="total", ordering="total")
+    def total_label(self, order: Order) -> str:
+        return formatted(order.total, order.currency)
+
+    @admin.display(description="emails")
+    def emails(self, order: Order) -> SafeString:
+        return _emails_link(order.number)
+
+
+@admin.register(BankAccount)
+class BankAccountAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
+    list_display = ["number", "holder_name", "holder_email", "balance_label"]
+    list_filter = ["currency"]
+    search_fields = ["number", "holder_name", "holder_email"]
+    ordering = ["number"]
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: BankAccount | None = None
+    ) -> list[str]:
+        return ["number", "currency", "balance_label"] if obj else ["balance_label"]
+
+    def get_fields(self, request: HttpRequest, obj: BankAccount | None = None) -> list[str]:
+        return ["number", "holder_name", "holder_email", "currency", "balance_label"]
+
+    @admin.display(description="balance", ordering="balance")
+    def balance_label(self, account: BankAccount) -> str:
+        return formatted(account.balance, account.currency)
+
+
+class TransactionForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
+    def clean_account(self) -> BankAccount:
+        """Lock the account until it is saved, so that what is checked here still holds then."""
+        chosen: BankAccount = self.cleaned_data["account"]
+        return BankAccount.objects.select_for_update().get(pk=chosen.pk)
+
+
+@admin.register(Transaction)
+class TransactionAdmin(FactAdmin):
+    form = TransactionForm
+    list_display = ["reference", "account", "kind", "amount_label", "balance_label", "posted_at"]
+    list_filter = ["kind", "currency"]
+    search_fields = ["reference", "account__number", "account__holder_name", "description"]
+    date_hierarchy = "posted_at"
+    ordering = ["-id"]
+    list_select_related = ["account"]
+    autocomplete_fields = ["account"]
+    readonly_fields = ["reference", "amount_label", "balance_label", "posted_at", "emails"]
+
+    def get_fields(self, request: HttpRequest, obj: Transaction | None = None) -> list[Any]:
+        if obj is None:
+            return ["account", "kind", "amount", "description"]
+        return [
+            ("reference", "posted_at"),
+            "emails",
+            "account",
+            ("kind", "amount_label", "balance_label"),
+            "description",
+        ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Transaction]:
+        rows: QuerySet[Transaction] = super().get_queryset(request)
+        return rows.select_related("account")
+
+    @admin.display(description="amount", ordering="amount")
+    def amount_label(self, posted: Transaction) -> str:
+        return formatted(posted.amount, posted.currency)
+
+    @admin.display(description="balance after", ordering="balance_after")
+    def balance_label(self, posted: Transaction) -> str:
+        return formatted(posted.balance_after, posted.currency)
+
+    @admin.display(description="emails")
+    def emails(self, posted: Transaction) -> SafeString:
+        return _emails_link(posted.reference)
