@@ -1,16 +1,21 @@
 PYTHON ?= python3
+PORT ?= 8000
+AWS_PORT ?= 4566
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TEST := ENV_FILE=tests/test.env
 
 .PHONY: help run test lint format lock clean
 
 help:
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 # uv installs in seconds what pip installs in a minute; pip is needed once, to get it.
 $(STAMP): requirements-dev.txt
-	@$(PYTHON) -m venv $(VENV) || { echo "python3 cannot make virtual environments; on Debian: apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Notifier needs Python 3.11 or newer; try: make PYTHON=python3.11 ...")'
+	@$(PYTHON) -m venv $(VENV) || { echo "python3 cannot make virtual environments here; on Debian: apt-get install python3-venv"; exit 1; }
+	@echo "Installing into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.txt
 	@touch $@
@@ -18,12 +23,25 @@ $(STAMP): requirements-dev.txt
 .env:
 	@cp .env.example $@
 
+run: export PORT := $(PORT)
+run: export BASE_URL := http://127.0.0.1:$(PORT)
+run: export AWS_ENDPOINT_URL := http://127.0.0.1:$(AWS_PORT)
+run: $(STAMP) .env ## start everything on this machine: shop, admin, consumer, local AWS
+	@$(BIN)/python -m sandbox.ready --check $(PORT) $(AWS_PORT)
+	@$(BIN)/python manage.py migrate --verbosity 0
+	@$(BIN)/python manage.py load_demo
+	@exec $(BIN)/honcho start
+
+test: $(STAMP) ## the whole test suite; what locks also on PostgreSQL, what shows also in Chromium
+	@$(BIN)/pytest
+	@TEST_DATABASE=postgresql $(BIN)/pytest -m locking
+
 lint: $(STAMP) ## what CI checks before the tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy .
-	@ENV_FILE=tests/test.env $(BIN)/python manage.py check
-	@ENV_FILE=tests/test.env $(BIN)/python manage.py makemigrations --check --dry-run
+	@$(TEST) $(BIN)/python manage.py check
+	@$(TEST) $(BIN)/python manage.py makemigrations --check --dry-run
 
 format: $(STAMP) ## put the code into shape
 	@$(BIN)/ruff check --fix-only --quiet .
@@ -32,3 +50,6 @@ format: $(STAMP) ## put the code into shape
 lock: $(STAMP) ## pin what requirements*.in ask for, with hashes
 	@$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-header --python-version 3.11 requirements.in -o requirements.txt
 	@$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-header --python-version 3.11 -c requirements.txt requirements-dev.in -o requirements-dev.txt
+
+clean: ## forget the environment and the data of this machine
+	@rm -rf $(VENV) .env db.sqlite3* staticfiles test-artifacts

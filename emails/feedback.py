@@ -138,7 +138,9 @@ def _status(kind: str, event: dict[str, Any]) -> Notification.Delivery | None:
     }.get(kind)
 
 
-def _raise_status(notification: Notification, status: Notification.Delivery, moment: datetime) -> None:
+def _raise_status(
+    notification: Notification, status: Notification.Delivery, moment: datetime
+) -> None:
     lower = [value for value, rank in _RANKS.items() if rank < _RANKS[status]]
     rows = Notification.objects.filter(pk=notification.pk, delivery_status__in=lower)
     if status == Delivery.DELIVERED:

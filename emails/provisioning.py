@@ -84,7 +84,11 @@ def _provision_destination(topic: str, say: Say) -> None:
             ConfigurationSetName=settings.SES_CONFIGURATION_SET, EventDestination=destination
         )
     )
-    say(f"made event destination {DESTINATION}" if made else f"event destination {DESTINATION} is there")
+    say(
+        f"made event destination {DESTINATION}"
+        if made
+        else f"event destination {DESTINATION} is there"
+    )
 
 
 def _made(create: Any) -> bool:

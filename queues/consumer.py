@@ -88,27 +88,40 @@ class Consumer:
 
     def step(self, queue: Queue, *, wait_seconds: int) -> int:
         """Receive once and hand over to the pool; returns how many. Raises QueueUnavailable."""
-        limit = self._take_budget()
-        if not limit:
-            return 0
-        received = 0
-        try:
-            messages = queue.receive(limit=limit, wait_seconds=wait_seconds)
-            received = len(messages)
-        finally:
-            self._return_budget(limit, unused=limit - received)
-        self._in_hand.take(queue, messages)
-        for group in _groups(queue, messages):
-            with self._lock:
-                self._waiting[queue.alias] += len(group)
-            self._pool.submit(self._process, queue, group).add_done_callback(_report)
-        return received
+        groups = self._receive(queue, wait_seconds=wait_seconds)
+        for group in groups:
+            self._pool.submit(self._work, queue, group).add_done_callback(_report)
+        return sum(map(len, groups))
+
+    def poll_once(self) -> int:
+        """Receive from each queue once and handle it in this thread, deletes included; returns how many."""
+        count = 0
+        for queue in self.queues:
+            for group in self._receive(queue, wait_seconds=0):
+                count += len(group)
+                self._process(queue, group)
+            self._acks[queue.alias].flush()
+        return count
 
     def tick(self) -> None:
         """What is due by time: late deletes, visibility."""
         for acks in self._acks.values():
             acks.flush(older_than_seconds=MAX_WAIT_SECONDS)
         self._in_hand.beat()
+
+    def _receive(self, queue: Queue, *, wait_seconds: int) -> list[list[Received]]:
+        limit = self._take_budget()
+        if not limit:
+            return []
+        messages: list[Received] = []
+        try:
+            messages = queue.receive(limit=limit, wait_seconds=wait_seconds)
+        finally:
+            self._return_budget(limit, unused=limit - len(messages))
+        self._in_hand.take(queue, messages)
+        with self._lock:
+            self._waiting[queue.alias] += len(messages)
+        return _groups(queue, messages)
 
     def _receive_loop(self, queue: Queue) -> None:
         pause = 0.0
@@ -133,6 +146,13 @@ class Consumer:
                 close_old_connections()
         connection.close()
 
+    def _work(self, queue: Queue, group: list[Received]) -> None:
+        """One job of the pool."""
+        try:
+            self._process(queue, group)
+        finally:
+            close_old_connections()
+
     def _process(self, queue: Queue, group: list[Received]) -> None:
         for position, message in enumerate(group):
             with self._lock:
@@ -146,7 +166,6 @@ class Consumer:
                     self._waiting[queue.alias] -= len(rest)
                 self._give_back(queue, rest)
                 break
-        close_old_connections()
 
     def _settle(self, queue: Queue, message: Received, fate: handling.Fate) -> bool:
         """Delete or hide; returns whether the group may go on."""

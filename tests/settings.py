@@ -1,11 +1,25 @@
 """Settings for tests: nothing of the machine's own environment or of a developer's .env."""
 
 import os
+import tempfile
 from pathlib import Path
 
+from tests import postgres
+
 for name in list(os.environ):
-    if name.startswith(("AWS_", "QUEUE_", "SES_", "SANDBOX", "FAILPOINTS")):
+    if name.startswith(
+        ("AWS_", "QUEUE_", "SES_", "SANDBOX", "FAILPOINTS", "DATABASE_URL", "DEBUG")
+    ):
         del os.environ[name]
 os.environ["ENV_FILE"] = str(Path(__file__).with_name("test.env"))
+if os.environ.get("TEST_DATABASE") == "postgresql":
+    os.environ["DATABASE_URL"] = postgres.start()
 
 from notifier.settings import *  # noqa: E402, F403
+from notifier.settings import DATABASES  # noqa: E402
+
+if os.environ.get("TEST_DATABASE") != "postgresql":
+    # A file, not memory: the tests of locking need connections that really lock each other out.
+    folder = tempfile.mkdtemp(prefix="notifier-tests-")
+    DATABASES["default"]["TEST"] = {"NAME": f"{folder}/test.sqlite3"}
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -15,9 +17,19 @@ class Command(BaseCommand):
 
     help = "Makes the queues, dead-letter queues, topics and configuration set, or brings them in line."
 
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """One option."""
+        parser.add_argument(
+            "--wait", type=int, default=0, metavar="SECONDS", help="keep trying so long until AWS answers"
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         """Print a line for each thing made, mended or found in order."""
-        try:
-            provisioning.provision(self.stdout.write)
-        except QueueUnavailable as exc:
-            raise CommandError(str(exc)) from exc
+        deadline = time.monotonic() + options["wait"]
+        while True:
+            try:
+                return provisioning.provision(self.stdout.write)
+            except QueueUnavailable as exc:
+                if time.monotonic() > deadline:
+                    raise CommandError(str(exc)) from exc
+                time.sleep(0.5)

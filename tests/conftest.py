@@ -1,0 +1,55 @@
+"""Fixtures for all tests: AWS in process, a mailbox, the outbox's way to a consumer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from moto import mock_aws  # before any client is made, or moto does not see its calls
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.ses.models import ses_backends
+
+from emails import ses
+from queues import provisioning, relay, sqs
+from queues.consumer import Consumer
+
+SENDER = "shop@example.com"
+
+
+class Aws:
+    """AWS as moto has it in this process: the judge of what was sent."""
+
+    def __init__(self, region: str) -> None:
+        self._region = region
+
+    @property
+    def accepted(self) -> list[Any]:
+        """The emails that SES took, oldest first."""
+        return list(ses_backends[DEFAULT_ACCOUNT_ID][self._region].sent_messages)
+
+    def verify(self, address: str) -> None:
+        """Moto verifies at once."""
+        ses.api().verify_email_identity(EmailAddress=address)
+
+
+@pytest.fixture
+def aws(settings) -> Iterator[Aws]:
+    """Queues, topic and configuration set made, the sender verified."""
+    with mock_aws():
+        provisioning.provision(lambda line: None)
+        here = Aws(settings.AWS_REGION)
+        here.verify(SENDER)
+        yield here
+
+
+@pytest.fixture
+def consume(aws):
+    """Publish what the outbox holds, then handle what is there, without threads; returns how many."""
+
+    def run(*aliases: str) -> int:
+        while relay.publish_pending():
+            pass
+        return Consumer(sqs.queues(aliases), concurrency=1).poll_once()
+
+    return run

@@ -1,0 +1,149 @@
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import transaction
+
+from queues import dead_letters, outbox, registry, sqs
+from queues.errors import Reject
+from queues.events import Event, EventData
+from queues.models import DeadLetter, HandlingFailure, OutboxEvent
+
+
+class BellRung(EventData, type="bell.rung.v1", queue="transactions", source="/tests"):
+    tone: str = "a"
+
+
+class Cracked:
+    """Whether the bells of these tests are cracked."""
+
+    now = True
+
+
+@registry.handles("bell.rung.v1")
+def listen(event):
+    if Cracked.now:
+        raise Reject("cracked bell 17", code="Cracked")
+
+
+@pytest.fixture(autouse=True)
+def cracked():
+    Cracked.now = True
+
+
+@pytest.fixture
+def dead(consume):
+    """One message in the DLQ of the FIFO queue, its failures recorded."""
+    with transaction.atomic():
+        row = outbox.record(Event.of(BellRung(), subject="B-1", partition_key="tower"))
+    for _ in range(4):
+        consume("transactions")
+    return row
+
+
+@pytest.mark.django_db
+def test_collected_letter_has_its_cause_history_and_address(dead):
+    assert dead_letters.collect("transactions") == 1
+
+    letter = DeadLetter.objects.get()
+    assert (letter.code, letter.reason) == ("Cracked", "cracked bell 17")
+    assert (letter.event_id, letter.subject, letter.group) == (dead.event_id, "B-1", "tower")
+    assert letter.receive_count == 3
+    assert letter.body == dead.body
+    assert letter.sent_at is not None
+    history = HandlingFailure.objects.filter(sqs_message_id=letter.sqs_message_id)
+    assert [failure.receive_count for failure in history] == [1, 2, 3]
+    assert sqs.dead_letter_queue("transactions").depth().visible == 0
+
+
+@pytest.mark.django_db
+def test_letter_collected_twice_is_one_row(dead):
+    queue = sqs.dead_letter_queue("transactions")
+    [message] = queue.receive(limit=10, wait_seconds=0)
+    queue.hide(message, seconds=0)
+    dead_letters.collect("transactions")
+
+    assert dead_letters._keep("transactions", message) is False
+    assert DeadLetter.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_message_that_killed_its_consumer_says_that_nothing_was_recorded(aws):
+    sqs.dead_letter_queue("orders").send_batch([sqs.Outgoing(key="1", body="boom")])
+
+    dead_letters.collect("orders")
+
+    letter = DeadLetter.objects.get()
+    assert letter.code == "NoRecord"
+    assert "the consumer died with it" in letter.reason
+    assert (letter.event_id, letter.type, letter.body) == (None, "", "boom")
+
+
+@pytest.mark.django_db
+def test_redriven_letter_is_handled_once_with_the_same_event_id(dead, consume):
+    dead_letters.collect("transactions")
+    Cracked.now = False
+
+    counts = [dead_letters.redrive(DeadLetter.objects.all()) for _ in range(2)]
+    consume("transactions")
+
+    assert counts == [1, 0]
+    letter = DeadLetter.objects.get()
+    assert letter.state == DeadLetter.State.REDRIVEN
+    row = letter.redrives.get()
+    assert (row.event_id, row.state) == (dead.event_id, OutboxEvent.State.HANDLED)
+    assert row.deduplication_id != dead.deduplication_id
+
+
+@pytest.mark.django_db
+def test_letter_that_fails_again_is_a_new_letter(dead, consume):
+    dead_letters.collect("transactions")
+    dead_letters.redrive(DeadLetter.objects.all())
+
+    for _ in range(4):
+        consume("transactions")
+    dead_letters.collect("transactions")
+
+    states = list(DeadLetter.objects.order_by("collected_at").values_list("state", flat=True))
+    assert states == ["redriven", "open"]
+
+
+@pytest.mark.django_db
+def test_discarded_letter_cannot_be_redriven(dead):
+    dead_letters.collect("transactions")
+
+    assert dead_letters.discard(DeadLetter.objects.all()) == 1
+    assert dead_letters.redrive(DeadLetter.objects.all()) == 0
+
+
+@pytest.mark.django_db
+def test_rolled_back_redrive_leaves_the_letter_open(dead):
+    dead_letters.collect("transactions")
+
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        dead_letters.redrive(DeadLetter.objects.all())
+        raise ZeroDivisionError
+
+    assert DeadLetter.objects.get().state == DeadLetter.State.OPEN
+    assert OutboxEvent.objects.count() == 1
+
+
+def test_same_failure_of_other_messages_has_the_same_fingerprint():
+    one = dead_letters.fingerprint("MessageRejected", "not verified: ada@example.com, order 12")
+    two = dead_letters.fingerprint("MessageRejected", "not verified: bob@example.net, order 345")
+
+    assert one == two
+    assert one != dead_letters.fingerprint("Throttling", "not verified: ada@example.com, order 12")
+
+
+@pytest.mark.django_db
+def test_redrive_command_wants_to_know_which(dead, capsys):
+    dead_letters.collect("transactions")
+
+    with pytest.raises(CommandError, match="say which"):
+        call_command("redrive")
+    call_command("redrive", "--code=Cracked", "--dry-run")
+    call_command("redrive", "--subject=B-1")
+
+    assert capsys.readouterr().out.splitlines() == [
+        "would redrive 1 dead letter(s)",
+        "redrove 1 dead letter(s)",
+    ]

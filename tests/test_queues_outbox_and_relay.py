@@ -1,0 +1,200 @@
+from datetime import timedelta
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from queues import outbox, relay, sqs
+from queues.errors import EventTooLarge
+from queues.events import Event, EventData
+from queues.models import OutboxEvent
+
+State = OutboxEvent.State
+
+
+class ParcelPacked(EventData, type="parcel.packed.v1", queue="orders", source="/tests"):
+    note: str = ""
+
+
+class ParcelWeighed(EventData, type="parcel.weighed.v1", queue="transactions", source="/tests"):
+    note: str = ""
+
+
+def record(note="", *, group="g", data_type=ParcelPacked):
+    with transaction.atomic():
+        return outbox.record(Event.of(data_type(note=note), subject="P-1", partition_key=group))
+
+
+def notes(alias):
+    bodies = [
+        Event.from_json(message.body)
+        for message in sqs.queue(alias).receive(limit=10, wait_seconds=0)
+    ]
+    return [event.data["note"] for event in bodies]
+
+
+def states():
+    return list(OutboxEvent.objects.order_by("id").values_list("state", flat=True))
+
+
+@pytest.fixture
+def refuse(request):
+    """Answer SendMessageBatch with an error of SQS for the first entry, or for all of them."""
+
+    def install(*, entries=None, error="ServiceUnavailable", sender_fault=False):
+        client = sqs.client()
+
+        def answer(parsed, **kwargs):
+            failed = parsed["Successful"][:entries]
+            parsed["Failed"] = [
+                {"Id": entry["Id"], "Code": error, "Message": "no", "SenderFault": sender_fault}
+                for entry in failed
+            ]
+            parsed["Successful"] = parsed["Successful"][entries:] if entries else []
+
+        client.meta.events.register("after-call.sqs.SendMessageBatch", answer)
+        request.addfinalizer(
+            lambda: client.meta.events.unregister("after-call.sqs.SendMessageBatch", answer)
+        )
+
+    return install
+
+
+@pytest.mark.django_db(transaction=True)
+def test_record_outside_a_transaction_is_refused():
+    with pytest.raises(RuntimeError, match="atomic"):
+        outbox.record(Event.of(ParcelPacked(), subject="P-1", partition_key="g"))
+
+
+@pytest.mark.django_db
+def test_event_over_64_kib_is_refused_where_it_is_recorded():
+    with pytest.raises(EventTooLarge, match=r"parcel.packed.v1 P-1: \d+ bytes"):
+        record("x" * 70_000)
+
+
+@pytest.mark.django_db
+def test_published_message_carries_envelope_and_content_attributes(aws):
+    row = record("hello")
+
+    relay.publish_pending()
+
+    [message] = sqs.queue("orders").receive(limit=10, wait_seconds=0)
+    assert Event.from_json(message.body).id == row.event_id
+    assert message.event_id == str(row.event_id)
+    assert message.message_attributes["event_type"] == "parcel.packed.v1"
+    assert message.message_attributes["traceparent"].startswith("00-")
+    row.refresh_from_db()
+    assert (row.state, row.sqs_message_id) == (State.PUBLISHED, message.id)
+
+
+@pytest.mark.django_db
+def test_twenty_five_events_need_three_batches(aws):
+    for number in range(25):
+        record(str(number))
+
+    counts = [relay.publish_pending() for _ in range(4)]
+
+    assert counts == [10, 10, 5, 0]
+
+
+@pytest.mark.django_db
+def test_fifo_group_is_published_one_by_one_in_order(aws):
+    for number in range(3):
+        record(str(number), data_type=ParcelWeighed)
+    record("other", group="h", data_type=ParcelWeighed)
+
+    counts = [relay.publish_pending() for _ in range(4)]
+
+    assert counts == [2, 1, 1, 0]
+    assert [note for note in notes("transactions") if note != "other"] == ["0", "1", "2"]
+
+
+@pytest.mark.django_db
+def test_claimed_head_keeps_its_fifo_group_back(aws):
+    first = record("0", data_type=ParcelWeighed)
+    record("1", data_type=ParcelWeighed)
+    OutboxEvent.objects.filter(pk=first.pk).update(
+        state=State.CLAIMED, lease_until=timezone.now() + timedelta(seconds=9)
+    )
+
+    assert relay.publish_pending() == 0
+
+
+@pytest.mark.django_db
+def test_expired_lease_of_a_dead_relay_is_published_again(aws):
+    row = record()
+    OutboxEvent.objects.filter(pk=row.pk).update(
+        state=State.CLAIMED, lease_until=timezone.now() - timedelta(seconds=1)
+    )
+
+    assert relay.publish_pending() == 1
+
+
+@pytest.mark.django_db
+def test_entry_that_sqs_could_not_take_waits_and_is_tried_again(aws, refuse):
+    record("0")
+    record("1")
+    refuse(entries=1)
+
+    assert relay.publish_pending() == 1
+
+    waiting = OutboxEvent.objects.get(state=State.PENDING)
+    assert waiting.available_at > timezone.now()
+    assert "ServiceUnavailable" in waiting.error
+
+
+@pytest.mark.django_db
+def test_entry_that_sqs_never_takes_is_refused_with_its_reason(aws, refuse):
+    row = record()
+    refuse(error="InvalidMessageContents", sender_fault=True)
+
+    relay.publish_pending()
+
+    row.refresh_from_db()
+    assert (row.state, row.error) == (State.REFUSED, "InvalidMessageContents: no")
+
+
+@pytest.mark.django_db
+def test_missing_queue_leaves_the_event_pending_and_says_what_to_run(aws):
+    row = record()
+    sqs.client().delete_queue(QueueUrl=sqs.queue("orders").url)
+
+    relay.publish_pending()
+
+    row.refresh_from_db()
+    assert row.state == State.PENDING
+    assert "manage.py provision" in row.error
+
+
+@pytest.mark.django_db
+def test_publish_again_uses_a_new_deduplication_id_and_the_same_event(aws):
+    row = record(data_type=ParcelWeighed)
+    relay.publish_pending()
+
+    relay.publish_again(OutboxEvent.objects.all())
+    relay.publish_pending()
+
+    again = OutboxEvent.objects.get()
+    assert again.event_id == row.event_id
+    assert again.deduplication_id != row.deduplication_id
+    assert sqs.queue("transactions").depth().visible == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rolled_back_event_is_neither_recorded_nor_published(aws, settings):
+    settings.OUTBOX_PUBLISH_ON_COMMIT = True
+
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        outbox.record(Event.of(ParcelPacked(), subject="P-1", partition_key="g"))
+        raise ZeroDivisionError
+
+    assert states() == []
+    assert sqs.queue("orders").depth().visible == 0
+
+
+def test_batches_stay_below_the_limits_of_sqs():
+    small = [sqs.Outgoing(key=str(number), body="x") for number in range(23)]
+    large = [sqs.Outgoing(key=str(number), body="x" * 60_000) for number in range(10)]
+
+    assert [len(batch) for batch in sqs.batches(small)] == [10, 10, 3]
+    assert [len(batch) for batch in sqs.batches(large)] == [4, 4, 2]

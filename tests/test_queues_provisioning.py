@@ -1,0 +1,65 @@
+import json
+
+import pytest
+from django.core.management import CommandError, call_command
+from moto import mock_aws
+
+from queues import provisioning, sqs
+
+
+@pytest.fixture
+def lines():
+    with mock_aws():
+        said = []
+        provisioning.provision(said.append)
+        yield said
+
+
+def test_first_run_makes_every_queue_with_its_dead_letter_queue(lines):
+    made = {line.removeprefix("made queue ") for line in lines if line.startswith("made queue")}
+
+    assert made == {
+        "notifier-orders",
+        "notifier-orders-dlq",
+        "notifier-transactions.fifo",
+        "notifier-transactions-dlq.fifo",
+        "notifier-ses-events",
+        "notifier-ses-events-dlq",
+    }
+
+
+def test_redrive_policy_names_the_dead_letter_queue_and_the_limit(lines, settings):
+    attributes = sqs.queue("transactions").attributes()
+
+    policy = json.loads(attributes["RedrivePolicy"])
+    assert policy["deadLetterTargetArn"].endswith(":notifier-transactions-dlq.fifo")
+    assert int(policy["maxReceiveCount"]) == settings.QUEUE_MAX_RECEIVE_COUNT
+    assert attributes["FifoQueue"] == "true"
+    assert attributes["SqsManagedSseEnabled"] == "true"
+
+
+def test_second_run_changes_nothing(lines):
+    again = []
+
+    provisioning.provision(again.append)
+
+    assert [
+        line for line in again if line.startswith(("made", "mended", "let", "subscribed"))
+    ] == []
+
+
+def test_changed_attribute_is_mended_and_named(lines):
+    sqs.queue("orders").set_attributes({"VisibilityTimeout": "7"})
+    again = []
+
+    provisioning.provision(again.append)
+
+    assert "mended queue notifier-orders: VisibilityTimeout" in again
+    assert sqs.queue("orders").attributes()["VisibilityTimeout"] == "90"
+
+
+def test_unreachable_aws_is_a_command_error(settings):
+    settings.AWS_ENDPOINT_URL = "http://127.0.0.1:9"
+
+    with pytest.raises(CommandError, match="Could not connect"):
+        call_command("provision")
