@@ -193,7 +193,7 @@ LOGGING = {
     | {"django_ses": {"level": "INFO"}},
 }
 
-# --- The admin's look
+# --- The admin's look; the functions are in notifier/navigation.py and notifier/dashboard.py
 
 UNFOLD = {
     "SITE_TITLE": "Notifier",
@@ -202,4 +202,24 @@ UNFOLD = {
     "SITE_SYMBOL": "mark_email_read",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
+    "ENVIRONMENT": "notifier.navigation.environment",
+    "DASHBOARD_CALLBACK": "notifier.dashboard.index",
+    "STYLES": ["notifier.navigation.stylesheet"],
+    "SIDEBAR": {"navigation": "notifier.navigation.sidebar"},
+    # Tailwind's indigo.
+    "COLORS": {
+        "primary": {
+            "50": "#eef2ff",
+            "100": "#e0e7ff",
+            "200": "#c7d2fe",
+            "300": "#a5b4fc",
+            "400": "#818cf8",
+            "500": "#6366f1",
+            "600": "#4f46e5",
+            "700": "#4338ca",
+            "800": "#3730a3",
+            "900": "#312e81",
+            "950": "#1e1b4b",
+        }
+    },
 }

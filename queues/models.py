@@ -118,6 +118,7 @@ class DeadLetter(models.Model):
         permissions = [
             ("collect_deadletter", "Can collect dead letters from SQS"),
             ("redrive_deadletter", "Can redrive dead letters"),
+            ("discard_deadletter", "Can discard dead letters"),
         ]
         constraints = [
             models.UniqueConstraint("queue", "sqs_message_id", name="one_dead_letter_per_message")

@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-collected_at'],
-                'permissions': [('collect_deadletter', 'Can collect dead letters from SQS'), ('redrive_deadletter', 'Can redrive dead letters')],
+                'permissions': [('collect_deadletter', 'Can collect dead letters from SQS'), ('redrive_deadletter', 'Can redrive dead letters'), ('discard_deadletter', 'Can discard dead letters')],
                 'indexes': [models.Index(models.F('collected_at'), condition=models.Q(('state', 'open')), name='dead_letter_open')],
                 'constraints': [models.UniqueConstraint(models.F('queue'), models.F('sqs_message_id'), name='one_dead_letter_per_message')],
             },

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.urls import URLPattern, path
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+
+from emails import identity_views, preview_views, rendering, sending
+from emails.errors import RenderError
+from emails.models import DeliveryEvent, Identity, Notification
+from queues.fact_admin import Act, FactAdmin, column, pretty_json
+from queues.fact_sections import Section, dead_letters_section, moment, outbox_section
+from queues.models import DeadLetter, OutboxEvent
+
+State = Notification.State
+Delivery = Notification.Delivery
+
+
+@admin.register(Notification)
+class NotificationAdmin(FactAdmin):
+    list_display = (
+        "about",
+        "template",
+        "recipient",
+        "state_label",
+        "delivery_label",
+        "attempts",
+        "created_at",
+        "sent_at",
+    )
+    list_filter = ("state", "delivery_status")
+    search_fields = ("recipient", "subject", "event_id", "provider_message_id")
+    search_help_text = "Recipient, subject, event id or SES message id"
+    date_hierarchy = "created_at"
+    ordering = ("-id",)
+    fieldsets = (
+        (
+            "Email",
+            {
+                "fields": (
+                    ("recipient", "template"),
+                    ("created_at", "sent_at", "delivered_at"),
+                    ("delivery_status", "attempts", "next_at"),
+                    "reason_code",
+                    "reason",
+                    "provider_message_id",
+                    ("event_type", "event_id"),
+                )
+            },
+        ),
+        ("As the customer got it", {"fields": ("email_html",), "classes": ["tab"]}),
+        ("Text", {"fields": ("email_text",), "classes": ["tab"]}),
+        ("Data", {"fields": ("pretty_context",), "classes": ["tab"]}),
+    )
+    readonly_fields = ("email_html", "email_text", "pretty_context")
+
+    acts = {
+        "mark_sent": Act(
+            label="It was sent",
+            done="marked as sent",
+            service=sending.mark_sent,
+            states=(State.IN_DOUBT,),
+            permission="emails.mark_sent_notification",
+            question="Say so only on evidence: the customer has it, or SES's own records show it. "
+            "Nobody will be sent this email again.",
+        ),
+        "send_again": Act(
+            label="Send again",
+            done="sent again",
+            service=sending.send_again,
+            states=(State.IN_DOUBT, State.FAILED),
+            permission="emails.send_again_notification",
+            question="An email in doubt may have arrived: its customer gets it twice then. "
+            "A failed one fails again unless its cause is mended.",
+        ),
+    }
+    state_colours = {
+        State.PENDING: "info",
+        State.SENDING: "info",
+        State.SENT: "success",
+        State.IN_DOUBT: "warning",
+        State.FAILED: "danger",
+        State.CANCELLED: "",
+        State.SUPPRESSED: "warning",
+    }
+    delivery_colours = {
+        Delivery.DELAYED: "warning",
+        Delivery.DELIVERED: "success",
+        Delivery.BOUNCED_SOFT: "warning",
+        Delivery.BOUNCED_HARD: "danger",
+        Delivery.COMPLAINED: "danger",
+        Delivery.REJECTED: "danger",
+    }
+    meanings = {
+        State.PENDING: "Not sent yet. Its message waits in the queue, or comes back after a failed try.",
+        State.SENDING: "A consumer is talking to SES right now. If that process dies, this becomes “in doubt”.",
+        State.SENT: "SES accepted it; it is never sent again.",
+        State.IN_DOUBT: "SES may or may not have accepted it, so it is not sent again on a guess. Look into the "
+        "customer's mailbox or SES's records, then say what happened.",
+        State.FAILED: "It was certainly not sent, and trying again as it is would change nothing. Mend the cause, "
+        "then send it again.",
+        State.CANCELLED: "Somebody cancelled it before it was sent.",
+        State.SUPPRESSED: "Its address must get no email.",
+    }
+    deliveries = {
+        Delivery.NONE: "",
+        Delivery.DELAYED: " The recipient's mail server keeps it waiting; SES goes on trying.",
+        Delivery.DELIVERED: " The recipient's mail server took it.",
+        Delivery.BOUNCED_SOFT: " It bounced for now: a full mailbox, say.",
+        Delivery.BOUNCED_HARD: " It bounced: there is no such mailbox.",
+        Delivery.COMPLAINED: " The recipient called it spam.",
+        Delivery.REJECTED: " SES found a virus in it and did not deliver it.",
+    }
+
+    @column(description="subject", ordering="subject")
+    def about(self, notification: Notification) -> str:
+        return notification.subject or "—"
+
+    @column(description="state", ordering="state", colours=state_colours)
+    def state_label(self, notification: Notification) -> tuple[str, str]:
+        return notification.state, notification.get_state_display()
+
+    @column(description="delivery", ordering="delivery_status", colours=delivery_colours)
+    def delivery_label(self, notification: Notification) -> tuple[str, str]:
+        return notification.delivery_status, notification.get_delivery_status_display()
+
+    @column(description="as the customer got it")
+    def email_html(self, notification: Notification) -> SafeString:
+        return _email(notification, "html")
+
+    @column(description="text part")
+    def email_text(self, notification: Notification) -> SafeString:
+        return _email(notification, "text")
+
+    @column(description="data that the template renders")
+    def pretty_context(self, notification: Notification) -> SafeString:
+        return pretty_json(notification.context)
+
+    def explain(self, row: Notification) -> str:
+        return self.meanings[State(row.state)] + self.deliveries[Delivery(row.delivery_status)]
+
+    def sections(self, request: HttpRequest, row: Notification) -> Iterable[Section]:
+        yield _attempts_section(row)
+        yield _delivery_section(row)
+        if request.user.has_perm("queues.view_outboxevent"):
+            yield outbox_section(
+                OutboxEvent.objects.filter(event_id=row.event_id), title="Its event in the outbox"
+            )
+        if request.user.has_perm("queues.view_deadletter"):
+            yield dead_letters_section(DeadLetter.objects.filter(event_id=row.event_id))
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        return [
+            path("templates/", view(preview_views.first), name="emails_templates"),
+            path("templates/<str:name>/", view(preview_views.preview), name="emails_template"),
+            *super().get_urls(),
+        ]
+
+
+@admin.register(Identity)
+class IdentityAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
+    """SES keeps the identities, so none of Django's own pages can work: these take their places."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        return [
+            path("", view(identity_views.show_all), name="emails_identity_changelist"),
+            path("verify/", view(identity_views.verify), name="emails_identity_verify"),
+            path("delete/", view(identity_views.delete), name="emails_identity_delete"),
+            path("test/", view(identity_views.send_test), name="emails_identity_test"),
+            path("<str:name>/", view(identity_views.show_one), name="emails_identity_change"),
+        ]
+
+
+def _email(notification: Notification, part: str) -> SafeString:
+    try:
+        email = rendering.render(notification.template, notification.context)
+    except RenderError as exc:
+        return format_html('<p class="fact-empty">It cannot be rendered: {}</p>', str(exc))
+    return render_to_string(f"emails_admin/email_{part}.html", {"email": email})
+
+
+def _attempts_section(notification: Notification) -> Section:
+    return Section(
+        "Attempts",
+        ("number", "started", "finished", "outcome", "SES said"),
+        [
+            (
+                attempt.number,
+                moment(attempt.started_at),
+                moment(attempt.finished_at),
+                attempt.get_outcome_display() or "no answer recorded",
+                attempt.provider_message_id or f"{attempt.error_code} {attempt.error}".strip(),
+            )
+            for attempt in notification.attempt_rows.all()
+        ],
+        "SES was not called yet.",
+    )
+
+
+def _delivery_section(notification: Notification) -> Section:
+    message_ids = {attempt.provider_message_id for attempt in notification.attempt_rows.all()}
+    message_ids |= {notification.provider_message_id}
+    events = DeliveryEvent.objects.filter(provider_message_id__in=message_ids - {""})
+    return Section(
+        "What SES reported later",
+        ("event", "time", "recipient"),
+        [(event.type, moment(event.happened_at), event.recipient) for event in events],
+        "Nothing yet.",
+    )

@@ -1,0 +1,40 @@
+"""The admin's pages of email templates, each rendered with its sample data."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.contrib.auth.decorators import permission_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.views.decorators.http import require_safe
+
+from emails import rendering
+from emails.errors import RenderError
+
+
+@require_safe
+@permission_required("emails.preview_email", raise_exception=True)
+def first(request: HttpRequest) -> HttpResponse:
+    """Lead to the first template."""
+    return redirect("admin:emails_template", rendering.names()[0])
+
+
+@require_safe
+@permission_required("emails.preview_email", raise_exception=True)
+def preview(request: HttpRequest, name: str) -> HttpResponse:
+    """A template's subject, HTML at two widths, and text."""
+    names = rendering.names()
+    if name not in names:
+        raise Http404(f"no email template {name}")
+    context = admin.site.each_context(request) | {
+        "title": "Email templates",
+        "names": names,
+        "name": name,
+    }
+    try:
+        sample = rendering.sample(name)
+        context |= {"sample": sample, "email": rendering.render(name, sample.data)}
+    except RenderError as exc:
+        context["error"] = str(exc)
+    return TemplateResponse(request, "emails_admin/template.html", context)

@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import PermissionDenied
+from django.db.models import Case, Value, When
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import redirect
+from django.urls import URLPattern, path
+from django.utils.safestring import SafeString
+
+from queues import dead_letters, relay
+from queues.admin_filters import LateFilter, QueueFilter, TypeFilter
+from queues.errors import QueueUnavailable
+from queues.fact_admin import Act, FactAdmin, column, pretty, pretty_json
+from queues.fact_sections import (
+    Section,
+    dead_letters_section,
+    failures_section,
+    link,
+    outbox_section,
+    short,
+)
+from queues.models import DeadLetter, HandlingFailure, OutboxEvent
+
+Outbox = OutboxEvent.State
+Letter = DeadLetter.State
+
+
+@admin.register(OutboxEvent)
+class OutboxEventAdmin(FactAdmin):
+    list_display = (
+        "type",
+        "about",
+        "queue",
+        "state_label",
+        "recorded_at",
+        "published_at",
+        "handled_at",
+        "tries",
+    )
+    list_filter = ("state", LateFilter, QueueFilter, TypeFilter)
+    search_fields = ("event_id", "subject", "sqs_message_id")
+    search_help_text = "Event id, subject or SQS message id"
+    date_hierarchy = "recorded_at"
+    ordering = ("-id",)
+    fieldsets = (
+        (
+            "Event",
+            {"fields": ("event_id", "type", "subject", "queue", "group", "traceparent")},
+        ),
+        (
+            "On its way",
+            {
+                "fields": (
+                    ("recorded_at", "published_at", "handled_at"),
+                    ("tries", "available_at"),
+                    "error",
+                    "sqs_message_id",
+                    "deduplication_id",
+                    "redriven_letter",
+                )
+            },
+        ),
+        ("Body", {"fields": ("pretty_body",)}),
+    )
+    readonly_fields = ("pretty_body", "redriven_letter")
+
+    acts = {
+        "publish_again": Act(
+            label="Publish again",
+            done="put back to be published again",
+            service=relay.publish_again,
+            states=(Outbox.PUBLISHED, Outbox.HANDLED, Outbox.REFUSED),
+            permission="queues.publish_outboxevent",
+        ),
+    }
+    state_colours = {
+        Outbox.PENDING: "info",
+        Outbox.CLAIMED: "info",
+        Outbox.PUBLISHED: "primary",
+        Outbox.HANDLED: "success",
+        Outbox.REFUSED: "danger",
+    }
+    meanings = {
+        Outbox.PENDING: "Recorded, and waiting for the relay: consume_queue or relay_outbox publishes it.",
+        Outbox.CLAIMED: "A relay is publishing it right now. If that process died, another takes over "
+        "within half a minute.",
+        Outbox.PUBLISHED: "SQS has it; no consumer has finished with it yet. If the queue is empty and this stays, "
+        "look among the dead letters, or publish it again: what was sent is never sent twice.",
+        Outbox.HANDLED: "Published and handled.",
+        Outbox.REFUSED: "SQS will never take this message as it is. Its answer is below.",
+    }
+
+    @column(description="subject", ordering="subject")
+    def about(self, event: OutboxEvent) -> str:
+        return event.subject or "—"
+
+    @column(description="state", ordering="state", colours=state_colours)
+    def state_label(self, event: OutboxEvent) -> tuple[str, str]:
+        return event.state, event.get_state_display()
+
+    @column(description="body")
+    def pretty_body(self, event: OutboxEvent) -> SafeString:
+        return pretty(event.body)
+
+    @column(description="redrive of")
+    def redriven_letter(self, event: OutboxEvent) -> SafeString | str:
+        return link(event.redrive_of) if event.redrive_of else "—"
+
+    def explain(self, row: OutboxEvent) -> str:
+        return self.meanings[Outbox(row.state)]
+
+    def sections(self, request: HttpRequest, row: OutboxEvent) -> Iterable[Section]:
+        if row.event_id is None:
+            return
+        yield failures_section(HandlingFailure.objects.filter(event_id=row.event_id))
+        if request.user.has_perm("queues.view_deadletter"):
+            yield dead_letters_section(DeadLetter.objects.filter(event_id=row.event_id))
+
+
+@admin.register(DeadLetter)
+class DeadLetterAdmin(FactAdmin):
+    list_display = (
+        "what",
+        "about",
+        "state_label",
+        "code",
+        "short_reason",
+        "queue",
+        "receive_count",
+        "sent_at",
+        "collected_at",
+    )
+    list_filter = ("state", "queue", "code", "type")
+    search_fields = ("event_id", "subject", "sqs_message_id", "reason", "body")
+    search_help_text = "Event id, subject, SQS message id, or words of the reason or the body"
+    date_hierarchy = "collected_at"
+    # Open ones first.
+    ordering = (Case(When(state=Letter.OPEN, then=Value(0)), default=Value(1)), "-collected_at")
+    list_before_template = "admin/queues/collect_now.html"
+    fieldsets = (
+        ("Cause", {"fields": ("code", "reason", "fingerprint")}),
+        (
+            "Message",
+            {
+                "fields": (
+                    ("queue", "group", "receive_count"),
+                    ("sent_at", "collected_at", "redriven_at"),
+                    "type",
+                    "subject",
+                    "event_id",
+                    "sqs_message_id",
+                )
+            },
+        ),
+        ("Body", {"fields": ("pretty_body",)}),
+        ("SQS", {"fields": ("pretty_attributes", "pretty_message_attributes")}),
+    )
+    readonly_fields = ("pretty_body", "pretty_attributes", "pretty_message_attributes")
+
+    acts = {
+        "redrive": Act(
+            label="Redrive",
+            done="redriven",
+            service=dead_letters.redrive,
+            states=(Letter.OPEN,),
+            permission="queues.redrive_deadletter",
+            question="Each goes back to its queue through the outbox, as it is. An email that was sent is "
+            "not sent again. On a FIFO queue it arrives after what its group has sent since.",
+        ),
+        "discard": Act(
+            label="Discard",
+            done="discarded",
+            service=dead_letters.discard,
+            states=(Letter.OPEN,),
+            permission="queues.discard_deadletter",
+            question="It stays here to be read, and is never handled. Nobody gets its email.",
+            reason_required=True,
+            colour="danger",
+        ),
+    }
+    state_colours = {Letter.OPEN: "danger", Letter.REDRIVEN: "success", Letter.DISCARDED: ""}
+    meanings = {
+        Letter.OPEN: "This message failed too often and waits for a person. Mend the cause, then redrive it; "
+        "or discard it, if nobody needs it any more.",
+        Letter.REDRIVEN: "It went back through the outbox. If it failed again, it is here as another dead letter.",
+        Letter.DISCARDED: "Somebody decided that it need not be handled. The history says who, and why.",
+    }
+
+    @column(description="message", ordering="type")
+    def what(self, letter: DeadLetter) -> str:
+        return letter.type or "no envelope"
+
+    @column(description="subject", ordering="subject")
+    def about(self, letter: DeadLetter) -> str:
+        return letter.subject or "—"
+
+    @column(description="state", ordering="state", colours=state_colours)
+    def state_label(self, letter: DeadLetter) -> tuple[str, str]:
+        return letter.state, letter.get_state_display()
+
+    @column(description="reason")
+    def short_reason(self, letter: DeadLetter) -> str:
+        return short(letter.reason)
+
+    @column(description="body")
+    def pretty_body(self, letter: DeadLetter) -> SafeString:
+        return pretty(letter.body)
+
+    @column(description="attributes")
+    def pretty_attributes(self, letter: DeadLetter) -> SafeString:
+        return pretty_json(letter.attributes)
+
+    @column(description="message attributes")
+    def pretty_message_attributes(self, letter: DeadLetter) -> SafeString:
+        return pretty_json(letter.message_attributes)
+
+    def explain(self, row: DeadLetter) -> str:
+        return self.meanings[Letter(row.state)]
+
+    def sections(self, request: HttpRequest, row: DeadLetter) -> Iterable[Section]:
+        yield failures_section(
+            HandlingFailure.objects.filter(queue=row.queue, sqs_message_id=row.sqs_message_id)
+        )
+        if request.user.has_perm("queues.view_outboxevent"):
+            yield outbox_section(row.redrives.all(), title="Redriven as")
+
+    def get_urls(self) -> list[URLPattern]:
+        collect = self.admin_site.admin_view(self.collect_view)
+        return [
+            path("collect/", collect, name="queues_deadletter_collect"),
+            *super().get_urls(),
+        ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        may_collect = request.user.has_perm("queues.collect_deadletter")
+        response: HttpResponse = super().changelist_view(
+            request,
+            {"may_collect": may_collect and settings.DEAD_LETTER_COLLECT} | (extra_context or {}),
+        )
+        return response
+
+    def collect_view(self, request: HttpRequest) -> HttpResponse:
+        if not request.user.has_perm("queues.collect_deadletter"):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if settings.DEAD_LETTER_COLLECT:
+            self._collect(request)
+        else:
+            messages.error(request, "DEAD_LETTER_COLLECT is off: dead letters stay in SQS.")
+        return redirect("admin:queues_deadletter_changelist")
+
+    def _collect(self, request: HttpRequest) -> None:
+        count = 0
+        for alias in settings.QUEUES:
+            try:
+                count += dead_letters.collect(alias)
+            except QueueUnavailable as exc:
+                messages.error(
+                    request,
+                    f"SQS did not answer for {alias}: {exc}. If the queue is missing, run manage.py provision.",
+                )
+        noun = "dead letter" if count == 1 else "dead letters"
+        messages.info(request, f"{count or 'No'} new {noun} collected.")
+        LogEntry.objects.create(
+            user_id=cast(int, request.user.pk),
+            content_type=ContentType.objects.get_for_model(DeadLetter),
+            object_repr="dead-letter queues",
+            action_flag=CHANGE,
+            change_message=f"Collected {count} new {noun}.",
+        )

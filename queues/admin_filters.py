@@ -1,0 +1,71 @@
+"""Filters of the outbox's list that look at settings instead of the whole table."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from queues import events
+from queues.models import OutboxEvent
+
+# What is older and not published is stuck, or nothing is running that publishes.
+LATE_SECONDS = 60
+
+
+def late(rows: QuerySet[OutboxEvent]) -> QuerySet[OutboxEvent]:
+    """Events that should be in SQS by now and are not."""
+    return rows.filter(
+        state__in=[OutboxEvent.State.PENDING, OutboxEvent.State.CLAIMED],
+        recorded_at__lt=timezone.now() - timedelta(seconds=LATE_SECONDS),
+    )
+
+
+class LateFilter(admin.SimpleListFilter):
+    """Only what is late."""
+
+    title = "lateness"
+    parameter_name = "late"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """One choice besides all."""
+        return [("yes", "Not published after a minute")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """See ``late``."""
+        return late(queryset) if self.value() else queryset
+
+
+class QueueFilter(admin.SimpleListFilter):
+    """By the aliases in settings."""
+
+    title = "queue"
+    parameter_name = "queue"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Each alias."""
+        return [(alias, alias) for alias in settings.QUEUES]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Rows of this queue."""
+        return queryset.filter(queue=self.value()) if self.value() else queryset
+
+
+class TypeFilter(admin.SimpleListFilter):
+    """By the registered types of events."""
+
+    title = "type"
+    parameter_name = "type"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Each type."""
+        return [(name, name) for name in sorted(events.data_types())]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Rows of this type."""
+        return queryset.filter(type=self.value()) if self.value() else queryset

@@ -1,0 +1,247 @@
+"""The admin of rows that state facts: nobody edits them; what staff may do to them is an act.
+
+An act belongs to some states of its rows, has a permission of its own, is posted, asks before it is done where
+that is wise, and leaves one entry in the log for each row, in the transaction that changes the row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.utils import model_ngettext
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import NoReverseMatch, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from queues.fact_sections import Section, change_url
+
+# Short transactions, whatever the number of rows that somebody selects.
+BATCH_SIZE = 500
+
+Column = TypeVar("Column", bound=Callable[..., object])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Act:
+    """What staff may do to rows in ``states``; ``service`` does it and returns to how many.
+
+    ``done`` is the participle for the log ("redriven"). With a ``question`` a page asks it first, and for a reason.
+    """
+
+    label: str
+    done: str
+    service: Callable[[Any], int]
+    states: Collection[str]
+    permission: str
+    question: str = ""
+    reason_required: bool = False
+    colour: str = "primary"
+
+
+class ReasonForm(forms.Form):
+    """Why an act is done; the log keeps it."""
+
+    reason = forms.CharField(max_length=300, widget=UnfoldAdminTextInputWidget)
+
+    def __init__(self, *args: Any, required: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reason"].required = required
+        self.fields["reason"].help_text = (
+            "The log keeps it." if required else "Optional; the log keeps it."
+        )
+
+
+class FactAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
+    """A model with a ``state``, its acts, and its page: the situation, the facts, the history."""
+
+    acts: Mapping[str, Act] = {}
+    state_colours: Mapping[str, str] = {}
+    # A count of the whole table on each page of the list is too dear for a big one.
+    show_full_result_count = False
+    change_form_outer_before_template = "admin/facts/situation.html"
+    change_form_outer_after_template = "admin/facts/sections.html"
+
+    def explain(self, row: Any) -> str:
+        """The row's state in words: what it means and what a person should do."""
+        raise NotImplementedError
+
+    def sections(self, request: HttpRequest, row: Any) -> Iterable[Section]:
+        """The tables below the row's fields."""
+        return ()
+
+    def links(self, request: HttpRequest, row: Any) -> Iterable[tuple[str, str]]:
+        """Where to look next: pairs of a label and an address."""
+        return subject_links(row.subject)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody."""
+        return False
+
+    def get_actions(self, request: HttpRequest) -> dict[str, tuple[Any, str, str]]:
+        """The acts that this user may do."""
+        return {
+            name: (partial(_run, name=name), name, act.label)
+            for name, act in self.acts.items()
+            if request.user.has_perm(act.permission)
+        }
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        """Refuse plainly what Django would pass over with "no action selected"."""
+        name = request.POST.get("action", "")
+        if name in self.acts and name not in self.get_actions(request):
+            raise PermissionDenied
+        return super().response_action(request, queryset)
+
+    def render_change_form(self, request: HttpRequest, context: Any, **kwargs: Any) -> HttpResponse:
+        """Add what the page shows around the fields."""
+        row = kwargs["obj"]
+        context |= {
+            "situation": {
+                "label": row.get_state_display(),
+                "colour": self.state_colours.get(row.state, ""),
+                "text": self.explain(row),
+            },
+            "row_acts": [
+                (name, self.acts[name])
+                for name in self.get_actions(request)
+                if row.state in self.acts[name].states
+            ],
+            "row_links": list(self.links(request, row)),
+            "sections": list(self.sections(request, row)),
+            "selected_name": ACTION_CHECKBOX_NAME,
+        }
+        response: HttpResponse = super().render_change_form(request, context, **kwargs)
+        return response
+
+    def ask(
+        self, request: HttpRequest, name: str, rows: QuerySet[Any], form: ReasonForm
+    ) -> HttpResponse:
+        """The page that asks before the act."""
+        able = rows.filter(state__in=self.acts[name].states)
+        context = self.admin_site.each_context(request) | {
+            "title": f"{self.acts[name].label}?",
+            "opts": self.opts,
+            "act": self.acts[name],
+            "name": name,
+            "form": form,
+            "count": (count := able.count()),
+            "noun": model_ngettext(self.opts, count),
+            "others": rows.count() - count,
+            "some": able[:20],
+            "selected_name": ACTION_CHECKBOX_NAME,
+            "selected": request.POST.getlist(ACTION_CHECKBOX_NAME),
+            "across": request.POST.get("select_across") == "1",
+            "from_row": request.POST.get("from_row"),
+        }
+        return TemplateResponse(request, "admin/facts/confirm.html", context)
+
+    def perform(
+        self, request: HttpRequest, name: str, rows: QuerySet[Any], *, reason: str
+    ) -> HttpResponse:
+        """Do it to every row that is in a state for it, say what was done, and go back."""
+        act = self.acts[name]
+        chosen = rows.count()
+        keys = list(rows.filter(state__in=act.states).order_by("pk").values_list("pk", flat=True))
+        count = sum(
+            self._perform_batch(request, act, keys[start : start + BATCH_SIZE], reason)
+            for start in range(0, len(keys), BATCH_SIZE)
+        )
+        noun = model_ngettext(self.opts, count)
+        if count:
+            self.message_user(request, f"{count} {noun} {act.done}.", messages.SUCCESS)
+        if chosen > count:
+            self.message_user(
+                request,
+                f"{chosen - count} of {chosen} left as found: not in a state for “{act.label}”.",
+                messages.WARNING,
+            )
+        if request.POST.get("from_row") and chosen == 1:
+            return HttpResponseRedirect(change_url(rows.get()))
+        return HttpResponseRedirect(request.get_full_path())
+
+    def _perform_batch(
+        self, request: HttpRequest, act: Act, keys: Sequence[Any], reason: str
+    ) -> int:
+        with transaction.atomic():
+            able = self.model.objects.filter(pk__in=keys, state__in=act.states)
+            rows = list(able.select_for_update())
+            count = act.service(self.model.objects.filter(pk__in=[row.pk for row in rows]))
+            sentence = act.done.capitalize() + (f": {reason}" if reason else ".")
+            for row in rows:
+                self.log_change(request, row, sentence)
+        return count
+
+
+def _run(
+    model_admin: FactAdmin, request: HttpRequest, rows: QuerySet[Any], *, name: str
+) -> HttpResponse:
+    act = model_admin.acts[name]
+    if not act.question:
+        return model_admin.perform(request, name, rows, reason="")
+    form = ReasonForm(
+        request.POST if "confirmed" in request.POST else None, required=act.reason_required
+    )
+    if form.is_valid():
+        return model_admin.perform(request, name, rows, reason=form.cleaned_data["reason"])
+    return model_admin.ask(request, name, rows, form)
+
+
+def column(
+    *, description: str, ordering: str | None = None, colours: Mapping[Any, str] | None = None
+) -> Callable[[Column], Column]:
+    """A computed column; with ``colours`` it returns (key, text) and shows a label in the key's colour."""
+
+    def decorate(function: Column) -> Column:
+        shown: Any = admin.display(function, description=description, ordering=ordering)
+        if colours is not None:
+            shown.label = colours
+        return function
+
+    return decorate
+
+
+def subject_links(subject: str) -> list[tuple[str, str]]:
+    """Links to what an event is about, and to its emails; none for a subject that no page can have."""
+    try:
+        return [
+            (subject, reverse("subject", args=[subject])),
+            (f"Emails of {subject}", reverse("subject-emails", args=[subject])),
+        ]
+    except NoReverseMatch:
+        return []
+
+
+def pretty(body: str) -> SafeString:
+    """A message body to read: indented when it is JSON, as it came otherwise; always escaped."""
+    try:
+        text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        text = body
+    return format_html('<pre class="fact-code" tabindex="0">{}</pre>', text)
+
+
+def pretty_json(value: object) -> SafeString:
+    """A JSON value to read."""
+    return pretty(json.dumps(value)) if value else format_html("—")

@@ -1,0 +1,103 @@
+"""What the admin's page of a fact shows below its fields: tables of what else is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.contrib.admin.utils import quote
+from django.db.models import Model, QuerySet
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import Truncator
+from django.utils.timezone import localtime
+
+from queues.models import DeadLetter, HandlingFailure, OutboxEvent
+
+# More rows than this tell nobody anything; the lists have them all.
+MAX_ROWS = 100
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table below a row's own fields; ``empty`` is what to say when it has no rows."""
+
+    title: str
+    headers: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    empty: str
+
+
+def failures_section(failures: QuerySet[HandlingFailure]) -> Section:
+    """Each receive that ended without an ack."""
+    return Section(
+        "What happened at each receive",
+        ("receive", "time", "cause", "reason"),
+        [
+            (failure.receive_count, moment(failure.failed_at), failure.code, failure.reason)
+            for failure in failures[:MAX_ROWS]
+        ],
+        "No failure was recorded: none happened, or the consumer died with it.",
+    )
+
+
+def outbox_section(events: QuerySet[OutboxEvent], *, title: str) -> Section:
+    """Rows of the outbox and how far they came."""
+    return Section(
+        title,
+        ("event", "state", "recorded", "published", "handled"),
+        [
+            (
+                link(event),
+                event.get_state_display(),
+                moment(event.recorded_at),
+                moment(event.published_at),
+                moment(event.handled_at),
+            )
+            for event in events[:MAX_ROWS]
+        ],
+        "Nothing in the outbox.",
+    )
+
+
+def dead_letters_section(letters: QuerySet[DeadLetter]) -> Section:
+    """Dead letters with their causes."""
+    return Section(
+        "Dead letters of this event",
+        ("message", "state", "cause", "reason", "collected"),
+        [
+            (
+                link(letter),
+                letter.get_state_display(),
+                letter.code,
+                short(letter.reason),
+                moment(letter.collected_at),
+            )
+            for letter in letters[:MAX_ROWS]
+        ],
+        "None.",
+    )
+
+
+def change_url(row: Model) -> str:
+    """The admin's page of a row."""
+    return reverse(
+        f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[quote(row.pk)]
+    )
+
+
+def link(row: Model) -> SafeString:
+    """A link to the admin's page of a row."""
+    return format_html('<a class="text-link" href="{}">{}</a>', change_url(row), row)
+
+
+def short(text: str) -> str:
+    """As much of a text as a column takes."""
+    return Truncator(" ".join(text.split())).chars(80)
+
+
+def moment(time: datetime | None) -> str:
+    """A time to the second, in the site's time zone."""
+    return f"{localtime(time):%Y-%m-%d %H:%M:%S}" if time else "—"
