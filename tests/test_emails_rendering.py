@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from emails import rendering
 from emails.errors import RenderError
+from orders.events import CustomerRegistered, OrderPlaced, TransactionPosted
 
 NAMES = ["order_confirmation", "transaction_alert", "verify_email"]
 ORDER: dict[str, Any] = dict(rendering.sample("order_confirmation").data)
@@ -73,14 +74,21 @@ def test_names_lists_every_template():
     assert rendering.names() == NAMES
 
 
-def test_samples_are_events_of_the_right_type():
-    types = {name: sample.type for name, sample in rendering.samples().items()}
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("order_confirmation", OrderPlaced),
+        ("transaction_alert", TransactionPosted),
+        ("verify_email", CustomerRegistered),
+    ],
+)
+def test_samples_are_what_the_producer_promises(name, model):
+    sample = rendering.samples()[name]
 
-    assert types == {
-        "order_confirmation": "order.placed.v1",
-        "transaction_alert": "transaction.posted.v1",
-        "verify_email": "customer.registered.v1",
-    }
+    data = model.model_validate(sample.data).model_dump(mode="json")
+
+    assert sample.type == model.event_type
+    assert data == sample.data
 
 
 def test_unknown_sample_is_an_error():
