@@ -10,13 +10,11 @@ from django.template.loader import render_to_string
 from werkzeug import Request, Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
+from sandbox.connection import MARK
 from sandbox.identities import Identity
 from sandbox.post_office import PostOffice
 
 PREFIX = "/_sandbox/"
-
-# The mark by which the pages know our local AWS.
-NAME = "notifier-local-aws"
 
 
 class ControlApi:
@@ -25,7 +23,7 @@ class ControlApi:
     def __init__(self, post_office: PostOffice) -> None:
         self._post_office = post_office
         self._routes: dict[tuple[str, str], Callable[[Request], Any]] = {
-            ("GET", "health"): lambda request: {"name": NAME},
+            ("GET", "health"): lambda request: {"status": "ok"},
             ("GET", "mail"): self._mails,
             ("DELETE", "mail"): self._empty,
             ("GET", "verifications"): self._verifications,
@@ -42,6 +40,7 @@ class ControlApi:
         except HTTPException as exc:
             result = _json({"error": exc.description}, status=exc.code or 500)
         response = result if isinstance(result, Response) else _json(result)
+        response.headers[MARK] = "yes"
         return response(environ, start_response)
 
     def _answer(self, request: Request) -> Any:

@@ -26,7 +26,7 @@ def main() -> None:
     if sys.argv[1:2] == ["--check"]:
         _check(sys.argv[2:])
         return
-    base = f"http://127.0.0.1:{os.environ['PORT']}"
+    base = f"http://127.0.0.1:{os.environ['WEB_PORT']}"
     for _ in range(600):
         if _answers(f"{base}/"):
             print(WELCOME.format(base=base), flush=True)

@@ -13,6 +13,7 @@ from moto.ses.models import ses_backends
 from emails import ses
 from queues import provisioning, relay, sqs
 from queues.consumer import Consumer
+from tests.local_aws import local_aws  # noqa: F401 (a fixture)
 
 SENDER = "shop@example.com"
 
