@@ -72,7 +72,8 @@ def _call(path: str, body: Any = None, *, method: str | None = None) -> Any:
         ) as response:
             return _content(response)
     except HTTPError as exc:
-        _content(exc)
+        with exc:
+            _content(exc)
         raise NotFound(path) from exc
     except (OSError, HTTPException) as exc:
         raise NotRunning(str(exc)) from exc

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 import boto3
@@ -123,8 +123,12 @@ class LocalAws:
     def _call(self, path: str, body: Any = None, *, method: str | None = None) -> Any:
         content = None if body is None else json.dumps(body).encode()
         request = Request(f"{self.endpoint}/_sandbox/{path}", data=content, method=method)
-        with urlopen(request, timeout=5) as response:
-            return json.load(response)
+        try:
+            with urlopen(request, timeout=5) as response:
+                return json.load(response)
+        except HTTPError as exc:
+            with exc:
+                raise AssertionError(f"{path}: {exc.code} {exc.read()!r}") from exc
 
 
 @pytest.fixture(scope="session")

@@ -23,3 +23,5 @@ if os.environ.get("TEST_DATABASE") != "postgresql":
     folder = tempfile.mkdtemp(prefix="notifier-tests-")
     DATABASES["default"]["TEST"] = {"NAME": f"{folder}/test.sqlite3"}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# Static files are not collected here; whitenoise would warn.
+WHITENOISE_AUTOREFRESH = True
