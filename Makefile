@@ -23,14 +23,16 @@ $(STAMP): requirements-dev.txt
 .env:
 	@cp .env.example $@
 
-run: export PORT := $(PORT)
+# honcho keeps the name PORT for itself
+run: export WEB_PORT := $(PORT)
 run: export BASE_URL := http://127.0.0.1:$(PORT)
 run: export AWS_ENDPOINT_URL := http://127.0.0.1:$(AWS_PORT)
 run: $(STAMP) .env ## start everything on this machine: shop, admin, consumer, local AWS
 	@$(BIN)/python -m sandbox.ready --check $(PORT) $(AWS_PORT)
 	@$(BIN)/python manage.py migrate --verbosity 0
 	@$(BIN)/python manage.py load_demo
-	@exec $(BIN)/honcho start
+	# Settings read .env themselves, and honcho would read it otherwise.
+	@exec $(BIN)/honcho start --env /dev/null
 
 test: $(STAMP) ## the whole test suite; what locks also on PostgreSQL, what shows also in Chromium
 	@$(BIN)/pytest

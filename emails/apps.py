@@ -10,3 +10,4 @@ class EmailsConfig(AppConfig):
         import_module("emails.handlers")
         import_module("emails.feedback")
         import_module("emails.provisioning")
+        import_module("emails.sweeping")

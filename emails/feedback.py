@@ -27,6 +27,8 @@ Delivery = Notification.Delivery
 
 # A later event of lower rank is stored and changes nothing.
 _RANKS = {status: rank for rank, status in enumerate(Delivery.values)}
+# Plain text, sent once when an event destination is made.
+_GREETING = "Successfully validated SNS topic for Amazon SES event publishing"
 _EVENT_TYPES = {
     "Send",
     "Delivery",
@@ -42,6 +44,9 @@ _EVENT_TYPES = {
 @reads("ses-events")
 def take(body: str) -> None:
     """Record one message of the events queue; raises BadEnvelope or BadData for what SES does not send."""
+    if _GREETING in body:
+        logger.info("SES can publish to the events topic")
+        return
     event = _unwrapped(body)
     kind = event.get("eventType")
     if kind == "Rendering Failure" or kind == "Subscription":

@@ -107,9 +107,12 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+# Unfold's log-in page does not say where to go next.
+LOGIN_REDIRECT_URL = "admin:index"
 LANGUAGE_CODE = "en"
 TIME_ZONE: str = env("TIME_ZONE", default="UTC")
 USE_TZ = True
+FORMAT_MODULE_PATH = "notifier.formats"
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
@@ -146,6 +149,7 @@ QUEUE_WAIT_SECONDS: int = env.int("QUEUE_WAIT_SECONDS", default=10)
 RETRY_BASE_SECONDS: int = env.int("RETRY_BASE_SECONDS", default=5)
 RETRY_MAX_SECONDS: int = env.int("RETRY_MAX_SECONDS", default=900)
 OUTBOX_PUBLISH_ON_COMMIT: bool = env.bool("OUTBOX_PUBLISH_ON_COMMIT", default=True)
+OUTBOX_STALE_SECONDS: int = env.int("OUTBOX_STALE_SECONDS", default=600)
 DEAD_LETTER_COLLECT: bool = env.bool("DEAD_LETTER_COLLECT", default=True)
 FAILPOINTS: str = env("FAILPOINTS", default="")
 
@@ -181,7 +185,11 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {"format": "{asctime} {levelname:<7} {name}: {message}", "style": "{"},
+        "line": {
+            "()": "notifier.logs.MaskingFormatter",
+            "format": "{asctime} {levelname:<7} {name}: {message}",
+            "style": "{",
+        },
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "WARNING"},
@@ -200,6 +208,9 @@ UNFOLD = {
     "SITE_HEADER": "Notifier",
     "SITE_SUBHEADER": "from facts to inboxes",
     "SITE_SYMBOL": "mark_email_read",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": "notifier.navigation.favicon"}
+    ],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "ENVIRONMENT": "notifier.navigation.environment",

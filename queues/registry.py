@@ -12,6 +12,7 @@ Reader = Callable[[str], Event | None]
 
 _handlers: dict[str, list[Handler]] = {}
 _readers: dict[str, Reader] = {}
+_sweeps: list[Callable[[], int]] = []
 _provisioners: list[Callable[[Callable[[str], None]], None]] = []
 
 
@@ -47,6 +48,20 @@ def provisions(
     """Register a step of ``manage.py provision``; it is given a function that prints a line."""
     _provisioners.append(provisioner)
     return provisioner
+
+
+def sweeps(step: Callable[[], int]) -> Callable[[], int]:
+    """Register a step that every consumer runs each half minute; it returns how many rows it moved.
+
+    Any number of consumers may run it at once: each change must be a conditional UPDATE.
+    """
+    _sweeps.append(step)
+    return step
+
+
+def sweep_steps() -> list[Callable[[], int]]:
+    """The registered steps, in order."""
+    return list(_sweeps)
 
 
 def provisioners() -> list[Callable[[Callable[[str], None]], None]]:

@@ -133,3 +133,9 @@ def test_event_of_a_stranger_is_kept_and_changes_nothing(sent):
 def test_what_ses_does_not_send_is_rejected(body, error):
     with pytest.raises(error):
         feedback.take(body)
+
+
+def test_greeting_of_ses_to_a_new_topic_is_no_event(caplog):
+    feedback.take("Successfully validated SNS topic for Amazon SES event publishing.")
+
+    assert "can publish" in caplog.text

@@ -6,23 +6,11 @@ from django.utils import timezone
 
 from queues import outbox, relay, sqs
 from queues.errors import EventTooLarge
-from queues.events import Event, EventData
+from queues.events import Event
 from queues.models import OutboxEvent
+from tests.parcels import ParcelPacked, ParcelWeighed, record
 
 State = OutboxEvent.State
-
-
-class ParcelPacked(EventData, type="parcel.packed.v1", queue="orders", source="/tests"):
-    note: str = ""
-
-
-class ParcelWeighed(EventData, type="parcel.weighed.v1", queue="transactions", source="/tests"):
-    note: str = ""
-
-
-def record(note="", *, group="g", data_type=ParcelPacked):
-    with transaction.atomic():
-        return outbox.record(Event.of(data_type(note=note), subject="P-1", partition_key=group))
 
 
 def notes(alias):

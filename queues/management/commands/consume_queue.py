@@ -11,13 +11,14 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from queues import dead_letters, relay, sqs
+from queues import dead_letters, relay, sqs, sweeper
 from queues.background import Repeated
 from queues.consumer import Consumer
 from queues.errors import QueueUnavailable
 
 RELAY_SECONDS = 1.0
 COLLECT_SECONDS = 5.0
+SWEEP_SECONDS = 30.0
 
 
 class Command(BaseCommand):
@@ -71,7 +72,9 @@ class Command(BaseCommand):
         self.stdout.write("stopped: nothing in hand")
 
     def _run(self, *, relays: bool) -> None:
-        chores = [Repeated("relay", relay.publish_pending, seconds=RELAY_SECONDS)] if relays else []
+        chores = [Repeated("sweeper", sweeper.sweep, seconds=SWEEP_SECONDS)]
+        if relays:
+            chores.append(Repeated("relay", relay.publish_pending, seconds=RELAY_SECONDS))
         if settings.DEAD_LETTER_COLLECT:
             chores.append(Repeated("collector", dead_letters.collect_all, seconds=COLLECT_SECONDS))
         for chore in chores:

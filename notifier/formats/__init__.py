@@ -1,0 +1,1 @@
+"""How times look to operators: to the second, and the same everywhere."""

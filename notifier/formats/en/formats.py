@@ -1,0 +1,3 @@
+"""English formats that differ from Django's own."""
+
+DATETIME_FORMAT = "Y-m-d H:i:s"

@@ -1,0 +1,27 @@
+import logging
+
+import pytest
+
+from notifier.logs import MaskingFormatter, mask
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("not verified: ada@example.com", "not verified: a***@e***.com"),
+        ("Ada <ada.lovelace+bank@mail.example.co.uk>", "Ada <a***@m***.example.co.uk>"),
+        ("event=0195 queue=orders", "event=0195 queue=orders"),
+        ("a@b.example,c@d.example", "a***@b***.example,c***@d***.example"),
+    ],
+)
+def test_addresses_are_masked_and_the_rest_is_kept(text, masked):
+    assert mask(text) == masked
+
+
+def test_traceback_is_masked_too():
+    try:
+        raise ValueError("ada@example.com")
+    except ValueError as exc:
+        record = logging.LogRecord("x", logging.ERROR, "", 0, "failed", (), (type(exc), exc, None))
+
+    assert "ada@example.com" not in MaskingFormatter().format(record)

@@ -1,0 +1,58 @@
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from queues import relay, sqs, sweeper
+from queues.models import DeadLetter, OutboxEvent
+from tests.parcels import record
+
+
+@pytest.fixture
+def published(aws):
+    """An event published long ago."""
+    row = record()
+    relay.publish_pending()
+    OutboxEvent.objects.update(published_at=timezone.now() - timedelta(hours=1))
+    return row
+
+
+@pytest.fixture
+def purged(published):
+    """The same, and its message is gone."""
+    sqs.client().purge_queue(QueueUrl=sqs.queue("orders").url)
+    return published
+
+
+@pytest.mark.django_db
+def test_event_whose_message_was_lost_is_published_again(purged):
+    assert sweeper.republish_lost("orders") == 1
+
+    assert relay.publish_pending() == 1
+    assert sqs.queue("orders").depth().visible == 1
+
+
+@pytest.mark.django_db
+def test_event_whose_message_still_waits_is_left_alone(published):
+    assert sweeper.republish_lost("orders") == 0
+
+
+@pytest.mark.django_db
+def test_event_published_just_now_is_left_alone(purged):
+    OutboxEvent.objects.update(published_at=timezone.now())
+
+    assert sweeper.republish_lost("orders") == 0
+
+
+@pytest.mark.django_db
+def test_event_with_an_open_dead_letter_waits_for_a_person(purged):
+    DeadLetter.objects.create(queue="orders", sqs_message_id="m", event_id=purged.event_id, body="")
+
+    assert sweeper.republish_lost("orders") == 0
+
+
+@pytest.mark.django_db
+def test_message_that_waits_in_the_dead_letter_queue_is_not_lost(purged):
+    sqs.dead_letter_queue("orders").send_batch([sqs.Outgoing(key="1", body="x")])
+
+    assert sweeper.republish_lost("orders") == 0
