@@ -1,9 +1,14 @@
 from django.conf import settings
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
+
+from notifier import views
 
 urlpatterns = [
+    path("admin/subject/<str:subject>/", views.subject, name="subject"),
+    path("admin/subject/<str:subject>/emails/", views.subject_emails, name="subject-emails"),
     path("admin/", admin.site.urls),
+    re_path(r"^orders/(?P<number>ORD-[0-9]{6,18})/email/$", views.order_email, name="order-email"),
     path("", include("orders.urls")),
 ]
 if settings.SANDBOX:

@@ -77,7 +77,7 @@ class OrderLineInline(TabularInline):  # type: ignore[misc]  # Unfold has no typ
     max_num = MAX_LINES
     extra = 0
     can_delete = False
-    readonly_fields = ["sku", "unit_price", "total"]
+    hide_title = True
 
     def get_fields(self, request: HttpRequest, obj: Order | None = None) -> list[str]:
         return (
@@ -110,7 +110,7 @@ class OrderAdmin(FactAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Order | None = None) -> list[Any]:
         order = ["customer", ("customer_name", "customer_email")]
         if obj:
-            order = [("number", "placed_at", "total_label"), "emails", *order]
+            order = [("number", "total_label"), ("placed_at", "emails"), *order]
         address = [
             "shipping_name",
             "shipping_street",

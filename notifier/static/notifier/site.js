@@ -1,0 +1,147 @@
+// Makes the public pages livelier; each of them works without it.
+"use strict";
+
+(() => {
+  const show = (element, visible) => element && (element.hidden = !visible);
+
+  // --- Notes that stay hidden once they are dismissed
+
+  for (const button of document.querySelectorAll("[data-dismiss]")) {
+    const key = `dismissed-${button.dataset.dismiss}`;
+    const note = document.getElementById(button.dataset.dismiss);
+    show(button, true);
+    show(note, !localStorage.getItem(key));
+    button.addEventListener("click", () => {
+      localStorage.setItem(key, "1");
+      show(note, false);
+    });
+  }
+
+  // --- Times in the reader's zone
+
+  const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+  const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "long", timeStyle: "short" });
+  const localise = (root) => {
+    for (const time of root.querySelectorAll("time")) {
+      const format = "date" in time.dataset ? calendar : clock;
+      time.textContent = format.format(new Date(time.dateTime));
+      time.title = time.dateTime;
+    }
+  };
+  localise(document);
+
+  // --- A form is sent once
+
+  for (const button of document.querySelectorAll("[data-submit]")) {
+    const label = button.textContent;
+    button.form.addEventListener("submit", () => {
+      button.disabled = true;
+      button.textContent = button.dataset.sending;
+    });
+    window.addEventListener("pageshow", () => {
+      button.disabled = false;
+      button.textContent = label;
+    });
+  }
+
+  document.querySelector(".alert")?.focus();
+
+  // --- Quantities and their total
+
+  const order = document.querySelector("[data-order]");
+  if (order) {
+    const basket = order.querySelector("[data-basket]");
+    const products = [...order.querySelectorAll("[data-product]")].map((card) => ({
+      card,
+      input: card.querySelector("input"),
+      name: card.dataset.name,
+      cents: Math.round(Number(card.dataset.price) * 100),
+      currency: card.dataset.currency,
+    }));
+    const money = (cents, currency) =>
+      new Intl.NumberFormat("en-US", { style: "currency", currency }).format(cents / 100);
+    const quantity = ({ input }) => {
+      const value = Number(input.value);
+      return Number.isInteger(value) && value > 0 && value < 100 ? value : 0;
+    };
+
+    const line = (product) => {
+      const item = document.createElement("li");
+      const name = document.createElement("span");
+      const price = document.createElement("span");
+      name.textContent = `${quantity(product)} × ${product.name}`;
+      price.textContent = money(quantity(product) * product.cents, product.currency);
+      item.append(name, price);
+      return item;
+    };
+
+    const addUp = () => {
+      const chosen = products.filter(quantity);
+      const cents = chosen.reduce((sum, product) => sum + quantity(product) * product.cents, 0);
+      for (const product of products) product.card.classList.toggle("chosen", quantity(product) > 0);
+      basket.querySelector("[data-lines]").replaceChildren(...chosen.map(line));
+      for (const total of order.querySelectorAll("[data-total]")) {
+        total.textContent = chosen.length ? money(cents, chosen[0].currency) : "";
+      }
+      show(basket, true);
+      show(basket.querySelector("[data-nothing]"), !chosen.length);
+      show(basket.querySelector("[data-total-row]"), chosen.length);
+      show(order.querySelector("[data-tray]"), chosen.length);
+    };
+
+    for (const product of products) {
+      for (const button of product.card.querySelectorAll("[data-step]")) {
+        show(button, true);
+        button.addEventListener("click", () => {
+          const value = quantity(product) + Number(button.dataset.step);
+          product.input.value = Math.min(99, Math.max(0, value));
+          addUp();
+        });
+      }
+      product.input.addEventListener("input", addUp);
+      product.input.addEventListener("focus", () => product.input.select());
+    }
+    window.addEventListener("pageshow", addUp);
+  }
+
+  // --- What becomes of the email: asked every second, less often while nothing changes
+
+  const FASTEST = 1000;
+  const SLOWEST = 10000;
+
+  for (const place of document.querySelectorAll("[data-live]")) {
+    let wait = FASTEST;
+    let shown = "";
+    let timer = null;
+
+    const isFinal = () => place.querySelector("[data-final]") !== null;
+    const plan = () => {
+      clearTimeout(timer);
+      if (!document.hidden && !isFinal()) timer = setTimeout(ask, wait);
+    };
+    const ask = async () => {
+      wait = Math.min(wait * 1.15, SLOWEST);
+      try {
+        const response = await fetch(place.dataset.live, { headers: { Accept: "text/html" } });
+        // The session is over or the order is gone: asking again changes nothing.
+        if (response.status === 404) return;
+        const html = await response.text();
+        if (response.ok && html !== shown) {
+          if (shown) wait = FASTEST;
+          shown = html;
+          place.innerHTML = html;
+          localise(place);
+        }
+      } catch {
+        // The network is away for a moment; the next question may get through.
+      }
+      plan();
+    };
+
+    document.addEventListener("visibilitychange", () => {
+      wait = FASTEST;
+      plan();
+    });
+    plan();
+  }
+})();

@@ -1,0 +1,29 @@
+"""What pages of any app show of the whole project."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+from django.conf import settings
+from django.template import Context
+
+from notifier import timeline
+
+register = template.Library()
+
+
+@register.inclusion_tag("notifier/order_email.html", takes_context=True)
+def email_timeline(context: Context, subject: str) -> dict[str, Any]:
+    """What became of the email about a subject."""
+    return {
+        "timeline": timeline.of(subject),
+        "subject": subject,
+        "user": context.get("user"),
+    }
+
+
+@register.inclusion_tag("notifier/sandbox_banner.html")
+def sandbox_banner() -> dict[str, Any]:
+    """Where to look while the local AWS runs; nothing in production."""
+    return {"is_shown": settings.SANDBOX}

@@ -1,0 +1,224 @@
+"""What became of the email about one subject, from the outbox to the inbox, in words for its reader.
+
+Five queries, whatever happened. The customer reads ``message``; staff also read ``reason``, in SES's own words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+
+from emails.models import Attempt, Notification
+from queues.models import DeadLetter, HandlingFailure, OutboxEvent
+
+State = Notification.State
+Delivery = Notification.Delivery
+
+# Enough for every redrive that a person will ever do.
+_MAX_ROWS = 50
+
+
+@dataclass(frozen=True)
+class Step:
+    """``state`` is done, now, todo or wrong. A step may be done at a time that nobody noted."""
+
+    name: str
+    state: str
+    at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Where it stands. ``is_final``: nothing more will happen by itself."""
+
+    message: str
+    reason: str = ""
+    is_wrong: bool = False
+    is_final: bool = False
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The steps in order, the verdict on them, and each call to SES."""
+
+    steps: Sequence[Step]
+    verdict: Verdict
+    attempts: Sequence[Attempt] = ()
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What the database knows."""
+
+    outbox: Sequence[OutboxEvent]
+    notification: Notification | None
+    attempts: Sequence[Attempt]
+    letter: DeadLetter | None
+    failure: HandlingFailure | None
+
+
+def of(subject: str) -> Timeline:
+    """The timeline of the first event about this subject, and of its one notification."""
+    facts = _read(subject)
+    verdict = (
+        _delivery_verdict(facts)
+        or _notification_verdict(facts)
+        or _queue_verdict(facts)
+        or Verdict("Your confirmation email is being prepared.")
+    )
+    return Timeline(_steps(facts, verdict), verdict, facts.attempts)
+
+
+def _read(subject: str) -> _Facts:
+    outbox = list(OutboxEvent.objects.filter(subject=subject).order_by("id")[:_MAX_ROWS])
+    notification = Notification.objects.filter(subject=subject).order_by("id").first()
+    event_id = notification.event_id if notification else outbox[0].event_id if outbox else None
+    if event_id is None:
+        return _Facts(outbox, notification, (), None, None)
+    letters = DeadLetter.objects.filter(event_id=event_id, state=DeadLetter.State.OPEN)
+    return _Facts(
+        outbox=[row for row in outbox if row.event_id == event_id],
+        notification=notification,
+        attempts=list(Attempt.objects.filter(notification__event_id=event_id)[:_MAX_ROWS]),
+        letter=letters.first(),
+        failure=HandlingFailure.objects.filter(event_id=event_id).last(),
+    )
+
+
+def _delivery_verdict(facts: _Facts) -> Verdict | None:
+    """What SES reported after it had accepted the email."""
+    match facts.notification and facts.notification.delivery_status:
+        case Delivery.DELIVERED:
+            return Verdict("Delivered. Have a look in your inbox.", is_final=True)
+        case Delivery.COMPLAINED:
+            return Verdict(
+                "Delivered, then marked as spam.",
+                "The recipient complained.",
+                is_wrong=True,
+                is_final=True,
+            )
+        case Delivery.DELAYED:
+            return Verdict(
+                "Sent. Your mail provider is slow to take it; it is tried again by itself."
+            )
+        case Delivery.BOUNCED_SOFT:
+            return Verdict(
+                "Your mail provider did not take the email: the mailbox may be full or out of order.",
+                "Soft bounce.",
+                is_wrong=True,
+                is_final=True,
+            )
+        case Delivery.BOUNCED_HARD:
+            return Verdict(
+                "The email came back: this address does not seem to exist. Please contact us.",
+                "Hard bounce.",
+                is_wrong=True,
+                is_final=True,
+            )
+        case Delivery.REJECTED:
+            return Verdict(
+                "The email was not let out. Our staff can see why.",
+                "SES rejected the content.",
+                is_wrong=True,
+                is_final=True,
+            )
+    return None
+
+
+def _notification_verdict(facts: _Facts) -> Verdict | None:
+    """Where our own sending stands."""
+    notification = facts.notification
+    if notification is None:
+        return None
+    reason = _reason(notification.reason_code, notification.reason)
+    match notification.state:
+        case State.SENT:
+            return Verdict(
+                "Sent. It should reach your inbox any moment.",
+                is_final=not settings.SES_EVENTS_TOPIC,
+            )
+        case State.IN_DOUBT:
+            return Verdict("We are making sure that your email went out.", reason)
+        case State.SUPPRESSED:
+            return Verdict(
+                "We do not send to this address, as earlier emails came back or were unwanted."
+                " Please contact us.",
+                reason,
+                is_wrong=True,
+                is_final=True,
+            )
+        case State.CANCELLED:
+            return Verdict("This email was cancelled.", reason, is_wrong=True, is_final=True)
+        case State.FAILED:
+            return _given_up(facts, reason)
+    return None
+
+
+def _queue_verdict(facts: _Facts) -> Verdict | None:
+    """What is in the way of an email that is still owed."""
+    if facts.letter:
+        return _given_up(facts, _reason(facts.letter.code, facts.letter.reason))
+    if not facts.outbox:
+        return None
+    last = facts.outbox[-1]
+    if last.state == OutboxEvent.State.REFUSED:
+        return _given_up(facts, last.error)
+    if last.published_at is None:
+        busy = "Our mail queue is busy. Your email goes out a little later."
+        return Verdict(busy, last.error) if last.error else None
+    # A redrive starts anew: what failed before it is history.
+    if facts.failure and last.published_at < facts.failure.failed_at:
+        reason = _reason(facts.failure.code, facts.failure.reason)
+        return Verdict(_not_sent(facts, "We keep trying."), reason, is_wrong=True)
+    return None
+
+
+def _given_up(facts: _Facts, reason: str) -> Verdict:
+    return Verdict(_not_sent(facts, "Our staff can see it and can send it."), reason, is_wrong=True)
+
+
+def _not_sent(facts: _Facts, consequence: str) -> str:
+    """Your order is safe whatever the email does: say so."""
+    cause = "We could not send your email"
+    if facts.notification and "not verified" in facts.notification.reason:
+        cause += (
+            f" to {facts.notification.recipient}: the address is not verified with our provider"
+        )
+    return f"{cause}. {consequence} Your order itself is safe."
+
+
+def _reason(code: str, text: str) -> str:
+    return f"{code}: {text}" if code and text else code or text
+
+
+def _steps(facts: _Facts, verdict: Verdict) -> list[Step]:
+    """The first step that is not done is where it stands, or what is wrong."""
+    times = _times(facts)
+    done = max((index for index, (_, at) in enumerate(times) if at), default=-1)
+    steps = []
+    for index, (name, at) in enumerate(times):
+        if index <= done:
+            steps.append(Step(name, "done", at))
+        elif index == done + 1:
+            steps.append(Step(name, "wrong" if verdict.is_wrong else "now"))
+        else:
+            steps.append(Step(name, "todo"))
+    return steps
+
+
+def _times(facts: _Facts) -> list[tuple[str, datetime | None]]:
+    """When each step was done; Delivered is known only if SES tells us."""
+    notification = facts.notification
+    published = [row.published_at for row in facts.outbox if row.published_at]
+    times = [
+        ("Recorded", facts.outbox[0].recorded_at if facts.outbox else None),
+        ("Queued", published[0] if published else None),
+        ("Sent", notification.sent_at if notification else None),
+    ]
+    delivered_at = notification.delivered_at if notification else None
+    if settings.SES_EVENTS_TOPIC or delivered_at:
+        times.append(("Delivered", delivered_at))
+    return times

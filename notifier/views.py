@@ -1,0 +1,51 @@
+"""Pages that bring the apps together: the fate of an order's email, and the way from a subject to its rows."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from django.contrib.admin.views.decorators import staff_member_required
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+
+from notifier import timeline
+from orders import access
+from orders.models import Customer, Order, Transaction
+
+
+@never_cache
+def order_email(request: HttpRequest, number: str) -> HttpResponse:
+    """What became of an order's email, as a piece of the order's page, for those who may see the order."""
+    order = access.visible_order(request, number)
+    return render(
+        request,
+        "notifier/order_email.html",
+        {"timeline": timeline.of(order.number), "subject": order.number},
+    )
+
+
+@staff_member_required
+def subject(request: HttpRequest, subject: str) -> HttpResponse:
+    """The admin page of the order, transaction or customer that events name so."""
+    prefix, _, number = subject.partition("-")
+    match prefix:
+        case "ORD":
+            return _change_page(get_object_or_404(Order, number=subject))
+        case "TXN":
+            return _change_page(get_object_or_404(Transaction, reference=subject))
+        case "customer" if number.isdecimal() and len(number) < 19:
+            return _change_page(get_object_or_404(Customer, pk=int(number)))
+    raise Http404("no such subject")
+
+
+@staff_member_required
+def subject_emails(request: HttpRequest, subject: str) -> HttpResponse:
+    """The notifications about a subject, in the admin."""
+    query = urlencode({"q": subject})
+    return redirect(f"{reverse('admin:emails_notification_changelist')}?{query}")
+
+
+def _change_page(row: Order | Transaction | Customer) -> HttpResponseRedirect:
+    return redirect(f"admin:orders_{row._meta.model_name}_change", row.pk)
