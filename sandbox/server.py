@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import logging
 import signal
 import socket
+from html import escape
 from typing import Any
 
 from moto.moto_server.werkzeug_app import (
@@ -12,10 +14,13 @@ from moto.moto_server.werkzeug_app import (
     MotoRequestHandler,
     create_backend_app,
 )
+from werkzeug import Response
 from werkzeug.serving import make_server
 
 from sandbox import control, mends
 from sandbox.post_office import PostOffice
+
+logger = logging.getLogger(__name__)
 
 
 class QuietRequestHandler(MotoRequestHandler):  # type: ignore[misc]  # moto is untyped here
@@ -43,7 +48,11 @@ class LocalAws:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         app = self._control if environ["PATH_INFO"].startswith(control.PREFIX) else self._moto
-        return app(environ, start_response)
+        try:
+            return app(environ, start_response)
+        except NotImplementedError as exc:
+            logger.warning("not available here: %s", exc)
+            return _not_available(str(exc))(environ, start_response)
 
 
 def serve(listener: socket.socket, app: LocalAws) -> None:
@@ -59,3 +68,10 @@ def serve(listener: socket.socket, app: LocalAws) -> None:
         fd=listener.fileno(),
     )
     server.serve_forever()
+
+
+def _not_available(reason: str) -> Response:
+    """AWS's answer to an action that it does not know, in place of moto's HTML with a traceback."""
+    error = f"<Error><Code>InvalidAction</Code><Message>{escape(reason)}</Message></Error>"
+    body = f"<ErrorResponse>{error}<RequestId>-</RequestId></ErrorResponse>"
+    return Response(body, status=400, content_type="text/xml")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -71,7 +72,7 @@ def mail(request: HttpRequest, mail_id: str) -> HttpResponse:
 @xframe_options_sameorigin
 def mail_html(request: HttpRequest, mail_id: str) -> HttpResponse:
     """The mail's HTML alone, for the frame."""
-    html = '<base target="_blank">' + connection.mail(mail_id)["html"]
+    html = _with_links_outside(connection.mail(mail_id)["html"])
     return HttpResponse(html, headers={"Content-Security-Policy": MAIL_POLICY})
 
 
@@ -108,6 +109,13 @@ def empty(request: HttpRequest) -> HttpResponse:
 
 def _header() -> dict[str, Any]:
     return {"pending": connection.verifications(), "sandbox_rules": connection.sandbox_rules()}
+
+
+def _with_links_outside(html: str) -> str:
+    """Links open a new tab. The tag goes into the head: before the doctype it would change the layout."""
+    head = re.search(r"<head[^>]*>", html, re.IGNORECASE)
+    position = head.end() if head else 0
+    return f'{html[:position]}<base target="_blank">{html[position:]}'
 
 
 def _matches(mail: dict[str, Any], query: str) -> bool:

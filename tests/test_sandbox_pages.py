@@ -85,6 +85,15 @@ def test_mail_is_framed_and_its_html_runs_nothing(client, office):
     assert "allow-scripts" not in policy and "allow-same-origin" not in policy
 
 
+def test_links_of_a_mail_open_outside_the_frame_without_changing_its_layout(client, office):
+    raw = b"Content-Type: text/html\r\n\r\n<!doctype html><html><head><title>Hi</title></head>"
+    mail = deliver(office, raw=raw)
+
+    html = page(client, "mail_html", mail.id)
+
+    assert html.startswith('<!doctype html><html><head><base target="_blank"><title>')
+
+
 @pytest.mark.parametrize(
     ("tab", "shown"),
     [

@@ -285,6 +285,13 @@ def test_account_says_that_the_sandbox_rules_hold(sesv2):
     assert account["SendQuota"]["MaxSendRate"] == 14
 
 
+def test_action_that_is_not_available_is_an_error_of_aws(ses):
+    with pytest.raises(ClientError) as refusal:
+        ses.put_configuration_set_delivery_options(ConfigurationSetName="none")
+
+    assert refusal.value.response["Error"]["Code"] == "InvalidAction"
+
+
 def test_control_api_answers_unknown_paths_with_json(local_aws):
     status, answer = refused(f"{local_aws.endpoint}/_sandbox/nothing")
 

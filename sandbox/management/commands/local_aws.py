@@ -46,10 +46,8 @@ class Command(BaseCommand):
         app = LocalAws(post_office, delivery_seconds=delivery_seconds)
         self.stdout.write(f"Local AWS at {url}")
         self.stdout.flush()
-        try:
-            serve(listener, app)
-        except KeyboardInterrupt:
-            self.stdout.write("Local AWS stopped")
+        serve(listener, app)
+        self.stdout.write("Local AWS stopped")
 
 
 def _refuse_production(host: str) -> None:
