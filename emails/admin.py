@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from django.contrib import admin
 from django.db.models import Model
@@ -15,7 +15,7 @@ from emails import identity_views, preview_views, rendering, sending
 from emails.errors import RenderError
 from emails.models import DeliveryEvent, Identity, Notification
 from queues.fact_admin import Act, FactAdmin, column, pretty_json
-from queues.fact_sections import Section, dead_letters_section, moment, outbox_section
+from queues.fact_sections import Section, dead_letters_section, moment, outbox_section, two_lines
 from queues.models import DeadLetter, OutboxEvent
 
 State = Notification.State
@@ -24,16 +24,7 @@ Delivery = Notification.Delivery
 
 @admin.register(Notification)
 class NotificationAdmin(FactAdmin):
-    list_display = (
-        "about",
-        "template",
-        "recipient",
-        "state_label",
-        "delivery_label",
-        "attempts",
-        "created_at",
-        "sent_at",
-    )
+    list_display = ("what", "recipient", "state_label", "delivery_label", "created", "sent")
     list_filter = ("state", "delivery_status")
     search_fields = ("recipient", "subject", "event_id", "provider_message_id")
     search_help_text = "Recipient, subject, event id or SES message id"
@@ -45,12 +36,12 @@ class NotificationAdmin(FactAdmin):
             {
                 "fields": (
                     ("recipient", "template"),
-                    ("created_at", "sent_at", "delivered_at"),
-                    ("delivery_status", "attempts", "next_at"),
-                    "reason_code",
-                    "reason",
+                    ("created_at", "next_at"),
+                    ("sent_at", "delivered_at"),
+                    ("delivery_status", "attempts"),
                     "provider_message_id",
-                    ("event_type", "event_id"),
+                    ("event_type", "subject"),
+                    "event_id",
                 )
             },
         ),
@@ -76,6 +67,7 @@ class NotificationAdmin(FactAdmin):
             service=sending.send_again,
             states=(State.IN_DOUBT, State.FAILED),
             permission="emails.send_again_notification",
+            colour="default",
             question="An email in doubt may have arrived: its customer gets it twice then. "
             "A failed one fails again unless its cause is mended.",
         ),
@@ -89,7 +81,7 @@ class NotificationAdmin(FactAdmin):
         State.CANCELLED: "",
         State.SUPPRESSED: "warning",
     }
-    delivery_colours = {
+    delivery_colours: Mapping[str, str] = {
         Delivery.DELAYED: "warning",
         Delivery.DELIVERED: "success",
         Delivery.BOUNCED_SOFT: "warning",
@@ -118,9 +110,9 @@ class NotificationAdmin(FactAdmin):
         Delivery.REJECTED: " SES found a virus in it and did not deliver it.",
     }
 
-    @column(description="subject", ordering="subject")
-    def about(self, notification: Notification) -> str:
-        return notification.subject or "—"
+    @column(description="email", ordering="subject")
+    def what(self, notification: Notification) -> SafeString:
+        return two_lines(notification.subject or "no subject", notification.template)
 
     @column(description="state", ordering="state", colours=state_colours)
     def state_label(self, notification: Notification) -> tuple[str, str]:
@@ -128,7 +120,17 @@ class NotificationAdmin(FactAdmin):
 
     @column(description="delivery", ordering="delivery_status", colours=delivery_colours)
     def delivery_label(self, notification: Notification) -> tuple[str, str]:
+        if notification.delivery_status == Delivery.NONE:
+            return "", ""
         return notification.delivery_status, notification.get_delivery_status_display()
+
+    @column(description="created", ordering="created_at")
+    def created(self, notification: Notification) -> str:
+        return moment(notification.created_at)
+
+    @column(description="sent", ordering="sent_at")
+    def sent(self, notification: Notification) -> SafeString:
+        return two_lines(moment(notification.sent_at), f"attempts: {notification.attempts}")
 
     @column(description="as the customer got it")
     def email_html(self, notification: Notification) -> SafeString:
@@ -144,6 +146,9 @@ class NotificationAdmin(FactAdmin):
 
     def explain(self, row: Notification) -> str:
         return self.meanings[State(row.state)] + self.deliveries[Delivery(row.delivery_status)]
+
+    def reason(self, row: Notification) -> str:
+        return f"{row.reason_code}: {row.reason}" if row.reason else ""
 
     def sections(self, request: HttpRequest, row: Notification) -> Iterable[Section]:
         yield _attempts_section(row)

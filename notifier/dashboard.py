@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import Model
 from django.http import HttpRequest
-from django.urls import reverse
 
+from emails.admin import NotificationAdmin
 from emails.models import Notification
 from queues.admin_filters import late
-from queues.fact_sections import Section, link, moment
+from queues.fact_sections import Section, coloured, link, list_url, moment
 from queues.models import DeadLetter, OutboxEvent
 
 RECENT = 10
@@ -42,7 +43,7 @@ def _concerns(request: HttpRequest) -> Iterable[Concern]:
             DeadLetter.objects.filter(state=DeadLetter.State.OPEN).count(),
             "danger",
             "Mend the cause, then redrive them.",
-            _address("queues_deadletter", "state__exact=open"),
+            _address(DeadLetter, "state__exact=open"),
         )
     if request.user.has_perm("emails.view_notification"):
         for state, colour, advice in (
@@ -54,7 +55,7 @@ def _concerns(request: HttpRequest) -> Iterable[Concern]:
                 Notification.objects.filter(state=state).count(),
                 colour,
                 advice,
-                _address("emails_notification", f"state__exact={state}"),
+                _address(Notification, f"state__exact={state}"),
             )
     if request.user.has_perm("queues.view_outboxevent"):
         yield Concern(
@@ -62,14 +63,14 @@ def _concerns(request: HttpRequest) -> Iterable[Concern]:
             late(OutboxEvent.objects.all()).count(),
             "warning",
             "Recorded over a minute ago and not published: is consume_queue running?",
-            _address("queues_outboxevent", "late=yes"),
+            _address(OutboxEvent, "late=yes"),
         )
         yield Concern(
             "Refused events",
             OutboxEvent.objects.filter(state=OutboxEvent.State.REFUSED).count(),
             "danger",
             "SQS will not take them as they are.",
-            _address("queues_outboxevent", "state__exact=refused"),
+            _address(OutboxEvent, "state__exact=refused"),
         )
 
 
@@ -81,8 +82,11 @@ def _recent() -> Section:
             (
                 link(notification),
                 notification.recipient,
-                notification.get_state_display(),
-                notification.get_delivery_status_display(),
+                coloured(
+                    notification.get_state_display(),
+                    NotificationAdmin.state_colours[notification.state],
+                ),
+                _delivery(notification),
                 moment(notification.created_at),
                 moment(notification.sent_at),
             )
@@ -92,5 +96,12 @@ def _recent() -> Section:
     )
 
 
-def _address(model: str, query: str) -> str:
-    return reverse(f"admin:{model}_changelist") + f"?{query}"
+def _delivery(notification: Notification) -> str:
+    if notification.delivery_status == Notification.Delivery.NONE:
+        return "—"
+    colour = NotificationAdmin.delivery_colours[notification.delivery_status]
+    return coloured(notification.get_delivery_status_display(), colour)
+
+
+def _address(model: type[Model], query: str) -> str:
+    return f"{list_url(model)}?{query}"

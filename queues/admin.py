@@ -19,12 +19,16 @@ from queues.admin_filters import LateFilter, QueueFilter, TypeFilter
 from queues.errors import QueueUnavailable
 from queues.fact_admin import Act, FactAdmin, column, pretty, pretty_json
 from queues.fact_sections import (
+    LETTER_COLOURS,
+    OUTBOX_COLOURS,
     Section,
     dead_letters_section,
     failures_section,
     link,
+    moment,
     outbox_section,
     short,
+    two_lines,
 )
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 
@@ -34,16 +38,7 @@ Letter = DeadLetter.State
 
 @admin.register(OutboxEvent)
 class OutboxEventAdmin(FactAdmin):
-    list_display = (
-        "type",
-        "about",
-        "queue",
-        "state_label",
-        "recorded_at",
-        "published_at",
-        "handled_at",
-        "tries",
-    )
+    list_display = ("what", "state_label", "on_queue", "recorded", "published", "handled")
     list_filter = ("state", LateFilter, QueueFilter, TypeFilter)
     search_fields = ("event_id", "subject", "sqs_message_id")
     search_help_text = "Event id, subject or SQS message id"
@@ -52,18 +47,17 @@ class OutboxEventAdmin(FactAdmin):
     fieldsets = (
         (
             "Event",
-            {"fields": ("event_id", "type", "subject", "queue", "group", "traceparent")},
+            {"fields": (("type", "subject"), "event_id", ("queue", "group"), "traceparent")},
         ),
         (
             "On its way",
             {
                 "fields": (
-                    ("recorded_at", "published_at", "handled_at"),
-                    ("tries", "available_at"),
-                    "error",
+                    ("recorded_at", "published_at"),
+                    ("handled_at", "available_at"),
+                    ("tries", "redriven_letter"),
                     "sqs_message_id",
                     "deduplication_id",
-                    "redriven_letter",
                 )
             },
         ),
@@ -80,13 +74,7 @@ class OutboxEventAdmin(FactAdmin):
             permission="queues.publish_outboxevent",
         ),
     }
-    state_colours = {
-        Outbox.PENDING: "info",
-        Outbox.CLAIMED: "info",
-        Outbox.PUBLISHED: "primary",
-        Outbox.HANDLED: "success",
-        Outbox.REFUSED: "danger",
-    }
+    state_colours = OUTBOX_COLOURS
     meanings = {
         Outbox.PENDING: "Recorded, and waiting for the relay: consume_queue or relay_outbox publishes it.",
         Outbox.CLAIMED: "A relay is publishing it right now. If that process died, another takes over "
@@ -94,14 +82,30 @@ class OutboxEventAdmin(FactAdmin):
         Outbox.PUBLISHED: "SQS has it; no consumer has finished with it yet. If the queue is empty and this stays, "
         "look among the dead letters, or publish it again: what was sent is never sent twice.",
         Outbox.HANDLED: "Published and handled.",
-        Outbox.REFUSED: "SQS will never take this message as it is. Its answer is below.",
+        Outbox.REFUSED: "SQS will never take this message as it is.",
     }
 
-    @column(description="subject", ordering="subject")
-    def about(self, event: OutboxEvent) -> str:
-        return event.subject or "—"
+    @column(description="event", ordering="subject")
+    def what(self, event: OutboxEvent) -> SafeString:
+        return two_lines(event.subject or "no subject", event.type or "no envelope")
 
-    @column(description="state", ordering="state", colours=state_colours)
+    @column(description="queue", ordering="queue")
+    def on_queue(self, event: OutboxEvent) -> SafeString:
+        return two_lines(event.queue, f"tries: {event.tries}")
+
+    @column(description="recorded", ordering="recorded_at")
+    def recorded(self, event: OutboxEvent) -> str:
+        return moment(event.recorded_at)
+
+    @column(description="published", ordering="published_at")
+    def published(self, event: OutboxEvent) -> str:
+        return moment(event.published_at)
+
+    @column(description="handled", ordering="handled_at")
+    def handled(self, event: OutboxEvent) -> str:
+        return moment(event.handled_at)
+
+    @column(description="state", ordering="state", colours=OUTBOX_COLOURS)
     def state_label(self, event: OutboxEvent) -> tuple[str, str]:
         return event.state, event.get_state_display()
 
@@ -116,6 +120,9 @@ class OutboxEventAdmin(FactAdmin):
     def explain(self, row: OutboxEvent) -> str:
         return self.meanings[Outbox(row.state)]
 
+    def reason(self, row: OutboxEvent) -> str:
+        return row.error
+
     def sections(self, request: HttpRequest, row: OutboxEvent) -> Iterable[Section]:
         if row.event_id is None:
             return
@@ -126,17 +133,7 @@ class OutboxEventAdmin(FactAdmin):
 
 @admin.register(DeadLetter)
 class DeadLetterAdmin(FactAdmin):
-    list_display = (
-        "what",
-        "about",
-        "state_label",
-        "code",
-        "short_reason",
-        "queue",
-        "receive_count",
-        "sent_at",
-        "collected_at",
-    )
+    list_display = ("what", "state_label", "cause", "on_queue", "times")
     list_filter = ("state", "queue", "code", "type")
     search_fields = ("event_id", "subject", "sqs_message_id", "reason", "body")
     search_help_text = "Event id, subject, SQS message id, or words of the reason or the body"
@@ -145,22 +142,23 @@ class DeadLetterAdmin(FactAdmin):
     ordering = (Case(When(state=Letter.OPEN, then=Value(0)), default=Value(1)), "-collected_at")
     list_before_template = "admin/queues/collect_now.html"
     fieldsets = (
-        ("Cause", {"fields": ("code", "reason", "fingerprint")}),
         (
             "Message",
             {
                 "fields": (
-                    ("queue", "group", "receive_count"),
-                    ("sent_at", "collected_at", "redriven_at"),
-                    "type",
-                    "subject",
+                    ("type", "subject"),
                     "event_id",
+                    ("queue", "group"),
                     "sqs_message_id",
+                    ("receive_count", "sent_at"),
+                    ("collected_at", "redriven_at"),
+                    "fingerprint",
                 )
             },
         ),
         ("Body", {"fields": ("pretty_body",)}),
-        ("SQS", {"fields": ("pretty_attributes", "pretty_message_attributes")}),
+        ("SQS attributes", {"fields": ("pretty_attributes",)}),
+        ("Message attributes", {"fields": ("pretty_message_attributes",)}),
     )
     readonly_fields = ("pretty_body", "pretty_attributes", "pretty_message_attributes")
 
@@ -185,7 +183,7 @@ class DeadLetterAdmin(FactAdmin):
             colour="danger",
         ),
     }
-    state_colours = {Letter.OPEN: "danger", Letter.REDRIVEN: "success", Letter.DISCARDED: ""}
+    state_colours = LETTER_COLOURS
     meanings = {
         Letter.OPEN: "This message failed too often and waits for a person. Mend the cause, then redrive it; "
         "or discard it, if nobody needs it any more.",
@@ -193,21 +191,25 @@ class DeadLetterAdmin(FactAdmin):
         Letter.DISCARDED: "Somebody decided that it need not be handled. The history says who, and why.",
     }
 
-    @column(description="message", ordering="type")
-    def what(self, letter: DeadLetter) -> str:
-        return letter.type or "no envelope"
+    @column(description="message", ordering="subject")
+    def what(self, letter: DeadLetter) -> SafeString:
+        return two_lines(letter.subject or "no subject", letter.type or "no envelope")
 
-    @column(description="subject", ordering="subject")
-    def about(self, letter: DeadLetter) -> str:
-        return letter.subject or "—"
-
-    @column(description="state", ordering="state", colours=state_colours)
+    @column(description="state", ordering="state", colours=LETTER_COLOURS)
     def state_label(self, letter: DeadLetter) -> tuple[str, str]:
         return letter.state, letter.get_state_display()
 
-    @column(description="reason")
-    def short_reason(self, letter: DeadLetter) -> str:
-        return short(letter.reason)
+    @column(description="cause", ordering="code")
+    def cause(self, letter: DeadLetter) -> SafeString:
+        return two_lines(letter.code, short(letter.reason))
+
+    @column(description="queue", ordering="queue")
+    def on_queue(self, letter: DeadLetter) -> SafeString:
+        return two_lines(letter.queue, f"receives: {letter.receive_count}")
+
+    @column(description="collected", ordering="collected_at")
+    def times(self, letter: DeadLetter) -> SafeString:
+        return two_lines(moment(letter.collected_at), f"sent {moment(letter.sent_at)}")
 
     @column(description="body")
     def pretty_body(self, letter: DeadLetter) -> SafeString:
@@ -224,9 +226,14 @@ class DeadLetterAdmin(FactAdmin):
     def explain(self, row: DeadLetter) -> str:
         return self.meanings[Letter(row.state)]
 
+    def reason(self, row: DeadLetter) -> str:
+        return f"{row.code}: {row.reason}"
+
     def sections(self, request: HttpRequest, row: DeadLetter) -> Iterable[Section]:
         yield failures_section(
-            HandlingFailure.objects.filter(queue=row.queue, sqs_message_id=row.sqs_message_id)
+            HandlingFailure.objects.filter(queue=row.queue, sqs_message_id=row.sqs_message_id),
+            empty="No failure was recorded: the consumer died with it, or it was sent to the "
+            "dead-letter queue by hand.",
         )
         if request.user.has_perm("queues.view_outboxevent"):
             yield outbox_section(row.redrives.all(), title="Redriven as")
@@ -263,10 +270,7 @@ class DeadLetterAdmin(FactAdmin):
             try:
                 count += dead_letters.collect(alias)
             except QueueUnavailable as exc:
-                messages.error(
-                    request,
-                    f"SQS did not answer for {alias}: {exc}. If the queue is missing, run manage.py provision.",
-                )
+                messages.error(request, f"SQS did not answer for {alias}: {exc}")
         noun = "dead letter" if count == 1 else "dead letters"
         messages.info(request, f"{count or 'No'} new {noun} collected.")
         LogEntry.objects.create(

@@ -27,7 +27,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from queues.fact_sections import Section, change_url
+from queues.fact_sections import Section, change_url, list_url
 
 # Short transactions, whatever the number of rows that somebody selects.
 BATCH_SIZE = 500
@@ -70,17 +70,18 @@ class FactAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
 
     acts: Mapping[str, Act] = {}
     state_colours: Mapping[str, str] = {}
-    # A count of the whole table on each page of the list is too dear for a big one.
-    show_full_result_count = False
     change_form_outer_before_template = "admin/facts/situation.html"
-    change_form_outer_after_template = "admin/facts/sections.html"
 
     def explain(self, row: Any) -> str:
         """The row's state in words: what it means and what a person should do."""
         raise NotImplementedError
 
+    def reason(self, row: Any) -> str:
+        """Why it is in that state, in the words of whoever said so; empty if nothing is wrong."""
+        return ""
+
     def sections(self, request: HttpRequest, row: Any) -> Iterable[Section]:
-        """The tables below the row's fields."""
+        """The tables above the row's fields."""
         return ()
 
     def links(self, request: HttpRequest, row: Any) -> Iterable[tuple[str, str]]:
@@ -122,6 +123,7 @@ class FactAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
                 "label": row.get_state_display(),
                 "colour": self.state_colours.get(row.state, ""),
                 "text": self.explain(row),
+                "reason": self.reason(row),
             },
             "row_acts": [
                 (name, self.acts[name])
@@ -129,7 +131,10 @@ class FactAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
                 if row.state in self.acts[name].states
             ],
             "row_links": list(self.links(request, row)),
-            "sections": list(self.sections(request, row)),
+            "sections": [
+                section for section in self.sections(request, row) if section.rows or section.empty
+            ],
+            "list_url": list_url(self.model),
             "selected_name": ACTION_CHECKBOX_NAME,
         }
         response: HttpResponse = super().render_change_form(request, context, **kwargs)

@@ -1,4 +1,4 @@
-"""What the admin's page of a fact shows below its fields: tables of what else is known."""
+"""What the admin's page of a fact shows above its fields: tables of what else is known."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from datetime import datetime
 
 from django.contrib.admin.utils import quote
 from django.db.models import Model, QuerySet
+from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.formats import localize
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
@@ -20,17 +22,28 @@ from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 MAX_ROWS = 100
 
 
+# Colours of Unfold's labels.
+OUTBOX_COLOURS = {
+    "pending": "info",
+    "claimed": "info",
+    "published": "primary",
+    "handled": "success",
+    "refused": "danger",
+}
+LETTER_COLOURS = {"open": "danger", "redriven": "success", "discarded": ""}
+
+
 @dataclass(frozen=True)
 class Section:
-    """A table below a row's own fields; ``empty`` is what to say when it has no rows."""
+    """A table above a row's own fields; without rows it says ``empty``, or is not there at all."""
 
     title: str
     headers: Sequence[str]
     rows: Sequence[Sequence[object]]
-    empty: str
+    empty: str = ""
 
 
-def failures_section(failures: QuerySet[HandlingFailure]) -> Section:
+def failures_section(failures: QuerySet[HandlingFailure], *, empty: str = "") -> Section:
     """Each receive that ended without an ack."""
     return Section(
         "What happened at each receive",
@@ -39,7 +52,7 @@ def failures_section(failures: QuerySet[HandlingFailure]) -> Section:
             (failure.receive_count, moment(failure.failed_at), failure.code, failure.reason)
             for failure in failures[:MAX_ROWS]
         ],
-        "No failure was recorded: none happened, or the consumer died with it.",
+        empty,
     )
 
 
@@ -51,14 +64,13 @@ def outbox_section(events: QuerySet[OutboxEvent], *, title: str) -> Section:
         [
             (
                 link(event),
-                event.get_state_display(),
+                coloured(event.get_state_display(), OUTBOX_COLOURS[event.state]),
                 moment(event.recorded_at),
                 moment(event.published_at),
                 moment(event.handled_at),
             )
             for event in events[:MAX_ROWS]
         ],
-        "Nothing in the outbox.",
     )
 
 
@@ -70,14 +82,13 @@ def dead_letters_section(letters: QuerySet[DeadLetter]) -> Section:
         [
             (
                 link(letter),
-                letter.get_state_display(),
+                coloured(letter.get_state_display(), LETTER_COLOURS[letter.state]),
                 letter.code,
                 short(letter.reason),
                 moment(letter.collected_at),
             )
             for letter in letters[:MAX_ROWS]
         ],
-        "None.",
     )
 
 
@@ -86,6 +97,11 @@ def change_url(row: Model) -> str:
     return reverse(
         f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[quote(row.pk)]
     )
+
+
+def list_url(model: type[Model]) -> str:
+    """The admin's list of a model."""
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
 
 
 def link(row: Model) -> SafeString:
@@ -100,4 +116,14 @@ def short(text: str) -> str:
 
 def moment(time: datetime | None) -> str:
     """A time to the second, in the site's time zone."""
-    return f"{localtime(time):%Y-%m-%d %H:%M:%S}" if time else "—"
+    return localize(localtime(time)) if time else "—"
+
+
+def two_lines(first: object, second: object) -> SafeString:
+    """A cell with something to find it by and, smaller, something to know about it."""
+    return format_html('<span class="fact-two">{}<small>{}</small></span>', first, second)
+
+
+def coloured(text: object, colour: str) -> SafeString:
+    """A label like those of the lists."""
+    return render_to_string("unfold/helpers/label.html", {"text": text, "type": colour})
