@@ -73,11 +73,13 @@ class OrderLineInline(TabularInline):  # type: ignore[misc]  # Unfold has no typ
     model = OrderLine
     formset = OrderLineFormSet
     min_num = 1
-    validate_min = True
     max_num = MAX_LINES
     extra = 0
     can_delete = False
     hide_title = True
+
+    def get_formset(self, request: HttpRequest, obj: Order | None = None, **kwargs: Any) -> Any:
+        return super().get_formset(request, obj, validate_min=True, validate_max=True, **kwargs)
 
     def get_fields(self, request: HttpRequest, obj: Order | None = None) -> list[str]:
         return (

@@ -212,6 +212,7 @@ class Order(Fact):
             raise NoLines("An order needs at least one line.")
         for line in lines:
             line.copy_product()
+            line.clean_fields(exclude=["order"])
         currencies = sorted({line.product.currency for line in lines})
         if len(currencies) > 1:
             raise MixedCurrencies(f"One order, one currency: not {' and '.join(currencies)}.")
@@ -275,7 +276,6 @@ class OrderLine(Fact):
     def insert_with(self, order: Order) -> None:
         """For ``Order.save`` alone."""
         self.order = order
-        self.full_clean(validate_unique=False, validate_constraints=False)
         self._insert()
 
 
