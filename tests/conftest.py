@@ -13,7 +13,8 @@ from moto.ses.models import ses_backends
 from emails import ses
 from queues import provisioning, relay, sqs
 from queues.consumer import Consumer
-from tests.local_aws import local_aws  # noqa: F401 (a fixture)
+from tests.local_aws import local_aws  # noqa: F401  # a fixture
+from tests.processes import platform  # noqa: F401  # a fixture
 
 SENDER = "shop@example.com"
 

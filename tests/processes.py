@@ -1,0 +1,159 @@
+"""The platform as real processes on the test database: consumers that can be killed, a web server."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+from django.db import connection
+
+from tests.local_aws import ROOT, LocalAws
+
+
+class Process:
+    """One ``manage.py`` process; what it prints goes to a file."""
+
+    def __init__(self, *arguments: str, environment: dict[str, str], log: Path) -> None:
+        self.log = log
+        with log.open("ab") as output:
+            self._popen = subprocess.Popen(
+                [sys.executable, "manage.py", *arguments],
+                cwd=ROOT,
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def output(self) -> str:
+        """All of it so far."""
+        return self.log.read_text()
+
+    def wait(self, *, seconds: float = 30) -> int:
+        """Its exit code, as soon as it ends by itself."""
+        return self._popen.wait(seconds)
+
+    def wait_for(self, text: str, *, seconds: float = 30) -> None:
+        """Until it has printed this."""
+        wait_until(lambda: text in self.output, what=f"{text!r} in\n{self.output}", seconds=seconds)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """SIGTERM, SIGSTOP, …"""
+        self._popen.send_signal(number)
+
+    def stop(self) -> int:
+        """SIGTERM and wait; returns its exit code."""
+        self._popen.terminate()
+        return self.wait()
+
+    def kill(self) -> None:
+        """SIGKILL and wait, if it still runs."""
+        if self._popen.poll() is None:
+            self._popen.kill()
+        self._popen.wait(10)
+
+
+class Platform:
+    """Processes that share the test database and queues of their own on the local AWS."""
+
+    def __init__(self, aws: LocalAws, folder: Path) -> None:
+        self.aws = aws
+        self._folder = folder
+        self._processes: list[Process] = []
+        mark = uuid.uuid4().hex[:8]
+        self.environment = aws.environment | {
+            "DATABASE_URL": _database_url(),
+            "QUEUE_ORDERS": f"orders-{mark}",
+            "QUEUE_TRANSACTIONS": f"transactions-{mark}.fifo",
+            "QUEUE_SES_EVENTS": f"ses-events-{mark}",
+            "SES_EVENTS_TOPIC": f"ses-events-{mark}",
+            "SES_CONFIGURATION_SET": f"set-{mark}",
+            "QUEUE_VISIBILITY_SECONDS": "3",
+            "QUEUE_WAIT_SECONDS": "1",
+            "RETRY_BASE_SECONDS": "1",
+            "RETRY_MAX_SECONDS": "1",
+        }
+
+    def manage(self, *arguments: str, **environment: str) -> Process:
+        """Start ``manage.py`` with these arguments."""
+        log = self._folder / f"{len(self._processes)}-{arguments[0]}.log"
+        process = Process(*arguments, environment=self.environment | environment, log=log)
+        self._processes.append(process)
+        return process
+
+    def consumer(self, *arguments: str, **environment: str) -> Process:
+        """A consumer that is ready to receive."""
+        process = self.manage("consume_queue", *arguments, **environment)
+        process.wait_for("consuming")
+        return process
+
+    def provision(self) -> None:
+        """Queues and the way back from SES."""
+        process = self.manage("provision")
+        assert process.wait() == 0, process.output
+
+    def web(self) -> str:
+        """A web server; returns its address."""
+        port = _free_port()
+        base = f"http://127.0.0.1:{port}"
+        self.manage("runserver", "--noreload", f"127.0.0.1:{port}", BASE_URL=base, OUTBOX_PUBLISH_ON_COMMIT="on")
+        wait_until(lambda: _answers(base), what=f"an answer from {base}", seconds=30)
+        return base
+
+    def kill_all(self) -> None:
+        """At the end of a test."""
+        for process in self._processes:
+            process.kill()
+
+
+@pytest.fixture
+def platform(transactional_db: None, local_aws: LocalAws, tmp_path: Path) -> Iterator[Platform]:
+    """A platform with its queues made, and nothing in them."""
+    local_aws.clear_mail()
+    local_aws.set_sandbox_rules(True)
+    platform = Platform(local_aws, tmp_path)
+    platform.provision()
+    yield platform
+    platform.kill_all()
+    local_aws.clear_mail()
+
+
+def wait_until(claim: Callable[[], Any], *, what: str, seconds: float = 30) -> None:
+    """Until the claim holds, or fail naming what was waited for."""
+    deadline = time.monotonic() + seconds
+    while not claim():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds:.0f} s for {what}")
+        time.sleep(0.05)
+
+
+def _database_url() -> str:
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{connection.settings_dict['NAME']}"
+    base, _, _ = os.environ["DATABASE_URL"].rpartition("/")
+    return f"{base}/{connection.settings_dict['NAME']}"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _answers(base: str) -> bool:
+    with contextlib.suppress(URLError, OSError), urlopen(f"{base}/", timeout=2) as answer:
+        return bool(answer.status == 200)
+    return False

@@ -1,0 +1,57 @@
+"""Claims under real concurrency, on SQLite and on PostgreSQL."""
+
+import pytest
+
+from queues import dead_letters, relay, sqs
+from queues.events import Event
+from queues.models import DeadLetter, OutboxEvent
+from tests.parcels import ParcelWeighed, record
+from tests.threads import at_once
+
+pytestmark = [pytest.mark.locking, pytest.mark.django_db(transaction=True)]
+
+
+def received(alias):
+    queue = sqs.queue(alias)
+    found = []
+    while messages := queue.receive(limit=10, wait_seconds=0):
+        found += messages
+        queue.delete_batch(messages)
+    return [Event.from_json(message.body) for message in found]
+
+
+def test_four_relays_publish_every_event_once(aws):
+    for number in range(60):
+        record(str(number))
+
+    at_once(4, drain)
+
+    notes = [event.data["note"] for event in received("orders")]
+    assert sorted(notes, key=int) == [str(number) for number in range(60)]
+    assert set(OutboxEvent.objects.values_list("state", "tries")) == {("published", 1)}
+
+
+def test_four_relays_keep_the_order_of_every_fifo_group(aws):
+    for number in range(40):
+        record(str(number), group=f"g{number % 5}", data_type=ParcelWeighed)
+
+    at_once(4, drain)
+
+    by_group: dict[str, list[int]] = {}
+    for event in received("transactions"):
+        by_group.setdefault(event.partitionkey, []).append(int(event.data["note"]))
+    assert by_group == {f"g{rest}": list(range(rest, 40, 5)) for rest in range(5)}
+
+
+def test_letter_redriven_by_many_at_once_goes_out_once(aws):
+    DeadLetter.objects.create(queue="orders", sqs_message_id="m", body="{}")
+
+    counts = at_once(6, lambda: dead_letters.redrive(DeadLetter.objects.all()))
+
+    assert sorted(counts) == [0, 0, 0, 0, 0, 1]
+    assert OutboxEvent.objects.count() == 1
+
+
+def drain():
+    while OutboxEvent.objects.filter(state__in=["pending", "claimed"]).exists():
+        relay.publish_pending()
