@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TEST := ENV_FILE=tests/test.env
 
-.PHONY: help run test lint format lock clean
+.PHONY: help run test figures lint format lock clean
 
 help:
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -37,6 +37,9 @@ run: $(STAMP) .env ## start everything on this machine: shop, admin, consumer, l
 test: $(STAMP) ## the whole test suite; what locks also on PostgreSQL, what shows also in Chromium
 	@$(BIN)/pytest
 	@TEST_DATABASE=postgresql $(BIN)/pytest -m locking
+
+figures: ## measure the main path in a fresh clone
+	@$(PYTHON) -m benchmarks.main_path
 
 lint: $(STAMP) ## what CI checks before the tests
 	@$(BIN)/ruff format --check .

@@ -136,6 +136,8 @@ class Consumer:
                     logger.warning("receiving again queue=%s", queue.alias)
                 pause = 0.0
             except (QueueUnavailable, DatabaseError) as exc:
+                if self.stopping:
+                    break
                 # Not received, so no receive is burnt by trouble of our own.
                 pause = min(MAX_PAUSE_SECONDS, pause * 2 or 1.0)
                 logger.error(
