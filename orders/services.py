@@ -98,7 +98,8 @@ def customer_of(token: str) -> Customer:
     try:
         _signer(customer).unsign(token, max_age=LINK_SECONDS)
     except SignatureExpired as exc:
-        raise (LinkUsed() if customer.email_verified_at else LinkExpired(customer)) from exc
+        if customer.email_verified_at is None:
+            raise LinkExpired(customer) from exc
     except BadSignature as exc:
         raise BadLink(str(exc)) from exc
     if customer.email_verified_at:

@@ -44,7 +44,10 @@
     });
   }
 
-  document.querySelector(".alert")?.focus();
+  // --- After a refused form: what is wrong with the whole of it, or else the first bad field
+
+  const general = document.querySelector(".alert .errorlist")?.closest(".alert");
+  (general ?? document.querySelector("[aria-invalid=true]"))?.focus();
 
   // --- Quantities and their total
 
