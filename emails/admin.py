@@ -141,7 +141,7 @@ class NotificationAdmin(FactAdmin):
         return _email(notification, "text")
 
     @column(description="data that the template renders")
-    def pretty_context(self, notification: Notification) -> SafeString:
+    def pretty_context(self, notification: Notification) -> SafeString | str:
         return pretty_json(notification.context)
 
     def explain(self, row: Notification) -> str:

@@ -23,7 +23,7 @@ PAGE_SIZE = 50
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
 _THROTTLED = {"Throttling", "ThrottlingException", "TooManyRequestsException"}
 # What an endpoint says that has not got the operation.
-_LACKING = {"InvalidAction", "NotImplemented", "UnknownOperationException", "404", "405", "501"}
+_LACKING = {"InvalidAction", "NotImplemented", "UnknownOperationException", "500", "501"}
 
 Answer = TypeVar("Answer")
 

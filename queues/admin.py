@@ -216,11 +216,11 @@ class DeadLetterAdmin(FactAdmin):
         return pretty(letter.body)
 
     @column(description="attributes")
-    def pretty_attributes(self, letter: DeadLetter) -> SafeString:
+    def pretty_attributes(self, letter: DeadLetter) -> SafeString | str:
         return pretty_json(letter.attributes)
 
     @column(description="message attributes")
-    def pretty_message_attributes(self, letter: DeadLetter) -> SafeString:
+    def pretty_message_attributes(self, letter: DeadLetter) -> SafeString | str:
         return pretty_json(letter.message_attributes)
 
     def explain(self, row: DeadLetter) -> str:
@@ -247,11 +247,10 @@ class DeadLetterAdmin(FactAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         may_collect = request.user.has_perm("queues.collect_deadletter")
-        response: HttpResponse = super().changelist_view(
+        return super().changelist_view(
             request,
             {"may_collect": may_collect and settings.DEAD_LETTER_COLLECT} | (extra_context or {}),
         )
-        return response
 
     def collect_view(self, request: HttpRequest) -> HttpResponse:
         if not request.user.has_perm("queues.collect_deadletter"):

@@ -108,12 +108,13 @@ class FactAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
             if request.user.has_perm(act.permission)
         }
 
-    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
-        """Refuse plainly what Django would pass over with "no action selected"."""
-        name = request.POST.get("action", "")
-        if name in self.acts and name not in self.get_actions(request):
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Refuse plainly what Django would pass over in silence."""
+        act = self.acts.get(request.POST.get("action", ""))
+        if act and not request.user.has_perm(act.permission):
             raise PermissionDenied
-        return super().response_action(request, queryset)
+        response: HttpResponse = super().changelist_view(request, extra_context)
+        return response
 
     def render_change_form(self, request: HttpRequest, context: Any, **kwargs: Any) -> HttpResponse:
         """Add what the page shows around the fields."""
@@ -247,6 +248,6 @@ def pretty(body: str) -> SafeString:
     return format_html('<pre class="fact-code" tabindex="0">{}</pre>', text)
 
 
-def pretty_json(value: object) -> SafeString:
+def pretty_json(value: object) -> SafeString | str:
     """A JSON value to read."""
-    return pretty(json.dumps(value)) if value else format_html("—")
+    return pretty(json.dumps(value)) if value else "—"

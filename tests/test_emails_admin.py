@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.contrib.messages import get_messages
+from django.urls import reverse
+from django.utils import timezone
+
+from emails import rendering
+from emails.models import Attempt, DeliveryEvent, Notification
+from queues.models import DeadLetter, OutboxEvent
+
+pytestmark = pytest.mark.django_db
+
+LIST = reverse("admin:emails_notification_changelist")
+TEMPLATE = "order_confirmation"
+HOSTILE = '"></iframe><script>alert(1)</script>'
+State = Notification.State
+
+
+def make_notification(**fields: Any) -> Notification:
+    defaults: dict[str, Any] = {
+        "event_id": uuid.uuid4(),
+        "event_type": "order.placed.v1",
+        "event_source": "/orders",
+        "subject": "ORD-000001",
+        "template": TEMPLATE,
+        "recipient": "ada@example.com",
+        "context": rendering.sample(TEMPLATE).data,
+        "next_at": timezone.now(),
+        "state": State.IN_DOUBT,
+    }
+    return Notification.objects.create(**defaults | fields)
+
+
+def staff(*permissions: str) -> User:
+    user = User.objects.create_user(f"staff-{uuid.uuid4()}", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    return user
+
+
+def act(client: Any, name: str, *rows: Notification, **fields: Any) -> Any:
+    keys = [str(row.pk) for row in rows]
+    return client.post(LIST, {"action": name, "_selected_action": keys} | fields)
+
+
+def page_of(client: Any, notification: Notification) -> str:
+    address = reverse("admin:emails_notification_change", args=[notification.pk])
+    response = client.get(address)
+    assert response.status_code == 200
+    return str(response.content.decode())
+
+
+def test_a_person_says_that_an_email_in_doubt_was_sent(admin_client, admin_user):
+    notification = make_notification()
+
+    response = act(admin_client, "mark_sent", notification, confirmed="yes", reason="she has it")
+
+    notification.refresh_from_db()
+    assert notification.state == State.SENT
+    assert "1 notification marked as sent." in [
+        str(text) for text in get_messages(response.wsgi_request)
+    ]
+    entry = LogEntry.objects.get()
+    assert (entry.object_id, entry.user) == (str(notification.pk), admin_user)
+    assert entry.change_message == "Marked as sent: she has it"
+
+
+@pytest.mark.parametrize("state", [State.IN_DOUBT, State.FAILED])
+def test_sending_again_gives_the_event_another_outbox_row(admin_client, state):
+    notification = make_notification(state=state)
+
+    act(admin_client, "send_again", notification, confirmed="yes", reason="she has not got it")
+
+    notification.refresh_from_db()
+    assert notification.state == State.PENDING
+    assert OutboxEvent.objects.get().event_id == notification.event_id
+    assert LogEntry.objects.get().change_message == "Sent again: she has not got it"
+
+
+@pytest.mark.parametrize("name", ["mark_sent", "send_again"])
+def test_an_email_that_was_sent_is_never_touched(admin_client, name):
+    notification = make_notification(state=State.SENT)
+
+    act(admin_client, name, notification, confirmed="yes")
+
+    notification.refresh_from_db()
+    assert notification.state == State.SENT
+    assert not OutboxEvent.objects.exists()
+    assert not LogEntry.objects.exists()
+
+
+def test_a_failed_email_cannot_be_called_sent(admin_client):
+    notification = make_notification(state=State.FAILED)
+
+    act(admin_client, "mark_sent", notification, confirmed="yes")
+
+    notification.refresh_from_db()
+    assert notification.state == State.FAILED
+
+
+ACTS = {"mark_sent": "mark_sent_notification", "send_again": "send_again_notification"}
+
+
+@pytest.mark.parametrize("held", [*ACTS.values(), "preview_email", "redrive_deadletter"])
+@pytest.mark.parametrize(("name", "needed"), ACTS.items())
+def test_an_act_takes_its_own_permission_and_a_post(client, name, needed, held):
+    notification = make_notification()
+    client.force_login(staff("view_notification", held))
+
+    client.get(LIST, {"action": name, "_selected_action": notification.pk, "confirmed": "yes"})
+    notification.refresh_from_db()
+    assert notification.state == State.IN_DOUBT
+
+    posted = act(client, name, notification, confirmed="yes")
+    notification.refresh_from_db()
+    assert posted.status_code == (302 if held == needed else 403)
+    assert (notification.state != State.IN_DOUBT) == (held == needed)
+    assert LogEntry.objects.count() == (held == needed)
+
+
+@pytest.mark.parametrize("page", ["add", "change", "delete"])
+def test_nobody_edits_a_notification(admin_client, page):
+    key = [] if page == "add" else [make_notification().pk]
+
+    address = reverse(f"admin:emails_notification_{page}", args=key)
+
+    assert admin_client.post(address, {"post": "yes"}).status_code == 403
+
+
+def test_a_notification_shows_its_attempts_and_what_ses_reported(admin_client):
+    notification = make_notification(state=State.SENT, provider_message_id="ses-2")
+    Attempt.objects.create(
+        notification=notification, number=1, started_at=timezone.now(), error="lost the answer"
+    )
+    DeliveryEvent.objects.create(
+        provider_message_id="ses-2", type="Complaint", happened_at=timezone.now(), raw={}
+    )
+
+    page = page_of(admin_client, notification)
+
+    assert "lost the answer" in page
+    assert "Complaint" in page
+
+
+def test_a_notification_leads_to_its_order_its_event_and_its_dead_letter(admin_client):
+    notification = make_notification()
+    shared = {"event_id": notification.event_id, "queue": "orders", "body": "{}"}
+    event = OutboxEvent.objects.create(available_at=timezone.now(), **shared)
+    letter = DeadLetter.objects.create(sqs_message_id="m", **shared)
+
+    page = page_of(admin_client, notification)
+
+    assert reverse("subject", args=["ORD-000001"]) in page
+    assert reverse("admin:queues_outboxevent_change", args=[event.pk]) in page
+    assert "queues/deadletter/" in page
+    assert reverse("admin:queues_deadletter_change", args=[letter.pk]) in page
+
+
+def test_what_the_reader_may_not_see_is_left_out(client):
+    notification = make_notification()
+    DeadLetter.objects.create(
+        sqs_message_id="m", event_id=notification.event_id, queue="orders", body="{}"
+    )
+    client.force_login(staff("view_notification"))
+
+    page = page_of(client, notification)
+
+    assert "Dead letters of this event" not in page
+
+
+def test_the_email_is_shown_in_a_sandbox_without_rights(admin_client):
+    context = dict(rendering.sample(TEMPLATE).data) | {"order_number": HOSTILE}
+
+    page = page_of(admin_client, make_notification(context=context, recipient="x@example.com"))
+
+    assert 'sandbox=""' in page
+    assert "<script>alert(1)" not in page
+
+
+def test_an_email_that_cannot_be_rendered_says_why(admin_client):
+    page = page_of(admin_client, make_notification(context={}))
+
+    assert "It cannot be rendered" in page
+
+
+@pytest.mark.parametrize("state", State.values)
+@pytest.mark.parametrize("delivery", Notification.Delivery.values)
+def test_every_state_has_words(admin_client, state, delivery):
+    notification = make_notification(state=state, delivery_status=delivery, reason="<b>why</b>")
+
+    assert "&lt;b&gt;why&lt;/b&gt;" in page_of(admin_client, notification)
+
+
+@pytest.mark.parametrize("field", ["recipient", "subject", "event_id", "provider_message_id"])
+def test_one_search_finds_the_email(admin_client, field):
+    notification = make_notification(
+        recipient="grace@example.org", subject="TXN-000009", provider_message_id="0100-abc"
+    )
+    make_notification()
+
+    response = admin_client.get(LIST, {"q": str(getattr(notification, field))})
+
+    assert list(response.context["cl"].result_list) == [notification]
+
+
+def test_a_list_costs_the_same_however_long_it_is(admin_client, django_assert_max_num_queries):
+    for _ in range(30):
+        make_notification()
+
+    with django_assert_max_num_queries(13):
+        admin_client.get(LIST)
+
+
+@pytest.mark.parametrize("name", rendering.names())
+def test_every_template_has_a_preview_at_two_widths(admin_client, name):
+    page = admin_client.get(reverse("admin:emails_template", args=[name])).content.decode()
+
+    assert page.count('sandbox=""') == 2
+    assert "Text part" in page
+
+
+def test_previews_begin_with_the_first_template(admin_client):
+    response = admin_client.get(reverse("admin:emails_templates"))
+
+    assert response.url == reverse("admin:emails_template", args=[rendering.names()[0]])
+
+
+def test_an_unknown_template_has_no_preview(admin_client):
+    assert admin_client.get(reverse("admin:emails_template", args=["missing"])).status_code == 404
+
+
+def test_previews_take_a_permission_of_their_own(client):
+    client.force_login(staff("view_notification"))
+    assert client.get(reverse("admin:emails_template", args=[TEMPLATE])).status_code == 403
+
+    client.force_login(staff("preview_email"))
+    assert client.get(reverse("admin:emails_template", args=[TEMPLATE])).status_code == 200

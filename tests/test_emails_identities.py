@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
+from django.contrib.admin.utils import quote
+from django.contrib.auth.models import Permission, User
+from django.contrib.messages import get_messages
+from django.urls import reverse
+
+from emails import identities, ses
+from emails.errors import IdentityError
+
+pytestmark = pytest.mark.django_db
+
+LIST = reverse("admin:emails_identity_changelist")
+VERIFY = reverse("admin:emails_identity_verify")
+DELETE = reverse("admin:emails_identity_delete")
+TEST = reverse("admin:emails_identity_test")
+
+Answer = Callable[..., None]
+
+
+def error(code: str, text: str) -> str:
+    return (
+        '<ErrorResponse xmlns="http://ses.amazonaws.com/doc/2010-12-01/"><Error><Type>Sender</Type>'
+        f"<Code>{code}</Code><Message>{text}</Message></Error></ErrorResponse>"
+    )
+
+
+class _Raw:
+    def __init__(self, body: str) -> None:
+        self._body = body.encode()
+
+    def stream(self) -> Iterator[bytes]:
+        yield self._body
+
+
+@pytest.fixture
+def ses_answers(aws) -> Iterator[Answer]:
+    """Make SES answer an operation like this instead."""
+    events: Any = ses.api().meta.events
+    registered: list[tuple[str, Callable[..., AWSResponse]]] = []
+
+    def answer(operation: str, status: int, body: str) -> None:
+        def send(**kwargs: Any) -> AWSResponse:
+            return AWSResponse("http://ses", status, HTTPHeaders(), _Raw(body))
+
+        registered.append((f"before-send.ses.{operation}", send))
+        events.register_first(*registered[-1])
+
+    yield answer
+    for name, send in registered:
+        events.unregister(name, send)
+
+
+def staff(*permissions: str) -> User:
+    user = User.objects.create_user(f"staff-{uuid.uuid4()}", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    return user
+
+
+def said(response: Any) -> str:
+    return " ".join(str(message) for message in get_messages(response.wsgi_request))
+
+
+def text_of(response: Any) -> str:
+    assert response.status_code == 200
+    return str(response.content.decode())
+
+
+def test_an_address_is_verified_and_listed(admin_client, aws):
+    response = admin_client.post(VERIFY, {"name": "ada@Example.COM"})
+
+    assert "SES sends an email with a link to ada@example.com." in said(response)
+    assert "ada@example.com" in text_of(admin_client.get(LIST))
+    entry = LogEntry.objects.get()
+    assert (entry.object_id, entry.action_flag) == ("ada@example.com", ADDITION)
+
+
+def test_a_domain_shows_its_four_dns_records(admin_client, aws):
+    response = admin_client.post(VERIFY, {"name": "example.org"})
+
+    page = text_of(admin_client.get(response.url))
+    assert "_amazonses.example.org" in page
+    assert len(identities.get("example.org")[0].records) == 4
+    assert page.count("._domainkey.example.org") == 6  # as text and as the label of its button
+    assert LogEntry.objects.get().object_id == "example.org"
+
+
+@pytest.mark.parametrize("name", ["", "no such thing", "a@b@c", "a@b.c\nBcc: d@e.f", "x" * 300])
+def test_what_is_no_identity_is_refused_before_ses_is_asked(admin_client, aws, name):
+    response = admin_client.post(VERIFY, {"name": name})
+
+    assert response.status_code == 302
+    assert said(response)
+    assert [identity.name for identity in identities.page().identities] == ["shop@example.com"]
+    assert not LogEntry.objects.exists()
+
+
+def test_deleting_asks_first(admin_client, aws):
+    page = text_of(admin_client.post(DELETE, {"name": "shop@example.com"}))
+
+    assert "Delete shop@example.com from SES?" in page
+    assert identities.page().identities
+
+
+def test_a_deleted_identity_is_gone_from_ses(admin_client, aws):
+    admin_client.post(DELETE, {"name": "shop@example.com", "confirmed": "yes"})
+
+    assert not identities.page().identities
+    entry = LogEntry.objects.get()
+    assert (entry.object_id, entry.action_flag) == ("shop@example.com", DELETION)
+
+
+def test_a_test_email_shows_its_message_id(admin_client, aws):
+    response = admin_client.post(TEST, {"recipient": "ada@example.com"})
+
+    [email] = aws.accepted
+    assert email.id in said(response)
+    entry = LogEntry.objects.get()
+    assert (entry.object_id, entry.action_flag) == ("shop@example.com", CHANGE)
+    assert email.id in entry.change_message
+
+
+def test_a_refused_test_email_shows_the_words_of_ses(admin_client, aws, settings):
+    settings.SES_FROM_EMAIL = "nobody@example.net"
+
+    response = admin_client.post(TEST, {"recipient": "ada@example.com"})
+
+    assert "Did not have authority to send from email nobody@example.net" in said(response)
+    assert "(MessageRejected)" in said(response)
+    assert LogEntry.objects.count() == 1
+
+
+def test_a_test_email_without_an_answer_is_not_called_unsent(admin_client, ses_answers):
+    ses_answers("SendRawEmail", 500, "<html>Internal Server Error</html>")
+
+    response = admin_client.post(TEST, {"recipient": "ada@example.com"})
+
+    assert response.status_code == 302
+    assert LogEntry.objects.count() == 1
+
+
+def test_an_identity_has_an_address_that_the_log_can_link_to(admin_client, aws):
+    admin_client.post(VERIFY, {"name": "ada@example.com"})
+
+    address = LogEntry.objects.get().get_admin_url()
+
+    assert address == reverse("admin:emails_identity_change", args=[quote("ada@example.com")])
+    assert "ada@example.com" in text_of(admin_client.get(address))
+
+
+def test_an_identity_that_ses_has_not_got_leads_back_to_the_list(admin_client, ses_answers):
+    ses_answers(
+        "GetIdentityVerificationAttributes",
+        200,
+        "<R><GetIdentityVerificationAttributesResult><VerificationAttributes/>"
+        "</GetIdentityVerificationAttributesResult></R>",
+    )
+
+    response = admin_client.get(
+        reverse("admin:emails_identity_change", args=[quote("who@example.com")])
+    )
+
+    assert response.url == LIST
+    assert "SES has no identity who@example.com." in said(response)
+
+
+def test_a_missing_right_is_named(admin_client, ses_answers):
+    ses_answers("ListIdentities", 403, error("AccessDenied", "User x is not authorized"))
+
+    page = text_of(admin_client.get(LIST))
+
+    assert "Not available here: the right ses:ListIdentities is missing." in page
+    assert "SES has no identities" not in page
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (500, "<html><h1>Internal Server Error"),
+        (500, "<!doctype html><h1>Internal Server Error"),
+        (400, error("InvalidAction", "Could not find")),
+    ],
+)
+def test_an_endpoint_that_lacks_the_operation_is_said_so(admin_client, ses_answers, status, body):
+    ses_answers("ListIdentities", status, body)
+
+    assert "this endpoint does not answer ListIdentities" in text_of(admin_client.get(LIST))
+
+
+def test_identities_are_listed_without_what_ses_will_not_say_of_them(admin_client, ses_answers):
+    ses_answers("GetIdentityDkimAttributes", 403, error("AccessDenied", "no"))
+
+    page = text_of(admin_client.get(LIST))
+
+    assert "shop@example.com" in page
+    assert "the right ses:GetIdentityDkimAttributes is missing" in page
+
+
+def test_throttling_asks_for_patience(ses_answers):
+    ses_answers("ListIdentities", 400, error("Throttling", "Rate exceeded"))
+
+    with pytest.raises(IdentityError, match="once a second"):
+        identities.page()
+
+
+def test_a_refusal_to_verify_is_not_logged_as_done(admin_client, ses_answers):
+    ses_answers("VerifyEmailIdentity", 403, error("AccessDenied", "no"))
+
+    response = admin_client.post(VERIFY, {"name": "ada@example.com"})
+
+    assert "the right ses:VerifyEmailIdentity is missing" in said(response)
+    assert not LogEntry.objects.exists()
+
+
+def test_the_next_page_begins_where_ses_says(admin_client, ses_answers):
+    ses_answers(
+        "ListIdentities",
+        200,
+        "<R><ListIdentitiesResult><Identities><member>shop@example.com</member></Identities>"
+        "<NextToken>here&amp;there</NextToken></ListIdentitiesResult></R>",
+    )
+
+    page = text_of(admin_client.get(LIST))
+
+    assert 'name="after" value="here&amp;there"' in page
+
+
+ACTS = {
+    VERIFY: ("verify_identity", {"name": "new@example.com"}),
+    DELETE: ("delete_identity", {"name": "shop@example.com", "confirmed": "yes"}),
+    TEST: ("send_test_email", {"recipient": "ada@example.com"}),
+}
+
+
+@pytest.mark.parametrize("held", [permission for permission, _ in ACTS.values()])
+@pytest.mark.parametrize("address", ACTS)
+def test_an_act_takes_its_own_permission_and_a_post(client, aws, address, held):
+    needed, fields = ACTS[address]
+    client.force_login(staff("view_identity", held))
+
+    got, posted = client.get(address, fields), client.post(address, fields)
+
+    assert got.status_code in (403, 405)
+    assert posted.status_code == (302 if held == needed else 403)
+    assert LogEntry.objects.count() == (held == needed)
+
+
+@pytest.mark.parametrize("held", [permission for permission, _ in ACTS.values()])
+def test_only_forms_that_the_reader_may_use_are_shown(client, aws, held):
+    client.force_login(staff("view_identity", held))
+
+    page = text_of(client.get(LIST))
+
+    assert (f'action="{VERIFY}"' in page) == (held == "verify_identity")
+    assert (f'action="{TEST}"' in page) == (held == "send_test_email")
+
+
+def test_the_list_takes_a_permission(client, aws):
+    client.force_login(staff("verify_identity"))
+
+    assert client.get(LIST).status_code == 403
+
+
+@pytest.mark.parametrize("page", ["add", "history"])
+def test_pages_that_need_a_table_do_not_exist(admin_client, aws, page):
+    address = f"{LIST}shop_40example.com/{page}/"
+
+    assert admin_client.get(address).status_code == 404
