@@ -34,7 +34,8 @@ if SANDBOX and not DEBUG:
 
 INSTALLED_APPS = [
     "unfold",
-    "django.contrib.admin",
+    # Without autodiscovery: urls.py does it, so that consumers do not load an admin they never show.
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -4,6 +4,8 @@ from django.urls import include, path, re_path
 
 from notifier import views
 
+admin.autodiscover()
+
 urlpatterns = [
     path("admin/subject/<str:subject>/", views.subject, name="subject"),
     path("admin/subject/<str:subject>/emails/", views.subject_emails, name="subject-emails"),

@@ -236,6 +236,7 @@ def client(*, hurried: bool = False) -> SQSClient:
 def forget_clients() -> None:
     """Make clients and look queues up anew: after new credentials, and between tests."""
     _client.cache_clear()
+    _session.cache_clear()
     _queue.cache_clear()
 
 

@@ -25,6 +25,8 @@ class Command(BaseCommand):
     """Ends with 0 after SIGTERM or Ctrl-C, within 25 seconds; a second signal ends it at once."""
 
     help = "Receives events, hands them to their handlers and deletes what is done, until SIGTERM."
+    # They would load every page of the web; `manage.py check` runs before a deployment.
+    requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """See ``--help``."""

@@ -16,11 +16,17 @@ class Command(BaseCommand):
     """Safe to run at every start."""
 
     help = "Makes the queues, dead-letter queues, topics and configuration set, or brings them in line."
+    # They would load every page of the web; `manage.py check` runs before a deployment.
+    requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """One option."""
         parser.add_argument(
-            "--wait", type=int, default=0, metavar="SECONDS", help="keep trying so long until AWS answers"
+            "--wait",
+            type=int,
+            default=0,
+            metavar="SECONDS",
+            help="keep trying so long until AWS answers",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -19,6 +19,8 @@ class Command(BaseCommand):
     """Any number may run, beside consumers that relay too."""
 
     help = "Publishes what the outbox holds, until SIGTERM."
+    # They would load every page of the web; `manage.py check` runs before a deployment.
+    requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """One flag."""
