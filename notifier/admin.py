@@ -17,7 +17,8 @@ class StaffAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]  # Unfo
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
-    list_filter_submit = False
+    # Labels beside the fields would leave too little room for the lists of rights.
+    compressed_fields = False
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Only a superuser touches a superuser: a password reset would be a way in."""
@@ -39,4 +40,4 @@ class StaffAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]  # Unfo
 
 @admin.register(Group)
 class StaffGroupAdmin(GroupAdmin, ModelAdmin):  # type: ignore[misc]  # Unfold has no types
-    pass
+    compressed_fields = False

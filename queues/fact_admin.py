@@ -169,6 +169,7 @@ class FactAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
         """Do it to every row that is in a state for it, say what was done, and go back."""
         act = self.acts[name]
         chosen = rows.count()
+        only = rows.first() if request.POST.get("from_row") and chosen == 1 else None
         keys = list(rows.filter(state__in=act.states).order_by("pk").values_list("pk", flat=True))
         count = sum(
             self._perform_batch(request, act, keys[start : start + BATCH_SIZE], reason)
@@ -183,9 +184,7 @@ class FactAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
                 f"{chosen - count} of {chosen} left as found: not in a state for “{act.label}”.",
                 messages.WARNING,
             )
-        if request.POST.get("from_row") and chosen == 1:
-            return HttpResponseRedirect(change_url(rows.get()))
-        return HttpResponseRedirect(request.get_full_path())
+        return HttpResponseRedirect(change_url(only) if only else request.get_full_path())
 
     def _perform_batch(
         self, request: HttpRequest, act: Act, keys: Sequence[Any], reason: str

@@ -291,7 +291,7 @@ def test_open_dead_letters_come_first(admin_client):
     assert response.context["cl"].result_list[0] == opened
 
 
-@pytest.mark.parametrize("body", [json.dumps({"note": HOSTILE}), HOSTILE, "[" * 100_000, "\x00"])
+@pytest.mark.parametrize("body", [json.dumps({"note": HOSTILE}), HOSTILE, "[" * 100_000])
 def test_a_body_is_shown_escaped_whatever_it_is(admin_client, body):
     letter = make_letter(body=body, subject=HOSTILE, reason=HOSTILE)
 
