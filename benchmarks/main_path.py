@@ -67,14 +67,18 @@ def print_latencies(shop: str, mailbox: str) -> None:
     """Post orders one by one; the time of acceptance is the local SES's own."""
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
     posted: dict[str, float] = {}
-    place_order(browser, shop)
+    _, first = place_order(browser, shop)
+    while first not in {order_of(mail) for mail in mails(mailbox)}:
+        time.sleep(IDLE_SECONDS)
     for _ in range(ORDERS):
         time.sleep(IDLE_SECONDS)
         at, number = place_order(browser, shop)
         posted[number] = at
     time.sleep(3)
     seconds = sorted(
-        accepted_at(mail) - at for mail in mails(mailbox) if (at := posted.get(order_of(mail)))
+        accepted_at(mail) - posted[order_of(mail)]
+        for mail in mails(mailbox)
+        if order_of(mail) in posted
     )
     print(
         f"order posted to accepted by SES, {len(seconds)} of {ORDERS} orders: "
@@ -120,9 +124,12 @@ def descends(pid: int, ancestor: int) -> bool:
 
 
 def mails(mailbox: str) -> list[dict[str, Any]]:
-    """What the local SES accepted, newest first."""
-    with urllib.request.urlopen(mailbox) as answer:  # noqa: S310  # our own address
-        found: list[dict[str, Any]] = json.load(answer)
+    """What the local SES accepted, newest first; nothing before it answers."""
+    try:
+        with urllib.request.urlopen(mailbox) as answer:  # noqa: S310  # our own address
+            found: list[dict[str, Any]] = json.load(answer)
+    except urllib.error.URLError:
+        return []
     return found
 
 

@@ -111,13 +111,13 @@ AUTH_PASSWORD_VALIDATORS = [
 # Unfold's log-in page does not say where to go next.
 LOGIN_REDIRECT_URL = "admin:index"
 LANGUAGE_CODE = "en"
+LOGIN_REDIRECT_URL = "admin:index"
 TIME_ZONE: str = env("TIME_ZONE", default="UTC")
 USE_TZ = True
 FORMAT_MODULE_PATH = "notifier.formats"
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
-STATICFILES_DIRS = [BASE_DIR / "notifier" / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {

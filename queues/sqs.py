@@ -273,9 +273,13 @@ def _client(region: str, endpoint: str | None, hurried: bool) -> SQSClient:
             max_pool_connections=64,
         )
     )
-    return boto3.session.Session().client(
-        "sqs", region_name=region, endpoint_url=endpoint, config=config
-    )
+    return _session().client("sqs", region_name=region, endpoint_url=endpoint, config=config)
+
+
+@cache
+def _session() -> boto3.session.Session:
+    """One for all clients: each session loads the service's description anew, some 8 MB."""
+    return boto3.session.Session()
 
 
 def _dead_letter_name(name: str) -> str:

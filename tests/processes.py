@@ -108,7 +108,13 @@ class Platform:
         """A web server; returns its address."""
         port = _free_port()
         base = f"http://127.0.0.1:{port}"
-        self.manage("runserver", "--noreload", f"127.0.0.1:{port}", BASE_URL=base, OUTBOX_PUBLISH_ON_COMMIT="on")
+        self.manage(
+            "runserver",
+            "--noreload",
+            f"127.0.0.1:{port}",
+            BASE_URL=base,
+            OUTBOX_PUBLISH_ON_COMMIT="on",
+        )
         wait_until(lambda: _answers(base), what=f"an answer from {base}", seconds=30)
         return base
 

@@ -44,7 +44,9 @@ def test_order_in_the_web_form_becomes_a_mail(platform):
     assert "/orders/ORD-" in answer.url
     assert "Brass bell" in mail["html"]
     assert "Brass bell" in mail["text"]
-    wait_until(lambda: "Delivered" in browser.open(f"{answer.url}email/").read().decode(), what="delivery")
+    wait_until(
+        lambda: "Delivered" in browser.open(f"{answer.url}email/").read().decode(), what="delivery"
+    )
 
 
 def test_transactions_of_an_account_arrive_in_order(platform):
@@ -68,7 +70,9 @@ def test_unverified_customer_gets_the_email_after_verification_and_redrive_once(
     wait_until(lambda: DeadLetter.objects.count() == 1, what="a dead letter")
     letter = DeadLetter.objects.get()
     assert letter.subject == order.number
-    assert f"The following identities failed the check in region EU-WEST-1: {grace}" in letter.reason
+    assert (
+        f"The following identities failed the check in region EU-WEST-1: {grace}" in letter.reason
+    )
     assert HandlingFailure.objects.filter(sqs_message_id=letter.sqs_message_id).count() == 3
 
     platform.aws.client("ses").verify_email_identity(EmailAddress=grace)
