@@ -109,7 +109,6 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 # Unfold's log-in page does not say where to go next.
-LOGIN_REDIRECT_URL = "admin:index"
 LANGUAGE_CODE = "en"
 LOGIN_REDIRECT_URL = "admin:index"
 TIME_ZONE: str = env("TIME_ZONE", default="UTC")

@@ -3,11 +3,11 @@ import json
 
 import pytest
 
-from emails import feedback, sending, states
+from emails import feedback, states
 from emails.errors import InDoubt
 from emails.models import DeliveryEvent, Notification
 from queues.errors import BadData, BadEnvelope
-from tests.test_emails_sending import only, place
+from tests.owed import claimed, only, owed, place
 
 Delivery = Notification.Delivery
 
@@ -101,8 +101,8 @@ def test_bounce_is_hard_or_soft(sent, kind, status):
 
 @pytest.mark.django_db
 def test_event_proves_that_an_email_in_doubt_was_sent(aws):
-    notification = sending._owed(place(), "order_confirmation", "ada@example.com")
-    states.doubt(states.claim(notification), InDoubt("lost"))
+    notification = owed(place())
+    states.doubt(claimed(notification), InDoubt("lost"))
 
     after = told(ses_event("Send", notification=notification, message_id="ses-9"))
 

@@ -5,14 +5,14 @@ import pytest
 from emails import sending, ses, states
 from emails.models import Attempt, Notification
 from queues.errors import Retry
-from tests.test_emails_sending import place
+from tests.owed import claimed, owed, place
 from tests.threads import at_once
 
 pytestmark = [pytest.mark.locking, pytest.mark.django_db(transaction=True)]
 
 
 def test_of_many_claims_at_once_one_is_granted():
-    notification = sending._owed(place(), "order_confirmation", "ada@example.com")
+    notification = owed(place())
 
     claims = at_once(8, lambda: states.claim(notification))
 
@@ -39,8 +39,8 @@ def test_same_message_in_many_hands_becomes_one_email(aws):
 
 
 def test_evidence_and_sender_at_once_agree(aws):
-    notification = sending._owed(place(), "order_confirmation", "ada@example.com")
-    held = states.claim(notification)
+    notification = owed(place())
+    held = claimed(notification)
 
     news = at_once(4, lambda: states.accept(notification.pk, held.attempt, "ses-1"))
 

@@ -7,28 +7,15 @@ from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 from django.db import transaction
 from django.utils import timezone
 
-from emails import rendering, sending, ses, states
+from emails import sending, ses, states
+from emails.errors import InDoubt
 from emails.models import Attempt, Notification
 from queues import outbox
-from queues.events import Event
 from queues.models import HandlingFailure, OutboxEvent
+from tests.owed import claimed, only, owed, place
 
 State = Notification.State
 Outcome = Attempt.Outcome
-
-
-def place(*, recipient="ada@example.com"):
-    """An order's event in the outbox, as orders records it."""
-    sample = rendering.sample("order_confirmation")
-    data = {**sample.data, "customer": {"name": "Ada", "email": recipient}}
-    event = Event(source="/orders", type=sample.type, subject=sample.subject, data=data)
-    with transaction.atomic():
-        outbox.record(event)
-    return event
-
-
-def only():
-    return Notification.objects.get()
 
 
 def due_now():
@@ -128,7 +115,7 @@ def test_redelivered_event_sends_no_second_email(aws, consume):
 @pytest.mark.django_db
 def test_second_consumer_waits_while_the_first_is_sending(aws, consume):
     event = place()
-    notification = sending._owed(event, "order_confirmation", "ada@example.com")
+    notification = owed(event)
     assert states.claim(notification)
 
     consume()
@@ -139,14 +126,14 @@ def test_second_consumer_waits_while_the_first_is_sending(aws, consume):
 
 @pytest.mark.django_db
 def test_only_one_of_two_claims_is_granted(aws):
-    notification = sending._owed(place(), "order_confirmation", "ada@example.com")
+    notification = owed(place())
 
     assert [bool(states.claim(notification)) for _ in range(2)] == [True, False]
 
 
 @pytest.mark.django_db
 def test_claim_of_a_dead_process_is_in_doubt_and_not_sent_again(aws, consume):
-    notification = sending._owed(place(), "order_confirmation", "ada@example.com")
+    notification = owed(place())
     states.claim(notification)
     Notification.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
 
@@ -158,8 +145,8 @@ def test_claim_of_a_dead_process_is_in_doubt_and_not_sent_again(aws, consume):
 
 @pytest.mark.django_db
 def test_lost_claim_is_fenced_off_before_ses_is_called(aws):
-    notification = sending._owed(place(), "order_confirmation", "ada@example.com")
-    held = states.claim(notification)
+    notification = owed(place())
+    held = claimed(notification)
     Notification.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
 
     assert states.fence(held) is False
@@ -251,7 +238,7 @@ def test_one_call_is_one_try_whatever_happens(aws, refuses):
         "before-send.ses.SendRawEmail", lambda **kwargs: calls.append(1), unique_id="count"
     )
 
-    with pytest.raises(sending.InDoubt):
+    with pytest.raises(InDoubt):
         sending.send_test("ada@example.com")
 
     events.unregister("before-send.ses.SendRawEmail", unique_id="count")
@@ -281,8 +268,8 @@ def test_data_that_does_not_fit_the_template_fails_before_ses_is_called(aws, con
 
 @pytest.mark.django_db
 def test_email_in_doubt_is_sent_when_a_person_says_so(aws):
-    notification = sending._owed(place(), "order_confirmation", "ada@example.com")
-    states.doubt(states.claim(notification), sending.InDoubt("lost"))
+    notification = owed(place())
+    states.doubt(claimed(notification), InDoubt("lost"))
 
     counts = [sending.mark_sent(Notification.objects.all()) for _ in range(2)]
 
@@ -294,8 +281,8 @@ def test_email_in_doubt_is_sent_when_a_person_says_so(aws):
 def test_email_in_doubt_is_sent_again_when_a_person_asks(aws, consume):
     event = place()
     consume("transactions")
-    notification = sending._owed(event, "order_confirmation", "ada@example.com")
-    states.doubt(states.claim(notification), sending.InDoubt("lost"))
+    notification = owed(event)
+    states.doubt(claimed(notification), InDoubt("lost"))
     consume()
 
     counts = [sending.send_again(Notification.objects.all()) for _ in range(2)]

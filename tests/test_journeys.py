@@ -59,7 +59,7 @@ def test_transactions_of_an_account_arrive_in_order(platform):
     wait_until(lambda: len(mails(platform)) == 7, what="seven alerts")
 
     subjects = [mail["subject"] for mail in reversed(mails(platform))]
-    assert [re.search(r"\$(\d+\.00)", subject)[1] for subject in subjects] == amounts
+    assert [re.findall(r"\$(\d+\.00)", subject)[0] for subject in subjects] == amounts
 
 
 def test_unverified_customer_gets_the_email_after_verification_and_redrive_once(platform):

@@ -1,5 +1,7 @@
 import json
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -21,10 +23,10 @@ class DoorOpened(EventData, type="door.opened.v1", queue="transactions", source=
     name: str
 
 
-class Handled(list):
+class Handled(list[dict[str, Any]]):
     """What the handlers of these tests were given, and what they are to raise next."""
 
-    raises = None
+    raises: Callable[[Event], Exception | None] | None = None
 
 
 handled = Handled()

@@ -10,7 +10,7 @@ from queues import provisioning, sqs
 @pytest.fixture
 def lines():
     with mock_aws():
-        said = []
+        said: list[str] = []
         provisioning.provision(said.append)
         yield said
 
@@ -39,7 +39,7 @@ def test_redrive_policy_names_the_dead_letter_queue_and_the_limit(lines, setting
 
 
 def test_second_run_changes_nothing(lines):
-    again = []
+    again: list[str] = []
 
     provisioning.provision(again.append)
 
@@ -50,7 +50,7 @@ def test_second_run_changes_nothing(lines):
 
 def test_changed_attribute_is_mended_and_named(lines):
     sqs.queue("orders").set_attributes({"VisibilityTimeout": "7"})
-    again = []
+    again: list[str] = []
 
     provisioning.provision(again.append)
 
