@@ -77,14 +77,19 @@ class Consumer:
     def run_until_empty(self, *, between: Callable[[], int]) -> None:
         """Consume until nothing is received and ``between`` (relay, collector) finds nothing to do either."""
         while not self.stopping:
-            received = sum(self.step(queue, wait_seconds=1) for queue in self.queues)
-            while self._in_hand and not self.stopping:
-                time.sleep(0.01)
-                self.tick()
-            if not between() and not received:
+            # A short poll may miss what is there, so only a long one may say that nothing is.
+            if not (self._round(wait_seconds=0) or between() or self._round(wait_seconds=1)):
                 break
         self.stopping = True
         self._drain([])
+
+    def _round(self, *, wait_seconds: int) -> int:
+        """Receive from every queue and wait until that is handled; returns how many were received."""
+        received = sum(self.step(queue, wait_seconds=wait_seconds) for queue in self.queues)
+        while self._in_hand and not self.stopping:
+            time.sleep(0.01)
+            self.tick()
+        return received
 
     def step(self, queue: Queue, *, wait_seconds: int) -> int:
         """Receive once and hand over to the pool; returns how many. Raises QueueUnavailable."""

@@ -87,7 +87,7 @@ def test_unverified_customer_gets_the_email_after_verification_and_redrive_once(
 
 def test_consumer_killed_between_receive_and_send_sends_once_after_restart(platform):
     make_order()
-    killed = platform.manage("consume_queue", FAILPOINTS="after_receive:1")
+    killed = platform.manage("consume_queue", "orders", FAILPOINTS="after_receive:1")
     assert killed.wait() == -signal.SIGKILL
 
     platform.consumer()
