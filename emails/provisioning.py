@@ -18,6 +18,8 @@ from queues.registry import provisions
 
 DESTINATION = "notifier-events"
 EVENT_TYPES = ["send", "reject", "bounce", "complaint", "delivery"]
+# What emulators answer to an action that they do not have.
+_LACKING = {"InvalidAction", "UnknownOperationException", "UnsupportedOperation", "NotImplemented"}
 _EXISTS = {
     "ConfigurationSetAlreadyExists",
     "EventDestinationAlreadyExists",
@@ -38,6 +40,11 @@ def provision(say: Say) -> None:
             _provision_destination(topic, say)
     except (ClientError, BotoCoreError, ResponseParserError) as exc:
         code, text = ses.describe(exc)
+        if code in _LACKING:
+            say(
+                f"not available at this endpoint ({text}): SES will not tell what becomes of the emails"
+            )
+            return
         raise QueueUnavailable(f"events from SES: {code}: {text}", code=code) from exc
 
 

@@ -89,6 +89,8 @@ class Consumer:
         while self._in_hand and not self.stopping:
             time.sleep(0.01)
             self.tick()
+        for acks in self._acks.values():
+            acks.flush()
         return received
 
     def step(self, queue: Queue, *, wait_seconds: int) -> int:
@@ -157,6 +159,9 @@ class Consumer:
         """One job of the pool."""
         try:
             self._process(queue, group)
+            if queue.is_fifo:
+                # SQS gives nothing more of this group before the delete.
+                self._acks[queue.alias].flush()
         finally:
             close_old_connections()
 

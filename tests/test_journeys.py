@@ -163,8 +163,10 @@ def test_stopped_consumer_exits_with_nothing_in_hand(platform):
 
 
 def test_until_empty_ends_by_itself_when_all_is_sent(platform):
-    for _ in range(12):
+    account = make_account(balance="0")
+    for _ in range(6):
         make_order()
+        make_transaction(account=account)
 
     assert platform.manage("consume_queue", "--until-empty").wait(seconds=60) == 0
 

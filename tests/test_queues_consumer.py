@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from django.core.management import CommandError, call_command
 from django.db import transaction
 
@@ -197,3 +198,50 @@ def test_unknown_queue_is_refused_with_the_names_there_are(settings):
 def test_options_must_be_whole_numbers_above_zero(option):
     with pytest.raises(CommandError, match="not a whole number above 0"):
         call_command("consume_queue", option)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_visibility_is_kept_alive_while_a_handler_is_slow(aws, settings):
+    settings.QUEUE_VISIBILITY_SECONDS = 1
+    put("slow")
+    done = threading.Event()
+
+    def handle(queue, message):
+        done.wait(1.6)
+        return Fate(delete=True)
+
+    consumer = Consumer(sqs.queues(["orders"]), concurrency=1, handle=handle)
+    running = threading.Thread(target=consumer.run)
+    running.start()
+    done.wait(1.3)
+
+    assert sqs.queue("orders").receive(limit=1, wait_seconds=0) == []
+    consumer.stopping = True
+    running.join(10)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_consumer_waits_and_goes_on_by_itself_when_sqs_fails(aws, caplog):
+    def fail(**kwargs):
+        raise EndpointConnectionError(endpoint_url="http://sqs")
+
+    put("late")
+    got = threading.Event()
+
+    def handle(queue, message):
+        got.set()
+        return Fate(delete=True)
+
+    events = sqs.client().meta.events
+    events.register_first("before-send.sqs.ReceiveMessage", fail)
+    consumer = Consumer(sqs.queues(["orders"]), concurrency=1, handle=handle)
+    running = threading.Thread(target=consumer.run)
+    running.start()
+    while "not receiving queue=orders" not in caplog.text:
+        got.wait(0.05)
+    events.unregister("before-send.sqs.ReceiveMessage", fail)
+
+    assert got.wait(5)
+    consumer.stopping = True
+    running.join(10)
+    assert "receiving again queue=orders" in caplog.text

@@ -9,6 +9,7 @@ from queues.errors import EventTooLarge
 from queues.events import Event
 from queues.models import OutboxEvent
 from tests.parcels import ParcelPacked, ParcelWeighed, record
+from tests.processes import wait_until
 
 State = OutboxEvent.State
 
@@ -186,3 +187,24 @@ def test_batches_stay_below_the_limits_of_sqs():
 
     assert [len(batch) for batch in sqs.batches(small)] == [10, 10, 3]
     assert [len(batch) for batch in sqs.batches(large)] == [4, 4, 2]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_committed_event_is_published_at_once(aws, settings):
+    settings.OUTBOX_PUBLISH_ON_COMMIT = True
+
+    record("now")
+
+    wait_until(lambda: states() == [State.PUBLISHED], what="the event published", seconds=5)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_publishing_on_commit_does_not_overtake_an_earlier_event_of_its_group(aws, settings):
+    record("0", data_type=ParcelWeighed)
+    settings.OUTBOX_PUBLISH_ON_COMMIT = True
+
+    record("1", data_type=ParcelWeighed)
+    record("2", group="other", data_type=ParcelWeighed)
+
+    wait_until(lambda: State.PUBLISHED in states(), what="the other group published", seconds=5)
+    assert states() == [State.PENDING, State.PENDING, State.PUBLISHED]

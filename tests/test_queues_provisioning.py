@@ -4,6 +4,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from moto import mock_aws
 
+from emails import ses
 from queues import provisioning, sqs
 
 
@@ -63,3 +64,20 @@ def test_unreachable_aws_is_a_command_error(settings):
 
     with pytest.raises(CommandError, match="Could not connect"):
         call_command("provision")
+
+
+def test_endpoint_without_event_destinations_is_told_and_goes_on():
+    def lack(http_response, parsed, **kwargs):
+        http_response.status_code = 400
+        parsed["Error"] = {"Code": "InvalidAction", "Message": "Unknown action"}
+
+    events, name = ses.api().meta.events, "after-call.ses.CreateConfigurationSetEventDestination"
+    events.register(name, lack)
+    said: list[str] = []
+    try:
+        with mock_aws():
+            provisioning.provision(said.append)
+    finally:
+        events.unregister(name, lack)
+
+    assert said[-1].startswith("not available at this endpoint (Unknown action)")
