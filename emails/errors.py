@@ -2,6 +2,8 @@
 
 SendError
 ├── NotSent         certainly not accepted: may be tried again
+│   ├── Throttled       too fast: slow down and try again; the message is not to blame
+│   └── Unavailable     nothing can be sent now: wait until it heals; the message is not to blame
 ├── Refused         SES will never accept this message as it is
 └── InDoubt         may have been accepted: do not try again on a guess
 RenderError         the template and its data do not fit; SES was not called
@@ -21,6 +23,21 @@ class SendError(Exception):
 
 class NotSent(SendError):
     """Certainly not accepted, and the cause may heal: an unverified recipient, a refused connection."""
+
+
+class Throttled(NotSent):
+    """SES's sending rate was exceeded."""
+
+
+class Unavailable(NotSent):
+    """The quota, the account, our sender, the configuration set or our credentials are not in order.
+
+    ``breaker`` names which, for ``emails.breakers``.
+    """
+
+    def __init__(self, reason: str, *, code: str = "", breaker: str) -> None:
+        super().__init__(reason, code=code)
+        self.breaker = breaker
 
 
 class Refused(SendError):

@@ -89,9 +89,10 @@ class Attempt(models.Model):
     """One call to SES for a notification."""
 
     class Outcome(models.TextChoices):
-        """Empty while the call runs, or when its process died."""
+        """Empty while the call runs, or when its process died; ``held``: not sent for a reason of our own."""
 
         ACCEPTED = "accepted"
+        HELD = "held"
         NOT_SENT = "not_sent"
         REFUSED = "refused"
         IN_DOUBT = "in_doubt"
@@ -137,6 +138,39 @@ class DeliveryEvent(models.Model):
 
     def __str__(self) -> str:
         return self.type
+
+
+class SendRate(models.Model):
+    """One row: what SES allows, and when the next recipient may be sent to. See ``emails.limiter``."""
+
+    tat_us = models.BigIntegerField(default=0)
+    step_us = models.BigIntegerField()
+    max_send_rate = models.FloatField("recipients a second")
+    max_24_hour_send = models.FloatField("recipients in 24 hours", default=-1)
+    sent_last_24_hours = models.FloatField(default=0)
+    slowed_until = models.DateTimeField(null=True)
+    refresh_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = "sending rate"
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="one_sending_rate")]
+
+    def __str__(self) -> str:
+        return f"{self.max_send_rate:g}/s"
+
+
+class Breaker(models.Model):
+    """Why nothing is sent at the moment; see ``emails.breakers``."""
+
+    name = models.CharField(max_length=20, primary_key=True)
+    is_open = models.BooleanField(default=False)
+    code = models.CharField(max_length=100, blank=True)
+    reason = models.TextField(blank=True)
+    opened_at = models.DateTimeField(null=True)
+    probe_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Identity(models.Model):

@@ -11,8 +11,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from emails import rendering, ses, states
-from emails.errors import InDoubt, NotSent, Refused, RenderError
+from emails import breakers, limiter, rendering, ses, states
+from emails.errors import InDoubt, NotSent, RenderError, SendError, Throttled, Unavailable
 from emails.models import Notification
 from emails.rendering import Rendered
 from queues import backoff, outbox
@@ -38,12 +38,9 @@ def notify(event: Event, *, template: str, recipient: str) -> None:
         )
         return
     email = _rendered(notification)
-    held = states.claim(notification)
-    if held is None:
-        _wait_for_other(notification)
-        return
-    failpoint("after_claim")
-    _send(held, email)
+    while not _sent_or_settled(notification, email):
+        # Not the message's fault: it stays in hand, and none of its receives is burnt.
+        pass
 
 
 def send_test(recipient: str) -> str:
@@ -130,31 +127,59 @@ def _wait_for_other(notification: Notification) -> None:
     logger.info("is %s notification=%s", notification.state, notification.pk)
 
 
-def _send(held: states.Claim, email: Rendered) -> None:
-    notification = held.notification
+def _sent_or_settled(notification: Notification, email: Rendered) -> bool:
+    """One claim and one call; False when it is to be tried again with the message in hand."""
+    limiter.wait_for_slot()
+    held = states.claim(notification)
+    if held is None:
+        _wait_for_other(notification)
+        return True
+    failpoint("after_claim")
     message = _message(held, email)
     if not states.fence(held):
         raise Retry("the lease ended before SES was called", code="LeaseLost", seconds=1)
     try:
         message_id = ses.send(message)
-    except NotSent as exc:
-        seconds = backoff.delay(held.attempt)
-        states.put_back(held, exc, seconds=seconds)
-        raise Retry(str(exc), code=exc.code, seconds=seconds) from exc
-    except Refused as exc:
-        states.fail(held, exc)
-        raise Reject(str(exc), code=exc.code) from exc
-    except InDoubt as exc:
-        states.doubt(held, exc)
-        logger.error(
-            "in doubt event=%s notification=%s: %s", notification.event_id, notification.pk, exc
-        )
-        return
+    except SendError as exc:
+        return _settle(held, exc)
     failpoint("after_ses")
     states.accept(notification.pk, held.attempt, message_id)
     logger.info(
         "sent event=%s notification=%s ses=%s", notification.event_id, notification.pk, message_id
     )
+    return True
+
+
+def _settle(held: states.Claim, error: SendError) -> bool:
+    """What an error of SES leads to: hold, Retry, Reject, or a doubt."""
+    notification = held.notification
+    match error:
+        case Throttled():
+            states.let_go(held, error)
+            limiter.slow_down()
+            return False
+        case Unavailable():
+            states.let_go(held, error)
+            breakers.trip(error.breaker, code=error.code, reason=str(error))
+            if breakers.hold(error.breaker):
+                return False
+            raise Retry(str(error), code=error.code) from error
+        case NotSent():
+            seconds = backoff.delay(states.refusals(held) + 1)
+            states.put_back(held, error, seconds=seconds)
+            raise Retry(str(error), code=error.code, seconds=seconds) from error
+        case InDoubt():
+            states.doubt(held, error)
+            logger.error(
+                "in doubt event=%s notification=%s: %s",
+                notification.event_id,
+                notification.pk,
+                error,
+            )
+            return True
+        case _:
+            states.fail(held, error)
+            raise Reject(str(error), code=error.code) from error
 
 
 def _message(held: states.Claim, email: Rendered) -> EmailMultiAlternatives:

@@ -6,6 +6,8 @@ Sources: SES developer guide, "Amazon SES API error codes" and "Managing your se
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from email.utils import parseaddr
 from functools import cache
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import ParseError
@@ -28,7 +30,7 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django_ses import SESBackend
 
-from emails.errors import InDoubt, NotSent, Refused, SendError
+from emails.errors import InDoubt, NotSent, Refused, SendError, Throttled, Unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_ses import SESClient
@@ -37,8 +39,6 @@ if TYPE_CHECKING:
 _NEVER_LEFT = (
     ConnectTimeoutError,
     EndpointConnectionError,
-    NoCredentialsError,
-    PartialCredentialsError,
     ProxyConnectionError,
     SSLError,
 )
@@ -50,7 +50,44 @@ _FINAL = {
     "BadRequestException",
     "ValidationError",
 }
+_THROTTLED = {"Throttling", "ThrottlingException", "TooManyRequestsException"}
+_ACCOUNT = {
+    "AccountSendingPaused",
+    "AccountSendingPausedException",
+    "AccountSuspendedException",
+    "ConfigurationSetSendingPaused",
+    "ConfigurationSetSendingPausedException",
+    "SendingPausedException",
+}
+_CONFIGURATION = {
+    "AccessDenied",
+    "AccessDeniedException",
+    "ConfigurationSetDoesNotExist",
+    "ConfigurationSetDoesNotExistException",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "InvalidClientTokenId",
+    "MailFromDomainNotVerified",
+    "MailFromDomainNotVerifiedException",
+    "MissingAuthenticationToken",
+    "NotFoundException",
+    "RequestExpired",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+}
+_NO_CREDENTIALS = (NoCredentialsError, PartialCredentialsError)
 _NOT_VERIFIED = re.compile(r"not verified|failed the check", re.IGNORECASE)
+_LACKING = {"InvalidAction", "UnknownOperationException", "UnsupportedOperation", "NotImplemented"}
+
+
+@dataclass(frozen=True)
+class Quota:
+    """What SES allows, in recipients; ``max_24_hours`` is -1 where there is no limit."""
+
+    max_rate: float
+    max_24_hours: float
+    sent_24_hours: float
 
 
 def send(message: EmailMessage) -> str:
@@ -76,6 +113,57 @@ def send(message: EmailMessage) -> str:
     if not message_id:
         raise InDoubt("SES answered without a message id")
     return str(message_id)
+
+
+def quota() -> Quota:
+    """Ask SES; raises SendError."""
+    try:
+        found = api().get_send_quota()
+    except (ClientError, BotoCoreError, HTTPClientError, ResponseParserError, OSError) as exc:
+        raise _classified(exc) from exc
+    return Quota(found["MaxSendRate"], found["Max24HourSend"], found["SentLast24Hours"])
+
+
+def require_quota() -> None:
+    """Raise SendError while the quota of 24 hours is used up."""
+    now = quota()
+    if 0 <= now.max_24_hours <= now.sent_24_hours:
+        raise NotSent(
+            f"{now.sent_24_hours:.0f} of {now.max_24_hours:.0f} in 24 hours are sent", code="Quota"
+        )
+
+
+def require_sending_enabled() -> None:
+    """Raise SendError while the account is paused; an endpoint that cannot say counts as healed."""
+    try:
+        enabled = api().get_account_sending_enabled()["Enabled"]
+    except (ClientError, BotoCoreError, HTTPClientError, ResponseParserError, OSError) as exc:
+        if describe(exc)[0] in _LACKING:
+            return
+        raise _classified(exc) from exc
+    if not enabled:
+        raise NotSent("sending is paused for this account", code="AccountSendingPaused")
+
+
+def require_configuration() -> None:
+    """Raise SendError while credentials, sender or configuration set are not in order."""
+    forget_clients()
+    address = parseaddr(settings.SES_FROM_EMAIL)[1]
+    names = [address, address.rpartition("@")[2]]
+    try:
+        answer = api().get_identity_verification_attributes(Identities=names)
+        if settings.SES_CONFIGURATION_SET:
+            api().describe_configuration_set(ConfigurationSetName=settings.SES_CONFIGURATION_SET)
+    except (ClientError, BotoCoreError, HTTPClientError, ResponseParserError, OSError) as exc:
+        if describe(exc)[0] in _LACKING:
+            return
+        raise _classified(exc) from exc
+    states = {
+        name: found["VerificationStatus"]
+        for name, found in answer["VerificationAttributes"].items()
+    }
+    if "Success" not in states.values():
+        raise NotSent(f"the sender {address} is not verified", code="SenderNotVerified")
 
 
 def describe(exc: Exception) -> tuple[str, str]:
@@ -119,16 +207,39 @@ def _api(endpoint: str | None, region: str) -> SESClient:
 
 
 def _classified(exc: Exception) -> SendError:
+    """Which errors say that nothing was sent, and whose trouble they are."""
     code, text = describe(exc)
+    if isinstance(exc, _NO_CREDENTIALS):
+        return Unavailable(text, code=code, breaker="configuration")
     if isinstance(exc, ParamValidationError):
         return Refused(text, code=code)
     if isinstance(exc, _NEVER_LEFT):
         return NotSent(text, code=code)
     if not isinstance(exc, ClientError):
         return InDoubt(text, code=code)
-    status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+    return _answered(
+        code, text, exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+    )
+
+
+def _answered(code: str, text: str, status: int) -> SendError:
+    """SES answered with an error; both limits share one code, so the text must be read."""
+    if "Daily message quota exceeded" in text or code == "LimitExceededException":
+        return Unavailable(text, code=code, breaker="quota")
+    if code in _THROTTLED:
+        return Throttled(text, code=code)
+    if code in _ACCOUNT:
+        return Unavailable(text, code=code, breaker="account")
+    if code in _CONFIGURATION or (_NOT_VERIFIED.search(text) and _names_sender(text)):
+        return Unavailable(text, code=code, breaker="configuration")
     if status >= 500:
         return InDoubt(text, code=code)
     if code in _FINAL and not _NOT_VERIFIED.search(text):
         return Refused(text, code=code)
     return NotSent(text, code=code)
+
+
+def _names_sender(text: str) -> bool:
+    address = parseaddr(settings.SES_FROM_EMAIL)[1].lower()
+    identities = re.findall(r"[^\s,:<>]+@[^\s,:<>]+", text.lower())
+    return address in identities

@@ -1,7 +1,8 @@
 """Every change of a notification's state: one conditional UPDATE each, on the database's clock.
 
 pending ──claim──> sending ──accept──> sent
-   ^                  ├── put_back ──> pending    certainly not sent, may heal
+   ^                  ├── let_go ────> pending    certainly not sent, for trouble of our own
+   │                  ├── put_back ──> pending    certainly not sent, may heal
    │                  ├── fail ──────> failed     certainly not sent, cannot heal
    │                  └── doubt ─────> in_doubt   an ambiguous answer, or the process died
    └── send_again ── in_doubt, failed ── mark_sent ──> sent      by a person
@@ -91,6 +92,16 @@ def accept(notification_id: uuid.UUID, attempt: int, provider_message_id: str) -
             reason="",
         )
     )
+
+
+def let_go(held: Claim, error: SendError) -> None:
+    """Not sent for a reason that is not the message's: pending again, at once."""
+    _settle(held, Outcome.HELD, State.PENDING, error, next_at=Now())
+
+
+def refusals(held: Claim) -> int:
+    """How often SES has refused this notification for a reason that may heal."""
+    return Attempt.objects.filter(notification=held.notification, outcome=Outcome.NOT_SENT).count()
 
 
 def put_back(held: Claim, error: SendError, *, seconds: int) -> None:

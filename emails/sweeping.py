@@ -7,12 +7,18 @@ from datetime import timedelta
 from django.conf import settings
 from django.db.models.functions import Now
 
-from emails import sending, states
+from emails import limiter, sending, states
 from emails.models import Notification
 from queues.registry import sweeps
 
 # SES has long said what it accepted by then, where it says anything.
 GRACE_SECONDS = 900
+
+
+@sweeps
+def refresh_rate() -> int:
+    """What SES allows may change, and a slow-down ends."""
+    return int(limiter.refresh())
 
 
 @sweeps

@@ -149,6 +149,7 @@ QUEUE_WAIT_SECONDS: int = env.int("QUEUE_WAIT_SECONDS", default=10)
 RETRY_BASE_SECONDS: int = env.int("RETRY_BASE_SECONDS", default=5)
 RETRY_MAX_SECONDS: int = env.int("RETRY_MAX_SECONDS", default=900)
 OUTBOX_PUBLISH_ON_COMMIT: bool = env.bool("OUTBOX_PUBLISH_ON_COMMIT", default=True)
+SWEEP_SECONDS: int = env.int("SWEEP_SECONDS", default=30)
 OUTBOX_STALE_SECONDS: int = env.int("OUTBOX_STALE_SECONDS", default=600)
 DEAD_LETTER_COLLECT: bool = env.bool("DEAD_LETTER_COLLECT", default=True)
 FAILPOINTS: str = env("FAILPOINTS", default="")
@@ -163,6 +164,9 @@ SES_EVENTS_TOPIC: str = env("SES_EVENTS_TOPIC", default="")
 if SES_EVENTS_TOPIC:
     QUEUES["ses-events"] = env("QUEUE_SES_EVENTS", default="notifier-ses-events")
 USE_SES_V2: bool = env.bool("USE_SES_V2", default=False)
+# 0: as SES says.
+SES_MAX_SEND_RATE: float = env.float("SES_MAX_SEND_RATE", default=0.0)
+BREAKER_PROBE_SECONDS: int = env.int("BREAKER_PROBE_SECONDS", default=0)
 IN_DOUBT: str = env("IN_DOUBT", default="park")
 AWS_SES_REGION_NAME = AWS_REGION
 # django-ses does not look at AWS_ENDPOINT_URL itself.

@@ -15,9 +15,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection
 
-from queues import handling
+from queues import handling, holding, registry
 from queues.acks import MAX_WAIT_SECONDS, Acks
-from queues.errors import QueueUnavailable, ReceiptExpired
+from queues.errors import QueueClosed, QueueUnavailable, ReceiptExpired
 from queues.in_hand import InHand
 from queues.sqs import BATCH_ENTRIES, Queue, Received
 
@@ -51,7 +51,11 @@ class Consumer:
         self._acks = {queue.alias: Acks(queue) for queue in queues}
         self._in_hand = InHand()
         self._waiting = {queue.alias: 0 for queue in queues}
-        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="handle")
+        # One pool each: messages of one queue that are held must not keep another queue from being read.
+        self._pools = {
+            queue.alias: ThreadPoolExecutor(concurrency, thread_name_prefix=f"handle-{queue.alias}")
+            for queue in queues
+        }
 
     @property
     def unfinished(self) -> int:
@@ -84,8 +88,9 @@ class Consumer:
         self._drain([])
 
     def _round(self, *, wait_seconds: int) -> int:
-        """Receive from every queue and wait until that is handled; returns how many were received."""
-        received = sum(self.step(queue, wait_seconds=wait_seconds) for queue in self.queues)
+        """Receive from every open queue and wait until that is handled; returns how many were received."""
+        is_open = [queue for queue in self.queues if not registry.why_closed(queue.alias)]
+        received = sum(self.step(queue, wait_seconds=wait_seconds) for queue in is_open)
         while self._in_hand and not self.stopping:
             time.sleep(0.01)
             self.tick()
@@ -97,7 +102,7 @@ class Consumer:
         """Receive once and hand over to the pool; returns how many. Raises QueueUnavailable."""
         groups = self._receive(queue, wait_seconds=wait_seconds)
         for group in groups:
-            self._pool.submit(self._work, queue, group).add_done_callback(_report)
+            self._pools[queue.alias].submit(self._work, queue, group).add_done_callback(_report)
         return sum(map(len, groups))
 
     def poll_once(self) -> int:
@@ -137,11 +142,16 @@ class Consumer:
                 time.sleep(0.005)
                 continue
             try:
-                _require_database()
+                _require_open(queue)
                 self.step(queue, wait_seconds=settings.QUEUE_WAIT_SECONDS)
                 if pause:
                     logger.warning("receiving again queue=%s", queue.alias)
                 pause = 0.0
+            except QueueClosed as exc:
+                if not pause:
+                    logger.error("not receiving queue=%s: %s", queue.alias, exc)
+                pause = 1.0
+                self._sleep(pause)
             except (QueueUnavailable, DatabaseError) as exc:
                 if self.stopping:
                     break
@@ -157,6 +167,7 @@ class Consumer:
 
     def _work(self, queue: Queue, group: list[Received]) -> None:
         """One job of the pool."""
+        holding.begin(lambda: self.stopping)
         try:
             self._process(queue, group)
             if queue.is_fifo:
@@ -208,7 +219,8 @@ class Consumer:
         deadline = time.monotonic() + DRAIN_SECONDS
         for thread in receivers:
             thread.join(max(0.0, deadline - time.monotonic()))
-        self._pool.shutdown(wait=False)
+        for pool in self._pools.values():
+            pool.shutdown(wait=False)
         while self._in_hand and time.monotonic() < deadline:
             time.sleep(0.02)
             self.tick()
@@ -256,7 +268,9 @@ def _report(future: Future[None]) -> None:
         logger.error("a message was left to its visibility timeout: %s", exc, exc_info=exc)
 
 
-def _require_database() -> None:
-    """Raises DatabaseError while the database does not answer."""
+def _require_open(queue: Queue) -> None:
+    """Raise QueueClosed while a gate says so, DatabaseError while the database does not answer."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
+    if reason := registry.why_closed(queue.alias):
+        raise QueueClosed(reason)

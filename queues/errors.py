@@ -2,11 +2,13 @@
 
 QueueError
 ├── Retry           raised by handlers: try again after a while; the cause may heal
+├── GiveBack        raised by handlers: the consumer stops; not a failure
 ├── Reject          raised by handlers: waiting cannot heal it; the message becomes a dead letter
 │   ├── BadEnvelope     the body is no event envelope
 │   ├── UnknownType     nobody handles this type or version of event
 │   └── BadData         the data does not fit the type's model
 ├── EventTooLarge   the event cannot be recorded; refuse what caused it
+├── QueueClosed     an upper app says why nothing may be received now; wait
 ├── QueueUnavailable    AWS did not do it; nothing is lost, try later
 │   └── QueueMissing        the queue does not exist; run ``manage.py provision``
 └── ReceiptExpired  the message is in other hands by now; ignore it
@@ -31,6 +33,10 @@ class Retry(QueueError):
         self.seconds = seconds
 
 
+class GiveBack(QueueError):
+    """The consumer stops before this message was worked on: another takes it at once."""
+
+
 class Reject(QueueError):
     """Handling failed for good: the message comes back at once until SQS makes it a dead letter."""
 
@@ -53,6 +59,10 @@ class BadData(Reject):
 
 class EventTooLarge(QueueError):
     """The envelope is over ``events.MAX_BYTES``; the transaction that records it must not commit."""
+
+
+class QueueClosed(QueueError):
+    """What would be received could not be worked on: it stays in the queue, and burns no receive."""
 
 
 class QueueUnavailable(QueueError):

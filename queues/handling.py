@@ -9,7 +9,7 @@ from django.db import DatabaseError
 from django.db.models.functions import Now
 
 from queues import backoff, registry
-from queues.errors import Reject, Retry
+from queues.errors import GiveBack, Reject, Retry
 from queues.events import Event, envelope_fields
 from queues.failpoints import failpoint
 from queues.models import HandlingFailure, OutboxEvent
@@ -39,6 +39,9 @@ def handle(queue: Queue, message: Received) -> Fate:
     try:
         event = registry.reader_for(queue.alias)(message.body)
         _mark_handled(event)
+    except GiveBack:
+        logger.info("given back event=%s message=%s", message.event_id, message.id)
+        return Fate(delete=False, hide_seconds=0)
     except Retry as exc:
         seconds = backoff.delay(message.receive_count) if exc.seconds is None else exc.seconds
         return _failed(queue, message, exc.code, str(exc), hide_seconds=seconds)

@@ -12,6 +12,7 @@ Reader = Callable[[str], Event | None]
 
 _handlers: dict[str, list[Handler]] = {}
 _readers: dict[str, Reader] = {}
+_gates: list[Callable[[str], str]] = []
 _sweeps: list[Callable[[], int]] = []
 _provisioners: list[Callable[[Callable[[str], None]], None]] = []
 
@@ -48,6 +49,17 @@ def provisions(
     """Register a step of ``manage.py provision``; it is given a function that prints a line."""
     _provisioners.append(provisioner)
     return provisioner
+
+
+def gates(gate: Callable[[str], str]) -> Callable[[str], str]:
+    """Register a function that is asked before each receive: why not now? Empty is: go on."""
+    _gates.append(gate)
+    return gate
+
+
+def why_closed(alias: str) -> str:
+    """The first reason not to receive from this queue; empty when there is none."""
+    return next((reason for gate in _gates if (reason := gate(alias))), "")
 
 
 def sweeps(step: Callable[[], int]) -> Callable[[], int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from moto.ses.models import ses_backends
 from emails import ses
 from queues import provisioning, relay, sqs
 from queues.consumer import Consumer
+from tests.browser import chromium, site  # noqa: F401  # fixtures
 from tests.local_aws import local_aws  # noqa: F401  # a fixture
 from tests.processes import platform  # noqa: F401  # a fixture
 
@@ -55,3 +57,25 @@ def consume(aws):
         return Consumer(sqs.queues(aliases), concurrency=1).poll_once()
 
     return run
+
+
+@pytest.fixture
+def refuses(aws, request):
+    """Let SES answer sends with an error code and text: always, or the next ``times`` ones."""
+
+    def install(code: str, text: str, *, status: int = 400, times: int | None = None) -> None:
+        events = ses.connection().connection.meta.events
+        left = itertools.count() if times is None else iter(range(times))
+
+        def answer(http_response: Any, parsed: dict[str, Any], **kwargs: Any) -> None:
+            if next(left, None) is None:
+                return
+            http_response.status_code = status
+            parsed.clear()
+            parsed["Error"] = {"Code": code, "Message": text}
+            parsed["ResponseMetadata"] = {"HTTPStatusCode": status}
+
+        events.register("after-call.ses.SendRawEmail", answer)
+        request.addfinalizer(lambda: events.unregister("after-call.ses.SendRawEmail", answer))
+
+    return install

@@ -82,6 +82,8 @@ class Platform:
             "SES_CONFIGURATION_SET": f"set-{mark}",
             "QUEUE_VISIBILITY_SECONDS": "3",
             "QUEUE_WAIT_SECONDS": "1",
+            "SWEEP_SECONDS": "1",
+            "BREAKER_PROBE_SECONDS": "1",
             "RETRY_BASE_SECONDS": "1",
             "RETRY_MAX_SECONDS": "1",
         }

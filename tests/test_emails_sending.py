@@ -41,25 +41,6 @@ def ses_answers(aws, request):
     return install
 
 
-@pytest.fixture
-def refuses(aws, request):
-    """Let SES answer sends with this error code and text."""
-
-    def install(code, text, *, status=400):
-        events = ses.connection().connection.meta.events
-
-        def answer(http_response, parsed, **kwargs):
-            http_response.status_code = status
-            parsed.clear()
-            parsed["Error"] = {"Code": code, "Message": text}
-            parsed["ResponseMetadata"] = {"HTTPStatusCode": status}
-
-        events.register("after-call.ses.SendRawEmail", answer)
-        request.addfinalizer(lambda: events.unregister("after-call.ses.SendRawEmail", answer))
-
-    return install
-
-
 @pytest.mark.django_db
 def test_event_becomes_one_accepted_email_with_both_parts(aws, consume):
     place()

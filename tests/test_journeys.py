@@ -198,3 +198,20 @@ def test_restarted_local_aws_loses_no_email(platform):
     platform.consumer(OUTBOX_STALE_SECONDS="0")
 
     platform.aws.wait_for_mail(to=ADA, seconds=40)
+
+
+def test_unverified_sender_stops_receiving_and_heals_by_itself(platform):
+    order = make_order()
+    sender = f"sender-{time.time_ns()}@example.org"
+    consumer = platform.consumer(SES_FROM_EMAIL=sender)
+    consumer.wait_for("breaker configuration open")
+    make_order()
+    consumer.wait_for("not receiving queue=orders: breaker configuration")
+
+    platform.aws.client("ses").verify_email_identity(EmailAddress=sender)
+    platform.aws.verify(sender)
+
+    wait_until(lambda: handled(2), what="both events handled")
+    assert "breaker configuration closed" in consumer.output
+    assert len([mail for mail in mails(platform) if order.number in mail["subject"]]) == 1
+    assert not HandlingFailure.objects.exists()

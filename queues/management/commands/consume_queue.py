@@ -18,7 +18,6 @@ from queues.errors import QueueUnavailable
 
 RELAY_SECONDS = 1.0
 COLLECT_SECONDS = 5.0
-SWEEP_SECONDS = 30.0
 
 
 class Command(BaseCommand):
@@ -74,7 +73,7 @@ class Command(BaseCommand):
         self.stdout.write("stopped: nothing in hand")
 
     def _run(self, *, relays: bool) -> None:
-        chores = [Repeated("sweeper", sweeper.sweep, seconds=SWEEP_SECONDS)]
+        chores = [Repeated("sweeper", sweeper.sweep, seconds=settings.SWEEP_SECONDS)]
         if relays:
             chores.append(Repeated("relay", relay.publish_pending, seconds=RELAY_SECONDS))
         if settings.DEAD_LETTER_COLLECT:

@@ -1,0 +1,103 @@
+"""Stop receiving while nothing can be sent, and go on by itself when that has healed.
+
+A breaker is one row for all processes. While one is open, consumers do not receive from queues whose messages become
+emails, so none of them burns its receives for trouble of ours; the messages in hand are held. Any consumer probes
+SES, one at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models.functions import Now
+
+from emails import ses
+from emails.errors import SendError
+from emails.models import Breaker
+from queues import holding
+from queues.registry import gates, sweeps
+
+logger = logging.getLogger(__name__)
+
+QUOTA, ACCOUNT, CONFIGURATION = "quota", "account", "configuration"
+# SES developer guide: after "Daily message quota exceeded" wait up to ten minutes and try again.
+PROBE_SECONDS = {QUOTA: 600, ACCOUNT: 60, CONFIGURATION: 30}
+# A held message keeps its visibility for a quarter of an hour.
+HOLD_SECONDS = 840
+
+# What a queue is read for even when nothing can be sent.
+READ_ANYWAY = {"ses-events"}
+
+
+def trip(name: str, *, code: str, reason: str) -> None:
+    """Open a breaker; the first to do so logs it."""
+    Breaker.objects.get_or_create(pk=name)
+    is_news = Breaker.objects.filter(pk=name, is_open=False).update(
+        is_open=True, opened_at=Now(), code=code[:100], reason=reason, probe_at=_next_probe(name)
+    )
+    if is_news:
+        logger.error("breaker %s open, not receiving: %s: %s", name, code, reason)
+
+
+def reset(name: str) -> bool:
+    """Close a breaker; False if it was closed."""
+    closed = Breaker.objects.filter(pk=name, is_open=True).update(is_open=False)
+    if closed:
+        logger.warning("breaker %s closed, receiving again", name)
+    return bool(closed)
+
+
+def hold(name: str) -> bool:
+    """Wait with the message in hand until the breaker closes; False after 14 minutes. Raises GiveBack."""
+    for _ in range(HOLD_SECONDS):
+        holding.pause(1)
+        if not Breaker.objects.filter(pk=name, is_open=True).exists():
+            return True
+    return False
+
+
+@gates
+def why_closed(alias: str) -> str:
+    """The reason not to receive from this queue now; empty when there is none."""
+    if alias in READ_ANYWAY:
+        return ""
+    breaker = Breaker.objects.filter(is_open=True).first()
+    return f"breaker {breaker.name}: {breaker.code}: {breaker.reason}" if breaker else ""
+
+
+@sweeps
+def probe() -> int:
+    """Ask SES whether what opened a breaker has healed, in one process at a time; returns how many closed."""
+    return sum(
+        _probe(breaker) for breaker in Breaker.objects.filter(is_open=True, probe_at__lte=Now())
+    )
+
+
+def _probe(breaker: Breaker) -> bool:
+    mine = Breaker.objects.filter(pk=breaker.pk, is_open=True, probe_at=breaker.probe_at).update(
+        probe_at=_next_probe(breaker.pk)
+    )
+    if not mine:
+        return False
+    try:
+        _CHECKS[breaker.pk]()
+    except SendError as exc:
+        Breaker.objects.filter(pk=breaker.pk).update(code=exc.code[:100], reason=str(exc))
+        logger.info("breaker %s stays open: %s", breaker.pk, exc)
+        return False
+    return reset(breaker.pk)
+
+
+def _next_probe(name: str) -> object:
+    seconds = min(PROBE_SECONDS[name], settings.BREAKER_PROBE_SECONDS or PROBE_SECONDS[name])
+    return Now() + timedelta(seconds=seconds)
+
+
+_CHECKS: dict[str, Callable[[], None]] = {
+    QUOTA: ses.require_quota,
+    ACCOUNT: ses.require_sending_enabled,
+    CONFIGURATION: ses.require_configuration,
+}

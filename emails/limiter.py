@@ -1,0 +1,120 @@
+"""One sending rate for all processes: a leaky bucket (GCRA) in one row of the database.
+
+``tat_us`` is when the next recipient may be sent to, in microseconds since 1970 on the database's clock. All are
+integers: at today's dates a double resolves a quarter of a microsecond only. Source of the limits: SES developer
+guide, "Managing your Amazon SES sending limits"; rate and quota count recipients.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import F
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from emails import ses
+from emails.errors import SendError
+from emails.models import SendRate
+from queues import holding
+
+logger = logging.getLogger(__name__)
+
+# Of what SES allows: its clock is not ours, and a call does not always take the same time.
+SHARE = 0.98
+# SES's own limit for an account in its sandbox, until SES or settings say otherwise.
+UNKNOWN_RATE = 1.0
+# A slot further away is not reserved: whoever waits asks again.
+MAX_AHEAD_US = 2_000_000
+# A slot that was missed by more is thrown away, or late slots would bunch.
+MAX_LATE_US = 1_000_000
+REFRESH_SECONDS = 60
+SLOWED_SECONDS = 60
+
+_CLOCK_US = {
+    "sqlite": "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
+    "postgresql": "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)",
+}
+_GREATEST = {"sqlite": "MAX", "postgresql": "GREATEST"}
+
+
+def wait_for_slot() -> None:
+    """Return when one recipient may be sent to; raises GiveBack when the consumer stops.
+
+    Never inside a transaction: the row would stay locked until it ends.
+    """
+    while True:
+        wait_us = reserve()
+        if wait_us is None:
+            holding.pause(0.1)
+            continue
+        began = timezone.now()
+        holding.pause(wait_us / 1_000_000)
+        late = timezone.now() - began - timedelta(microseconds=wait_us)
+        if late < timedelta(microseconds=MAX_LATE_US):
+            return
+
+
+def reserve() -> int | None:
+    """Take the next slot: microseconds from now; None if it is more than two seconds away."""
+    clock, greatest = _CLOCK_US[connection.vendor], _GREATEST[connection.vendor]
+    next_slot = f"{greatest}(tat_us, {clock})"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            # The parts are the constants above.
+            f"UPDATE emails_sendrate SET tat_us = {next_slot} + step_us "  # noqa: S608
+            f"WHERE id = 1 AND {next_slot} - {clock} <= %s RETURNING tat_us - step_us - {clock}",
+            [MAX_AHEAD_US],
+        )
+        rows = cursor.fetchall()
+    if rows:
+        return max(0, int(rows[0][0]))
+    if not SendRate.objects.filter(pk=1).exists():
+        refresh()
+    return None
+
+
+def slow_down() -> None:
+    """SES said that we are too fast: half as fast again for a minute."""
+    SendRate.objects.filter(pk=1).update(
+        step_us=F("step_us") * 3 / 2, slowed_until=Now() + timedelta(seconds=SLOWED_SECONDS)
+    )
+    logger.warning("SES throttles: sending slower for %d s", SLOWED_SECONDS)
+
+
+def refresh() -> bool:
+    """Once a minute, in one process: learn rate and quota from SES, and end a slow-down that is over."""
+    SendRate.objects.get_or_create(
+        pk=1,
+        defaults={
+            "max_send_rate": settings.SES_MAX_SEND_RATE or UNKNOWN_RATE,
+            "step_us": _step_us(settings.SES_MAX_SEND_RATE or UNKNOWN_RATE),
+            "refresh_at": timezone.now() - timedelta(days=1),
+        },
+    )
+    mine = SendRate.objects.filter(pk=1, refresh_at__lte=Now()).update(
+        refresh_at=Now() + timedelta(seconds=REFRESH_SECONDS)
+    )
+    if not mine:
+        return False
+    row = SendRate.objects.get(pk=1)
+    try:
+        quota = ses.quota()
+        row.max_24_hour_send, row.sent_last_24_hours = quota.max_24_hours, quota.sent_24_hours
+        row.max_send_rate = settings.SES_MAX_SEND_RATE or quota.max_rate
+    except SendError as exc:
+        logger.warning(
+            "SES does not tell its sending rate, keeping %g/s: %s", row.max_send_rate, exc
+        )
+    row.save(update_fields=["max_24_hour_send", "sent_last_24_hours", "max_send_rate"])
+    SendRate.objects.filter(pk=1).exclude(slowed_until__gt=Now()).update(
+        step_us=_step_us(row.max_send_rate), slowed_until=None
+    )
+    return True
+
+
+def _step_us(rate: float) -> int:
+    return max(1, round(1_000_000 / (rate * SHARE)))

@@ -1,0 +1,164 @@
+"""The running product in Chromium, as its users see it: desktop and phone, light and dark."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.db import connections
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
+
+from tests.local_aws import ROOT
+from tests.processes import Platform
+
+PICTURES = ROOT / "test-artifacts"
+DESKTOP = (1280, 900)
+PHONE = (390, 844)
+# Long enough for the three receives of a message that fails.
+PATIENCE_MILLISECONDS = 20_000
+
+_PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    # Whatever a page asks for elsewhere fails, and its test with it.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
+# What assistive technology would announce by its role alone.
+_CONTROLS = {
+    "button",
+    "checkbox",
+    "combobox",
+    "Iframe",
+    "link",
+    "listbox",
+    "radio",
+    "searchbox",
+    "spinbutton",
+    "switch",
+    "textbox",
+}
+
+
+class Site:
+    """The product with its demo data, and the pages that are open on it."""
+
+    def __init__(self, chromium: Browser, platform: Platform) -> None:
+        self.aws = platform.aws
+        self.problems: list[str] = []
+        self._chromium = chromium
+        # Each takes over a second to start: let them do so together.
+        demo = platform.manage("load_demo")
+        consumer = platform.manage("consume_queue")
+        self.base = platform.web()
+        consumer.wait_for("consuming")
+        assert demo.wait() == 0, demo.output
+
+    def open(self, path: str = "/", *, size: tuple[int, int] = DESKTOP, dark: bool = False) -> Page:
+        """A page of somebody new, who has no cookies yet."""
+        width, height = size
+        context = self._chromium.new_context(
+            base_url=self.base,
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            reduced_motion="reduce",
+            locale="en-GB",
+            timezone_id="Europe/London",
+        )
+        context.set_default_timeout(PATIENCE_MILLISECONDS)
+        context.on("console", self._heed_console)
+        context.on("weberror", lambda error: self.problems.append(str(error.error)))
+        context.on("request", self._heed_request)
+        page = context.new_page()
+        page.goto(path)
+        return page
+
+    def open_admin(self, path: str = "/admin/", **look: Any) -> Page:
+        """A page of the staff member of the demo."""
+        page = self.open(f"/admin/login/?next={path}", **look)
+        page.get_by_label("Username").fill("admin")
+        page.get_by_label("Password").fill("admin")
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_url(f"**{path}")
+        return page
+
+    def mails(self, to: str) -> list[dict[str, Any]]:
+        """What SES took for this recipient, newest first."""
+        return [mail for mail in self.aws.mail() if to in mail["to"]]
+
+    def _heed_console(self, message: ConsoleMessage) -> None:
+        # A link that was used answers 410 Gone, with a page that says so.
+        if message.type == "error" and "410 (Gone)" not in message.text:
+            self.problems.append(f"{message.location.get('url')}: {message.text}")
+
+    def _heed_request(self, request: Request) -> None:
+        address = urlsplit(request.url)
+        if address.scheme in ("http", "https") and address.hostname != "127.0.0.1":
+            self.problems.append(f"a request to {request.url}")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium, or any that is installed; without one the tests are skipped."""
+    program = next(filter(None, map(shutil.which, _PROGRAMS)), None)
+    if program is None:
+        pytest.skip("no Chromium found: install the package chromium")
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        # Playwright's event loop, which lives in this thread, looks to Django like asynchronous code.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "yes")
+        expect.set_options(timeout=PATIENCE_MILLISECONDS)
+        browser = playwright.chromium.launch(executable_path=program, args=_ARGUMENTS)
+        yield browser
+        browser.close()
+        connections.close_all()
+
+
+@pytest.fixture
+def site(chromium: Browser, platform: Platform) -> Iterator[Site]:
+    """The product, running; an error in any page's console fails the test, as does a foreign request."""
+    site = Site(chromium, platform)
+    yield site
+    for context in chromium.contexts:
+        context.close()
+    assert not site.problems, "\n".join(site.problems)
+
+
+def take_picture(page: Page, name: str, *, height: int | None = None) -> Path:
+    """Keep what the page shows: all of it, or its first ``height`` pixels."""
+    path = PICTURES / f"{name}.png"
+    if height is None:
+        page.screenshot(path=path, full_page=True, animations="disabled", caret="hide")
+    else:
+        assert page.viewport_size
+        size = page.viewport_size
+        page.set_viewport_size({"width": size["width"], "height": height})
+        page.screenshot(path=path, animations="disabled", caret="hide")
+        page.set_viewport_size(size)
+    return path
+
+
+def nameless_controls(page: Page) -> list[str]:
+    """Controls that a screen reader could only announce by what they are, by Chromium's own reckoning."""
+    session = page.context.new_cdp_session(page)
+    nodes = session.send("Accessibility.getFullAXTree")["nodes"]
+    session.detach()
+    return [
+        f"{node['role']['value']} {node.get('properties')}"
+        for node in nodes
+        if not node["ignored"]
+        and node["role"]["value"] in _CONTROLS
+        and not node.get("name", {}).get("value", "").strip()
+    ]
+
+
+def overflows(page: Page) -> bool:
+    """Whether the page scrolls sideways."""
+    return bool(page.evaluate("document.documentElement.scrollWidth > innerWidth"))

@@ -1,0 +1,101 @@
+import time
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from emails import limiter
+from emails.models import SendRate
+from tests.threads import at_once
+
+
+@pytest.fixture
+def rate(aws, settings):
+    """So many recipients a second from now on."""
+
+    def set_rate(per_second):
+        settings.SES_MAX_SEND_RATE = per_second
+        SendRate.objects.all().delete()
+        limiter.refresh()
+
+    return set_rate
+
+
+@pytest.mark.django_db
+def test_slots_follow_each_other_at_the_rate(rate):
+    rate(10)
+
+    waits = [limiter.reserve() or 0 for _ in range(4)]
+
+    steps = [later - earlier for earlier, later in zip(waits, waits[1:], strict=False)]
+    assert waits[0] == 0
+    assert all(80_000 < step < 105_000 for step in steps)
+
+
+@pytest.mark.django_db
+def test_no_slot_is_given_more_than_two_seconds_ahead(rate):
+    rate(1)
+
+    waits = [limiter.reserve() for _ in range(4)]
+
+    assert [wait is None for wait in waits] == [False, False, False, True] or waits[2] is None
+    assert max(wait for wait in waits if wait is not None) <= limiter.MAX_AHEAD_US
+
+
+@pytest.mark.django_db
+def test_idle_time_is_not_saved_up_for_a_burst(rate):
+    rate(10)
+    limiter.reserve()
+    SendRate.objects.update(tat_us=0)
+
+    waits = [limiter.reserve() or 0 for _ in range(3)]
+
+    assert waits[1] > 80_000
+    assert waits[2] > 180_000
+
+
+@pytest.mark.django_db
+def test_rate_and_quota_come_from_ses_unless_set(aws, settings):
+    settings.SES_MAX_SEND_RATE = 0
+
+    assert limiter.refresh() is True
+
+    row = SendRate.objects.get()
+    assert row.max_send_rate == 1.0
+    assert row.max_24_hour_send == 200.0
+
+
+@pytest.mark.django_db
+def test_only_one_process_asks_ses_each_minute(aws):
+    assert [limiter.refresh() for _ in range(3)] == [True, False, False]
+
+
+@pytest.mark.django_db
+def test_slow_down_ends_after_a_minute(rate):
+    rate(10)
+    normal = SendRate.objects.get().step_us
+    limiter.slow_down()
+    assert SendRate.objects.get().step_us == normal * 3 // 2
+
+    past = timezone.now() - timedelta(seconds=1)
+    SendRate.objects.update(slowed_until=past, refresh_at=past)
+    limiter.refresh()
+
+    assert SendRate.objects.get().step_us == normal
+
+
+@pytest.mark.locking
+@pytest.mark.django_db(transaction=True)
+def test_many_at_once_share_one_rate(rate):
+    rate(100)
+    began = time.time()
+
+    def slots():
+        return [limiter.reserve() for _ in range(10)]
+
+    waits = [wait for found in at_once(6, slots) for wait in found if wait is not None]
+
+    seconds = time.time() - began
+    row = SendRate.objects.get()
+    assert len(waits) == 60
+    assert row.tat_us / 1e6 - began >= 60 * row.step_us / 1e6 - seconds
