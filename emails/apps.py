@@ -7,7 +7,15 @@ class EmailsConfig(AppConfig):
     name = "emails"
 
     def ready(self) -> None:
-        import_module("emails.handlers")
-        import_module("emails.feedback")
-        import_module("emails.provisioning")
-        import_module("emails.sweeping")
+        """Import what registers itself with the queues and with Django's checks."""
+        for module in (
+            "breakers",
+            "checks",
+            "evidence",
+            "feedback",
+            "handlers",
+            "journal",
+            "provisioning",
+            "sweeping",
+        ):
+            import_module(f"emails.{module}")

@@ -16,7 +16,7 @@ from typing import Any
 
 from django.db import transaction
 
-from emails import states
+from emails import evidence, states
 from emails.models import DeliveryEvent, Notification
 from queues.errors import BadData, BadEnvelope
 from queues.registry import reads
@@ -73,6 +73,8 @@ def record(kind: str, event: dict[str, Any]) -> None:
         happened_at=moment,
         defaults={"raw": event},
     )
+    if kind == "Send":
+        evidence.saw(datetime.fromisoformat(mail["timestamp"]))
     notification = _accepted(message_id, mail.get("tags") or {})
     if notification is None:
         logger.warning("SES event of an email that is not ours type=%s ses=%s", kind, message_id)

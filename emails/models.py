@@ -50,6 +50,8 @@ class Notification(models.Model):
     lease_until = models.DateTimeField(null=True, editable=False)
     attempt_started_at = models.DateTimeField(null=True)
     next_at = models.DateTimeField()
+    # When silence of SES will have proved that an email in doubt was not accepted.
+    safe_at = models.DateTimeField(null=True)
     provider_message_id = models.CharField(
         "SES message id", max_length=100, blank=True, db_index=True
     )
@@ -157,6 +159,19 @@ class SendRate(models.Model):
 
     def __str__(self) -> str:
         return f"{self.max_send_rate:g}/s"
+
+
+class EventChannel(models.Model):
+    """One row: how far the events of SES have been read; see ``emails.evidence``."""
+
+    newest_sent_at = models.DateTimeField(null=True)
+    canary_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="one_event_channel")]
+
+    def __str__(self) -> str:
+        return "events from SES"
 
 
 class Breaker(models.Model):

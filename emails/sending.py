@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from emails import breakers, limiter, rendering, ses, states
+from emails import breakers, journal, limiter, rendering, ses, states
 from emails.errors import InDoubt, NotSent, RenderError, SendError, Throttled, Unavailable
 from emails.models import Notification
 from emails.rendering import Rendered
@@ -51,6 +51,18 @@ def send_test(recipient: str) -> str:
         from_email=settings.SES_FROM_EMAIL,
         to=[recipient],
         headers=_headers({"kind": "test"}),
+    )
+    return ses.send(message)
+
+
+def send_canary() -> str:
+    """An email to SES's mailbox simulator, so that there is something for SES to tell; as ``send_test``."""
+    message = EmailMultiAlternatives(
+        subject="canary",
+        body="canary",
+        from_email=settings.SES_FROM_EMAIL,
+        to=["success@simulator.amazonses.com"],
+        headers=_headers({"kind": "canary"}),
     )
     return ses.send(message)
 
@@ -143,7 +155,11 @@ def _sent_or_settled(notification: Notification, email: Rendered) -> bool:
     except SendError as exc:
         return _settle(held, exc)
     failpoint("after_ses")
-    states.accept(notification.pk, held.attempt, message_id)
+    try:
+        states.accept(notification.pk, held.attempt, message_id)
+    except DatabaseError:
+        journal.write(notification.pk, held.attempt, message_id)
+        raise
     logger.info(
         "sent event=%s notification=%s ses=%s", notification.event_id, notification.pk, message_id
     )

@@ -55,6 +55,7 @@ def claim(notification: Notification) -> Claim | None:
             claim=token,
             lease_until=Now() + timedelta(seconds=LEASE_SECONDS),
             attempt_started_at=Now(),
+            safe_at=None,
         )
         if not taken:
             return None

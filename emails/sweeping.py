@@ -1,4 +1,4 @@
-"""What becomes of emails whose process died, or whose answer from SES was lost."""
+"""What consumers look after beside sending: the rate, abandoned claims, doubts, old rows."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db.models.functions import Now
+from django.utils import timezone
 
-from emails import limiter, sending, states
-from emails.models import Notification
+from emails import evidence, limiter, sending, states
+from emails.models import Attempt, DeliveryEvent, Notification
+from queues.housekeeping import delete_batch
 from queues.registry import sweeps
 
-# SES has long said what it accepted by then, where it says anything.
-GRACE_SECONDS = 900
+State = Notification.State
 
 
 @sweeps
@@ -22,13 +23,26 @@ def refresh_rate() -> int:
 
 
 @sweeps
-def resolve_doubts() -> int:
-    """Abandoned claims become doubts; with ``IN_DOUBT=resend`` old doubts are sent again, perhaps twice."""
-    moved = states.doubt_abandoned()
-    if settings.IN_DOUBT == "resend":
-        old = Notification.objects.filter(
-            state=Notification.State.IN_DOUBT,
-            attempt_started_at__lt=Now() - timedelta(seconds=GRACE_SECONDS),
-        )
-        moved += sending.send_again(old)
-    return moved
+def abandon() -> int:
+    """Claims whose process died become doubts."""
+    return states.doubt_abandoned()
+
+
+@sweeps
+def resend_doubts() -> int:
+    """Without events and with ``IN_DOUBT=resend``: what is in doubt is sent again after the grace."""
+    if evidence.ALIAS in settings.QUEUES or settings.IN_DOUBT != "resend":
+        return 0
+    grace = timedelta(seconds=settings.DOUBT_GRACE_SECONDS)
+    old = Notification.objects.filter(state=State.IN_DOUBT, attempt_started_at__lt=Now() - grace)
+    return sending.send_again(old)
+
+
+@sweeps
+def tidy() -> int:
+    """One batch of attempts and events of emails that are done, older than KEEP_DAYS."""
+    old = timezone.now() - timedelta(days=settings.KEEP_DAYS)
+    done = [State.SENT, State.CANCELLED, State.SUPPRESSED]
+    return delete_batch(
+        Attempt.objects.filter(started_at__lt=old, notification__state__in=done)
+    ) + delete_batch(DeliveryEvent.objects.filter(recorded_at__lt=old))

@@ -151,6 +151,7 @@ RETRY_MAX_SECONDS: int = env.int("RETRY_MAX_SECONDS", default=900)
 OUTBOX_PUBLISH_ON_COMMIT: bool = env.bool("OUTBOX_PUBLISH_ON_COMMIT", default=True)
 SWEEP_SECONDS: int = env.int("SWEEP_SECONDS", default=30)
 OUTBOX_STALE_SECONDS: int = env.int("OUTBOX_STALE_SECONDS", default=600)
+KEEP_DAYS: int = env.int("KEEP_DAYS", default=90)
 DEAD_LETTER_COLLECT: bool = env.bool("DEAD_LETTER_COLLECT", default=True)
 FAILPOINTS: str = env("FAILPOINTS", default="")
 
@@ -168,6 +169,10 @@ USE_SES_V2: bool = env.bool("USE_SES_V2", default=False)
 SES_MAX_SEND_RATE: float = env.float("SES_MAX_SEND_RATE", default=0.0)
 BREAKER_PROBE_SECONDS: int = env.int("BREAKER_PROBE_SECONDS", default=0)
 IN_DOUBT: str = env("IN_DOUBT", default="park")
+DOUBT_GRACE_SECONDS: int = env.int("DOUBT_GRACE_SECONDS", default=900)
+DOUBT_DISTANCE_SECONDS: int = env.int("DOUBT_DISTANCE_SECONDS", default=450)
+DOUBT_DRAIN_SECONDS: int = env.int("DOUBT_DRAIN_SECONDS", default=450)
+JOURNAL_DIR: str = env("JOURNAL_DIR", default=str(BASE_DIR / "var" / "journal"))
 AWS_SES_REGION_NAME = AWS_REGION
 # django-ses does not look at AWS_ENDPOINT_URL itself.
 AWS_SES_REGION_ENDPOINT_URL = AWS_ENDPOINT_URL

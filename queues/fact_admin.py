@@ -16,7 +16,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import model_ngettext
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
 from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -113,6 +113,7 @@ class FactAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
         act = self.acts.get(request.POST.get("action", ""))
         if act and not request.user.has_perm(act.permission):
             raise PermissionDenied
+        self._refuse_bad_keys(request.POST.getlist(ACTION_CHECKBOX_NAME))
         response: HttpResponse = super().changelist_view(request, extra_context)
         return response
 
@@ -186,6 +187,13 @@ class FactAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
             )
         return HttpResponseRedirect(change_url(only) if only else request.get_full_path())
 
+    def _refuse_bad_keys(self, keys: Iterable[str]) -> None:
+        try:
+            for key in keys:
+                self.opts.pk.to_python(key)
+        except ValidationError as exc:
+            raise BadRequest("not a key of these rows") from exc
+
     def _perform_batch(
         self, request: HttpRequest, act: Act, keys: Sequence[Any], reason: str
     ) -> int:
@@ -244,9 +252,16 @@ def pretty(body: str) -> SafeString:
         text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
         text = body
-    return format_html('<pre class="fact-code" tabindex="0">{}</pre>', text)
+    # JSON can write half a surrogate pair, and no page can show it.
+    shown = text.encode(errors="backslashreplace").decode()
+    return format_html('<pre class="fact-code" tabindex="0">{}</pre>', shown)
 
 
 def pretty_json(value: object) -> SafeString | str:
     """A JSON value to read."""
-    return pretty(json.dumps(value)) if value else "—"
+    if not value:
+        return "—"
+    try:
+        return pretty(json.dumps(value))
+    except RecursionError:
+        return "It is nested too deeply to be shown."

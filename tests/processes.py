@@ -83,6 +83,7 @@ class Platform:
             "QUEUE_VISIBILITY_SECONDS": "3",
             "QUEUE_WAIT_SECONDS": "1",
             "SWEEP_SECONDS": "1",
+            "JOURNAL_DIR": str(folder / "journal"),
             "BREAKER_PROBE_SECONDS": "1",
             "RETRY_BASE_SECONDS": "1",
             "RETRY_MAX_SECONDS": "1",

@@ -240,3 +240,18 @@ def test_previews_take_a_permission_of_their_own(client):
 
     client.force_login(staff("preview_email"))
     assert client.get(reverse("admin:emails_template", args=[TEMPLATE])).status_code == 200
+
+
+def test_data_nested_beyond_reason_breaks_no_page(admin_client):
+    nested: list[Any] = []
+    for _ in range(900):
+        nested = [nested]
+    notification = make_notification(context={"extra": nested})
+
+    assert "nested too deeply" in page_of(admin_client, notification)
+
+
+def test_data_with_half_a_surrogate_pair_breaks_no_page(admin_client):
+    notification = make_notification(context={"extra": "\ud800"})
+
+    assert "\\ud800" in page_of(admin_client, notification)

@@ -360,3 +360,16 @@ def test_late_events_can_be_listed(admin_client):
     response = admin_client.get(OUTBOX, {"late": "yes"})
 
     assert list(response.context["cl"].result_list) == [late]
+
+
+def test_half_a_surrogate_pair_in_a_body_breaks_no_page(admin_client):
+    letter = make_letter(body='{"note": "\\ud800"}')
+
+    assert "\\ud800" in admin_client.get(change_page(letter)).text
+
+
+@pytest.mark.parametrize("key", ["nope", "", "\0"])
+def test_an_act_on_rubbish_keys_is_a_bad_request(admin_client, key):
+    response = admin_client.post(LETTERS, {"action": "redrive", "_selected_action": [key]})
+
+    assert response.status_code == 400

@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from queues import dead_letters, relay, sqs, sweeper
+from queues import checks, dead_letters, relay, sqs, sweeper
 from queues.background import Repeated
 from queues.consumer import Consumer
 from queues.errors import QueueUnavailable
@@ -24,8 +24,8 @@ class Command(BaseCommand):
     """Ends with 0 after SIGTERM or Ctrl-C, within 25 seconds; a second signal ends it at once."""
 
     help = "Receives events, hands them to their handlers and deletes what is done, until SIGTERM."
-    # They would load every page of the web; `manage.py check` runs before a deployment.
-    requires_system_checks = ()
+    # The others would load every page of the web.
+    requires_system_checks = [checks.TAG]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """See ``--help``."""

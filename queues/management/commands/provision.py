@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from queues import provisioning
+from queues import checks, provisioning
 from queues.errors import QueueUnavailable
 
 
@@ -16,8 +16,8 @@ class Command(BaseCommand):
     """Safe to run at every start."""
 
     help = "Makes the queues, dead-letter queues, topics and configuration set, or brings them in line."
-    # They would load every page of the web; `manage.py check` runs before a deployment.
-    requires_system_checks = ()
+    # The others would load every page of the web.
+    requires_system_checks = [checks.TAG]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """One option."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from queues import relay
+from queues import checks, relay
 from queues.background import Repeated
 
 POLL_SECONDS = 1.0
@@ -19,8 +19,8 @@ class Command(BaseCommand):
     """Any number may run, beside consumers that relay too."""
 
     help = "Publishes what the outbox holds, until SIGTERM."
-    # They would load every page of the web; `manage.py check` runs before a deployment.
-    requires_system_checks = ()
+    # The others would load every page of the web.
+    requires_system_checks = [checks.TAG]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """One flag."""

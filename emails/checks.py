@@ -1,0 +1,78 @@
+"""System checks: times and settings that would break a promise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+
+from emails.states import LEASE_SECONDS
+from queues.checks import TAG
+
+
+@register(TAG)
+def one_try(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A retry inside the SDK sends a second email after a lost answer."""
+    retries = getattr(settings.AWS_SES_CONFIG, "retries", None) or {}
+    if retries.get("total_max_attempts") == 1:
+        return []
+    return [
+        Error(
+            "AWS_SES_CONFIG lets the SDK repeat a call to SES.",
+            hint='Use Config(retries={"total_max_attempts": 1}).',
+            id="emails.E001",
+        )
+    ]
+
+
+@register(TAG)
+def lease_within_visibility(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Another consumer gets the message while the first still has the right to send."""
+    if LEASE_SECONDS < settings.QUEUE_VISIBILITY_SECONDS or settings.DEBUG:
+        return []
+    return [
+        Error(
+            f"QUEUE_VISIBILITY_SECONDS must be above {LEASE_SECONDS}.",
+            hint="A claim must end before its message comes back.",
+            id="emails.E002",
+        )
+    ]
+
+
+@register(TAG)
+def drain_outlasts_visibility(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """An event in the hands of a dead consumer comes back after the visibility timeout."""
+    if settings.DOUBT_DRAIN_SECONDS >= 3 * settings.QUEUE_VISIBILITY_SECONDS:
+        return []
+    return [
+        Error(
+            "DOUBT_DRAIN_SECONDS must be at least three times QUEUE_VISIBILITY_SECONDS.",
+            hint="Silence proves nothing while an event may still be hidden.",
+            id="emails.E003",
+        )
+    ]
+
+
+@register(TAG)
+def in_doubt_is_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A misspelt setting must not mean something."""
+    if settings.IN_DOUBT in ("park", "resend"):
+        return []
+    return [
+        Error(
+            f"IN_DOUBT={settings.IN_DOUBT} is unknown.",
+            hint="Use park or resend.",
+            id="emails.E004",
+        )
+    ]
+
+
+@register(TAG)
+def sender_is_set(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """SES refuses an email without a sender."""
+    if settings.SES_FROM_EMAIL:
+        return []
+    return [
+        Error("SES_FROM_EMAIL is empty.", hint="Set it to a verified sender.", id="emails.E005")
+    ]

@@ -1,0 +1,99 @@
+"""When the silence of SES proves that it did not accept an email.
+
+An email in doubt that SES accepted is told of by an event with our tag. That no event came proves something only if
+the channel of events is alive and has been read past it: SES has told of an email that was sent a good while later
+(``DOUBT_DISTANCE_SECONDS``), a grace has passed, and after that everything that was still on its way had time to be
+read (``DOUBT_DRAIN_SECONDS``; longer than a dead consumer can hide an event), while the queue is short and nothing of
+it is dead. Where there is no traffic, a canary to SES's mailbox simulator is something to tell of.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from emails import sending
+from emails.errors import SendError
+from emails.models import EventChannel, Notification
+from queues import sqs
+from queues.models import DeadLetter
+from queues.registry import sweeps
+
+logger = logging.getLogger(__name__)
+
+ALIAS = "ses-events"
+CANARY_SECONDS = 30
+SHORT_QUEUE = 20
+
+State = Notification.State
+
+
+def saw(sent_at: datetime) -> None:
+    """SES told of an email that was sent then; the mark only rises."""
+    EventChannel.objects.get_or_create(pk=1)
+    EventChannel.objects.filter(
+        Q(newest_sent_at=None) | Q(newest_sent_at__lt=sent_at), pk=1
+    ).update(newest_sent_at=sent_at)
+
+
+@sweeps
+def resolve_doubts() -> int:
+    """With events on: mark what silence will prove, send again what it has proved; returns how many are sent."""
+    if (
+        ALIAS not in settings.QUEUES
+        or not Notification.objects.filter(state=State.IN_DOUBT).exists()
+    ):
+        return 0
+    _mark()
+    proved = Notification.objects.filter(state=State.IN_DOUBT, safe_at__lt=Now())
+    if proved.exists() and _is_drained():
+        count = sending.send_again(proved)
+        logger.warning("silence proved that SES did not accept count=%d", count)
+        return count
+    _send_canary()
+    return 0
+
+
+def _mark() -> None:
+    channel = EventChannel.objects.filter(pk=1).first()
+    if channel is None or channel.newest_sent_at is None:
+        return
+    distance = timedelta(seconds=settings.DOUBT_DISTANCE_SECONDS)
+    Notification.objects.filter(
+        state=State.IN_DOUBT,
+        safe_at=None,
+        attempt_started_at__lt=channel.newest_sent_at - distance,
+    ).filter(attempt_started_at__lt=Now() - timedelta(seconds=settings.DOUBT_GRACE_SECONDS)).update(
+        safe_at=Now() + timedelta(seconds=settings.DOUBT_DRAIN_SECONDS)
+    )
+
+
+def _is_drained() -> bool:
+    """Nothing that could still speak of them is waiting, failed or dead."""
+    if DeadLetter.objects.filter(queue=ALIAS, state=DeadLetter.State.OPEN).exists():
+        return False
+    dead, queue = sqs.dead_letter_queue(ALIAS).depth(), sqs.queue(ALIAS).depth()
+    return dead.visible + dead.in_flight == 0 and queue.visible + queue.in_flight <= SHORT_QUEUE
+
+
+def _send_canary() -> None:
+    """At most one in half a minute, by one process, and only while the mark is behind a doubt."""
+    EventChannel.objects.get_or_create(pk=1)
+    waiting = Notification.objects.filter(state=State.IN_DOUBT, safe_at=None)
+    if not waiting.exists():
+        return
+    mine = (
+        EventChannel.objects.filter(pk=1)
+        .filter(Q(canary_at=None) | Q(canary_at__lt=Now() - timedelta(seconds=CANARY_SECONDS)))
+        .update(canary_at=Now())
+    )
+    if not mine:
+        return
+    try:
+        sending.send_canary()
+    except SendError as exc:
+        logger.warning("no canary: %s", exc)

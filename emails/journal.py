@@ -1,0 +1,53 @@
+"""What SES accepted while the database did not answer, on disk until the database knows it.
+
+One file a process, one line an acceptance: ``<notification id> <attempt> <SES message id>``. Any consumer replays the
+files it finds, at its start and at every sweep.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from pathlib import Path
+
+from django.conf import settings
+
+from emails import states
+from queues.registry import sweeps
+
+logger = logging.getLogger(__name__)
+
+_SUFFIX = ".accepted"
+
+
+def write(notification_id: uuid.UUID, attempt: int, provider_message_id: str) -> None:
+    """On disk before this returns."""
+    folder = Path(settings.JOURNAL_DIR)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{os.getpid()}-{uuid.uuid4().hex}{_SUFFIX}").open("x") as file:
+        file.write(f"{notification_id} {attempt} {provider_message_id}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    logger.error("kept on disk, the database does not answer notification=%s", notification_id)
+
+
+@sweeps
+def replay() -> int:
+    """Tell the database what it missed; a file goes when it knows. Returns how many it learned."""
+    files = sorted(Path(settings.JOURNAL_DIR).glob(f"*{_SUFFIX}"))
+    return sum(_replay(file) for file in files)
+
+
+def _replay(file: Path) -> int:
+    try:
+        line = file.read_text().split()
+    except FileNotFoundError:
+        return 0  # another consumer was faster
+    if len(line) == 3:
+        states.accept(uuid.UUID(line[0]), int(line[1]), line[2])
+    else:
+        # The process died while writing: the attempt is in doubt, and stays so.
+        logger.error("unreadable journal file=%s", file.name)
+    file.unlink(missing_ok=True)
+    return len(line) == 3

@@ -1,0 +1,39 @@
+"""System checks: settings that cannot work together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+
+TAG = "delivery"
+
+
+@register(TAG)
+def queue_names(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Two aliases must not share a queue: each would take the other's messages."""
+    names = [name.rsplit("/", 1)[-1] for name in settings.QUEUES.values()]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    return [
+        Error(
+            f"More than one alias names the queue {name}.",
+            hint="Give every QUEUE_<ALIAS> a queue of its own.",
+            id="queues.E001",
+        )
+        for name in twice
+    ]
+
+
+@register(TAG)
+def receive_count(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """SQS takes 1 to 1,000."""
+    if 1 <= settings.QUEUE_MAX_RECEIVE_COUNT <= 1000:
+        return []
+    return [
+        Error(
+            "QUEUE_MAX_RECEIVE_COUNT must be between 1 and 1000.",
+            hint="SQS moves a message to its dead-letter queue after so many receives.",
+            id="queues.E002",
+        )
+    ]

@@ -1,0 +1,39 @@
+"""Delete what is done and old, in small batches; never what is still open."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
+
+from queues.models import DeadLetter, HandlingFailure, OutboxEvent
+from queues.registry import sweeps
+
+BATCH = 500
+
+
+@sweeps
+def tidy() -> int:
+    """One batch of each kind that is older than KEEP_DAYS; returns how many rows went."""
+    old = timezone.now() - timedelta(days=settings.KEEP_DAYS)
+    open_letter = DeadLetter.objects.filter(
+        sqs_message_id=OuterRef("sqs_message_id"), state=DeadLetter.State.OPEN
+    )
+    return (
+        delete_batch(
+            OutboxEvent.objects.filter(state=OutboxEvent.State.HANDLED, handled_at__lt=old)
+        )
+        + delete_batch(HandlingFailure.objects.filter(~Exists(open_letter), failed_at__lt=old))
+        + delete_batch(
+            DeadLetter.objects.exclude(state=DeadLetter.State.OPEN).filter(collected_at__lt=old)
+        )
+    )
+
+
+def delete_batch(rows: QuerySet[Any]) -> int:
+    """Delete a few of these rows; returns how many."""
+    pks = list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH])
+    return rows.model._default_manager.filter(pk__in=pks).delete()[0] if pks else 0
