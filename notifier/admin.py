@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
-from django.contrib.auth.models import Group, User
-from django.db.models import Model
+from django.contrib.auth.models import AnonymousUser, Group, Permission, User
+from django.db.models import Model, Q
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
@@ -21,8 +21,8 @@ class StaffAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]  # Unfo
     compressed_fields = False
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Only a superuser touches a superuser: a password reset would be a way in."""
-        if isinstance(obj, User) and obj.is_superuser and not request.user.is_superuser:
+        """Nobody touches somebody who has rights that they lack: a password reset would be a way in."""
+        if isinstance(obj, User) and not _covers(request.user, obj):
             return False
         return bool(super().has_change_permission(request, obj))
 
@@ -41,3 +41,25 @@ class StaffAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]  # Unfo
 @admin.register(Group)
 class StaffGroupAdmin(GroupAdmin, ModelAdmin):  # type: ignore[misc]  # Unfold has no types
     compressed_fields = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Only superusers, as with the rights of a user: a group gives rights to all its members."""
+        return request.user.is_superuser
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return request.user.is_superuser
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return request.user.is_superuser
+
+
+def _covers(actor: User | AnonymousUser, user: User) -> bool:
+    """Whether the actor has every right that the user has, or would have if active."""
+    if actor.is_superuser or user.is_superuser:
+        return actor.is_superuser
+    return _rights(user) <= _rights(actor)
+
+
+def _rights(user: User | AnonymousUser) -> set[int]:
+    rights = Permission.objects.filter(Q(user=user.pk) | Q(group__user=user.pk))
+    return set(rights.values_list("pk", flat=True))

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.urls import reverse
 from django.utils import timezone
 
@@ -171,3 +171,29 @@ def test_a_superuser_sets_a_password(admin_client):
 
     user.refresh_from_db()
     assert user.check_password("correct horse")
+
+
+@pytest.mark.parametrize("is_active", [True, False])
+def test_staff_do_not_touch_a_colleague_with_more_rights(client, is_active):
+    colleague = staff("redrive_deadletter")
+    User.objects.filter(pk=colleague.pk).update(is_active=is_active)
+    client.force_login(staff("view_user", "change_user"))
+    for page in ("auth_user_change", "auth_user_password_change"):
+        address = reverse(f"admin:{page}", args=[colleague.pk])
+
+        assert client.post(address, {"password1": "x", "password2": "x"}).status_code == 403
+
+
+def test_staff_cannot_raise_the_rights_of_their_group(client):
+    user = staff("view_group", "change_group", "add_group", "delete_group")
+    group = Group.objects.create(name="clerks")
+    user.groups.add(group)
+    client.force_login(user)
+    right = Permission.objects.get(codename="delete_user")
+    fields = {"name": "clerks", "permissions": [right.pk]}
+
+    changed = client.post(reverse("admin:auth_group_change", args=[group.pk]), fields)
+    added = client.post(reverse("admin:auth_group_add"), fields)
+
+    assert changed.status_code == added.status_code == 403
+    assert not group.permissions.exists()
