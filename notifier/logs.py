@@ -5,15 +5,25 @@ from __future__ import annotations
 import logging
 import re
 
-_ADDRESS = re.compile(r"([\w.+-])[\w.+-]*@([\w-])[\w-]*((?:\.[\w-]+)+)")
+_ADDRESS = re.compile(
+    r"([\w.!#$%&'*+/?^`{|}~-])[\w.!#$%&'*+/?^`{|}~-]*@\[?([\w-])[\w-]*((?:\.[\w-]+)*)"
+)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class MaskingFormatter(logging.Formatter):
-    """``ada@example.com`` becomes ``a***@e***.com``, in messages and tracebacks alike."""
+    """``ada@example.com`` becomes ``a***@e***.com``, in messages and tracebacks alike.
+
+    A message stays on its line, whatever somebody wrote into what it tells of; only tracebacks have more.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """The line as the formatter's style makes it, masked."""
         return mask(super().format(record))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """The line without its traceback."""
+        return _CONTROL.sub(lambda found: repr(found[0])[1:-1], super().formatMessage(record))
 
 
 def mask(text: str) -> str:

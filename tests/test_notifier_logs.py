@@ -11,6 +11,8 @@ from notifier.logs import MaskingFormatter, mask
         ("not verified: ada@example.com", "not verified: a***@e***.com"),
         ("Ada <ada.lovelace+bank@mail.example.co.uk>", "Ada <a***@m***.example.co.uk>"),
         ("event=0195 queue=orders", "event=0195 queue=orders"),
+        ("to o'hara/x@example.com", "to o***@e***.com"),
+        ("ada@localhost and ada@[127.0.0.1]", "a***@l*** and a***@1***.0.0.1]"),
         ("a@b.example,c@d.example", "a***@b***.example,c***@d***.example"),
     ],
 )
@@ -25,3 +27,9 @@ def test_traceback_is_masked_too():
         record = logging.LogRecord("x", logging.ERROR, "", 0, "failed", (), (type(exc), exc, None))
 
     assert "ada@example.com" not in MaskingFormatter().format(record)
+
+
+def test_nobody_writes_a_line_of_their_own():
+    record = logging.LogRecord("x", logging.INFO, "", 0, "subject=%s", ("a\r\nINFO forged",), None)
+
+    assert MaskingFormatter().format(record) == r"subject=a\r\nINFO forged"
