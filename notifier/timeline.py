@@ -74,8 +74,14 @@ def of(subject: str) -> Timeline:
 
 def _read(subject: str) -> _Facts:
     outbox = list(OutboxEvent.objects.filter(subject=subject).order_by("id")[:_MAX_ROWS])
-    notification = Notification.objects.filter(subject=subject).order_by("id").first()
-    event_id = notification.event_id if notification else outbox[0].event_id if outbox else None
+    event_id = outbox[0].event_id if outbox else None
+    notifications = Notification.objects.filter(subject=subject).order_by("id")
+    if event_id:
+        # Whoever may write to the queue may name any subject: our own record decides whose event it is.
+        notifications = notifications.filter(event_id=event_id)
+    notification = notifications.first()
+    if event_id is None and notification:
+        event_id = notification.event_id
     if event_id is None:
         return _Facts(outbox, notification, (), None, None)
     letters = DeadLetter.objects.filter(event_id=event_id, state=DeadLetter.State.OPEN)

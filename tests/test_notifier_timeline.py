@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -250,3 +251,21 @@ def test_number_of_queries_does_not_grow(order, django_assert_num_queries):
 
     with django_assert_num_queries(5):
         timeline.of(order.number)
+
+
+def test_a_foreign_event_about_the_order_is_not_shown_for_its_own(order):
+    Notification.objects.create(
+        event_id=uuid.uuid4(),
+        subject=order.number,
+        template="order_confirmation",
+        recipient="eve@example.net",
+        context={},
+        next_at=timezone.now(),
+        state="failed",
+        reason=UNVERIFIED,
+    )
+
+    verdict = _verdict(order)
+
+    assert "eve@example.net" not in verdict.message
+    assert not verdict.is_wrong
