@@ -1,4 +1,4 @@
-"""Who may see an order: whoever placed it, has its link, or is staff. To others it does not exist."""
+"""Who may see an order: whoever placed it, has its link, or is staff with that right; nobody else is told of it."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ def _may_see(request: HttpRequest, order: Order) -> bool:
     return (
         order.number in request.session.get(_SESSION_KEY, [])
         or order.opens_with(request.GET.get("key", ""))
-        or (request.user.is_active and request.user.is_staff)
+        or (request.user.is_staff and request.user.has_perm("orders.view_order"))
     )

@@ -78,3 +78,10 @@ def test_customer_reads_no_word_of_the_staff(client):
     order = make_order()
 
     assert "For staff" not in client.get(order.get_signed_url()).text
+
+
+def test_staff_without_the_right_to_see_orders_see_none(client, django_user_model, piece):
+    order = make_order()
+    client.force_login(django_user_model.objects.create_user("clerk", is_staff=True))
+
+    assert client.get(f"/orders/{order.number}/{piece}").status_code == 404
