@@ -2,9 +2,11 @@
 
 OrdersError
 ├── Refused         show the text to whoever asked; nothing was saved
+│   ├── AlreadyPlaced       the key belongs to another order; ask again with a new one
 │   ├── NoLines             an order needs at least one line
 │   ├── MixedCurrencies     an order has one currency
 │   ├── Overdraft           the account does not hold that much
+│   ├── BalanceTooLarge     the account cannot hold that much
 │   ├── CurrencyMismatch    the amount is not in the account's currency
 │   └── UnknownAccount      there is no account with this number
 ├── BadLink         the verification link is altered or cut; ask for a new one
@@ -29,6 +31,10 @@ class Refused(OrdersError):
     """What was asked breaks a rule of the business; the text is for the person who asked."""
 
 
+class AlreadyPlaced(Refused):
+    """Another order was placed with this idempotency key."""
+
+
 class NoLines(Refused):
     """The order has no lines."""
 
@@ -39,6 +45,10 @@ class MixedCurrencies(Refused):
 
 class Overdraft(Refused):
     """A withdrawal of more than the account's balance."""
+
+
+class BalanceTooLarge(Refused):
+    """A deposit that would leave more than ``MAX_BALANCE``."""
 
 
 class CurrencyMismatch(Refused):

@@ -84,6 +84,10 @@ class OrderForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable
             "lines": self.chosen(),
         }
 
+    def take_new_key(self) -> None:
+        """Let the page that is shown next place an order of its own."""
+        self.data = dict(self.data.items()) | {"idempotency_key": str(uuid.uuid4())}
+
     def cards(self) -> list[tuple[Product, forms.BoundField]]:
         """Each product with its quantity field, for the page."""
         return [(product, self[name]) for name, product in self.products.items()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from orders import events
-from orders.errors import BadLink, LinkExpired, LinkUsed, UnknownAccount
+from orders.errors import AlreadyPlaced, BadLink, LinkExpired, LinkUsed, UnknownAccount
 from orders.models import BankAccount, Customer, Order, Product, Transaction
 from queues import outbox
 
@@ -25,12 +25,13 @@ LINK_SECONDS = 24 * 60 * 60
 def place_order(
     *, idempotency_key: uuid.UUID, lines: Iterable[tuple[Product, int]], **fields: Any
 ) -> Order:
-    """Save the order with its event; the same key again gives the order that it made.
+    """Save the order with its event; the same again with the same key gives the order that it made.
 
-    ``fields`` are those of Order. Raises NoLines, MixedCurrencies or ValidationError.
+    ``fields`` are those of Order. Raises AlreadyPlaced, NoLines, MixedCurrencies or ValidationError.
     """
+    lines = list(lines)
     if order := Order.objects.filter(idempotency_key=idempotency_key).first():
-        return order
+        return _repeated(order, lines, fields)
     customer = Customer.objects.with_email(fields["customer_email"])
     try:
         with transaction.atomic():
@@ -40,7 +41,7 @@ def place_order(
     except IntegrityError:
         # Somebody with the same key was faster by a moment.
         if order := Order.objects.filter(idempotency_key=idempotency_key).first():
-            return order
+            return _repeated(order, lines, fields)
         raise
 
 
@@ -113,6 +114,21 @@ def verify(token: str) -> Customer:
     if not customer.confirm_email():
         raise LinkUsed("the address is confirmed")
     return customer
+
+
+def _repeated(
+    order: Order, lines: Iterable[tuple[Product, int]], fields: Mapping[str, Any]
+) -> Order:
+    """The order, if it is the one that is asked for: a silent other one would lose what is asked for now."""
+    asked = [(product.pk, quantity) for product, quantity in lines]
+    if asked == list(order.lines.values_list("product_id", "quantity")) and all(
+        getattr(order, name) == value for name, value in fields.items()
+    ):
+        return order
+    raise AlreadyPlaced(
+        "You placed an order from this page before, and it stands as it was."
+        " To place this one as well, send it again."
+    )
 
 
 def _token(customer: Customer) -> str:

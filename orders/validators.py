@@ -25,8 +25,9 @@ def validate_single_line(value: str) -> None:
 def validate_recipient(value: str) -> None:
     """Beside Django's own check of an email address: exactly one, and one that SES can send to.
 
-    A quoted local part may hold a comma or a line end, and SES takes ASCII only before the @.
+    A quoted local part may hold a comma or a line end; an encoded word (RFC 2047) is another address to whoever
+    decodes it; and SES takes ASCII only before the @.
     """
     local_part = value.rpartition("@")[0]
-    if '"' in local_part or not local_part.isascii():
+    if '"' in local_part or "=?" in local_part or not local_part.isascii():
         raise ValidationError("Enter a plain email address, such as ada@example.com.")

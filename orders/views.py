@@ -8,7 +8,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from orders import access, services
-from orders.errors import BadLink, LinkExpired, LinkUsed, Refused
+from orders.errors import AlreadyPlaced, BadLink, LinkExpired, LinkUsed, Refused
 from orders.forms import OrderForm, RegistrationForm
 from orders.models import Order, Product
 
@@ -31,6 +31,8 @@ def _place(form: OrderForm) -> Order | None:
     try:
         return services.place_order(**form.order())
     except Refused as exc:
+        if isinstance(exc, AlreadyPlaced):
+            form.take_new_key()
         form.add_error(None, str(exc))
         return None
 

@@ -165,10 +165,10 @@ def test_line_is_not_added_to_a_placed_order():
 
 
 def test_same_key_is_the_same_order():
-    key = uuid.uuid4()
+    key, lines = uuid.uuid4(), [(make_product(), 2)]
 
-    first = make_order(idempotency_key=key)
-    second = make_order(idempotency_key=key)
+    first = make_order(idempotency_key=key, lines=lines)
+    second = make_order(idempotency_key=key, lines=lines)
 
     assert first == second
     assert OutboxEvent.objects.count() == 1

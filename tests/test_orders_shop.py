@@ -131,6 +131,7 @@ def test_two_currencies_are_refused(client, product):
         "ada\n@example.com",
         '"ada,eve"@example.com',
         "Ada <ada@example.com>",
+        "=?utf-8?q?eve=40example.net=3e=00?=ada@example.com",
         "\u212aelvin@example.com",
         "ada@",
         "a" * 10_000 + "@example.com",
@@ -197,3 +198,37 @@ def test_many_fields_are_no_crash(client, product):
     response = client.post("/", {f"quantity-{number}": "1" for number in range(2000)})
 
     assert response.status_code == 400
+
+
+def test_another_order_from_the_same_page_is_not_swallowed(client, product):
+    form = _form(product)
+    client.post("/", form)
+
+    response = client.post("/", form | {f"quantity-{product.pk}": "3"})
+
+    assert "placed an order from this page before" in _errors(response)["__all__"][0]
+    assert Order.objects.get().lines.get().quantity == 2
+
+
+def test_another_order_from_the_same_page_is_placed_when_sent_again(client, product):
+    form = _form(product)
+    client.post("/", form)
+    changed = form | {"customer_email": "grace@example.com"}
+
+    new_key = client.post("/", changed).context["form"]["idempotency_key"].value()
+    client.post("/", changed | {"idempotency_key": new_key})
+
+    assert sorted(Order.objects.values_list("customer_email", flat=True)) == [
+        "ada@example.com",
+        "grace@example.com",
+    ]
+
+
+def test_a_key_and_another_order_open_nothing(client, product):
+    form = _form(product)
+    order_url = client.post("/", form).url
+    client.cookies.clear()
+
+    client.post("/", form | {"customer_name": "Eve"})
+
+    assert client.get(order_url).status_code == 404
