@@ -62,6 +62,10 @@ class FactAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
 
 
 class OrderLineFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]  # not subscriptable at run time
+    def initial_form_count(self) -> int:
+        """A new order has no lines yet, whatever the browser says."""
+        return 0 if self.instance.pk is None else super().initial_form_count()
+
     def clean(self) -> None:
         super().clean()
         products = [form.cleaned_data.get("product") for form in self.forms if form.is_valid()]

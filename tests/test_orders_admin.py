@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.utils import timezone
 
 from orders.models import BankAccount, Customer, Order, Transaction
 from queues.models import OutboxEvent
@@ -155,3 +156,56 @@ def test_lists_and_forms_open_and_can_be_searched(admin_client, model):
 
     for page in (f"/admin/orders/{model}/?q=a", f"/admin/orders/{model}/add/"):
         assert admin_client.get(page).status_code == 200
+
+
+def test_a_new_order_takes_no_line_of_another(admin_client):
+    line = make_order().lines.get()
+    form = _order_form((line.product, 5)) | {"lines-INITIAL_FORMS": "1", "lines-0-id": line.pk}
+
+    response = admin_client.post("/admin/orders/order/add/", form)
+
+    assert response.status_code == 302
+    assert list(Order.objects.latest("id").lines.values_list("quantity", flat=True)) == [5]
+    line.refresh_from_db()
+    assert line.quantity == 2
+
+
+def test_a_new_address_entered_by_staff_is_unconfirmed(admin_client):
+    customer = make_customer(email_verified_at=timezone.now())
+    address = f"/admin/orders/customer/{customer.pk}/change/"
+
+    admin_client.post(address, {"name": customer.name, "email": "other@example.com"})
+
+    customer.refresh_from_db()
+    assert (customer.email, customer.email_verified_at) == ("other@example.com", None)
+
+
+def test_a_new_name_leaves_the_address_confirmed(admin_client):
+    customer = make_customer(email_verified_at=timezone.now())
+    address = f"/admin/orders/customer/{customer.pk}/change/"
+
+    admin_client.post(address, {"name": "Admiral Hopper", "email": customer.email.upper()})
+
+    customer.refresh_from_db()
+    assert customer.name == "Admiral Hopper"
+    assert customer.email_verified_at
+
+
+def test_a_balance_beyond_the_column_is_an_error_beside_the_amount(admin_client):
+    account = make_account(balance=Decimal("999999999999.99"))
+
+    response = admin_client.post(
+        "/admin/orders/transaction/add/", _transaction_form(account, amount="0.01")
+    )
+
+    assert "An account holds at most $999,999,999,999.99." in response.text
+    assert not Transaction.objects.exists()
+
+
+def test_a_negative_price_is_refused_beside_it(admin_client):
+    form = {"sku": "MUG-1", "name": "Mug", "price": "-1", "currency": "USD"}
+
+    response = admin_client.post("/admin/orders/product/add/", form)
+
+    assert "greater than or equal to 0" in response.text
+    assert "product_price_not_negative" not in response.text

@@ -179,3 +179,13 @@ def test_signature_of_another_purpose_does_not_work(client, registered):
     token = TimestampSigner().sign(str(registered.pk))
 
     assert client.post(f"/verify/{token}/").status_code == 410
+
+
+def test_an_address_with_a_capital_umlaut_gets_its_second_link(db):
+    services.register(name="Ada", email="ada@EXÄMPLE.example")
+    Customer.objects.update(verification_sent_at=None)
+
+    services.register(name="Ada", email="ada@EXÄMPLE.example")
+
+    assert Customer.objects.count() == 1
+    assert OutboxEvent.objects.count() == 2

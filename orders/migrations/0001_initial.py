@@ -79,7 +79,7 @@ class Migration(migrations.Migration):
                 ('sku', models.CharField(max_length=50, unique=True, validators=[orders.validators.validate_single_line], verbose_name='SKU')),
                 ('name', models.CharField(max_length=200, validators=[orders.validators.validate_single_line])),
                 ('description', models.CharField(blank=True, max_length=300, validators=[orders.validators.validate_single_line])),
-                ('price', models.DecimalField(decimal_places=2, max_digits=10)),
+                ('price', models.DecimalField(decimal_places=2, max_digits=10, validators=[django.core.validators.MinValueValidator(Decimal('0'))])),
                 ('currency', models.CharField(choices=[('USD', 'US dollar'), ('EUR', 'Euro'), ('GBP', 'Pound sterling')], default='USD', max_length=3)),
                 ('picture', models.TextField(blank=True, help_text='An emoji, or an SVG drawing.')),
                 ('is_active', models.BooleanField(default=True, verbose_name='on sale')),

@@ -12,13 +12,15 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from orders import events
-from orders.errors import CurrencyMismatch, Overdraft
+from orders.errors import BalanceTooLarge, CurrencyMismatch, Overdraft, Refused
 from orders.facts import Fact, FactQuerySet
 from orders.money import Currency, formatted
 from orders.validators import validate_recipient, validate_single_line
 from queues import outbox
 
 CENT = Decimal("0.01")
+# What fits into the column.
+MAX_BALANCE = Decimal("999999999999.99")
 
 
 class BankAccount(models.Model):
@@ -57,8 +59,12 @@ class BankAccount(models.Model):
         return f"•••• {self.number[-4:]}"
 
     def balance_after(self, kind: str, amount: Decimal) -> Decimal:
-        """The balance that a transaction would leave; raises Overdraft."""
+        """The balance that a transaction would leave; raises Overdraft or BalanceTooLarge."""
         if kind == Transaction.Kind.DEPOSIT:
+            if self.balance + amount > MAX_BALANCE:
+                raise BalanceTooLarge(
+                    f"An account holds at most {formatted(MAX_BALANCE, self.currency)}."
+                )
             return self.balance + amount
         if amount > self.balance:
             raise Overdraft(
@@ -128,11 +134,11 @@ class Transaction(Fact):
             return
         try:
             self.account.balance_after(self.kind, self.amount)
-        except Overdraft as exc:
+        except Refused as exc:
             raise ValidationError({"amount": str(exc)}) from exc
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Post it; raises Overdraft, CurrencyMismatch, ValidationError. A second save raises Immutable."""
+        """Post it; raises Refused or ValidationError. A second save raises Immutable."""
         self.refuse_change()
         with transaction.atomic():
             self.account = BankAccount.objects.select_for_update().get(pk=self.account_id)

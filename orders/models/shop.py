@@ -12,7 +12,7 @@ from urllib.parse import quote
 from django.core.signing import Signer
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.db.models.functions import Lower
 from django.urls import reverse
 from django.utils import timezone
@@ -34,7 +34,9 @@ class Product(models.Model):
     sku = models.CharField("SKU", max_length=50, unique=True, validators=[validate_single_line])
     name = models.CharField(max_length=200, validators=[validate_single_line])
     description = models.CharField(max_length=300, blank=True, validators=[validate_single_line])
-    price = models.DecimalField(max_digits=10, decimal_places=2)
+    price = models.DecimalField(
+        max_digits=10, decimal_places=2, validators=[MinValueValidator(Decimal(0))]
+    )
     currency = models.CharField(max_length=3, choices=Currency, default=Currency.USD)
     picture = models.TextField(blank=True, help_text="An emoji, or an SVG drawing.")
     is_active = models.BooleanField("on sale", default=True)
@@ -65,7 +67,8 @@ class CustomerQuerySet(models.QuerySet["Customer"]):
 
     def with_email(self, email: str) -> Customer | None:
         """The customer with this address."""
-        return self.annotate(folded=Lower("email")).filter(folded=email.lower()).first()
+        # Both folded by the database, as its unique index does it: SQLite folds ASCII only.
+        return self.annotate(folded=Lower("email")).filter(folded=Lower(Value(email))).first()
 
 
 class Customer(models.Model):
@@ -95,6 +98,18 @@ class Customer(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save; a new address is unconfirmed, whoever enters it."""
+        if not self._state.adding and self._has_new_email():
+            self.email_verified_at = self.verification_sent_at = None
+            if (names := kwargs.get("update_fields")) is not None:
+                kwargs["update_fields"] = {*names, "email_verified_at", "verification_sent_at"}
+        super().save(*args, **kwargs)
+
+    def _has_new_email(self) -> bool:
+        known = Customer.objects.with_email(self.email)
+        return known is None or known.pk != self.pk
 
     @property
     def subject(self) -> str:
