@@ -10,7 +10,7 @@ from django.db.models import Model
 from django.http import HttpRequest
 
 from emails.admin import NotificationAdmin
-from emails.models import Notification
+from emails.models import Breaker, Identity, Notification
 from queues.admin_filters import late
 from queues.fact_sections import Section, coloured, link, list_url, moment
 from queues.models import DeadLetter, OutboxEvent
@@ -46,6 +46,7 @@ def _concerns(request: HttpRequest) -> Iterable[Concern]:
             _address(DeadLetter, "state__exact=open"),
         )
     if request.user.has_perm("emails.view_notification"):
+        yield from _breakers()
         for state, colour, advice in (
             ("in_doubt", "warning", "SES may have accepted them: say whether they were sent."),
             ("failed", "danger", "SES refused them for good, or they could not be written."),
@@ -71,6 +72,25 @@ def _concerns(request: HttpRequest) -> Iterable[Concern]:
             "danger",
             "SQS will not take them as they are.",
             _address(OutboxEvent, "state__exact=refused"),
+        )
+
+
+_BREAKER_ADVICE = {
+    "quota": "Wait until the 24 hours move on, or ask AWS for a higher quota.",
+    "account": "See the SES console: AWS or somebody paused sending.",
+    "configuration": "See the sender on the Identities page, the configuration set and the credentials.",
+}
+
+
+def _breakers() -> Iterable[Concern]:
+    """Nothing is lost meanwhile: messages stay in their queues, and sending goes on by itself."""
+    for breaker in Breaker.objects.filter(is_open=True):
+        yield Concern(
+            f"Sending has stopped: {breaker.name}",
+            1,
+            "danger",
+            f"{breaker.code}: {breaker.reason}. {_BREAKER_ADVICE[breaker.name]} It goes on by itself.",
+            list_url(Identity),
         )
 
 
