@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from django.contrib import admin
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path
@@ -145,6 +145,8 @@ class NotificationAdmin(FactAdmin):
         return pretty_json(notification.context)
 
     def explain(self, row: Notification) -> str:
+        if row.state == State.PENDING and _open_letters(row).exists():
+            return "Not sent: its message failed too often and is a dead letter. Mend the cause, then redrive it."
         return self.meanings[State(row.state)] + self.deliveries[Delivery(row.delivery_status)]
 
     def reason(self, row: Notification) -> str:
@@ -191,6 +193,10 @@ class IdentityAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
             path("test/", view(identity_views.send_test), name="emails_identity_test"),
             path("<str:name>/", view(identity_views.show_one), name="emails_identity_change"),
         ]
+
+
+def _open_letters(notification: Notification) -> QuerySet[DeadLetter]:
+    return DeadLetter.objects.filter(event_id=notification.event_id, state=DeadLetter.State.OPEN)
 
 
 def _email(notification: Notification, part: str) -> SafeString:
