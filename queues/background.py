@@ -29,6 +29,10 @@ class Repeated:
         """Begin."""
         self._thread.start()
 
+    def ask_to_stop(self) -> None:
+        """Return at once; the step that runs goes on."""
+        self._stop.set()
+
     def stop(self, *, timeout: float) -> None:
         """End after the step that runs."""
         self._stop.set()

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from functools import partial
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
 from queues import registry, relay, sqs
+from queues.errors import QueueUnavailable
 from queues.models import DeadLetter, OutboxEvent
 
 logger = logging.getLogger(__name__)
 
 
 def sweep() -> int:
-    """Run every step once; returns 0, so that the next round waits its turn."""
-    for alias in settings.QUEUES:
-        republish_lost(alias)
-    for step in registry.sweep_steps():
-        step()
+    """Run every step once; returns 0, so that the next round waits its turn.
+
+    A step that AWS does not answer must not keep the others from running: a probe, a journal, a doubt.
+    """
+    steps = registry.sweep_steps() + [partial(republish_lost, alias) for alias in settings.QUEUES]
+    for step in steps:
+        try:
+            step()
+        except QueueUnavailable as exc:
+            logger.error("sweep step failed: %s", exc)
     return 0
 
 

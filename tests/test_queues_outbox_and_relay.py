@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.utils import timezone
 
@@ -208,3 +209,16 @@ def test_publishing_on_commit_does_not_overtake_an_earlier_event_of_its_group(aw
 
     wait_until(lambda: State.PUBLISHED in states(), what="the other group published", seconds=5)
     assert states() == [State.PENDING, State.PENDING, State.PUBLISHED]
+
+
+@pytest.mark.django_db
+def test_relay_that_could_not_publish_everything_fails(aws, capsys):
+    record()
+    call_command("relay_outbox", "--until-empty")
+    sqs.client().delete_queue(QueueUrl=sqs.queue("orders").url)
+    record()
+
+    with pytest.raises(CommandError, match=r"1 event\(s\) are left"):
+        call_command("relay_outbox", "--until-empty")
+
+    assert capsys.readouterr().out.splitlines() == ["published 1 event(s)", "published 0 event(s)"]

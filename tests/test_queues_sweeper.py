@@ -3,7 +3,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from queues import relay, sqs, sweeper
+from queues import registry, relay, sqs, sweeper
+from queues.errors import QueueUnavailable
 from queues.models import DeadLetter, OutboxEvent
 from tests.parcels import record
 
@@ -56,3 +57,25 @@ def test_message_that_waits_in_the_dead_letter_queue_is_not_lost(purged):
     sqs.dead_letter_queue("orders").send_batch([sqs.Outgoing(key="1", body="x")])
 
     assert sweeper.republish_lost("orders") == 0
+
+
+@pytest.mark.django_db
+def test_step_that_aws_does_not_answer_keeps_no_other_from_running(aws, caplog):
+    ran = []
+
+    def fail():
+        raise QueueUnavailable("no answer")
+
+    def run():
+        ran.append(1)
+        return 0
+
+    for step in (fail, run):
+        registry.sweeps(step)
+    try:
+        sweeper.sweep()
+    finally:
+        del registry._sweeps[-2:]
+
+    assert ran == [1]
+    assert "sweep step failed: no answer" in caplog.text

@@ -84,7 +84,9 @@ class Command(BaseCommand):
         self.stdout.write(f"consuming {names}; Ctrl-C stops")
         self._consumer.run()
         for chore in chores:
-            chore.stop(timeout=1)
+            chore.ask_to_stop()
+        for chore in chores:
+            chore.stop(timeout=0.3)
 
     def _chores(self, *, relays: bool) -> int:
         done = relay.publish_pending() if relays else 0

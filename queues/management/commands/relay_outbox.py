@@ -7,12 +7,14 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from queues import checks, relay
 from queues.background import Repeated
+from queues.models import OutboxEvent
 
 POLL_SECONDS = 1.0
+_UNPUBLISHED = [OutboxEvent.State.PENDING, OutboxEvent.State.CLAIMED]
 
 
 class Command(BaseCommand):
@@ -35,6 +37,8 @@ class Command(BaseCommand):
             while count := relay.publish_pending():
                 total += count
             self.stdout.write(f"published {total} event(s)")
+            if left := OutboxEvent.objects.filter(state__in=_UNPUBLISHED).count():
+                raise CommandError(f"{left} event(s) are left; the lines above say why")
             return
         self._stopping = False
         for number in (signal.SIGTERM, signal.SIGINT):
