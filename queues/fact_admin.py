@@ -27,6 +27,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from queues.errors import QueueError
 from queues.fact_sections import Section, change_url, list_url
 
 # Short transactions, whatever the number of rows that somebody selects.
@@ -172,20 +173,26 @@ class FactAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
         chosen = rows.count()
         only = rows.first() if request.POST.get("from_row") and chosen == 1 else None
         keys = list(rows.filter(state__in=act.states).order_by("pk").values_list("pk", flat=True))
-        count = sum(
-            self._perform_batch(request, act, keys[start : start + BATCH_SIZE], reason)
-            for start in range(0, len(keys), BATCH_SIZE)
-        )
-        noun = model_ngettext(self.opts, count)
+        count = 0
+        try:
+            for start in range(0, len(keys), BATCH_SIZE):
+                count += self._perform_batch(request, act, keys[start : start + BATCH_SIZE], reason)
+        except QueueError as exc:
+            self.message_user(request, f"Stopped: {exc}", messages.ERROR)
+        else:
+            self._say_what_is_left(request, act, chosen=chosen, done=count)
         if count:
+            noun = model_ngettext(self.opts, count)
             self.message_user(request, f"{count} {noun} {act.done}.", messages.SUCCESS)
-        if chosen > count:
+        return HttpResponseRedirect(change_url(only) if only else request.get_full_path())
+
+    def _say_what_is_left(self, request: HttpRequest, act: Act, *, chosen: int, done: int) -> None:
+        if chosen > done:
             self.message_user(
                 request,
-                f"{chosen - count} of {chosen} left as found: not in a state for “{act.label}”.",
+                f"{chosen - done} of {chosen} left as found: not in a state for “{act.label}”.",
                 messages.WARNING,
             )
-        return HttpResponseRedirect(change_url(only) if only else request.get_full_path())
 
     def _refuse_bad_keys(self, keys: Iterable[str]) -> None:
         try:

@@ -255,3 +255,14 @@ def test_data_with_half_a_surrogate_pair_breaks_no_page(admin_client):
     notification = make_notification(context={"extra": "\ud800"})
 
     assert "\\ud800" in page_of(admin_client, notification)
+
+
+def test_what_cannot_be_sent_again_is_said_and_stays(admin_client):
+    notification = make_notification(event_type="order.forgotten.v1", state=State.FAILED)
+
+    response = act(admin_client, "send_again", notification, confirmed="1")
+
+    assert "unknown event type" in str(next(iter(get_messages(response.wsgi_request))))
+    notification.refresh_from_db()
+    assert notification.state == State.FAILED
+    assert not LogEntry.objects.exists()
