@@ -56,6 +56,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "notifier.middleware.no_nul",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -167,6 +168,8 @@ if SES_EVENTS_TOPIC:
 USE_SES_V2: bool = env.bool("USE_SES_V2", default=False)
 # 0: as SES says.
 SES_MAX_SEND_RATE: float = env.float("SES_MAX_SEND_RATE", default=0.0)
+# How long a claim on an email stands; emails.checks knows what it must be longer and shorter than.
+LEASE_SECONDS: int = env.int("LEASE_SECONDS", default=60)
 BREAKER_PROBE_SECONDS: int = env.int("BREAKER_PROBE_SECONDS", default=0)
 IN_DOUBT: str = env("IN_DOUBT", default="park")
 DOUBT_GRACE_SECONDS: int = env.int("DOUBT_GRACE_SECONDS", default=900)
@@ -180,7 +183,10 @@ AWS_SES_REGION_ENDPOINT_URL = AWS_ENDPOINT_URL
 AWS_SES_AUTO_THROTTLE = None
 # One try: a retry inside the SDK would send a second email after a lost answer.
 AWS_SES_CONFIG = Config(
-    connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 1}, max_pool_connections=64
+    connect_timeout=3,
+    read_timeout=env.int("SES_READ_SECONDS", default=10),
+    retries={"total_max_attempts": 1},
+    max_pool_connections=64,
 )
 
 # --- The local AWS

@@ -80,3 +80,11 @@ def test_crash_is_answered_by_a_page_that_needs_nothing(client, settings):
 
     assert response.status_code == 500
     assert "Something broke on our side" in response.text
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/admin/subject/ORD-%00/", "/admin/queues/outboxevent/?queue=%00", "/?%00", "/verify/%00/"],
+)
+def test_nothing_is_found_under_a_nul(admin_client, address):
+    assert admin_client.get(address).status_code == 404
