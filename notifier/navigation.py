@@ -17,59 +17,31 @@ from queues.models import DeadLetter
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """The groups; Unfold leaves out what ``permission`` refuses, and groups without items."""
-    templates = reverse("admin:emails_templates")
-    emails = reverse("admin:emails_notification_changelist")
-    # Unfold would mark the emails too while a template, whose address begins alike, is shown.
-    on_emails = request.path.startswith(emails) and not request.path.startswith(templates)
+    overview = {"title": "Overview", "icon": "home", "link": reverse("admin:index")}
     return [
-        {
-            "items": [
-                {"title": "Overview", "icon": "home", "link": reverse("admin:index")},
-                *_local_mailbox(),
-            ]
-        },
-        {
-            "title": "Shop",
-            "items": [
-                _list(request, "orders.Order", "shopping_cart"),
-                _list(request, "orders.Customer", "group"),
-                _list(request, "orders.Product", "sell"),
-            ],
-        },
-        {
-            "title": "Bank",
-            "items": [
-                _list(request, "orders.BankAccount", "account_balance"),
-                _list(request, "orders.Transaction", "payments"),
-            ],
-        },
-        {
-            "title": "Emails",
-            "items": [
-                _list(request, "emails.Notification", "mail") | {"active": on_emails},
-                _list(request, "emails.Identity", "verified_user"),
-                {
-                    "title": "Templates",
-                    "icon": "draft",
-                    "link": templates,
-                    "permission": lambda request: request.user.has_perm("emails.preview_email"),
-                },
-            ],
-        },
-        {
-            "title": "Queues",
-            "items": [
-                _list(request, "queues.DeadLetter", "report") | _open_dead_letters(),
-                _list(request, "queues.OutboxEvent", "outbox"),
-            ],
-        },
-        {
-            "title": "Staff",
-            "items": [
-                _list(request, "auth.User", "person"),
-                _list(request, "auth.Group", "groups"),
-            ],
-        },
+        {"items": [overview, *_local_mailbox()]},
+        _group(
+            "Shop",
+            _list(request, "orders.Order", "shopping_cart"),
+            _list(request, "orders.Customer", "group"),
+            _list(request, "orders.Product", "sell"),
+        ),
+        _group(
+            "Bank",
+            _list(request, "orders.BankAccount", "account_balance"),
+            _list(request, "orders.Transaction", "payments"),
+        ),
+        _emails(request),
+        _group(
+            "Queues",
+            _list(request, "queues.DeadLetter", "report") | _open_dead_letters(),
+            _list(request, "queues.OutboxEvent", "outbox"),
+        ),
+        _group(
+            "Staff",
+            _list(request, "auth.User", "person"),
+            _list(request, "auth.Group", "groups"),
+        ),
     ]
 
 
@@ -86,6 +58,28 @@ def favicon(request: HttpRequest) -> str:
 def environment(request: HttpRequest) -> tuple[str, str] | None:
     """A label that tells a trial from the real thing."""
     return ("local AWS", "info") if settings.SANDBOX else None
+
+
+def _group(title: str, *items: dict[str, Any]) -> dict[str, Any]:
+    return {"title": title, "items": list(items)}
+
+
+def _emails(request: HttpRequest) -> dict[str, Any]:
+    templates = reverse("admin:emails_templates")
+    emails = reverse("admin:emails_notification_changelist")
+    # Unfold would mark the emails too while a template, whose address begins alike, is shown.
+    on_emails = request.path.startswith(emails) and not request.path.startswith(templates)
+    return _group(
+        "Emails",
+        _list(request, "emails.Notification", "mail") | {"active": on_emails},
+        _list(request, "emails.Identity", "verified_user"),
+        {
+            "title": "Templates",
+            "icon": "draft",
+            "link": templates,
+            "permission": lambda request: request.user.has_perm("emails.preview_email"),
+        },
+    )
 
 
 def _list(request: HttpRequest, label: str, icon: str) -> dict[str, Any]:
