@@ -57,6 +57,7 @@ def test_takes_data_from_a_file(capsys, tmp_path):
         (b"[]", "not a JSON object"),
         (b"{", "Expecting property name"),
         (b"\xff", "utf-8"),
+        (b"[" * 100_000, "recursion"),
     ],
 )
 def test_says_what_is_wrong_with_the_data(content, reason, tmp_path):

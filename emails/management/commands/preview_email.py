@@ -58,7 +58,7 @@ def _preview(name: str, part: str, data: Path | None) -> str:
 def _read(path: Path) -> dict[str, object]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, RecursionError) as exc:
         raise CommandError(f"{path}: {exc}") from exc
     if not isinstance(data, dict):
         raise CommandError(f"{path}: not a JSON object")
