@@ -7,7 +7,6 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
-from emails.states import LEASE_SECONDS
 from queues.checks import TAG
 
 
@@ -29,13 +28,29 @@ def one_try(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 @register(TAG)
 def lease_within_visibility(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Another consumer gets the message while the first still has the right to send."""
-    if LEASE_SECONDS < settings.QUEUE_VISIBILITY_SECONDS or settings.DEBUG:
+    if settings.LEASE_SECONDS < settings.QUEUE_VISIBILITY_SECONDS or settings.DEBUG:
         return []
     return [
         Error(
-            f"QUEUE_VISIBILITY_SECONDS must be above {LEASE_SECONDS}.",
+            f"QUEUE_VISIBILITY_SECONDS must be above {settings.LEASE_SECONDS}.",
             hint="A claim must end before its message comes back.",
             id="emails.E002",
+        )
+    ]
+
+
+@register(TAG)
+def call_within_lease(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Another consumer would take a call for abandoned that may still be accepted."""
+    config: Any = settings.AWS_SES_CONFIG
+    longest = config.connect_timeout + config.read_timeout
+    if longest < settings.LEASE_SECONDS:
+        return []
+    return [
+        Error(
+            f"A call to SES may take {longest} s, longer than LEASE_SECONDS.",
+            hint="Lower SES_READ_SECONDS or raise LEASE_SECONDS.",
+            id="emails.E006",
         )
     ]
 

@@ -16,6 +16,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
@@ -23,9 +24,6 @@ from django.utils import timezone
 
 from emails.errors import SendError
 from emails.models import Attempt, Notification
-
-# Longer than a call to SES may take (13 s) plus a margin, shorter than the message's visibility (90 s).
-LEASE_SECONDS = 60
 
 State = Notification.State
 Outcome = Attempt.Outcome
@@ -53,7 +51,7 @@ def claim(notification: Notification) -> Claim | None:
             state=State.SENDING,
             attempts=F("attempts") + 1,
             claim=token,
-            lease_until=Now() + timedelta(seconds=LEASE_SECONDS),
+            lease_until=Now() + _lease(),
             attempt_started_at=Now(),
             safe_at=None,
         )
@@ -71,7 +69,7 @@ def fence(held: Claim) -> bool:
     return bool(
         _held(held)
         .filter(lease_until__gt=Now())
-        .update(lease_until=Now() + timedelta(seconds=LEASE_SECONDS), attempt_started_at=Now())
+        .update(lease_until=Now() + _lease(), attempt_started_at=Now())
     )
 
 
@@ -154,6 +152,10 @@ def reopen(notification: Notification) -> bool:
             pk=notification.pk, state__in=[State.IN_DOUBT, State.FAILED]
         ).update(state=State.PENDING, next_at=Now())
     )
+
+
+def _lease() -> timedelta:
+    return timedelta(seconds=settings.LEASE_SECONDS)
 
 
 def _held(held: Claim) -> QuerySet[Notification]:
