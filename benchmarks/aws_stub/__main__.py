@@ -1,0 +1,36 @@
+"""``python -m benchmarks.aws_stub --acceptances FILE``: serve until the process is ended."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from pathlib import Path
+
+from benchmarks.aws_stub.acceptances import Acceptances
+from benchmarks.aws_stub.faults import FAULTS, Faults
+from benchmarks.aws_stub.server import Server
+
+
+def main() -> None:
+    """Print the address once it listens."""
+    parser = argparse.ArgumentParser(description="A fast stand-in for SQS and SES.")
+    parser.add_argument("--port", type=int, default=0, help="any free one unless given")
+    parser.add_argument("--acceptances", type=Path, required=True, help="what SES accepts")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--max-send-rate", type=float, default=10_000.0, help="what SES allows")
+    for name, meaning in FAULTS.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=0.0, help=meaning)
+    options = parser.parse_args()
+    faults = Faults({name: getattr(options, name) for name in FAULTS}, seed=options.seed)
+    server = Server(faults, Acceptances(options.acceptances), max_send_rate=options.max_send_rate)
+    asyncio.run(_serve(server, options.port))
+
+
+async def _serve(server: Server, port: int) -> None:
+    listening = await server.start(port)
+    print(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", flush=True)
+    await listening.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
