@@ -160,6 +160,7 @@ def _sent_or_settled(notification: Notification, email: Rendered) -> bool:
     except DatabaseError:
         journal.write(notification.pk, held.attempt, message_id)
         raise
+    failpoint("after_accept")
     logger.info(
         "sent event=%s notification=%s ses=%s", notification.event_id, notification.pk, message_id
     )

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from queues import outbox, sqs
 from queues.events import envelope_fields
+from queues.failpoints import failpoint
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from queues.sqs import Received
 
@@ -33,6 +34,7 @@ def collect(alias: str) -> int:
     while messages := queue.receive(limit=sqs.BATCH_ENTRIES, wait_seconds=0):
         for message in messages:
             count += _keep(alias, message)
+        failpoint("after_collect")
         queue.delete_batch(messages)
     return count
 

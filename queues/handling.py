@@ -39,6 +39,7 @@ def handle(queue: Queue, message: Received) -> Fate:
     try:
         event = registry.reader_for(queue.alias)(message.body)
         _mark_handled(event)
+        failpoint("after_handled")
     except GiveBack:
         logger.info("given back event=%s message=%s", message.event_id, message.id)
         return Fate(delete=False, hide_seconds=0)

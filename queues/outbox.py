@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from queues import relay
 from queues.events import Event
+from queues.failpoints import failpoint
 from queues.models import OutboxEvent
 from queues.uuid7 import uuid7
 
@@ -27,6 +28,7 @@ def record(event: Event) -> OutboxEvent:
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("outbox.record() must be called inside transaction.atomic()")
     row = _store(event, deduplication_id=event.id)
+    failpoint("before_commit")
     logger.info("recorded event=%s type=%s subject=%s", event.id, event.type, event.subject)
     return row
 

@@ -29,9 +29,12 @@ logger = logging.getLogger(__name__)
 LEASE_SECONDS = 30
 State = OutboxEvent.State
 
+_NO_ANSWER = sqs.Unsent("SQS did not say what became of this entry", refused=False)
+
 
 def publish_soon(pk: int) -> None:
     """One bounded try for this row, in a thread of its own: the caller's response does not wait for SQS."""
+    failpoint("after_commit")
     _publisher().submit(_publish_now, pk).add_done_callback(_report)
 
 
@@ -60,7 +63,7 @@ def publish(events: Sequence[OutboxEvent], *, alias: str, hurried: bool = False)
                 _settle(event, message_id)
                 count += 1
             else:
-                _settle_failure(event, failed[str(event.pk)])
+                _settle_failure(event, failed.get(str(event.pk), _NO_ANSWER))
     return count
 
 
