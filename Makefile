@@ -5,8 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TEST := ENV_FILE=tests/test.env
+PICTURES := shop order mailbox mail admin dead-letter identities shop-phone-dark
 
-.PHONY: help run test figures lint format lock clean
+.PHONY: help run test pictures figures lint format lock clean
 
 help:
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -37,6 +38,11 @@ run: $(STAMP) .env ## start everything on this machine: shop, admin, consumer, l
 test: $(STAMP) ## the whole test suite; what locks also on PostgreSQL, what shows also in Chromium
 	@$(BIN)/pytest
 	@TEST_DATABASE=postgresql $(BIN)/pytest -m locking
+
+pictures: $(STAMP) ## take the pictures in docs/images anew, by the browser tests
+	@$(BIN)/pytest -m browser
+	@mkdir -p docs/images
+	@cp $(PICTURES:%=test-artifacts/%.png) docs/images/
 
 figures: ## measure the main path in a fresh clone
 	@$(PYTHON) -m benchmarks.main_path

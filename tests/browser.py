@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -131,34 +130,56 @@ def site(chromium: Browser, platform: Platform) -> Iterator[Site]:
     assert not site.problems, "\n".join(site.problems)
 
 
-def take_picture(page: Page, name: str, *, height: int | None = None) -> Path:
-    """Keep what the page shows: all of it, or its first ``height`` pixels."""
-    path = PICTURES / f"{name}.png"
-    if height is None:
-        page.screenshot(path=path, full_page=True, animations="disabled", caret="hide")
-    else:
-        assert page.viewport_size
-        size = page.viewport_size
-        page.set_viewport_size({"width": size["width"], "height": height})
-        page.screenshot(path=path, animations="disabled", caret="hide")
-        page.set_viewport_size(size)
-    return path
+def choose(page: Page, *names: str) -> None:
+    """Put one of each of these products into the basket."""
+    for name in names:
+        page.get_by_role("button", name=f"One {name} more").click()
 
 
-def nameless_controls(page: Page) -> list[str]:
-    """Controls that a screen reader could only announce by what they are, by Chromium's own reckoning."""
-    session = page.context.new_cdp_session(page)
-    nodes = session.send("Accessibility.getFullAXTree")["nodes"]
-    session.detach()
-    return [
-        f"{node['role']['value']} {node.get('properties')}"
-        for node in nodes
-        if not node["ignored"]
-        and node["role"]["value"] in _CONTROLS
-        and not node.get("name", {}).get("value", "").strip()
-    ]
+def fill_in(page: Page, *, email: str) -> None:
+    """Say who orders, and where it goes."""
+    for label, text in {
+        "Your name": "Ada Lovelace",
+        "Email": email,
+        "Street and number": "12 St James's Square",
+        "Postal code": "SW1Y 4JH",
+        "City": "London",
+        "Country": "United Kingdom",
+    }.items():
+        page.get_by_label(label, exact=True).fill(text)
+
+
+def wait_for_delivery(page: Page) -> None:
+    """Watch an order's page, which nobody reloads, until the last step is done."""
+    expect(page.locator(".verdict")).to_have_text("Delivered. Have a look in your inbox.")
+    expect(page.locator(".step.done")).to_have_count(4)
+
+
+def take_picture(page: Page, name: str, *, height: int | None = None) -> None:
+    """Keep the page as PNG, all of it or so much from its top, as a window so high would show it."""
+    size = page.viewport_size
+    assert size is not None
+    page.evaluate("scrollTo(0, 0)")
+    height = height or page.evaluate("document.documentElement.scrollHeight")
+    page.set_viewport_size({"width": size["width"], "height": height})
+    page.screenshot(path=PICTURES / f"{name}.png", animations="disabled", caret="hide")
+    page.set_viewport_size(size)
 
 
 def overflows(page: Page) -> bool:
     """Whether the page scrolls sideways."""
     return bool(page.evaluate("document.documentElement.scrollWidth > innerWidth"))
+
+
+def nameless_controls(page: Page) -> list[str]:
+    """What a screen reader could announce by its role alone, by Chromium's own reckoning."""
+    session = page.context.new_cdp_session(page)
+    found = [
+        session.send("DOM.describeNode", {"backendNodeId": node["backendDOMNodeId"]})["node"]
+        for node in session.send("Accessibility.getFullAXTree")["nodes"]
+        if not node["ignored"]
+        and node["role"]["value"] in _CONTROLS
+        and not node["name"]["value"].strip()
+    ]
+    session.detach()
+    return [f"{node['nodeName']} {node['attributes']}" for node in found]

@@ -1,16 +1,66 @@
+import re
+
 import pytest
 
-from tests.test_browser_shop import choose, fill_in, wait_for_delivery
+from orders.models import BankAccount, Product
+from queues.models import DeadLetter
+from tests.browser import DESKTOP, PHONE, nameless_controls, overflows, take_picture
+from tests.processes import wait_until
+from tests.support import make_order, make_transaction
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes]
 
+PUBLIC = ["/", "/register/", "/register/sent/", "/sandbox/", "/sandbox/verifications/"]
+PICTURED = [(DESKTOP, "light"), (PHONE, "dark")]
 
-def place_orders(site):
-    for number, products in enumerate([("Desk lamp", "Green tea"), ("Headphones",)]):
-        page = site.open()
-        choose(page, *products)
-        fill_in(page, email="ada@example.com" if number == 0 else "bob@example.net")
-        page.get_by_role("button", name="Place order").click()
-        if number == 0:
-            wait_for_delivery(page)
-    return page.url
+
+def make_busy(site):
+    lamp, tea, pen = (Product.objects.get(sku=f"{name}-01") for name in ("LAMP", "TEA", "PEN"))
+    account = BankAccount.objects.get(holder_name="Ada Lovelace")
+    make_order(lines=[(lamp, 1), (tea, 3)])
+    make_transaction(account=account, amount="150.00")
+    make_transaction(account=account, amount="42.10", kind="withdrawal")
+    make_order(lines=[(pen, 1)], customer_email="bob@example.net")
+    order = make_order(lines=[(tea, 2)])
+    wait_until(lambda: len(site.aws.mail()) == 4, what="four mails")
+    wait_until(DeadLetter.objects.exists, what="a dead letter")
+    return order
+
+
+def addresses_in(page, selector):
+    return list(dict.fromkeys(link.get_attribute("href") for link in page.locator(selector).all()))
+
+
+def first_rows(page, lists):
+    for address in lists:
+        page.goto(address)
+        yield from addresses_in(page, "#result_list tbody a, .fact-table tbody a")[:1]
+
+
+def faults(page, address):
+    name = re.sub(r"\W+", "-", address).strip("-")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        answer = page.goto(address)
+        if answer.status != 200:
+            yield f"{address}: {answer.status}"
+        for size in (DESKTOP, PHONE):
+            page.set_viewport_size({"width": size[0], "height": size[1]})
+            if (size, scheme) in PICTURED:
+                take_picture(page, f"pages/{name}-{size[0]}-{scheme}")
+            if overflows(page):
+                yield f"{address}: scrolls sideways at {size[0]} px"
+    yield from (f"{address}: no name: {control}" for control in nameless_controls(page))
+
+
+def test_every_page_opens_without_errors_and_fits_a_phone_in_light_and_dark(site):
+    order = make_busy(site)
+    staff = site.open_admin()
+    take_picture(staff, "admin", height=900)
+    take_picture(site.open("/sandbox/"), "mailbox", height=620)
+    sidebar = addresses_in(staff, "#nav-sidebar a[href]")
+    assert len(sidebar) > 10
+
+    pages = {*sidebar, *first_rows(staff, sidebar), *PUBLIC, order.get_absolute_url()}
+
+    assert [fault for page in sorted(pages) for fault in faults(staff, page)] == []
