@@ -1,5 +1,6 @@
 import pytest
 from botocore.stub import Stubber
+from django.core.management import CommandError, call_command
 
 from emails import breakers, ses
 from emails.models import Attempt, Breaker, Notification, SendRate
@@ -111,3 +112,13 @@ def test_throttled_email_is_sent_from_the_same_receive_only_slower(aws, consume,
     rate = SendRate.objects.get()
     assert rate.slowed_until is not None
     assert rate.step_us > 1_000_000 / rate.max_send_rate * 1.4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_until_empty_fails_while_a_breaker_keeps_a_queue_closed(aws):
+    breakers.trip(breakers.ACCOUNT, code="Paused", reason="by hand")
+
+    with pytest.raises(
+        CommandError, match="queue orders was not read: breaker account: Paused: by hand"
+    ):
+        call_command("consume_queue", "--until-empty")

@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from queues import checks, dead_letters, relay, sqs, sweeper
+from queues import checks, dead_letters, registry, relay, sqs, sweeper
 from queues.background import Repeated
 from queues.consumer import Consumer
 from queues.errors import QueueUnavailable
@@ -61,6 +61,7 @@ class Command(BaseCommand):
                 self._consumer.run_until_empty(
                     between=lambda: self._chores(relays=not options["no_relay"])
                 )
+                self._require_open()
             else:
                 self._run(relays=not options["no_relay"])
         except QueueUnavailable as exc:
@@ -71,6 +72,12 @@ class Command(BaseCommand):
             logging.shutdown()
             os._exit(0)
         self.stdout.write("stopped: nothing in hand")
+
+    def _require_open(self) -> None:
+        """What a gate kept closed was not emptied, and a script must learn it."""
+        for queue in self._consumer.queues:
+            if reason := registry.why_closed(queue.alias):
+                raise CommandError(f"queue {queue.alias} was not read: {reason}")
 
     def _run(self, *, relays: bool) -> None:
         chores = [Repeated("sweeper", sweeper.sweep, seconds=settings.SWEEP_SECONDS)]
