@@ -15,7 +15,7 @@ from emails import breakers, journal, limiter, rendering, ses, states
 from emails.errors import InDoubt, NotSent, RenderError, SendError, Throttled, Unavailable
 from emails.models import Notification
 from emails.rendering import Rendered
-from queues import backoff, outbox
+from queues import backoff, holding, outbox, sqs
 from queues.errors import Reject, Retry
 from queues.events import Event
 from queues.failpoints import failpoint
@@ -38,7 +38,7 @@ def notify(event: Event, *, template: str, recipient: str) -> None:
         )
         return
     email = _rendered(notification)
-    while not _sent_or_settled(notification, email):
+    while not _sent_or_settled(notification, email) or _held_in_doubt(event, notification):
         # Not the message's fault: it stays in hand, and none of its receives is burnt.
         pass
 
@@ -165,6 +165,21 @@ def _sent_or_settled(notification: Notification, email: Rendered) -> bool:
         "sent event=%s notification=%s ses=%s", notification.event_id, notification.pk, message_id
     )
     return True
+
+
+def _held_in_doubt(event: Event, notification: Notification) -> bool:
+    """Keep what comes after in its FIFO group from overtaking an email in doubt; True if it is to be sent after all.
+
+    Only where a doubt ends without a person. Raises Retry after 14 minutes, GiveBack when the consumer stops.
+    """
+    if not sqs.queue(event.queue).is_fifo or not states.doubts_end():
+        return False
+    for _ in range(breakers.HOLD_SECONDS):
+        notification.refresh_from_db(fields=["state"])
+        if notification.state != State.IN_DOUBT:
+            return notification.state == State.PENDING
+        holding.pause(1)
+    raise Retry("SES may have accepted it, and others must not overtake it", code="InDoubt")
 
 
 def _settle(held: states.Claim, error: SendError) -> bool:

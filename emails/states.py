@@ -138,6 +138,11 @@ def doubt_abandoned() -> int:
     )
 
 
+def doubts_end() -> bool:
+    """Whether doubts are resolved without a person: by what SES tells, or by sending again."""
+    return bool(settings.SES_EVENTS_TOPIC) or settings.IN_DOUBT == "resend"
+
+
 def mark_sent(notifications: QuerySet[Notification]) -> int:
     """A person knows that SES accepted these; returns how many were in doubt."""
     return notifications.filter(state=State.IN_DOUBT).update(

@@ -65,6 +65,24 @@ class Process:
         self._popen.wait(10)
 
 
+class Queue:
+    """A queue on the local AWS as a stranger sees it."""
+
+    def __init__(self, sqs: Any, name: str) -> None:
+        self.sqs = sqs
+        self.url: str = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+
+    def send(self, body: str) -> None:
+        """Put this on it."""
+        self.sqs.send_message(QueueUrl=self.url, MessageBody=body)
+
+    def count(self) -> int:
+        """How many messages there are, visible or in flight."""
+        found = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])
+        names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+        return sum(int(found["Attributes"][name]) for name in names)
+
+
 class Platform:
     """Processes that share the test database and queues of their own on the local AWS."""
 
@@ -107,7 +125,7 @@ class Platform:
         process = self.manage("provision")
         assert process.wait() == 0, process.output
 
-    def web(self) -> str:
+    def web(self, **environment: str) -> str:
         """A web server; returns its address."""
         port = _free_port()
         base = f"http://127.0.0.1:{port}"
@@ -117,9 +135,14 @@ class Platform:
             f"127.0.0.1:{port}",
             BASE_URL=base,
             OUTBOX_PUBLISH_ON_COMMIT="on",
+            **environment,
         )
         wait_until(lambda: _answers(base), what=f"an answer from {base}", seconds=30)
         return base
+
+    def queue(self, name: str) -> Queue:
+        """The queue of that name."""
+        return Queue(self.aws.client("sqs"), name)
 
     def kill_all(self) -> None:
         """At the end of a test."""

@@ -27,9 +27,13 @@ def test_closed_breaker_is_not_shown(admin_client):
 @pytest.mark.django_db
 def test_email_whose_message_is_a_dead_letter_does_not_pretend_to_wait_in_the_queue(admin_client):
     notification = owed(place())
-    DeadLetter.objects.create(queue="orders", sqs_message_id="m", event_id=notification.event_id, body="{}")
+    DeadLetter.objects.create(
+        queue="orders", sqs_message_id="m", event_id=notification.event_id, body="{}"
+    )
 
-    page = admin_client.get(f"/admin/emails/notification/{notification.pk}/change/").content.decode()
+    page = admin_client.get(
+        f"/admin/emails/notification/{notification.pk}/change/"
+    ).content.decode()
 
     assert "its message failed too often and is a dead letter" in page
     assert "waits in the queue" not in page

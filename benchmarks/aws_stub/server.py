@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import uuid
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -85,8 +86,10 @@ class Server:
             error = f"<Code>{exc.code}</Code><Message>{escape(str(exc))}</Message>"
             body = f"<ErrorResponse><Error><Type>Sender</Type>{error}</Error></ErrorResponse>"
             return exc.status, XML, body.encode()
-        body = f"<{action}Response><{action}Result>{result}</{action}Result></{action}Response>"
-        return 200, XML, body.encode()
+        result = f"<{action}Result>{result}</{action}Result>"
+        # django-ses reads the id of the request.
+        metadata = f"<ResponseMetadata><RequestId>{uuid.uuid4()}</RequestId></ResponseMetadata>"
+        return 200, XML, f"<{action}Response>{result}{metadata}</{action}Response>".encode()
 
     def _control(self, request: Request) -> dict[str, Any]:
         if request.method == "POST":
