@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 
+from emails.models import Notification
 from notifier import timeline
 from orders import access
 from orders.models import Customer, Order, Transaction
@@ -42,7 +43,10 @@ def subject(request: HttpRequest, subject: str) -> HttpResponse:
 
 @staff_member_required
 def subject_emails(request: HttpRequest, subject: str) -> HttpResponse:
-    """The notifications about a subject, in the admin."""
+    """The notifications about a subject, in the admin; the one there is without a detour by the list."""
+    found = list(Notification.objects.filter(subject=subject).values_list("pk", flat=True)[:2])
+    if len(found) == 1:
+        return redirect("admin:emails_notification_change", found[0])
     query = urlencode({"q": subject})
     return redirect(f"{reverse('admin:emails_notification_changelist')}?{query}")
 

@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from tests.owed import owed, place
 from tests.support import make_customer, make_order, make_transaction
 
 pytestmark = pytest.mark.django_db
@@ -39,6 +40,15 @@ def test_subject_leads_to_its_emails(admin_client):
     assert response.request["PATH_INFO"] == "/admin/emails/notification/"
     assert response.request["QUERY_STRING"] == f"q={order.number}"
     assert response.status_code == 200
+
+
+@pytest.mark.django_db
+def test_only_email_of_an_order_is_one_click_away(admin_client):
+    notification = owed(place())
+
+    response = admin_client.get(reverse("subject-emails", args=[notification.subject]))
+
+    assert response.url == f"/admin/emails/notification/{notification.pk}/change/"
 
 
 @pytest.mark.parametrize("name", ["subject", "subject-emails"])
