@@ -1,0 +1,105 @@
+"""Processes that are killed, frozen and stopped at random, and started again at once."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PAUSE_SECONDS = (2.0, 5.0)
+FREEZE_SECONDS = (2.0, 12.0)
+# SIGTERM to exit is 25 s at most.
+STOP_SECONDS = 30.0
+
+
+class Member:
+    """One process of the fleet; what it and its successors print goes to one file."""
+
+    def __init__(
+        self, name: str, command: Sequence[str], *, environment: Mapping[str, str], log: Path
+    ) -> None:
+        self.name = name
+        self.thaws_at = 0.0
+        self.crashes = 0
+        self._command = command
+        self._environment = environment
+        self._log = log
+        self._expected: set[int] = set()
+        self._process = self._start()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it ended by itself with exit code 0."""
+        return self._process.poll() == 0 and not self._expected
+
+    def signal(self, number: signal.Signals) -> None:
+        """SIGKILL and SIGTERM lead to a restart, see ``look_after``."""
+        if number in (signal.SIGKILL, signal.SIGTERM):
+            self._expected = {-signal.SIGKILL, -signal.SIGTERM, 0}
+        self._process.send_signal(number)
+
+    def look_after(self) -> None:
+        """Thaw it when its time is over; start it again where it ended and was not done."""
+        if self.thaws_at and time.monotonic() > self.thaws_at:
+            self.thaws_at = 0.0
+            self._process.send_signal(signal.SIGCONT)
+        code = self._process.poll()
+        if code is None or self.is_done:
+            return
+        self.crashes += code not in self._expected
+        self._expected = set()
+        self.thaws_at = 0.0
+        self._process = self._start()
+
+    def end(self) -> None:
+        """At the end of the soak."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self._log.open("ab") as output:
+            return subprocess.Popen(
+                self._command,
+                cwd=ROOT,
+                env=dict(self._environment),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+
+class Chaos:
+    """Picks, every few seconds, a member and what happens to it."""
+
+    def __init__(self, members: Sequence[Member], *, seed: int) -> None:
+        self.counts: Counter[str] = Counter()
+        self._members = members
+        self._random = random.Random(seed)  # noqa: S311  # no secret
+        self._next = time.monotonic() + PAUSE_SECONDS[1]
+
+    def step(self) -> None:
+        """Strike if it is time to."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + self._random.uniform(*PAUSE_SECONDS)
+        living = [member for member in self._members if not member.is_done]
+        member = self._random.choice(living)
+        act = self._random.choices(["killed", "frozen", "stopped"], weights=[80, 12, 8])[0]
+        self.counts[act] += 1
+        if act == "killed":
+            member.signal(signal.SIGKILL)
+        elif act == "stopped":
+            member.signal(signal.SIGTERM)
+        elif not member.thaws_at:
+            member.signal(signal.SIGSTOP)
+            member.thaws_at = time.monotonic() + self._random.uniform(*FREEZE_SECONDS)
