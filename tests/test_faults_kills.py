@@ -1,0 +1,148 @@
+"""The kill matrix: a process dies by SIGKILL at each point, and the mailbox of the local AWS is the judge."""
+
+import re
+import signal
+import urllib.error
+import urllib.parse
+import urllib.request
+from http.cookiejar import CookieJar
+
+import pytest
+
+from emails.models import Notification
+from orders.models import Order
+from queues import dead_letters
+from queues.models import DeadLetter, OutboxEvent
+from tests.processes import wait_until
+from tests.support import make_account, make_order, make_product, make_transaction, shipping
+
+pytestmark = pytest.mark.processes
+
+State = Notification.State
+ADA = "ada@example.com"
+LONG_AGO = "2026-01-01T00:00Z"
+
+# Where a relay or a consumer may die, and whether that leaves a doubt that only silence can end.
+POINTS = {
+    "after_outbox_claim": False,
+    "after_publish": False,
+    "after_receive": False,
+    "after_claim": True,
+    "after_ses": False,
+    "after_accept": False,
+    "after_handled": False,
+}
+ON_POSTGRESQL = ("after_outbox_claim", "after_claim", "after_ses")
+CASES = [
+    pytest.param(
+        point,
+        alias,
+        id=f"{point}-{alias}",
+        marks=pytest.mark.locking if point in ON_POSTGRESQL else [],
+    )
+    for point in POINTS
+    for alias in ("orders", "transactions")
+]
+
+
+@pytest.fixture
+def hurried(platform):
+    """A platform that gives up on the dead after a second, and on SES's silence after three more."""
+    platform.environment |= {
+        "QUEUE_VISIBILITY_SECONDS": "1",
+        "DOUBT_GRACE_SECONDS": "1",
+        "DOUBT_DISTANCE_SECONDS": "0",
+        "DOUBT_DRAIN_SECONDS": "3",
+    }
+    return platform
+
+
+def mails(platform):
+    """The subjects of Ada's mails, oldest first."""
+    return [mail["subject"] for mail in reversed(platform.aws.mail()) if ADA in mail["to"]]
+
+
+def owed_by(alias):
+    """Events on a queue, and a word of the subject of each email that they owe."""
+    if alias == "orders":
+        return [make_order().number]
+    account = make_account()
+    return [make_transaction(account=account, amount=f"{n}.17") and f"{n}.17" for n in (1, 2)]
+
+
+def die(platform, command, point):
+    """Start a process that kills itself at the point, and see it die."""
+    process = platform.manage(command, FAILPOINTS=f"{point}:1")
+    assert process.wait() == -signal.SIGKILL, process.output
+
+
+def expire_leases():
+    """The lease of what died ends now."""
+    OutboxEvent.objects.filter(state="claimed").update(lease_until=LONG_AGO)
+    Notification.objects.filter(state=State.SENDING).update(lease_until=LONG_AGO)
+
+
+def all_are_done():
+    unhandled = OutboxEvent.objects.exclude(state=OutboxEvent.State.HANDLED)
+    return not unhandled.exists() and not Notification.objects.exclude(state=State.SENT).exists()
+
+
+@pytest.mark.parametrize(("point", "alias"), CASES)
+def test_process_killed_anywhere_loses_no_email_and_sends_none_twice(hurried, point, alias):
+    words = owed_by(alias)
+    die(hurried, "consume_queue", point)
+    expire_leases()
+
+    consumer = hurried.consumer()
+    wait_until(all_are_done, what=f"an end of everything in\n{consumer.output}", seconds=40)
+
+    found = [next(word for word in words if word in subject) for subject in mails(hurried)]
+    # A doubt does not hold its group up, so what it was about comes last.
+    assert (sorted(found) if POINTS[point] else found) == words
+    assert ("silence proved" in consumer.output) is POINTS[point]
+    assert not DeadLetter.objects.exists()
+
+
+def form(base, key=None):
+    """Post the shop's form; returns the address of the answer and the key that was used."""
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+    page = browser.open(f"{base}/").read().decode()
+    hidden = dict(re.findall(r'name="(csrfmiddlewaretoken|idempotency_key)" value="([^"]+)"', page))
+    hidden["idempotency_key"] = key or hidden["idempotency_key"]
+    [product] = re.findall(r'name="quantity-(\d+)"', page)
+    fields = shipping() | hidden | {f"quantity-{product}": "2"}
+    return browser, urllib.parse.urlencode(fields).encode(), hidden["idempotency_key"]
+
+
+@pytest.mark.parametrize(("point", "orders"), [("before_commit", 0), ("after_commit", 1)])
+def test_web_process_killed_around_its_commit_ends_in_one_order_and_one_mail(
+    hurried, point, orders
+):
+    make_product()
+    dying = hurried.web(FAILPOINTS=point)
+    browser, fields, key = form(dying)
+    with pytest.raises((urllib.error.URLError, ConnectionError)):
+        browser.open(f"{dying}/", fields)
+    assert Order.objects.count() == OutboxEvent.objects.count() == orders
+
+    base = hurried.web()
+    browser, fields, _ = form(base, key)
+    browser.open(f"{base}/", fields)
+    hurried.consumer()
+    wait_until(all_are_done, what="the event handled")
+
+    assert Order.objects.count() == len(mails(hurried)) == 1
+
+
+def test_collector_killed_between_row_and_delete_leaves_one_letter(hurried):
+    name = hurried.environment["QUEUE_ORDERS"]
+    hurried.queue(name).send("rubbish")
+    die(hurried, "consume_queue", "after_collect")
+    assert DeadLetter.objects.count() == 1
+
+    consumer = hurried.consumer()
+    dead = hurried.queue(f"{name}-dlq")
+    wait_until(lambda: dead.count() == 0, what=f"nothing left in SQS\n{consumer.output}")
+
+    assert DeadLetter.objects.get().code == "BadEnvelope"
+    assert dead_letters.redrive(DeadLetter.objects.all()) == 1
