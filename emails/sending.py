@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.db import DatabaseError, transaction
 from django.db.models import QuerySet
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from emails import breakers, journal, limiter, rendering, ses, states
@@ -108,7 +109,7 @@ def _owed(event: Event, template: str, recipient: str) -> Notification:
             "event_source": event.source,
             "partition_key": event.partitionkey,
             "context": event.data,
-            "next_at": timezone.now(),
+            "next_at": Now(),
         },
     )
     return notification

@@ -11,7 +11,6 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from queues import outbox, sqs
 from queues.events import envelope_fields
@@ -116,7 +115,7 @@ def _redrive(letter: DeadLetter) -> bool:
         group=letter.group,
         traceparent=letter.message_attributes.get("traceparent", ""),
         body=letter.body,
-        available_at=timezone.now(),
+        available_at=Now(),
         redrive_of=letter,
     )
     logger.info("redriven event=%s message=%s letter=%s", *_ids(letter))

@@ -1,4 +1,4 @@
-"""End this process at a named point, to test what a crash there leads to."""
+"""End or freeze this process at a named point, to test what that leads to."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ _counts: defaultdict[str, itertools.count[int]] = defaultdict(lambda: itertools.
 
 
 def failpoint(name: str) -> None:
-    """SIGKILL this process the nth time it passes here, where FAILPOINTS says ``name:nth``."""
+    """SIGKILL this process the nth time it passes here, where FAILPOINTS says ``name:nth``.
+
+    ``name:nth:STOP`` sends that signal instead.
+    """
     if not settings.FAILPOINTS:
         return
-    wanted, _, nth = settings.FAILPOINTS.partition(":")
+    wanted, nth, number = (f"{settings.FAILPOINTS}::".split(":"))[:3]
     if name == wanted and next(_counts[name]) == int(nth or 1):
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.Signals[f"SIG{number or 'KILL'}"])

@@ -7,7 +7,7 @@ import uuid
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from queues import relay
 from queues.events import Event
@@ -53,7 +53,7 @@ def _store(event: Event, *, deduplication_id: uuid.UUID) -> OutboxEvent:
         queue=event.queue,
         group=event.partitionkey,
         body=event.to_json(),
-        available_at=timezone.now(),
+        available_at=Now(),
     )
     publish_on_commit(row)
     return row
