@@ -78,11 +78,18 @@ def reserve() -> int | None:
 
 
 def slow_down() -> None:
-    """SES said that we are too fast: half as fast again for a minute."""
-    SendRate.objects.filter(pk=1).update(
-        step_us=F("step_us") * 3 / 2, slowed_until=Now() + timedelta(seconds=SLOWED_SECONDS)
+    """SES said that we are too fast: two thirds of the rate for a minute.
+
+    What is throttled within a second is one excess: of many calls at once, each would slow all down again.
+    """
+    until = Now() + timedelta(seconds=SLOWED_SECONDS)
+    slowed = (
+        SendRate.objects.filter(pk=1)
+        .exclude(slowed_until__gt=until - timedelta(seconds=1))
+        .update(step_us=F("step_us") * 3 / 2, slowed_until=until)
     )
-    logger.warning("SES throttles: sending slower for %d s", SLOWED_SECONDS)
+    if slowed:
+        logger.warning("SES throttles: sending slower for %d s", SLOWED_SECONDS)
 
 
 def refresh() -> bool:

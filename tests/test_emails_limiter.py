@@ -71,6 +71,29 @@ def test_only_one_process_asks_ses_each_minute(aws):
 
 
 @pytest.mark.django_db
+def test_throttles_at_the_same_time_slow_down_once(rate):
+    rate(10)
+    step = SendRate.objects.get().step_us
+
+    for _ in range(8):
+        limiter.slow_down()
+
+    assert SendRate.objects.get().step_us == step * 3 // 2
+
+
+@pytest.mark.django_db
+def test_throttle_after_a_slow_down_slows_down_more(rate):
+    rate(10)
+    step = SendRate.objects.get().step_us
+
+    limiter.slow_down()
+    SendRate.objects.update(slowed_until=timezone.now() + timedelta(seconds=58))
+    limiter.slow_down()
+
+    assert SendRate.objects.get().step_us == step * 3 // 2 * 3 // 2
+
+
+@pytest.mark.django_db
 def test_slow_down_ends_after_a_minute(rate):
     rate(10)
     normal = SendRate.objects.get().step_us
