@@ -1,7 +1,8 @@
 """Receive, hand over, delete: the loop around ``handling.handle``.
 
 One thread per queue receives; a pool handles. What was received and not begun is one batch of ten per queue at
-most. The messages of a FIFO group are handled one after the other by one thread, and stop at the first failure.
+most. From a FIFO queue messages are received one by one: SQS gives nothing more of a group before the delete, and in
+a batch those behind a message that fails would use up their receives with it.
 """
 
 from __future__ import annotations
@@ -100,18 +101,18 @@ class Consumer:
 
     def step(self, queue: Queue, *, wait_seconds: int) -> int:
         """Receive once and hand over to the pool; returns how many. Raises QueueUnavailable."""
-        groups = self._receive(queue, wait_seconds=wait_seconds)
-        for group in groups:
-            self._pools[queue.alias].submit(self._work, queue, group).add_done_callback(_report)
-        return sum(map(len, groups))
+        messages = self._receive(queue, wait_seconds=wait_seconds)
+        for message in messages:
+            self._pools[queue.alias].submit(self._work, queue, message).add_done_callback(_report)
+        return len(messages)
 
     def poll_once(self) -> int:
         """Receive from each queue once and handle it in this thread, deletes included; returns how many."""
         count = 0
         for queue in self.queues:
-            for group in self._receive(queue, wait_seconds=0):
-                count += len(group)
-                self._process(queue, group)
+            for message in self._receive(queue, wait_seconds=0):
+                count += 1
+                self._process(queue, message)
             self._acks[queue.alias].flush()
         return count
 
@@ -121,8 +122,8 @@ class Consumer:
             acks.flush(older_than_seconds=MAX_WAIT_SECONDS)
         self._in_hand.beat()
 
-    def _receive(self, queue: Queue, *, wait_seconds: int) -> list[list[Received]]:
-        limit = self._take_budget()
+    def _receive(self, queue: Queue, *, wait_seconds: int) -> list[Received]:
+        limit = self._take_budget(1 if queue.is_fifo else BATCH_ENTRIES)
         if not limit:
             return []
         messages: list[Received] = []
@@ -133,7 +134,7 @@ class Consumer:
         self._in_hand.take(queue, messages)
         with self._lock:
             self._waiting[queue.alias] += len(messages)
-        return _groups(queue, messages)
+        return messages
 
     def _receive_loop(self, queue: Queue) -> None:
         pause = 0.0
@@ -165,39 +166,31 @@ class Consumer:
                 close_old_connections()
         connection.close()
 
-    def _work(self, queue: Queue, group: list[Received]) -> None:
+    def _work(self, queue: Queue, message: Received) -> None:
         """One job of the pool."""
         holding.begin(lambda: self.stopping)
         try:
-            self._process(queue, group)
+            self._process(queue, message)
             if queue.is_fifo:
-                # SQS gives nothing more of this group before the delete.
+                # The group waits for the delete.
                 self._acks[queue.alias].flush()
         finally:
             close_old_connections()
 
-    def _process(self, queue: Queue, group: list[Received]) -> None:
-        for position, message in enumerate(group):
-            with self._lock:
-                self._waiting[queue.alias] -= 1
-            if self.stopping:
-                self._give_back(queue, [message])
-                continue
-            if not self._settle(queue, message, self._handle(queue, message)):
-                rest = group[position + 1 :]
-                with self._lock:
-                    self._waiting[queue.alias] -= len(rest)
-                self._give_back(queue, rest)
-                break
+    def _process(self, queue: Queue, message: Received) -> None:
+        with self._lock:
+            self._waiting[queue.alias] -= 1
+        if self.stopping:
+            self._give_back(queue, message)
+        else:
+            self._settle(queue, message, self._handle(queue, message))
 
-    def _settle(self, queue: Queue, message: Received, fate: handling.Fate) -> bool:
-        """Delete or hide; returns whether the group may go on."""
+    def _settle(self, queue: Queue, message: Received, fate: handling.Fate) -> None:
         if fate.delete:
             self._acks[queue.alias].add(message)
         else:
             self._hide(queue, message, seconds=fate.hide_seconds)
         self._in_hand.drop(message)
-        return fate.delete
 
     def _hide(self, queue: Queue, message: Received, *, seconds: int) -> None:
         try:
@@ -208,11 +201,10 @@ class Consumer:
             # It comes back by its visibility timeout.
             logger.warning("not hidden event=%s message=%s: %s", message.event_id, message.id, exc)
 
-    def _give_back(self, queue: Queue, messages: Sequence[Received]) -> None:
-        for message in messages:
-            self._hide(queue, message, seconds=0)
-            self._in_hand.drop(message)
-            logger.info("given back event=%s message=%s", message.event_id, message.id)
+    def _give_back(self, queue: Queue, message: Received) -> None:
+        self._hide(queue, message, seconds=0)
+        self._in_hand.drop(message)
+        logger.info("given back event=%s message=%s", message.event_id, message.id)
 
     def _drain(self, receivers: Iterable[threading.Thread]) -> None:
         """Wait for long polls and running handlers; what they bring or leave unbegun is given back."""
@@ -227,11 +219,11 @@ class Consumer:
         for acks in self._acks.values():
             acks.flush()
 
-    def _take_budget(self) -> int:
+    def _take_budget(self, most: int) -> int:
         with self._lock:
             if self._budget is None:
-                return BATCH_ENTRIES
-            taken = min(BATCH_ENTRIES, self._budget)
+                return most
+            taken = min(most, self._budget)
             self._budget -= taken
             self._reserved += taken
             return taken
@@ -250,16 +242,6 @@ class Consumer:
         until = time.monotonic() + seconds
         while not self.stopping and time.monotonic() < until:
             time.sleep(0.1)
-
-
-def _groups(queue: Queue, messages: Sequence[Received]) -> list[list[Received]]:
-    """What must be handled in order, together; on a standard queue each message by itself."""
-    if not queue.is_fifo:
-        return [[message] for message in messages]
-    groups: dict[str, list[Received]] = {}
-    for message in messages:
-        groups.setdefault(message.group, []).append(message)
-    return list(groups.values())
 
 
 def _report(future: Future[None]) -> None:

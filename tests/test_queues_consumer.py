@@ -8,12 +8,12 @@ from botocore.exceptions import EndpointConnectionError
 from django.core.management import CommandError, call_command
 from django.db import transaction
 
-from queues import outbox, registry, sqs
+from queues import dead_letters, outbox, registry, sqs
 from queues.consumer import Consumer
 from queues.errors import Reject, Retry
 from queues.events import Event, EventData
 from queues.handling import Fate
-from queues.models import HandlingFailure, OutboxEvent
+from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 
 
 class LampLit(EventData, type="lamp.lit.v1", queue="orders", source="/tests"):
@@ -135,21 +135,37 @@ def test_messages_of_a_fifo_group_are_handled_in_order(consume):
     for name in "abc":
         record(DoorOpened(name=name))
 
-    consume()
+    while consume():
+        pass
 
     assert [data["name"] for data in handled] == ["a", "b", "c"]
 
 
 @pytest.mark.django_db
-def test_fifo_group_stops_at_its_first_failure_and_gives_the_rest_back(consume):
+def test_fifo_group_stops_at_its_first_failure_and_other_groups_go_on(consume):
     for name in "abc":
         record(DoorOpened(name=name))
     record(DoorOpened(name="other"), group="h")
     handled.raises = lambda event: Retry("stuck") if event.data["name"] == "b" else None
 
-    consume()
+    while consume():
+        pass
 
-    assert [data["name"] for data in handled] == ["a", "b", "other"]
+    assert {data["name"] for data in handled} == {"a", "b", "other"}
+
+
+@pytest.mark.django_db
+def test_poison_message_takes_none_of_its_group_with_it(consume):
+    for name in "abc":
+        record(DoorOpened(name=name))
+    handled.raises = lambda event: Reject("jammed") if event.data["name"] == "a" else None
+
+    for _ in range(6):
+        consume("transactions")
+        dead_letters.collect("transactions")
+
+    assert [data["name"] for data in handled] == ["a", "a", "a", "b", "c"]
+    assert DeadLetter.objects.count() == 1
 
 
 @pytest.mark.django_db
