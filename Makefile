@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 TEST := ENV_FILE=tests/test.env
 PICTURES := shop order mailbox mail admin dead-letter identities shop-phone-dark
 
-.PHONY: help run test pictures figures lint format lock clean
+.PHONY: help run test pictures figures soak lint format lock clean
 
 help:
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -46,6 +46,14 @@ pictures: $(STAMP) ## take the pictures in docs/images anew, by the browser test
 
 figures: ## measure the main path in a fresh clone
 	@$(PYTHON) -m benchmarks.main_path
+
+soak: N ?= 2000
+soak: DB ?= sqlite
+soak: SEED ?= 1
+soak: EVENTS ?= on
+soak: MINUTES ?= 15
+soak: $(STAMP) ## kill real processes while orders are placed, and judge what SES got (N= DB= SEED= EVENTS= MINUTES=)
+	@$(BIN)/python -m benchmarks.soak --count=$(N) --database=$(DB) --seed=$(SEED) --events=$(EVENTS) --minutes=$(MINUTES)
 
 lint: $(STAMP) ## what CI checks before the tests
 	@$(BIN)/ruff format --check .

@@ -117,9 +117,7 @@ class Sqs:
         return {}
 
     def _take(self, queue: Queue, request: Answer) -> list[Message]:
-        visibility = float(
-            request.get("VisibilityTimeout") or queue.attributes["VisibilityTimeout"]
-        )
+        visibility = float(request.get("VisibilityTimeout", queue.attributes["VisibilityTimeout"]))
         limit = int(request.get("MaxNumberOfMessages") or 1)
         messages, dead = queue.take(limit, visibility=visibility)
         for message in dead:
