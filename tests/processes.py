@@ -37,6 +37,11 @@ class Process:
             )
 
     @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._popen.pid
+
+    @property
     def output(self) -> str:
         """All of it so far."""
         return self.log.read_text()

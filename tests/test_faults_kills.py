@@ -1,13 +1,17 @@
-"""The kill matrix: a process dies by SIGKILL at each point, and the mailbox of the local AWS is the judge."""
+"""Processes that are killed or frozen at each point; the mailbox of the local AWS is the judge."""
 
 import re
 import signal
+import sqlite3
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from http.cookiejar import CookieJar
+from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from emails.models import Notification
 from orders.models import Order
@@ -146,3 +150,71 @@ def test_collector_killed_between_row_and_delete_leaves_one_letter(hurried):
 
     assert DeadLetter.objects.get().code == "BadEnvelope"
     assert dead_letters.redrive(DeadLetter.objects.all()) == 1
+
+
+def is_frozen(process):
+    return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+@pytest.mark.parametrize(
+    ("point", "last_words"),
+    [("after_claim", "the lease ended before SES was called"), ("after_ses", "sent event=")],
+)
+def test_consumer_frozen_past_its_lease_wakes_up_and_sends_no_second_email(
+    hurried, point, last_words
+):
+    make_order()
+    frozen = hurried.manage("consume_queue", "orders", FAILPOINTS=f"{point}:1:STOP")
+    wait_until(lambda: is_frozen(frozen), what="the freeze")
+    expire_leases()
+    hurried.consumer()
+    wait_until(all_are_done, what="another consumer's end of it")
+
+    frozen.send_signal(signal.SIGCONT)
+    frozen.wait_for(last_words)
+
+    assert len(mails(hurried)) == 1
+    assert Notification.objects.get().state == State.SENT
+
+
+def test_consumer_killed_in_a_batch_sends_each_email_once_after_restart(hurried):
+    orders = [make_order().number for _ in range(12)]
+    killed = hurried.manage("consume_queue", "--concurrency=4", FAILPOINTS="after_ses:5")
+    assert killed.wait() == -signal.SIGKILL
+    expire_leases()
+
+    hurried.consumer()
+    wait_until(all_are_done, what="all sent", seconds=60)
+
+    assert sorted(subject.split()[2] for subject in mails(hurried)) == sorted(orders)
+
+
+def test_message_that_kills_its_consumer_becomes_a_dead_letter_and_others_flow(hurried):
+    queue = hurried.queue(hurried.environment["QUEUE_ORDERS"])
+    queue.send("deadly")
+    for _ in range(3):
+        process = hurried.manage("consume_queue", "orders", FAILPOINTS="after_receive:1")
+        assert process.wait() == -signal.SIGKILL
+
+    make_order()
+    hurried.consumer()
+
+    wait_until(lambda: DeadLetter.objects.count() == 1, what="a dead letter")
+    letter = DeadLetter.objects.get()
+    assert (letter.code, letter.body) == ("NoRecord", "deadly")
+    hurried.aws.wait_for_mail(to="ada@example.com")
+
+
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="SQLite locks the whole file")
+def test_long_lock_of_sqlite_makes_an_email_late_and_fails_nothing(platform):
+    make_order()
+    other = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
+    consumer = platform.consumer()
+    other.execute("BEGIN IMMEDIATE")
+    time.sleep(3)
+    other.execute("ROLLBACK")
+    other.close()
+
+    wait_until(all_are_done, what="the event handled")
+    assert len(mails(platform)) == 1
+    assert "database is locked" not in consumer.output
