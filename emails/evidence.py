@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from emails import sending
 from emails.errors import SendError
@@ -28,12 +29,17 @@ logger = logging.getLogger(__name__)
 ALIAS = "ses-events"
 CANARY_SECONDS = 30
 SHORT_QUEUE = 20
+# Between the clocks of SES and of this machine.
+MAX_SKEW_SECONDS = 60
 
 State = Notification.State
 
 
 def saw(sent_at: datetime) -> None:
-    """SES told of an email that was sent then; the mark only rises."""
+    """SES told of an email that was sent then; the mark only rises, and never past now."""
+    if sent_at > timezone.now() + timedelta(seconds=MAX_SKEW_SECONDS):
+        logger.warning("ignored an event of SES from the future sent_at=%s", sent_at)
+        return
     EventChannel.objects.get_or_create(pk=1)
     EventChannel.objects.filter(
         Q(newest_sent_at=None) | Q(newest_sent_at__lt=sent_at), pk=1

@@ -6,19 +6,19 @@ wrapper that SNS puts around it without raw delivery. Any of these events proves
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import uuid
-from collections.abc import Callable
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
 from django.db import transaction
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, ValidationError
 
 from emails import evidence, states
 from emails.models import DeliveryEvent, Notification
-from queues.errors import BadData, BadEnvelope
+from queues.errors import BadData
+from queues.events import json_object, summary
 from queues.registry import reads
 
 logger = logging.getLogger(__name__)
@@ -28,121 +28,138 @@ Delivery = Notification.Delivery
 # A later event of lower rank is stored and changes nothing.
 _RANKS = {status: rank for rank, status in enumerate(Delivery.values)}
 # Plain text, sent once when an event destination is made.
-_GREETING = "Successfully validated SNS topic for Amazon SES event publishing"
-_EVENT_TYPES = {
-    "Send",
-    "Delivery",
-    "DeliveryDelay",
-    "Bounce",
-    "Complaint",
-    "Reject",
-    "Open",
-    "Click",
-}
+_GREETING = "Successfully validated SNS topic for Amazon SES event publishing."
+_IGNORED = ("Rendering Failure", "Subscription")
+
+
+def _plausible(moment: datetime) -> datetime:
+    if not 2000 <= moment.year <= 9000:
+        raise ValueError("a date out of all reason")
+    return moment.astimezone(UTC)
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_plausible)]
+Address = Annotated[str, Field(max_length=254)]
+
+
+class _Recipient(BaseModel):
+    address: Address = Field(alias="emailAddress")
+
+
+class _Detail(BaseModel):
+    """The part that is named after the type of event."""
+
+    timestamp: Moment | None = None
+    bounce_type: str = Field(default="", alias="bounceType")
+    bounced: list[_Recipient] = Field(default=[], alias="bouncedRecipients")
+    complained: list[_Recipient] = Field(default=[], alias="complainedRecipients")
+    delayed: list[_Recipient] = Field(default=[], alias="delayedRecipients")
+
+
+class _Mail(BaseModel):
+    timestamp: Moment
+    message_id: str = Field(alias="messageId", min_length=1, max_length=100)
+    destination: list[Address] = Field(min_length=1)
+    tags: dict[str, list[str]] = {}
+
+
+class SesEvent(BaseModel):
+    """One event, as far as we need it."""
+
+    kind: Literal[
+        "Send", "Delivery", "DeliveryDelay", "Bounce", "Complaint", "Reject", "Open", "Click"
+    ] = Field(alias="eventType")
+    mail: _Mail
+    detail: _Detail = _Detail()
+
+    @property
+    def moment(self) -> datetime:
+        """When it happened."""
+        return self.detail.timestamp or self.mail.timestamp
+
+    @property
+    def recipient(self) -> str:
+        """Ours has one each; SES repeats the address as it was given."""
+        named = self.detail.bounced or self.detail.complained or self.detail.delayed
+        return named[0].address if named else self.mail.destination[0]
+
+    @property
+    def status(self) -> Notification.Delivery | None:
+        """What it says of the delivery, if anything."""
+        if self.kind == "Bounce":
+            permanent = self.detail.bounce_type == "Permanent"
+            return Delivery.BOUNCED_HARD if permanent else Delivery.BOUNCED_SOFT
+        return {
+            "Delivery": Delivery.DELIVERED,
+            "DeliveryDelay": Delivery.DELAYED,
+            "Complaint": Delivery.COMPLAINED,
+            "Reject": Delivery.REJECTED,
+            "Open": Delivery.DELIVERED,
+            "Click": Delivery.DELIVERED,
+        }.get(self.kind)
 
 
 @reads("ses-events")
 def take(body: str) -> None:
     """Record one message of the events queue; raises BadEnvelope or BadData for what SES does not send."""
-    if _GREETING in body:
+    if body.strip() == _GREETING:
         logger.info("SES can publish to the events topic")
         return
-    event = _unwrapped(body)
-    kind = event.get("eventType")
-    if kind == "Rendering Failure" or kind == "Subscription":
-        logger.warning("ignored SES event type=%s", kind)
+    raw = json_object(body)
+    if raw.get("Type") == "Notification" and isinstance(raw.get("Message"), str):
+        take(raw["Message"])
         return
-    if kind not in _EVENT_TYPES:
-        raise BadData(f"unknown SES event type {kind!r}", code="UnknownSesEvent")
-    try:
-        record(kind, event)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as exc:
-        raise BadData(f"SES event {kind} lacks or bends a field: {exc!r}") from exc
+    if raw.get("eventType") in _IGNORED:
+        logger.warning("ignored SES event type=%s", raw["eventType"])
+        return
+    record(_parsed(raw), raw)
 
 
 @transaction.atomic
-def record(kind: str, event: dict[str, Any]) -> None:
+def record(event: SesEvent, raw: dict[str, Any]) -> None:
     """Store the event once and let it move its notification on; an email that is not ours is stored only."""
-    mail = event["mail"]
-    message_id = mail["messageId"]
-    moment = datetime.fromisoformat(_detail(kind, event).get("timestamp") or mail["timestamp"])
+    message_id = event.mail.message_id
     _, is_new = DeliveryEvent.objects.get_or_create(
         provider_message_id=message_id,
-        type=kind,
-        recipient=_recipient(kind, event),
-        happened_at=moment,
-        defaults={"raw": event},
+        type=event.kind,
+        recipient=event.recipient,
+        happened_at=event.moment,
+        defaults={"raw": raw},
     )
-    if kind == "Send":
-        evidence.saw(datetime.fromisoformat(mail["timestamp"]))
-    notification = _accepted(message_id, mail.get("tags") or {})
+    if event.kind == "Send":
+        evidence.saw(event.mail.timestamp)
+    notification = _accepted(message_id, event.mail.tags)
     if notification is None:
-        logger.warning("SES event of an email that is not ours type=%s ses=%s", kind, message_id)
+        logger.info(
+            "SES event of an email without a notification type=%s ses=%s", event.kind, message_id
+        )
         return
     if is_new:
-        logger.info("ses event=%s type=%s ses=%s", notification.event_id, kind, message_id)
-    if (status := _status(kind, event)) is not None:
-        _raise_status(notification, status, moment)
+        logger.info("ses event=%s type=%s ses=%s", notification.event_id, event.kind, message_id)
+    if (status := event.status) is not None:
+        _raise_status(notification, status, event.moment)
 
 
-def _unwrapped(body: str) -> dict[str, Any]:
-    value = _object(body)
-    if value.get("Type") == "Notification" and isinstance(value.get("Message"), str):
-        value = _object(value["Message"])
-    return value
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        raise BadEnvelope(f"not JSON: {exc}") from exc
-    if not isinstance(value, dict):
-        raise BadEnvelope(f"a JSON {type(value).__name__}, not an object")
-    return value
-
-
-def _detail(kind: str, event: dict[str, Any]) -> dict[str, Any]:
+def _parsed(raw: dict[str, Any]) -> SesEvent:
+    kind = raw.get("eventType")
+    if not isinstance(kind, str):
+        raise BadData("no eventType", code="UnknownSesEvent")
     name = "deliveryDelay" if kind == "DeliveryDelay" else kind.lower()
-    detail = event.get(name) or {}
-    return detail if isinstance(detail, dict) else {}
-
-
-_FIRST_RECIPIENT: dict[str, Callable[[dict[str, Any]], str]] = {
-    "Bounce": lambda detail: detail["bouncedRecipients"][0]["emailAddress"],
-    "Complaint": lambda detail: detail["complainedRecipients"][0]["emailAddress"],
-    "DeliveryDelay": lambda detail: detail["delayedRecipients"][0]["emailAddress"],
-}
-
-
-def _recipient(kind: str, event: dict[str, Any]) -> str:
-    """Ours has one recipient each; SES repeats the address as it was given."""
-    if kind in _FIRST_RECIPIENT:
-        return _FIRST_RECIPIENT[kind](_detail(kind, event))
-    return str(event["mail"]["destination"][0])
+    try:
+        return SesEvent.model_validate(raw | {"detail": raw.get(name) or {}})
+    except ValidationError as exc:
+        raise BadData(f"SES event {kind[:20]}: {summary(exc)}") from exc
 
 
 def _accepted(message_id: str, tags: dict[str, list[str]]) -> Notification | None:
     """The notification that this email was sent for; that there is an event proves that SES accepted it."""
-    nid, att = (tags.get("nid") or [""])[0], (tags.get("att") or ["0"])[0]
-    if re.fullmatch(r"[0-9a-fA-F-]{36}", nid) and att.isdigit():
+    nid, att = (tags.get("nid") or [""])[0], (tags.get("att") or [""])[0]
+    if re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", nid) and re.fullmatch(
+        r"[0-9]{1,6}", att
+    ):
         states.accept(uuid.UUID(nid), int(att), message_id)
         return Notification.objects.filter(pk=nid).first()
     return Notification.objects.filter(provider_message_id=message_id).first()
-
-
-def _status(kind: str, event: dict[str, Any]) -> Notification.Delivery | None:
-    if kind == "Bounce":
-        permanent = event["bounce"].get("bounceType") == "Permanent"
-        return Delivery.BOUNCED_HARD if permanent else Delivery.BOUNCED_SOFT
-    return {
-        "Delivery": Delivery.DELIVERED,
-        "DeliveryDelay": Delivery.DELAYED,
-        "Complaint": Delivery.COMPLAINED,
-        "Reject": Delivery.REJECTED,
-        "Open": Delivery.DELIVERED,
-        "Click": Delivery.DELIVERED,
-    }.get(kind)
 
 
 def _raise_status(

@@ -41,13 +41,14 @@ def replay() -> int:
 
 def _replay(file: Path) -> int:
     try:
-        line = file.read_text().split()
+        notification_id, attempt, message_id = file.read_text().split()
+        states.accept(uuid.UUID(notification_id), int(attempt), message_id)
     except FileNotFoundError:
-        return 0  # another consumer was faster
-    if len(line) == 3:
-        states.accept(uuid.UUID(line[0]), int(line[1]), line[2])
-    else:
+        return False  # another consumer was faster
+    except ValueError as exc:
         # The process died while writing: the attempt is in doubt, and stays so.
-        logger.error("unreadable journal file=%s", file.name)
+        logger.error("unreadable journal file=%s: %s", file.name, exc)
+        file.rename(file.with_suffix(".unreadable"))
+        return False
     file.unlink(missing_ok=True)
-    return len(line) == 3
+    return True

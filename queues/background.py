@@ -46,6 +46,10 @@ class Repeated:
             except (QueueUnavailable, DatabaseError) as exc:
                 pause = min(MAX_PAUSE_SECONDS, max(pause, self._seconds) * 2)
                 logger.error("%s failed, next try in %.0f s: %s", self._name, pause, exc)
+            except Exception:
+                # A bug met once must not end this thread, unseen, while the process looks healthy.
+                pause = MAX_PAUSE_SECONDS
+                logger.exception("%s failed, next try in %.0f s", self._name, pause)
             finally:
                 close_old_connections()
             self._stop.wait(pause)

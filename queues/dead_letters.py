@@ -8,7 +8,7 @@ import re
 from datetime import UTC, datetime
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DataError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
@@ -24,17 +24,19 @@ State = DeadLetter.State
 
 
 def collect(alias: str) -> int:
-    """Move every message of the queue's DLQ into the database; returns how many are new there.
+    """Move every message of the queue's DLQ into the database; returns how many.
 
     The row is committed first and the message deleted second; a repeat changes nothing. Raises QueueUnavailable.
     """
     queue = sqs.dead_letter_queue(alias)
     count = 0
     while messages := queue.receive(limit=sqs.BATCH_ENTRIES, wait_seconds=0):
-        for message in messages:
-            count += _keep(alias, message)
+        kept = [message for message in messages if _is_kept(alias, message)]
+        count += len(kept)
         failpoint("after_collect")
-        queue.delete_batch(messages)
+        if not kept:
+            break
+        queue.delete_batch(kept)
     return count
 
 
@@ -48,9 +50,11 @@ def redrive(letters: QuerySet[DeadLetter]) -> int:
     """Send open letters through the outbox again, as they are; returns how many.
 
     The event id stays, so what was sent stays sent; the deduplication id is new, because SQS drops a repeat
-    within five minutes. A letter is redriven once, however often this is asked.
+    within five minutes. A letter is redriven once, however often this is asked, and stays open while settings
+    name no queue for its alias.
     """
-    return sum(_redrive(letter) for letter in letters.filter(state=State.OPEN).order_by("id"))
+    known = letters.filter(state=State.OPEN, queue__in=list(settings.QUEUES))
+    return sum(_redrive(letter) for letter in known.order_by("id"))
 
 
 def discard(letters: QuerySet[DeadLetter]) -> int:
@@ -62,6 +66,16 @@ def fingerprint(code: str, reason: str) -> str:
     """What makes two failures the same failure: code and reason without ids, addresses and numbers."""
     general = re.sub(r"\S+@\S+|[0-9a-f]{8}-[0-9a-f-]{27}|\d+", "*", reason)
     return hashlib.sha256(f"{code}\n{general}".encode()).hexdigest()[:16]
+
+
+def _is_kept(alias: str, message: Received) -> bool:
+    """One that no database takes stays in SQS, and keeps no other from being collected."""
+    try:
+        _keep(alias, message)
+    except (DataError, ValueError) as exc:
+        logger.error("dead letter cannot be kept message=%s: %s", message.id, type(exc).__name__)
+        return False
+    return True
 
 
 def _keep(alias: str, message: Received) -> bool:
@@ -113,7 +127,7 @@ def _redrive(letter: DeadLetter) -> bool:
         subject=letter.subject,
         queue=letter.queue,
         group=letter.group,
-        traceparent=letter.message_attributes.get("traceparent", ""),
+        traceparent=_traceparent(letter),
         body=letter.body,
         available_at=Now(),
         redrive_of=letter,
@@ -123,6 +137,14 @@ def _redrive(letter: DeadLetter) -> bool:
     return True
 
 
+def _traceparent(letter: DeadLetter) -> str:
+    """As W3C's Trace Context has it; whoever put the message on the queue may have written anything."""
+    found = letter.message_attributes.get("traceparent", "")
+    return (
+        found if re.fullmatch(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", found) else ""
+    )
+
+
 def _ids(letter: DeadLetter) -> tuple[object, object, object]:
     return letter.event_id or "-", letter.sqs_message_id, letter.pk
 
@@ -130,4 +152,4 @@ def _ids(letter: DeadLetter) -> tuple[object, object, object]:
 def _sent_at(message: Received) -> datetime | None:
     """SQS gives epoch milliseconds."""
     sent = message.attributes.get("SentTimestamp", "")
-    return datetime.fromtimestamp(int(sent) / 1000, UTC) if sent.isdigit() else None
+    return datetime.fromtimestamp(int(sent) / 1000, UTC) if sent.isdecimal() else None

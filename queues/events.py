@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import secrets
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
@@ -54,8 +55,8 @@ class Event(BaseModel):
 
     specversion: Literal["1.0"] = "1.0"
     id: uuid.UUID = Field(default_factory=uuid7)
-    source: str
-    type: str
+    source: str = Field(max_length=200)
+    type: str = Field(max_length=100)
     subject: str = Field(default="", max_length=200)
     time: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
     datacontenttype: Literal["application/json"] = "application/json"
@@ -77,13 +78,15 @@ class Event(BaseModel):
 
     @classmethod
     def from_json(cls, body: str) -> Event:
-        """Read a message body, checked down to the data; raises BadEnvelope, UnknownType or BadData."""
+        """Read a message body, checked down to the data; raises BadEnvelope, UnknownType or BadData.
+
+        The data is what the type's model made of it: what the model does not know is dropped.
+        """
         try:
-            event = cls.model_validate(_json_object(body))
+            event = cls.model_validate(json_object(body))
         except ValidationError as exc:
-            raise BadEnvelope(f"not a CloudEvents 1.0 envelope: {_summary(exc)}") from exc
-        event.model()
-        return event
+            raise BadEnvelope(f"not a CloudEvents 1.0 envelope: {summary(exc)}") from exc
+        return event.model_copy(update={"data": event.model().model_dump(mode="json")})
 
     def to_json(self) -> str:
         """The message body; raises EventTooLarge over 64 KiB."""
@@ -99,7 +102,7 @@ class Event(BaseModel):
         try:
             return data_type(self.type).model_validate(self.data)
         except ValidationError as exc:
-            raise BadData(f"data does not fit {self.type}: {_summary(exc)}") from exc
+            raise BadData(f"data does not fit {self.type}: {summary(exc)}") from exc
 
     @property
     def queue(self) -> str:
@@ -119,8 +122,10 @@ class EnvelopeFields:
 def envelope_fields(body: str) -> EnvelopeFields:
     """Read as much as there is, and never fail."""
     try:
-        value = _json_object(body)
-    except BadEnvelope:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return EnvelopeFields()
+    if not isinstance(value, dict):
         return EnvelopeFields()
     try:
         event_id = uuid.UUID(value.get("id"))
@@ -142,21 +147,48 @@ def data_types() -> dict[str, type[EventData]]:
     return dict(_types)
 
 
-def _json_object(body: str) -> dict[str, Any]:
+def json_object(body: str) -> dict[str, Any]:
+    """Read a JSON object that a database can keep; raises BadEnvelope."""
     try:
-        value = json.loads(body)
+        value = json.loads(body, parse_constant=_refuse_constant)
+        storable = all(map(_is_storable, _strings(value)))
     except (ValueError, RecursionError) as exc:
         raise BadEnvelope(f"not JSON: {exc}") from exc
     if not isinstance(value, dict):
         raise BadEnvelope(f"a JSON {type(value).__name__}, not an object")
+    if not storable:
+        raise BadEnvelope("text with a NUL or half a character, which no database keeps")
     return value
 
 
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _strings(value: object) -> Iterator[str]:
+    """Every key and every text in it, however deep."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from _strings(item)
+
+
+def _is_storable(text: str) -> bool:
+    return "\0" not in text and (text.isascii() or text.encode("utf-8", "ignore").decode() == text)
+
+
 def _text(value: object, length: int) -> str:
-    return value.replace("\0", "")[:length] if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    return value.replace("\0", "").encode("utf-8", "ignore").decode()[:length]
 
 
-def _summary(exc: ValidationError) -> str:
+def summary(exc: ValidationError) -> str:
     """Which fields are wrong and why, without their values: a log may show it."""
     errors = exc.errors(include_url=False, include_input=False, include_context=False)
     parts = [f"{'.'.join(map(str, error['loc'])) or 'value'}: {error['msg']}" for error in errors]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from dataclasses import dataclass
 
 from django.db import DatabaseError
@@ -50,9 +51,12 @@ def handle(queue: Queue, message: Received) -> Fate:
         # Waiting heals nothing: used up at once, SQS makes it a dead letter.
         return _failed(queue, message, exc.code, str(exc), hide_seconds=0)
     except Exception as exc:
-        logger.exception("handler failed event=%s message=%s", message.event_id, message.id)
+        # Without its text: PostgreSQL puts whole rows, a customer's data, into the lines after the first.
+        trace = "".join(traceback.format_tb(exc.__traceback__))
+        logger.error("handler failed event=%s message=%s\n%s", message.event_id, message.id, trace)
         seconds = backoff.delay(message.receive_count)
-        return _failed(queue, message, type(exc).__name__, str(exc), hide_seconds=seconds)
+        reason = str(exc).partition("\n")[0]
+        return _failed(queue, message, type(exc).__name__, reason, hide_seconds=seconds)
     logger.info("handled event=%s message=%s", message.event_id, message.id)
     return Fate(delete=True)
 

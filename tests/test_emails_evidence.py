@@ -127,3 +127,10 @@ def test_what_is_sent_again_has_one_new_outbox_row(doubt):
 
     assert counts == [1, 0]
     assert OutboxEvent.objects.filter(state="pending").count() == 1
+
+
+def test_event_from_the_future_does_not_raise_the_mark(aws, caplog):
+    evidence.saw(timezone.now() + HOUR)
+
+    assert not EventChannel.objects.filter(newest_sent_at__isnull=False).exists()
+    assert "from the future" in caplog.text

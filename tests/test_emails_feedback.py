@@ -128,6 +128,13 @@ def test_event_of_a_stranger_is_kept_and_changes_nothing(sent):
         ('{"eventType": "Send"}', BadData),
         ('{"eventType": "Bounce", "mail": {"messageId": "x", "timestamp": "now"}}', BadData),
         ('{"eventType": "Send", "mail": 3}', BadData),
+        ('{"eventType": ["Send"]}', BadData),
+        (json.dumps(ses_event("Send", message_id=None)), BadData),
+        (json.dumps(ses_event("Send", message_id="x" * 101)), BadData),
+        (json.dumps(ses_event("Send", moment="0001-01-01T00:00:00+14:00")), BadData),
+        (json.dumps(ses_event("Send", moment="2026-11-22T10:00:00")), BadData),
+        (json.dumps(ses_event("Bounce", bouncedRecipients=[{"emailAddress": None}])), BadData),
+        (json.dumps(ses_event("Send", moment="\0")), BadEnvelope),
     ],
 )
 def test_what_ses_does_not_send_is_rejected(body, error):
@@ -139,3 +146,8 @@ def test_greeting_of_ses_to_a_new_topic_is_no_event(caplog):
     feedback.take("Successfully validated SNS topic for Amazon SES event publishing.")
 
     assert "can publish" in caplog.text
+
+
+def test_body_that_only_contains_the_greeting_is_no_greeting():
+    with pytest.raises(BadEnvelope):
+        feedback.take("{} Successfully validated SNS topic for Amazon SES event publishing.")

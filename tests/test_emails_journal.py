@@ -36,12 +36,14 @@ def test_doubt_ends_when_the_journal_is_replayed(folder):
     assert only().state == Notification.State.SENT
 
 
-def test_half_written_file_is_told_and_dropped(folder, caplog):
+@pytest.mark.parametrize("text", ["0195", "not-a-uuid 1 ses-1", "a b c d", ""])
+def test_damaged_file_is_told_and_set_aside(folder, caplog, text):
     folder.mkdir()
-    (folder / "1-x.accepted").write_text("0195")
+    (folder / "1-x.accepted").write_text(text)
 
-    assert journal.replay() == 0
-    assert "unreadable journal" in caplog.text
+    assert [journal.replay() for _ in range(2)] == [0, 0]
+    assert caplog.text.count("unreadable journal") == 1
+    assert [file.name for file in folder.iterdir()] == ["1-x.unreadable"]
 
 
 def test_acceptance_of_an_unknown_notification_changes_nothing(folder):

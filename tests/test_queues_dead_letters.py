@@ -147,3 +147,33 @@ def test_redrive_command_wants_to_know_which(dead, capsys):
         "would redrive 1 dead letter(s)",
         "redrove 1 dead letter(s)",
     ]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "body", [r'{"subject": "\ud800"}', r'{"subject": "\u0000", "type": "\u0000"}']
+)
+def test_letter_with_text_that_no_database_keeps_is_collected_without_it(aws, body):
+    sqs.dead_letter_queue("orders").send_batch([sqs.Outgoing(key="1", body=body)])
+
+    assert dead_letters.collect("orders") == 1
+    letter = DeadLetter.objects.get()
+    assert (letter.subject, letter.body) == ("", body)
+
+
+@pytest.mark.django_db
+def test_redriven_letter_carries_no_trace_that_is_none(dead, consume):
+    dead_letters.collect("transactions")
+    DeadLetter.objects.update(message_attributes={"traceparent": "x" * 100})
+
+    dead_letters.redrive(DeadLetter.objects.all())
+
+    assert OutboxEvent.objects.latest("id").traceparent == ""
+
+
+@pytest.mark.django_db
+def test_letter_of_a_queue_that_is_gone_stays_open():
+    DeadLetter.objects.create(queue="parcels", sqs_message_id="m", body="{}")
+
+    assert dead_letters.redrive(DeadLetter.objects.all()) == 0
+    assert DeadLetter.objects.get().state == DeadLetter.State.OPEN

@@ -106,6 +106,6 @@ class Command(BaseCommand):
 
 
 def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise ArgumentTypeError(f"{text} is not a whole number above 0")
     return int(text)
