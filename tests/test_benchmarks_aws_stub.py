@@ -5,18 +5,29 @@ import re
 import subprocess
 import sys
 import urllib.request
+from typing import Any, Literal
 
 import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError
 
-from benchmarks.aws_stub.acceptances import Acceptance
 from benchmarks.judge import read_acceptances
 from tests.local_aws import REGION, ROOT
 
 MAIL = b"""To: ada@example.com\r\nSubject: Your order ORD-000017 is confirmed\r
 X-SES-MESSAGE-TAGS: nid=11111111-1111-1111-1111-111111111111, att=1\r\n\r\nthanks"""
+
+
+def client(service: Literal["sqs", "ses"], endpoint: str) -> Any:
+    return boto3.client(
+        service,
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(retries={"total_max_attempts": 1}, read_timeout=5),
+    )
 
 
 class Stub:
@@ -30,18 +41,10 @@ class Stub:
             stdout=subprocess.PIPE,
             text=True,
         )
+        assert self.process.stdout is not None
         self.endpoint = self.process.stdout.readline().strip()
-        self.sqs, self.ses = (
-            boto3.client(
-                service,
-                endpoint_url=self.endpoint,
-                region_name=REGION,
-                aws_access_key_id="test",
-                aws_secret_access_key="test",
-                config=Config(retries={"total_max_attempts": 1}, read_timeout=5),
-            )
-            for service in ("sqs", "ses")
-        )
+        self.sqs = client("sqs", self.endpoint)
+        self.ses = client("ses", self.endpoint)
 
     def rates(self, **rates):
         body = json.dumps(rates).encode()
@@ -229,6 +232,4 @@ def test_recipient_who_is_never_verified_is_refused_as_ses_does(stub):
 def test_acceptance_has_the_number_of_a_transaction_from_its_text(stub):
     stub.send(b"To: a@example.com\r\nSubject: Transaction Alert\r\n\r\nReference: TXN-000004")
 
-    written = read_acceptances(stub.accepted)[-1]
-    assert isinstance(written, Acceptance)
-    assert written.number == "TXN-000004"
+    assert read_acceptances(stub.accepted)[-1].number == "TXN-000004"

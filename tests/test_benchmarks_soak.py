@@ -1,0 +1,79 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from benchmarks.fleet import Member
+from tests.local_aws import ROOT
+from tests.processes import wait_until
+
+
+class Sleeper(Member):
+    """A process that tells its pid and then sleeps."""
+
+    def __init__(self, log):
+        program = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+        self._pids = log
+        super().__init__(
+            "sleeper", [sys.executable, "-c", program], environment=os.environ, log=log
+        )
+
+    @property
+    def pids(self):
+        return [int(pid) for pid in self._pids.read_text().split()]
+
+
+@pytest.fixture
+def member(tmp_path):
+    member = Sleeper(tmp_path / "log")
+    wait_until(lambda: member.pids, what="its start")
+    yield member
+    member.end()
+
+
+def wait_for_restart(member):
+    def restarted():
+        member.look_after()
+        return len(member.pids) == 2
+
+    wait_until(restarted, what="its second start")
+
+
+def test_killed_member_is_started_again_and_did_not_crash(member):
+    member.signal(signal.SIGKILL)
+
+    wait_for_restart(member)
+    assert member.crashes == 0
+
+
+def test_member_that_ends_by_itself_with_an_error_has_crashed(member):
+    os.kill(member.pids[0], signal.SIGABRT)
+
+    wait_for_restart(member)
+    assert member.crashes == 1
+
+
+def test_frozen_member_thaws_when_its_time_is_over(member):
+    member.signal(signal.SIGSTOP)
+    member.thaws_at = time.monotonic()
+
+    member.look_after()
+    member.signal(signal.SIGTERM)
+
+    wait_for_restart(member)
+
+
+@pytest.mark.processes
+def test_nothing_is_lost_doubled_invented_or_out_of_order_whatever_dies():
+    soak = subprocess.run(
+        [sys.executable, "-m", "benchmarks.soak", "--count=150", "--minutes=4"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+
+    assert soak.returncode == 0, soak.stdout + soak.stderr
+    assert "clean" in soak.stdout
