@@ -45,6 +45,7 @@ class Consumer:
     ) -> None:
         self.queues = queues
         self.stopping = False
+        self.crashed = False
         self._handle = handle
         self._budget = max_messages
         self._reserved = 0
@@ -67,7 +68,10 @@ class Consumer:
         """Consume until ``stopping``, then give back what waits and finish what runs."""
         receivers = [
             threading.Thread(
-                target=self._receive_loop, args=(queue,), name=f"receive-{queue.alias}", daemon=True
+                target=self._receive_or_stop,
+                args=(queue,),
+                name=f"receive-{queue.alias}",
+                daemon=True,
             )
             for queue in self.queues
         ]
@@ -136,6 +140,14 @@ class Consumer:
             self._waiting[queue.alias] += len(messages)
         return messages
 
+    def _receive_or_stop(self, queue: Queue) -> None:
+        """A bug must not leave a process that looks healthy and reads one queue fewer."""
+        try:
+            self._receive_loop(queue)
+        except Exception:
+            logger.exception("stopping: the receiver of queue %s failed", queue.alias)
+            self.crashed = self.stopping = True
+
     def _receive_loop(self, queue: Queue) -> None:
         pause = 0.0
         while not self.stopping and not self._is_spent():
@@ -186,11 +198,12 @@ class Consumer:
             self._settle(queue, message, self._handle(queue, message))
 
     def _settle(self, queue: Queue, message: Received, fate: handling.Fate) -> None:
+        # Dropped first: a heartbeat after the hide would lengthen it.
+        self._in_hand.drop(message)
         if fate.delete:
             self._acks[queue.alias].add(message)
         else:
             self._hide(queue, message, seconds=fate.hide_seconds)
-        self._in_hand.drop(message)
 
     def _hide(self, queue: Queue, message: Received, *, seconds: int) -> None:
         try:
@@ -202,8 +215,8 @@ class Consumer:
             logger.warning("not hidden event=%s message=%s: %s", message.event_id, message.id, exc)
 
     def _give_back(self, queue: Queue, message: Received) -> None:
-        self._hide(queue, message, seconds=0)
         self._in_hand.drop(message)
+        self._hide(queue, message, seconds=0)
         logger.info("given back event=%s message=%s", message.event_id, message.id)
 
     def _drain(self, receivers: Iterable[threading.Thread]) -> None:

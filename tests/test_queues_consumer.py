@@ -261,3 +261,20 @@ def test_consumer_waits_and_goes_on_by_itself_when_sqs_fails(aws, caplog):
     consumer.stopping = True
     running.join(10)
     assert "receiving again queue=orders" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_receiver_that_fails_unexpectedly_stops_the_whole_consumer(aws, caplog):
+    def fail(**kwargs):
+        raise ZeroDivisionError("a bug")
+
+    events = sqs.client().meta.events
+    events.register_first("before-call.sqs.ReceiveMessage", fail)
+    consumer = Consumer(sqs.queues(), concurrency=1)
+    try:
+        consumer.run()
+    finally:
+        events.unregister("before-call.sqs.ReceiveMessage", fail)
+
+    assert consumer.crashed
+    assert "the receiver of queue" in caplog.text

@@ -71,6 +71,8 @@ class Command(BaseCommand):
             self.stderr.write(f"left {self._consumer.unfinished} message(s) unfinished")
             logging.shutdown()
             os._exit(0)
+        if self._consumer.crashed:
+            raise CommandError("stopped by an error of its own; the log above has it")
         self.stdout.write("stopped: nothing in hand")
 
     def _require_open(self) -> None:
