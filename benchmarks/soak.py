@@ -32,7 +32,7 @@ from tests import postgres
 CONSUMERS = 3
 CONCURRENCY = 8
 # Production: LEASE 60, visibility 90, grace 900, distance 450, drain 450 …
-TIMERS = {
+SETTINGS = {
     "SES_READ_SECONDS": 3,
     "LEASE_SECONDS": 8,
     "QUEUE_VISIBILITY_SECONDS": 10,
@@ -45,6 +45,8 @@ TIMERS = {
     "RETRY_MAX_SECONDS": 4,
     "OUTBOX_STALE_SECONDS": 20,
     "BREAKER_PROBE_SECONDS": 2,
+    # Here a message that waits for a doubt to end loses its consumer every few seconds.
+    "QUEUE_MAX_RECEIVE_COUNT": 15,
 }
 FAULTS = {
     "sqs_error": 0.005,
@@ -261,7 +263,7 @@ def _environment(folder: Path, endpoint: str, options: argparse.Namespace) -> di
             "SES_FROM_EMAIL": "Notifier Shop <shop@example.com>",
             "JOURNAL_DIR": str(folder.resolve() / "journal"),
         }
-        | {name: str(seconds) for name, seconds in TIMERS.items()}
+        | {name: str(value) for name, value in SETTINGS.items()}
         | (events if options.events == "on" else {})
     )
 

@@ -198,11 +198,12 @@ class Consumer:
             self._settle(queue, message, self._handle(queue, message))
 
     def _settle(self, queue: Queue, message: Received, fate: handling.Fate) -> None:
-        # Dropped first: a heartbeat after the hide would lengthen it.
-        self._in_hand.drop(message)
         if fate.delete:
             self._acks[queue.alias].add(message)
+            self._in_hand.drop(message)
         else:
+            # Dropped first: a heartbeat after the hide would lengthen it.
+            self._in_hand.drop(message)
             self._hide(queue, message, seconds=fate.hide_seconds)
 
     def _hide(self, queue: Queue, message: Received, *, seconds: int) -> None:

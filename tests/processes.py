@@ -77,9 +77,10 @@ class Queue:
         self.sqs = sqs
         self.url: str = sqs.get_queue_url(QueueName=name)["QueueUrl"]
 
-    def send(self, body: str) -> None:
-        """Put this on it."""
-        self.sqs.send_message(QueueUrl=self.url, MessageBody=body)
+    def send(self, body: str, *, group: str = "") -> None:
+        """Put this on it; ``group`` is for FIFO."""
+        fifo = {"MessageGroupId": group, "MessageDeduplicationId": uuid.uuid4().hex}
+        self.sqs.send_message(QueueUrl=self.url, MessageBody=body, **(fifo if group else {}))
 
     def count(self) -> int:
         """How many messages there are, visible or in flight."""

@@ -56,7 +56,7 @@ def test_visibility_that_ends_in_mid_send_sends_nothing_twice(aws, consume, arou
     queue = sqs.queue("orders")
     [message] = queue.receive(limit=1, wait_seconds=0)
     queue.hide(message, seconds=0)
-    others = []
+    others: list[int] = []
 
     def let_another_have_it(**kwargs):
         if not others:

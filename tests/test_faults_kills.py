@@ -218,3 +218,20 @@ def test_long_lock_of_sqlite_makes_an_email_late_and_fails_nothing(platform):
     wait_until(all_are_done, what="the event handled")
     assert len(mails(platform)) == 1
     assert "database is locked" not in consumer.output
+
+
+def test_poison_at_the_head_of_a_group_takes_nobody_with_it(platform):
+    account = make_account()
+    amounts = [f"{number}.17" for number in range(1, 6)]
+    for amount in amounts:
+        make_transaction(account=account, amount=amount)
+    queue = platform.queue(platform.environment["QUEUE_TRANSACTIONS"])
+    queue.send("poison", group=OutboxEvent.objects.values_list("group", flat=True)[0])
+    assert platform.manage("relay_outbox", "--until-empty").wait() == 0
+
+    platform.consumer()
+    wait_until(all_are_done, what="five alerts")
+
+    wait_until(lambda: DeadLetter.objects.count() == 1, what="the dead letter")
+    assert [re.findall(r"\d\.17", subject)[0] for subject in mails(platform)] == amounts
+    assert DeadLetter.objects.get().body == "poison"

@@ -16,7 +16,7 @@ from orders.models import Order
 from queues import dead_letters, provisioning, registry, relay, sqs, sweeper
 from queues.consumer import Consumer
 from queues.errors import QueueUnavailable
-from queues.events import EventData
+from queues.events import Event, EventData
 from queues.handling import Fate
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from tests.owed import place
@@ -216,7 +216,7 @@ def test_limit_of_messages_in_flight_stops_receiving_and_burns_nothing(aws, sqs_
 
 @IN_PROCESS
 @pytest.mark.parametrize("fate", [Fate(delete=True), Fate(delete=False, hide_seconds=5)])
-def test_receipt_that_is_no_longer_valid_stops_nobody(aws, fate):
+def test_receipt_that_is_no_longer_valid_stops_nobody(aws, monkeypatch, fate):
     for body in ("stale", "good"):
         put(body)
     seen = []
@@ -232,7 +232,7 @@ def test_receipt_that_is_no_longer_valid_stops_nobody(aws, fate):
         return fate
 
     queue = sqs.queue("orders")
-    queue.receive = receive
+    monkeypatch.setattr(queue, "receive", receive)
     consumer = Consumer([queue], handle=handle)
     consumer.poll_once()
 
@@ -329,7 +329,7 @@ def test_event_of_a_later_version_is_handled_after_the_upgrade_and_a_redrive(aws
     letter = DeadLetter.objects.get()
     assert letter.code == "UnknownType"
 
-    flown = []
+    flown: list[Event] = []
     registry.handles("kite.flown.v1")(flown.append)
     try:
         dead_letters.redrive(DeadLetter.objects.all())
