@@ -7,12 +7,12 @@ from datetime import timedelta
 from functools import partial
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 
 from queues import registry, relay, sqs
 from queues.errors import QueueUnavailable
-from queues.models import DeadLetter, OutboxEvent
+from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +34,9 @@ def sweep() -> int:
 def republish_lost(alias: str) -> int:
     """Publish again what was published long ago and never handled, where the queue has nothing left of it.
 
-    A queue with messages may only be slow, and a backlog that is published again grows for ever. An event with
-    an open dead letter waits for a person. Raises QueueUnavailable.
+    A queue with messages may only be slow, and a backlog that is published again grows for ever: of such a queue
+    only what much later events have overtaken is lost. An event with an open dead letter waits for a person.
+    Raises QueueUnavailable.
     """
     lost = OutboxEvent.objects.filter(
         queue=alias,
@@ -46,13 +47,28 @@ def republish_lost(alias: str) -> int:
             DeadLetter.objects.filter(event_id=OuterRef("event_id"), state=DeadLetter.State.OPEN)
         )
     )
-    if not lost.exists() or not (
-        _is_empty(sqs.queue(alias)) and _is_empty(sqs.dead_letter_queue(alias))
-    ):
+    if not lost.exists() or not _is_empty(sqs.dead_letter_queue(alias)):
         return 0
+    if not _is_empty(sqs.queue(alias)):
+        lost = _overtaken(lost, alias)
     count = relay.publish_again(lost)
-    logger.warning("published again what SQS lost queue=%s count=%d", alias, count)
+    if count:
+        logger.warning("published again what SQS lost queue=%s count=%d", alias, count)
     return count
+
+
+def _overtaken(lost: QuerySet[OutboxEvent], alias: str) -> QuerySet[OutboxEvent]:
+    """Those that would have been received by now; what was received and failed is still in the queue."""
+    handled = OutboxEvent.objects.filter(
+        queue=alias, state=OutboxEvent.State.HANDLED, published_at__isnull=False
+    )
+    newest = handled.order_by("-id").values_list("published_at", flat=True).first()
+    if newest is None:
+        return lost.none()
+    failed = HandlingFailure.objects.filter(queue=alias, event_id=OuterRef("event_id"))
+    return lost.filter(
+        published_at__lt=newest - timedelta(seconds=settings.OUTBOX_STALE_SECONDS)
+    ).exclude(Exists(failed))
 
 
 def _is_empty(queue: sqs.Queue) -> bool:

@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from queues import registry, relay, sqs, sweeper
 from queues.errors import QueueUnavailable
-from queues.models import DeadLetter, OutboxEvent
+from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from tests.parcels import record
 
 
@@ -35,6 +35,51 @@ def test_event_whose_message_was_lost_is_published_again(purged):
 
 @pytest.mark.django_db
 def test_event_whose_message_still_waits_is_left_alone(published):
+    assert sweeper.republish_lost("orders") == 0
+
+
+def overtake(*, by):
+    """An event published so much later is handled, and another one waits in the queue."""
+    for _ in range(2):
+        later = record()
+    relay.publish_pending()
+    OutboxEvent.objects.filter(pk=later.pk).update(
+        state=OutboxEvent.State.HANDLED, published_at=timezone.now() - timedelta(hours=1) + by
+    )
+
+
+@pytest.mark.django_db
+def test_event_that_much_later_ones_overtook_is_published_again_under_traffic(purged):
+    overtake(by=timedelta(minutes=11))
+
+    assert sweeper.republish_lost("orders") == 1
+
+    purged.refresh_from_db()
+    assert purged.state == OutboxEvent.State.PENDING
+
+
+@pytest.mark.django_db
+def test_event_that_others_overtook_by_a_little_is_left_alone(purged):
+    overtake(by=timedelta(minutes=9))
+
+    assert sweeper.republish_lost("orders") == 0
+
+
+@pytest.mark.django_db
+def test_event_that_failed_is_still_in_the_queue_and_is_left_alone(purged):
+    overtake(by=timedelta(minutes=11))
+    HandlingFailure.objects.create(
+        queue="orders", sqs_message_id="m", event_id=purged.event_id, receive_count=1
+    )
+
+    assert sweeper.republish_lost("orders") == 0
+
+
+@pytest.mark.django_db
+def test_nothing_is_published_again_while_a_dead_letter_is_not_collected(purged):
+    overtake(by=timedelta(minutes=11))
+    sqs.dead_letter_queue("orders").send_batch([sqs.Outgoing(key="1", body="x")])
+
     assert sweeper.republish_lost("orders") == 0
 
 
