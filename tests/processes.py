@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import pytest
@@ -180,8 +181,9 @@ def wait_until(claim: Callable[[], Any], *, what: str, seconds: float = 30) -> N
 def _database_url() -> str:
     if connection.vendor == "sqlite":
         return f"sqlite:///{connection.settings_dict['NAME']}"
-    base, _, _ = os.environ["DATABASE_URL"].rpartition("/")
-    return f"{base}/{connection.settings_dict['NAME']}"
+    # The folder of the server's socket is in the query.
+    url = urlsplit(os.environ["DATABASE_URL"])
+    return url._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
 
 
 def _free_port() -> int:

@@ -36,7 +36,7 @@ POINTS = {
     "after_accept": False,
     "after_handled": False,
 }
-ON_POSTGRESQL = ("after_outbox_claim", "after_claim", "after_ses")
+ON_POSTGRESQL = ("after_claim", "after_ses")
 CASES = [
     pytest.param(
         point,

@@ -9,7 +9,7 @@ from tests.local_aws import ROOT
 TEXT = (ROOT / "docs" / "faults.md").read_text()
 
 
-def tests_of(path: Path) -> set[str]:
+def defined_in(path: Path) -> set[str]:
     """The names of the test functions in a file."""
     body = ast.parse(path.read_text()).body
     return {node.name for node in body if isinstance(node, ast.FunctionDef)}
@@ -24,7 +24,7 @@ def test_matrix_has_every_fault_once_and_in_order():
 def test_every_test_that_is_named_exists():
     named = re.findall(r"`(tests/\w+\.py)::(\w+)`", TEXT)
 
-    missing = [f"{file}::{name}" for file, name in named if name not in tests_of(ROOT / file)]
+    missing = [f"{file}::{name}" for file, name in named if name not in defined_in(ROOT / file)]
 
     assert named
     assert missing == []
