@@ -21,9 +21,8 @@ class Member:
     """One process of the fleet; what it and its successors print goes to one file."""
 
     def __init__(
-        self, name: str, command: Sequence[str], *, environment: Mapping[str, str], log: Path
+        self, command: Sequence[str], *, environment: Mapping[str, str], log: Path
     ) -> None:
-        self.name = name
         self.thaws_at = 0.0
         self.crashes = 0
         self._command = command

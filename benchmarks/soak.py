@@ -100,6 +100,7 @@ def main() -> None:
     parser.add_argument("--events", choices=["on", "off"], default="on")
     parser.add_argument("--minutes", type=float, default=10.0, help="time limit")
     parser.add_argument("--rate", type=float, default=30.0, help="orders a second")
+    parser.add_argument("--faults", type=float, default=1.0, help="so many times as many")
     parser.add_argument("--folder", type=Path, help="kept; a temporary one unless given")
     options = parser.parse_args()
     # So that its processes end with it.
@@ -116,7 +117,7 @@ def main() -> None:
 
 def run(options: argparse.Namespace, folder: Path) -> Outcome:
     """One soak with its files in this folder."""
-    stub, endpoint = _start_stub(folder, options.seed)
+    stub, endpoint = _start_stub(folder, options)
     environment = _environment(folder, endpoint, options)
     os.environ.update(environment)
     members: list[Member] = []
@@ -226,11 +227,13 @@ def control(endpoint: str) -> dict[str, Any]:
     return found
 
 
-def _start_stub(folder: Path, seed: int) -> tuple[subprocess.Popen[str], str]:
-    faults = [f"--{name.replace('_', '-')}={rate}" for name, rate in FAULTS.items()]
+def _start_stub(folder: Path, options: argparse.Namespace) -> tuple[subprocess.Popen[str], str]:
+    faults = [
+        f"--{name.replace('_', '-')}={rate * options.faults}" for name, rate in FAULTS.items()
+    ]
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.aws_stub", f"--acceptances={folder / 'accepted'}"]
-        + [f"--seed={seed}", *faults],
+        + [f"--seed={options.seed}", *faults],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=(folder / "stub.log").open("w"),
@@ -271,7 +274,7 @@ def _environment(folder: Path, endpoint: str, options: argparse.Namespace) -> di
 def _consumers(environment: dict[str, str], folder: Path) -> list[Member]:
     command = [sys.executable, "manage.py", "consume_queue", f"--concurrency={CONCURRENCY}"]
     return [
-        Member(name, command, environment=environment, log=folder / f"{name}.log")
+        Member(command, environment=environment, log=folder / f"{name}.log")
         for name in (f"consumer-{number}" for number in range(CONSUMERS))
     ]
 
@@ -284,7 +287,7 @@ def _producer(environment: dict[str, str], folder: Path, options: argparse.Names
         f"--rate={options.rate}",
         f"--seed={options.seed}",
     ]
-    return Member("producer", command, environment=environment, log=folder / "producer.log")
+    return Member(command, environment=environment, log=folder / "producer.log")
 
 
 def _listed(numbers: Sequence[str]) -> str:

@@ -17,9 +17,7 @@ class Sleeper(Member):
     def __init__(self, log):
         program = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
         self._pids = log
-        super().__init__(
-            "sleeper", [sys.executable, "-c", program], environment=os.environ, log=log
-        )
+        super().__init__([sys.executable, "-c", program], environment=os.environ, log=log)
 
     @property
     def pids(self):
@@ -67,9 +65,11 @@ def test_frozen_member_thaws_when_its_time_is_over(member):
 
 
 @pytest.mark.processes
-def test_nothing_is_lost_doubled_invented_or_out_of_order_whatever_dies():
+@pytest.mark.parametrize("events", ["on", "off"])
+def test_nothing_is_lost_doubled_invented_or_out_of_order_whatever_dies(events):
     soak = subprocess.run(
-        [sys.executable, "-m", "benchmarks.soak", "--count=150", "--minutes=4"],
+        [sys.executable, "-m", "benchmarks.soak", "--count=150", "--faults=5", "--minutes=4"]
+        + [f"--events={events}"],
         cwd=ROOT,
         capture_output=True,
         text=True,
