@@ -75,7 +75,7 @@ class LocalAws:
         mail: dict[str, Any] = self._call(f"mail/{mail_id}")
         return mail
 
-    def wait_for_mail(self, *, to: str, seconds: float = 10) -> dict[str, Any]:
+    def wait_for_mail(self, *, to: str, seconds: float = 60) -> dict[str, Any]:
         """The newest mail to that address, as soon as there is one."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -102,7 +102,7 @@ class LocalAws:
         """Whether recipients must be verified."""
         self._call("rules", {"sandbox_rules": on})
 
-    def wait_until_healthy(self, seconds: float = 20) -> None:
+    def wait_until_healthy(self, seconds: float = 60) -> None:
         """Return as soon as the server answers."""
         deadline = time.monotonic() + seconds
         while True:

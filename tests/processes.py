@@ -47,11 +47,11 @@ class Process:
         """All of it so far."""
         return self.log.read_text()
 
-    def wait(self, *, seconds: float = 30) -> int:
+    def wait(self, *, seconds: float = 90) -> int:
         """Its exit code, as soon as it ends by itself."""
         return self._popen.wait(seconds)
 
-    def wait_for(self, text: str, *, seconds: float = 30) -> None:
+    def wait_for(self, text: str, *, seconds: float = 90) -> None:
         """Until it has printed this."""
         wait_until(lambda: text in self.output, what=f"{text!r} in\n{self.output}", seconds=seconds)
 
@@ -144,7 +144,7 @@ class Platform:
             OUTBOX_PUBLISH_ON_COMMIT="on",
             **environment,
         )
-        wait_until(lambda: _answers(base), what=f"an answer from {base}", seconds=30)
+        wait_until(lambda: _answers(base), what=f"an answer from {base}", seconds=90)
         return base
 
     def queue(self, name: str) -> Queue:
@@ -169,7 +169,7 @@ def platform(transactional_db: None, local_aws: LocalAws, tmp_path: Path) -> Ite
     local_aws.clear_mail()
 
 
-def wait_until(claim: Callable[[], Any], *, what: str, seconds: float = 30) -> None:
+def wait_until(claim: Callable[[], Any], *, what: str, seconds: float = 90) -> None:
     """Until the claim holds, or fail naming what was waited for."""
     deadline = time.monotonic() + seconds
     while not claim():
