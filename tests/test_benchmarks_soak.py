@@ -64,7 +64,7 @@ def test_frozen_member_thaws_when_its_time_is_over(member):
     wait_for_restart(member)
 
 
-@pytest.mark.processes
+@pytest.mark.soak
 @pytest.mark.parametrize("events", ["on", "off"])
 def test_nothing_is_lost_doubled_invented_or_out_of_order_whatever_dies(events):
     soak = subprocess.run(
