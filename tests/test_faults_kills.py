@@ -156,6 +156,8 @@ def is_frozen(process):
     return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
+# Frozen while its sweeper writes, the process keeps SQLite's only lock: now and then the test cannot go on.
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("point", "last_words"),
     [("after_claim", "the lease ended before SES was called"), ("after_ses", "sent event=")],
