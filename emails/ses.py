@@ -27,7 +27,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 from django.conf import settings
-from django.core.mail import EmailMessage
+from django.core.mail import BadHeaderError, EmailMessage
 from django_ses import SESBackend
 
 from emails.errors import InDoubt, NotSent, Refused, SendError, Throttled, Unavailable
@@ -97,9 +97,12 @@ def send(message: EmailMessage) -> str:
     """
     try:
         connection().send_messages([message])
-    except ValueError as exc:
+    except (BadHeaderError, UnicodeEncodeError) as exc:
         # Django refuses a header with a newline, Python an address it cannot encode: before any call.
         raise Refused(str(exc), code=type(exc).__name__) from exc
+    except (KeyError, ValueError) as exc:
+        # An answer that cannot be read: django-ses looks for the message id in it.
+        raise InDoubt(f"the answer of SES cannot be read: {exc}", code=type(exc).__name__) from exc
     except (
         ClientError,
         BotoCoreError,

@@ -233,13 +233,6 @@ def client(*, hurried: bool = False) -> SQSClient:
     return _client(settings.AWS_REGION, settings.AWS_ENDPOINT_URL, hurried)
 
 
-def forget_clients() -> None:
-    """Make clients and look queues up anew: after new credentials, and between tests."""
-    _client.cache_clear()
-    _session.cache_clear()
-    _queue.cache_clear()
-
-
 def batches(messages: Iterable[Outgoing]) -> Iterator[list[Outgoing]]:
     """Cut into batches that SQS takes: ten entries and 256 KiB at most."""
     batch: list[Outgoing] = []

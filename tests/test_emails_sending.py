@@ -167,6 +167,8 @@ def test_other_rejections_fail_for_good(aws, consume, refuses):
     [
         ReadTimeoutError(endpoint_url="http://ses"),
         ConnectionResetError("cut"),
+        KeyError("MessageId"),
+        ValueError("half an answer"),
     ],
 )
 def test_lost_answer_is_in_doubt_and_its_message_is_deleted(aws, consume, ses_answers, error):
