@@ -6,8 +6,6 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,7 +18,8 @@ from urllib.request import urlopen
 import pytest
 from django.db import connection
 
-from tests.local_aws import ROOT, LocalAws
+from tests import warm_start
+from tests.local_aws import LocalAws
 
 
 class Process:
@@ -28,28 +27,24 @@ class Process:
 
     def __init__(self, *arguments: str, environment: dict[str, str], log: Path) -> None:
         self.log = log
-        with log.open("ab") as output:
-            self._popen = subprocess.Popen(
-                [sys.executable, "manage.py", *arguments],
-                cwd=ROOT,
-                env=environment,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+        self._process = warm_start.start([*arguments], environment=environment, log=log)
 
     @property
     def pid(self) -> int:
         """The process id."""
-        return self._popen.pid
+        assert self._process.pid
+        return self._process.pid
 
     @property
     def output(self) -> str:
         """All of it so far."""
-        return self.log.read_text()
+        return self.log.read_text() if self.log.exists() else ""
 
     def wait(self, *, seconds: float = 90) -> int:
         """Its exit code, as soon as it ends by itself."""
-        return self._popen.wait(seconds)
+        self._process.join(seconds)
+        assert self._process.exitcode is not None, f"it still runs:\n{self.output}"
+        return self._process.exitcode
 
     def wait_for(self, text: str, *, seconds: float = 90) -> None:
         """Until it has printed this."""
@@ -57,18 +52,18 @@ class Process:
 
     def send_signal(self, number: signal.Signals) -> None:
         """SIGTERM, SIGSTOP, …"""
-        self._popen.send_signal(number)
+        if self._process.exitcode is None:
+            os.kill(self.pid, number)
 
     def stop(self) -> int:
         """SIGTERM and wait; returns its exit code."""
-        self._popen.terminate()
+        self._process.terminate()
         return self.wait()
 
     def kill(self) -> None:
         """SIGKILL and wait, if it still runs."""
-        if self._popen.poll() is None:
-            self._popen.kill()
-        self._popen.wait(10)
+        self._process.kill()
+        self._process.join(10)
 
 
 class Queue:
