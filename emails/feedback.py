@@ -17,6 +17,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, Validation
 
 from emails import evidence, states
 from emails.models import DeliveryEvent, Notification
+from queues import groups
 from queues.errors import BadData
 from queues.events import json_object, summary
 from queues.registry import reads
@@ -157,8 +158,11 @@ def _accepted(message_id: str, tags: dict[str, list[str]]) -> Notification | Non
     if re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", nid) and re.fullmatch(
         r"[0-9]{1,6}", att
     ):
-        states.accept(uuid.UUID(nid), int(att), message_id)
-        return Notification.objects.filter(pk=nid).first()
+        is_news = states.accept(uuid.UUID(nid), int(att), message_id)
+        notification = Notification.objects.filter(pk=nid).first()
+        if is_news and notification:
+            groups.end_holds([notification.event_id])
+        return notification
     return Notification.objects.filter(provider_message_id=message_id).first()
 
 

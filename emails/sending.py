@@ -16,8 +16,8 @@ from emails import breakers, journal, limiter, rendering, ses, states
 from emails.errors import InDoubt, NotSent, RenderError, SendError, Throttled, Unavailable
 from emails.models import Notification
 from emails.rendering import Rendered
-from queues import backoff, holding, outbox, sqs
-from queues.errors import Reject, Retry
+from queues import backoff, groups, outbox, sqs
+from queues.errors import Hold, Reject, Retry
 from queues.events import Event
 from queues.failpoints import failpoint
 
@@ -30,7 +30,7 @@ def notify(event: Event, *, template: str, recipient: str) -> None:
     """Send the email that this event owes to this recipient, once, however often this is called.
 
     Returns when there is nothing more to do for the message: sent, or in doubt. Raises Retry when it was
-    certainly not sent and may heal, Reject when it was not and cannot.
+    certainly not sent and may heal, Reject when it was not and cannot, Hold when a FIFO group waits for a doubt.
     """
     notification = _owed(event, template, recipient)
     if notification.state in (State.SENT, State.CANCELLED, State.SUPPRESSED):
@@ -39,9 +39,11 @@ def notify(event: Event, *, template: str, recipient: str) -> None:
         )
         return
     email = _rendered(notification)
-    while not _sent_or_settled(notification, email) or _held_in_doubt(event, notification):
+    while not _sent_or_settled(notification, email):
         # Not the message's fault: it stays in hand, and none of its receives is burnt.
         pass
+    if notification.state == State.IN_DOUBT and _holds_its_group(event):
+        raise Hold("SES may have accepted the email of an earlier event of the group")
 
 
 def send_test(recipient: str) -> str:
@@ -68,9 +70,14 @@ def send_canary() -> str:
     return ses.send(message)
 
 
+@transaction.atomic
 def mark_sent(notifications: QuerySet[Notification]) -> int:
     """A person says that these, in doubt, were sent; returns how many."""
-    return states.mark_sent(notifications)
+    doubtful = notifications.filter(state=State.IN_DOUBT)
+    event_ids = list(doubtful.values_list("event_id", flat=True))
+    count = states.mark_sent(doubtful)
+    groups.end_holds(event_ids)
+    return count
 
 
 @transaction.atomic
@@ -168,19 +175,11 @@ def _sent_or_settled(notification: Notification, email: Rendered) -> bool:
     return True
 
 
-def _held_in_doubt(event: Event, notification: Notification) -> bool:
-    """Keep what comes after in its FIFO group from overtaking an email in doubt; True if it is to be sent after all.
-
-    Only where a doubt ends without a person. Raises Retry after 14 minutes, GiveBack when the consumer stops.
-    """
-    if not sqs.queue(event.queue).is_fifo or not states.doubts_end():
-        return False
-    for _ in range(breakers.HOLD_SECONDS):
-        notification.refresh_from_db(fields=["state"])
-        if notification.state != State.IN_DOUBT:
-            return notification.state == State.PENDING
-        holding.pause(1)
-    raise Retry("SES may have accepted it, and others must not overtake it", code="InDoubt")
+def _holds_its_group(event: Event) -> bool:
+    """A doubt that only a person ends holds a FIFO group where a dead letter does, too."""
+    return sqs.queue(event.queue).is_fifo and (
+        states.doubts_end() or settings.FIFO_POISON == "hold"
+    )
 
 
 def _settle(held: states.Claim, error: SendError) -> bool:
@@ -203,6 +202,7 @@ def _settle(held: states.Claim, error: SendError) -> bool:
             raise Retry(str(error), code=error.code, seconds=seconds) from error
         case InDoubt():
             states.doubt(held, error)
+            notification.state = State.IN_DOUBT
             logger.error(
                 "in doubt event=%s notification=%s: %s",
                 notification.event_id,

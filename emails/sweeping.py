@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from emails import evidence, limiter, sending, states
 from emails.models import Attempt, DeliveryEvent, Notification
+from queues import groups
 from queues.housekeeping import delete_batch
 from queues.registry import sweeps
 
@@ -26,6 +27,16 @@ def refresh_rate() -> int:
 def abandon() -> int:
     """Claims whose process died become doubts."""
     return states.doubt_abandoned()
+
+
+@sweeps
+def end_holds() -> int:
+    """The FIFO group of an email that is in doubt no more goes on, however the doubt ended."""
+    held = groups.held()
+    if not held:
+        return 0
+    doubtful = Notification.objects.filter(event_id__in=held, state=State.IN_DOUBT)
+    return groups.end_holds(held - set(doubtful.values_list("event_id", flat=True)))
 
 
 @sweeps

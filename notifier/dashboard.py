@@ -67,6 +67,13 @@ def _concerns(request: HttpRequest) -> Iterable[Concern]:
             _address(OutboxEvent, "late=yes"),
         )
         yield Concern(
+            "Held groups",
+            OutboxEvent.objects.filter(state=OutboxEvent.State.HELD).count(),
+            "warning",
+            "Later events wait until the doubt about an email ends.",
+            _address(OutboxEvent, "state__exact=held"),
+        )
+        yield Concern(
             "Refused events",
             OutboxEvent.objects.filter(state=OutboxEvent.State.REFUSED).count(),
             "danger",

@@ -70,7 +70,7 @@ class OutboxEventAdmin(FactAdmin):
             label="Publish again",
             done="put back to be published again",
             service=relay.publish_again,
-            states=(Outbox.PUBLISHED, Outbox.HANDLED, Outbox.REFUSED),
+            states=(Outbox.PUBLISHED, Outbox.HANDLED, Outbox.DISCARDED, Outbox.REFUSED),
             permission="queues.publish_outboxevent",
         ),
     }
@@ -81,7 +81,10 @@ class OutboxEventAdmin(FactAdmin):
         "within half a minute.",
         Outbox.PUBLISHED: "SQS has it; no consumer has finished with it yet. If the queue is empty and this stays, "
         "look among the dead letters, or publish it again: what was sent is never sent twice.",
+        Outbox.HELD: "What comes after it in its group waits for it. It goes on when the doubt about its email ends.",
+        Outbox.DEAD: "It failed too often and is a dead letter: see below.",
         Outbox.HANDLED: "Published and handled.",
+        Outbox.DISCARDED: "Its dead letter was discarded: it will not be handled.",
         Outbox.REFUSED: "SQS will never take this message as it is.",
     }
 

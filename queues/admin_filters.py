@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -19,8 +19,18 @@ LATE_SECONDS = 60
 
 
 def late(rows: QuerySet[OutboxEvent]) -> QuerySet[OutboxEvent]:
-    """Events that should be in SQS by now and are not."""
+    """Events that should be in SQS by now and are not; those behind a held one or a dead letter wait rightly."""
+    holding = [OutboxEvent.State.HELD]
+    if settings.FIFO_POISON == "hold":
+        holding.append(OutboxEvent.State.DEAD)
+    held = OutboxEvent.objects.filter(
+        queue=OuterRef("queue"),
+        group=OuterRef("group"),
+        id__lt=OuterRef("id"),
+        state__in=holding,
+    )
     return rows.filter(
+        ~Q(group__gt="") | ~Exists(held),
         state__in=[OutboxEvent.State.PENDING, OutboxEvent.State.CLAIMED],
         recorded_at__lt=timezone.now() - timedelta(seconds=LATE_SECONDS),
     )

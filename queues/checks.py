@@ -26,6 +26,22 @@ def queue_names(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 
 @register(TAG)
+def fifo_poison(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A misspelt setting must not mean something; a group is held by dead letters that are in the database."""
+    if settings.FIFO_POISON == "skip" or (
+        settings.FIFO_POISON == "hold" and settings.DEAD_LETTER_COLLECT
+    ):
+        return []
+    return [
+        Error(
+            f"FIFO_POISON={settings.FIFO_POISON} cannot work.",
+            hint="Use skip, or hold with DEAD_LETTER_COLLECT=on.",
+            id="queues.E003",
+        )
+    ]
+
+
+@register(TAG)
 def receive_count(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """SQS takes 1 to 1,000."""
     if 1 <= settings.QUEUE_MAX_RECEIVE_COUNT <= 1000:

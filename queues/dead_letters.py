@@ -12,7 +12,7 @@ from django.db import DataError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from queues import outbox, sqs
+from queues import outbox, relay, sqs
 from queues.events import envelope_fields
 from queues.failpoints import failpoint
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
@@ -57,9 +57,20 @@ def redrive(letters: QuerySet[DeadLetter]) -> int:
     return sum(_redrive(letter) for letter in known.order_by("id"))
 
 
+@transaction.atomic
 def discard(letters: QuerySet[DeadLetter]) -> int:
-    """Close open letters without sending them; returns how many."""
-    return letters.filter(state=State.OPEN).update(state=State.DISCARDED)
+    """Close open letters without sending them; returns how many. A group that one of them held goes on."""
+    return sum(_discard(letter) for letter in letters.filter(state=State.OPEN).order_by("id"))
+
+
+def bury(queue: sqs.Queue, message: Received) -> None:
+    """Its outbox row says that it is a dead letter; where that holds a FIFO group, there is a row for it."""
+    rows = OutboxEvent.objects.carried_by(
+        queue.alias, event_id=envelope_fields(message.body).id, sqs_message_id=message.id
+    )
+    buried = rows.filter(state=OutboxEvent.State.PUBLISHED).update(state=OutboxEvent.State.DEAD)
+    if not buried and queue.is_fifo and settings.FIFO_POISON == "hold" and not rows.exists():
+        outbox.adopt(queue, message, state=OutboxEvent.State.DEAD)
 
 
 def fingerprint(code: str, reason: str) -> str:
@@ -105,6 +116,7 @@ def _keep(alias: str, message: Received) -> bool:
         },
     )
     if is_new:
+        bury(sqs.queue(alias), message)
         logger.warning("dead-lettered event=%s message=%s letter=%s code=%s", *_ids(letter), code)
     return is_new
 
@@ -121,7 +133,7 @@ def _redrive(letter: DeadLetter) -> bool:
     )
     if not taken:
         return False
-    event = OutboxEvent.objects.create(
+    event = _at_its_place(letter) or OutboxEvent.objects.create(
         event_id=letter.event_id,
         type=letter.type,
         subject=letter.subject,
@@ -135,6 +147,36 @@ def _redrive(letter: DeadLetter) -> bool:
     logger.info("redriven event=%s message=%s letter=%s", *_ids(letter))
     outbox.publish_on_commit(event)
     return True
+
+
+def _at_its_place(letter: DeadLetter) -> OutboxEvent | None:
+    """In a FIFO group it comes before what was recorded after it and still waits: by its own row."""
+    if not sqs.queue(letter.queue).is_fifo:
+        return None
+    row = _rows(letter).order_by("-id").first()
+    if row is None:
+        return None
+    row.redrive_of, row.body = letter, letter.body
+    row.save(update_fields=["redrive_of", "body"])
+    if row.state not in (row.State.PENDING, row.State.CLAIMED):
+        relay.put_back(row)
+    return row
+
+
+def _discard(letter: DeadLetter) -> bool:
+    taken = DeadLetter.objects.filter(pk=letter.pk, state=State.OPEN).update(state=State.DISCARDED)
+    if taken:
+        waiting = [OutboxEvent.State.PUBLISHED, OutboxEvent.State.DEAD]
+        _rows(letter).filter(state__in=waiting).update(
+            state=OutboxEvent.State.DISCARDED, handled_at=Now()
+        )
+    return bool(taken)
+
+
+def _rows(letter: DeadLetter) -> QuerySet[OutboxEvent]:
+    return OutboxEvent.objects.carried_by(
+        letter.queue, event_id=letter.event_id, sqs_message_id=letter.sqs_message_id
+    )
 
 
 def _traceparent(letter: DeadLetter) -> str:

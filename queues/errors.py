@@ -3,6 +3,7 @@
 QueueError
 ├── Retry           raised by handlers: try again after a while; the cause may heal
 ├── GiveBack        raised by handlers: the consumer stops; not a failure
+├── Hold            raised by handlers: what comes after it in its FIFO group waits for it
 ├── Reject          raised by handlers: waiting cannot heal it; the message becomes a dead letter
 │   ├── BadEnvelope     the body is no event envelope
 │   ├── UnknownType     nobody handles this type or version of event
@@ -35,6 +36,13 @@ class Retry(QueueError):
 
 class GiveBack(QueueError):
     """The consumer stops before this message was worked on: another takes it at once."""
+
+
+class Hold(QueueError):
+    """Only for FIFO queues: not finished, and nothing of its group may be handled before it is.
+
+    Its message is deleted; ``groups.end_holds`` publishes the event again.
+    """
 
 
 class Reject(QueueError):

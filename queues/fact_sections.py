@@ -27,7 +27,10 @@ OUTBOX_COLOURS = {
     "pending": "info",
     "claimed": "info",
     "published": "primary",
+    "held": "warning",
+    "dead": "danger",
     "handled": "success",
+    "discarded": "",
     "refused": "danger",
 }
 LETTER_COLOURS = {"open": "danger", "redriven": "success", "discarded": ""}

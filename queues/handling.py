@@ -6,11 +6,12 @@ import logging
 import traceback
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.db import DatabaseError
 from django.db.models.functions import Now
 
-from queues import backoff, registry
-from queues.errors import GiveBack, Reject, Retry
+from queues import backoff, dead_letters, groups, registry
+from queues.errors import GiveBack, Hold, Reject, Retry
 from queues.events import Event, envelope_fields
 from queues.failpoints import failpoint
 from queues.models import HandlingFailure, OutboxEvent
@@ -38,9 +39,13 @@ def handle(queue: Queue, message: Received) -> Fate:
     )
     failpoint("after_receive")
     try:
+        if queue.is_fifo and groups.must_wait(queue, message):
+            return Fate(delete=True)
         event = registry.reader_for(queue.alias)(message.body)
         _mark_handled(event)
         failpoint("after_handled")
+    except Hold as exc:
+        return _held(queue, message, str(exc))
     except GiveBack:
         logger.info("given back event=%s message=%s", message.event_id, message.id)
         return Fate(delete=False, hide_seconds=0)
@@ -69,6 +74,15 @@ def _mark_handled(event: Event | None) -> None:
     )
 
 
+def _held(queue: Queue, message: Received, reason: str) -> Fate:
+    try:
+        groups.hold(queue, message, reason=reason)
+    except DatabaseError as exc:
+        logger.error("not held event=%s message=%s: %s", message.event_id, message.id, exc)
+        return Fate(delete=False, hide_seconds=backoff.delay(message.receive_count))
+    return Fate(delete=True)
+
+
 def _failed(queue: Queue, message: Received, code: str, reason: str, *, hide_seconds: int) -> Fate:
     logger.warning(
         "not handled event=%s message=%s receive=%d back_in=%ds code=%s: %s",
@@ -80,6 +94,8 @@ def _failed(queue: Queue, message: Received, code: str, reason: str, *, hide_sec
         reason,
     )
     try:
+        if _holds_its_group(queue, message):
+            dead_letters.bury(queue, message)
         HandlingFailure.objects.bulk_create(
             [
                 HandlingFailure(
@@ -97,3 +113,12 @@ def _failed(queue: Queue, message: Received, code: str, reason: str, *, hide_sec
         # The message comes back all the same; only this line of its history is missing.
         logger.error("failure not recorded message=%s: %s", message.id, exc)
     return Fate(delete=False, hide_seconds=hide_seconds)
+
+
+def _holds_its_group(queue: Queue, message: Received) -> bool:
+    """With its last receive: before SQS moves it away and gives the next of its group."""
+    return (
+        settings.FIFO_POISON == "hold"
+        and queue.is_fifo
+        and message.receive_count >= settings.QUEUE_MAX_RECEIVE_COUNT
+    )

@@ -13,6 +13,7 @@ from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from queues.registry import sweeps
 
 BATCH = 500
+_DONE = [OutboxEvent.State.HANDLED, OutboxEvent.State.DISCARDED]
 
 
 @sweeps
@@ -23,9 +24,7 @@ def tidy() -> int:
         sqs_message_id=OuterRef("sqs_message_id"), state=DeadLetter.State.OPEN
     )
     return (
-        delete_batch(
-            OutboxEvent.objects.filter(state=OutboxEvent.State.HANDLED, handled_at__lt=old)
-        )
+        delete_batch(OutboxEvent.objects.filter(state__in=_DONE, handled_at__lt=old))
         + delete_batch(HandlingFailure.objects.filter(~Exists(open_letter), failed_at__lt=old))
         + delete_batch(
             DeadLetter.objects.exclude(state=DeadLetter.State.OPEN).filter(collected_at__lt=old)

@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.db import models
 from django.db.models import Q
 
 from queues.uuid7 import uuid7
 
 
+class OutboxQuerySet(models.QuerySet["OutboxEvent"]):
+    """Which rows of the outbox?"""
+
+    def carried_by(
+        self, queue: str, *, event_id: UUID | None, sqs_message_id: str
+    ) -> OutboxQuerySet:
+        """Those that a message stands for: by its event, or by its own id where it is no envelope."""
+        rows = self.filter(queue=queue)
+        if event_id:
+            return rows.filter(event_id=event_id)
+        return rows.filter(sqs_message_id=sqs_message_id)
+
+
 class OutboxEvent(models.Model):
     """An event recorded in the transaction of its cause; the relay publishes it, handling marks it handled."""
 
     class State(models.TextChoices):
-        """``claimed``: a relay is publishing it. ``refused``: SQS will never take it as it is."""
+        """``claimed``: a relay is publishing it. ``held``: its FIFO group waits for it, see ``queues.groups``.
+
+        ``dead``: a dead letter. ``refused``: SQS will never take it as it is.
+        """
 
         PENDING = "pending"
         CLAIMED = "claimed"
         PUBLISHED = "published"
+        HELD = "held"
+        DEAD = "dead"
         HANDLED = "handled"
+        DISCARDED = "discarded"
         REFUSED = "refused"
+
+    # An earlier event of its FIFO group in one of these may have to come first.
+    UNFINISHED = (State.PENDING, State.CLAIMED, State.HELD, State.DEAD)
 
     # A redrive writes another row with the same event id; garbage from foreign producers has none.
     event_id = models.UUIDField(null=True, db_index=True)
@@ -43,6 +67,8 @@ class OutboxEvent(models.Model):
         "DeadLetter", null=True, blank=True, on_delete=models.SET_NULL, related_name="redrives"
     )
 
+    objects = OutboxQuerySet.as_manager()
+
     class Meta:
         ordering = ["-id"]
         permissions = [("publish_outboxevent", "Can publish outbox events again")]
@@ -53,7 +79,7 @@ class OutboxEvent(models.Model):
                 "group",
                 "id",
                 name="outbox_group_head",
-                condition=Q(state__in=["pending", "claimed"]),
+                condition=Q(state__in=["pending", "claimed", "held", "dead"]),
             ),
         ]
 

@@ -9,8 +9,8 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
-from queues import relay
-from queues.events import Event
+from queues import relay, sqs
+from queues.events import Event, envelope_fields
 from queues.failpoints import failpoint
 from queues.models import OutboxEvent
 from queues.uuid7 import uuid7
@@ -38,8 +38,36 @@ def record_again(event: Event) -> OutboxEvent:
 
     The event id stays, so what was sent stays sent; the deduplication id is new, because SQS drops a repeat.
     """
-    row = _store(event, deduplication_id=uuid7())
+    row = _at_its_place(event) or _store(event, deduplication_id=uuid7())
     logger.info("recorded again event=%s type=%s subject=%s", event.id, event.type, event.subject)
+    return row
+
+
+def adopt(queue: sqs.Queue, message: sqs.Received, *, state: OutboxEvent.State) -> OutboxEvent:
+    """A row for a message whose producer keeps no outbox here."""
+    fields = envelope_fields(message.body)
+    return OutboxEvent.objects.create(
+        event_id=fields.id,
+        type=fields.type,
+        subject=fields.subject,
+        queue=queue.alias,
+        group=message.group,
+        body=message.body,
+        state=state,
+        available_at=Now(),
+        sqs_message_id=message.id,
+    )
+
+
+def _at_its_place(event: Event) -> OutboxEvent | None:
+    """In a FIFO group an event is published again before what was recorded after it: from its own row."""
+    if not sqs.queue(event.queue).is_fifo:
+        return None
+    rows = OutboxEvent.objects.filter(queue=event.queue, event_id=event.id)
+    row = rows.order_by("-id").first()
+    if row is not None and row.state not in (row.State.PENDING, row.State.CLAIMED):
+        relay.put_back(row)
+        publish_on_commit(row)
     return row
 
 

@@ -16,7 +16,7 @@ from functools import cache
 
 from django.conf import settings
 from django.db import close_old_connections, transaction
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from queues import backoff, sqs
@@ -73,29 +73,41 @@ def pending(alias: str) -> QuerySet[OutboxEvent]:
     if not sqs.queue(alias).is_fifo:
         return rows
     older = OutboxEvent.objects.filter(
-        queue=alias,
-        group=OuterRef("group"),
-        id__lt=OuterRef("id"),
-        state__in=[State.PENDING, State.CLAIMED],
+        blocking(), queue=alias, group=OuterRef("group"), id__lt=OuterRef("id")
     )
     return rows.exclude(Exists(older))
 
 
+def blocking() -> Q:
+    """Events that keep those after them in their FIFO group from being published."""
+    # The index is on just these states, so all of them are named.
+    unfinished = Q(state__in=OutboxEvent.UNFINISHED)
+    return unfinished if settings.FIFO_POISON == "hold" else unfinished & ~Q(state=State.DEAD)
+
+
 def publish_again(events: QuerySet[OutboxEvent]) -> int:
-    """Put published, handled or refused rows back to pending, with a new deduplication id; returns the count.
+    """Put rows that wait for no relay back to pending; returns the count.
 
     What was sent stays sent: the event id is the same.
     """
-    count = 0
-    for event in events.filter(state__in=[State.PUBLISHED, State.HANDLED, State.REFUSED]):
-        count += OutboxEvent.objects.filter(pk=event.pk, state=event.state).update(
+    return sum(
+        put_back(event) for event in events.exclude(state__in=[State.PENDING, State.CLAIMED])
+    )
+
+
+def put_back(event: OutboxEvent) -> bool:
+    """Pending again, with a new deduplication id; False if the row changed meanwhile."""
+    return bool(
+        OutboxEvent.objects.filter(pk=event.pk, state=event.state).update(
             state=State.PENDING,
             deduplication_id=uuid.uuid4(),
+            claim=None,
+            lease_until=None,
             available_at=Now(),
             error="",
             handled_at=None,
         )
-    return count
+    )
 
 
 def release_expired() -> int:

@@ -38,7 +38,7 @@ def republish_lost(alias: str) -> int:
     only what much later events have overtaken is lost. An event with an open dead letter waits for a person.
     Raises QueueUnavailable.
     """
-    lost = OutboxEvent.objects.filter(
+    lost: QuerySet[OutboxEvent] = OutboxEvent.objects.filter(
         queue=alias,
         state=OutboxEvent.State.PUBLISHED,
         published_at__lt=Now() - timedelta(seconds=settings.OUTBOX_STALE_SECONDS),

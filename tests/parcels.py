@@ -25,7 +25,7 @@ def record(
     note: str = "",
     *,
     group: str = "g",
-    data_type: type[ParcelPacked | ParcelWeighed] = ParcelPacked,
+    data_type: type[EventData] = ParcelPacked,
 ) -> OutboxEvent:
     """One such event in the outbox, committed."""
     with transaction.atomic():

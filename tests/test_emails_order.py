@@ -1,15 +1,15 @@
 """An account's emails keep their order, whatever becomes of one of them."""
 
-import itertools
+import json
 import re
 
 import pytest
 
-from emails import limiter, sending, states
+from emails import feedback, limiter, sending, states, sweeping
 from emails.errors import InDoubt
 from emails.models import Notification
 from orders.models import Transaction
-from queues import holding, sqs
+from queues import sqs
 from queues.events import Event
 from queues.models import HandlingFailure, OutboxEvent
 from tests.owed import claimed
@@ -18,19 +18,6 @@ from tests.support import make_account, make_transaction
 pytestmark = pytest.mark.django_db
 
 State = Notification.State
-
-
-@pytest.fixture
-def when_held():
-    """Call a function, once, where the consumer would wait for the doubt to end; True stops the consumer."""
-
-    def install(act):
-        pauses = itertools.count()
-        # The first is the one for a slot.
-        holding.begin(lambda: next(pauses) == 1 and act())
-
-    yield install
-    holding.begin(lambda: False)
 
 
 @pytest.fixture
@@ -48,30 +35,78 @@ def doubt(aws):
     return claim
 
 
-def test_later_email_of_the_account_waits_for_one_in_doubt(doubt, aws, consume, when_held):
-    when_held(lambda: True)
+def send_event(notification_id):
+    """What SES tells of its first attempt."""
+    mail = {
+        "timestamp": "2026-11-22T10:00:00Z",
+        "messageId": "m-1",
+        "destination": ["ada@example.com"],
+        "tags": {"nid": [str(notification_id)], "att": ["1"]},
+    }
+    return json.dumps({"eventType": "Send", "mail": mail, "send": {}})
 
-    consume("transactions")
+
+def references(aws):
+    """What SES accepted, in its order."""
+    return [re.findall(r"TXN-\d+", mail.raw_data)[0] for mail in aws.accepted]
+
+
+def posted():
+    return list(Transaction.objects.order_by("id").values_list("reference", flat=True))
+
+
+def outbox_states():
+    return list(OutboxEvent.objects.order_by("id").values_list("state", flat=True))
+
+
+def test_later_email_of_the_account_waits_for_one_in_doubt(doubt, aws, consume):
+    for _ in range(4):
+        consume("transactions")
 
     assert aws.accepted == []
-    assert sqs.queue("transactions").depth().visible == 2
+    assert outbox_states() == ["held", "pending"]
+    assert sqs.queue("transactions").depth() == sqs.Depth(0, 0, 0)
     assert not HandlingFailure.objects.exists()
 
 
-def test_email_in_doubt_that_was_not_accepted_is_sent_before_the_later_one(
-    doubt, aws, consume, when_held
-):
-    def prove_silence():
-        sending.send_again(Notification.objects.all())
-        return False
+def test_email_in_doubt_that_was_not_accepted_is_sent_before_the_later_one(doubt, aws, consume):
+    for _ in range(2):
+        consume("transactions")
 
-    when_held(prove_silence)
+    sending.send_again(Notification.objects.filter(state=State.IN_DOUBT))
+    for _ in range(3):
+        consume("transactions")
 
-    consume("transactions")
-    consume("transactions")
+    assert references(aws) == posted()
+    assert outbox_states() == ["handled", "handled"]
 
-    sent = [re.findall(r"TXN-\d+", mail.raw_data)[0] for mail in aws.accepted]
-    assert sent == list(Transaction.objects.order_by("id").values_list("reference", flat=True))
+
+@pytest.mark.parametrize("way", ["event of SES", "person", "sweep"])
+def test_later_email_follows_once_the_doubt_ends(doubt, aws, consume, way):
+    for _ in range(2):
+        consume("transactions")
+
+    pk = doubt.notification.pk
+    if way == "event of SES":
+        feedback.take(send_event(pk))
+    elif way == "person":
+        sending.mark_sent(Notification.objects.all())
+    else:
+        states.accept(pk, 1, "m-1")
+        sweeping.end_holds()
+    for _ in range(3):
+        consume("transactions")
+
+    assert references(aws) == posted()[1:]
+    assert outbox_states() == ["handled", "handled"]
+
+
+def test_sweep_leaves_a_group_held_while_its_email_is_in_doubt(doubt, consume):
+    for _ in range(2):
+        consume("transactions")
+
+    assert sweeping.end_holds() == 0
+    assert outbox_states() == ["held", "pending"]
 
 
 def test_where_a_person_decides_nothing_waits(settings, doubt, aws, consume):
@@ -82,3 +117,16 @@ def test_where_a_person_decides_nothing_waits(settings, doubt, aws, consume):
 
     assert len(aws.accepted) == 1
     assert Notification.objects.get(pk=doubt.notification.pk).state == State.IN_DOUBT
+
+
+def test_where_dead_letters_hold_a_group_a_doubt_of_a_person_does_too(
+    settings, doubt, aws, consume
+):
+    settings.SES_EVENTS_TOPIC = ""
+    settings.FIFO_POISON = "hold"
+
+    for _ in range(2):
+        consume("transactions")
+
+    assert aws.accepted == []
+    assert outbox_states() == ["held", "pending"]

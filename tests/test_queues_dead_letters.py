@@ -164,6 +164,7 @@ def test_letter_with_text_that_no_database_keeps_is_collected_without_it(aws, bo
 @pytest.mark.django_db
 def test_redriven_letter_carries_no_trace_that_is_none(dead, consume):
     dead_letters.collect("transactions")
+    OutboxEvent.objects.all().delete()
     DeadLetter.objects.update(message_attributes={"traceparent": "x" * 100})
 
     dead_letters.redrive(DeadLetter.objects.all())

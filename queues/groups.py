@@ -1,0 +1,104 @@
+"""The order of a FIFO group, kept when one of its events cannot be finished.
+
+Such an event is *held*: its message is deleted, its outbox row waits, and what comes after it in its group is parked:
+put back into the outbox, where the relay lets it follow. A row keeps its place, so an event that is published again
+comes before what waited for it. Nothing of this burns a receive.
+
+With ``FIFO_POISON=hold`` a dead letter holds its group in the same way, until it is redriven or discarded.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import BigAutoField, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce, Now
+
+from queues import dead_letters, outbox, relay
+from queues.events import envelope_fields
+from queues.models import OutboxEvent
+from queues.sqs import Queue, Received
+
+logger = logging.getLogger(__name__)
+
+State = OutboxEvent.State
+
+
+def hold(queue: Queue, message: Received, *, reason: str) -> None:
+    """Let the group wait for this event; the caller deletes the message afterwards."""
+    row = _own(queue, message).first() or outbox.adopt(queue, message, state=State.HELD)
+    OutboxEvent.objects.filter(pk=row.pk).update(
+        state=State.HELD, claim=None, lease_until=None, error=reason
+    )
+    logger.warning("held event=%s group=%s: %s", row.event_id, row.group, reason)
+
+
+def held() -> set[UUID]:
+    """The events that hold their groups by ``hold``."""
+    rows = OutboxEvent.objects.filter(state=State.HELD).values_list("event_id", flat=True)
+    return {event_id for event_id in rows if event_id}
+
+
+def end_holds(event_ids: Collection[UUID]) -> int:
+    """Publish these again, each before what waits for it; returns how many were held."""
+    return relay.publish_again(OutboxEvent.objects.filter(event_id__in=event_ids, state=State.HELD))
+
+
+def must_wait(queue: Queue, message: Received) -> bool:
+    """Whether an earlier event of the group comes first; then this one is in the outbox, and its message is done.
+
+    May raise QueueUnavailable with ``FIFO_POISON=hold``.
+    """
+    if not _has_predecessor(queue, message):
+        return False
+    row = _own(queue, message).first() or outbox.adopt(queue, message, state=State.PENDING)
+    if row.state == State.HANDLED:
+        return False
+    if row.state not in (State.PENDING, State.HELD):
+        relay.put_back(row)
+    logger.info("parked event=%s group=%s message=%s", row.event_id, row.group, message.id)
+    return True
+
+
+def _has_predecessor(queue: Queue, message: Received) -> bool:
+    if _earlier(queue, message).filter(relay.blocking()).exists():
+        return True
+    return settings.FIFO_POISON == "hold" and _found_gone(queue, message)
+
+
+def _found_gone(queue: Queue, message: Received) -> bool:
+    """SQS gives nothing of a group while an earlier message is there: one that was not handled is dead, or lost.
+
+    A message that ends its process with its last receive dies unseen, until it is collected. One that was published
+    again comes behind this one.
+    """
+    row = _own(queue, message).first()
+    published = _earlier(queue, message).filter(state=State.PUBLISHED)
+    if row is None or not published.exists():
+        return False
+    gone = published.filter(published_at__lte=Coalesce(row.published_at, Now()))
+    if gone.exists():
+        dead_letters.collect(queue.alias)
+        relay.publish_again(gone)
+    return True
+
+
+def _own(queue: Queue, message: Received) -> QuerySet[OutboxEvent]:
+    """The rows of this event, newest first."""
+    rows = OutboxEvent.objects.carried_by(
+        queue.alias, event_id=envelope_fields(message.body).id, sqs_message_id=message.id
+    )
+    return rows.order_by("-id")
+
+
+def _earlier(queue: Queue, message: Received) -> QuerySet[OutboxEvent]:
+    """Rows of the group before this event's own; all of other events, where it has none."""
+    own = Coalesce(
+        Subquery(_own(queue, message).values("id")[:1]),
+        Value(BigAutoField.MAX_BIGINT),
+        output_field=BigAutoField(),
+    )
+    return OutboxEvent.objects.filter(queue=queue.alias, group=message.group, id__lt=own)
