@@ -78,10 +78,10 @@ class Queue:
         fifo = {"MessageGroupId": group, "MessageDeduplicationId": uuid.uuid4().hex}
         self.sqs.send_message(QueueUrl=self.url, MessageBody=body, **(fifo if group else {}))
 
-    def count(self) -> int:
-        """How many messages there are, visible or in flight."""
+    def count(self, *which: str) -> int:
+        """How many messages there are: visible or in flight, or ``NotVisible`` alone."""
         found = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])
-        names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+        names = (f"ApproximateNumberOfMessages{kind}" for kind in which or ("", "NotVisible"))
         return sum(int(found["Attributes"][name]) for name in names)
 
 
