@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
-from emails import identity_views, preview_views, rendering, sending
+from emails import identity_views, preview_views, rendering, sending, states
 from emails.errors import RenderError
 from emails.models import DeliveryEvent, Identity, Notification
 from queues.fact_admin import Act, FactAdmin, column, pretty_json
@@ -70,6 +70,17 @@ class NotificationAdmin(FactAdmin):
             colour="default",
             question="An email in doubt may have arrived: its customer gets it twice then. "
             "A failed one fails again unless its cause is mended.",
+        ),
+        "cancel": Act(
+            label="Cancel email",
+            done="cancelled",
+            service=states.cancel,
+            states=(State.PENDING, State.FAILED),
+            permission="emails.cancel_notification",
+            reason_required=True,
+            colour="danger",
+            question="Nobody will be sent this email, and that cannot be undone. "
+            "What a consumer has begun to send goes all the same.",
         ),
     }
     state_colours = {

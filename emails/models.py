@@ -69,6 +69,7 @@ class Notification(models.Model):
         permissions = [
             ("mark_sent_notification", "Can say that an email in doubt was sent"),
             ("send_again_notification", "Can send an email in doubt or failed again"),
+            ("cancel_notification", "Can cancel an email that was not sent yet"),
             ("preview_email", "Can preview email templates"),
         ]
         constraints = [

@@ -5,7 +5,8 @@ pending ──claim──> sending ──accept──> sent
    │                  ├── put_back ──> pending    certainly not sent, may heal
    │                  ├── fail ──────> failed     certainly not sent, cannot heal
    │                  └── doubt ─────> in_doubt   an ambiguous answer, or the process died
-   └── send_again ── in_doubt, failed ── mark_sent ──> sent      by a person
+   ├── send_again ── in_doubt, failed ── mark_sent ──> sent      by a person
+   └── cancel ── pending, failed ──> cancelled                   by a person
 
 Evidence of acceptance wins from any state, and nothing leaves ``sent``.
 """
@@ -147,6 +148,13 @@ def mark_sent(notifications: QuerySet[Notification]) -> int:
     """A person knows that SES accepted these; returns how many were in doubt."""
     return notifications.filter(state=State.IN_DOUBT).update(
         state=State.SENT, sent_at=Now(), reason_code="", reason=""
+    )
+
+
+def cancel(notifications: QuerySet[Notification]) -> int:
+    """A person wants none of these sent; returns how many were not. What is being sent goes, and what is in doubt waits."""
+    return notifications.filter(state__in=[State.PENDING, State.FAILED]).update(
+        state=State.CANCELLED, reason_code="", reason=""
     )
 
 

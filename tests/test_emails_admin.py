@@ -103,23 +103,56 @@ def test_a_failed_email_cannot_be_called_sent(admin_client):
     assert notification.state == State.FAILED
 
 
-ACTS = {"mark_sent": "mark_sent_notification", "send_again": "send_again_notification"}
+@pytest.mark.parametrize("state", [State.PENDING, State.FAILED])
+def test_an_email_that_was_not_sent_yet_is_cancelled_for_a_reason(admin_client, state):
+    notification = make_notification(state=state, reason_code="Refused", reason="as SES said")
 
-
-@pytest.mark.parametrize("held", [*ACTS.values(), "preview_email", "redrive_deadletter"])
-@pytest.mark.parametrize(("name", "needed"), ACTS.items())
-def test_an_act_takes_its_own_permission_and_a_post(client, name, needed, held):
-    notification = make_notification()
-    client.force_login(staff("view_notification", held))
-
-    client.get(LIST, {"action": name, "_selected_action": notification.pk, "confirmed": "yes"})
+    asked = act(admin_client, "cancel", notification)
+    unsaid = act(admin_client, "cancel", notification, confirmed="yes")
     notification.refresh_from_db()
-    assert notification.state == State.IN_DOUBT
+    assert (asked.status_code, unsaid.status_code, notification.state) == (200, 200, state)
 
-    posted = act(client, name, notification, confirmed="yes")
+    act(admin_client, "cancel", notification, confirmed="yes", reason="the order was withdrawn")
+
+    notification.refresh_from_db()
+    assert (notification.state, notification.reason) == (State.CANCELLED, "")
+    assert LogEntry.objects.get().change_message == "Cancelled: the order was withdrawn"
+
+
+@pytest.mark.parametrize("state", [State.SENDING, State.SENT, State.IN_DOUBT, State.SUPPRESSED])
+def test_what_may_have_gone_already_cannot_be_cancelled(admin_client, state):
+    notification = make_notification(state=state)
+
+    act(admin_client, "cancel", notification, confirmed="yes", reason="too late")
+
+    notification.refresh_from_db()
+    assert notification.state == state
+    assert not LogEntry.objects.exists()
+
+
+ACTS = {
+    "mark_sent": ("mark_sent_notification", State.IN_DOUBT),
+    "send_again": ("send_again_notification", State.IN_DOUBT),
+    "cancel": ("cancel_notification", State.PENDING),
+}
+PERMISSIONS = [needed for needed, _ in ACTS.values()]
+
+
+@pytest.mark.parametrize("held", [*PERMISSIONS, "preview_email", "redrive_deadletter"])
+@pytest.mark.parametrize(("name", "needed", "before"), [(name, *ACTS[name]) for name in ACTS])
+def test_an_act_takes_its_own_permission_and_a_post(client, name, needed, before, held):
+    notification = make_notification(state=before)
+    client.force_login(staff("view_notification", held))
+    said = {"confirmed": "yes", "reason": "so it is"}
+
+    client.get(LIST, {"action": name, "_selected_action": notification.pk} | said)
+    notification.refresh_from_db()
+    assert notification.state == before
+
+    posted = act(client, name, notification, **said)
     notification.refresh_from_db()
     assert posted.status_code == (302 if held == needed else 403)
-    assert (notification.state != State.IN_DOUBT) == (held == needed)
+    assert (notification.state != before) == (held == needed)
     assert LogEntry.objects.count() == (held == needed)
 
 

@@ -186,6 +186,35 @@ def test_disk_that_takes_no_journal_leaves_a_doubt_and_no_second_email(
 
 
 @IN_PROCESS
+def test_email_cancelled_while_its_message_waits_is_not_sent(aws, consume):
+    owed(place())
+    relay.publish_pending()
+
+    assert states.cancel(Notification.objects.all()) == 1
+    consume()
+
+    assert aws.accepted == []
+    assert sqs.queue("orders").depth() == sqs.Depth(0, 0, 0)
+    assert OutboxEvent.objects.get().state == OutboxEvent.State.HANDLED
+
+
+@IN_PROCESS
+def test_email_cancelled_right_before_its_claim_is_not_sent(aws):
+    event = place()
+
+    def cancel(execute, sql, params, many, context):
+        if sql.startswith('UPDATE "emails_sendrate"'):
+            states.cancel(Notification.objects.all())
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(cancel):
+        sending.notify(event, template="order_confirmation", recipient="ada@example.com")
+
+    assert aws.accepted == []
+    assert only().state == State.CANCELLED
+
+
+@IN_PROCESS
 @pytest.mark.parametrize("state", [State.CANCELLED, State.SUPPRESSED])
 def test_email_that_is_not_to_be_sent_any_more_is_not_sent(aws, consume, state):
     notification = owed(place())
