@@ -152,7 +152,7 @@ def mark_sent(notifications: QuerySet[Notification]) -> int:
 
 
 def cancel(notifications: QuerySet[Notification]) -> int:
-    """A person wants none of these sent; returns how many were not. What is being sent goes, and what is in doubt waits."""
+    """A person wants none of these sent; returns how many were not yet. What is ``sending`` goes."""
     return notifications.filter(state__in=[State.PENDING, State.FAILED]).update(
         state=State.CANCELLED, reason_code="", reason=""
     )
