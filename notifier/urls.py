@@ -6,6 +6,8 @@ from notifier import views
 
 admin.autodiscover()
 
+handler500 = views.server_error
+
 urlpatterns = [
     path("admin/subject/<str:subject>/", views.subject, name="subject"),
     path("admin/subject/<str:subject>/emails/", views.subject_emails, name="subject-emails"),

@@ -1,17 +1,19 @@
-"""Pages that bring the apps together: the fate of an order's email, and the way from a subject to its rows."""
+"""Pages that bring the apps together: an order's email, the way from a subject to its rows, what went wrong."""
 
 from __future__ import annotations
 
+import sys
 from urllib.parse import urlencode
 
 from django.contrib.admin.views.decorators import staff_member_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.views import defaults
 from django.views.decorators.cache import never_cache
 
 from emails.models import Notification
-from notifier import timeline
+from notifier import middleware, timeline
 from orders import access
 from orders.models import Customer, Order, Transaction
 
@@ -49,6 +51,14 @@ def subject_emails(request: HttpRequest, subject: str) -> HttpResponse:
         return redirect("admin:emails_notification_change", found[0])
     query = urlencode({"q": subject})
     return redirect(f"{reverse('admin:emails_notification_changelist')}?{query}")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """What failed outside of a view, where no middleware is asked: the session saved after it, say."""
+    exc = sys.exc_info()[1]
+    if exc and middleware.is_outage(exc):
+        return middleware.unavailable(request, exc)
+    return defaults.server_error(request)
 
 
 def _change_page(row: Order | Transaction | Customer) -> HttpResponseRedirect:

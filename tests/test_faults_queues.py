@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import time
+import uuid
 from dataclasses import replace
 from datetime import timedelta
 
@@ -21,7 +22,7 @@ from queues.handling import Fate
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from tests.owed import place
 from tests.parcels import ParcelWeighed, record
-from tests.support import make_account, make_order, make_product, make_transaction
+from tests.support import make_account, make_order, make_product, make_transaction, shipping
 
 State = OutboxEvent.State
 IN_PROCESS = pytest.mark.django_db
@@ -283,7 +284,7 @@ def test_locked_sqlite_lets_the_message_come_back(aws, consume, settings):
 
 @IN_THREADS
 @pytest.mark.skipif("connection.vendor != 'sqlite'", reason="a page limit stands for a full disk")
-def test_full_disk_refuses_the_order_and_keeps_what_is_there(aws, consume):
+def test_full_disk_refuses_the_order_and_keeps_what_is_there(aws, consume, client):
     product = make_product()
     make_order(lines=[(product, 1)])
     with connection.cursor() as cursor:
@@ -295,6 +296,8 @@ def test_full_disk_refuses_the_order_and_keeps_what_is_there(aws, consume):
     with pytest.raises(OperationalError, match="full"):
         for _ in range(200):
             make_order(lines=[(product, 1)], shipping_street="x" * 190)
+    form = shipping() | {f"quantity-{product.pk}": "1", "idempotency_key": uuid.uuid4()}
+    assert client.post("/", form).status_code == 503
     assert Order.objects.count() == OutboxEvent.objects.count()
 
     connection.close()
