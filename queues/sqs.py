@@ -30,6 +30,20 @@ MAX_HIDE_SECONDS = 43_200
 
 _MISSING = {"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}
 _EXPIRED = {"ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight"}
+# What SQS says to keys that it does not take (any more), and the SDK where it finds none.
+_BAD_CREDENTIALS = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidSecurity",
+    "MissingAuthenticationToken",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+    "CredentialRetrievalError",
+    "NoCredentialsError",
+    "PartialCredentialsError",
+}
 
 
 @dataclass(frozen=True)
@@ -233,6 +247,12 @@ def client(*, hurried: bool = False) -> SQSClient:
     return _client(settings.AWS_REGION, settings.AWS_ENDPOINT_URL, hurried)
 
 
+def forget_clients() -> None:
+    """The next call reads the SDK's credentials anew: those that a client found, it keeps."""
+    _client.cache_clear()
+    _session.cache_clear()
+
+
 def batches(messages: Iterable[Outgoing]) -> Iterator[list[Outgoing]]:
     """Cut into batches that SQS takes: ten entries and 256 KiB at most."""
     batch: list[Outgoing] = []
@@ -310,6 +330,13 @@ def _translated(name: str) -> Iterator[None]:
             ) from exc
         if code in _EXPIRED and "eceipt" in f"{code} {text}":
             raise ReceiptExpired(text) from exc
-        raise QueueUnavailable(f"{name}: {code}: {text}", code=code) from exc
+        raise _unavailable(code, f"{name}: {code}: {text}") from exc
     except (BotoCoreError, ResponseParserError) as exc:
-        raise QueueUnavailable(f"{name}: {exc}", code=type(exc).__name__) from exc
+        raise _unavailable(type(exc).__name__, f"{name}: {exc}") from exc
+
+
+def _unavailable(code: str, reason: str) -> QueueUnavailable:
+    if code in _BAD_CREDENTIALS:
+        # Somebody may have renewed the file that they are in, and nobody restarts us for it.
+        forget_clients()
+    return QueueUnavailable(reason, code=code)

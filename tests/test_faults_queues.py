@@ -7,10 +7,12 @@ import uuid
 from dataclasses import replace
 from datetime import timedelta
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 from django.db import OperationalError, connection
 from django.utils import timezone
+from moto.core import set_initial_no_auth_action_count
 
 from emails.models import Notification
 from orders.models import Order
@@ -181,6 +183,53 @@ def test_outbox_grows_while_its_queue_is_missing_and_drains_afterwards(aws, cons
     consume()
 
     assert len(aws.accepted) == 3
+
+
+def known_keys():
+    """Of a user who may do all, as moto knows them."""
+    iam = boto3.client("iam", region_name="eu-west-1")
+    iam.create_user(UserName="notifier")
+    allow_all = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow_all]})
+    iam.put_user_policy(UserName="notifier", PolicyName="all", PolicyDocument=policy)
+    return iam.create_access_key(UserName="notifier")["AccessKey"]
+
+
+def expire(**kwargs):
+    error = {"Code": "ExpiredToken", "Message": "The security token is expired"}
+    raise ClientError({"Error": error}, "SendMessageBatch")
+
+
+def write_keys(file, key, secret):
+    file.write_text(f"[default]\naws_access_key_id={key}\naws_secret_access_key={secret}\n")
+
+
+@IN_PROCESS
+@pytest.mark.parametrize("expired", [True, False], ids=["expired", "none"])
+def test_renewed_credentials_are_read_without_a_restart(
+    aws, sqs_answers, monkeypatch, request, tmp_path, expired
+):
+    record()
+    keys, file = known_keys(), tmp_path / "credentials"
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    sqs.forget_clients()
+    request.addfinalizer(sqs.forget_clients)
+    if expired:
+        # Moto's own refusal is XML, which is not what SQS speaks.
+        write_keys(file, "AKIAEXPIRED", "expired")
+        sqs_answers("SendMessageBatch", expire)
+    publish = set_initial_no_auth_action_count(0)(relay.publish_pending)
+    assert publish() == 0
+    error = OutboxEvent.objects.get().error
+    assert ("ExpiredToken" if expired else "Unable to locate credentials") in error
+
+    write_keys(file, keys["AccessKeyId"], keys["SecretAccessKey"])
+    due_now()
+
+    assert publish() == 1
 
 
 @IN_PROCESS
@@ -371,7 +420,7 @@ def test_deadlock_before_the_call_to_ses_lets_the_message_come_back(aws, consume
     with connection.execute_wrapper(deadlock):
         consume()
     assert aws.accepted == []
-    assert Notification.objects.get().state == Notification.State.PENDING
+    assert not Notification.objects.exists()
     time.sleep(1.1)
     consume()
 
