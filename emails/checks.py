@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
+from emails import states
 from queues.checks import TAG
 
 
@@ -42,8 +43,7 @@ def lease_within_visibility(app_configs: Any, **kwargs: Any) -> list[CheckMessag
 @register(TAG)
 def call_within_lease(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Another consumer would take a call for abandoned that may still be accepted."""
-    config: Any = settings.AWS_SES_CONFIG
-    longest = config.connect_timeout + config.read_timeout
+    longest = states.longest_call_seconds()
     if longest < settings.LEASE_SECONDS:
         return []
     return [

@@ -8,6 +8,8 @@ guide, "Managing your Amazon SES sending limits"; rate and quota count recipient
 from __future__ import annotations
 
 import logging
+import time
+from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
@@ -46,32 +48,64 @@ def wait_for_slot() -> None:
 
     Never inside a transaction: the row would stay locked until it ends.
     """
+    wait_for_slots(1)
+
+
+def wait_for_slots(count: int) -> list[Slot]:
+    """The same for the first of several recipients; ``Slot.wait`` waits for each of the others."""
     while True:
-        wait_us = reserve()
-        if wait_us is None:
+        found = reserve(count)
+        if found is None:
             holding.pause(0.1)
             continue
-        began = timezone.now()
-        holding.pause(wait_us / 1_000_000)
-        late = timezone.now() - began - timedelta(microseconds=wait_us)
-        if late < timedelta(microseconds=MAX_LATE_US):
-            return
+        first = time.monotonic() + found.wait_us / 1_000_000
+        holding.pause(found.wait_us / 1_000_000)
+        if time.monotonic() - first < MAX_LATE_US / 1_000_000:
+            return [Slot(first + number * found.step_us / 1_000_000) for number in range(count)]
 
 
-def reserve() -> int | None:
-    """Take the next slot: microseconds from now; None if it is more than two seconds away."""
+def slots_a_second() -> int:
+    """So many may be taken at once: the last of them is not far away."""
+    step_us = SendRate.objects.filter(pk=1).values_list("step_us", flat=True).first()
+    return max(1, 1_000_000 // step_us) if step_us else 1
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The right to send to one recipient at ``at``, in seconds of ``time.monotonic``."""
+
+    at: float
+
+    def wait(self) -> None:
+        """Return when it has come; one that was missed is exchanged for another."""
+        time.sleep(max(0.0, self.at - time.monotonic()))
+        if time.monotonic() - self.at > MAX_LATE_US / 1_000_000:
+            wait_for_slot()
+
+
+@dataclass(frozen=True)
+class Reserved:
+    """The first of some slots, in microseconds from now, and how far each is from the one before."""
+
+    wait_us: int
+    step_us: int
+
+
+def reserve(count: int = 1) -> Reserved | None:
+    """Take the next slots; None if the first is more than two seconds away."""
     clock, greatest = _CLOCK_US[connection.vendor], _GREATEST[connection.vendor]
     next_slot = f"{greatest}(tat_us, {clock})"
     with connection.cursor() as cursor:
         cursor.execute(
             # The parts are the constants above.
-            f"UPDATE emails_sendrate SET tat_us = {next_slot} + step_us "  # noqa: S608
-            f"WHERE id = 1 AND {next_slot} - {clock} <= %s RETURNING tat_us - step_us - {clock}",
-            [MAX_AHEAD_US],
+            f"UPDATE emails_sendrate SET tat_us = {next_slot} + %s * step_us "  # noqa: S608
+            f"WHERE id = 1 AND {next_slot} - {clock} <= %s "
+            f"RETURNING tat_us - %s * step_us - {clock}, step_us",
+            [count, MAX_AHEAD_US, count],
         )
         rows = cursor.fetchall()
     if rows:
-        return max(0, int(rows[0][0]))
+        return Reserved(max(0, int(rows[0][0])), int(rows[0][1]))
     if not SendRate.objects.filter(pk=1).exists():
         refresh()
     return None

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.db import DatabaseError, transaction
 from django.db.models import QuerySet
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from emails import breakers, journal, limiter, rendering, ses, states
-from emails.errors import InDoubt, NotSent, RenderError, SendError, Throttled, Unavailable
+from emails.errors import (
+    InDoubt,
+    NotSent,
+    Refused,
+    RenderError,
+    SendError,
+    Throttled,
+    Unavailable,
+)
 from emails.models import Notification
 from emails.rendering import Rendered
 from queues import backoff, groups, outbox, sqs
+from queues.combining import Combined
 from queues.errors import Hold, Reject, Retry
 from queues.events import Event
 from queues.failpoints import failpoint
@@ -25,6 +33,9 @@ logger = logging.getLogger(__name__)
 
 State = Notification.State
 
+# No more threads than that send at once.
+MAX_ACCEPTANCES = 64
+
 
 def notify(event: Event, *, template: str, recipient: str) -> None:
     """Send the email that this event owes to this recipient, once, however often this is called.
@@ -32,16 +43,28 @@ def notify(event: Event, *, template: str, recipient: str) -> None:
     Returns when there is nothing more to do for the message: sent, or in doubt. Raises Retry when it was
     certainly not sent and may heal, Reject when it was not and cannot, Hold when a FIFO group waits for a doubt.
     """
-    notification = _owed(event, template, recipient)
-    if notification.state in (State.SENT, State.CANCELLED, State.SUPPRESSED):
-        logger.info(
-            "already %s event=%s notification=%s", notification.state, event.id, notification.pk
-        )
+    owed = states.Owed(event, template, recipient)
+    try:
+        with _claims.coming():
+            # Before the claim, so that a broken template never leaves a claim behind.
+            email = rendering.render(template, event.data)
+    except RenderError as exc:
+        _fail_unrendered(owed, exc)
         return
-    email = _rendered(notification)
-    while not _sent_or_settled(notification, email):
-        # Not the message's fault: it stays in hand, and none of its receives is burnt.
-        pass
+    held, slot = _claims(owed)
+    if held is None:
+        notification = _notification(owed)
+        if not _is_done(notification):
+            _wait_for_other(notification)
+    else:
+        notification = held.notification
+        slot.wait()
+        if notification.context != event.data:
+            email = _rendered_as_recorded(held)
+        is_settled = _sent_or_settled(held, email)
+        while not is_settled:
+            # Not the message's fault: it stays in hand, and none of its receives is burnt.
+            is_settled = _tried_again(notification, email)
     if notification.state == State.IN_DOUBT and _holds_its_group(event):
         raise Hold("SES may have accepted the email of an earlier event of the group")
 
@@ -105,29 +128,54 @@ def _event(notification: Notification) -> Event:
     )
 
 
-def _owed(event: Event, template: str, recipient: str) -> Notification:
-    notification, _ = Notification.objects.get_or_create(
-        event_id=event.id,
-        template=template,
-        recipient=recipient,
-        defaults={
-            "event_type": event.type,
-            "subject": event.subject,
-            "event_source": event.source,
-            "partition_key": event.partitionkey,
-            "context": event.data,
-            "next_at": Now(),
-        },
+def _claim_together(owed: Sequence[states.Owed]) -> list[tuple[states.Claim | None, limiter.Slot]]:
+    """A slot is waited for before the claim: a lease must not run while one waits."""
+    slots = limiter.wait_for_slots(len(owed))
+    return list(zip(states.claim_owed(owed), slots, strict=True))
+
+
+def _accept_together(accepted: Sequence[states.Acceptance]) -> list[None]:
+    states.accept_many(accepted)
+    return [None] * len(accepted)
+
+
+# Of the messages in hand: each email that SES has accepted waits so much longer until the database knows it.
+_claims = Combined(_claim_together, most=limiter.slots_a_second, linger_seconds=0.004)
+_acceptances = Combined(_accept_together, most=lambda: MAX_ACCEPTANCES, linger_seconds=0.008)
+
+
+def _notification(owed: states.Owed) -> Notification:
+    event_id, template, recipient = owed.key
+    return Notification.objects.get(event_id=event_id, template=template, recipient=recipient)
+
+
+def _is_done(notification: Notification) -> bool:
+    if notification.state not in (State.SENT, State.CANCELLED, State.SUPPRESSED):
+        return False
+    logger.info(
+        "already %s event=%s notification=%s",
+        notification.state,
+        notification.event_id,
+        notification.pk,
     )
-    return notification
+    return True
 
 
-def _rendered(notification: Notification) -> Rendered:
-    """Rendered before the claim, so that a broken template never leaves a claim behind."""
+def _fail_unrendered(owed: states.Owed, error: RenderError) -> None:
+    """Raise Reject, unless it was sent when it still could be rendered."""
+    Notification.objects.bulk_create([owed.notification()], ignore_conflicts=True)
+    notification = _notification(owed)
+    if not _is_done(notification):
+        states.fail_unclaimed(notification, code="RenderError", reason=str(error))
+        raise Reject(str(error), code="RenderError") from error
+
+
+def _rendered_as_recorded(held: states.Claim) -> Rendered:
+    """Another message said other things of the same event: what was recorded first counts."""
     try:
-        return rendering.render(notification.template, notification.context)
+        return rendering.render(held.notification.template, held.notification.context)
     except RenderError as exc:
-        states.fail_unclaimed(notification, code="RenderError", reason=str(exc))
+        states.fail(held, Refused(str(exc), code="RenderError"))
         raise Reject(str(exc), code="RenderError") from exc
 
 
@@ -147,24 +195,31 @@ def _wait_for_other(notification: Notification) -> None:
     logger.info("is %s notification=%s", notification.state, notification.pk)
 
 
-def _sent_or_settled(notification: Notification, email: Rendered) -> bool:
-    """One claim and one call; False when it is to be tried again with the message in hand."""
+def _tried_again(notification: Notification, email: Rendered) -> bool:
+    """Another claim and another call; False as below."""
     limiter.wait_for_slot()
     held = states.claim(notification)
     if held is None:
         _wait_for_other(notification)
         return True
+    return _sent_or_settled(held, email)
+
+
+def _sent_or_settled(held: states.Claim, email: Rendered) -> bool:
+    """One call to SES; False when it is to be tried again with the message in hand."""
+    notification = held.notification
     failpoint("after_claim")
     message = _message(held, email)
     if not states.fence(held):
         raise Retry("the lease ended before SES was called", code="LeaseLost", seconds=1)
     try:
-        message_id = ses.send(message)
+        with _acceptances.coming():
+            message_id = ses.send(message)
     except SendError as exc:
         return _settle(held, exc)
     failpoint("after_ses")
     try:
-        states.accept(notification.pk, held.attempt, message_id)
+        _acceptances(states.Acceptance(notification.pk, held.attempt, message_id))
     except DatabaseError:
         journal.write(notification.pk, held.attempt, message_id)
         raise

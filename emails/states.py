@@ -13,30 +13,77 @@ Evidence of acceptance wins from any state, and nothing leaves ``sent``.
 
 from __future__ import annotations
 
+import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import reduce
+from operator import or_
+from typing import Any
 
 from django.conf import settings
-from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db import connection, transaction
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from emails.errors import SendError
 from emails.models import Attempt, Notification
+from queues.events import Event
 
 State = Notification.State
 Outcome = Attempt.Outcome
 
 
 @dataclass(frozen=True)
+class Owed:
+    """What an event owes to a recipient; there may be a notification of it already."""
+
+    event: Event
+    template: str
+    recipient: str
+
+    @property
+    def key(self) -> tuple[uuid.UUID, str, str]:
+        """What makes one event one email."""
+        return self.event.id, self.template, self.recipient
+
+    def notification(self) -> Notification:
+        """A new one, not saved."""
+        return Notification(
+            event_id=self.event.id,
+            template=self.template,
+            recipient=self.recipient,
+            event_type=self.event.type,
+            subject=self.event.subject,
+            event_source=self.event.source,
+            partition_key=self.event.partitionkey,
+            context=self.event.data,
+            next_at=Now(),
+        )
+
+
+@dataclass(frozen=True)
 class Claim:
-    """The right to call SES once for a notification, until the lease ends."""
+    """The right to call SES once for a notification, until the lease ends.
+
+    ``since`` is this machine's clock right before the lease began; it goes on while the process is frozen.
+    """
 
     notification: Notification
     token: uuid.UUID
     attempt: int
+    since: float
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """What SES answered to an attempt."""
+
+    notification_id: uuid.UUID
+    attempt: int
+    provider_message_id: str
 
 
 def claim(notification: Notification) -> Claim | None:
@@ -44,29 +91,59 @@ def claim(notification: Notification) -> Claim | None:
 
     ``failed`` may be claimed as well: SES refused for certain, and what comes now is a redrive.
     """
-    token = uuid.uuid4()
     with transaction.atomic():
-        taken = Notification.objects.filter(
-            pk=notification.pk, state__in=[State.PENDING, State.FAILED], next_at__lte=Now()
-        ).update(
-            state=State.SENDING,
-            attempts=F("attempts") + 1,
-            claim=token,
-            lease_until=Now() + _lease(),
-            attempt_started_at=Now(),
-            safe_at=None,
-        )
-        if not taken:
-            return None
-        number: int = Notification.objects.values_list("attempts", flat=True).get(
-            pk=notification.pk
-        )
-        Attempt.objects.create(notification=notification, number=number, started_at=timezone.now())
-    return Claim(notification, token, number)
+        claims = _claim(Q(pk=notification.pk))
+    return claims[0] if claims else None
+
+
+def claim_owed(owed: Sequence[Owed]) -> list[Claim | None]:
+    """The same for many in one transaction, notifications made where there are none yet."""
+    # In one order everywhere, or two processes would wait for each other.
+    new = [wanted.notification() for wanted in sorted(owed, key=lambda wanted: wanted.key)]
+    keys = [Q(event_id=row.event_id, template=row.template, recipient=row.recipient) for row in new]
+    with transaction.atomic():
+        Notification.objects.bulk_create(new, ignore_conflicts=True)
+        claims = _claim(reduce(or_, keys))
+    found = {_key(claim.notification): claim for claim in claims}
+    # The same message may be here twice: the claim is for one of them.
+    return [found.pop(wanted.key, None) for wanted in owed]
+
+
+def _key(notification: Notification) -> tuple[uuid.UUID, str, str]:
+    return notification.event_id, notification.template, notification.recipient
+
+
+def _claim(which: Q) -> list[Claim]:
+    token, since = uuid.uuid4(), clock()
+    taken = Notification.objects.filter(
+        which, state__in=[State.PENDING, State.FAILED], next_at__lte=Now()
+    ).update(
+        state=State.SENDING,
+        attempts=F("attempts") + 1,
+        claim=token,
+        lease_until=Now() + _lease(),
+        attempt_started_at=Now(),
+        safe_at=None,
+    )
+    rows = list(Notification.objects.filter(which, claim=token)) if taken else []
+    Attempt.objects.bulk_create(
+        Attempt(notification=row, number=row.attempts, started_at=timezone.now()) for row in rows
+    )
+    return [Claim(row, token, row.attempts, since) for row in rows]
+
+
+def clock() -> float:
+    """Seconds; unlike ``time.monotonic`` it also goes on while the machine sleeps."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def fence(held: Claim) -> bool:
-    """Whether the claim still stands, asked right before SES is called; renews it."""
+    """Whether the claim still stands, asked right before SES is called, and outlasts the call.
+
+    As long as it does by this machine's clock, the database need not be asked; later the lease is renewed.
+    """
+    if clock() - held.since + longest_call_seconds() < settings.LEASE_SECONDS:
+        return True
     return bool(
         _held(held)
         .filter(lease_until__gt=Now())
@@ -92,6 +169,36 @@ def accept(notification_id: uuid.UUID, attempt: int, provider_message_id: str) -
             reason="",
         )
     )
+
+
+def accept_many(accepted: Sequence[Acceptance]) -> None:
+    """``accept`` for many in one transaction, without the answer."""
+    rows = [
+        (item.provider_message_id, _prepared(item.notification_id), item.attempt)
+        for item in accepted
+    ]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.executemany(_ACCEPT_ATTEMPT.format(now=_now_sql()), rows)
+        cursor.executemany(_ACCEPT.format(now=_now_sql()), [row[:2] for row in rows])
+
+
+# One compiled statement for all rows; an UPDATE by the ORM would be compiled for each.
+_ACCEPT_ATTEMPT = """\
+UPDATE "emails_attempt" SET outcome = 'accepted', finished_at = {now}, provider_message_id = %s
+WHERE notification_id = %s AND number = %s"""
+_ACCEPT = """\
+UPDATE "emails_notification" SET state = 'sent', sent_at = {now}, claim = NULL, lease_until = NULL,
+reason_code = '', reason = '', provider_message_id = %s
+WHERE id = %s AND state <> 'sent'"""
+
+
+def _prepared(notification_id: uuid.UUID) -> Any:
+    return Notification._meta.pk.get_db_prep_value(notification_id, connection)
+
+
+def _now_sql() -> str:
+    compiler = Notification.objects.all().query.get_compiler(connection=connection)
+    return str(compiler.compile(Now())[0])
 
 
 def let_go(held: Claim, error: SendError) -> None:
@@ -165,6 +272,12 @@ def reopen(notification: Notification) -> bool:
             pk=notification.pk, state__in=[State.IN_DOUBT, State.FAILED]
         ).update(state=State.PENDING, next_at=Now())
     )
+
+
+def longest_call_seconds() -> float:
+    """What one call to SES may take, connecting included."""
+    config: Any = settings.AWS_SES_CONFIG
+    return float(config.connect_timeout + config.read_timeout)
 
 
 def _lease() -> timedelta:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from emails import rendering, sending, states
+from emails import rendering, states
 from emails.models import Notification
 from queues import outbox
 from queues.events import Event
 
 
-def place(*, recipient: str = "ada@example.com") -> Event:
-    """An order's event in the outbox, as orders records it."""
+def placed(*, recipient: str = "ada@example.com") -> Event:
+    """An order's event, recorded nowhere."""
     sample = rendering.sample("order_confirmation")
     data = {**sample.data, "customer": {"name": "Ada", "email": recipient}}
-    event = Event(source="/orders", type=sample.type, subject=sample.subject, data=data)
+    return Event(source="/orders", type=sample.type, subject=sample.subject, data=data)
+
+
+def place(*, recipient: str = "ada@example.com") -> Event:
+    """An order's event in the outbox, as orders records it."""
+    event = placed(recipient=recipient)
     with transaction.atomic():
         outbox.record(event)
     return event
@@ -22,7 +27,15 @@ def place(*, recipient: str = "ada@example.com") -> Event:
 
 def owed(event: Event) -> Notification:
     """What it owes, not yet claimed."""
-    return sending._owed(event, "order_confirmation", event.data["customer"]["email"])
+    return notification_of(event, "order_confirmation", event.data["customer"]["email"])
+
+
+def notification_of(event: Event, template: str, recipient: str) -> Notification:
+    """The same, for any template."""
+    notification = states.Owed(event, template, recipient).notification()
+    notification.save()
+    notification.refresh_from_db()
+    return notification
 
 
 def claimed(notification: Notification) -> states.Claim:

@@ -9,6 +9,12 @@ from emails.models import SendRate
 from tests.threads import at_once
 
 
+def taken(count=1):
+    """Microseconds until the first of so many slots; None if it is too far away."""
+    found = limiter.reserve(count)
+    return found and found.wait_us
+
+
 @pytest.fixture
 def rate(aws, settings):
     """So many recipients a second from now on."""
@@ -25,7 +31,7 @@ def rate(aws, settings):
 def test_slots_follow_each_other_at_the_rate(rate):
     rate(10)
 
-    waits = [limiter.reserve() or 0 for _ in range(4)]
+    waits = [taken() or 0 for _ in range(4)]
 
     steps = [later - earlier for earlier, later in zip(waits, waits[1:], strict=False)]
     assert waits[0] == 0
@@ -36,10 +42,22 @@ def test_slots_follow_each_other_at_the_rate(rate):
 def test_no_slot_is_given_more_than_two_seconds_ahead(rate):
     rate(1)
 
-    waits = [limiter.reserve() for _ in range(4)]
+    waits = [taken() for _ in range(4)]
 
     assert [wait is None for wait in waits] == [False, False, False, True] or waits[2] is None
     assert max(wait for wait in waits if wait is not None) <= limiter.MAX_AHEAD_US
+
+
+@pytest.mark.django_db
+def test_slots_taken_together_are_a_step_apart(rate):
+    rate(10)
+
+    slots = limiter.wait_for_slots(3)
+    after = taken()
+
+    steps = [later.at - earlier.at for earlier, later in zip(slots, slots[1:], strict=False)]
+    assert all(0.09 < step < 0.105 for step in steps)
+    assert after > 200_000
 
 
 @pytest.mark.django_db
@@ -48,7 +66,7 @@ def test_idle_time_is_not_saved_up_for_a_burst(rate):
     limiter.reserve()
     SendRate.objects.update(tat_us=0)
 
-    waits = [limiter.reserve() or 0 for _ in range(3)]
+    waits = [taken() or 0 for _ in range(3)]
 
     assert waits[1] > 80_000
     assert waits[2] > 180_000
@@ -114,7 +132,7 @@ def test_many_at_once_share_one_rate(rate):
     began = time.time()
 
     def slots():
-        return [limiter.reserve() for _ in range(10)]
+        return [taken() for _ in range(10)]
 
     waits = [wait for found in at_once(6, slots) for wait in found if wait is not None]
 

@@ -12,7 +12,7 @@ from orders.models import Transaction
 from queues import sqs
 from queues.events import Event
 from queues.models import HandlingFailure, OutboxEvent
-from tests.owed import claimed
+from tests.owed import claimed, notification_of
 from tests.support import make_account, make_transaction
 
 pytestmark = pytest.mark.django_db
@@ -29,7 +29,7 @@ def doubt(aws):
     for _ in range(2):
         make_transaction(account=account)
     event = Event.from_json(OutboxEvent.objects.order_by("id")[0].body)
-    notification = sending._owed(event, "transaction_alert", "ada@example.com")
+    notification = notification_of(event, "transaction_alert", "ada@example.com")
     claim = claimed(notification)
     states.doubt(claim, InDoubt("lost"))
     return claim

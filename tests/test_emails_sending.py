@@ -1,5 +1,6 @@
 import email
 import email.policy
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from emails import sending, ses, states
 from emails.errors import InDoubt
 from emails.models import Attempt, Notification
 from queues import outbox
+from queues.errors import Reject
 from queues.models import HandlingFailure, OutboxEvent
 from tests.owed import claimed, only, owed, place
 
@@ -130,7 +132,18 @@ def test_lost_claim_is_fenced_off_before_ses_is_called(aws):
     held = claimed(notification)
     Notification.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
 
-    assert states.fence(held) is False
+    assert states.fence(replace(held, since=held.since - 60)) is False
+
+
+@pytest.mark.django_db
+def test_claim_that_is_too_old_for_a_call_is_renewed(aws, settings):
+    held = claimed(owed(place()))
+    before = only().lease_until
+
+    assert states.fence(held)
+    assert only().lease_until == before
+    assert states.fence(replace(held, since=held.since - settings.LEASE_SECONDS + 13))
+    assert only().lease_until > before
 
 
 @pytest.mark.django_db
@@ -229,9 +242,21 @@ def test_one_call_is_one_try_whatever_happens(aws, refuses):
 
 
 @pytest.mark.django_db
-def test_data_that_does_not_fit_the_template_fails_before_ses_is_called(aws, consume):
-    with transaction.atomic():
-        event = place()
+def test_data_that_does_not_fit_the_template_fails_before_its_claim(aws):
+    event = place().model_copy(update={"data": {}})
+
+    with pytest.raises(Reject):
+        sending.notify(event, template="order_confirmation", recipient="ada@example.com")
+
+    assert aws.accepted == []
+    notification = only()
+    assert (notification.state, notification.reason_code) == (State.FAILED, "RenderError")
+    assert notification.attempts == 0
+
+
+@pytest.mark.django_db
+def test_what_was_recorded_first_counts_and_may_not_fit_the_template(aws, consume):
+    event = place()
     Notification.objects.create(
         event_id=event.id,
         event_type=event.type,
@@ -246,7 +271,6 @@ def test_data_that_does_not_fit_the_template_fails_before_ses_is_called(aws, con
     assert aws.accepted == []
     notification = only()
     assert (notification.state, notification.reason_code) == (State.FAILED, "RenderError")
-    assert notification.attempts == 0
 
 
 @pytest.mark.django_db

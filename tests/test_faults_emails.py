@@ -201,6 +201,7 @@ def test_email_cancelled_while_its_message_waits_is_not_sent(aws, consume):
 @IN_PROCESS
 def test_email_cancelled_right_before_its_claim_is_not_sent(aws):
     event = place()
+    owed(event)
 
     def cancel(execute, sql, params, many, context):
         if sql.startswith('UPDATE "emails_sendrate"'):
