@@ -1,11 +1,19 @@
-"""Delete handled messages in batches: ten at once, or what there is when no more come soon."""
+"""Acknowledge handled messages in batches: ten at once, or what there is when no more come soon.
+
+First the outbox says that their events are handled, then they are deleted. Whatever dies in between, they come again
+and are recognised.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
+from uuid import UUID
 
+from django.db import DatabaseError
+
+from queues import handling
 from queues.errors import QueueUnavailable
 from queues.sqs import BATCH_ENTRIES, Queue, Received
 
@@ -20,40 +28,44 @@ class Acks:
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
         self._lock = threading.Lock()
-        self._waiting: list[Received] = []
+        self._waiting: list[tuple[Received, UUID | None]] = []
         self._since = 0.0
 
-    def add(self, message: Received) -> None:
-        """Delete this message soon; the caller pays for the batch that it fills."""
+    def add(self, message: Received, *, event_id: UUID | None) -> None:
+        """Delete this message soon, its event handled; the caller pays for the batch that it fills."""
         with self._lock:
             if not self._waiting:
                 self._since = time.monotonic()
-            self._waiting.append(message)
+            self._waiting.append((message, event_id))
             batch = self._take() if len(self._waiting) >= BATCH_ENTRIES else []
-        self._delete(batch)
+        self._settle(batch)
 
     def flush(self, *, older_than_seconds: float = 0.0) -> None:
         """Delete what has waited so long."""
         with self._lock:
             due = self._waiting and time.monotonic() - self._since >= older_than_seconds
             batch = self._take() if due else []
-        self._delete(batch)
+        self._settle(batch)
 
-    def _take(self) -> list[Received]:
+    def _take(self) -> list[tuple[Received, UUID | None]]:
         batch, self._waiting = self._waiting, []
         return batch
 
-    def _delete(self, messages: list[Received]) -> None:
-        for start in range(0, len(messages), BATCH_ENTRIES):
-            batch = messages[start : start + BATCH_ENTRIES]
+    def _settle(self, waiting: list[tuple[Received, UUID | None]]) -> None:
+        for start in range(0, len(waiting), BATCH_ENTRIES):
+            batch = waiting[start : start + BATCH_ENTRIES]
             try:
-                kept = self._queue.delete_batch(batch)
-            except QueueUnavailable as exc:
+                if event_ids := [event_id for _, event_id in batch if event_id]:
+                    handling.mark_handled(event_ids)
+                self._delete([message for message, _ in batch])
+            except (QueueUnavailable, DatabaseError) as exc:
                 # They come again and are recognised as done.
                 logger.warning(
                     "not deleted queue=%s count=%d: %s", self._queue.alias, len(batch), exc
                 )
-                continue
-            for message in batch:
-                verb = "not deleted" if message in kept else "deleted"
-                logger.info("%s event=%s message=%s", verb, message.event_id, message.id)
+
+    def _delete(self, messages: list[Received]) -> None:
+        kept = self._queue.delete_batch(messages)
+        for message in messages:
+            verb = "not deleted" if message in kept else "deleted"
+            logger.info("%s event=%s message=%s", verb, message.event_id, message.id)

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, connection
+from django.db import DatabaseError, connection
 
-from queues import handling, holding, registry
+from queues import connections, handling, holding, registry
 from queues.acks import MAX_WAIT_SECONDS, Acks
 from queues.errors import QueueClosed, QueueUnavailable, ReceiptExpired
 from queues.in_hand import InHand
@@ -175,7 +175,7 @@ class Consumer:
                 )
                 self._sleep(pause)
             finally:
-                close_old_connections()
+                connections.mend()
         connection.close()
 
     def _work(self, queue: Queue, message: Received) -> None:
@@ -187,7 +187,7 @@ class Consumer:
                 # The group waits for the delete.
                 self._acks[queue.alias].flush()
         finally:
-            close_old_connections()
+            connections.mend()
 
     def _process(self, queue: Queue, message: Received) -> None:
         with self._lock:
@@ -199,7 +199,7 @@ class Consumer:
 
     def _settle(self, queue: Queue, message: Received, fate: handling.Fate) -> None:
         if fate.delete:
-            self._acks[queue.alias].add(message)
+            self._acks[queue.alias].add(message, event_id=fate.event_id)
             self._in_hand.drop(message)
         else:
             # Dropped first: a heartbeat after the hide would lengthen it.

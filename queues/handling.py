@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Collection
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.conf import settings
 from django.db import DatabaseError
@@ -12,7 +14,7 @@ from django.db.models.functions import Now
 
 from queues import backoff, dead_letters, groups, registry
 from queues.errors import GiveBack, Hold, Reject, Retry
-from queues.events import Event, envelope_fields
+from queues.events import envelope_fields
 from queues.failpoints import failpoint
 from queues.models import HandlingFailure, OutboxEvent
 from queues.sqs import Queue, Received
@@ -22,10 +24,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Fate:
-    """Delete the message, or let it come back after ``hide_seconds``."""
+    """Delete the message, or let it come back after ``hide_seconds``.
+
+    ``event_id`` is the event that is done: ``mark_handled`` comes before the delete.
+    """
 
     delete: bool
     hide_seconds: int = 0
+    event_id: UUID | None = None
 
 
 def handle(queue: Queue, message: Received) -> Fate:
@@ -42,8 +48,6 @@ def handle(queue: Queue, message: Received) -> Fate:
         if queue.is_fifo and groups.must_wait(queue, message):
             return Fate(delete=True)
         event = registry.reader_for(queue.alias)(message.body)
-        _mark_handled(event)
-        failpoint("after_handled")
     except Hold as exc:
         return _held(queue, message, str(exc))
     except GiveBack:
@@ -63,15 +67,16 @@ def handle(queue: Queue, message: Received) -> Fate:
         reason = str(exc).partition("\n")[0]
         return _failed(queue, message, type(exc).__name__, reason, hide_seconds=seconds)
     logger.info("handled event=%s message=%s", message.event_id, message.id)
-    return Fate(delete=True)
+    return Fate(delete=True, event_id=event.id if event else None)
 
 
-def _mark_handled(event: Event | None) -> None:
-    if event is None:
-        return
-    OutboxEvent.objects.filter(event_id=event.id).exclude(state=OutboxEvent.State.HANDLED).update(
-        state=OutboxEvent.State.HANDLED, handled_at=Now(), claim=None, lease_until=None
+def mark_handled(event_ids: Collection[UUID]) -> None:
+    """Nothing more is to be done for these events."""
+    done = OutboxEvent.State.HANDLED
+    OutboxEvent.objects.filter(event_id__in=event_ids).exclude(state=done).update(
+        state=done, handled_at=Now(), claim=None, lease_until=None
     )
+    failpoint("after_handled")
 
 
 def _held(queue: Queue, message: Received, reason: str) -> Fate:
