@@ -91,3 +91,17 @@ def sender_is_set(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     return [
         Error("SES_FROM_EMAIL is empty.", hint="Set it to a verified sender.", id="emails.E005")
     ]
+
+
+@register(TAG)
+def client_is_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """The lean client speaks version 2 alone; django-ses would ask it for version 1."""
+    if settings.SES_CLIENT == "boto3" or (settings.SES_CLIENT == "lean" and settings.USE_SES_V2):
+        return []
+    return [
+        Error(
+            f"SES_CLIENT={settings.SES_CLIENT} is unknown, or needs USE_SES_V2=on.",
+            hint="Use boto3, or lean together with USE_SES_V2=on.",
+            id="emails.E007",
+        )
+    ]

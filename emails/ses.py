@@ -5,6 +5,7 @@ Sources: SES developer guide, "Amazon SES API error codes" and "Managing your se
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 from email.utils import parseaddr
@@ -17,6 +18,7 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     ConnectTimeoutError,
+    CredentialRetrievalError,
     EndpointConnectionError,
     HTTPClientError,
     NoCredentialsError,
@@ -30,10 +32,13 @@ from django.conf import settings
 from django.core.mail import BadHeaderError, EmailMessage
 from django_ses import SESBackend
 
+from emails import ses_lean
 from emails.errors import InDoubt, NotSent, Refused, SendError, Throttled, Unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_ses import SESClient
+
+logger = logging.getLogger(__name__)
 
 # No request left this machine.
 _NEVER_LEFT = (
@@ -67,16 +72,19 @@ _CONFIGURATION = {
     "ExpiredToken",
     "ExpiredTokenException",
     "IncompleteSignature",
+    "IncompleteSignatureException",
     "InvalidClientTokenId",
+    "InvalidSignatureException",
     "MailFromDomainNotVerified",
     "MailFromDomainNotVerifiedException",
     "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
     "NotFoundException",
     "RequestExpired",
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 }
-_NO_CREDENTIALS = (NoCredentialsError, PartialCredentialsError)
+_NO_CREDENTIALS = (CredentialRetrievalError, NoCredentialsError, PartialCredentialsError)
 _NOT_VERIFIED = re.compile(r"not verified|failed the check", re.IGNORECASE)
 _LACKING = {"InvalidAction", "UnknownOperationException", "UnsupportedOperation", "NotImplemented"}
 
@@ -101,8 +109,11 @@ def send(message: EmailMessage) -> str:
         # Django refuses a header with a newline, Python an address it cannot encode: before any call.
         raise Refused(str(exc), code=type(exc).__name__) from exc
     except (KeyError, ValueError) as exc:
-        # An answer that cannot be read: django-ses looks for the message id in it.
-        raise InDoubt(f"the answer of SES cannot be read: {exc}", code=type(exc).__name__) from exc
+        # An answer that cannot be read. django-ses looks for the message id in it first, and then for more.
+        if not message.extra_headers.get("message_id"):
+            raise InDoubt(
+                f"the answer of SES cannot be read: {exc}", code=type(exc).__name__
+            ) from exc
     except (
         ClientError,
         BotoCoreError,
@@ -180,7 +191,10 @@ def describe(exc: Exception) -> tuple[str, str]:
 def connection() -> SESBackend:
     """django-ses's backend with its one client, shared by all threads of this process."""
     return _connection(
-        settings.AWS_SES_REGION_ENDPOINT_URL, settings.AWS_REGION, settings.USE_SES_V2
+        settings.AWS_SES_REGION_ENDPOINT_URL,
+        settings.AWS_REGION,
+        settings.USE_SES_V2,
+        settings.SES_CLIENT,
     )
 
 
@@ -196,10 +210,25 @@ def forget_clients() -> None:
 
 
 @cache
-def _connection(endpoint: str | None, region: str, v2: bool) -> SESBackend:
+def _connection(endpoint: str | None, region: str, v2: bool, client: str) -> SESBackend:
     backend = SESBackend(aws_region_endpoint=endpoint, aws_region_name=region, use_ses_v2=v2)
+    if client == "lean":
+        backend.connection = _lean(backend, endpoint, region)
     backend.open()
     return backend
+
+
+def _lean(backend: SESBackend, endpoint: str | None, region: str) -> ses_lean.LeanClient | None:
+    """None where only boto3 gets through."""
+    # Both versions of the API have the same one, and boto3 knows it.
+    endpoint = endpoint or api().meta.endpoint_url
+    if not ses_lean.reaches(endpoint):
+        logger.warning("SES is behind a proxy: boto3's client is used")
+        return None
+    credentials = backend.create_session().get_credentials()
+    return ses_lean.LeanClient(
+        credentials, endpoint=endpoint, region=region, config=settings.AWS_SES_CONFIG
+    )
 
 
 @cache

@@ -171,6 +171,7 @@ SES_EVENTS_TOPIC: str = env("SES_EVENTS_TOPIC", default="")
 if SES_EVENTS_TOPIC:
     QUEUES["ses-events"] = env("QUEUE_SES_EVENTS", default="notifier-ses-events")
 USE_SES_V2: bool = env.bool("USE_SES_V2", default=False)
+SES_CLIENT: str = env("SES_CLIENT", default="boto3")
 # 0: as SES says.
 SES_MAX_SEND_RATE: float = env.float("SES_MAX_SEND_RATE", default=0.0)
 # How long a claim on an email stands; emails.checks knows what it must be longer and shorter than.

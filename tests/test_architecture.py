@@ -14,6 +14,7 @@ MAY_IMPORT = {
 BORDERS = {
     "queues/sqs.py",
     "emails/ses.py",
+    "emails/ses_lean.py",
     "emails/identities.py",
     "emails/provisioning.py",
     # Configures the SDK; calls nothing.

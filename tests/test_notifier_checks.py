@@ -23,6 +23,8 @@ def test_settings_of_the_tests_are_in_order():
         ("DOUBT_DRAIN_SECONDS", 100, "emails.E003"),
         ("IN_DOUBT", "ignore", "emails.E004"),
         ("SES_FROM_EMAIL", "", "emails.E005"),
+        ("SES_CLIENT", "curl", "emails.E007"),
+        ("SES_CLIENT", "lean", "emails.E007"),
     ],
 )
 def test_settings_that_break_a_promise_are_named(settings, name, value, error):
