@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from email.utils import parseaddr
 from functools import cache
+from traceback import walk_tb
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import ParseError
 
@@ -45,7 +46,6 @@ _NEVER_LEFT = (
     ConnectTimeoutError,
     EndpointConnectionError,
     ProxyConnectionError,
-    SSLError,
 )
 # SES will not take this message, whenever it is asked.
 _FINAL = {
@@ -245,13 +245,22 @@ def _classified(exc: Exception) -> SendError:
         return Unavailable(text, code=code, breaker="configuration")
     if isinstance(exc, ParamValidationError):
         return Refused(text, code=code)
-    if isinstance(exc, _NEVER_LEFT):
+    if isinstance(exc, _NEVER_LEFT) or (isinstance(exc, SSLError) and _while_connecting(exc)):
         return NotSent(text, code=code)
     if not isinstance(exc, ClientError):
         return InDoubt(text, code=code)
     return _answered(
         code, text, exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
     )
+
+
+def _while_connecting(exc: BaseException | None) -> bool:
+    """Where it was raised says it: TLS may also break when the request has left, and the error is the same."""
+    while exc is not None:
+        if any(frame.f_code.co_name == "connect" for frame, _ in walk_tb(exc.__traceback__)):
+            return True
+        exc = exc.__context__
+    return False
 
 
 def _answered(code: str, text: str, status: int) -> SendError:

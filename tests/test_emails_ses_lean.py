@@ -16,7 +16,7 @@ from emails.errors import InDoubt, NotSent, Refused, Throttled, Unavailable
 from emails.models import Notification
 from emails.ses_lean import LeanClient
 from tests.owed import only, place
-from tests.scripted_server import ScriptedServer, certified, cut, said, silent, written
+from tests.scripted_server import ScriptedServer, certified, cut, said, silent, torn, written
 
 SENDER = "Notifier Shop <shop@example.com>"
 CONFIG = Config(
@@ -266,6 +266,15 @@ def test_handshake_that_fails_is_certainly_not_sent(https, sending_lean):
         sending_lean(https)
 
     assert https.requests == []
+
+
+def test_tls_that_breaks_after_the_request_is_in_doubt(https, sending):
+    https.answer = torn
+
+    with pytest.raises(InDoubt):
+        sending(https)
+
+    assert len(https.requests) == 1
 
 
 def test_handshake_that_never_ends_is_certainly_not_sent(sending_lean):
