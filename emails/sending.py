@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
@@ -202,7 +203,8 @@ def _tried_again(notification: Notification, email: Rendered) -> bool:
     if held is None:
         _wait_for_other(notification)
         return True
-    return _sent_or_settled(held, email)
+    # What becomes of it is read from the row that the caller has.
+    return _sent_or_settled(replace(held, notification=notification), email)
 
 
 def _sent_or_settled(held: states.Claim, email: Rendered) -> bool:

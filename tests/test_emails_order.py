@@ -69,6 +69,21 @@ def test_later_email_of_the_account_waits_for_one_in_doubt(doubt, aws, consume):
     assert not HandlingFailure.objects.exists()
 
 
+def test_email_in_doubt_after_it_was_throttled_holds_its_account(aws, consume, refuses):
+    aws.verify("ada@example.com")
+    limiter.refresh()
+    account = make_account()
+    for _ in range(2):
+        make_transaction(account=account)
+    refuses("ServiceUnavailable", "busy", status=503)
+    refuses("Throttling", "Maximum sending rate exceeded", times=1)
+
+    for _ in range(2):
+        consume("transactions")
+
+    assert outbox_states() == ["held", "pending"]
+
+
 def test_email_in_doubt_that_was_not_accepted_is_sent_before_the_later_one(doubt, aws, consume):
     for _ in range(2):
         consume("transactions")
