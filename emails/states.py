@@ -18,16 +18,15 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import reduce
-from operator import or_
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from emails import bulk
 from emails.errors import SendError
 from emails.models import Attempt, Notification
 from queues.events import Event
@@ -49,7 +48,7 @@ class Owed:
         """What makes one event one email."""
         return self.event.id, self.template, self.recipient
 
-    def notification(self) -> Notification:
+    def notification(self, **fields: Any) -> Notification:
         """A new one, not saved."""
         return Notification(
             event_id=self.event.id,
@@ -61,6 +60,7 @@ class Owed:
             partition_key=self.event.partitionkey,
             context=self.event.data,
             next_at=Now(),
+            **fields,
         )
 
 
@@ -92,28 +92,35 @@ def claim(notification: Notification) -> Claim | None:
     ``failed`` may be claimed as well: SES refused for certain, and what comes now is a redrive.
     """
     with transaction.atomic():
-        claims = _claim(Q(pk=notification.pk))
-    return claims[0] if claims else None
+        return _claim(Q(pk=notification.pk))
 
 
 def claim_owed(owed: Sequence[Owed]) -> list[Claim | None]:
     """The same for many in one transaction, notifications made where there are none yet."""
+    token, since = uuid.uuid4(), clock()
     # In one order everywhere, or two processes would wait for each other.
-    new = [wanted.notification() for wanted in sorted(owed, key=lambda wanted: wanted.key)]
-    keys = [Q(event_id=row.event_id, template=row.template, recipient=row.recipient) for row in new]
+    new = {
+        wanted.key: wanted.notification(state=State.SENDING, attempts=1)
+        for wanted in sorted(owed, key=lambda wanted: wanted.key)
+    }
     with transaction.atomic():
-        Notification.objects.bulk_create(new, ignore_conflicts=True)
-        claims = _claim(reduce(or_, keys))
-    found = {_key(claim.notification): claim for claim in claims}
+        made = bulk.insert_claimed(list(new.values()), claim=token, lease=_lease())
+    claims = {
+        key: Claim(row, token, row.attempts, since) for key, row in new.items() if row.pk in made
+    }
     # The same message may be here twice: the claim is for one of them.
-    return [found.pop(wanted.key, None) for wanted in owed]
+    return [claims.pop(wanted.key, None) or _claim_existing(wanted) for wanted in owed]
 
 
-def _key(notification: Notification) -> tuple[uuid.UUID, str, str]:
-    return notification.event_id, notification.template, notification.recipient
+def _claim_existing(owed: Owed) -> Claim | None:
+    event_id, template, recipient = owed.key
+    which = Q(event_id=event_id, template=template, recipient=recipient)
+    with transaction.atomic():
+        return _claim(which)
 
 
-def _claim(which: Q) -> list[Claim]:
+def _claim(which: Q) -> Claim | None:
+    """At most one."""
     token, since = uuid.uuid4(), clock()
     taken = Notification.objects.filter(
         which, state__in=[State.PENDING, State.FAILED], next_at__lte=Now()
@@ -125,11 +132,11 @@ def _claim(which: Q) -> list[Claim]:
         attempt_started_at=Now(),
         safe_at=None,
     )
-    rows = list(Notification.objects.filter(which, claim=token)) if taken else []
-    Attempt.objects.bulk_create(
-        Attempt(notification=row, number=row.attempts, started_at=timezone.now()) for row in rows
-    )
-    return [Claim(row, token, row.attempts, since) for row in rows]
+    if not taken:
+        return None
+    row = Notification.objects.get(which)
+    Attempt.objects.create(notification=row, number=row.attempts, started_at=timezone.now())
+    return Claim(row, token, row.attempts, since)
 
 
 def clock() -> float:
@@ -173,32 +180,10 @@ def accept(notification_id: uuid.UUID, attempt: int, provider_message_id: str) -
 
 def accept_many(accepted: Sequence[Acceptance]) -> None:
     """``accept`` for many in one transaction, without the answer."""
-    rows = [
-        (item.provider_message_id, _prepared(item.notification_id), item.attempt)
-        for item in accepted
-    ]
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.executemany(_ACCEPT_ATTEMPT.format(now=_now_sql()), rows)
-        cursor.executemany(_ACCEPT.format(now=_now_sql()), [row[:2] for row in rows])
-
-
-# One compiled statement for all rows; an UPDATE by the ORM would be compiled for each.
-_ACCEPT_ATTEMPT = """\
-UPDATE "emails_attempt" SET outcome = 'accepted', finished_at = {now}, provider_message_id = %s
-WHERE notification_id = %s AND number = %s"""
-_ACCEPT = """\
-UPDATE "emails_notification" SET state = 'sent', sent_at = {now}, claim = NULL, lease_until = NULL,
-reason_code = '', reason = '', provider_message_id = %s
-WHERE id = %s AND state <> 'sent'"""
-
-
-def _prepared(notification_id: uuid.UUID) -> Any:
-    return Notification._meta.pk.get_db_prep_value(notification_id, connection)
-
-
-def _now_sql() -> str:
-    compiler = Notification.objects.all().query.get_compiler(connection=connection)
-    return str(compiler.compile(Now())[0])
+    with transaction.atomic():
+        bulk.accept(
+            [(item.provider_message_id, item.notification_id, item.attempt) for item in accepted]
+        )
 
 
 def let_go(held: Claim, error: SendError) -> None:

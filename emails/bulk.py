@@ -1,0 +1,99 @@
+"""Statements about many notifications at once, written out: the ORM would compile them anew for every few emails.
+
+Each column is named here, so a new one without a default fails the tests of this module's users at once.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection
+from django.db.models import Expression
+from django.db.models.functions import Now
+
+from emails.models import Attempt, Notification
+
+Prepared = list[Any]
+
+_FIRST_CLAIM = """\
+INSERT INTO "emails_notification" ("id", "event_id", "event_type", "subject", "event_source", "partition_key",
+"template", "recipient", "context", "claim", "lease_until", "state", "attempts", "attempt_started_at", "next_at",
+"created_at", "provider_message_id", "reason_code", "reason", "delivery_status")
+VALUES {rows} ON CONFLICT DO NOTHING RETURNING "id"
+"""
+_FIRST_CLAIM_ROW = """\
+(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, {lease}, 'sending', 1, {now}, {now}, {now}, '', '', '', 'none')"""
+_FIRST_ATTEMPT = """\
+INSERT INTO "emails_attempt" ("notification_id", "number", "started_at", "outcome", "provider_message_id",
+"error_code", "error") VALUES {rows}"""
+_FIRST_ATTEMPT_ROW = "(%s, 1, {now}, '', '', '', '')"
+_ACCEPT_ATTEMPT = """\
+UPDATE "emails_attempt" SET outcome = 'accepted', finished_at = {now}, provider_message_id = %s
+WHERE notification_id = %s AND number = %s"""
+_ACCEPT = """\
+UPDATE "emails_notification" SET state = 'sent', sent_at = {now}, claim = NULL, lease_until = NULL,
+reason_code = '', reason = '', provider_message_id = %s
+WHERE id = %s AND state <> 'sent'"""
+
+
+def insert_claimed(
+    new: Sequence[Notification], *, claim: uuid.UUID, lease: timedelta
+) -> set[uuid.UUID]:
+    """Save these as claimed, each with its first attempt; returns the ids of those that were not there before."""
+    now, _ = _sql(Now())
+    lease_sql, lease_params = _sql(Now() + lease)
+    row = _FIRST_CLAIM_ROW.format(lease=lease_sql, now=now)
+    params = [
+        param
+        for notification in new
+        for param in (*_columns(notification), _id(claim), *lease_params)
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_FIRST_CLAIM.format(rows=", ".join([row] * len(new))), params)
+        ids = [found for (found,) in cursor.fetchall()]
+        if ids:
+            attempts = ", ".join([_FIRST_ATTEMPT_ROW.format(now=now)] * len(ids))
+            cursor.execute(_FIRST_ATTEMPT.format(rows=attempts), ids)
+    return {found if isinstance(found, uuid.UUID) else uuid.UUID(found) for found in ids}
+
+
+def accept(accepted: Sequence[tuple[str, uuid.UUID, int]]) -> None:
+    """SES's message id, the notification and the number of the attempt that it accepted; two statements."""
+    now, _ = _sql(Now())
+    rows = [(message_id, _id(pk), number) for message_id, pk, number in accepted]
+    with connection.cursor() as cursor:
+        cursor.executemany(_ACCEPT_ATTEMPT.format(now=now), rows)
+        cursor.executemany(_ACCEPT.format(now=now), [row[:2] for row in rows])
+
+
+def _columns(notification: Notification) -> Prepared:
+    return [
+        _id(notification.pk),
+        _id(notification.event_id),
+        notification.event_type,
+        notification.subject,
+        notification.event_source,
+        notification.partition_key,
+        notification.template,
+        notification.recipient,
+        _CONTEXT.get_db_prep_save(notification.context, connection),
+    ]
+
+
+_CONTEXT: Any = Notification._meta.get_field("context")
+_ID: Any = Attempt._meta.get_field("notification").target_field
+
+
+def _id(value: uuid.UUID) -> Any:
+    return _ID.get_db_prep_value(value, connection)
+
+
+def _sql(expression: Any) -> tuple[str, Prepared]:
+    """As Django writes it for this database."""
+    compiler = Notification.objects.all().query.get_compiler(connection=connection)
+    resolved: Expression = expression.resolve_expression(compiler.query)
+    sql, params = compiler.compile(resolved)
+    return str(sql), list(params)
