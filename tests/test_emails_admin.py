@@ -277,7 +277,7 @@ def test_previews_take_a_permission_of_their_own(client):
 
 def test_data_nested_beyond_reason_breaks_no_page(admin_client):
     nested: list[Any] = []
-    for _ in range(900):
+    for _ in range(800):
         nested = [nested]
     notification = make_notification(context={"extra": nested})
 
