@@ -32,6 +32,11 @@ class Member:
         self._process = self._start()
 
     @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._process.poll()
+
+    @property
     def is_done(self) -> bool:
         """Whether it ended by itself with exit code 0."""
         return self._process.poll() == 0 and not self._expected
@@ -55,11 +60,18 @@ class Member:
         self.thaws_at = 0.0
         self._process = self._start()
 
-    def end(self) -> None:
-        """At the end of the soak."""
+    def output(self) -> str:
+        """What it and its predecessors have printed."""
+        return self._log.read_text()
+
+    def ask_to_end(self) -> None:
+        """SIGTERM, also to a frozen one."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGCONT)
             self._process.terminate()
+
+    def end(self) -> None:
+        """At the end of a trial, after ``ask_to_end``."""
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -37,14 +38,19 @@ class Ledger:
         """In the order of their commits."""
         return [fact for fact in self._lines() if fact.number]
 
-    def begun(self) -> list[Fact]:
-        """Of which it is not known whether they were committed."""
-        known = {fact.n for fact in self.committed()}
-        return [fact for fact in self._lines() if not fact.number and fact.n not in known]
+    def left(self) -> tuple[list[Fact], int]:
+        """Of what it is not known whether it was committed, and the highest ``n``: where to go on."""
+        begun: dict[int, Fact] = {}
+        last = 0
+        for fact in self._lines():
+            last = max(last, fact.n)
+            if fact.number:
+                begun.pop(fact.n, None)
+            else:
+                begun[fact.n] = fact
+        return list(begun.values()), last
 
-    def last(self) -> int:
-        """The highest ``n``; 0 in an empty file."""
-        return max((fact.n for fact in self._lines()), default=0)
-
-    def _lines(self) -> list[Fact]:
-        return [Fact(**json.loads(line)) for line in self._path.read_text().splitlines()]
+    def _lines(self) -> Iterator[Fact]:
+        with self._path.open() as file:
+            for line in file:
+                yield Fact(**json.loads(line))

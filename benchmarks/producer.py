@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
+import threading
 import time
 import uuid
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 
 import django
+from django.db import DatabaseError, close_old_connections
 
 django.setup()
 
@@ -32,51 +36,87 @@ ADDRESS = {
 }
 
 
+# While the database does not answer.
+AGAIN_SECONDS = 0.5
+_stopping = threading.Event()
+
+
 def main() -> None:
-    """Ends when ``--count`` facts are committed."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--ledger", type=Path, required=True)
-    parser.add_argument("--count", type=int, required=True)
-    parser.add_argument("--rate", type=float, required=True, help="facts a second")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--accounts", type=int, default=20)
-    parser.add_argument("--transactions", type=float, default=0.25, help="share of all facts")
-    parser.add_argument("--refused", type=float, default=0.01, help="share that SES refuses")
-    options = parser.parse_args()
+    """Ends when its share of ``--count`` facts is committed, or after the one at hand when it gets SIGTERM."""
+    options = _parser().parse_args()
+    signal.signal(signal.SIGTERM, _stop)
     ledger = Ledger(options.ledger)
-    product, _ = Product.objects.get_or_create(
-        sku="SOAK", defaults={"name": "Brass bell", "price": Decimal("12.50")}
-    )
-    for fact in ledger.begun():
-        _commit(ledger, fact, product, options.seed)
-    began, first = time.monotonic(), ledger.last() + 1
-    for n in range(first, options.count + 1):
-        time.sleep(max(0.0, began + (n - first) / options.rate - time.monotonic()))
+    left, last = ledger.left()
+    for fact in left:
+        _commit(ledger, fact, options.seed)
+    first = last + options.producers if last else options.number + 1
+    for n in range(first, options.count + 1, options.producers):
+        time.sleep(max(0.0, options.began + n / options.rate - time.time()))
+        if _stopping.is_set():
+            return
         fact = plan(n, options)
         ledger.add(fact)
-        _commit(ledger, fact, product, options.seed)
-    print(f"committed {options.count}")
+        _commit(ledger, fact, options.seed)
+    print(f"committed up to {options.count}")
+
+
+def _stop(*args: object) -> None:
+    _stopping.set()
 
 
 def plan(n: int, options: argparse.Namespace) -> Fact:
-    """The nth fact: the same for the same seed."""
+    """The nth fact: the same for the same seed. No two producers share an account, or its order would be unknown."""
     dice = random.Random(f"{options.seed}-{n}")  # noqa: S311  # no secret
     if dice.random() < options.transactions:
-        account = dice.randrange(options.accounts)
+        mine = range(options.number, options.accounts, options.producers)
+        account = dice.choice(mine)
         return Fact(n, recipient=f"holder-{account}@example.com", account=f"GB{account:020}")
     domain = REFUSED_DOMAIN if dice.random() < options.refused else "example.com"
     return Fact(n, recipient=f"customer-{n}@{domain}")
 
 
-def _commit(ledger: Ledger, fact: Fact, product: Product, seed: int) -> None:
-    number = _post(fact) if fact.account else _place(fact, product, seed)
-    ledger.add(Fact(fact.n, fact.recipient, fact.account, number))
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ledger", type=Path, required=True)
+    parser.add_argument("--count", type=int, required=True, help="of all producers together")
+    parser.add_argument("--rate", type=float, required=True, help="facts a second, of all together")
+    parser.add_argument(
+        "--began", type=float, default=time.time(), help="Unix time; who is late catches up"
+    )
+    parser.add_argument("--number", type=int, default=0, help="which producer this is, from 0")
+    parser.add_argument("--producers", type=int, default=1, help="how many there are")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--accounts", type=int, default=20)
+    parser.add_argument("--transactions", type=float, default=0.25, help="share of all facts")
+    parser.add_argument("--refused", type=float, default=0.01, help="share that SES refuses")
+    return parser
 
 
-def _place(fact: Fact, product: Product, seed: int) -> str:
+def _commit(ledger: Ledger, fact: Fact, seed: int) -> None:
+    """Until it is known to be committed, as a customer who sends the form again after an error."""
+    while True:
+        try:
+            number = _post(fact) if fact.account else _place(fact, seed)
+        except DatabaseError as exc:
+            print(f"not committed {fact.n}: {exc}", flush=True)
+            close_old_connections()
+            time.sleep(AGAIN_SECONDS)
+        else:
+            return ledger.add(Fact(fact.n, fact.recipient, fact.account, number))
+
+
+@cache
+def _product() -> Product:
+    product, _ = Product.objects.get_or_create(
+        sku="SOAK", defaults={"name": "Brass bell", "price": Decimal("12.50")}
+    )
+    return product
+
+
+def _place(fact: Fact, seed: int) -> str:
     order = services.place_order(
         idempotency_key=uuid.uuid5(uuid.NAMESPACE_OID, f"soak-{seed}-{fact.n}"),
-        lines=[(product, 2)],
+        lines=[(_product(), 2)],
         customer_email=fact.recipient,
         **ADDRESS,
     )

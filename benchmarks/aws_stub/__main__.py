@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 from pathlib import Path
 
 from benchmarks.aws_stub.acceptances import Acceptances
+from benchmarks.aws_stub.allowance import Allowance
 from benchmarks.aws_stub.faults import FAULTS, Faults
 from benchmarks.aws_stub.server import Server
 
@@ -18,12 +20,26 @@ def main() -> None:
     parser.add_argument("--acceptances", type=Path, required=True, help="what SES accepts")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--max-send-rate", type=float, default=10_000.0, help="what SES allows")
+    parser.add_argument("--burst", type=float, default=math.inf, help="enforce that, after so many")
+    parser.add_argument(
+        "--ses-seconds", type=_seconds, default=(0.0, 0.0), metavar="LEAST,MOST", help="SES takes"
+    )
     for name, meaning in FAULTS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=0.0, help=meaning)
     options = parser.parse_args()
     faults = Faults({name: getattr(options, name) for name in FAULTS}, seed=options.seed)
-    server = Server(faults, Acceptances(options.acceptances), max_send_rate=options.max_send_rate)
+    server = Server(
+        faults,
+        Acceptances(options.acceptances),
+        allowance=Allowance(options.max_send_rate, burst=options.burst),
+        ses_seconds=options.ses_seconds,
+    )
     asyncio.run(_serve(server, options.port))
+
+
+def _seconds(text: str) -> tuple[float, float]:
+    least, _, most = text.partition(",")
+    return float(least), float(most)
 
 
 async def _serve(server: Server, port: int) -> None:

@@ -21,6 +21,10 @@ FAULTS = {
     "ses_503_before": "SES answers 503 and has not accepted",
     "ses_cut_after": "SES accepts, and its answer is lost",
     "ses_503_after": "SES accepts and answers 503",
+    # Switches: with 1 they last until they are set to 0.
+    "sqs_down": "SQS hangs up on every action",
+    "ses_paused": "SES has paused the account",
+    "events_held": "events of SES are held back; with 0 they come at once",
 }
 # After these the sender cannot know whether SES accepted.
 AMBIGUOUS = ("ses_cut_before", "ses_503_before", "ses_cut_after", "ses_503_after", "ses_slow")

@@ -9,9 +9,10 @@ import asyncio
 import heapq
 import itertools
 import json
+import math
 import time
 import uuid
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,7 +48,8 @@ class Queue:
         self.attributes = {"VisibilityTimeout": "30", **attributes}
         self.arrival = asyncio.Event()
         self._messages: dict[str, Message] = {}
-        self._ready: dict[str, list[tuple[int, str]]] = {}
+        # Of a plain dictionary the first is found ever more slowly the more were taken before it.
+        self._ready: OrderedDict[str, list[tuple[int, str]]] = OrderedDict()
         self._in_flight: set[str] = set()
         self._locks: Counter[str] = Counter()
         self._timers: list[tuple[float, int, str, str]] = []
@@ -72,6 +74,11 @@ class Queue:
         self._wake()
         visible = sum(len(waiting) for waiting in self._ready.values())
         return visible, len(self._messages) - visible
+
+    @property
+    def next_at(self) -> float:
+        """When something may become visible by time."""
+        return self._timers[0][0] if self._timers else math.inf
 
     def put(self, message: Message, *, delay: float = 0.0, lose: bool = False) -> Message:
         """Take a message; on FIFO a repeat within five minutes is the first one again."""

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
 from benchmarks.aws_stub.acceptances import Acceptances
+from benchmarks.aws_stub.allowance import Allowance
 from benchmarks.aws_stub.errors import AwsError, Cut
 from benchmarks.aws_stub.faults import Faults
 from benchmarks.aws_stub.ses import Ses
@@ -35,11 +36,19 @@ class Server:
     ``GET /control`` tells how things stand, ``POST /control`` sets probabilities of faults.
     """
 
-    def __init__(self, faults: Faults, acceptances: Acceptances, *, max_send_rate: float) -> None:
+    def __init__(
+        self,
+        faults: Faults,
+        acceptances: Acceptances,
+        *,
+        allowance: Allowance,
+        ses_seconds: tuple[float, float],
+    ) -> None:
         self._faults = faults
         self._acceptances = acceptances
+        self._allowance = allowance
         self._sqs = Sqs(faults)
-        self._ses = Ses(faults, self._sqs, acceptances, max_send_rate=max_send_rate)
+        self._ses = Ses(faults, self._sqs, acceptances, allowance=allowance, seconds=ses_seconds)
 
     async def start(self, port: int) -> asyncio.Server:
         """Listen on 127.0.0.1; 0 is any free port."""
@@ -94,9 +103,12 @@ class Server:
     def _control(self, request: Request) -> dict[str, Any]:
         if request.method == "POST":
             self._faults.set(json.loads(request.body))
+            if not self._faults.rates["events_held"]:
+                self._ses.release()
         return {
             "accepted": self._acceptances.count,
             "queues": {name: queue.depth for name, queue in self._sqs.queues.items()},
+            "too_fast": self._allowance.refused,
             "rates": self._faults.rates,
             "faults": self._faults.counts,
         }

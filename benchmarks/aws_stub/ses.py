@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from benchmarks.aws_stub.acceptances import Acceptance, Acceptances, recipient_of
+from benchmarks.aws_stub.allowance import Allowance
 from benchmarks.aws_stub.errors import AwsError, Cut
 from benchmarks.aws_stub.faults import Faults
 from benchmarks.aws_stub.queues import Message
@@ -27,12 +28,20 @@ class Ses:
     """Events go straight to the events queue, where there is one."""
 
     def __init__(
-        self, faults: Faults, sqs: Sqs, acceptances: Acceptances, *, max_send_rate: float
+        self,
+        faults: Faults,
+        sqs: Sqs,
+        acceptances: Acceptances,
+        *,
+        allowance: Allowance,
+        seconds: tuple[float, float],
     ) -> None:
         self._faults = faults
         self._sqs = sqs
         self._acceptances = acceptances
-        self._max_send_rate = max_send_rate
+        self._allowance = allowance
+        self._seconds = seconds
+        self._held: list[str] = []
 
     async def call(self, form: Mapping[str, str]) -> str:
         """The XML inside the answer's result; raises AwsError or Cut."""
@@ -41,7 +50,7 @@ class Ses:
                 return await self._send(base64.b64decode(form["RawMessage.Data"]))
             case "GetSendQuota":
                 return (
-                    f"<Max24HourSend>-1</Max24HourSend><MaxSendRate>{self._max_send_rate}</MaxSendRate>"
+                    f"<Max24HourSend>-1</Max24HourSend><MaxSendRate>{self._allowance.rate}</MaxSendRate>"
                     "<SentLast24Hours>0</SentLast24Hours>"
                 )
             case "GetIdentityVerificationAttributes":
@@ -50,11 +59,13 @@ class Ses:
                 name = form["ConfigurationSetName"]
                 return f"<ConfigurationSet><Name>{name}</Name></ConfigurationSet>"
             case "GetAccountSendingEnabled":
-                return "<Enabled>true</Enabled>"
+                return f"<Enabled>{str(not self._faults.happens('ses_paused')).lower()}</Enabled>"
             case action:
                 raise AwsError("InvalidAction", f"There is no action {action} here.")
 
     async def _send(self, raw: bytes) -> str:
+        if self._faults.happens("ses_paused"):
+            raise AwsError("AccountSendingPausedException", "Sending is paused for this account.")
         recipient = recipient_of(raw)
         if recipient.endswith(f"@{REFUSED_DOMAIN}"):
             raise AwsError(
@@ -62,8 +73,9 @@ class Ses:
                 "Email address is not verified. The following identities failed the check in region "
                 f"EU-WEST-1: {recipient}",
             )
-        if self._faults.happens("ses_throttled"):
+        if self._faults.happens("ses_throttled") or not self._allowance.take():
             raise AwsError("Throttling", "Maximum sending rate exceeded.")
+        await asyncio.sleep(self._faults.seconds(*self._seconds))
         if self._faults.happens("ses_slow"):
             await asyncio.sleep(self._faults.seconds(*SLOW_SECONDS))
         self._fail("before")
@@ -71,6 +83,12 @@ class Ses:
         self._tell(acceptance)
         self._fail("after")
         return f"<MessageId>{acceptance.message_id}</MessageId>"
+
+    def release(self) -> None:
+        """Deliver the events that were held back, oldest first."""
+        held, self._held = self._held, []
+        for body in held:
+            self._sqs.queues[EVENTS_QUEUE].put(Message(body=body))
 
     def _fail(self, when: str) -> None:
         if self._faults.happens(f"ses_cut_{when}"):
@@ -85,6 +103,9 @@ class Ses:
             return
         for kind in ("Send", "Delivery"):
             body = json.dumps(_event(kind, acceptance))
+            if self._faults.happens("events_held"):
+                self._held.append(body)
+                continue
             for _ in range(1 + self._faults.happens("event_doubled")):
                 late = self._faults.happens("event_delayed")
                 delay = self._faults.seconds(0, LATE_EVENT_SECONDS) if late else 0.0

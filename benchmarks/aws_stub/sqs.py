@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from benchmarks.aws_stub.errors import AwsError, Cut
@@ -13,8 +14,8 @@ from benchmarks.aws_stub.queues import Message, Queue
 
 ARN = "arn:aws:sqs:eu-west-1:000000000000:"
 DOUBLED_WITHIN_SECONDS = 2.0
-# How often a long poll looks for messages that became visible by time.
-POLL_SECONDS = 0.2
+# How often a long poll looks whether its caller is still there.
+LOOK_SECONDS = 1.0
 
 Answer = dict[str, Any]
 IsGone = Callable[[], bool]
@@ -40,6 +41,8 @@ class Sqs:
 
     async def call(self, action: str, request: Answer, is_gone: IsGone) -> Answer:
         """Raises AwsError or Cut. ``is_gone`` tells whether the caller has hung up."""
+        if self._faults.happens("sqs_down"):
+            raise Cut
         if self._faults.happens("sqs_error"):
             raise AwsError("InternalFailure", "We encountered an internal error.", status=500)
         if action == "ReceiveMessage":
@@ -104,16 +107,18 @@ class Sqs:
         queue = self._queue(request)
         until = time.monotonic() + float(request.get("WaitTimeSeconds") or 0)
         while not is_gone():
+            if self._faults.rates["sqs_down"]:
+                raise Cut
             queue.arrival.clear()
             if messages := self._take(queue, request):
                 return {"Messages": [_received(message) for message in messages]}
-            left = until - time.monotonic()
-            if left <= 0:
+            now = time.monotonic()
+            if now >= until:
                 break
-            try:
-                await asyncio.wait_for(queue.arrival.wait(), min(left, POLL_SECONDS))
-            except TimeoutError:
-                continue
+            # The caller may hang up meanwhile, and a message come back by time.
+            wake_at = min(until, now + LOOK_SECONDS, queue.next_at)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(queue.arrival.wait(), wake_at - now)
         return {}
 
     def _take(self, queue: Queue, request: Answer) -> list[Message]:
