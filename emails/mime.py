@@ -1,0 +1,121 @@
+"""An email of text and HTML as bytes, written directly: byte for byte what Django writes, in a tenth of its time.
+
+Only what is simple is written here. A header that is long or not ASCII is encoded by Django and Python, a text with
+lines that no server takes becomes Django's own part, and an email of any other kind is left to Django altogether.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator
+from email.errors import MessageError
+from email.policy import compat32
+from email.utils import formatdate, make_msgid
+from typing import Any
+
+from django.conf import settings
+from django.core.mail import DNS_NAME, BadHeaderError, EmailMultiAlternatives
+from django.core.mail.message import SafeMIMEText, forbid_multi_line_headers
+
+_CRLF = "\r\n"
+# RFC 5322: a name has no colon and no space.
+_NAME = re.compile(r"[!-9;-~]+")
+# One line of ASCII, which Python folds only when it is too long with its name.
+_SIMPLE = re.compile(r"[ -~]*")
+_FOLDED_FROM = 76
+# RFC 5322, without the line break.
+_LONGEST_LINE = 998
+_FOLDING = compat32.clone(linesep=_CRLF)
+# These would stand beside ours, or take their place.
+_OURS = {"from", "to", "cc", "reply-to", "date", "message-id"}
+
+
+class Written:
+    """What django-ses and Django's backends ask a message for."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def as_bytes(self, unixfrom: bool = False, linesep: str = "\n") -> bytes:
+        """The whole email; ``unixfrom`` is Python's, and means nothing here."""
+        if linesep == _CRLF:
+            return self._content
+        return self._content.replace(b"\r\n", linesep.encode())
+
+
+class Email(EmailMultiAlternatives):
+    """Django's email. It costs least with a text, and HTML as its only alternative."""
+
+    def message(self) -> Any:  # type: ignore[override]  # the stubs are those of Django 6
+        """Raises BadHeaderError for what cannot be written; no text ever becomes a header of its own."""
+        try:
+            self._refuse_names()
+            return self._written() if self._is_simple() else super().message()
+        except (ValueError, MessageError) as exc:
+            raise BadHeaderError(str(exc)) from exc
+
+    def _refuse_names(self) -> None:
+        for name in self.extra_headers:
+            if not _NAME.fullmatch(name):
+                raise BadHeaderError(f"{name!r} is no name of a header")
+
+    def _is_simple(self) -> bool:
+        kinds = [kind for _, kind in self.alternatives]
+        return (
+            bool(self.body)
+            and kinds == ["text/html"]
+            and not (self.attachments or self.cc or self.reply_to or self.encoding)
+            and self.content_subtype == "plain"
+            and settings.DEFAULT_CHARSET == "utf-8"
+            and _OURS.isdisjoint(map(str.lower, self.extra_headers))
+        )
+
+    def _written(self) -> Written:
+        # As Python makes it. Nobody can guess it, so no text contains it.
+        boundary = f"{'=' * 15}{secrets.randbelow(10**19):019}=="
+        [(html, _)] = self.alternatives
+        between = f"{_CRLF}--{boundary}".encode()
+        return Written(
+            b"".join(
+                (
+                    f'Content-Type: multipart/alternative;{_CRLF} boundary="{boundary}"'.encode(),
+                    b"\r\nMIME-Version: 1.0\r\n",
+                    *(_header(name, str(value)) for name, value in self._lines()),
+                    between,
+                    _part(str(self.body), "plain"),
+                    between,
+                    _part(str(html), "html"),
+                    between,
+                    b"--\r\n",
+                )
+            )
+        )
+
+    def _lines(self) -> Iterator[tuple[str, Any]]:
+        yield "Subject", self.subject
+        yield "From", self.from_email
+        if self.to:
+            yield "To", ", ".join(map(str, self.to))
+        yield "Date", formatdate(localtime=settings.EMAIL_USE_LOCALTIME)
+        yield "Message-ID", make_msgid(domain=str(DNS_NAME))
+        yield from self.extra_headers.items()
+
+
+def _header(name: str, value: str) -> bytes:
+    if len(name) + len(value) + 2 < _FOLDED_FROM and _SIMPLE.fullmatch(value):
+        return f"{name}: {value}{_CRLF}".encode()
+    return _FOLDING.fold_binary(*forbid_multi_line_headers(name, value, "utf-8"))
+
+
+def _part(text: str, kind: str) -> bytes:
+    """Beginning with the line break that ends its boundary."""
+    content = text.encode().replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if max(map(len, content.split(b"\n"))) > _LONGEST_LINE:
+        return b"\r\n" + SafeMIMEText(text, kind, "utf-8").as_bytes(linesep=_CRLF)
+    bits = 7 if text.isascii() else 8
+    head = (
+        f'{_CRLF}Content-Type: text/{kind}; charset="utf-8"{_CRLF}'
+        f"MIME-Version: 1.0{_CRLF}Content-Transfer-Encoding: {bits}bit{_CRLF}{_CRLF}"
+    )
+    return head.encode() + content.replace(b"\n", b"\r\n")

@@ -1,0 +1,190 @@
+import email
+import email.policy
+import re
+
+import pytest
+from django.core.mail import BadHeaderError, EmailMultiAlternatives
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emails.mime import Email
+
+SENDER = "Notifier Shop <shop@example.com>"
+# What is new in each email, even from the same data.
+NEW = re.compile(rb"={15}\d{19}==|(?<=\r\nDate: )[^\r]+|(?<=\r\nMessage-ID: )[^>]+>")
+
+lines = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
+header_text = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\r\n"), max_size=200
+)
+
+
+def written(kind, *, subject="Your order", text="Thank you", html="<p>Thank you</p>", **fields):
+    message = kind(subject, text, **{"from_email": SENDER, "to": ["ada@example.com"], **fields})
+    message.attach_alternative(html, "text/html")
+    return message.message().as_bytes(linesep="\r\n")
+
+
+def assert_same(**fields):
+    try:
+        expected = written(EmailMultiAlternatives, **fields)
+    except (ValueError, email.errors.MessageError):
+        with pytest.raises(BadHeaderError):
+            written(Email, **fields)
+    else:
+        assert NEW.sub(b"", written(Email, **fields)) == NEW.sub(b"", expected)
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "",
+        " ",
+        "Your order ORD-000123",
+        " with space around it ",
+        "two  spaces\tand a tab",
+        "Ihre Bestellung: Käse & 🧀",
+        "word " * 40,
+        "x" * 300,
+        "é" * 300,
+        "=?utf-8?b?aGVsbG8=?=",
+        "a, b; c: d",
+        "NUL \x00 and \x7f and \x0b and \x1f",
+        "line\u2028separator\x85next\x1cfile",
+        *("y" * length for length in range(62, 72)),
+    ],
+)
+def test_subject_is_written_as_django_writes_it(subject):
+    assert_same(subject=subject)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "ada@example.com",
+        '"Lovelace, Ada" <ada@example.com>',
+        "O'Hara <ohara@example.com>",
+        'Ada "the first" <ada@example.com>',
+        "Zoë <zoe@example.com>",
+        "zoë@example.com",
+        "ada@bücher.example",
+        "Zoë Müller-Lüdenscheidt-von-und-zu-Irgendwo am schönen See <zoe@bücher.example>",
+        "ada@example.com,bob@example.com",
+        "a" * 64 + "@" + "b" * 60 + ".example.com",
+        "no address",
+        "ünsinn",
+        "<>",
+        "",
+    ],
+)
+@pytest.mark.parametrize("field", ["to", "from_email"])
+def test_address_is_written_as_django_writes_it(field, address):
+    assert_same(**{field: [address] if field == "to" else address})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plain",
+        "one\ntwo\n",
+        "one\r\ntwo\rthree\n\n",
+        "\n",
+        "Käse 🧀\n",
+        "From me to you\n.\n..\n",
+        "x" * 998,
+        "x" * 999,
+        "é" * 499,
+        "é" * 500,
+        f"short\n{'long ' * 300}\nshort",
+        "x" * 600 + "\u2028" + "x" * 600,
+        "--===============0000000000000000000==--\n",
+        "NUL \x00 \x1b",
+        "half a character: \udce9",
+    ],
+)
+def test_body_is_written_as_django_writes_it(text):
+    assert_same(text=text)
+    assert_same(html=text)
+
+
+@given(subject=header_text, name=header_text, text=lines, html=lines)
+def test_any_text_is_written_as_django_writes_it(subject, name, text, html):
+    assert_same(subject=subject, text=text, html=html, headers={"X-Name": name})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"text": ""},
+        {"html": ""},
+        {"to": []},
+        {"to": ["ada@example.com", "bob@example.com"]},
+        {"cc": ["bob@example.com"]},
+        {"bcc": ["bob@example.com"]},
+        {"reply_to": ["bob@example.com"]},
+        {"headers": {"From": "Other <other@example.com>"}},
+        {"headers": {"date": "today", "MESSAGE-ID": "<mine>"}},
+        {"headers": {"X-SES-MESSAGE-TAGS": "nid=1, att=2", "X-SES-CONFIGURATION-SET": "set"}},
+        {"headers": {"X-Number": 7}},
+        {"attachments": [("bill.txt", "one mug", "text/plain")]},
+    ],
+)
+def test_other_kinds_of_email_are_those_of_django(fields):
+    assert_same(**fields)
+
+
+@pytest.mark.parametrize("evil", ["a\nBcc: eve@example.com", "a\rBcc: eve", "a\r\n\r\nbody", "\n"])
+@pytest.mark.parametrize("field", ["subject", "from_email", "to", "name", "value"])
+def test_no_text_becomes_a_header(field, evil):
+    fields = {
+        "subject": {"subject": evil},
+        "from_email": {"from_email": evil},
+        "to": {"to": [evil]},
+        "name": {"headers": {evil: "value"}},
+        "value": {"headers": {"X-Name": evil}},
+    }[field]
+
+    with pytest.raises(BadHeaderError):
+        written(Email, **fields)
+
+
+@pytest.mark.parametrize("name", ["", "X Name", "X-Name:", "X-Näme", "X-Name\x00"])
+def test_name_that_no_header_has_is_refused(name):
+    with pytest.raises(BadHeaderError):
+        written(Email, headers={name: "value"})
+
+
+@given(subject=header_text, value=header_text)
+def test_headers_are_those_that_were_given(subject, value):
+    message = email.message_from_bytes(
+        written(Email, subject=subject, headers={"X-Name": value}), policy=email.policy.default
+    )
+
+    assert message.keys() == [
+        "Content-Type",
+        "MIME-Version",
+        "Subject",
+        "From",
+        "To",
+        "Date",
+        "Message-ID",
+        "X-Name",
+    ]
+    assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
+
+
+def test_two_emails_share_neither_boundary_nor_id():
+    first, second = NEW.findall(written(Email)), NEW.findall(written(Email))
+
+    assert first[0] != second[0]
+    assert first[-2:] != second[-2:]
+
+
+def test_header_set_after_the_message_was_made_is_in_the_next():
+    message = Email("Your order", "Thank you", SENDER, ["ada@example.com"])
+    message.attach_alternative("<p>Thank you</p>", "text/html")
+    message.message()
+
+    message.extra_headers["X-SES-CONFIGURATION-SET"] = "late"
+
+    assert b"\nX-SES-CONFIGURATION-SET: late\n" in message.message().as_bytes()
