@@ -19,7 +19,7 @@ from django.db.models.functions import Coalesce, Now
 
 from queues import dead_letters, outbox, relay
 from queues.events import envelope_fields
-from queues.models import OutboxEvent
+from queues.models import OutboxEvent, in_state
 from queues.sqs import Queue, Received
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ def hold(queue: Queue, message: Received, *, reason: str) -> None:
 
 def held() -> set[UUID]:
     """The events that hold their groups by ``hold``."""
-    rows = OutboxEvent.objects.filter(state=State.HELD).values_list("event_id", flat=True)
+    rows = OutboxEvent.objects.filter(in_state(State.HELD)).values_list("event_id", flat=True)
     return {event_id for event_id in rows if event_id}
 
 
@@ -76,7 +76,7 @@ def _found_gone(queue: Queue, message: Received) -> bool:
     again comes behind this one.
     """
     row = _own(queue, message).first()
-    published = _earlier(queue, message).filter(state=State.PUBLISHED)
+    published = _earlier(queue, message).filter(in_state(State.PUBLISHED))
     if row is None or not published.exists():
         return False
     gone = published.filter(published_at__lte=Coalesce(row.published_at, Now()))

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
-from queues.models import DeadLetter, HandlingFailure, OutboxEvent
+from queues.models import DeadLetter, HandlingFailure, OutboxEvent, in_state
 from queues.registry import sweeps
 
 BATCH = 500
@@ -24,7 +24,7 @@ def tidy() -> int:
         sqs_message_id=OuterRef("sqs_message_id"), state=DeadLetter.State.OPEN
     )
     return (
-        delete_batch(OutboxEvent.objects.filter(state__in=_DONE, handled_at__lt=old))
+        delete_batch(OutboxEvent.objects.filter(in_state(*_DONE), handled_at__lt=old))
         + delete_batch(HandlingFailure.objects.filter(~Exists(open_letter), failed_at__lt=old))
         + delete_batch(
             DeadLetter.objects.exclude(state=DeadLetter.State.OPEN).filter(collected_at__lt=old)
@@ -34,5 +34,6 @@ def tidy() -> int:
 
 def delete_batch(rows: QuerySet[Any]) -> int:
     """Delete a few of these rows; returns how many."""
-    pks = list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH])
+    # In whatever order the database finds them: sorting would read them all first.
+    pks = list(rows.order_by().values_list("pk", flat=True)[:BATCH])
     return rows.model._default_manager.filter(pk__in=pks).delete()[0] if pks else 0

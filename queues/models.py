@@ -7,7 +7,17 @@ from uuid import UUID
 from django.db import models
 from django.db.models import Q
 
+from queues.expressions import Literal
 from queues.uuid7 import uuid7
+
+
+def in_state(*states: OutboxEvent.State) -> Q:
+    """Rows of these states, by the partial index on just them, where there is one.
+
+    SQLite recognises the condition of an index only where the SQL spells it out; a parameter could be anything.
+    """
+    first, *more = [Literal(state.value) for state in states]
+    return Q(state__in=[first, *more]) if more else Q(state=first)
 
 
 class OutboxQuerySet(models.QuerySet["OutboxEvent"]):
@@ -20,7 +30,8 @@ class OutboxQuerySet(models.QuerySet["OutboxEvent"]):
         rows = self.filter(queue=queue)
         if event_id:
             return rows.filter(event_id=event_id)
-        return rows.filter(sqs_message_id=sqs_message_id)
+        # There is an index on events alone, and few rows have none.
+        return rows.filter(event_id=None, sqs_message_id=sqs_message_id)
 
 
 class OutboxEvent(models.Model):
@@ -73,9 +84,17 @@ class OutboxEvent(models.Model):
         ordering = ["-id"]
         permissions = [("publish_outboxevent", "Can publish outbox events again")]
         indexes = [
-            models.Index("id", name="outbox_pending", condition=Q(state="pending")),
+            models.Index("queue", "id", name="outbox_pending", condition=Q(state="pending")),
             models.Index("lease_until", name="outbox_claimed", condition=Q(state="claimed")),
             models.Index(
+                "queue", "published_at", name="outbox_published", condition=Q(state="published")
+            ),
+            models.Index("id", name="outbox_held", condition=Q(state="held")),
+            models.Index(
+                "handled_at", name="outbox_done", condition=Q(state__in=["handled", "discarded"])
+            ),
+            models.Index(
+                "queue",
                 "group",
                 "id",
                 name="outbox_group_head",

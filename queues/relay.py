@@ -1,4 +1,4 @@
-"""Publish what the outbox holds: claim rows, send them, settle each.
+"""Publish what the outbox holds: claim rows, send them in batches side by side, settle each.
 
 Any number of relays may run. The claim is committed before SQS is called; a relay that dies leaves a lease that
 ends, and the rows are published again. Of a FIFO group only the oldest unpublished event can be claimed, so a
@@ -9,26 +9,40 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from functools import cache
+from typing import Any
 
 from django.conf import settings
 from django.db import close_old_connections, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from queues import backoff, sqs
+from queues import backoff, heads, sending, sqs
 from queues.errors import QueueUnavailable
+from queues.expressions import RandomUuid, TextOfRow
 from queues.failpoints import failpoint
-from queues.models import OutboxEvent
+from queues.models import OutboxEvent, in_state
 
 logger = logging.getLogger(__name__)
 
 LEASE_SECONDS = 30
+# All are sent at once, so none waits in a queue of ours while its lease runs out.
+CLAIM_ROWS = 100
+# More at once would keep SQLite's one writer from others for long.
+AGAIN_ROWS = 500
 State = OutboxEvent.State
 
+_AGAIN: dict[str, Any] = {
+    "state": State.PENDING,
+    "claim": None,
+    "lease_until": None,
+    "available_at": Now(),
+    "error": "",
+    "handled_at": None,
+}
 _NO_ANSWER = sqs.Unsent("SQS did not say what became of this entry", refused=False)
 
 
@@ -39,37 +53,24 @@ def publish_soon(pk: int) -> None:
 
 
 def publish_pending() -> int:
-    """Publish one batch of every queue; returns how many events SQS took. The relay's step."""
+    """Publish up to a hundred events of every queue; returns how many SQS took. The relay's step."""
     release_expired()
-    return sum(publish(_claim(pending(alias)), alias=alias) for alias in settings.QUEUES)
+    return sum(publish(_claim_next(alias), alias=alias) for alias in settings.QUEUES)
 
 
 def publish(events: Sequence[OutboxEvent], *, alias: str, hurried: bool = False) -> int:
     """Send claimed rows and settle each by what SQS answers for it; returns how many it took."""
     by_key = {str(event.pk): event for event in events}
+    batches = list(sqs.batches(_outgoing(event) for event in events))
     count = 0
-    for batch in sqs.batches(_outgoing(event) for event in events):
-        rows = [by_key[message.key] for message in batch]
-        try:
-            sent, failed = sqs.queue(alias).send_batch(batch, hurried=hurried)
-        except QueueUnavailable as exc:
-            logger.warning("not published queue=%s count=%d: %s", alias, len(batch), exc)
-            for event in rows:
-                _release(event, str(exc))
-            continue
-        failpoint("after_publish")
-        for event in rows:
-            if (message_id := sent.get(str(event.pk))) is not None:
-                _settle(event, message_id)
-                count += 1
-            else:
-                _settle_failure(event, failed.get(str(event.pk), _NO_ANSWER))
+    for answers in sending.side_by_side(sqs.queue(alias), batches, hurried=hurried):
+        count += _settle(by_key, answers)
     return count
 
 
 def pending(alias: str) -> QuerySet[OutboxEvent]:
     """Rows of a queue that may be published now; on FIFO only the head of each group."""
-    rows = OutboxEvent.objects.filter(queue=alias, state=State.PENDING, available_at__lte=Now())
+    rows = OutboxEvent.objects.filter(in_state(State.PENDING), queue=alias, available_at__lte=Now())
     if not sqs.queue(alias).is_fifo:
         return rows
     older = OutboxEvent.objects.filter(
@@ -81,8 +82,8 @@ def pending(alias: str) -> QuerySet[OutboxEvent]:
 def blocking() -> Q:
     """Events that keep those after them in their FIFO group from being published."""
     # The index is on just these states, so all of them are named.
-    unfinished = Q(state__in=OutboxEvent.UNFINISHED)
-    return unfinished if settings.FIFO_POISON == "hold" else unfinished & ~Q(state=State.DEAD)
+    unfinished = in_state(*OutboxEvent.UNFINISHED)
+    return unfinished if settings.FIFO_POISON == "hold" else unfinished & ~in_state(State.DEAD)
 
 
 def publish_again(events: QuerySet[OutboxEvent]) -> int:
@@ -90,31 +91,26 @@ def publish_again(events: QuerySet[OutboxEvent]) -> int:
 
     What was sent stays sent: the event id is the same.
     """
-    return sum(
-        put_back(event) for event in events.exclude(state__in=[State.PENDING, State.CLAIMED])
-    )
+    waiting = events.exclude(state__in=[State.PENDING, State.CLAIMED])
+    count = 0
+    while pks := list(waiting.order_by("pk").values_list("pk", flat=True)[:AGAIN_ROWS]):
+        count += waiting.filter(pk__in=pks).update(deduplication_id=RandomUuid(), **_AGAIN)
+    return count
 
 
 def put_back(event: OutboxEvent) -> bool:
     """Pending again, with a new deduplication id; False if the row changed meanwhile."""
-    return bool(
-        OutboxEvent.objects.filter(pk=event.pk, state=event.state).update(
-            state=State.PENDING,
-            deduplication_id=uuid.uuid4(),
-            claim=None,
-            lease_until=None,
-            available_at=Now(),
-            error="",
-            handled_at=None,
-        )
-    )
+    row = OutboxEvent.objects.filter(pk=event.pk, state=event.state)
+    return bool(row.update(deduplication_id=uuid.uuid4(), **_AGAIN))
 
 
 def release_expired() -> int:
     """Rows whose relay died come back; returns how many."""
-    return OutboxEvent.objects.filter(state=State.CLAIMED, lease_until__lt=Now()).update(
-        state=State.PENDING, claim=None, lease_until=None
-    )
+    expired = OutboxEvent.objects.filter(in_state(State.CLAIMED), lease_until__lt=Now())
+    # Looking takes no lock; an UPDATE of nothing would wait for SQLite's one writer.
+    if not expired.exists():
+        return 0
+    return expired.update(state=State.PENDING, claim=None, lease_until=None)
 
 
 def _publish_now(pk: int) -> None:
@@ -136,22 +132,34 @@ def _publisher() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="publish-on-commit")
 
 
+def _claim_next(alias: str) -> list[OutboxEvent]:
+    """On FIFO the heads of the next groups in turn: behind a long-waiting group there may be a million rows."""
+    rows = pending(alias)
+    if not sqs.queue(alias).is_fifo:
+        return _claim(rows)
+    claims = (_claim(rows.filter(pk__in=page)) for page in heads.pages(alias))
+    return next(filter(None, claims), [])
+
+
 def _claim(rows: QuerySet[OutboxEvent]) -> list[OutboxEvent]:
-    """Take up to ten rows. Other relays skip what is locked here and, later, what is claimed."""
+    """Take up to a hundred. Other relays skip what is locked here and, later, what is claimed."""
+    if not rows.exists():
+        return []
     claim = uuid.uuid4()
     with transaction.atomic():
         locked = rows.order_by("id").select_for_update(skip_locked=True, of=("self",))
-        pks = list(locked.values_list("pk", flat=True)[: sqs.BATCH_ENTRIES])
-        if not pks:
-            return []
-        OutboxEvent.objects.filter(pk__in=pks, state=State.PENDING).update(
+        events = list(locked[:CLAIM_ROWS])
+        OutboxEvent.objects.filter(pk__in=[event.pk for event in events]).update(
             state=State.CLAIMED,
             claim=claim,
             lease_until=Now() + timedelta(seconds=LEASE_SECONDS),
             tries=F("tries") + 1,
         )
     failpoint("after_outbox_claim")
-    return list(OutboxEvent.objects.filter(claim=claim).order_by("id"))
+    for event in events:
+        event.claim = claim
+        event.tries += 1
+    return events
 
 
 def _outgoing(event: OutboxEvent) -> sqs.Outgoing:
@@ -168,21 +176,38 @@ def _outgoing(event: OutboxEvent) -> sqs.Outgoing:
     )
 
 
-def _held(event: OutboxEvent) -> QuerySet[OutboxEvent]:
-    """The row, as long as our claim on it stands."""
-    return OutboxEvent.objects.filter(pk=event.pk, claim=event.claim, state=State.CLAIMED)
+def _settle(by_key: Mapping[str, OutboxEvent], answers: Iterable[sending.Answer]) -> int:
+    """What SQS took by one UPDATE, anything else by one each; returns how many it took."""
+    taken: list[tuple[OutboxEvent, str]] = []
+    for answer in answers:
+        events = [by_key[message.key] for message in answer.batch]
+        if answer.error:
+            _release_all(events, answer.error)
+            continue
+        failpoint("after_publish")
+        for event in events:
+            if (message_id := answer.sent.get(str(event.pk))) is not None:
+                taken.append((event, message_id))
+            else:
+                _settle_failure(event, answer.failed.get(str(event.pk), _NO_ANSWER))
+    if taken:
+        _settle_taken(taken)
+    return len(taken)
 
 
-def _settle(event: OutboxEvent, message_id: str) -> None:
-    _held(event).update(
+def _settle_taken(taken: Sequence[tuple[OutboxEvent, str]]) -> None:
+    _held(*(event for event, _ in taken)).update(
         state=State.PUBLISHED,
         claim=None,
         lease_until=None,
         published_at=Now(),
-        sqs_message_id=message_id,
+        sqs_message_id=TextOfRow({event.pk: message_id for event, message_id in taken}),
         error="",
     )
-    logger.info("published event=%s queue=%s message=%s", event.event_id, event.queue, message_id)
+    for event, message_id in taken:
+        logger.info(
+            "published event=%s queue=%s message=%s", event.event_id, event.queue, message_id
+        )
 
 
 def _settle_failure(event: OutboxEvent, failure: sqs.Unsent) -> None:
@@ -194,8 +219,20 @@ def _settle_failure(event: OutboxEvent, failure: sqs.Unsent) -> None:
     _held(event).update(state=State.REFUSED, claim=None, lease_until=None, error=failure.reason)
 
 
+def _release_all(events: Sequence[OutboxEvent], error: QueueUnavailable) -> None:
+    logger.warning("not published queue=%s count=%d: %s", events[0].queue, len(events), error)
+    for event in events:
+        _release(event, str(error))
+
+
 def _release(event: OutboxEvent, reason: str) -> None:
     wait = timedelta(seconds=backoff.delay(event.tries))
     _held(event).update(
         state=State.PENDING, claim=None, lease_until=None, available_at=Now() + wait, error=reason
     )
+
+
+def _held(*events: OutboxEvent) -> QuerySet[OutboxEvent]:
+    """These rows of one claim, as far as it stands."""
+    pks = [event.pk for event in events]
+    return OutboxEvent.objects.filter(pk__in=pks, claim=events[0].claim, state=State.CLAIMED)

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from queues import registry, relay, sqs
 from queues.errors import QueueUnavailable
-from queues.models import DeadLetter, HandlingFailure, OutboxEvent
+from queues.models import DeadLetter, HandlingFailure, OutboxEvent, in_state
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +39,8 @@ def republish_lost(alias: str) -> int:
     Raises QueueUnavailable.
     """
     lost: QuerySet[OutboxEvent] = OutboxEvent.objects.filter(
+        in_state(OutboxEvent.State.PUBLISHED),
         queue=alias,
-        state=OutboxEvent.State.PUBLISHED,
         published_at__lt=Now() - timedelta(seconds=settings.OUTBOX_STALE_SECONDS),
     ).exclude(
         Exists(

@@ -1,5 +1,7 @@
 """Claims under real concurrency, on SQLite and on PostgreSQL."""
 
+import itertools
+
 import pytest
 
 from queues import dead_letters, relay, sqs
@@ -41,6 +43,31 @@ def test_four_relays_keep_the_order_of_every_fifo_group(aws):
     for event in received("transactions"):
         by_group.setdefault(event.partitionkey, []).append(int(event.data["note"]))
     assert by_group == {f"g{rest}": list(range(rest, 40, 5)) for rest in range(5)}
+
+
+def test_four_relays_keep_the_order_of_every_fifo_group_through_lost_answers(
+    aws, settings, request
+):
+    settings.RETRY_BASE_SECONDS = settings.RETRY_MAX_SECONDS = 1
+    for number in range(40):
+        record(str(number), group=f"g{number % 5}", data_type=ParcelWeighed)
+    numbers = itertools.count()
+
+    def lose(parsed, **kwargs):
+        """Every third entry, from what is told; SQS has it."""
+        parsed["Successful"] = [ok for ok in parsed["Successful"] if next(numbers) % 3]
+
+    events = sqs.client().meta.events
+    events.register("after-call.sqs.SendMessageBatch", lose)
+    request.addfinalizer(lambda: events.unregister("after-call.sqs.SendMessageBatch", lose))
+
+    at_once(4, drain)
+
+    by_group: dict[str, list[int]] = {}
+    for event in received("transactions"):
+        by_group.setdefault(event.partitionkey, []).append(int(event.data["note"]))
+    assert by_group == {f"g{rest}": list(range(rest, 40, 5)) for rest in range(5)}
+    assert OutboxEvent.objects.filter(tries__gt=1).exists()
 
 
 def test_letter_redriven_by_many_at_once_goes_out_once(aws):

@@ -1,8 +1,10 @@
+from collections import Counter
 from datetime import timedelta
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from django.core.management import CommandError, call_command
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from queues import outbox, relay, sqs
@@ -78,13 +80,65 @@ def test_published_message_carries_envelope_and_content_attributes(aws):
 
 
 @pytest.mark.django_db
-def test_twenty_five_events_need_three_batches(aws):
-    for number in range(25):
+def test_one_step_publishes_a_hundred_events_and_not_more(aws):
+    for number in range(103):
         record(str(number))
 
-    counts = [relay.publish_pending() for _ in range(4)]
+    counts = [relay.publish_pending() for _ in range(3)]
 
-    assert counts == [10, 10, 5, 0]
+    assert counts == [100, 3, 0]
+
+
+@pytest.mark.django_db
+def test_each_batch_is_settled_by_its_own_answer(aws, refuse):
+    for number in range(25):
+        record(str(number))
+    refuse(entries=2)
+
+    assert relay.publish_pending() == 25 - 3 * 2
+
+    assert Counter(states()) == {State.PUBLISHED: 19, State.PENDING: 6}
+    message_ids = OutboxEvent.objects.exclude(sqs_message_id="").values_list("sqs_message_id")
+    assert len(set(message_ids)) == 19
+
+
+@pytest.mark.django_db
+def test_batch_without_an_answer_leaves_the_others_published(aws, request):
+    for number in range(25):
+        record(str(number))
+    events = sqs.client().meta.events
+
+    def cut(params, **kwargs):
+        if len(params["Entries"]) == 5:
+            raise EndpointConnectionError(endpoint_url="sqs")
+
+    events.register("provide-client-params.sqs.SendMessageBatch", cut)
+    request.addfinalizer(
+        lambda: events.unregister("provide-client-params.sqs.SendMessageBatch", cut)
+    )
+
+    assert relay.publish_pending() == 20
+
+    assert Counter(states()) == {State.PUBLISHED: 20, State.PENDING: 5}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_batch_that_hangs_does_not_keep_the_others_unsettled(aws, request):
+    for number in range(12):
+        record(str(number))
+    events = sqs.client().meta.events
+
+    def hang(params, **kwargs):
+        if len(params["Entries"]) == 2:
+            wait_until(lambda: states().count(State.PUBLISHED) == 10, what="the others", seconds=5)
+            connection.close()
+
+    events.register("provide-client-params.sqs.SendMessageBatch", hang)
+    request.addfinalizer(
+        lambda: events.unregister("provide-client-params.sqs.SendMessageBatch", hang)
+    )
+
+    assert relay.publish_pending() == 12
 
 
 @pytest.mark.django_db
@@ -168,6 +222,18 @@ def test_publish_again_uses_a_new_deduplication_id_and_the_same_event(aws):
     assert again.event_id == row.event_id
     assert again.deduplication_id != row.deduplication_id
     assert sqs.queue("transactions").depth().visible == 2
+
+
+@pytest.mark.django_db
+def test_each_event_that_is_published_again_gets_a_deduplication_id_of_its_own(aws):
+    for group in "abc":
+        record(group=group, data_type=ParcelWeighed)
+    relay.publish_pending()
+
+    assert relay.publish_again(OutboxEvent.objects.all()) == 3
+
+    assert len(set(OutboxEvent.objects.values_list("deduplication_id"))) == 3
+    assert relay.publish_again(OutboxEvent.objects.all()) == 0
 
 
 @pytest.mark.django_db(transaction=True)

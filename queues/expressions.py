@@ -1,0 +1,49 @@
+"""Pieces of SQL that Django has no word for, on PostgreSQL and SQLite."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Func, TextField, UUIDField, Value
+from django.db.models.sql.compiler import SQLCompiler
+
+
+class Literal(Value):
+    """A word of ours, spelt out in the SQL instead of passed beside it."""
+
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Any:
+        """The word alone, without parameters."""
+        return f"'{self.value}'", []
+
+
+class RandomUuid(Func):
+    """A new one for each row."""
+
+    template = "GEN_RANDOM_UUID()"
+    output_field = UUIDField()
+
+    def as_sqlite(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any
+    ) -> Any:
+        """Django keeps UUIDs as 32 hex digits there."""
+        return self.as_sql(compiler, connection, template="LOWER(HEX(RANDOMBLOB(16)))", **context)
+
+
+class TextOfRow(Func):
+    """The text that a mapping has for the row's id: each row of one UPDATE can get its own."""
+
+    output_field = TextField()
+    template = "(%(expressions)s::jsonb ->> id::text)"
+
+    def __init__(self, texts: Mapping[int, str]) -> None:
+        super().__init__(Value(json.dumps(texts)))
+
+    def as_sqlite(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any
+    ) -> Any:
+        """SQLite has ``->>`` since 3.38 only."""
+        template = "JSON_EXTRACT(%(expressions)s, '$.\"' || id || '\"')"
+        return self.as_sql(compiler, connection, template=template, **context)
