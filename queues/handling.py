@@ -48,6 +48,8 @@ def handle(queue: Queue, message: Received) -> Fate:
         if queue.is_fifo and groups.must_wait(queue, message):
             return Fate(delete=True)
         event = registry.reader_for(queue.alias)(message.body)
+        if event is None:
+            _mark_message_handled(queue, message)
     except Hold as exc:
         return _held(queue, message, str(exc))
     except GiveBack:
@@ -77,6 +79,18 @@ def mark_handled(event_ids: Collection[UUID]) -> None:
         state=done, handled_at=Now(), claim=None, lease_until=None
     )
     failpoint("after_handled")
+
+
+def _mark_message_handled(queue: Queue, message: Received) -> None:
+    """The same for a redriven message that is no envelope: the outbox knows it by the id that SQS gave it."""
+    rows = OutboxEvent.objects.filter(
+        event_id=None, queue=queue.alias, sqs_message_id=message.id
+    ).exclude(state=OutboxEvent.State.HANDLED)
+    # Hardly ever there: an UPDATE of nothing would wait for SQLite's one writer.
+    if rows.exists():
+        rows.update(
+            state=OutboxEvent.State.HANDLED, handled_at=Now(), claim=None, lease_until=None
+        )
 
 
 def _held(queue: Queue, message: Received, reason: str) -> Fate:

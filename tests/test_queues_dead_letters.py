@@ -94,6 +94,18 @@ def test_redriven_letter_is_handled_once_with_the_same_event_id(dead, consume):
 
 
 @pytest.mark.django_db
+def test_redriven_message_without_an_event_is_handled_once(consume):
+    DeadLetter.objects.create(
+        queue="ses-events", sqs_message_id="m-1", body='{"eventType": "Subscription"}'
+    )
+    dead_letters.redrive(DeadLetter.objects.all())
+
+    consume("ses-events")
+
+    assert sqs.queue("ses-events").depth() == sqs.Depth(0, 0, 0)
+    assert OutboxEvent.objects.get().state == OutboxEvent.State.HANDLED
+
+
 def test_letter_that_fails_again_is_a_new_letter(dead, consume):
     dead_letters.collect("transactions")
     dead_letters.redrive(DeadLetter.objects.all())
