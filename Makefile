@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 TEST := ENV_FILE=tests/test.env
 PICTURES := shop order mailbox mail admin dead-letter identities shop-phone-dark
 
-.PHONY: help run test pictures figures soak lint format lock clean
+.PHONY: help run test pictures figures soak bench bench-peers bench-profile bench-relay bench-growth lint format lock clean
 
 help:
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -54,6 +54,30 @@ soak: EVENTS ?= on
 soak: MINUTES ?= 15
 soak: $(STAMP) ## kill real processes while orders are placed, and judge what SES got (N= DB= SEED= EVENTS= MINUTES=)
 	@$(BIN)/python -m benchmarks.soak --count=$(N) --database=$(DB) --seed=$(SEED) --events=$(EVENTS) --minutes=$(MINUTES)
+
+bench: N ?= 2000
+bench: ROUNDS ?= 3
+bench: SES ?= 60
+bench: SQS ?= 10
+bench: PEERS ?= all
+bench: $(STAMP) ## our consumer beside its peers on the same work (N= ROUNDS= SES= SQS= PEERS= WRITE=on)
+	@$(BIN)/python -m benchmarks.bench --n=$(N) --rounds=$(ROUNDS) --latency-ses=$(SES) --latency-sqs=$(SQS) --peers=$(PEERS) $(if $(WRITE),--write)
+
+bench-peers: $(STAMP) ## install what `make bench` compares with, beside the project, into .venv-peers
+	@$(PYTHON) -m venv .venv-peers
+	@$(BIN)/uv pip install --quiet --python .venv-peers/bin/python -r benchmarks/peers/requirements.txt
+	@if command -v npm >/dev/null; then cd benchmarks/peers/node && npm install --silent --no-audit --no-fund; else echo "no npm: make bench will skip the peer on Node"; fi
+
+bench-profile: N ?= 1000
+bench-profile: $(STAMP) ## where the CPU time of one email goes (N= WRITE=on)
+	@$(BIN)/python -m benchmarks.profile_consumer --n=$(N) $(if $(WRITE),--write)
+
+bench-relay: $(STAMP) ## what an event costs the relay as the outbox grows (WRITE=on)
+	@$(BIN)/python -m benchmarks.relay_bench $(if $(WRITE),--write)
+
+bench-growth: DB ?= postgresql
+bench-growth: $(STAMP) ## what an email costs as the tables grow (DB= WRITE=on)
+	@$(BIN)/python -m benchmarks.growth_bench --database=$(DB) $(if $(WRITE),--write)
 
 lint: $(STAMP) ## what CI checks before the tests
 	@$(BIN)/ruff format --check .

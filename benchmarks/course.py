@@ -1,0 +1,109 @@
+"""The work as it is laid out for one entrant after the other: latencies, a fresh database, messages."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from benchmarks import installation, trial
+from benchmarks.installation import Databases
+from benchmarks.lineup import Entrant
+from benchmarks.order_events import envelope
+from benchmarks.stand_in import ROOT, StandIn
+from benchmarks.trial import Trial, TrialError
+
+QUEUE = "notifier-orders"
+# Those of our own installation, so that its chores find what they look at.
+QUEUES = [QUEUE, f"{QUEUE}-dlq", "notifier-transactions.fifo", "notifier-transactions-dlq.fifo"]
+# A peer that sends five emails a second still gets so many.
+FEWEST = 40
+
+
+@dataclass(frozen=True)
+class Work:
+    """How many emails, and how long SES and SQS take to answer."""
+
+    emails: int
+    ses_ms: float
+    sqs_ms: float
+
+    @property
+    def waits(self) -> bool:
+        """Whether an email takes time that is not its sender's."""
+        return bool(self.ses_ms or self.sqs_ms)
+
+
+class Course:
+    """Lets entrants do the work; their logs are in the folder."""
+
+    def __init__(self, aws: StandIn, folder: Path, work: Work) -> None:
+        self._aws = aws
+        self._folder = folder
+        self._work = work
+        self.databases = Databases(folder)
+        self._numbers = count()
+
+    def run(
+        self, name: str, entrant: Entrant, *, before_clock: Callable[[int], None] = lambda pid: None
+    ) -> Trial:
+        """One trial of this entrant; raises TrialError."""
+        self._aws.begin(QUEUES, ses_ms=self._work.ses_ms, sqs_ms=self._work.sqs_ms)
+        environment = self._environment(entrant)
+        # Without latency a serial loop is not that much slower.
+        share = entrant.share if self._work.waits else min(1.0, entrant.share * 4)
+        log = self._folder / f"{name}-{next(self._numbers)}.log"
+        done = trial.run(
+            name,
+            entrant.command,
+            environment,
+            aws=self._aws,
+            fill=lambda first, emails: self._fill(entrant, environment, first, emails),
+            emails=max(FEWEST, round(self._work.emails * share)),
+            log=log,
+            before_clock=before_clock,
+        )
+        require_calm(log)
+        return done
+
+    def _environment(self, entrant: Entrant) -> dict[str, str]:
+        if entrant.is_ours:
+            database = self.databases.fresh(entrant.database)
+            settings = {"JOURNAL_DIR": str(self._folder / "journal"), **entrant.environment}
+            return installation.environment(self._aws.endpoint, database=database, **settings)
+        return os.environ | {
+            "AWS_ENDPOINT_URL": self._aws.endpoint,
+            "AWS_ACCESS_KEY_ID": "benchmark",
+            "AWS_SECRET_ACCESS_KEY": "benchmark",
+            "AWS_DEFAULT_REGION": "eu-west-1",
+            "PEER_QUEUE": QUEUE,
+            **entrant.environment,
+        }
+
+    def _fill(self, entrant: Entrant, environment: dict[str, str], first: int, emails: int) -> None:
+        if entrant.has_outbox:
+            python(environment, "benchmarks.table_rows", "published", first, emails)
+        if entrant.producer:
+            python(environment, entrant.producer, first, emails, executable=entrant.command[0])
+        else:
+            self._aws.put(QUEUE, [envelope(number) for number in range(first, first + emails)])
+
+
+def require_calm(log: Path) -> None:
+    """Messages that failed after SES had taken them would look like a fast success."""
+    lines = log.read_text(errors="replace").splitlines()
+    for number, line in enumerate(lines):
+        if "Traceback" in line or " ERROR " in line or "rror:" in line:
+            raise TrialError("\n".join(["reported an error", *lines[number : number + 12]]))
+
+
+def python(
+    environment: dict[str, str], module: str, *arguments: object, executable: str = sys.executable
+) -> None:
+    """Run a module to its end."""
+    command = [executable, "-m", module, *map(str, arguments)]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)

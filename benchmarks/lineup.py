@@ -1,0 +1,229 @@
+"""Who takes part: our consumer in its variants, its peers, and what boto3 alone can do."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+from benchmarks.stand_in import ROOT
+
+PEERS = ROOT / "benchmarks" / "peers"
+PEERS_PYTHON = ROOT / ".venv-peers" / "bin" / "python"
+NODE_MODULES = PEERS / "node" / "node_modules"
+CEILING, REFERENCE = "boto3-v1", "celery-threads"
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """One line of the table.
+
+    ``share`` is how many of the emails it gets: one that sends five a second would take minutes. ``producer`` is
+    the module that puts messages into the queue where they need an envelope of its own, ``needs`` what must be
+    installed beside the peers. Our own consumer has a ``database``.
+    """
+
+    title: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    share: float = 1.0
+    producer: str = ""
+    needs: str = ""
+    database: str = ""
+    has_outbox: bool = False
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is this project's consumer."""
+        return bool(self.database)
+
+    def why_not(self) -> str:
+        """What is missing to let it run; empty when nothing is."""
+        if self.needs == "node":
+            found = bool(shutil.which("node")) and NODE_MODULES.exists()
+        elif self.needs == "--processes":
+            found = "--processes" in _help_of_consumer()
+        else:
+            found = not self.needs or self.needs in _installed()
+        return "" if found else f"{self.needs} is not installed"
+
+
+def _ours(
+    title: str, *options: str, ses: str = "v2", database: str = "sqlite", **more: bool | str
+) -> Entrant:
+    return Entrant(
+        title=title,
+        command=(sys.executable, "manage.py", "consume_queue", "orders", *options),
+        environment={"USE_SES_V2": "on" if ses == "v2" else "off"},
+        database=database,
+        needs=str(more.get("needs", "")),
+        has_outbox=bool(more.get("has_outbox")),
+    )
+
+
+def _boto3(
+    title: str, module: str, *options: str, threads: int = 1, share: float = 1.0, ses: str = "v1"
+) -> Entrant:
+    """What needs nothing beside this project's own packages."""
+    return Entrant(
+        title=title,
+        command=(sys.executable, "-m", f"benchmarks.peers.{module}", *options),
+        environment={"PEER_CONCURRENCY": str(threads), "PEER_SES": ses},
+        share=share,
+    )
+
+
+def _peer(
+    title: str,
+    *command: str,
+    needs: str,
+    threads: int,
+    share: float,
+    producer: str = "",
+    **environment: str,
+) -> Entrant:
+    return Entrant(
+        title=title,
+        command=(str(PEERS_PYTHON), "-m", *command),
+        environment={"PEER_CONCURRENCY": str(threads)} | environment,
+        share=share,
+        producer=producer,
+        needs=needs,
+    )
+
+
+def _celery(title: str, pool: str, count: int, share: float, **environment: str) -> Entrant:
+    application = "benchmarks.peers.celery_app"
+    options = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=ERROR"]
+    return _peer(
+        title,
+        *(
+            "celery",
+            f"--app={application}",
+            "worker",
+            f"--pool={pool}",
+            f"--concurrency={count}",
+            *options,
+        ),
+        needs="gevent" if pool == "gevent" else "celery",
+        threads=count,
+        share=share,
+        producer=application,
+        **environment,
+    )
+
+
+def _node(title: str, count: int, **environment: str) -> Entrant:
+    return Entrant(
+        title=title,
+        command=("node", str(PEERS / "node" / "consumer.mjs")),
+        environment={"PEER_CONCURRENCY": str(count)} | environment,
+        share=0.5,
+        needs="node",
+    )
+
+
+ENTRANTS = {
+    "notifier-v2": _ours("**Notifier**, SES v2, 64 threads", "--concurrency=64"),
+    "notifier-v1": _ours("**Notifier**, SES v1, 64 threads", "--concurrency=64", ses="v1"),
+    "notifier-outbox": _ours(
+        "**Notifier**, events of its own outbox", "--concurrency=64", has_outbox=True
+    ),
+    "notifier-postgresql": _ours(
+        "**Notifier**, PostgreSQL", "--concurrency=64", database="postgresql"
+    ),
+    "notifier-processes": _ours(
+        "**Notifier**, PostgreSQL, 2 processes",
+        *("--concurrency=32", "--processes=2"),
+        database="postgresql",
+        needs="--processes",
+    ),
+    "plain-1": _boto3(
+        "plain loop: receive 1, new connection to SES each time", "plain_loop", share=0.03
+    ),
+    "plain-10": _boto3(
+        "plain loop: receive 10, one connection",
+        "plain_loop",
+        "--batch=10",
+        "--keep-connection",
+        share=0.05,
+    ),
+    "lambda-10": _boto3(
+        "as AWS Lambda: batch of 10, serial",
+        "plain_loop",
+        "--batch=10",
+        "--keep-connection",
+        "--delete-batch",
+        share=0.05,
+    ),
+    "celery-prefork": _celery("Celery, prefork 2", "prefork", 2, 0.1),
+    "celery-prefork-16": _celery("Celery, prefork 16", "prefork", 16, 0.2),
+    "celery-threads": _celery("Celery, 32 threads", "threads", 32, 0.25),
+    "celery-threads-v2": _celery("Celery, 32 threads, SES v2", "threads", 32, 0.25, PEER_SES="v2"),
+    "celery-gevent": _celery("Celery, gevent 100", "gevent", 100, 0.4),
+    "dramatiq": _peer(
+        "dramatiq-sqs, 16 threads",
+        *(
+            "dramatiq",
+            "benchmarks.peers.dramatiq_app",
+            "--processes=1",
+            "--threads=16",
+            "--skip-logging",
+        ),
+        needs="dramatiq_sqs",
+        threads=16,
+        share=0.25,
+        producer="benchmarks.peers.dramatiq_app",
+    ),
+    "taskiq": _peer(
+        "taskiq-aio-sqs, 32 threads",
+        *(
+            "taskiq",
+            "worker",
+            "benchmarks.peers.taskiq_app:broker",
+            "--workers=1",
+            "--max-threadpool-threads=32",
+        ),
+        *("--max-async-tasks=64", "--log-level=ERROR"),
+        needs="taskiq_aio_sqs",
+        threads=32,
+        share=0.4,
+        producer="benchmarks.peers.taskiq_app",
+    ),
+    "sqs-workers": _peer(
+        "sqs-workers, 8 processes",
+        "benchmarks.peers.sqs_workers_app",
+        needs="sqs_workers",
+        threads=8,
+        share=0.25,
+    ),
+    "node": _node("sqs-consumer (Node), 16 × 10", 16),
+    "node-batch": _node("sqs-consumer (Node), batch handler", 16, PEER_BATCH="on"),
+    "boto3-v1": _boto3("ceiling: boto3 alone, SES v1, 64 threads", "ceiling", threads=64),
+    "boto3-v2": _boto3("ceiling: boto3 alone, SES v2, 64 threads", "ceiling", threads=64, ses="v2"),
+}
+
+
+@cache
+def _installed() -> set[str]:
+    """Which of the modules that peers need are in their environment."""
+    wanted = {entrant.needs for entrant in ENTRANTS.values() if entrant.needs not in ("", "node")}
+    if not PEERS_PYTHON.exists():
+        return set()
+    script = "import importlib.util, sys; print(*filter(importlib.util.find_spec, sys.argv[1:]))"
+    found = subprocess.run(
+        [PEERS_PYTHON, "-c", script, *wanted - {"--processes"}],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(found.stdout.split())
+
+
+@cache
+def _help_of_consumer() -> str:
+    command = [sys.executable, "manage.py", "consume_queue", "--help"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout

@@ -1,0 +1,124 @@
+"""The trials as a table: medians with their ranges, and ratios taken within one round."""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmarks import plot
+from benchmarks.course import Work
+from benchmarks.lineup import CEILING, ENTRANTS, REFERENCE
+from benchmarks.stand_in import ROOT
+from benchmarks.trial import Trial
+
+DOCUMENT = ROOT / "docs" / "performance.md"
+PICTURE = ROOT / "docs" / "images" / "performance.svg"
+
+RATES = (14, 200, 1000)
+# A core that is busier than this has no time for a peak.
+FULL = 0.7
+
+_HEAD = [
+    "",
+    "emails/s",
+    "CPU ms per email",
+    "of boto3 alone",
+    "× Celery",
+    "API calls per email",
+    "memory MB",
+    "lost",
+    "double",
+]
+
+
+def table(trials: Sequence[Trial]) -> str:
+    """Markdown; whoever did not take part in any round has no line."""
+    lines = ["| " + " | ".join(_HEAD) + " |", "|---" + "|--:" * (len(_HEAD) - 1) + "|"]
+    for name in _names(trials):
+        mine = [trial for trial in trials if trial.entrant == name]
+        cells = [
+            ENTRANTS[name].title,
+            _range([trial.rate for trial in mine], digits=0),
+            _range([trial.cpu_ms for trial in mine], digits=2),
+            _ratio(mine, trials, CEILING),
+            _ratio(mine, trials, REFERENCE),
+            f"{statistics.median(trial.calls for trial in mine):.1f}",
+            f"{statistics.median(trial.memory_mb for trial in mine):.0f}",
+            str(sum(trial.lost for trial in mine)),
+            str(sum(trial.duplicates for trial in mine)),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def write(work: Work, trials: Sequence[Trial]) -> None:
+    """Put the table between its markers in the document; with latencies also draw the picture."""
+    replace_section(DOCUMENT, f"peers-{work.ses_ms:g}-{work.sqs_ms:g}", table(trials))
+    if work.waits:
+        ours = [trial.cpu_ms for trial in trials if trial.entrant == "notifier-postgresql"]
+        if ours:
+            replace_section(DOCUMENT, "sizing", sizing_table(statistics.median(ours), work.ses_ms))
+        bars = [
+            plot.Bar(
+                title=ENTRANTS[name].title.replace("*", ""),
+                value=statistics.median(trial.rate for trial in trials if trial.entrant == name),
+                is_ours=ENTRANTS[name].is_ours,
+                is_ceiling=name.startswith("boto3"),
+            )
+            for name in _names(trials)
+        ]
+        title = f"Emails a second on one core, SES answering in {work.ses_ms:g} ms"
+        PICTURE.write_text(plot.svg(title, bars))
+
+
+def sizing_table(cpu_ms: float, ses_ms: float) -> str:
+    """Markdown: what the measured figures mean for some rates that SES allows."""
+    head = "| SES allows | calls to SES at once | cores | processes |\n|--:|--:|--:|--:|"
+    lines = []
+    for rate in RATES:
+        cores = rate * cpu_ms / 1000
+        processes = math.ceil(cores / FULL)
+        lines.append(f"| {rate:,}/s | {rate * ses_ms / 1000:.1f} | {cores:.1f} | {processes} |")
+    return "\n".join([head, *lines])
+
+
+def growth_table(trials: Mapping[int, Sequence[Trial]]) -> str:
+    """Markdown: one line for each number of rows."""
+    head = "| emails sent before | emails/s | CPU ms per email |\n|--:|--:|--:|"
+    lines = [
+        f"| {size:,} | {_range([trial.rate for trial in mine], digits=0)} "
+        f"| {_range([trial.cpu_ms for trial in mine], digits=2)} |"
+        for size, mine in trials.items()
+    ]
+    return "\n".join([head, *lines])
+
+
+def replace_section(document: Path, name: str, text: str) -> None:
+    """Between ``<!-- name -->`` and ``<!-- end -->``; raises ValueError where there is no such section."""
+    pattern = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
+    old = document.read_text()
+    if not pattern.search(old):
+        raise ValueError(f"{document} has no section {name}")
+    document.write_text(pattern.sub(lambda found: f"{found[1]}{text}\n{found[2]}", old))
+
+
+def _names(trials: Sequence[Trial]) -> list[str]:
+    took_part = {trial.entrant for trial in trials}
+    return [name for name in ENTRANTS if name in took_part]
+
+
+def _range(values: Sequence[float], *, digits: int) -> str:
+    middle = f"{statistics.median(values):.{digits}f}"
+    if len(values) == 1:
+        return middle
+    return f"{middle} ({min(values):.{digits}f}–{max(values):.{digits}f})"
+
+
+def _ratio(mine: Sequence[Trial], trials: Sequence[Trial], other: str) -> str:
+    """Of the rates: neighbours in time share what else the machine does."""
+    others = {trial.round: trial.rate for trial in trials if trial.entrant == other}
+    ratios = [trial.rate / others[trial.round] for trial in mine if trial.round in others]
+    return f"{statistics.median(ratios):.2f}" if ratios else "–"

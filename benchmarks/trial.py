@@ -1,0 +1,136 @@
+"""One entrant does the work once, and is measured from outside.
+
+The gate of the queue is closed while it starts, so the figures are those of a process that runs: it warms up on some
+messages of its own, then the clock starts with the gate, and ends with the last delete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import process_tree
+from benchmarks.stand_in import ROOT, WORK_CORE, StandIn, pin
+
+Fill = Callable[[int, int], None]
+
+START_SECONDS = 60.0
+STUCK_SECONDS = 20.0
+# The numbers of orders to warm up on; those that count begin with 0.
+WARM_UP_FIRST = 9_000_000
+WARM_UP = 32
+
+
+class TrialError(Exception):
+    """The entrant did not do the work; says what of it is missing."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one run led to. ``calls`` are those to SQS and SES; memory is the highest sum over its processes."""
+
+    entrant: str
+    emails: int
+    rate: float
+    cpu_ms: float
+    calls: float
+    memory_mb: float
+    lost: int
+    duplicates: int
+    undeleted: int
+    stand_in_busy: float
+    round: int = 0
+
+
+def run(
+    name: str,
+    command: tuple[str, ...],
+    environment: dict[str, str],
+    *,
+    aws: StandIn,
+    fill: Fill,
+    emails: int,
+    log: Path,
+    before_clock: Callable[[int], None] = lambda pid: None,
+) -> Trial:
+    """Start it, measure it, end it; ``fill(first, count)`` puts orders into the queue. Raises TrialError."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            preexec_fn=pin(WORK_CORE),
+        )
+    try:
+        _warm_up(aws, process, fill)
+        fill(0, emails)
+        before_clock(process.pid)
+        return _measure(name, aws, process, emails)
+    except TrialError as exc:
+        last = log.read_text(errors="replace").splitlines()[-12:]
+        raise TrialError("\n".join([str(exc), *last])) from None
+    finally:
+        _end(process)
+
+
+def _warm_up(aws: StandIn, process: subprocess.Popen[bytes], fill: Fill) -> None:
+    _wait(lambda: bool(aws.standing()["polled"]), process, "did not start to receive")
+    fill(WARM_UP_FIRST, WARM_UP)
+    aws.open()
+    _wait(lambda: aws.standing()["deleted"] >= WARM_UP, process, "did not warm up")
+    aws.close()
+
+
+def _measure(name: str, aws: StandIn, process: subprocess.Popen[bytes], emails: int) -> Trial:
+    before, stand_in_before = process_tree.usage(process.pid), aws.standing()["cpu_seconds"]
+    aws.open()
+    peak = before.memory_mb
+    moved_at, moved = time.monotonic(), 0
+    while (standing := aws.standing())["deleted"] < emails:
+        time.sleep(0.1)
+        now = process_tree.usage(process.pid)
+        peak = max(peak, now.memory_mb)
+        if standing["deleted"] > moved:
+            moved_at, moved = time.monotonic(), standing["deleted"]
+        if process.poll() is not None or time.monotonic() - moved_at > STUCK_SECONDS:
+            break
+    after = process_tree.usage(process.pid)
+    done = max(1, standing["deleted"])
+    seconds = standing["seconds"] or 1.0
+    return Trial(
+        entrant=name,
+        emails=emails,
+        rate=done / seconds,
+        cpu_ms=(after.cpu_seconds - before.cpu_seconds) * 1000 / done,
+        calls=sum(standing["calls"].values()) / done,
+        memory_mb=max(peak, after.memory_mb),
+        lost=emails - standing["distinct"],
+        duplicates=standing["accepted"] - standing["distinct"],
+        undeleted=emails - standing["deleted"],
+        stand_in_busy=(standing["cpu_seconds"] - stand_in_before) / seconds,
+    )
+
+
+def _wait(claim: Callable[[], bool], process: subprocess.Popen[bytes], failure: str) -> None:
+    until = time.monotonic() + START_SECONDS
+    while not claim():
+        if process.poll() is not None or time.monotonic() > until:
+            raise TrialError(failure)
+        time.sleep(0.05)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Our consumer and the profile end by SIGTERM; what does not is killed with all its children."""
+    children = process_tree.members(process.pid)
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(3)
+    for pid in children:
+        process_tree.kill(pid)
+    process.wait()
