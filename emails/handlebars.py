@@ -12,12 +12,11 @@ ever compiled, never data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -25,22 +24,18 @@ from django.http import HttpRequest
 from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.template.backends.base import BaseEngine
 from django.template.base import Origin
-from dotpromptz_handlebars import Handlebars, StrictModeError, _render
+from dotpromptz_handlebars import Handlebars, StrictModeError
+from dotpromptz_handlebars._render import compile_template as parse
 
 from emails.errors import RenderError
-
-_T = TypeVar("_T")
+from emails.handlebars_compiler import Body, Compiler
+from emails.handlebars_expressions import State
+from emails.handlebars_outlines import NoOutline, Outline
 
 MAX_TEMPLATE_BYTES = 256 * 1024
 MAX_LIST_ITEMS = 1000
 
-# Two changes to the library, which is pinned for their sake. It reads arguments with strictness off, as
-# handlebars.js does, and has no option for it; this is the one place where it turns it off.
-_render._loose = lambda env: env
-# And it parses each path at each render, 40 % of the time. Paths stand in templates, never in data.
-_render._parts = lru_cache(maxsize=4096)(_render._parts)
-
-# What the library and the helpers raise when a template and its data do not fit.
+# What rendering and the helpers raise when a template and its data do not fit.
 _RENDER_FAILURES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
@@ -72,26 +67,29 @@ class HandlebarsTemplates(BaseEngine):
         compiled = self._current()
         if template_name not in compiled.templates:
             compiled.templates[template_name] = self._load(compiled, template_name)
-        return compiled.templates[template_name]
+        template = compiled.templates[template_name]
+        if template is None:
+            raise TemplateDoesNotExist(template_name, backend=self)
+        return template
 
     def find(self, file_name: str) -> Path | None:
         """The first file of this name in the template directories; never one outside them."""
         paths = (Path(path) for path in self.iter_template_filenames(file_name))
         return next((path for path in paths if path.is_file()), None)
 
-    def _load(self, compiled: _Compiled, name: str) -> Template:
+    def _load(self, compiled: _Compiled, name: str) -> Template | None:
         path = self.find(name)
         if path is None:
-            raise TemplateDoesNotExist(name, backend=self)
+            return None
         escape = name.endswith(".html.hbs")
         return self._template(compiled, _read(path), Origin(str(path), name), escape=escape)
 
     def _template(
         self, compiled: _Compiled, source: str, origin: Origin, *, escape: bool
     ) -> Template:
-        library = compiled.escaping if escape else compiled.plain
         name = str(origin.template_name or origin.name)
-        return Template(origin, _compile(library.compile, source, name=name))
+        body = _compile(compiled.compilers[escape], source, name=name)
+        return Template(origin, body, compiled.partials[escape])
 
     def _current(self) -> _Compiled:
         # Threads may both compile: they compile the same. A slow one never writes into its successor.
@@ -105,21 +103,18 @@ class HandlebarsTemplates(BaseEngine):
         return frozenset((str(path), path.stat().st_mtime_ns) for path in files)
 
     def _compile_partials(self) -> _Compiled:
-        compiled = _Compiled(self._stamp(), self._library(escape=True), self._library(escape=False))
-        # The first directory wins, as with templates.
-        for folder in reversed(self.template_dirs):
-            for path in sorted((Path(folder) / "partials").glob("*.hbs")):
-                program = _compile(_render.compile_template, _read(path), name=str(path))
-                for library in (compiled.escaping, compiled.plain):
-                    # A partial given as text would be compiled again at each render.
-                    library.register_partial(path.stem, program)  # type: ignore[arg-type]  # see above
+        # The library's own helpers, which are those of handlebars.js, and ours.
+        helpers = {**Handlebars()._helpers, **self._helpers}
+        compiled = _Compiled(self._stamp())
+        for escape in (True, False):
+            compiler = Compiler(helpers, strict=self._strict, escape=escape)
+            compiled.compilers[escape] = compiler
+            # The first directory wins, as with templates.
+            for folder in reversed(self.template_dirs):
+                for path in sorted((Path(folder) / "partials").glob("*.hbs")):
+                    partial = _compile(compiler, _read(path), name=str(path))
+                    compiled.partials[escape][path.stem] = partial
         return compiled
-
-    def _library(self, *, escape: bool) -> Handlebars:
-        library = Handlebars(strict=self._strict, escape_html=escape)
-        for name, helper in self._helpers.items():
-            library.register_helper(name, helper)
-        return library
 
 
 @dataclass(frozen=True)
@@ -127,7 +122,8 @@ class Template:
     """A compiled template; many threads may render it at once."""
 
     origin: Origin
-    _fill: Callable[[Mapping[str, object]], str]
+    _body: Body
+    _partials: Mapping[str, Body]
 
     @property
     def name(self) -> str:
@@ -138,9 +134,20 @@ class Template:
         self, context: Mapping[str, object] | None = None, request: HttpRequest | None = None
     ) -> str:
         """Raise RenderError, naming the template and what is wrong. Emails know no request."""
+        return self._fill(context or {}, printed=None)
+
+    def outline(self, context: Mapping[str, object]) -> Outline | None:
+        """Like ``render()``, with what is printed kept apart; None if that cannot be."""
+        printed: list[str] = []
+        try:
+            return Outline(self._fill(context, printed=printed), printed)
+        except NoOutline:
+            return None
+
+    def _fill(self, context: Mapping[str, object], *, printed: list[str] | None) -> str:
         try:
             _refuse_long_lists(context)
-            return self._fill(context or {})
+            return self._body.fill(State.of(context, self._partials, printed))
         except StrictModeError as exc:
             raise RenderError(f"{self.name}: the data has no {exc.path}") from exc
         except RecursionError as exc:
@@ -151,12 +158,13 @@ class Template:
 
 @dataclass(frozen=True)
 class _Compiled:
-    """What was compiled from the files as they stood; a change replaces the whole."""
+    """What was compiled from the files as they stood, by whether it escapes; a change replaces the whole."""
 
     stamp: frozenset[tuple[str, int]]
-    escaping: Handlebars
-    plain: Handlebars
-    templates: dict[str, Template] = field(default_factory=dict)
+    compilers: dict[bool, Compiler] = field(default_factory=dict)
+    partials: dict[bool, dict[str, Body]] = field(default_factory=lambda: {True: {}, False: {}})
+    # None for what there is not.
+    templates: dict[str, Template | None] = field(default_factory=dict)
 
 
 def _read(path: Path) -> str:
@@ -172,14 +180,16 @@ def _checked(source: str, *, name: str) -> str:
     return source
 
 
-def _compile(compiler: Callable[[str], _T], source: str, *, name: str) -> _T:
+def _compile(compiler: Compiler, source: str, *, name: str) -> Body:
     try:
-        return compiler(source)
+        return compiler.body(parse(source))
     except (LookupError, RecursionError, ValueError) as exc:
         raise TemplateSyntaxError(f"{name}: {exc}") from exc
 
 
 def _refuse_long_lists(value: object) -> None:
+    if isinstance(value, str | int):
+        return
     if isinstance(value, Mapping):
         for item in value.values():
             _refuse_long_lists(item)

@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import cast
 
@@ -18,8 +17,9 @@ import css_inline
 import html2text
 from django.template import TemplateDoesNotExist, TemplateSyntaxError, engines
 
+from emails import inlining
 from emails.errors import RenderError
-from emails.handlebars import HandlebarsTemplates
+from emails.handlebars import HandlebarsTemplates, Template
 
 MAX_SUBJECT_LENGTH = 200
 
@@ -52,11 +52,11 @@ class Sample:
 
 def render(template: str, context: Mapping[str, object]) -> Rendered:
     """Raise RenderError, naming template and variable, and nothing else."""
-    html = _body(f"{template}/body.html.hbs", context)
+    html = _html(template, context)
     return Rendered(
-        subject=_one_line(_fill(f"{template}/subject.hbs", context)),
-        html=_inline_css(template, html),
-        text=_text(template, context, html),
+        subject=_one_line(_find(f"{template}/subject.hbs").render(context)),
+        html=html,
+        text=_text(template, context),
     )
 
 
@@ -86,17 +86,31 @@ def _engine() -> HandlebarsTemplates:
     return cast(HandlebarsTemplates, engines["handlebars"])
 
 
-def _fill(name: str, context: Mapping[str, object]) -> str:
+def _find(name: str) -> Template:
+    template = _find_if_any(name)
+    if template is None:
+        raise RenderError(f"{name}: no such template")
+    return template
+
+
+def _find_if_any(name: str) -> Template | None:
     try:
-        return _engine().get_template(name).render(context)
-    except TemplateDoesNotExist as exc:
-        raise RenderError(f"{name}: no such template") from exc
+        return _engine().get_template(name)
+    except TemplateDoesNotExist:
+        return None
     except TemplateSyntaxError as exc:
         raise RenderError(str(exc)) from exc
 
 
-def _body(name: str, context: Mapping[str, object]) -> str:
-    return _NOT_IN_A_BODY.sub("\ufffd", _fill(name, context))
+def _html(template: str, context: Mapping[str, object]) -> str:
+    name = f"{template}/body.html.hbs"
+    outline = _find(name).outline(context)
+    html = outline and inlining.inline_outline(outline)
+    return html or _inline_css(template, _body(_find(name), context))
+
+
+def _body(template: Template, context: Mapping[str, object]) -> str:
+    return _NOT_IN_A_BODY.sub("\ufffd", template.render(context))
 
 
 def _one_line(text: str) -> str:
@@ -106,24 +120,18 @@ def _one_line(text: str) -> str:
 
 def _inline_css(template: str, html: str) -> str:
     try:
-        return _inliner().inline(html)
+        return inlining.inline(html)
     except css_inline.InlineError as exc:
         raise RenderError(f"{template}/body.html.hbs: {exc}") from exc
 
 
-@cache
-def _inliner() -> css_inline.CSSInliner:
-    # At each render, though the style is always the same: in a template, an HTML parser moves the {{#each}}
-    # between the rows of a table out of it.
-    return css_inline.CSSInliner(keep_at_rules=True, load_remote_stylesheets=False)
-
-
-def _text(template: str, context: Mapping[str, object], html: str) -> str:
-    name = f"{template}/body.txt.hbs"
-    if _engine().find(name):
-        return _body(name, context)
+def _text(template: str, context: Mapping[str, object]) -> str:
+    written = _find_if_any(f"{template}/body.txt.hbs")
+    if written:
+        return _body(written, context)
     converter = html2text.HTML2Text(bodywidth=0)
     converter.unicode_snob = True
     # Tables are the layout of an email, not its contents.
     converter.ignore_tables = True
+    html = _body(_find(f"{template}/body.html.hbs"), context)
     return str(converter.handle(html)).strip() + "\n"

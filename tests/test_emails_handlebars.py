@@ -1,16 +1,23 @@
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.template import TemplateDoesNotExist, TemplateSyntaxError, engines
+from django.test import override_settings
+from django.utils.dateformat import format as date_format
+from django.utils.timezone import localtime
 from dotpromptz_handlebars import SafeString
+from hypothesis import given, settings
+from hypothesis.strategies import datetimes, integers, sampled_from, timezones
 
 from emails import template_helpers
 from emails.errors import RenderError
 from emails.handlebars import MAX_LIST_ITEMS, MAX_TEMPLATE_BYTES, HandlebarsTemplates
+from emails.handlebars_expressions import Options, no_block
 
 CASES = json.loads(Path(__file__).with_name("handlebars_cases.json").read_text())
 
@@ -282,6 +289,33 @@ def test_settings_have_the_engine_in_strict_mode():
 )
 def test_helpers_write_for_people(source, expected, tmp_path):
     assert make_engine(tmp_path).from_string(source).render({}) == expected
+
+
+@settings(deadline=None, max_examples=30)
+@given(datetimes(timezones=timezones()), sampled_from(["UTC", "Asia/Kathmandu", "America/Lima"]))
+def test_times_are_written_as_django_writes_them(moment, zone):
+    options = Options({}, no_block, no_block)
+
+    with override_settings(TIME_ZONE=zone):
+        try:
+            local = localtime(moment)
+        except OverflowError:
+            return
+        written = [
+            helper([moment.isoformat()], options)
+            for helper in (template_helpers.date, template_helpers.datetime_)
+        ]
+
+    assert written == [date_format(local, "j F Y"), date_format(local, "j F Y, H:i T")]
+
+
+@given(integers(-(10**20), 10**20))
+def test_money_is_exact_however_much_it_is(cents):
+    options = Options({}, no_block, no_block)
+
+    written = template_helpers.money([cents, "CHF"], options)
+
+    assert written == f"{'-' * (cents < 0)}CHF {Decimal(abs(cents)).scaleb(-2):,.2f}"
 
 
 @pytest.mark.parametrize(

@@ -239,6 +239,22 @@ def test_unknown_template_is_a_render_error(name):
         rendering.render(name, {})
 
 
+def test_broken_text_part_is_a_render_error(template):
+    template(text="{{#if x}}")
+
+    with pytest.raises(RenderError, match="trial/body.txt.hbs: unclosed block"):
+        rendering.render("trial", {"x": 1})
+
+
+def test_html_from_the_data_is_inlined_with_the_rest(template):
+    template(html="<style>b {color: red}</style><p>{{{note}}}</p>")
+
+    for note in ("<b>one</b>", "<b>two</b>"):
+        html = rendering.render("trial", {"note": note}).html
+
+        assert f'<p>{note.replace("<b>", """<b style="color: red;">""")}</p>' in html
+
+
 def test_broken_template_is_a_render_error(template):
     template(html="{{#if x}}")
 

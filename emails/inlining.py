@@ -1,0 +1,127 @@
+"""Put the style sheet of an email into its elements, once for each shape that the email takes.
+
+Mail programs ignore style sheets, so each element needs its style. To find it takes a parser of HTML and most of
+the time of an email, though names and amounts change no style. So we do it for the outline of the email, which has
+marks where the email has values: an order of four lines is inlined once and serves all orders of four lines. The
+template itself cannot be inlined: a parser moves an ``{{#each}}`` between the rows of a table out of it.
+
+What the parser would make of the values themselves must then not matter. ``_shape()`` tries it out for each outline,
+with nothing, with white space and with all that has a meaning in HTML in the place of each value, and compares. Where
+it does matter, and for values of a kind that it does not try, the email is inlined whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+import css_inline
+
+from emails.handlebars_outlines import MARK, Outline
+from emails.handlebars_values import escape
+
+# A shape takes up to a hundred kilobytes, mostly thirty, and some milliseconds to find. Long orders come once.
+MAX_SHAPES = 128
+MAX_OUTLINE_LENGTH = 24_000
+
+# A line end of two characters may be torn in two, and a byte order mark is dropped at the beginning. The others never
+# get into a body as they are (see ``emails/rendering``), but for the marks, which nobody uses.
+_UNTRIED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ue000\ue001\ufeff]")
+_SPECIAL = re.compile('[&<>"\xa0]')
+_TRIALS = ("", " ", "\n", """a=1 b="2" '3' <b> </p> --> ]]> &lt;&amp; & \xa0""")
+
+# Where a value may stand: the other attributes may decide on the style.
+_ATTRIBUTES = {"abbr", "alt", "aria-label", "content", "datetime", "href", "src", "title"}
+_TEXT, _ATTRIBUTE = 0, 1
+_ESCAPES = (
+    str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\xa0": "&nbsp;"}),
+    str.maketrans({"&": "&amp;", '"': "&quot;", "\xa0": "&nbsp;"}),
+)
+# A mark with a quotation mark in it, which is written differently in a text and in an attribute.
+_PLACE = re.compile('\ue000([0-9]+)("|&quot;)\ue001')
+# The beginning of ``&amp;`` would become one with the value.
+_ENTITY_BEFORE_MARK = re.compile("&[#0-9A-Za-z]*\ue000")
+_STYLE = re.compile("<style.*?</style", re.DOTALL | re.IGNORECASE)
+
+
+def inline(html: str) -> str:
+    """The HTML with its style in its elements; raises ``css_inline.InlineError``."""
+    return _inliner().inline(html)
+
+
+def inline_outline(outline: Outline) -> str | None:
+    """What ``inline()`` would make of the filled outline; None if that cannot be told without it."""
+    if len(outline.text) > MAX_OUTLINE_LENGTH or _UNTRIED.search("".join(outline.values)):
+        return None
+    shape = _shape(outline.text)
+    return None if shape is None else shape.fill(outline.values)
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """Inlined HTML in pieces; between them the values, by their number, in the form that their place needs."""
+
+    pieces: list[str]
+    numbers: list[int]
+    kinds: list[int]
+
+    def fill(self, values: Sequence[str]) -> str:
+        filled = self.pieces.copy()
+        if _SPECIAL.search("".join(values)):
+            places = zip(self.numbers, self.kinds, strict=True)
+            filled[1::2] = [values[number].translate(_ESCAPES[kind]) for number, kind in places]
+        else:
+            filled[1::2] = [values[number] for number in self.numbers]
+        return "".join(filled)
+
+
+@lru_cache(MAX_SHAPES)
+def _shape(outline: str) -> _Shape | None:
+    """None if what becomes of the outline depends on its values."""
+    if _ENTITY_BEFORE_MARK.search(outline) or _style_asks_for_values(outline):
+        return None
+    if _UNTRIED.search(MARK.sub("", outline)):
+        return None
+    try:
+        shape = _shape_of(outline)
+        is_right = shape is not None and all(_agrees(shape, outline, value) for value in _TRIALS)
+    except css_inline.InlineError:
+        return None
+    return shape if is_right else None
+
+
+def _style_asks_for_values(outline: str) -> bool:
+    sheets = "".join(_STYLE.findall(outline))
+    return "[" in sheets or MARK.search(sheets) is not None
+
+
+def _shape_of(outline: str) -> _Shape | None:
+    html = inline(MARK.sub("\ue000\\1&quot;\ue001", outline))
+    pieces, numbers, kinds, end = [], [], [], 0
+    for place in _PLACE.finditer(html):
+        kinds.append(_TEXT if place[2] == '"' else _ATTRIBUTE)
+        if kinds[-1] == _ATTRIBUTE and _attribute(html[: place.start()]) not in _ATTRIBUTES:
+            return None
+        numbers.append(int(place[1]))
+        pieces += [html[end : place.start()], ""]
+        end = place.end()
+    if sorted(numbers) != sorted(int(mark[1]) for mark in MARK.finditer(outline)):
+        return None
+    return _Shape([*pieces, html[end:]], numbers, kinds)
+
+
+def _attribute(html: str) -> str:
+    """The name of the attribute in whose value the HTML, which a parser has written, breaks off."""
+    return re.split(r"\s", html.rpartition('="')[0])[-1]
+
+
+def _agrees(shape: _Shape, outline: str, value: str) -> bool:
+    filled = shape.fill([value] * (max(shape.numbers, default=-1) + 1))
+    return filled == inline(MARK.sub(lambda mark: escape(value), outline))
+
+
+@cache
+def _inliner() -> css_inline.CSSInliner:
+    return css_inline.CSSInliner(keep_at_rules=True, load_remote_stylesheets=False)
