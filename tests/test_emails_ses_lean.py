@@ -298,6 +298,15 @@ def test_connection_serves_the_next_call_too(server):
     assert server.connections - before == 1
 
 
+def test_connection_by_tls_serves_the_next_call_too(https):
+    client = lean(https)
+
+    for _ in range(3):
+        send(client)
+
+    assert https.connections == 1
+
+
 def test_connection_that_was_idle_too_long_is_not_used_again(server):
     client = lean(server, idle_seconds=0)
     before = server.connections
