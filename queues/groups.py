@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
 from django.db.models import BigAutoField, QuerySet, Subquery, Value
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Coalesce
 
 from queues import dead_letters, outbox, relay
 from queues.events import envelope_fields
@@ -64,22 +65,28 @@ def must_wait(queue: Queue, message: Received) -> bool:
 
 
 def _has_predecessor(queue: Queue, message: Received) -> bool:
-    if _earlier(queue, message).filter(relay.blocking()).exists():
+    earlier = _earlier(queue, message)
+    if earlier.filter(relay.blocking()).exists():
         return True
-    return settings.FIFO_POISON == "hold" and _found_gone(queue, message)
+    published = earlier.filter(in_state(State.PUBLISHED))
+    row = _own(queue, message).first()
+    if row is None or row.published_at is None:
+        # Nobody knows which comes first in SQS; once published by a relay, this one comes behind.
+        return published.exists()
+    if settings.FIFO_POISON == "hold":
+        return _found_gone(queue, published, row.published_at)
+    return published.filter(published_at__gt=row.published_at).exists()
 
 
-def _found_gone(queue: Queue, message: Received) -> bool:
+def _found_gone(queue: Queue, published: QuerySet[OutboxEvent], since: datetime) -> bool:
     """SQS gives nothing of a group while an earlier message is there: one that was not handled is dead, or lost.
 
     A message that ends its process with its last receive dies unseen, until it is collected. One that was published
     again comes behind this one.
     """
-    row = _own(queue, message).first()
-    published = _earlier(queue, message).filter(in_state(State.PUBLISHED))
-    if row is None or not published.exists():
+    if not published.exists():
         return False
-    gone = published.filter(published_at__lte=Coalesce(row.published_at, Now()))
+    gone = published.filter(published_at__lte=since)
     if gone.exists():
         dead_letters.collect(queue.alias)
         relay.publish_again(gone)

@@ -89,6 +89,13 @@ class OutboxEvent(models.Model):
             models.Index(
                 "queue", "published_at", name="outbox_published", condition=Q(state="published")
             ),
+            models.Index(
+                "queue",
+                "group",
+                "id",
+                name="outbox_group_published",
+                condition=Q(state="published"),
+            ),
             models.Index("id", name="outbox_held", condition=Q(state="held")),
             models.Index(
                 "handled_at", name="outbox_done", condition=Q(state__in=["handled", "discarded"])

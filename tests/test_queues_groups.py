@@ -97,6 +97,40 @@ def test_held_event_comes_first_when_its_hold_ends(beaten, consume):
     assert {state.split()[1] for state in states()} == {"handled"}
 
 
+@pytest.mark.parametrize("poison", ["skip", "hold"])
+def test_message_still_in_sqs_does_not_overtake_what_was_published_again(
+    beaten, consume, settings, poison
+):
+    settings.FIFO_POISON = poison
+    Drums.held = {"a"}
+    for _ in range(2):
+        consume(ALIAS)
+    assert states() == ["a held", "b pending", "c published"]
+
+    Drums.held = set()
+    groups.end_holds(groups.held())
+    consume_all(consume)
+
+    assert Drums.heard == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("poison", ["skip", "hold"])
+def test_message_of_a_producer_elsewhere_does_not_overtake_either(aws, consume, settings, poison):
+    settings.FIFO_POISON = poison
+    Drums.held = {"a"}
+    for note in "abc":
+        put(note)
+    for _ in range(2):
+        consume(ALIAS)
+    assert states() == ["a held", "b pending"]
+
+    Drums.held = set()
+    groups.end_holds(groups.held())
+    consume_all(consume)
+
+    assert Drums.heard == ["a", "b", "c"]
+
+
 def test_other_groups_do_not_wait(beaten, consume):
     Drums.held = {"a"}
     record("x", group="other", data_type=DrumBeaten)
