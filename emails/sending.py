@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from django.conf import settings
-from django.core.mail import EmailMultiAlternatives
 from django.db import DatabaseError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -22,6 +21,7 @@ from emails.errors import (
     Throttled,
     Unavailable,
 )
+from emails.mime import Email
 from emails.models import Notification
 from emails.rendering import Rendered
 from queues import backoff, groups, outbox, sqs
@@ -72,7 +72,7 @@ def notify(event: Event, *, template: str, recipient: str) -> None:
 
 def send_test(recipient: str) -> str:
     """Send a test email from the sender in settings; returns SES's message id or raises SendError."""
-    message = EmailMultiAlternatives(
+    message = Email(
         subject="Test email from Notifier",
         body="This email shows that Notifier can send from this address through Amazon SES.",
         from_email=settings.SES_FROM_EMAIL,
@@ -84,7 +84,7 @@ def send_test(recipient: str) -> str:
 
 def send_canary() -> str:
     """An email to SES's mailbox simulator, so that there is something for SES to tell; as ``send_test``."""
-    message = EmailMultiAlternatives(
+    message = Email(
         subject="canary",
         body="canary",
         from_email=settings.SES_FROM_EMAIL,
@@ -272,8 +272,8 @@ def _settle(held: states.Claim, error: SendError) -> bool:
             raise Reject(str(error), code=error.code) from error
 
 
-def _message(held: states.Claim, email: Rendered) -> EmailMultiAlternatives:
-    message = EmailMultiAlternatives(
+def _message(held: states.Claim, email: Rendered) -> Email:
+    message = Email(
         subject=email.subject,
         body=email.text,
         from_email=settings.SES_FROM_EMAIL,
