@@ -22,9 +22,10 @@ import css_inline
 from emails.handlebars_outlines import MARK, Outline
 from emails.handlebars_values import escape
 
-# A shape takes up to a hundred kilobytes, mostly thirty, and some milliseconds to find. Long orders come once.
-MAX_SHAPES = 128
-MAX_OUTLINE_LENGTH = 24_000
+# To find a shape costs what five emails inlined whole do, to keep it up to eighty kilobytes. An order of more than
+# forty lines hardly comes twice.
+MAX_SHAPES = 64
+MAX_OUTLINE_LENGTH = 12_000
 
 # A line end of two characters may be torn in two, and a byte order mark is dropped at the beginning. The others never
 # get into a body as they are (see ``emails/rendering``), but for the marks, which nobody uses.
