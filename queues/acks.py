@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.db import DatabaseError
 
-from queues import handling
+from queues import connections, handling
 from queues.errors import QueueUnavailable
 from queues.sqs import BATCH_ENTRIES, Queue, Received
 
@@ -63,6 +63,8 @@ class Acks:
                 logger.warning(
                     "not deleted queue=%s count=%d: %s", self._queue.alias, len(batch), exc
                 )
+                # Of the thread that waits for SIGTERM nobody else does.
+                connections.mend()
 
     def _delete(self, messages: list[Received]) -> None:
         kept = self._queue.delete_batch(messages)
