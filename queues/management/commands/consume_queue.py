@@ -15,6 +15,7 @@ from queues import checks, dead_letters, registry, relay, sqs, sweeper
 from queues.background import Repeated
 from queues.consumer import Consumer
 from queues.errors import QueueUnavailable
+from queues.supervisor import Crashed, Supervisor
 
 RELAY_SECONDS = 1.0
 COLLECT_SECONDS = 5.0
@@ -34,6 +35,12 @@ class Command(BaseCommand):
             "--concurrency", type=_positive, default=8, help="messages handled at once (8)"
         )
         parser.add_argument(
+            "--processes",
+            type=_positive,
+            default=1,
+            help="consumers, each a process of its own with all the above (1); the first one relays and collects",
+        )
+        parser.add_argument(
             "--until-empty",
             action="store_true",
             help="stop when nothing is left that can be done now",
@@ -49,6 +56,22 @@ class Command(BaseCommand):
             raise CommandError(
                 f"unknown queue {', '.join(sorted(unknown))}; there are: {', '.join(settings.QUEUES)}"
             )
+        if options["processes"] == 1:
+            self._consume(options, leads=True)
+            return
+        supervisor = Supervisor(
+            lambda number: self._consume(options, leads=number == 0),
+            processes=options["processes"],
+            is_endless=not (options["until_empty"] or options["max_messages"]),
+        )
+        if code := supervisor.run():
+            raise CommandError("a process did not end well; the log above has it", returncode=code)
+        self.stdout.write("stopped: all processes")
+
+    def _consume(self, options: dict[str, Any], *, leads: bool) -> None:
+        """One consumer. Of several processes one relays and collects: more would ask SQS as often as all together."""
+        self._relays = leads and not options["no_relay"]
+        self._collects = leads and settings.DEAD_LETTER_COLLECT
         self._consumer = Consumer(
             sqs.queues(options["alias"]),
             concurrency=options["concurrency"],
@@ -58,12 +81,10 @@ class Command(BaseCommand):
             signal.signal(number, self._stop)
         try:
             if options["until_empty"]:
-                self._consumer.run_until_empty(
-                    between=lambda: self._chores(relays=not options["no_relay"])
-                )
+                self._consumer.run_until_empty(between=self._chores)
                 self._require_open()
             else:
-                self._run(relays=not options["no_relay"])
+                self._run()
         except QueueUnavailable as exc:
             raise CommandError(str(exc)) from exc
         if self._consumer.unfinished:
@@ -72,7 +93,7 @@ class Command(BaseCommand):
             logging.shutdown()
             os._exit(0)
         if self._consumer.crashed:
-            raise CommandError("stopped by an error of its own; the log above has it")
+            raise Crashed("stopped by an error of its own; the log above has it")
         self.stdout.write("stopped: nothing in hand")
 
     def _require_open(self) -> None:
@@ -81,11 +102,11 @@ class Command(BaseCommand):
             if reason := registry.why_closed(queue.alias):
                 raise CommandError(f"queue {queue.alias} was not read: {reason}")
 
-    def _run(self, *, relays: bool) -> None:
+    def _run(self) -> None:
         chores = [Repeated("sweeper", sweeper.sweep, seconds=settings.SWEEP_SECONDS)]
-        if relays:
+        if self._relays:
             chores.append(Repeated("relay", relay.publish_pending, seconds=RELAY_SECONDS))
-        if settings.DEAD_LETTER_COLLECT:
+        if self._collects:
             chores.append(Repeated("collector", dead_letters.collect_all, seconds=COLLECT_SECONDS))
         for chore in chores:
             chore.start()
@@ -97,9 +118,9 @@ class Command(BaseCommand):
         for chore in chores:
             chore.stop(timeout=0.3)
 
-    def _chores(self, *, relays: bool) -> int:
-        done = relay.publish_pending() if relays else 0
-        return done + (dead_letters.collect_all() if settings.DEAD_LETTER_COLLECT else 0)
+    def _chores(self) -> int:
+        done = relay.publish_pending() if self._relays else 0
+        return done + (dead_letters.collect_all() if self._collects else 0)
 
     def _stop(self, *args: Any) -> None:
         if self._consumer.stopping:
