@@ -14,7 +14,7 @@ from benchmarks import installation, trial
 from benchmarks.installation import Databases
 from benchmarks.lineup import Entrant
 from benchmarks.order_events import envelope
-from benchmarks.stand_in import ROOT, StandIn
+from benchmarks.stand_in import ALL_CORES, ROOT, WORK_CORE, StandIn
 from benchmarks.trial import Trial, TrialError
 
 QUEUE = "notifier-orders"
@@ -65,6 +65,7 @@ class Course:
             fill=lambda first, emails: self._fill(entrant, environment, first, emails),
             emails=max(FEWEST, round(self._work.emails * share)),
             log=log,
+            cores=ALL_CORES if entrant.all_cores else WORK_CORE,
             before_clock=before_clock,
         )
         require_calm(log)

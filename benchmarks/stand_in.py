@@ -15,7 +15,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 # What is measured has a core for itself, so figures are per core; stand-in, harness and PostgreSQL share the other.
 _CORES = sorted(os.sched_getaffinity(0))
-HARNESS_CORE, WORK_CORE = _CORES[0], _CORES[-1]
+HARNESS_CORE, WORK_CORE = {_CORES[0]}, {_CORES[-1]}
+ALL_CORES = HARNESS_CORE | WORK_CORE
 
 
 class StandIn:
@@ -75,6 +76,6 @@ def keep_off() -> None:
     pin(HARNESS_CORE)()
 
 
-def pin(core: int) -> Callable[[], None]:
-    """For ``preexec_fn``: the process and all that it starts run on this core."""
-    return lambda: os.sched_setaffinity(0, {core})
+def pin(cores: set[int]) -> Callable[[], None]:
+    """For ``preexec_fn``: the process and all that it starts run on these cores."""
+    return lambda: os.sched_setaffinity(0, cores)

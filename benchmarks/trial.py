@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import process_tree
-from benchmarks.stand_in import ROOT, WORK_CORE, StandIn, pin
+from benchmarks.stand_in import ROOT, StandIn, pin
 
 Fill = Callable[[int, int], None]
 
 START_SECONDS = 60.0
 STUCK_SECONDS = 20.0
+SETTLE_SECONDS = 1.0
 # The numbers of orders to warm up on; those that count begin with 0.
 WARM_UP_FIRST = 9_000_000
 WARM_UP = 32
@@ -55,6 +56,7 @@ def run(
     fill: Fill,
     emails: int,
     log: Path,
+    cores: set[int],
     before_clock: Callable[[int], None] = lambda pid: None,
 ) -> Trial:
     """Start it, measure it, end it; ``fill(first, count)`` puts orders into the queue. Raises TrialError."""
@@ -65,7 +67,7 @@ def run(
             env=environment,
             stdout=output,
             stderr=output,
-            preexec_fn=pin(WORK_CORE),
+            preexec_fn=pin(cores),
         )
     try:
         _warm_up(aws, process, fill)
@@ -85,6 +87,8 @@ def _warm_up(aws: StandIn, process: subprocess.Popen[bytes], fill: Fill) -> None
     aws.open()
     _wait(lambda: aws.standing()["deleted"] >= WARM_UP, process, "did not warm up")
     aws.close()
+    # The processes of one that has several need not have started together.
+    time.sleep(SETTLE_SECONDS)
 
 
 def _measure(name: str, aws: StandIn, process: subprocess.Popen[bytes], emails: int) -> Trial:
