@@ -10,7 +10,7 @@ PICTURES := shop order mailbox mail admin dead-letter identities shop-phone-dark
 .PHONY: help run test pictures figures soak bench bench-peers bench-profile bench-relay bench-growth lint format lock clean
 
 help:
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 # uv installs in seconds what pip installs in a minute; pip is needed once, to get it.
 $(STAMP): requirements-dev.txt
