@@ -15,8 +15,8 @@ from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import BigAutoField, QuerySet, Subquery, Value
-from django.db.models.functions import Coalesce
+from django.db.models import BigAutoField, F, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce, Now
 
 from queues import dead_letters, outbox, relay
 from queues.events import envelope_fields
@@ -70,15 +70,15 @@ def _has_predecessor(queue: Queue, message: Received) -> bool:
         return True
     published = earlier.filter(in_state(State.PUBLISHED))
     row = _own(queue, message).first()
-    if row is None or row.published_at is None:
-        # Nobody knows which comes first in SQS; once published by a relay, this one comes behind.
-        return published.exists()
-    if settings.FIFO_POISON == "hold":
-        return _found_gone(queue, published, row.published_at)
-    return published.filter(published_at__gt=row.published_at).exists()
+    if row is not None and settings.FIFO_POISON == "hold":
+        return _found_gone(queue, published, row.published_at or Now())
+    if row is not None and row.published_at is not None:
+        return published.filter(published_at__gt=row.published_at).exists()
+    # What was published once only is before it in SQS, and so done or dead.
+    return published.exclude(deduplication_id=F("event_id")).exists()
 
 
-def _found_gone(queue: Queue, published: QuerySet[OutboxEvent], since: datetime) -> bool:
+def _found_gone(queue: Queue, published: QuerySet[OutboxEvent], since: datetime | Now) -> bool:
     """SQS gives nothing of a group while an earlier message is there: one that was not handled is dead, or lost.
 
     A message that ends its process with its last receive dies unseen, until it is collected. One that was published
