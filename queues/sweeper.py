@@ -7,7 +7,8 @@ from datetime import timedelta
 from functools import partial
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 
 from queues import registry, relay, sqs
@@ -38,23 +39,47 @@ def republish_lost(alias: str) -> int:
     only what much later events have overtaken is lost. An event with an open dead letter waits for a person.
     Raises QueueUnavailable.
     """
-    lost: QuerySet[OutboxEvent] = OutboxEvent.objects.filter(
-        in_state(OutboxEvent.State.PUBLISHED),
-        queue=alias,
-        published_at__lt=Now() - timedelta(seconds=settings.OUTBOX_STALE_SECONDS),
-    ).exclude(
-        Exists(
-            DeadLetter.objects.filter(event_id=OuterRef("event_id"), state=DeadLetter.State.OPEN)
-        )
-    )
-    if not lost.exists() or not _is_empty(sqs.dead_letter_queue(alias)):
+    lost, buried = _unanswered(alias), _buried(alias)
+    if not (lost.exists() or buried.exists()) or not _is_empty(sqs.dead_letter_queue(alias)):
         return 0
-    if not _is_empty(sqs.queue(alias)):
-        lost = _overtaken(lost, alias)
-    count = relay.publish_again(lost)
+    if _is_empty(sqs.queue(alias)):
+        count = relay.publish_again(buried) + relay.publish_again(lost)
+    else:
+        count = relay.publish_again(_overtaken(lost, alias))
     if count:
         logger.warning("published again what SQS lost queue=%s count=%d", alias, count)
     return count
+
+
+def _unanswered(alias: str) -> QuerySet[OutboxEvent]:
+    return OutboxEvent.objects.filter(
+        in_state(OutboxEvent.State.PUBLISHED), queue=alias, published_at__lt=_stale()
+    ).exclude(_has_open_letter())
+
+
+def _buried(alias: str) -> QuerySet[OutboxEvent]:
+    """Dead before SQS moved the message away, where that holds a group; the message may have been lost in between."""
+    if settings.FIFO_POISON != "hold" or not sqs.queue(alias).is_fifo:
+        return OutboxEvent.objects.none()
+    # The index is on these states together.
+    return (
+        OutboxEvent.objects.filter(in_state(*OutboxEvent.UNFINISHED), queue=alias)
+        .filter(state=OutboxEvent.State.DEAD, recorded_at__lt=_stale())
+        .exclude(published_at__gt=_stale())
+        .exclude(_has_open_letter())
+    )
+
+
+def _stale() -> CombinedExpression:
+    return Now() - timedelta(seconds=settings.OUTBOX_STALE_SECONDS)
+
+
+def _has_open_letter() -> Exists:
+    """By the event, or where there is none by SQS's id of the message."""
+    same = Q(event_id=OuterRef("event_id")) | Q(
+        event_id=None, queue=OuterRef("queue"), sqs_message_id=OuterRef("sqs_message_id")
+    )
+    return Exists(DeadLetter.objects.filter(same, state=DeadLetter.State.OPEN))
 
 
 def _overtaken(lost: QuerySet[OutboxEvent], alias: str) -> QuerySet[OutboxEvent]:

@@ -2,10 +2,12 @@
 
 import json
 import uuid
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
-from queues import dead_letters, groups, registry, relay, sqs
+from queues import dead_letters, groups, registry, relay, sqs, sweeper
 from queues.errors import Hold, Reject
 from queues.events import Event, EventData
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
@@ -164,6 +166,29 @@ def test_message_of_an_event_that_is_done_does_not_wait(beaten, consume):
     consume_all(consume)
 
     assert states() == ["a held", "b handled", "c handled"]
+
+
+@pytest.mark.parametrize("where", ["the queue", "the database"])
+def test_dead_message_that_sqs_lost_holds_its_group_for_a_person_alone(
+    beaten, consume, settings, where
+):
+    settings.FIFO_POISON = "hold"
+    Drums.rejected = {"a"}
+    while "a dead" not in states():
+        consume(ALIAS)
+    if where == "the database":
+        consume_all(consume)
+        dead_letters.collect(ALIAS)
+    else:
+        sqs.client().purge_queue(QueueUrl=sqs.queue(ALIAS).url)
+    long_ago = timezone.now() - timedelta(hours=1)
+    OutboxEvent.objects.update(published_at=long_ago, recorded_at=long_ago)
+
+    Drums.rejected = set()
+    sweeper.sweep()
+    consume_all(consume)
+
+    assert Drums.heard == ([] if where == "the database" else ["a", "b", "c"])
 
 
 def test_dead_letter_lets_its_group_pass(beaten, consume):
