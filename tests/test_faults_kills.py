@@ -18,6 +18,8 @@ from emails.models import Notification
 from orders.models import Order, Transaction
 from queues import dead_letters
 from queues.models import DeadLetter, OutboxEvent
+from tests import postgres
+from tests.owed import placed
 from tests.processes import wait_until
 from tests.support import make_account, make_order, make_product, make_transaction, shipping
 
@@ -190,6 +192,13 @@ def test_collector_killed_between_row_and_delete_leaves_one_letter(matrix, alias
     assert dead_letters.redrive(DeadLetter.objects.all()) == 1
 
 
+def status(address):
+    try:
+        return urllib.request.urlopen(address, timeout=10).status
+    except urllib.error.HTTPError as exc:
+        return exc.code
+
+
 def is_frozen(process):
     return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
@@ -278,3 +287,33 @@ def test_poison_at_the_head_of_a_group_takes_nobody_with_it(platform):
     wait_until(lambda: DeadLetter.objects.count() == 1, what="the dead letter")
     assert [re.findall(r"\d\.17", subject)[0] for subject in mails(platform)] == amounts
     assert DeadLetter.objects.get().body == "poison"
+
+
+@pytest.mark.locking
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="a file has no server to lose")
+def test_postgresql_that_dies_under_a_consumer_costs_no_receive_and_no_email(platform):
+    server = postgres.Server()
+    platform.environment["DATABASE_URL"] = server.url
+    assert platform.manage("migrate").wait() == 0
+    base = platform.web()
+    consumer = platform.consumer("orders")
+    assert status(f"{base}/readyz") == 200
+
+    server.crash()
+    consumer.wait_for("not receiving queue=orders")
+    queue = platform.queue(platform.environment["QUEUE_ORDERS"])
+    queue.send(placed().to_json())
+    wait_until(lambda: consumer.output.count("not receiving") > 2, what="more tries")
+    assert (status(f"{base}/readyz"), status(f"{base}/"), status(f"{base}/healthz")) == (
+        503,
+        503,
+        200,
+    )
+    assert queue.count("NotVisible") == 0
+
+    server.start()
+    platform.aws.wait_for_mail(to=ADA)
+    wait_until(lambda: queue.count() == 0, what="nothing left in SQS")
+    assert re.findall(r"receive=\d", consumer.output) == ["receive=1"]
+    assert status(f"{base}/readyz") == 200
+    assert len(mails(platform)) == 1
