@@ -3,6 +3,9 @@
 One thread per queue receives; a pool handles. What was received and not begun is one batch of ten per queue at
 most. From a FIFO queue messages are received one by one: SQS gives nothing more of a group before the delete, and in
 a batch those behind a message that fails would use up their receives with it.
+
+A message whose consumer died is handled alone (``queues.suspects``); while the database fails one, it stays in hand and
+is handled again (``queues.patience``). Meanwhile nothing is received.
 """
 
 from __future__ import annotations
@@ -16,13 +19,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from queues import connections, handling, holding, registry
+from queues import connections, handling, holding, registry, suspects
 from queues.acks import MAX_WAIT_SECONDS, Acks
-from queues.errors import QueueClosed, QueueUnavailable, ReceiptExpired
+from queues.errors import GiveBack, QueueClosed, QueueUnavailable, ReceiptExpired
 from queues.in_hand import InHand
+from queues.patience import OUTAGES, Patience
 from queues.sqs import BATCH_ENTRIES, Queue, Received
 
 logger = logging.getLogger(__name__)
+
+Handle = Callable[[Queue, Received], handling.Fate]
 
 # SIGTERM to exit. An outstanding long poll and a running SES call both end well before.
 DRAIN_SECONDS = 24.0
@@ -41,7 +47,7 @@ class Consumer:
         *,
         concurrency: int = 8,
         max_messages: int | None = None,
-        handle: Callable[[Queue, Received], handling.Fate] = handling.handle,
+        handle: Handle = handling.handle,
     ) -> None:
         self.queues = queues
         self.stopping = False
@@ -53,6 +59,9 @@ class Consumer:
         self._acks = {queue.alias: Acks(queue) for queue in queues}
         self._in_hand = InHand()
         self._waiting = {queue.alias: 0 for queue in queues}
+        self._polls = 0
+        self._patience = Patience()
+        self._suspects = suspects.Suspects()
         # One pool each: messages of one queue that are held must not keep another queue from being read.
         self._pools = {
             queue.alias: ThreadPoolExecutor(concurrency, thread_name_prefix=f"handle-{queue.alias}")
@@ -106,7 +115,7 @@ class Consumer:
     def step(self, queue: Queue, *, wait_seconds: int) -> int:
         """Receive once and hand over to the pool; returns how many. Raises QueueUnavailable."""
         messages = self._receive(queue, wait_seconds=wait_seconds)
-        for message in messages:
+        for message in self._suspects.take(queue, messages):
             self._pools[queue.alias].submit(self._work, queue, message).add_done_callback(_report)
         return len(messages)
 
@@ -114,10 +123,13 @@ class Consumer:
         """Receive from each queue once and handle it in this thread, deletes included; returns how many."""
         count = 0
         for queue in self.queues:
-            for message in self._receive(queue, wait_seconds=0):
-                count += 1
-                self._process(queue, message)
+            messages = self._receive(queue, wait_seconds=0)
+            count += len(messages)
+            for message in self._suspects.take(queue, messages):
+                self._process(queue, message, handle=self._handle)
             self._acks[queue.alias].flush()
+        while found := self._suspects.next():
+            self._process_alone(*found)
         return count
 
     def tick(self) -> None:
@@ -125,6 +137,7 @@ class Consumer:
         for acks in self._acks.values():
             acks.flush(older_than_seconds=MAX_WAIT_SECONDS)
         self._in_hand.beat()
+        self._begin_suspect()
 
     def _receive(self, queue: Queue, *, wait_seconds: int) -> list[Received]:
         limit = self._take_budget(1 if queue.is_fifo else BATCH_ENTRIES)
@@ -151,12 +164,11 @@ class Consumer:
     def _receive_loop(self, queue: Queue) -> None:
         pause = 0.0
         while not self.stopping and not self._is_spent():
-            if self._waiting[queue.alias] or self._budget == 0:
+            if self._waiting[queue.alias] or self._budget == 0 or not self._begin_poll():
                 time.sleep(0.005)
                 continue
             try:
-                _require_open(queue)
-                self.step(queue, wait_seconds=settings.QUEUE_WAIT_SECONDS)
+                self._poll(queue)
                 if pause:
                     logger.warning("receiving again queue=%s", queue.alias)
                 pause = 0.0
@@ -178,24 +190,83 @@ class Consumer:
                 connections.mend()
         connection.close()
 
+    def _begin_poll(self) -> bool:
+        """Not while a message waits for the database, nor while a suspect is to be alone."""
+        with self._lock:
+            if self._patience.is_tried or self._suspects.need_quiet:
+                return False
+            self._polls += 1
+            return True
+
+    def _poll(self, queue: Queue) -> None:
+        try:
+            _require_open(queue)
+            self.step(queue, wait_seconds=settings.QUEUE_WAIT_SECONDS)
+        finally:
+            with self._lock:
+                self._polls -= 1
+
+    def _begin_suspect(self) -> None:
+        """The next one, as soon as nothing else is in hand."""
+        with self._lock:
+            if self.stopping or len(self._in_hand) > len(self._suspects):
+                return
+            found = self._suspects.next(quiet=not self._polls)
+        if found:
+            queue, message = found
+            job = self._pools[queue.alias].submit(self._work_alone, queue, message)
+            job.add_done_callback(_report)
+
+    def _work_alone(self, queue: Queue, message: Received) -> None:
+        """One job of the pool, for a suspect."""
+        holding.begin(lambda: self.stopping)
+        try:
+            self._process_alone(queue, message)
+        finally:
+            connections.mend()
+
+    def _process_alone(self, queue: Queue, message: Received) -> None:
+        """What is done is deleted before and after it."""
+        for acks in self._acks.values():
+            acks.flush()
+        try:
+            self._process(queue, message, handle=self._handle_alone)
+            self._acks[queue.alias].flush()
+        finally:
+            self._suspects.done()
+
+    def _handle_alone(self, queue: Queue, message: Received) -> handling.Fate:
+        suspects.mark(queue, message)
+        fate = self._handle(queue, message)
+        suspects.unmark(queue, message)
+        return fate
+
     def _work(self, queue: Queue, message: Received) -> None:
         """One job of the pool."""
         holding.begin(lambda: self.stopping)
         try:
-            self._process(queue, message)
+            self._process(queue, message, handle=self._handle)
             if queue.is_fifo:
                 # The group waits for the delete.
                 self._acks[queue.alias].flush()
         finally:
             connections.mend()
 
-    def _process(self, queue: Queue, message: Received) -> None:
+    def _process(self, queue: Queue, message: Received, *, handle: Handle) -> None:
         with self._lock:
             self._waiting[queue.alias] -= 1
         if self.stopping:
             self._give_back(queue, message)
-        else:
-            self._settle(queue, message, self._handle(queue, message))
+            return
+        name = f"event={message.event_id} message={message.id}"
+        try:
+            fate = self._patience.run(lambda: handle(queue, message), name=name)
+        except GiveBack:
+            self._give_back(queue, message)
+            return
+        except OUTAGES as exc:
+            fate = handling.failed_unexpectedly(queue, message, exc)
+        self._settle(queue, message, fate)
 
     def _settle(self, queue: Queue, message: Received, fate: handling.Fate) -> None:
         if fate.delete:
@@ -225,6 +296,8 @@ class Consumer:
         deadline = time.monotonic() + DRAIN_SECONDS
         for thread in receivers:
             thread.join(max(0.0, deadline - time.monotonic()))
+        for queue, message in self._suspects.rest():
+            self._give_back(queue, message)
         for pool in self._pools.values():
             pool.shutdown(wait=False)
         while self._in_hand and time.monotonic() < deadline:

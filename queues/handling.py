@@ -17,6 +17,7 @@ from queues.errors import GiveBack, Hold, Reject, Retry
 from queues.events import envelope_fields
 from queues.failpoints import failpoint
 from queues.models import HandlingFailure, OutboxEvent
+from queues.patience import OUTAGES
 from queues.sqs import Queue, Received
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,10 @@ class Fate:
 
 
 def handle(queue: Queue, message: Received) -> Fate:
-    """Run the handlers; never raises. The message must not be deleted before this says so."""
+    """Run the handlers. The message must not be deleted before this says so.
+
+    Raises ``patience.OUTAGES``, and nothing else: the database does not let it, and it is to be run again.
+    """
     logger.info(
         "received event=%s queue=%s message=%s receive=%d",
         message.event_id,
@@ -61,15 +65,22 @@ def handle(queue: Queue, message: Received) -> Fate:
     except Reject as exc:
         # Waiting heals nothing: used up at once, SQS makes it a dead letter.
         return _failed(queue, message, exc.code, str(exc), hide_seconds=0)
+    except OUTAGES:
+        raise
     except Exception as exc:
-        # Without its text: PostgreSQL puts whole rows, a customer's data, into the lines after the first.
-        trace = "".join(traceback.format_tb(exc.__traceback__))
-        logger.error("handler failed event=%s message=%s\n%s", message.event_id, message.id, trace)
-        seconds = backoff.delay(message.receive_count)
-        reason = str(exc).partition("\n")[0]
-        return _failed(queue, message, type(exc).__name__, reason, hide_seconds=seconds)
+        return failed_unexpectedly(queue, message, exc)
     logger.info("handled event=%s message=%s", message.event_id, message.id)
     return Fate(delete=True, event_id=event.id if event else None)
+
+
+def failed_unexpectedly(queue: Queue, message: Received, exc: Exception) -> Fate:
+    """It may heal all the same: the message comes back with backoff."""
+    # Without its text: PostgreSQL puts whole rows, a customer's data, into the lines after the first.
+    trace = "".join(traceback.format_tb(exc.__traceback__))
+    logger.error("handler failed event=%s message=%s\n%s", message.event_id, message.id, trace)
+    seconds = backoff.delay(message.receive_count)
+    reason = str(exc).partition("\n")[0]
+    return _failed(queue, message, type(exc).__name__, reason, hide_seconds=seconds)
 
 
 def mark_handled(event_ids: Collection[UUID]) -> None:
@@ -96,6 +107,8 @@ def _mark_message_handled(queue: Queue, message: Received) -> None:
 def _held(queue: Queue, message: Received, reason: str) -> Fate:
     try:
         groups.hold(queue, message, reason=reason)
+    except OUTAGES:
+        raise
     except DatabaseError as exc:
         logger.error("not held event=%s message=%s: %s", message.event_id, message.id, exc)
         return Fate(delete=False, hide_seconds=backoff.delay(message.receive_count))
@@ -126,7 +139,10 @@ def _failed(queue: Queue, message: Received, code: str, reason: str, *, hide_sec
                     reason=reason.replace("\0", ""),
                 )
             ],
-            ignore_conflicts=True,
+            # In place of the mark of a suspect.
+            update_conflicts=True,
+            unique_fields=["sqs_message_id", "receive_count", "queue"],
+            update_fields=["code", "reason", "failed_at"],
         )
     except DatabaseError as exc:
         # The message comes back all the same; only this line of its history is missing.

@@ -36,6 +36,11 @@ class Process:
         return self._process.pid
 
     @property
+    def has_ended(self) -> bool:
+        """Whether it runs no more."""
+        return self._process.exitcode is not None
+
+    @property
     def output(self) -> str:
         """All of it so far."""
         return self.log.read_text() if self.log.exists() else ""

@@ -10,7 +10,7 @@ from botocore.exceptions import ReadTimeoutError
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from emails import evidence, feedback, sending, ses, states
+from emails import evidence, feedback, journal, sending, ses, states
 from emails.errors import InDoubt
 from emails.models import Notification
 from queues import relay, sqs
@@ -182,6 +182,33 @@ def test_disk_that_takes_no_journal_leaves_a_doubt_and_no_second_email(
     consume()
 
     assert only().state == State.IN_DOUBT
+    assert len(aws.accepted) == 1
+
+
+@IN_THREADS
+def test_acceptance_that_the_database_missed_is_not_sent_again_with_the_message_in_hand(
+    aws, consume, settings, tmp_path
+):
+    settings.JOURNAL_DIR = str(tmp_path)
+    place()
+    misses = iter(range(1))
+
+    def go_away(execute, sql, params, many, context):
+        if sql.startswith('UPDATE "emails_attempt"') and next(misses, None) is not None:
+            raise OperationalError("the database is gone")
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(go_away):
+        consume()
+    assert HandlingFailure.objects.get().code == "InOtherHands"
+    assert only().state == State.SENDING
+
+    assert journal.replay() == 1
+    OutboxEvent.objects.update(state=OutboxEvent.State.PENDING)
+    consume()
+
+    assert only().state == State.SENT
+    assert OutboxEvent.objects.get().state == OutboxEvent.State.HANDLED
     assert len(aws.accepted) == 1
 
 

@@ -18,7 +18,7 @@ from emails.models import Notification
 from orders.models import Order, Transaction
 from queues import dead_letters
 from queues.models import DeadLetter, OutboxEvent
-from tests import postgres
+from tests import deadly, postgres
 from tests.owed import placed
 from tests.processes import wait_until
 from tests.support import make_account, make_order, make_product, make_transaction, shipping
@@ -241,20 +241,28 @@ def test_consumer_killed_in_a_batch_sends_each_email_once_after_restart(hurried)
     assert sorted(subject.split()[2] for subject in mails(hurried)) == sorted(orders)
 
 
-def test_message_that_kills_its_consumer_becomes_a_dead_letter_and_others_flow(hurried):
+@pytest.mark.locking
+def test_message_that_kills_its_consumer_becomes_a_dead_letter_and_takes_none_with_it(hurried):
+    hurried.environment |= {
+        "DJANGO_SETTINGS_MODULE": "tests.deadly",
+        "QUEUE_MAX_RECEIVE_COUNT": "5",
+    }
+    hurried.provision()
     queue = hurried.queue(hurried.environment["QUEUE_ORDERS"])
-    queue.send("deadly")
-    for _ in range(3):
-        process = hurried.manage("consume_queue", "orders", FAILPOINTS="after_receive:1")
-        assert process.wait() == -signal.SIGKILL
+    queue.send(deadly.BODY)
+    for _ in range(9):
+        queue.send(placed().to_json())
 
-    make_order()
-    hurried.consumer()
+    deaths = 0
+    while not DeadLetter.objects.exists():
+        consumer = hurried.consumer("orders")
+        wait_until(lambda: consumer.has_ended or DeadLetter.objects.exists(), what="an end")  # noqa: B023
+        deaths += consumer.has_ended and consumer.wait() == -signal.SIGKILL
 
-    wait_until(lambda: DeadLetter.objects.count() == 1, what="a dead letter")
+    wait_until(lambda: queue.count() == 0, what="nothing left in SQS")
     letter = DeadLetter.objects.get()
-    assert (letter.code, letter.body) == ("NoRecord", "deadly")
-    hurried.aws.wait_for_mail(to="ada@example.com")
+    assert (deaths, letter.code, letter.body) == (5, "Died", deadly.BODY)
+    assert len(mails(hurried)) == 9
 
 
 @pytest.mark.skipif("connection.vendor != 'sqlite'", reason="SQLite locks the whole file")

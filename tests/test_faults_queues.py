@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-import time
+import threading
 import uuid
 from dataclasses import replace
 from datetime import timedelta
@@ -14,7 +14,6 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 from moto.core import set_initial_no_auth_action_count
 
-from emails.models import Notification
 from orders.models import Order
 from queues import dead_letters, provisioning, registry, relay, sqs, sweeper
 from queues.consumer import Consumer
@@ -196,8 +195,7 @@ def known_keys():
 
 
 def expire(**kwargs):
-    error = {"Code": "ExpiredToken", "Message": "The security token is expired"}
-    raise ClientError({"Error": error}, "SendMessageBatch")
+    raise ClientError({"Error": {"Code": "ExpiredToken", "Message": "too old"}}, "SendMessageBatch")
 
 
 def write_keys(file, key, secret):
@@ -312,23 +310,24 @@ def test_nothing_is_received_while_the_database_is_down(aws):
 
 @IN_THREADS
 @pytest.mark.skipif("connection.vendor != 'sqlite'", reason="SQLite locks the whole file")
-def test_locked_sqlite_lets_the_message_come_back(aws, consume, settings):
-    settings.RETRY_BASE_SECONDS = settings.RETRY_MAX_SECONDS = 0
+def test_message_stays_in_hand_while_sqlite_is_locked(aws, caplog):
     make_order()
     relay.publish_pending()
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA busy_timeout = 50")
-    other = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
+    other = sqlite3.connect(
+        connection.settings_dict["NAME"], isolation_level=None, check_same_thread=False
+    )
     other.execute("BEGIN IMMEDIATE")
+    unlocking = threading.Timer(0.5, other.close)
+    unlocking.start()
 
     assert Consumer(sqs.queues(["orders"])).poll_once() == 1
-    assert aws.accepted == []
-    other.execute("ROLLBACK")
-    other.close()
-    time.sleep(1.1)
-    consume()
+    unlocking.join()
 
+    assert "database is locked" in caplog.text
     assert len(aws.accepted) == 1
+    assert not HandlingFailure.objects.exists()
 
 
 @IN_THREADS
@@ -406,23 +405,28 @@ def test_field_that_an_older_consumer_does_not_know_is_ignored(aws, consume):
     assert len(aws.accepted) == 1
 
 
-@IN_PROCESS
-def test_deadlock_before_the_call_to_ses_lets_the_message_come_back(aws, consume, settings):
-    settings.RETRY_BASE_SECONDS = settings.RETRY_MAX_SECONDS = 0
+class GaveWay(Exception):
+    """What psycopg raises in the transaction that PostgreSQL ends for another."""
+
+    def __init__(self, sqlstate):
+        self.sqlstate = sqlstate
+
+
+@IN_THREADS
+@pytest.mark.parametrize("sqlstate", ["40P01", "40001"], ids=["deadlock", "serialization"])
+def test_transaction_that_gave_way_is_tried_again_at_once(aws, caplog, sqlstate):
     make_order()
     relay.publish_pending()
+    left = iter(range(3))
 
-    def deadlock(execute, sql, params, many, context):
-        if sql.startswith('INSERT INTO "emails_attempt"'):
-            raise OperationalError("deadlock detected")
+    def give_way(execute, sql, params, many, context):
+        if sql.startswith('INSERT INTO "emails_attempt"') and next(left, None) is not None:
+            raise OperationalError("gave way") from GaveWay(sqlstate)
         return execute(sql, params, many, context)
 
-    with connection.execute_wrapper(deadlock):
-        consume()
-    assert aws.accepted == []
-    assert not Notification.objects.exists()
-    time.sleep(1.1)
-    consume()
+    with connection.execute_wrapper(give_way):
+        Consumer(sqs.queues(["orders"])).poll_once()
 
+    assert caplog.text.count("next try in 0 s") == 3
     assert len(aws.accepted) == 1
-    assert HandlingFailure.objects.get().code == "OperationalError"
+    assert not HandlingFailure.objects.exists()

@@ -1,0 +1,86 @@
+"""A database that does not answer, is locked or full is no message's fault: it stays in hand, and is handled again.
+
+Handlers may be repeated. None of the message's receives is burnt, and while one waits nothing else is received.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.db import InterfaceError, OperationalError
+
+from queues import connections, holding
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+OUTAGES = (OperationalError, InterfaceError)
+# Visibility is kept alive for a quarter of an hour.
+HOLD_SECONDS = 840
+MAX_PAUSE_SECONDS = 15.0
+# Serialization failure, deadlock: PostgreSQL chose this transaction as the one to give way.
+_GAVE_WAY = {"40001", "40P01"}
+_TRIES_AT_ONCE = 3
+
+
+class Patience:
+    """Of one consumer; its threads share it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting = 0
+
+    @property
+    def is_tried(self) -> bool:
+        """Whether the database has failed a message that is in hand, and not yet let it through."""
+        return self._waiting > 0
+
+    def run(self, handle: Callable[[], Result], *, name: str) -> Result:
+        """What ``handle`` returns as soon as the database lets it; ``name`` is for the log.
+
+        Raises what it raised last after 14 minutes, GiveBack when the consumer stops.
+        """
+        try:
+            return handle()
+        except OUTAGES as exc:
+            error = exc
+        with self._lock:
+            self._waiting += 1
+        try:
+            return self._insist(handle, error, name=name)
+        finally:
+            with self._lock:
+                self._waiting -= 1
+
+    def _insist(self, handle: Callable[[], Result], error: Exception, *, name: str) -> Result:
+        until = time.monotonic() + HOLD_SECONDS
+        tries, pause = 1, 0.0
+        while True:
+            if not (_gave_way(error) and tries <= _TRIES_AT_ONCE):
+                pause = min(MAX_PAUSE_SECONDS, pause * 2 or 1.0)
+            _log(name, error, pause)
+            # A connection that broke would fail for ever.
+            connections.mend()
+            holding.pause(pause)
+            tries += 1
+            try:
+                return handle()
+            except OUTAGES as exc:
+                if time.monotonic() > until:
+                    raise
+                error = exc
+
+
+def _gave_way(exc: Exception) -> bool:
+    return getattr(exc.__cause__, "sqlstate", "") in _GAVE_WAY
+
+
+def _log(name: str, exc: Exception, pause: float) -> None:
+    # Without the lines after the first: PostgreSQL puts whole rows, a customer's data, there.
+    reason = str(exc).partition("\n")[0]
+    logger.error("in hand, next try in %.0f s %s %s: %s", pause, name, type(exc).__name__, reason)
