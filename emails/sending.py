@@ -26,7 +26,7 @@ from emails.models import Notification
 from emails.rendering import Rendered
 from queues import backoff, groups, outbox, sqs
 from queues.combining import Combined
-from queues.errors import Hold, Reject, Retry
+from queues.errors import GiveBack, Hold, Reject, Retry
 from queues.events import Event
 from queues.failpoints import failpoint
 
@@ -59,7 +59,7 @@ def notify(event: Event, *, template: str, recipient: str) -> None:
             _wait_for_other(notification)
     else:
         notification = held.notification
-        slot.wait()
+        _wait_claimed(held, slot)
         if notification.context != event.data:
             email = _rendered_as_recorded(held)
         is_settled = _sent_or_settled(held, email)
@@ -133,6 +133,15 @@ def _claim_together(owed: Sequence[states.Owed]) -> list[tuple[states.Claim | No
     """A slot is waited for before the claim: a lease must not run while one waits."""
     slots = limiter.wait_for_slots(len(owed))
     return list(zip(states.claim_owed(owed), slots, strict=True))
+
+
+def _wait_claimed(held: states.Claim, slot: limiter.Slot) -> None:
+    """A consumer that stops while it waits for another slot leaves no claim: that would be a doubt."""
+    try:
+        slot.wait()
+    except GiveBack as exc:
+        states.let_go(held, NotSent(str(exc), code="Stopped"))
+        raise
 
 
 def _accept_together(accepted: Sequence[states.Acceptance]) -> list[None]:

@@ -2,10 +2,14 @@ import time
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
-from emails import limiter
+from emails import limiter, sending
 from emails.models import SendRate
+from queues import holding
+from queues.errors import GiveBack
+from tests.owed import only, placed
 from tests.threads import at_once
 
 
@@ -140,3 +144,24 @@ def test_many_at_once_share_one_rate(rate):
     row = SendRate.objects.get()
     assert len(waits) == 60
     assert row.tat_us / 1e6 - began >= 60 * row.step_us / 1e6 - seconds
+
+
+@pytest.mark.django_db
+def test_email_whose_slot_was_missed_is_claimed_by_nobody_when_the_consumer_stops(rate):
+    rate(100)
+    slow, stopping = [], []
+
+    def claims_slowly(execute, sql, *rest):
+        if "INSERT" in sql and "emails_notification" in sql:
+            slow.append(time.sleep(limiter.MAX_LATE_US / 1_000_000 + 0.05))
+            stopping.append(True)
+        return execute(sql, *rest)
+
+    holding.begin(lambda: bool(stopping))
+    with connection.execute_wrapper(claims_slowly), pytest.raises(GiveBack):
+        sending.notify(placed(), template="order_confirmation", recipient="ada@example.com")
+    holding.begin(lambda: False)
+
+    assert slow
+    assert only().state == "pending"
+    assert [attempt.outcome for attempt in only().attempt_rows.all()] == ["held"]
