@@ -6,7 +6,7 @@ marks where the email has values: an order of four lines is inlined once and ser
 template itself cannot be inlined: a parser moves an ``{{#each}}`` between the rows of a table out of it.
 
 What the parser would make of the values themselves must then not matter. ``_shape()`` tries it out for each outline,
-with nothing, with white space and with all that has a meaning in HTML in the place of each value, and compares. Where
+with nothing, with a line end and with all that has a meaning in HTML in the place of each value, and compares. Where
 it does matter, and for values of a kind that it does not try, the email is inlined whole.
 """
 
@@ -22,7 +22,7 @@ import css_inline
 from emails.handlebars_outlines import MARK, Outline
 from emails.handlebars_values import escape
 
-# To find a shape costs what five emails inlined whole do, to keep it up to eighty kilobytes. An order of more than
+# To find a shape costs what four emails inlined whole do, to keep it up to eighty kilobytes. An order of more than
 # forty lines hardly comes twice.
 MAX_SHAPES = 64
 MAX_OUTLINE_LENGTH = 12_000
@@ -31,7 +31,7 @@ MAX_OUTLINE_LENGTH = 12_000
 # get into a body as they are (see ``emails/rendering``), but for the marks, which nobody uses.
 _UNTRIED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ue000\ue001\ufeff]")
 _SPECIAL = re.compile('[&<>"\xa0]')
-_TRIALS = ("", " ", "\n", """a=1 b="2" '3' <b> </p> --> ]]> &lt;&amp; & \xa0""")
+_TRIALS = ("", "\n", """a=1 b="2" '3' <b> </p> --> ]]> &lt;&amp; & \xa0""")
 
 # Where a value may stand: the other attributes may decide on the style.
 _ATTRIBUTES = {"abbr", "alt", "aria-label", "content", "datetime", "href", "src", "title"}
@@ -44,6 +44,7 @@ _ESCAPES = (
 _PLACE = re.compile('\ue000([0-9]+)("|&quot;)\ue001')
 # The beginning of ``&amp;`` would become one with the value.
 _ENTITY_BEFORE_MARK = re.compile("&[#0-9A-Za-z]*\ue000")
+# A selector in brackets asks for the value of an attribute.
 _STYLE = re.compile("<style.*?</style", re.DOTALL | re.IGNORECASE)
 
 
@@ -81,9 +82,9 @@ class _Shape:
 @lru_cache(MAX_SHAPES)
 def _shape(outline: str) -> _Shape | None:
     """None if what becomes of the outline depends on its values."""
-    if _ENTITY_BEFORE_MARK.search(outline) or _style_asks_for_values(outline):
+    if _ENTITY_BEFORE_MARK.search(outline) or _UNTRIED.search(MARK.sub("", outline)):
         return None
-    if _UNTRIED.search(MARK.sub("", outline)):
+    if any("[" in sheet for sheet in _STYLE.findall(outline)):
         return None
     try:
         shape = _shape_of(outline)
@@ -91,11 +92,6 @@ def _shape(outline: str) -> _Shape | None:
     except css_inline.InlineError:
         return None
     return shape if is_right else None
-
-
-def _style_asks_for_values(outline: str) -> bool:
-    sheets = "".join(_STYLE.findall(outline))
-    return "[" in sheets or MARK.search(sheets) is not None
 
 
 def _shape_of(outline: str) -> _Shape | None:

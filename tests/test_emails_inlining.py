@@ -89,7 +89,9 @@ def test_emails_of_one_shape_are_parsed_once():
         "<!-- {{a}} -->",
         "<!-- {{a}} --><p title='x'>",
         "<style>p {color: {{a}}}</style><p>x</p>",
-        '<style>[title="x"] {color: red}</style><p title="{{a}}">x</p>',
+        "<style>.{{a}} {color: red}</style><p class='big'>x</p>",
+        "<style>@media print {.{{a}} {color: red}}</style><p class='big'>x</p>",
+        '<style>[title="big"] {color: red}</style><p title="{{a}}">x</p>',
         "<style>p:empty {color: red}</style><p>{{a}}</p>",
         "<script>{{a}}</script>",
         "<p>&{{a}}</p>",
@@ -110,7 +112,14 @@ def test_outline_does_not_serve_where_its_values_could_change_the_rest(source):
 
 
 @pytest.mark.parametrize(
-    "source", ['<p class="{{a}}">x</p>', "<table>{{a}}</table>", "<!-- {{a}} -->", "<p>&{{a}}</p>"]
+    "source",
+    [
+        "<p>\x0b{{a}}</p>",
+        '<p class="{{a}}">x</p>',
+        "<table>{{a}}</table>",
+        "<!-- {{a}} -->",
+        "<p>&{{a}}</p>",
+    ],
 )
 def test_email_without_a_shape_is_inlined_whole(source):
     whole, short = whole_and_by_outline(template_of(f"{STYLE}{source}"), {"a": "big"})
