@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 TEST := ENV_FILE=tests/test.env
 PICTURES := shop order mailbox mail admin dead-letter identities shop-phone-dark
 
-.PHONY: help run test pictures figures soak bench bench-peers bench-profile bench-relay bench-growth lint format lock clean
+.PHONY: help run test pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-relay bench-growth lint format lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -49,11 +49,43 @@ figures: ## measure the main path in a fresh clone
 
 soak: N ?= 2000
 soak: DB ?= sqlite
+soak: RATE ?= 30
 soak: SEED ?= 1
 soak: EVENTS ?= on
 soak: MINUTES ?= 15
-soak: $(STAMP) ## kill real processes while orders are placed, and judge what SES got (N= DB= SEED= EVENTS= MINUTES=)
-	@$(BIN)/python -m benchmarks.soak --count=$(N) --database=$(DB) --seed=$(SEED) --events=$(EVENTS) --minutes=$(MINUTES)
+soak: TRANSACTIONS ?= 0.25
+soak: ACCOUNTS ?= 20
+soak: CONSUMERS ?= 3
+soak: RELAYS ?= 0
+soak: PRODUCERS ?= 1
+soak: $(STAMP) ## kill real processes while orders are placed, and judge what SES got (N= DB= RATE= EVENTS= MINUTES= ...)
+	@$(BIN)/python -m benchmarks.soak --count=$(N) --database=$(DB) --rate=$(RATE) --seed=$(SEED) --events=$(EVENTS) \
+		--minutes=$(MINUTES) --transactions=$(TRANSACTIONS) --accounts=$(ACCOUNTS) --consumers=$(CONSUMERS) \
+		--relays=$(RELAYS) --producers=$(PRODUCERS) $(if $(FOLDER),--folder=$(FOLDER))
+
+rate: LIMIT ?= 50
+rate: CONSUMERS ?= 8
+rate: SECONDS ?= 60
+rate: DB ?= sqlite
+rate: $(STAMP) ## send a backlog under the limit that SES enforces (LIMIT= CONSUMERS= SECONDS= DB=)
+	@$(BIN)/python -m benchmarks.rate --limit=$(LIMIT) --consumers=$(CONSUMERS) --seconds=$(SECONDS) --database=$(DB)
+
+stops: N ?= 100
+stops: DB ?= sqlite
+stops: $(STAMP) ## stop busy consumers with SIGTERM and look what is left (N= DB=)
+	@$(BIN)/python -m benchmarks.stops --stops=$(N) --database=$(DB)
+
+recovery: N ?= 3
+recovery: DB ?= sqlite
+recovery: $(STAMP) ## kill everything at once under load, start it again, time what follows (N= DB=)
+	@$(BIN)/python -m benchmarks.recovery --rounds=$(N) --database=$(DB)
+
+outages: DATABASE_AWAY ?= 20
+outages: SQS_AWAY ?= 20
+outages: SES_AWAY ?= 20
+outages: EVENTS_AWAY ?= 20
+outages: $(STAMP) ## take database, SQS, SES, its events away in turn (DATABASE_AWAY= SQS_AWAY= SES_AWAY= EVENTS_AWAY= seconds)
+	@$(BIN)/python -m benchmarks.outages --database=$(DATABASE_AWAY) --sqs=$(SQS_AWAY) --ses=$(SES_AWAY) --events=$(EVENTS_AWAY)
 
 bench: N ?= 2000
 bench: ROUNDS ?= 3

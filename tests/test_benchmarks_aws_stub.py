@@ -33,10 +33,11 @@ def client(service: Literal["sqs", "ses"], endpoint: str) -> Any:
 class Stub:
     """The process, its clients and its files."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *options):
         self.accepted = folder / "accepted"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.aws_stub", f"--acceptances={self.accepted}"],
+            [sys.executable, "-m", "benchmarks.aws_stub", f"--acceptances={self.accepted}"]
+            + list(options),
             cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,
@@ -67,6 +68,11 @@ class Stub:
             QueueUrl=url, MaxNumberOfMessages=limit, VisibilityTimeout=visibility
         )
         return found.get("Messages", [])
+
+    def empty(self, url):
+        """Hide for good what others have left there."""
+        while self.take(url, visibility=40_000):
+            pass
 
     def send(self, raw=MAIL):
         return self.ses.send_raw_email(RawMessage={"Data": raw})["MessageId"]
@@ -190,6 +196,7 @@ def test_lost_answer_of_a_batch_has_sent_the_messages(stub):
 
 def test_accepted_email_is_written_down_and_told_of(stub):
     url = stub.queue("notifier-ses-events")
+    stub.empty(url)
 
     message_id = stub.send()
 
@@ -233,3 +240,57 @@ def test_acceptance_has_the_number_of_a_transaction_from_its_text(stub):
     stub.send(b"To: a@example.com\r\nSubject: Transaction Alert\r\n\r\nReference: TXN-000004")
 
     assert read_acceptances(stub.accepted)[-1].number == "TXN-000004"
+
+
+def test_sqs_that_is_down_answers_nothing_until_it_is_back(stub):
+    url = stub.queue("down")
+    stub.put(url, "a")
+    stub.rates(sqs_down=1)
+
+    with pytest.raises(HTTPClientError):
+        stub.take(url)
+    stub.rates(sqs_down=0)
+
+    assert bodies(stub.take(url)) == ["a"]
+
+
+def test_paused_account_says_so_when_it_is_asked_and_when_it_is_used(stub):
+    before = len(read_acceptances(stub.accepted)) if stub.accepted.exists() else 0
+    stub.rates(ses_paused=1)
+
+    with pytest.raises(ClientError, match="AccountSendingPausedException"):
+        stub.send()
+
+    assert stub.ses.get_account_sending_enabled()["Enabled"] is False
+    stub.rates(ses_paused=0)
+    assert stub.ses.get_account_sending_enabled()["Enabled"] is True
+    assert len(read_acceptances(stub.accepted)) == before
+
+
+def test_events_that_are_held_come_when_they_are_let_go(stub):
+    url = stub.queue("notifier-ses-events")
+    stub.empty(url)
+    stub.rates(events_held=1)
+    message_id = stub.send()
+
+    held = stub.take(url)
+    stub.rates(events_held=0)
+
+    events = [json.loads(body) for body in bodies(stub.take(url))]
+    assert held == []
+    assert [event["mail"]["messageId"] for event in events] == [message_id] * 2
+
+
+def test_limit_is_enforced_after_a_burst_and_told_to_who_asks(tmp_path):
+    stub = Stub(tmp_path, "--max-send-rate=0.5", "--burst=3")
+    try:
+        for _ in range(3):
+            stub.send()
+        with pytest.raises(ClientError, match="Maximum sending rate exceeded"):
+            stub.send()
+
+        assert stub.ses.get_send_quota()["MaxSendRate"] == 0.5
+        assert len(read_acceptances(stub.accepted)) == 3
+    finally:
+        stub.process.terminate()
+        stub.process.communicate()
