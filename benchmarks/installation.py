@@ -9,8 +9,8 @@ import sqlite3
 import subprocess
 import sys
 from functools import cache, cached_property
-from itertools import count
 from pathlib import Path
+from typing import LiteralString
 from urllib.parse import urlsplit
 
 import psycopg
@@ -45,28 +45,32 @@ def environment(endpoint: str, *, database: str, **settings: str) -> dict[str, s
 
 
 class Databases:
-    """Fresh databases with all tables: migrated once, then copied. Both kinds live in the folder."""
+    """Fresh databases with all tables, one at a time: migrated once, then copied. SQLite's live in the folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._names = (f"{folder.name}_{number}".replace("-", "_") for number in count())
-        self._template_name = next(self._names)
+        mark = folder.name.replace("-", "_")
+        self._template_name, self._copy_name = f"template_{mark}", f"copy_{mark}"
 
     def fresh(self, kind: str) -> str:
-        """The URL of a new one, ``sqlite`` or ``postgresql``."""
-        name = next(self._names)
+        """The URL of a new one, ``sqlite`` or ``postgresql``; the one before is gone."""
         if kind == "sqlite":
-            with contextlib.closing(sqlite3.connect(self._sqlite)) as connection:
-                # What is still in its log would not be copied.
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            copy = self._folder / f"{name}.sqlite3"
-            shutil.copy(self._sqlite, copy)
-            return f"sqlite:///{copy}"
+            return f"sqlite:///{self._copy_sqlite()}"
         assert self._template  # noqa: S101  # it is made before it is copied
-        with psycopg.connect(_server(), autocommit=True) as connection:
-            query = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-            connection.execute(query.format(*map(sql.Identifier, (name, self._template_name))))
-        return named(_server(), name)
+        names = {"copy": self._copy_name, "template": self._template_name}
+        _execute("DROP DATABASE IF EXISTS {copy} WITH (FORCE)", **names)
+        _execute("CREATE DATABASE {copy} TEMPLATE {template}", **names)
+        return named(_server(), self._copy_name)
+
+    def _copy_sqlite(self) -> Path:
+        with contextlib.closing(sqlite3.connect(self._sqlite)) as connection:
+            # What is still in its log would not be copied.
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        for old in self._folder.glob(f"{self._copy_name}.sqlite3*"):
+            old.unlink()
+        copy = self._folder / f"{self._copy_name}.sqlite3"
+        shutil.copy(self._sqlite, copy)
+        return copy
 
     def template(self, kind: str) -> str:
         """The URL of what is copied: rows that are put there now are in every fresh one."""
@@ -81,9 +85,7 @@ class Databases:
     @cached_property
     def _template(self) -> str:
         url = named(_server(), self._template_name)
-        with psycopg.connect(_server(), autocommit=True) as connection:
-            query = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self._template_name))
-            connection.execute(query)
+        _execute("CREATE DATABASE {template}", template=self._template_name)
         migrate(url)
         return url
 
@@ -92,6 +94,12 @@ class Databases:
 def _server() -> str:
     """One for all; it runs on the harness's core."""
     return postgres.start()
+
+
+def _execute(query: LiteralString, **names: str) -> None:
+    identifiers = {place: sql.Identifier(name) for place, name in names.items()}
+    with psycopg.connect(_server(), autocommit=True) as connection:
+        connection.execute(sql.SQL(query).format(**identifiers))
 
 
 def named(url: str, database: str) -> str:

@@ -60,7 +60,7 @@ def fill(
 
 
 def _write(name: str, fields: dict[str, Any], numbers: range, groups: int) -> None:
-    """The first row by its model, the others from it by the database: a million in half a minute."""
+    """The first row by its model, the others from it by the database: a million by the ORM would take far longer."""
     model: Any = apps.get_model(name)
     first = model.objects.create(**fields)
     varies = _VARIES[connection.vendor]
