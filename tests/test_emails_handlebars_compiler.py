@@ -204,6 +204,10 @@ def test_templates_come_out_as_by_the_library_whatever_the_data_lacks(file):
 )
 @example("{{#each xs as |a|}}{{> row label=1}}{{/each}}", {"xs": ["x"]}, False, True)
 @example('{{#if a}}{{#*inline "p"}}x{{/inline}}{{/if}}{{> p}}', {"a": 1}, True, True)
+@example("{{#into o}}{{a}}{{/into}}", {"a": 1, "o": {"a": 2}}, True, True)
+@example("{{#each xs as |a|}}{{a}}{{/each}}", {"xs": [{"a": 1}]}, True, True)
+@example('{{"a"}}', {"a": 1}, True, True)
+@example("{{a}}", {"a": len}, True, True)
 @example("  {{> row label=a}}", {"a": "x\ny"}, True, True)
 def test_any_template_comes_out_as_by_the_library(source, context, strict, escape_html):
     assert_same(source, context, partials=PARTIALS, strict=strict, escape_html=escape_html)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emails import rendering
+from emails import inlining, rendering
 from emails.errors import RenderError
 from orders.events import CustomerRegistered, OrderPlaced, TransactionPosted
 
@@ -244,6 +244,18 @@ def test_broken_text_part_is_a_render_error(template):
 
     with pytest.raises(RenderError, match="trial/body.txt.hbs: unclosed block"):
         rendering.render("trial", {"x": 1})
+
+
+def test_second_email_of_a_shape_is_inlined_by_the_first(template):
+    template(html="<style>b {color: red}</style><p>second email</p><b>{{name}}</b>")
+    rendering.render("trial", {"name": "Ada"})
+    before = inlining._shape.cache_info()
+
+    html = rendering.render("trial", {"name": "O'Hara"}).html
+
+    after = inlining._shape.cache_info()
+    assert '<b style="color: red;">O\'Hara</b>' in html
+    assert (after.misses, after.hits) == (before.misses, before.hits + 1)
 
 
 def test_html_from_the_data_is_inlined_with_the_rest(template):
