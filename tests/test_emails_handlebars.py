@@ -326,6 +326,7 @@ def test_money_is_exact_however_much_it_is(cents):
         ('{{money true "USD"}}', "money: True is not a whole number of cents"),
         ('{{money null "USD"}}', "money: None is not a whole number of cents"),
         ('{{money 1 "dollars"}}', "money: 'dollars' is not a currency code"),
+        ('{{money 1 "USDX"}}', "money: 'USDX' is not a currency code"),
         ("{{money 1}}", "money: None is not a currency code"),
         ("{{money 1 cur=1}}", "money: 1 is not a currency code"),
         ('{{date "yesterday"}}', "date: 'yesterday' is not an ISO 8601 time with its zone"),
