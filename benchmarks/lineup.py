@@ -142,9 +142,7 @@ ENTRANTS = {
         needs="--processes",
         all_cores=True,
     ),
-    "plain-1": _boto3(
-        "plain loop: receive 1, new connection to SES each time", "plain_loop", share=0.03
-    ),
+    "plain-1": _boto3("plain loop: receive 1, a new connection each", "plain_loop", share=0.03),
     "plain-10": _boto3(
         "plain loop: receive 10, one connection",
         "plain_loop",

@@ -48,9 +48,10 @@ def _row(bar: Bar, number: int, most: float) -> str:
     top = TOP + ROW * number
     length = max(2.0, (WIDTH - LABELS - FIGURES) * bar.value / most)
     kind = "ours" if bar.is_ours else "ceiling" if bar.is_ceiling else "peer"
+    digits = 0 if bar.value >= 10 else 1
     strong = ' class="strong"' if bar.is_ours else ""
     return (
         f'<text{strong} x="{LABELS - 10}" y="{top + 13}" text-anchor="end">{escape(bar.title)}</text>'
         f'<rect class="{kind}" x="{LABELS}" y="{top}" width="{length:.1f}" height="{BAR}" rx="2"/>'
-        f'<text{strong} x="{LABELS + length + 6:.1f}" y="{top + 13}">{bar.value:.0f}</text>'
+        f'<text{strong} x="{LABELS + length + 6:.1f}" y="{top + 13}">{bar.value:.{digits}f}</text>'
     )

@@ -15,6 +15,7 @@ from benchmarks.stand_in import ROOT
 from benchmarks.trial import Trial
 
 DOCUMENT = ROOT / "docs" / "performance.md"
+README = ROOT / "README.md"
 PICTURE = ROOT / "docs" / "images" / "performance.svg"
 
 RATES = (14, 200, 1000)
@@ -72,6 +73,9 @@ def write(work: Work, trials: Sequence[Trial]) -> None:
         ]
         title = f"Emails a second on one core, SES answering in {work.ses_ms:g} ms"
         PICTURE.write_text(plot.svg(title, bars))
+        for document in (DOCUMENT, README):
+            path = PICTURE.relative_to(document.parent)
+            replace_section(document, "picture", f"![{title}]({path})")
 
 
 def sizing_table(cpu_ms: float, ses_ms: float) -> str:

@@ -217,7 +217,7 @@ def test_picture_is_well_formed_and_begins_with_the_longest_bar():
     root = ElementTree.fromstring(plot.svg("Emails a second", bars))  # noqa: S314  # our own
 
     texts = [element.text for element in root.iter() if element.tag.endswith("text")]
-    assert texts == ["Emails a second", "fast & ours", "50", "<slow>", "5"]
+    assert texts == ["Emails a second", "fast & ours", "50", "<slow>", "5.0"]
 
 
 def test_trial_with_an_error_in_its_log_does_not_count(tmp_path):
