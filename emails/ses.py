@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from dataclasses import dataclass
 from email.utils import parseaddr
 from functools import cache
@@ -190,23 +191,29 @@ def describe(exc: Exception) -> tuple[str, str]:
 
 def connection() -> SESBackend:
     """django-ses's backend with its one client, shared by all threads of this process."""
-    return _connection(
-        settings.AWS_SES_REGION_ENDPOINT_URL,
-        settings.AWS_REGION,
-        settings.USE_SES_V2,
-        settings.SES_CLIENT,
-    )
+    with _making:
+        return _connection(
+            settings.AWS_SES_REGION_ENDPOINT_URL,
+            settings.AWS_REGION,
+            settings.USE_SES_V2,
+            settings.SES_CLIENT,
+        )
 
 
 def api() -> SESClient:
     """SES API version 1, for identities and set-up: every endpoint has it."""
-    return _api(settings.AWS_ENDPOINT_URL, settings.AWS_REGION)
+    with _making:
+        return _api(settings.AWS_ENDPOINT_URL, settings.AWS_REGION)
 
 
 def forget_clients() -> None:
     """Make clients anew: after new credentials, and between tests."""
     _connection.cache_clear()
     _api.cache_clear()
+
+
+# A cache does not lock: at the start of a consumer each of its threads would make a client, a second and some MB each.
+_making = threading.RLock()
 
 
 @cache

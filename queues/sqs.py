@@ -5,6 +5,7 @@ Sources: the SQS API reference and developer guide. Batches hold at most ten ent
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -244,7 +245,8 @@ def queues(aliases: Iterable[str] = ()) -> list[Queue]:
 
 def client(*, hurried: bool = False) -> SQSClient:
     """The one client of this process; boto3's clients may be shared by threads."""
-    return _client(settings.AWS_REGION, settings.AWS_ENDPOINT_URL, hurried)
+    with _making:
+        return _client(settings.AWS_REGION, settings.AWS_ENDPOINT_URL, hurried)
 
 
 def forget_clients() -> None:
@@ -271,6 +273,10 @@ def batches(messages: Iterable[Outgoing]) -> Iterator[list[Outgoing]]:
 @cache
 def _queue(alias: str, name_or_url: str) -> Queue:
     return Queue(alias, name_or_url)
+
+
+# A cache does not lock: each receiver would make a client of its own.
+_making = threading.Lock()
 
 
 @cache
