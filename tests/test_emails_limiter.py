@@ -149,11 +149,11 @@ def test_many_at_once_share_one_rate(rate):
 @pytest.mark.django_db
 def test_email_whose_slot_was_missed_is_claimed_by_nobody_when_the_consumer_stops(rate):
     rate(100)
-    slow, stopping = [], []
+    stopping: list[bool] = []
 
     def claims_slowly(execute, sql, *rest):
         if "INSERT" in sql and "emails_notification" in sql:
-            slow.append(time.sleep(limiter.MAX_LATE_US / 1_000_000 + 0.05))
+            time.sleep(limiter.MAX_LATE_US / 1_000_000 + 0.05)
             stopping.append(True)
         return execute(sql, *rest)
 
@@ -162,6 +162,6 @@ def test_email_whose_slot_was_missed_is_claimed_by_nobody_when_the_consumer_stop
         sending.notify(placed(), template="order_confirmation", recipient="ada@example.com")
     holding.begin(lambda: False)
 
-    assert slow
+    assert stopping
     assert only().state == "pending"
     assert [attempt.outcome for attempt in only().attempt_rows.all()] == ["held"]
