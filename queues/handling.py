@@ -99,9 +99,7 @@ def _mark_message_handled(queue: Queue, message: Received) -> None:
     ).exclude(state=OutboxEvent.State.HANDLED)
     # Hardly ever there: an UPDATE of nothing would wait for SQLite's one writer.
     if rows.exists():
-        rows.update(
-            state=OutboxEvent.State.HANDLED, handled_at=Now(), claim=None, lease_until=None
-        )
+        rows.update(state=OutboxEvent.State.HANDLED, handled_at=Now(), claim=None, lease_until=None)
 
 
 def _held(queue: Queue, message: Received, reason: str) -> Fate:
