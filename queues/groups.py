@@ -72,9 +72,9 @@ def _has_predecessor(queue: Queue, message: Received) -> bool:
     row = _own(queue, message).first()
     if row is not None and settings.FIFO_POISON == "hold":
         return _found_gone(queue, published, row.published_at or Now())
-    if row is not None and row.published_at is not None:
+    if row is not None and row.published_at is not None and row.sqs_message_id == message.id:
         return published.filter(published_at__gt=row.published_at).exists()
-    # What was published once only is before it in SQS, and so done or dead.
+    # An older copy, or not of our outbox. What was published once only is before it in SQS, and so done or dead.
     return published.exclude(deduplication_id=F("event_id")).exists()
 
 
