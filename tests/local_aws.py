@@ -117,6 +117,10 @@ class LocalAws:
     def stop(self) -> int:
         """End the server with SIGTERM; returns its exit code."""
         self._process.terminate()
+        return self.wait()
+
+    def wait(self) -> int:
+        """Its exit code, when it has ended."""
         self._process.communicate(timeout=10)
         return self._process.returncode
 

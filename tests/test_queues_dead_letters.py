@@ -106,6 +106,7 @@ def test_redriven_message_without_an_event_is_handled_once(consume):
     assert OutboxEvent.objects.get().state == OutboxEvent.State.HANDLED
 
 
+@pytest.mark.django_db
 def test_letter_that_fails_again_is_a_new_letter(dead, consume):
     dead_letters.collect("transactions")
     dead_letters.redrive(DeadLetter.objects.all())

@@ -49,7 +49,7 @@ def test_server_ends_at_once_though_long_polls_wait():
 
         os.kill(aws.pid, signal.SIGINT)
 
-        assert aws.stop() == 0
+        assert aws.wait() == 0
         assert time.monotonic() - began < 5
         poll.join()
 
