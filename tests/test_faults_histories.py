@@ -48,7 +48,7 @@ class History:
         acts, weights = list(self._acts), list(self._acts.values())
         with self.world as world:
             judgement = Judgement(world)
-            for _ in range(self._random.choice([10, 20, 30, 80])):
+            for _ in range(self._random.choice([10, 15, 25, 50])):
                 self._random.choices(acts, weights)[0]()
                 judgement.after_step()
             judgement.at_the_end()
@@ -83,7 +83,7 @@ class History:
 
     def _amazon(self) -> None:
         world, draw = self.world, self._random
-        what = draw.choice(["trouble", "silence", "verify", "double", "double", "lose", "purge"])
+        what = draw.choice(["trouble", "silence", "silence", "verify", "double", "lose", "purge"])
         if what == "trouble":
             world.ses.trouble = draw.choice([*TROUBLES, "", "", ""])
             world.note(f"SES: {world.ses.trouble or 'no trouble'}")

@@ -132,8 +132,10 @@ class World:
         return self._run(f"collect {alias}", lambda: dead_letters.collect(alias)) or 0
 
     def others(self, seconds: float) -> None:
-        """Time passes for one process, and others act."""
+        """Time passes for one process, and others act; they may have been given the same message."""
         self._depth += 1
+        if self.random.random() < 0.5:
+            self.double(ORDERS, self.random.randrange(100))
         pace = max(45.0, seconds / 8)
         while seconds > 0 and self._depth < 3:
             self.clock.advance(min(seconds, pace))

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.apps import apps
 from django.db import connection, transaction
+from django.db.backends.signals import connection_created
 from django.test import override_settings
 from django.utils import timezone
 from django_ses import SESBackend
 
 from emails import limiter, sending, ses, states
-from queues import failpoints, holding, sqs, uuid7
+from queues import failpoints, holding, patience, sqs, uuid7
 from queues.combining import Combined
 
 if TYPE_CHECKING:
@@ -37,10 +38,9 @@ def replaced(world: World, settings: Mapping[str, object]) -> Iterator[None]:
         stack.enter_context(_heard(world))
         _replace_aws(world, patch)
         _replace_time_and_chance(world, patch)
+        stack.enter_context(_on_the_clock_of(world))
         _empty_database()
         yield
-    # The next connection has SQLite's own clock.
-    connection.close()
 
 
 @contextmanager
@@ -65,20 +65,33 @@ def _replace_aws(world: World, patch: pytest.MonkeyPatch) -> None:
 
 def _replace_time_and_chance(world: World, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(timezone, "now", world.clock.now)
-    for module in (holding, limiter, states, uuid7):
+    for module in (holding, limiter, patience, states, uuid7):
         patch.setattr(module, "time", world.clock)
     # Ids sort by time, and then as the seed says.
     patch.setattr(uuid7, "os", SimpleNamespace(urandom=world.random.randbytes))
     patch.setattr(failpoints, "os", world.interruptions)
     random.seed(world.random.random())
-    connection.ensure_connection()
-    world.clock.install(connection.connection)
+
+
+@contextmanager
+def _on_the_clock_of(world: World) -> Iterator[None]:
+    """Each connection that is made meanwhile; the product may close one that failed."""
+
+    def install(connection: Any, **options: Any) -> None:
+        world.clock.install(connection.connection)
+        # Nothing here outlives the machine.
+        connection.connection.execute("PRAGMA synchronous=OFF")
+
+    connection.close()
+    connection_created.connect(install)
+    try:
+        yield
+    finally:
+        connection_created.disconnect(install)
+        connection.close()
 
 
 def _empty_database() -> None:
-    with connection.cursor() as cursor:
-        # Nothing here outlives the machine.
-        cursor.execute("PRAGMA synchronous=OFF")
     with transaction.atomic():
         for label in ("emails", "queues"):
             for model in apps.get_app_config(label).get_models():
