@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import re
-import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -120,13 +119,14 @@ def take(body: str) -> None:
 def record(event: SesEvent, raw: dict[str, Any]) -> None:
     """Store the event once and let it move its notification on; an email that is not ours is stored only."""
     message_id = event.mail.message_id
-    _, is_new = DeliveryEvent.objects.get_or_create(
+    told = DeliveryEvent(
         provider_message_id=message_id,
         type=event.kind,
         recipient=event.recipient,
         happened_at=event.moment,
-        defaults={"raw": raw},
+        raw=raw,
     )
+    DeliveryEvent.objects.bulk_create([told], ignore_conflicts=True)
     if event.kind == "Send":
         evidence.saw(event.mail.timestamp)
     notification = _accepted(message_id, event.mail.tags)
@@ -135,8 +135,7 @@ def record(event: SesEvent, raw: dict[str, Any]) -> None:
             "SES event of an email without a notification type=%s ses=%s", event.kind, message_id
         )
         return
-    if is_new:
-        logger.info("ses event=%s type=%s ses=%s", notification.event_id, event.kind, message_id)
+    logger.info("ses event=%s type=%s ses=%s", notification.event_id, event.kind, message_id)
     if (status := event.status) is not None:
         _raise_status(notification, status, event.moment)
 
@@ -158,12 +157,23 @@ def _accepted(message_id: str, tags: dict[str, list[str]]) -> Notification | Non
     if re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", nid) and re.fullmatch(
         r"[0-9]{1,6}", att
     ):
-        is_news = states.accept(uuid.UUID(nid), int(att), message_id)
         notification = Notification.objects.filter(pk=nid).first()
-        if is_news and notification:
+        if (
+            notification
+            # Mostly its sender has said so already.
+            and not _is_known(notification, message_id)
+            and states.accept(notification.pk, int(att), message_id)
+        ):
             groups.end_holds([notification.event_id])
         return notification
     return Notification.objects.filter(provider_message_id=message_id).first()
+
+
+def _is_known(notification: Notification, message_id: str) -> bool:
+    return (
+        notification.state == Notification.State.SENT
+        and notification.provider_message_id == message_id
+    )
 
 
 def _raise_status(
