@@ -103,20 +103,20 @@ def claim_owed(owed: Sequence[Owed]) -> list[Claim | None]:
         wanted.key: wanted.notification(state=State.SENDING, attempts=1)
         for wanted in sorted(owed, key=lambda wanted: wanted.key)
     }
+    # All or none: an error after some of them were claimed would leave these claimed by nobody, in doubt.
     with transaction.atomic():
         made = bulk.insert_claimed(list(new.values()), claim=token, lease=_lease())
-    claims = {
-        key: Claim(row, token, row.attempts, since) for key, row in new.items() if row.pk in made
-    }
+        claims = {
+            key: Claim(row, token, row.attempts, since) if row.pk in made else _claim(_same(row))
+            for key, row in new.items()
+        }
     # The same message may be here twice: the claim is for one of them.
-    return [claims.pop(wanted.key, None) or _claim_existing(wanted) for wanted in owed]
+    return [claims.pop(wanted.key, None) for wanted in owed]
 
 
-def _claim_existing(owed: Owed) -> Claim | None:
-    event_id, template, recipient = owed.key
-    which = Q(event_id=event_id, template=template, recipient=recipient)
-    with transaction.atomic():
-        return _claim(which)
+def _same(new: Notification) -> Q:
+    """The row that was there before this one could be."""
+    return Q(event_id=new.event_id, template=new.template, recipient=new.recipient)
 
 
 def _claim(which: Q) -> Claim | None:

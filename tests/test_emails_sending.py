@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from emails import sending, ses, states
@@ -133,6 +133,24 @@ def test_lost_claim_is_fenced_off_before_ses_is_called(aws):
     Notification.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
 
     assert states.fence(replace(held, since=held.since - 60)) is False
+
+
+@pytest.mark.django_db
+def test_claims_of_many_are_granted_all_or_none(aws):
+    new, known = place(), place()
+    owed(known)
+    wanted = [states.Owed(event, "order_confirmation", "ada@example.com") for event in (new, known)]
+
+    def fail(execute, sql, *rest):
+        if sql.startswith('UPDATE "emails_notification"'):
+            raise OperationalError("the database is gone")
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(fail), pytest.raises(OperationalError):
+        states.claim_owed(wanted)
+
+    assert not Notification.objects.filter(state=State.SENDING).exists()
+    assert all(states.claim_owed(wanted))
 
 
 @pytest.mark.django_db
