@@ -89,6 +89,7 @@ def _is_kept(alias: str, message: Received) -> bool:
     return True
 
 
+@transaction.atomic
 def _keep(alias: str, message: Received) -> bool:
     cause = (
         HandlingFailure.objects.filter(queue=alias, sqs_message_id=message.id)

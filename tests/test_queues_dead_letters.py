@@ -1,6 +1,6 @@
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 
 from queues import dead_letters, outbox, registry, sqs
 from queues.errors import Reject
@@ -63,6 +63,19 @@ def test_letter_collected_twice_is_one_row(dead):
 
     assert dead_letters._keep("transactions", message) is False
     assert DeadLetter.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_letter_and_the_state_of_its_event_are_kept_together(dead):
+    def fail(execute, sql, *rest):
+        if sql.startswith('UPDATE "queues_outboxevent"'):
+            raise OperationalError("the database is gone")
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(fail), pytest.raises(OperationalError):
+        dead_letters.collect("transactions")
+
+    assert not DeadLetter.objects.exists()
 
 
 @pytest.mark.django_db
