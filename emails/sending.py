@@ -108,7 +108,8 @@ def mark_sent(notifications: QuerySet[Notification]) -> int:
 def send_again(notifications: QuerySet[Notification]) -> int:
     """A person says that these, in doubt or failed, are to be sent again; returns how many.
 
-    Their messages are gone from SQS, so each gets a new outbox row for the same event.
+    Their messages are gone from SQS, so each event is published again: from its own row in a FIFO group, from a new
+    one elsewhere.
     """
     count = 0
     for notification in notifications.filter(state__in=[State.IN_DOUBT, State.FAILED]):

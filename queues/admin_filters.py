@@ -11,7 +11,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from queues import events
+from queues import events, relay
 from queues.models import OutboxEvent
 
 # What is older and not published is stuck, or nothing is running that publishes.
@@ -20,14 +20,8 @@ LATE_SECONDS = 60
 
 def late(rows: QuerySet[OutboxEvent]) -> QuerySet[OutboxEvent]:
     """Events that should be in SQS by now and are not; those behind a held one or a dead letter wait rightly."""
-    holding = [OutboxEvent.State.HELD]
-    if settings.FIFO_POISON == "hold":
-        holding.append(OutboxEvent.State.DEAD)
     held = OutboxEvent.objects.filter(
-        queue=OuterRef("queue"),
-        group=OuterRef("group"),
-        id__lt=OuterRef("id"),
-        state__in=holding,
+        relay.holding(), queue=OuterRef("queue"), group=OuterRef("group"), id__lt=OuterRef("id")
     )
     return rows.filter(
         ~Q(group__gt="") | ~Exists(held),

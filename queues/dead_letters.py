@@ -12,7 +12,7 @@ from django.db import DataError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from queues import outbox, relay, sqs
+from queues import outbox, sqs
 from queues.events import envelope_fields
 from queues.failpoints import failpoint
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
@@ -134,7 +134,9 @@ def _redrive(letter: DeadLetter) -> bool:
     )
     if not taken:
         return False
-    event = _at_its_place(letter) or OutboxEvent.objects.create(
+    event = outbox.at_its_place(
+        _rows(letter), alias=letter.queue, redrive_of=letter, body=letter.body
+    ) or OutboxEvent.objects.create(
         event_id=letter.event_id,
         type=letter.type,
         subject=letter.subject,
@@ -148,20 +150,6 @@ def _redrive(letter: DeadLetter) -> bool:
     logger.info("redriven event=%s message=%s letter=%s", *_ids(letter))
     outbox.publish_on_commit(event)
     return True
-
-
-def _at_its_place(letter: DeadLetter) -> OutboxEvent | None:
-    """In a FIFO group it comes before what was recorded after it and still waits: by its own row."""
-    if not sqs.queue(letter.queue).is_fifo:
-        return None
-    row = _rows(letter).order_by("-id").first()
-    if row is None:
-        return None
-    row.redrive_of, row.body = letter, letter.body
-    row.save(update_fields=["redrive_of", "body"])
-    if row.state not in (row.State.PENDING, row.State.CLAIMED):
-        relay.put_back(row)
-    return row
 
 
 def _discard(letter: DeadLetter) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import uuid
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from queues import relay, sqs
@@ -38,7 +40,12 @@ def record_again(event: Event) -> OutboxEvent:
 
     The event id stays, so what was sent stays sent; the deduplication id is new, because SQS drops a repeat.
     """
-    row = _at_its_place(event) or _store(event, deduplication_id=uuid7())
+    same = OutboxEvent.objects.filter(queue=event.queue, event_id=event.id)
+    row = at_its_place(same, alias=event.queue)
+    if row is None:
+        row = _store(event, deduplication_id=uuid7())
+    else:
+        publish_on_commit(row)
     logger.info("recorded again event=%s type=%s subject=%s", event.id, event.type, event.subject)
     return row
 
@@ -59,15 +66,18 @@ def adopt(queue: sqs.Queue, message: sqs.Received, *, state: OutboxEvent.State) 
     )
 
 
-def _at_its_place(event: Event) -> OutboxEvent | None:
-    """In a FIFO group an event is published again before what was recorded after it: from its own row."""
-    if not sqs.queue(event.queue).is_fifo:
+def at_its_place(rows: QuerySet[OutboxEvent], *, alias: str, **changes: Any) -> OutboxEvent | None:
+    """On a FIFO queue the newest of these rows, with these changes, to be published again; None if there is none.
+
+    From its own row an event comes before what was recorded after it in its group and still waits.
+    """
+    row = rows.order_by("-id").first() if sqs.queue(alias).is_fifo else None
+    if row is None:
         return None
-    rows = OutboxEvent.objects.filter(queue=event.queue, event_id=event.id)
-    row = rows.order_by("-id").first()
-    if row is not None and row.state not in (row.State.PENDING, row.State.CLAIMED):
+    if changes:
+        rows.filter(pk=row.pk).update(**changes)
+    if row.state not in (row.State.PENDING, row.State.CLAIMED):
         relay.put_back(row)
-        publish_on_commit(row)
     return row
 
 

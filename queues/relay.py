@@ -86,6 +86,11 @@ def blocking() -> Q:
     return unfinished if settings.FIFO_POISON == "hold" else unfinished & ~in_state(State.DEAD)
 
 
+def holding() -> Q:
+    """Of these, the events whose groups wait for more than a relay."""
+    return blocking() & ~in_state(State.PENDING, State.CLAIMED)
+
+
 def publish_again(events: QuerySet[OutboxEvent]) -> int:
     """Put rows that wait for no relay back to pending; returns the count.
 
