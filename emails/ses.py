@@ -36,6 +36,7 @@ from django_ses import SESBackend
 
 from emails import ses_lean
 from emails.errors import InDoubt, NotSent, Refused, SendError, Throttled, Unavailable
+from queues import lean_connections
 
 if TYPE_CHECKING:
     from mypy_boto3_ses import SESClient
@@ -229,7 +230,7 @@ def _lean(backend: SESBackend, endpoint: str | None, region: str) -> ses_lean.Le
     """None where only boto3 gets through."""
     # Both versions of the API have the same one, and boto3 knows it.
     endpoint = endpoint or api().meta.endpoint_url
-    if not ses_lean.reaches(endpoint):
+    if not lean_connections.reaches(endpoint):
         logger.warning("SES is behind a proxy: boto3's client is used")
         return None
     credentials = backend.create_session().get_credentials()

@@ -53,3 +53,17 @@ def receive_count(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             id="queues.E002",
         )
     ]
+
+
+@register(TAG)
+def client_is_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A misspelt setting must not mean something."""
+    if settings.SQS_CLIENT in ("boto3", "lean"):
+        return []
+    return [
+        Error(
+            f"SQS_CLIENT={settings.SQS_CLIENT} is unknown.",
+            hint="Use boto3 or lean.",
+            id="queues.E004",
+        )
+    ]

@@ -5,12 +5,13 @@ Sources: the SQS API reference and developer guide. Batches hold at most ten ent
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 from botocore.config import Config
@@ -18,10 +19,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from django.conf import settings
 
+from queues import lean, lean_connections
 from queues.errors import QueueMissing, QueueUnavailable, ReceiptExpired
+from queues.sqs_lean import LeanClient
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+
+logger = logging.getLogger(__name__)
 
 BATCH_ENTRIES = 10
 # A queue may still have the older limit of 256 KiB for a whole batch.
@@ -244,9 +249,9 @@ def queues(aliases: Iterable[str] = ()) -> list[Queue]:
 
 
 def client(*, hurried: bool = False) -> SQSClient:
-    """The one client of this process; boto3's clients may be shared by threads."""
+    """The one client of this process, shared by its threads."""
     with _making:
-        return _client(settings.AWS_REGION, settings.AWS_ENDPOINT_URL, hurried)
+        return _client(settings.AWS_REGION, settings.AWS_ENDPOINT_URL, settings.SQS_CLIENT, hurried)
 
 
 def forget_clients() -> None:
@@ -280,7 +285,7 @@ _making = threading.Lock()
 
 
 @cache
-def _client(region: str, endpoint: str | None, hurried: bool) -> SQSClient:
+def _client(region: str, endpoint: str | None, kind: str, hurried: bool) -> SQSClient:
     # Repeating a call to SQS is harmless: what is doubled meets the claim on the notification.
     config = (
         Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
@@ -292,7 +297,29 @@ def _client(region: str, endpoint: str | None, hurried: bool) -> SQSClient:
             max_pool_connections=64,
         )
     )
-    return _session().client("sqs", region_name=region, endpoint_url=endpoint, config=config)
+    boto3_client = _session().client(
+        "sqs", region_name=region, endpoint_url=endpoint, config=config
+    )
+    return _lean(boto3_client, config) if kind == "lean" else boto3_client
+
+
+def _lean(client: SQSClient, config: Any) -> SQSClient:
+    """The same client where only boto3 gets through."""
+    endpoint = client.meta.endpoint_url
+    if not lean_connections.reaches(endpoint):
+        logger.warning("SQS is behind a proxy: boto3's client is used")
+        return client
+    service = lean.Service(
+        "sqs",
+        _session().get_credentials(),
+        endpoint=endpoint,
+        path="/",
+        region=client.meta.region_name,
+        config=config,
+    )
+    return cast(
+        "SQSClient", LeanClient(client, service, tries=config.retries["total_max_attempts"])
+    )
 
 
 @cache

@@ -12,7 +12,10 @@ MAY_IMPORT = {
     "notifier": {"queues", "orders", "emails", "sandbox"},
 }
 BORDERS = {
+    "queues/lean.py",
+    "queues/lean_connections.py",
     "queues/sqs.py",
+    "queues/sqs_lean.py",
     "emails/ses.py",
     "emails/ses_lean.py",
     "emails/identities.py",

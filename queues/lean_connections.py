@@ -1,0 +1,200 @@
+"""HTTP/1.1 on connections that are kept, read and written with as little work as AWS's answers need.
+
+Errors while connecting say that nothing has left; all later ones leave it open. They are botocore's.
+
+Source: RFC 9112.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+import weakref
+from collections import deque
+from dataclasses import dataclass
+from functools import partial
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+import botocore.session
+from botocore.exceptions import (
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+    SSLError,
+)
+from botocore.httpsession import get_cert_path
+from botocore.utils import get_environ_proxies
+from urllib3.util import wait_for_read
+
+# What has been idle for longer may be closed from the other side just when a request leaves: a doubt for nothing.
+IDLE_SECONDS = 5.0
+# As http.client has it; more is no answer of AWS.
+MAX_LINE = 65_536
+MAX_HEADERS = 100
+
+
+@dataclass(frozen=True)
+class Response:
+    """Names of headers are in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    content: bytes
+    is_last: bool
+
+
+class Connections:
+    """Open connections to one endpoint; safe to share between threads.
+
+    The last used is used next, so that the others grow old and go. ``config`` gives ``connect_timeout``,
+    ``read_timeout`` and ``max_pool_connections``.
+    """
+
+    def __init__(self, endpoint: str, config: Any, idle_seconds: float) -> None:
+        self._endpoint = endpoint
+        self._config = config
+        self._idle_seconds = idle_seconds
+        self._open = _opener(endpoint, timeout=config.connect_timeout)
+        self._idle: deque[tuple[float, _Connection]] = deque()
+        weakref.finalize(self, _close, self._idle)
+
+    def exchange(self, request: bytes) -> Response:
+        """Send the request once, and return what comes back, whatever it says."""
+        connection = self._take()
+        is_kept = False
+        try:
+            response = connection.exchange(request)
+            is_kept = not response.is_last
+        except TimeoutError as exc:
+            raise ReadTimeoutError(endpoint_url=self._endpoint, error=exc) from exc
+        except (OSError, HTTPException) as exc:
+            raise ConnectionClosedError(endpoint_url=self._endpoint, error=exc) from exc
+        finally:
+            if is_kept and len(self._idle) < self._config.max_pool_connections:
+                self._idle.append((time.monotonic(), connection))
+            else:
+                connection.close()
+        return response
+
+    def _take(self) -> _Connection:
+        """One that is open and, as far as can be seen, not closed from the other side."""
+        while self._idle:
+            since, connection = self._idle.pop()
+            if time.monotonic() - since < self._idle_seconds and connection.is_quiet():
+                return connection
+            connection.close()
+        return self._connected()
+
+    def _connected(self) -> _Connection:
+        opened = self._open()
+        try:
+            opened.connect()
+        except ssl.SSLError as exc:
+            opened.close()
+            raise SSLError(endpoint_url=self._endpoint, error=exc) from exc
+        except TimeoutError as exc:
+            raise ConnectTimeoutError(endpoint_url=self._endpoint, error=exc) from exc
+        except (OSError, UnicodeError) as exc:
+            raise EndpointConnectionError(endpoint_url=self._endpoint, error=exc) from exc
+        opened.sock.settimeout(self._config.read_timeout)
+        return _Connection(opened.sock)
+
+
+def reaches(endpoint: str) -> bool:
+    """False behind a proxy: that is boto3's business."""
+    return urlsplit(endpoint).scheme not in get_environ_proxies(endpoint)
+
+
+class _Connection:
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+        self._incoming = connected.makefile("rb")
+
+    def exchange(self, request: bytes) -> Response:
+        self._socket.sendall(request)
+        return _read(self._incoming)
+
+    def is_quiet(self) -> bool:
+        """Nothing came that nobody asked for, nor an end."""
+        return not wait_for_read(self._socket, 0)
+
+    def close(self) -> None:
+        self._incoming.close()
+        self._socket.close()
+
+
+def _read(incoming: IO[bytes]) -> Response:
+    version, _, rest = _line(incoming).partition(" ")
+    status = rest[:3]
+    if not (version.startswith("HTTP/1.") and status.isdecimal()):
+        raise HTTPException("no HTTP")
+    headers = _headers(incoming)
+    is_last = version == "HTTP/1.0" or headers.get("connection", "").lower() == "close"
+    if headers.get("transfer-encoding", "").lower() == "chunked":
+        content = _chunks(incoming)
+    elif (length := headers.get("content-length")) is not None:
+        content = _exactly(incoming, _number(length, base=10))
+    else:
+        content, is_last = incoming.read(), True
+    return Response(int(status), headers, content, is_last)
+
+
+def _headers(incoming: IO[bytes]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    while line := _line(incoming):
+        name, _, value = line.partition(":")
+        headers[name.lower()] = value.strip()
+        if len(headers) > MAX_HEADERS:
+            raise HTTPException("too many headers")
+    return headers
+
+
+def _chunks(incoming: IO[bytes]) -> bytes:
+    chunks = []
+    while size := _number(_line(incoming).partition(";")[0], base=16):
+        chunks.append(_exactly(incoming, size))
+        _line(incoming)
+    _headers(incoming)
+    return b"".join(chunks)
+
+
+def _line(incoming: IO[bytes]) -> str:
+    line = incoming.readline(MAX_LINE)
+    if not line.endswith(b"\n"):
+        raise HTTPException("the answer breaks off")
+    return line.rstrip(b"\r\n").decode("latin-1")
+
+
+def _exactly(incoming: IO[bytes], size: int) -> bytes:
+    content = incoming.read(size)
+    if len(content) < size:
+        raise HTTPException("the answer breaks off")
+    return content
+
+
+def _number(text: str, *, base: int) -> int:
+    try:
+        return int(text, base)
+    except ValueError as exc:
+        raise HTTPException("no number where one must be") from exc
+
+
+def _opener(endpoint: str, *, timeout: float) -> partial[HTTPConnection]:
+    """Makes connections. Certificates are checked against those of AWS_CA_BUNDLE, or the ones botocore trusts."""
+    where = urlsplit(endpoint)
+    if where.scheme == "http":
+        return partial(HTTPConnection, where.hostname or "", where.port, timeout=timeout)
+    bundle = botocore.session.get_session().get_config_variable("ca_bundle")
+    context = ssl.create_default_context(cafile=get_cert_path(bundle or True))
+    return partial(
+        HTTPSConnection, where.hostname or "", where.port, timeout=timeout, context=context
+    )
+
+
+def _close(idle: deque[tuple[float, _Connection]]) -> None:
+    while idle:
+        idle.pop()[1].close()

@@ -1,0 +1,99 @@
+"""A lean client for the calls that every message costs: it stands where boto3's client of SQS stands.
+
+Source: Amazon SQS API reference, "Making requests using the AWS JSON protocol".
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from typing import Any
+
+from botocore.exceptions import (
+    ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+)
+from botocore.parsers import JSONParser
+
+from queues.lean import Answer, Service
+
+_BROKEN = (ConnectionClosedError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError)
+_THROTTLED = {"RequestThrottled", "Throttling", "ThrottlingException", "TooManyRequestsException"}
+
+
+class LeanClient:
+    """The calls for messages, made by ``service``; any other is made by ``boto3``, the client itself.
+
+    ``tries``: what broke, was throttled or failed on AWS's side is asked again. To repeat a call to SQS is harmless.
+    """
+
+    def __init__(self, boto3: Any, service: Service, *, tries: int) -> None:
+        self._boto3 = boto3
+        self._service = service
+        self._tries = tries
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._boto3, name)
+
+    def send_message_batch(self, **parameters: Any) -> dict[str, Any]:
+        """As boto3's."""
+        return self._call("SendMessageBatch", parameters)
+
+    def receive_message(self, **parameters: Any) -> dict[str, Any]:
+        """As boto3's."""
+        return self._call("ReceiveMessage", parameters)
+
+    def delete_message_batch(self, **parameters: Any) -> dict[str, Any]:
+        """As boto3's."""
+        return self._call("DeleteMessageBatch", parameters)
+
+    def change_message_visibility(self, **parameters: Any) -> dict[str, Any]:
+        """As boto3's."""
+        return self._call("ChangeMessageVisibility", parameters)
+
+    def change_message_visibility_batch(self, **parameters: Any) -> dict[str, Any]:
+        """As boto3's."""
+        return self._call("ChangeMessageVisibilityBatch", parameters)
+
+    def _call(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        body = json.dumps(parameters).encode()
+        for number in range(1, self._tries):
+            try:
+                return self._call_once(operation, body)
+            except _BROKEN:
+                pass
+            except ClientError as exc:
+                if not _may_heal(exc):
+                    raise
+            time.sleep(random.uniform(0, 0.25 * 2**number))  # noqa: S311  # no secret
+        return self._call_once(operation, body)
+
+    def _call_once(self, operation: str, body: bytes) -> dict[str, Any]:
+        headers = {
+            "content-type": "application/x-amz-json-1.0",
+            "x-amz-target": f"AmazonSQS.{operation}",
+        }
+        answer = self._service.post(body, headers)
+        if answer.status >= 301:
+            raise answer.error(JSONParser(), operation)
+        return _read(answer)
+
+
+def _may_heal(exc: ClientError) -> bool:
+    status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return status >= 500 or exc.response.get("Error", {}).get("Code") in _THROTTLED
+
+
+def _read(answer: Answer) -> dict[str, Any]:
+    """Anything but an object is a ResponseParserError; some calls answer nothing at all."""
+    try:
+        found = json.loads(answer.content or b"{}")
+    except ValueError as exc:
+        raise answer.unreadable() from exc
+    if not isinstance(found, dict):
+        raise answer.unreadable()
+    return found
