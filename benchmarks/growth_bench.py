@@ -33,7 +33,7 @@ def main() -> None:
     stand_in.keep_off()
     sizes = [int(size) for size in options.sizes.split(",")]
     trials: dict[int, list[Trial]] = {size: [] for size in sizes}
-    name = "notifier-postgresql" if options.database == "postgresql" else "notifier-v2"
+    name = "notifier-postgresql" if options.database == "postgresql" else "notifier"
     with (
         tempfile.TemporaryDirectory(prefix="notifier-growth-") as folder,
         stand_in.running() as aws,

@@ -21,7 +21,7 @@ from queues.models import OutboxEvent
 from tests.local_aws import REGION
 
 TRIAL = Trial(
-    entrant="boto3-v1",
+    entrant="boto3-v2",
     emails=100,
     rate=500.0,
     cpu_ms=1.5,
@@ -178,7 +178,7 @@ def test_own_time_of_a_stage_is_without_the_stages_inside_it():
 
 
 def test_ratio_is_taken_within_a_round():
-    ours = replace(TRIAL, entrant="notifier-v2")
+    ours = replace(TRIAL, entrant="notifier")
     trials = [
         TRIAL,
         replace(ours, rate=250.0),
