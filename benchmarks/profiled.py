@@ -42,7 +42,7 @@ STAGES = [
     ("SQL: connect", "django.db.backends.base.base", "BaseDatabaseWrapper.connect"),
     ("SQL: commit", "django.db.backends.base.base", "BaseDatabaseWrapper.commit"),
     ("log", "logging", "Logger.handle"),
-    ("submit to the pool", "concurrent.futures", "ThreadPoolExecutor.submit"),
+    ("submit to the crew", "queues.crew", "Crew.submit"),
 ]
 
 

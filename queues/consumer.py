@@ -1,6 +1,6 @@
 """Receive, hand over, delete: the loop around ``handling.handle``.
 
-One thread per queue receives; a pool handles. What was received and not begun is one batch of ten per queue at
+One thread per queue receives; a crew handles. What was received and not begun is one batch of ten per queue at
 most. From a FIFO queue messages are received one by one: SQS gives nothing more of a group before the delete, and in
 a batch those behind a message that fails would use up their receives with it.
 
@@ -14,13 +14,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 from django.conf import settings
 from django.db import DatabaseError, connection
 
 from queues import connections, handling, holding, registry, suspects
 from queues.acks import MAX_WAIT_SECONDS, Acks
+from queues.crew import Crew
 from queues.errors import GiveBack, QueueClosed, QueueUnavailable, ReceiptExpired
 from queues.in_hand import InHand
 from queues.patience import OUTAGES, Patience
@@ -62,10 +63,9 @@ class Consumer:
         self._polls = 0
         self._patience = Patience()
         self._suspects = suspects.Suspects()
-        # One pool each: messages of one queue that are held must not keep another queue from being read.
-        self._pools = {
-            queue.alias: ThreadPoolExecutor(concurrency, thread_name_prefix=f"handle-{queue.alias}")
-            for queue in queues
+        # One crew each: messages of one queue that are held must not keep another queue from being read.
+        self._crews = {
+            queue.alias: Crew(f"handle-{queue.alias}", size=concurrency) for queue in queues
         }
 
     @property
@@ -113,10 +113,10 @@ class Consumer:
         return received
 
     def step(self, queue: Queue, *, wait_seconds: int) -> int:
-        """Receive once and hand over to the pool; returns how many. Raises QueueUnavailable."""
+        """Receive once and hand over to the crew; returns how many. Raises QueueUnavailable."""
         messages = self._receive(queue, wait_seconds=wait_seconds)
         for message in self._suspects.take(queue, messages):
-            self._pools[queue.alias].submit(self._work, queue, message).add_done_callback(_report)
+            self._crews[queue.alias].submit(partial(self._work, queue, message))
         return len(messages)
 
     def poll_once(self) -> int:
@@ -214,11 +214,10 @@ class Consumer:
             found = self._suspects.next(quiet=not self._polls)
         if found:
             queue, message = found
-            job = self._pools[queue.alias].submit(self._work_alone, queue, message)
-            job.add_done_callback(_report)
+            self._crews[queue.alias].submit(partial(self._work_alone, queue, message))
 
     def _work_alone(self, queue: Queue, message: Received) -> None:
-        """One job of the pool, for a suspect."""
+        """One job of the crew, for a suspect."""
         holding.begin(lambda: self.stopping)
         try:
             self._process_alone(queue, message)
@@ -242,7 +241,7 @@ class Consumer:
         return fate
 
     def _work(self, queue: Queue, message: Received) -> None:
-        """One job of the pool."""
+        """One job of the crew."""
         holding.begin(lambda: self.stopping)
         try:
             self._process(queue, message, handle=self._handle)
@@ -298,11 +297,14 @@ class Consumer:
             thread.join(max(0.0, deadline - time.monotonic()))
         for queue, message in self._suspects.rest():
             self._give_back(queue, message)
-        for pool in self._pools.values():
-            pool.shutdown(wait=False)
         while self._in_hand and time.monotonic() < deadline:
             time.sleep(0.02)
             self.tick()
+        for crew in self._crews.values():
+            crew.resize(0)
+        for crew in self._crews.values():
+            # What its last job does after it has let go of its message.
+            crew.join(timeout=max(0.0, deadline - time.monotonic()))
         for acks in self._acks.values():
             acks.flush()
 
@@ -329,12 +331,6 @@ class Consumer:
         until = time.monotonic() + seconds
         while not self.stopping and time.monotonic() < until:
             time.sleep(0.1)
-
-
-def _report(future: Future[None]) -> None:
-    """Nobody waits for the result, so an error of our own would be lost."""
-    if exc := future.exception():
-        logger.error("a message was left to its visibility timeout: %s", exc, exc_info=exc)
 
 
 def _require_open(queue: Queue) -> None:
