@@ -140,6 +140,7 @@ def _node(title: str, count: int, **environment: str) -> Entrant:
 
 ENTRANTS = {
     "notifier": _ours("**Notifier**, 64 threads", "--concurrency=64"),
+    "notifier-auto": _ours("**Notifier**, threads as needed", "--concurrency=auto"),
     "notifier-log": _ours(
         "**Notifier**, a line in the log for each step", "--concurrency=64", log="INFO"
     ),

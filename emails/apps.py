@@ -17,5 +17,6 @@ class EmailsConfig(AppConfig):
             "journal",
             "provisioning",
             "sweeping",
+            "workload",
         ):
             import_module(f"emails.{module}")

@@ -66,8 +66,13 @@ def wait_for_slots(count: int) -> list[Slot]:
 
 def slots_a_second() -> int:
     """So many may be taken at once: the last of them is not far away."""
+    return max(1, int(rate() or 1))
+
+
+def rate() -> float | None:
+    """Recipients a second now, of all processes together; None as long as nobody has asked SES."""
     step_us = SendRate.objects.filter(pk=1).values_list("step_us", flat=True).first()
-    return max(1, 1_000_000 // step_us) if step_us else 1
+    return 1_000_000 / step_us if step_us else None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+import time
 from dataclasses import dataclass
 from email.utils import parseaddr
 from functools import cache
@@ -36,12 +37,16 @@ from django_ses import SESBackend
 
 from emails import ses_lean
 from emails.errors import InDoubt, NotSent, Refused, SendError, Throttled, Unavailable
+from emails.moving_average import MovingAverage
 from queues import lean_connections
 
 if TYPE_CHECKING:
     from mypy_boto3_ses import SESClient
 
 logger = logging.getLogger(__name__)
+
+# Of the calls by which SES accepted an email: while it fails, fast or slowly, nothing is learned.
+answer_seconds = MovingAverage()
 
 # No request left this machine.
 _NEVER_LEFT = (
@@ -106,7 +111,10 @@ def send(message: EmailMessage) -> str:
     Anything unknown that happens after the request may have left is InDoubt.
     """
     try:
-        connection().send_messages([message])
+        backend = connection()
+        began = time.monotonic()
+        backend.send_messages([message])
+        answer_seconds.add(time.monotonic() - began)
     except (BadHeaderError, UnicodeEncodeError) as exc:
         # Django refuses a header with a newline, Python an address it cannot encode: before any call.
         raise Refused(str(exc), code=type(exc).__name__) from exc

@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 Handle = Callable[[Queue, Received], handling.Fate]
 
+# Messages of each queue that are handled at once, unless it is told otherwise.
+CONCURRENCY = 8
 # SIGTERM to exit. An outstanding long poll and a running SES call both end well before.
 DRAIN_SECONDS = 24.0
 MAX_PAUSE_SECONDS = 30.0
@@ -46,7 +48,7 @@ class Consumer:
         self,
         queues: Sequence[Queue],
         *,
-        concurrency: int = 8,
+        concurrency: int = CONCURRENCY,
         max_messages: int | None = None,
         handle: Handle = handling.handle,
     ) -> None:
@@ -72,6 +74,10 @@ class Consumer:
     def unfinished(self) -> int:
         """How many messages are still in hand: after ``run``, those that did not end in time."""
         return len(self._in_hand)
+
+    def resize(self, alias: str, concurrency: int) -> None:
+        """Handle so many messages of this queue at once from now on; what runs ends first."""
+        self._crews[alias].resize(concurrency)
 
     def run(self) -> None:
         """Consume until ``stopping``, then give back what waits and finish what runs."""

@@ -13,6 +13,7 @@ Reader = Callable[[str], Event | None]
 _handlers: dict[str, list[Handler]] = {}
 _readers: dict[str, Reader] = {}
 _gates: list[Callable[[str], str]] = []
+_needs: list[Callable[[str], int | None]] = []
 _sweeps: list[Callable[[], int]] = []
 _provisioners: list[Callable[[Callable[[str], None]], None]] = []
 
@@ -60,6 +61,21 @@ def gates(gate: Callable[[str], str]) -> Callable[[str], str]:
 def why_closed(alias: str) -> str:
     """The first reason not to receive from this queue; empty when there is none."""
     return next((reason for gate in _gates if (reason := gate(alias))), "")
+
+
+def needs(need: Callable[[str], int | None]) -> Callable[[str], int | None]:
+    """Register a function that says how many messages of a queue must be handled at once now; None: no idea.
+
+    It is asked about once a second by each consumer whose number of threads is not set.
+    """
+    _needs.append(need)
+    return need
+
+
+def needed(alias: str) -> int | None:
+    """The largest number that anybody needs; None when nobody has an idea."""
+    found = [count for need in _needs if (count := need(alias)) is not None]
+    return max(found, default=None)
 
 
 def sweeps(step: Callable[[], int]) -> Callable[[], int]:

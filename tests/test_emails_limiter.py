@@ -129,6 +129,18 @@ def test_slow_down_ends_after_a_minute(rate):
     assert SendRate.objects.get().step_us == normal
 
 
+@pytest.mark.django_db
+def test_rate_of_now_is_a_little_less_than_allowed_and_less_after_a_throttle(rate):
+    assert limiter.rate() is None
+
+    rate(100)
+    before = limiter.rate()
+    limiter.slow_down()
+
+    assert before == pytest.approx(98, rel=0.001)
+    assert limiter.rate() == pytest.approx(98 * 2 / 3, rel=0.001)
+
+
 @pytest.mark.locking
 @pytest.mark.django_db(transaction=True)
 def test_many_at_once_share_one_rate(rate):

@@ -144,6 +144,17 @@ def test_two_consumers_send_each_email_once(platform):
     assert sorted(subjects) == sorted(f"Your order {order.number} is confirmed" for order in orders)
 
 
+def test_consumer_finds_out_how_many_threads_the_rate_needs(platform):
+    for _ in range(5):
+        make_order()
+
+    consumer = platform.consumer("--concurrency=auto", SES_MAX_SEND_RATE="1000")
+
+    wait_until(lambda: handled(5), what="five events handled")
+    consumer.wait_for("resized queue=orders threads=")
+    assert consumer.stop() == 0
+
+
 def test_stopped_consumer_exits_with_nothing_in_hand(platform):
     for _ in range(25):
         make_order()

@@ -203,6 +203,31 @@ def test_stopping_consumer_gives_back_what_it_has_not_begun(aws):
     assert (depth.visible, depth.in_flight) == (4, 0)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_consumer_that_is_resized_begins_more_and_receives_only_what_waits_for_it(aws):
+    for number in range(25):
+        put(f"{number:03}")
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def handle(queue, message):
+        begun.release()
+        go_on.wait(10)
+        return Fate(delete=True)
+
+    consumer = Consumer(sqs.queues(["orders"]), concurrency=1, handle=handle)
+    running = threading.Thread(target=consumer.run)
+    running.start()
+    assert begun.acquire(timeout=5)
+    consumer.resize("orders", 3)
+
+    assert begun.acquire(timeout=5) and begun.acquire(timeout=5)
+    assert not begun.acquire(timeout=0.1)
+    assert sqs.queue("orders").depth().in_flight == 10
+    consumer.stopping = True
+    go_on.set()
+    running.join(10)
+
+
 def test_unknown_queue_is_refused_with_the_names_there_are(settings):
     with pytest.raises(
         CommandError, match="unknown queue parcels; there are: orders, transactions"

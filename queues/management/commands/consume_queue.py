@@ -11,10 +11,11 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from queues import checks, dead_letters, registry, relay, sqs, sweeper
+from queues import checks, dead_letters, registry, relay, sizing, sqs, sweeper
 from queues.background import Repeated
-from queues.consumer import Consumer
+from queues.consumer import CONCURRENCY, Consumer
 from queues.errors import QueueUnavailable
+from queues.sizing import AUTO, Sizing
 from queues.supervisor import Crashed, Supervisor
 
 RELAY_SECONDS = 1.0
@@ -32,7 +33,12 @@ class Command(BaseCommand):
         """See ``--help``."""
         parser.add_argument("alias", nargs="*", help="queues to consume; all where none is named")
         parser.add_argument(
-            "--concurrency", type=_positive, default=8, help="messages handled at once (8)"
+            "--concurrency",
+            type=_positive_or_auto,
+            default=CONCURRENCY,
+            metavar="N",
+            help=f"messages of each queue handled at once ({CONCURRENCY}); {AUTO}: {sizing.LEAST} to {sizing.MOST}, "
+            "as many as the sending rate and SES's answers need",
         )
         parser.add_argument(
             "--processes",
@@ -72,9 +78,10 @@ class Command(BaseCommand):
         """One consumer. Of several processes one relays and collects: more would ask SQS as often as all together."""
         self._relays = leads and not options["no_relay"]
         self._collects = leads and settings.DEAD_LETTER_COLLECT
+        self._is_auto = options["concurrency"] == AUTO
         self._consumer = Consumer(
             sqs.queues(options["alias"]),
-            concurrency=options["concurrency"],
+            concurrency=CONCURRENCY if self._is_auto else options["concurrency"],
             max_messages=options["max_messages"],
         )
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -108,6 +115,8 @@ class Command(BaseCommand):
             chores.append(Repeated("relay", relay.publish_pending, seconds=RELAY_SECONDS))
         if self._collects:
             chores.append(Repeated("collector", dead_letters.collect_all, seconds=COLLECT_SECONDS))
+        if self._is_auto:
+            chores.append(Repeated("sizing", self._sizing().adjust, seconds=sizing.SECONDS))
         for chore in chores:
             chore.start()
         names = ", ".join(queue.alias for queue in self._consumer.queues)
@@ -118,6 +127,10 @@ class Command(BaseCommand):
         for chore in chores:
             chore.stop(timeout=0.3)
 
+    def _sizing(self) -> Sizing:
+        aliases = [queue.alias for queue in self._consumer.queues]
+        return Sizing(aliases, resize=self._consumer.resize)
+
     def _chores(self) -> int:
         done = relay.publish_pending() if self._relays else 0
         return done + (dead_letters.collect_all() if self._collects else 0)
@@ -126,6 +139,10 @@ class Command(BaseCommand):
         if self._consumer.stopping:
             os._exit(0)
         self._consumer.stopping = True
+
+
+def _positive_or_auto(text: str) -> int | str:
+    return text if text == AUTO else _positive(text)
 
 
 def _positive(text: str) -> int:

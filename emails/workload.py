@@ -1,0 +1,34 @@
+"""How many emails must be in hand at once so that the sending rate is used.
+
+Little's law: on their way are as many as are sent in a second, times the seconds that one takes.
+"""
+
+from __future__ import annotations
+
+import math
+
+from emails import limiter, ses
+from emails.breakers import READ_ANYWAY
+from queues.registry import needs
+
+# Of an email beside the call: rendering, claim, acceptance.
+OWN_SECONDS = 0.02
+# A thread also waits for its slot and the database, and no average says how long the next call takes.
+RESERVE = 2
+
+
+@needs
+def needed(alias: str) -> int | None:
+    """None for a queue that sends nothing, and before the rate is known and SES has answered.
+
+    The rate is that of all processes together: any of them could use it up alone.
+    """
+    if alias in READ_ANYWAY:
+        return None
+    rate, seconds = limiter.rate(), ses.answer_seconds.value
+    return None if rate is None or seconds is None else at_once(rate=rate, seconds=seconds)
+
+
+def at_once(*, rate: float, seconds: float) -> int:
+    """For a rate in recipients a second, and calls that take so many seconds."""
+    return math.ceil(RESERVE * rate * (seconds + OWN_SECONDS))

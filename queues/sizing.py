@@ -1,0 +1,49 @@
+"""``consume_queue --concurrency auto``: as many messages at once as the upper apps say are needed now."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+
+from queues import registry
+from queues.consumer import CONCURRENCY
+
+logger = logging.getLogger(__name__)
+
+AUTO = "auto"
+LEAST, MOST = 4, 64
+# Between two looks.
+SECONDS = 1.0
+# Of the size so far; what is needed is an average that never stands still.
+NOTICEABLE = 0.25
+
+
+class Sizing:
+    """Of one consumer's queues, each of which has begun with the default; other processes decide for themselves."""
+
+    def __init__(
+        self,
+        aliases: Iterable[str],
+        *,
+        resize: Callable[[str, int], None],
+        needed: Callable[[str], int | None] = registry.needed,
+    ) -> None:
+        self._sizes = dict.fromkeys(aliases, CONCURRENCY)
+        self._resize = resize
+        self._needed = needed
+
+    def adjust(self) -> int:
+        """Look at each queue once; returns 0, so that the next look waits its turn."""
+        for alias in self._sizes:
+            needed = self._needed(alias)
+            if needed is not None:
+                self._set(alias, min(MOST, max(LEAST, needed)))
+        return 0
+
+    def _set(self, alias: str, size: int) -> None:
+        before = self._sizes[alias]
+        if abs(size - before) < NOTICEABLE * before:
+            return
+        self._sizes[alias] = size
+        self._resize(alias, size)
+        logger.info("resized queue=%s threads=%d before=%d", alias, size, before)

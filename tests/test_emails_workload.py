@@ -1,0 +1,73 @@
+import pytest
+
+from emails import limiter, sending, ses, workload
+from emails.models import SendRate
+from emails.moving_average import MovingAverage
+from queues.errors import Reject
+from tests.owed import placed
+
+
+@pytest.fixture
+def answers():
+    """What SES's answers have taken: nothing is known at first."""
+    ses.answer_seconds.value = None
+    return ses.answer_seconds
+
+
+@pytest.fixture
+def rate(aws, settings):
+    settings.SES_MAX_SEND_RATE = 200
+    limiter.refresh()
+
+
+@pytest.mark.parametrize(
+    ("rate", "seconds", "expected"), [(14, 0.06, 3), (200, 0.06, 32), (200, 1.0, 408), (50, 0.0, 2)]
+)
+def test_twice_the_emails_on_their_way_are_needed(rate, seconds, expected):
+    assert workload.at_once(rate=rate, seconds=seconds) == expected
+
+
+@pytest.mark.django_db
+def test_nothing_is_known_before_rate_and_answers_are(aws, answers):
+    answers.add(0.06)
+
+    assert workload.needed("orders") is None
+
+
+@pytest.mark.django_db
+def test_need_follows_the_rate_of_now(rate, answers):
+    assert workload.needed("orders") is None
+
+    answers.add(0.08)
+    before = workload.needed("orders")
+    SendRate.objects.update(step_us=20_000)
+
+    assert before == 40
+    assert workload.needed("orders") == 10
+    assert workload.needed("ses-events") is None
+
+
+def test_average_follows_a_change_and_not_one_value():
+    average = MovingAverage()
+    average.add(0.06)
+
+    average.add(1.0)
+    after_one = average.value or 0
+    for _ in range(60):
+        average.add(0.2)
+
+    assert after_one < 0.12
+    assert average.value == pytest.approx(0.2, rel=0.05)
+
+
+@pytest.mark.django_db
+def test_only_an_accepted_email_tells_how_long_ses_takes(aws, answers, refuses):
+    refuses("MessageRejected", "Email address is on a list.", times=1)
+
+    with pytest.raises(Reject):
+        sending.notify(placed(), template="order_confirmation", recipient="ada@example.com")
+    after_refusal = answers.value
+    sending.notify(placed(), template="order_confirmation", recipient="ada@example.com")
+
+    assert after_refusal is None
+    assert answers.value is not None
