@@ -46,10 +46,10 @@ def main() -> None:
     options = _parser().parse_args()
     signal.signal(signal.SIGTERM, _stop)
     ledger = Ledger(options.ledger)
-    left, last = ledger.left()
-    for fact in left:
-        _commit(ledger, fact, options.seed)
-    first = last + options.producers if last else options.number + 1
+    last = ledger.last()
+    if last and not last.number:
+        _commit(ledger, last, options.seed)
+    first = last.n + options.producers if last else options.number + 1
     for n in range(first, options.count + 1, options.producers):
         time.sleep(max(0.0, options.began + n / options.rate - time.time()))
         if _stopping.is_set():

@@ -134,6 +134,10 @@ class Rig:
         ledgers = sorted(self.folder.glob("ledger-*"))
         return [fact for path in ledgers for fact in Ledger(path).committed()]
 
+    def count_committed(self) -> int:
+        """How many of them."""
+        return sum(Ledger(path).count() for path in self.folder.glob("ledger-*"))
+
     def accepted(self) -> list[Acceptance]:
         """What SES took, in its order."""
         return read_acceptances(self.folder / "accepted")

@@ -176,7 +176,7 @@ class Soak:
             return
         self._reported_at = time.monotonic()
         print(
-            f"{self._seconds():5.0f} s  committed {len(self._rig.committed())}"
+            f"{self._seconds():5.0f} s  committed {self._rig.count_committed()}"
             f"  accepted {self._rig.control()['accepted']}"
             f"  kills {self._chaos.counts['killed']}  owed {standing.owed()}",
             flush=True,

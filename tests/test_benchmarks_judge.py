@@ -109,12 +109,24 @@ def test_files_are_read_as_they_were_written(tmp_path):
     assert read.nid == "11111111-1111-1111-1111-111111111111"
 
 
-def test_ledger_tells_what_was_begun_and_not_committed(tmp_path):
+def test_ledger_tells_what_was_begun_last_and_not_committed(tmp_path):
     ledger = Ledger(tmp_path / "ledger")
     ledger.add(Fact(1, "a@example.com"))
     ledger.add(Fact(1, "a@example.com", number="ORD-000001"))
     ledger.add(Fact(2, "b@example.com"))
 
     assert [fact.n for fact in ledger.committed()] == [1]
-    assert [fact.n for fact in ledger.left()[0]] == [2]
-    assert ledger.left()[1] == 2
+    assert ledger.count() == 1
+    assert ledger.last() == Fact(2, "b@example.com")
+
+
+def test_ledger_finds_the_last_of_many(tmp_path):
+    ledger = Ledger(tmp_path / "ledger")
+    for n in range(1, 100):
+        ledger.add(Fact(n, "a@example.com", number=f"ORD-{n:06}"))
+
+    assert ledger.last() == Fact(99, "a@example.com", number="ORD-000099")
+
+
+def test_empty_ledger_has_no_last(tmp_path):
+    assert Ledger(tmp_path / "ledger").last() is None
