@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 ROOT = Path(__file__).resolve().parent.parent
 PAUSE_SECONDS = (2.0, 5.0)
@@ -17,15 +19,57 @@ FREEZE_SECONDS = (2.0, 12.0)
 STOP_SECONDS = 30.0
 
 
+class Process(Protocol):
+    """As much of ``subprocess.Popen`` as a member needs."""
+
+    def poll(self) -> int | None:
+        """None while it runs."""
+
+    def send_signal(self, number: int, /) -> None:
+        """Nothing happens to one that has ended."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Raises ``subprocess.TimeoutExpired``."""
+
+
+class Start(Protocol):
+    """Runs what ``python`` would run with these arguments; what that prints is added to the log."""
+
+    def __call__(
+        self, arguments: Sequence[str], *, environment: Mapping[str, str], log: Path
+    ) -> Process:
+        """It runs already."""
+
+
+def cold(
+    arguments: Sequence[str], *, environment: Mapping[str, str], log: Path
+) -> subprocess.Popen[bytes]:
+    """As production starts one: the interpreter, then every import."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=dict(environment),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+
+
 class Member:
     """One process of the fleet; what it and its successors print goes to one file."""
 
     def __init__(
-        self, command: Sequence[str], *, environment: Mapping[str, str], log: Path
+        self,
+        arguments: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        log: Path,
+        start: Start = cold,
     ) -> None:
         self.thaws_at = 0.0
         self.crashes = 0
-        self._command = command
+        self._arguments = arguments
+        self._how = start
         self._environment = environment
         self._log = log
         self._expected: set[int] = set()
@@ -68,25 +112,18 @@ class Member:
         """SIGTERM, also to a frozen one."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGCONT)
-            self._process.terminate()
+            self._process.send_signal(signal.SIGTERM)
 
     def end(self) -> None:
         """At the end of a trial, after ``ask_to_end``."""
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self._process.send_signal(signal.SIGKILL)
             self._process.wait()
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        with self._log.open("ab") as output:
-            return subprocess.Popen(
-                self._command,
-                cwd=ROOT,
-                env=dict(self._environment),
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+    def _start(self) -> Process:
+        return self._how(self._arguments, environment=self._environment, log=self._log)
 
 
 class Chaos:

@@ -17,10 +17,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from benchmarks.aws_stub.acceptances import Acceptance
-from benchmarks.fleet import ROOT, Member
+from benchmarks.fleet import ROOT, Member, Start, cold
 from benchmarks.judge import read_acceptances
 from benchmarks.ledger import Fact, Ledger
-from tests import postgres
+from tests import postgres, warm_start
 
 CONCURRENCY = 8
 # Production: LEASE 60, visibility 90, grace 900, distance 450, drain 450 … ``emails.checks`` knows the proportions.
@@ -47,7 +47,8 @@ OURS = ("AWS_", "QUEUE_", "SES_", "SANDBOX", "FAILPOINTS", "DATABASE_URL", "DEBU
 class Rig:
     """Its files are in one folder: database (SQLite), ledgers, acceptances, a log for each member.
 
-    A folder that is named must not be there yet and is kept; without one they are gone afterwards.
+    A folder that is named must not be there yet and is kept; without one they are gone afterwards. ``warm`` members are
+    forked from a server that has everything imported, which leaves the machine to the work; not where starts are timed.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Rig:
         events: bool = True,
         settings: Mapping[str, object] | None = None,
         stub: Mapping[str, object] | None = None,
+        warm: bool = False,
     ) -> None:
         self.members: list[Member] = []
         self.postgres: postgres.Server | None = None
@@ -66,11 +68,14 @@ class Rig:
         self._events = events
         self._settings = dict(settings or {})
         self._stub = dict(stub or {})
+        self._start: Start = warm_start.WarmProcess if warm else cold
         self._ending = ExitStack()
 
     def __enter__(self) -> Self:
         # So that everything ends with this process.
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
+        if self._start is not cold:
+            warm_start.preload("benchmarks.members")
         with ExitStack() as failing:
             failing.push(self._ending)
             self.folder = self._ending.enter_context(_kept_or_temporary(self._asked))
@@ -151,7 +156,7 @@ class Rig:
 
     def _member(self, name: str, command: list[str]) -> Member:
         log = self.folder / f"{name}-{len(self.members)}.log"
-        member = Member([sys.executable, *command], environment=self.environment, log=log)
+        member = Member(command, environment=self.environment, log=log, start=self._start)
         self.members.append(member)
         return member
 
@@ -171,10 +176,12 @@ class Rig:
         return process.stdout.readline().strip()
 
     def _environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+        # This process and the server that forks members read settings as well.
+        for name in [name for name in os.environ if name.startswith(OURS)]:
+            del os.environ[name]
         events = {"SES_EVENTS_TOPIC": "notifier-ses-events", "SES_CONFIGURATION_SET": "notifier"}
         return (
-            kept
+            dict(os.environ)
             | {
                 "DJANGO_SETTINGS_MODULE": "notifier.settings",
                 "ENV_FILE": os.devnull,

@@ -86,6 +86,7 @@ def run(options: argparse.Namespace) -> Outcome:
         events=options.events == "on",
         settings=SHORT_TIMERS,
         stub={"seed": options.seed, **faults},
+        warm=True,
     ) as rig:
         for _ in range(options.consumers):
             rig.consumer()

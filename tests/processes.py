@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import TimeoutExpired
 from typing import Any
 from urllib.error import URLError
 from urllib.parse import urlsplit
@@ -18,8 +19,8 @@ from urllib.request import urlopen
 import pytest
 from django.db import connection
 
-from tests import warm_start
 from tests.local_aws import LocalAws
+from tests.warm_start import WarmProcess
 
 
 class Process:
@@ -27,18 +28,13 @@ class Process:
 
     def __init__(self, *arguments: str, environment: dict[str, str], log: Path) -> None:
         self.log = log
-        self._process = warm_start.start([*arguments], environment=environment, log=log)
-
-    @property
-    def pid(self) -> int:
-        """The process id."""
-        assert self._process.pid
-        return self._process.pid
+        self._process = WarmProcess(["manage.py", *arguments], environment=environment, log=log)
+        self.pid = self._process.pid
 
     @property
     def has_ended(self) -> bool:
         """Whether it runs no more."""
-        return self._process.exitcode is not None
+        return self._process.poll() is not None
 
     @property
     def output(self) -> str:
@@ -47,9 +43,10 @@ class Process:
 
     def wait(self, *, seconds: float = 90) -> int:
         """Its exit code, as soon as it ends by itself."""
-        self._process.join(seconds)
-        assert self._process.exitcode is not None, f"it still runs:\n{self.output}"
-        return self._process.exitcode
+        try:
+            return self._process.wait(seconds)
+        except TimeoutExpired:
+            raise AssertionError(f"it still runs:\n{self.output}") from None
 
     def wait_for(self, text: str, *, seconds: float = 90) -> None:
         """Until it has printed this."""
@@ -57,18 +54,17 @@ class Process:
 
     def send_signal(self, number: signal.Signals) -> None:
         """SIGTERM, SIGSTOP, …"""
-        if self._process.exitcode is None:
-            os.kill(self.pid, number)
+        self._process.send_signal(number)
 
     def stop(self) -> int:
         """SIGTERM and wait; returns its exit code."""
-        self._process.terminate()
+        self.send_signal(signal.SIGTERM)
         return self.wait()
 
     def kill(self) -> None:
         """SIGKILL and wait, if it still runs."""
-        self._process.kill()
-        self._process.join(10)
+        self.send_signal(signal.SIGKILL)
+        self._process.wait(10)
 
 
 class Queue:

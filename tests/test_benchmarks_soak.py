@@ -6,29 +6,36 @@ import time
 
 import pytest
 
-from benchmarks.fleet import Member
+from benchmarks.fleet import Member, cold
 from tests.local_aws import ROOT
 from tests.processes import wait_until
+from tests.warm_start import WarmProcess
+
+PROGRAM = "import os, time; print(os.environ['PLACE'], os.getpid(), flush=True); time.sleep(60)"
 
 
 class Sleeper(Member):
-    """A process that tells its pid and then sleeps."""
+    """A process that tells where it is and its pid, and then sleeps."""
 
-    def __init__(self, log):
-        program = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
-        self._pids = log
-        super().__init__([sys.executable, "-c", program], environment=os.environ, log=log)
+    def __init__(self, folder, start):
+        program = folder / "sleeper.py"
+        program.write_text(PROGRAM)
+        environment = os.environ | {"PLACE": folder.name}
+        super().__init__(
+            [str(program)], environment=environment, log=folder / "sleeper.log", start=start
+        )
 
     @property
     def pids(self):
-        return [int(pid) for pid in self._pids.read_text().split()]
+        return [int(line.split()[1]) for line in self.output().splitlines()]
 
 
-@pytest.fixture
-def member(tmp_path):
-    member = Sleeper(tmp_path / "log")
+@pytest.fixture(params=[cold, WarmProcess])
+def member(request, tmp_path):
+    member = Sleeper(tmp_path, request.param)
     wait_until(lambda: member.pids, what="its start")
     yield member
+    member.signal(signal.SIGKILL)
     member.end()
 
 
@@ -38,6 +45,10 @@ def wait_for_restart(member):
         return len(member.pids) == 2
 
     wait_until(restarted, what="its second start")
+
+
+def test_member_has_an_environment_and_a_log_of_its_own(member, tmp_path):
+    assert member.output().split()[0] == tmp_path.name
 
 
 def test_killed_member_is_started_again_and_did_not_crash(member):
