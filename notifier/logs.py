@@ -23,9 +23,13 @@ class MaskingFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """The line without its traceback."""
-        return _CONTROL.sub(lambda found: repr(found[0])[1:-1], super().formatMessage(record))
+        line = super().formatMessage(record)
+        # Most lines have neither controls nor addresses, and to look for them costs more than all else of a line.
+        if line.isprintable():
+            return line
+        return _CONTROL.sub(lambda found: repr(found[0])[1:-1], line)
 
 
 def mask(text: str) -> str:
     """Hide every email address but its first letters and its ending."""
-    return _ADDRESS.sub(r"\1***@\2***\3", text)
+    return _ADDRESS.sub(r"\1***@\2***\3", text) if "@" in text else text
