@@ -11,10 +11,9 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Expression
-from django.db.models.functions import Now
 
 from emails.models import Attempt, Notification
+from queues.expressions import moment
 
 Prepared = list[Any]
 
@@ -43,8 +42,8 @@ def insert_claimed(
     new: Sequence[Notification], *, claim: uuid.UUID, lease: timedelta
 ) -> set[uuid.UUID]:
     """Save these as claimed, each with its first attempt; returns the ids of those that were not there before."""
-    now, _ = _sql(Now())
-    lease_sql, lease_params = _sql(Now() + lease)
+    now, _ = moment()
+    lease_sql, lease_params = moment(lease)
     row = _FIRST_CLAIM_ROW.format(lease=lease_sql, now=now)
     params = [
         param
@@ -62,7 +61,7 @@ def insert_claimed(
 
 def accept(accepted: Sequence[tuple[str, uuid.UUID, int]]) -> None:
     """SES's message id, the notification and the number of the attempt that it accepted; two statements."""
-    now, _ = _sql(Now())
+    now, _ = moment()
     rows = [(message_id, _id(pk), number) for message_id, pk, number in accepted]
     with connection.cursor() as cursor:
         cursor.executemany(_ACCEPT_ATTEMPT.format(now=now), rows)
@@ -89,11 +88,3 @@ _ID: Any = Attempt._meta.get_field("notification").target_field
 
 def _id(value: uuid.UUID) -> Any:
     return _ID.get_db_prep_value(value, connection)
-
-
-def _sql(expression: Any) -> tuple[str, Prepared]:
-    """As Django writes it for this database."""
-    compiler = Notification.objects.all().query.get_compiler(connection=connection)
-    resolved: Expression = expression.resolve_expression(compiler.query)
-    sql, params = compiler.compile(resolved)
-    return str(sql), list(params)

@@ -4,11 +4,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
+from functools import cache
 from typing import Any
 
+from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Func, TextField, UUIDField, Value
+from django.db.models.functions import Now
+from django.db.models.sql import Query
 from django.db.models.sql.compiler import SQLCompiler
+
+
+def moment(ahead: timedelta = timedelta()) -> tuple[str, list[Any]]:
+    """SQL and parameters of the database's own time, so far ahead: for statements written out."""
+    sql, params = _moment(connection.vendor, ahead)
+    return sql, [*params]
+
+
+@cache
+def _moment(vendor: str, ahead: timedelta) -> tuple[str, tuple[Any, ...]]:
+    expression: Any = Now() + ahead if ahead else Now()
+    # Of no model: it names no column.
+    query = Query(None)
+    sql, params = query.get_compiler(connection=connection).compile(
+        expression.resolve_expression(query)
+    )
+    return sql, tuple(params)
 
 
 class Literal(Value):
