@@ -21,7 +21,7 @@ from django.utils import timezone
 from emails import ses
 from emails.errors import SendError
 from emails.models import SendRate
-from queues import holding
+from queues import holding, writing
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def wait_for_slot() -> None:
 def wait_for_slots(count: int) -> list[Slot]:
     """The same for the first of several recipients; ``Slot.wait`` waits for each of the others."""
     while True:
-        found = reserve(count)
+        found = writing.call(reserve, count)
         if found is None:
             holding.pause(0.1)
             continue
@@ -71,7 +71,7 @@ def slots_a_second() -> int:
 
 def rate() -> float | None:
     """Recipients a second now, of all processes together; None as long as nobody has asked SES."""
-    step_us = SendRate.objects.filter(pk=1).values_list("step_us", flat=True).first()
+    step_us = writing.call(_current_step_us)
     return 1_000_000 / step_us if step_us else None
 
 
@@ -160,6 +160,14 @@ def refresh() -> bool:
         step_us=_step_us(row.max_send_rate), slowed_until=None
     )
     return True
+
+
+def _current_step_us() -> int | None:
+    """Written out: it is asked for every few emails."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT step_us FROM emails_sendrate WHERE id = 1")
+        found: tuple[int] | None = cursor.fetchone()
+    return found[0] if found else None
 
 
 def _step_us(rate: float) -> int:

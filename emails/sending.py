@@ -24,7 +24,7 @@ from emails.errors import (
 from emails.mime import Email
 from emails.models import Notification
 from emails.rendering import Rendered
-from queues import backoff, groups, outbox, sqs
+from queues import backoff, groups, outbox, sqs, writing
 from queues.combining import Combined
 from queues.errors import GiveBack, Hold, Reject, Retry
 from queues.events import Event
@@ -133,7 +133,7 @@ def _event(notification: Notification) -> Event:
 def _claim_together(owed: Sequence[states.Owed]) -> list[tuple[states.Claim | None, limiter.Slot]]:
     """A slot is waited for before the claim: a lease must not run while one waits."""
     slots = limiter.wait_for_slots(len(owed))
-    return list(zip(states.claim_owed(owed), slots, strict=True))
+    return list(zip(writing.call(states.claim_owed, owed), slots, strict=True))
 
 
 def _wait_claimed(held: states.Claim, slot: limiter.Slot) -> None:
@@ -146,7 +146,7 @@ def _wait_claimed(held: states.Claim, slot: limiter.Slot) -> None:
 
 
 def _accept_together(accepted: Sequence[states.Acceptance]) -> list[None]:
-    states.accept_many(accepted)
+    writing.call(states.accept_many, accepted)
     return [None] * len(accepted)
 
 

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.db import DatabaseError
 
-from queues import connections, handling
+from queues import connections, handling, writing
 from queues.errors import QueueUnavailable
 from queues.sqs import BATCH_ENTRIES, Queue, Received
 
@@ -56,7 +56,7 @@ class Acks:
             batch = waiting[start : start + BATCH_ENTRIES]
             try:
                 if event_ids := [event_id for _, event_id in batch if event_id]:
-                    handling.mark_handled(event_ids)
+                    writing.call(handling.mark_handled, event_ids)
                 self._delete([message for message, _ in batch])
             except (QueueUnavailable, DatabaseError) as exc:
                 # They come again and are recognised as done.

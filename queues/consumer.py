@@ -19,7 +19,7 @@ from functools import partial
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from queues import connections, handling, holding, registry, suspects
+from queues import connections, handling, holding, registry, suspects, writing
 from queues.acks import MAX_WAIT_SECONDS, Acks
 from queues.crew import Crew
 from queues.errors import GiveBack, QueueClosed, QueueUnavailable, ReceiptExpired
@@ -81,6 +81,10 @@ class Consumer:
 
     def run(self) -> None:
         """Consume until ``stopping``, then give back what waits and finish what runs."""
+        with writing.one_thread():
+            self._run()
+
+    def _run(self) -> None:
         receivers = [
             threading.Thread(
                 target=self._receive_or_stop,
@@ -100,12 +104,13 @@ class Consumer:
 
     def run_until_empty(self, *, between: Callable[[], int]) -> None:
         """Consume until nothing is received and ``between`` (relay, collector) finds nothing to do either."""
-        while not self.stopping:
-            # A short poll may miss what is there, so only a long one may say that nothing is.
-            if not (self._round(wait_seconds=0) or between() or self._round(wait_seconds=1)):
-                break
-        self.stopping = True
-        self._drain([])
+        with writing.one_thread():
+            while not self.stopping:
+                # A short poll may miss what is there, so only a long one may say that nothing is.
+                if not (self._round(wait_seconds=0) or between() or self._round(wait_seconds=1)):
+                    break
+            self.stopping = True
+            self._drain([])
 
     def _round(self, *, wait_seconds: int) -> int:
         """Receive from every open queue and wait until that is handled; returns how many were received."""

@@ -1,0 +1,67 @@
+"""What the threads of a consumer share is written by one thread, so one connection serves them all.
+
+A connection for each of them would cost memory, on PostgreSQL one of the hundred that there are by default, and on
+SQLite turns of waiting for each other.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
+
+from django.db import connection
+
+from queues import connections
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+CLOSE_SECONDS = 0.5
+_NAME = "write"
+_writers: list[ThreadPoolExecutor] = []
+# Nothing is given to a writer that is being closed.
+_lock = threading.Lock()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Around the work of a consumer."""
+    writer = ThreadPoolExecutor(1, thread_name_prefix=_NAME)
+    with _lock:
+        _writers.append(writer)
+    try:
+        yield
+    finally:
+        with _lock:
+            _writers.remove(writer)
+        # One that is stuck must not keep the process.
+        wait([writer.submit(_close)], timeout=CLOSE_SECONDS)
+        writer.shutdown(wait=False)
+
+
+def call(write: Callable[Given, Result], *args: Given.args, **kwargs: Given.kwargs) -> Result:
+    """What ``write`` returns or raises; in the thread that writes if there is one, else in this one.
+
+    It must be short: all others wait. Never inside a transaction, which is of this thread's connection.
+    """
+    with _lock:
+        if _writers and not threading.current_thread().name.startswith(_NAME):
+            written = _writers[0].submit(_written, lambda: write(*args, **kwargs))
+        else:
+            written = None
+    return written.result() if written else write(*args, **kwargs)
+
+
+def _written(write: Callable[[], Result]) -> Result:
+    try:
+        return write()
+    finally:
+        connections.mend()
+
+
+def _close() -> None:
+    """The connection of the thread that this runs in, looked up there."""
+    connection.close()
