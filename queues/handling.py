@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models.functions import Now
 
-from queues import backoff, dead_letters, groups, registry
+from queues import backoff, dead_letters, groups, registry, writing
 from queues.errors import GiveBack, Hold, Reject, Retry
 from queues.events import envelope_fields
 from queues.expressions import moment
@@ -55,7 +55,7 @@ def handle(queue: Queue, message: Received) -> Fate:
     )
     failpoint("after_receive")
     try:
-        if queue.is_fifo and groups.must_wait(queue, message):
+        if queue.is_fifo and writing.call(groups.must_wait, queue, message):
             return Fate(delete=True)
         event = registry.reader_for(queue.alias)(message.body)
         if event is None:
