@@ -1,4 +1,4 @@
-"""What members of a fleet import, for the server that forks them: no connection is open and no thread runs."""
+"""What members of a fleet import and make once, for the server that forks them: no connection, no thread, no row."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import django
 
 django.setup()
 
+from emails import rendering, ses  # noqa: E402  # models need Django set up
+from queues import events, sqs  # noqa: E402
+
 for name in (
     "benchmarks.aws_stub.ses",
     "benchmarks.ledger",
     "benchmarks.rig",
     "benchmarks.standing",
-    "botocore.customizations.useragent",
     "encodings.idna",
     "notifier.urls",
     "orders.services",
@@ -22,5 +24,14 @@ for name in (
     "queues.management.commands.relay_outbox",
 ):
     import_module(name)
+# A client connects when it is used.
+sqs.client()
+sqs.client(hurried=True)
+ses.connection()
+ses.api()
+# What they compile when they first need it.
+for name, sample in rendering.samples().items():
+    events.data_type(sample.type).model_validate(sample.data)
+    rendering.render(name, sample.data)
 # What is here for good need not be looked at again, nor copied for its counts, in each of them.
 gc.freeze()

@@ -13,6 +13,7 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,8 +45,12 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(_LIBRARIES)
 
 
+_preloaded: list[str] = []
+
+
 def preload(*modules: str) -> None:
-    """Import these as well, in the environment of the first ``start``: before that, and where no code changes."""
+    """Import these as well, in the environment of the first process: to be called before, and where no code changes."""
+    _preloaded[:] = modules
     _CONTEXT.set_forkserver_preload([*_LIBRARIES, *modules])
 
 
@@ -61,7 +66,7 @@ class WarmProcess:
     ) -> None:
         log.touch()
         self._process = _CONTEXT.Process(
-            target=_run, args=(list(arguments), dict(environment), str(log))
+            target=_run, args=(list(arguments), dict(environment), str(log), _preloaded)
         )
         self._process.start()
         self.pid: int = self._process.pid or 0
@@ -85,13 +90,16 @@ class WarmProcess:
                 os.kill(self.pid, number)
 
 
-def _run(arguments: list[str], environment: dict[str, str], log: str) -> None:
+def _run(arguments: list[str], environment: dict[str, str], log: str, preloaded: list[str]) -> None:
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.chdir(ROOT)
     os.environ.clear()
     os.environ.update(environment)
+    # The server says nothing of what it could not import.
+    for name in preloaded:
+        import_module(name)
     if arguments[0] == "-m":
         sys.argv = arguments[1:]
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
