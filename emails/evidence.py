@@ -3,8 +3,10 @@
 An email in doubt that SES accepted is told of by an event with our tag. That no event came proves something only if
 the channel of events is alive and has been read past it: SES has told of an email that was sent a good while later
 (``DOUBT_DISTANCE_SECONDS``), a grace has passed, and after that everything that was still on its way had time to be
-read (``DOUBT_DRAIN_SECONDS``; longer than a dead consumer can hide an event), while the queue is short and nothing of
-it is dead. Where there is no traffic, a canary to SES's mailbox simulator is something to tell of.
+read (``DOUBT_DRAIN_SECONDS``; longer than a dead consumer can hide an event). Then nothing of the queue may be dead or
+unread, as any of it could be the event. Under traffic something is always unread: there the time to be read passes
+once more, by what SES told of, while the queue is read as fast as it fills. Where there is no traffic, a canary to
+SES's mailbox simulator is something to tell of.
 """
 
 from __future__ import annotations
@@ -13,13 +15,13 @@ import logging
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from emails import sending
 from emails.errors import SendError
-from emails.models import EventChannel, Notification
+from emails.models import DeliveryEvent, EventChannel, Notification
 from queues import sqs
 from queues.models import DeadLetter
 from queues.registry import sweeps
@@ -28,7 +30,6 @@ logger = logging.getLogger(__name__)
 
 ALIAS = "ses-events"
 CANARY_SECONDS = 30
-SHORT_QUEUE = 20
 # Between the clocks of SES and of this machine.
 MAX_SKEW_SECONDS = 60
 MARK_STEP = timedelta(seconds=1)
@@ -57,8 +58,8 @@ def resolve_doubts() -> int:
     ):
         return 0
     _mark()
-    proved = Notification.objects.filter(state=State.IN_DOUBT, safe_at__lt=Now())
-    if proved.exists() and _is_drained():
+    proved = _proved()
+    if proved.exists():
         count = sending.send_again(proved)
         logger.warning("silence proved that SES did not accept count=%d", count)
         return count
@@ -80,12 +81,36 @@ def _mark() -> None:
     )
 
 
-def _is_drained() -> bool:
-    """Nothing that could still speak of them is waiting, failed or dead."""
+def _proved() -> QuerySet[Notification]:
+    """Those of which nothing can speak any more that is waiting, in hand, failed or dead."""
+    due = Notification.objects.filter(state=State.IN_DOUBT, safe_at__lt=Now())
+    if not due.exists() or _has_dead():
+        return due.none()
+    unread = _count(sqs.queue(ALIAS))
+    if not unread:
+        return due
+    newest = EventChannel.objects.values_list("newest_sent_at", flat=True).first()
+    if newest is None or not _keeps_up(unread):
+        return due.none()
+    return due.filter(safe_at__lt=newest - timedelta(seconds=settings.DOUBT_DRAIN_SECONDS))
+
+
+def _has_dead() -> bool:
     if DeadLetter.objects.filter(queue=ALIAS, state=DeadLetter.State.OPEN).exists():
-        return False
-    dead, queue = sqs.dead_letter_queue(ALIAS).depth(), sqs.queue(ALIAS).depth()
-    return dead.visible + dead.in_flight == 0 and queue.visible + queue.in_flight <= SHORT_QUEUE
+        return True
+    return _count(sqs.dead_letter_queue(ALIAS)) > 0
+
+
+def _count(queue: sqs.Queue) -> int:
+    depth = queue.depth()
+    return depth.visible + depth.in_flight + depth.delayed
+
+
+def _keeps_up(unread: int) -> bool:
+    """Whether as many were read within the last visibility timeout: then what waits is traffic, and no backlog."""
+    since = timezone.now() - timedelta(seconds=settings.QUEUE_VISIBILITY_SECONDS)
+    read = DeliveryEvent.objects.order_by("-id").values_list("recorded_at", flat=True)
+    return any(recorded_at > since for recorded_at in read[unread - 1 : unread])
 
 
 def _send_canary() -> None:

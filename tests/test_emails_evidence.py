@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from emails import evidence, states
 from emails.errors import InDoubt
-from emails.models import EventChannel, Notification
+from emails.models import DeliveryEvent, EventChannel, Notification
 from queues import sqs
 from queues.models import DeadLetter, OutboxEvent
 from tests.owed import claimed, only, owed, place
@@ -34,6 +34,19 @@ def proved(doubt):
     evidence.resolve_doubts()
     assert only().safe_at is not None
     Notification.objects.update(safe_at=timezone.now() - timedelta(seconds=1))
+
+
+def send_unread(queue):
+    queue.send_batch([sqs.Outgoing(key="1", body="x")])
+
+
+def have_read(count):
+    """So many other events, just now."""
+    now = timezone.now()
+    for n in range(count):
+        DeliveryEvent.objects.create(
+            provider_message_id=f"ses-{n}", type="Send", happened_at=now, raw={}
+        )
 
 
 def test_proven_silence_sends_the_email_again(doubt, aws, consume):
@@ -73,18 +86,47 @@ def test_silence_is_not_proved_before_the_drain(doubt):
     assert only().state == State.IN_DOUBT
 
 
-@pytest.mark.parametrize("obstacle", ["queue", "dead-letter queue", "dead letter"])
-def test_silence_is_not_proved_while_events_wait_or_are_dead(doubt, obstacle):
+@pytest.mark.parametrize("obstacle", ["queue", "in hand", "dead-letter queue", "dead letter"])
+def test_silence_is_not_proved_while_an_event_waits_or_is_dead(doubt, obstacle):
     proved(doubt)
     if obstacle == "dead letter":
         DeadLetter.objects.create(queue="ses-events", sqs_message_id="m", body="")
+    elif obstacle == "dead-letter queue":
+        send_unread(sqs.dead_letter_queue("ses-events"))
     else:
-        queue = sqs.queue if obstacle == "queue" else sqs.dead_letter_queue
-        for _ in range(3):
-            queue("ses-events").send_batch([sqs.Outgoing(key=str(n), body="x") for n in range(10)])
+        send_unread(sqs.queue("ses-events"))
+    if obstacle == "in hand":
+        sqs.queue("ses-events").receive(limit=10, wait_seconds=0)
 
     assert evidence.resolve_doubts() == 0
     assert only().state == State.IN_DOUBT
+
+
+@pytest.mark.parametrize(
+    ("read", "told_after", "sends"),
+    [(3, 451, True), (3, 449, False), (2, 451, False)],
+    ids=["read on", "not long enough", "a backlog"],
+)
+def test_under_traffic_silence_is_proved_by_what_was_read_meanwhile(doubt, read, told_after, sends):
+    proved(doubt)
+    for _ in range(3):
+        send_unread(sqs.queue("ses-events"))
+    have_read(read)
+    Notification.objects.update(safe_at=timezone.now() - timedelta(seconds=told_after))
+    evidence.saw(timezone.now())
+
+    assert evidence.resolve_doubts() == sends
+
+
+def test_what_was_read_long_ago_does_not_show_that_events_are_read_now(doubt):
+    proved(doubt)
+    send_unread(sqs.queue("ses-events"))
+    have_read(1)
+    DeliveryEvent.objects.update(recorded_at=timezone.now() - timedelta(seconds=91))
+    Notification.objects.update(safe_at=timezone.now() - HOUR)
+    evidence.saw(timezone.now())
+
+    assert evidence.resolve_doubts() == 0
 
 
 def test_event_that_comes_after_all_ends_the_doubt(doubt):
