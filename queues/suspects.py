@@ -1,9 +1,10 @@
 """Messages whose consumer died with them in hand: one of them may have killed it.
 
-Such a message came back, and nobody recorded why its last receive ended. It is handled alone, after everything else in
-hand is done and deleted, so that it takes no other message's receives with it. Before that a failure ``Died`` is
-recorded, which stays only if the process does not live to take it back: its dead letter says so, and whoever has such a
-mark comes last.
+Such a message came back, and nobody recorded why its last receive ended. Most have done nothing, so the first receives
+are spent on finding that out side by side. With its last three it is handled alone, after everything else in hand is
+done and deleted, so that it takes no other message's receives with it. Before that a failure ``Died`` is recorded,
+which stays only if the process does not live to take it back: its dead letter says so, and whoever has such a mark
+comes last.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Collection
 
+from django.conf import settings
 from django.db import DatabaseError
 
 from queues.events import envelope_fields
@@ -19,6 +21,8 @@ from queues.models import HandlingFailure
 from queues.sqs import Queue, Received
 
 DIED = "Died"
+# One to die alone with others waiting, one for those others, one for a death that none of them has to do with.
+LAST_RECEIVES = 3
 _REASON = "The consumer ended while it handled this message, and nothing else was in hand."
 
 
@@ -40,7 +44,8 @@ class Suspects:
 
     def take(self, queue: Queue, messages: Collection[Received]) -> list[Received]:
         """Keep the suspects among these; returns the others."""
-        again = [message for message in messages if message.receive_count > 1]
+        first = max(2, settings.QUEUE_MAX_RECEIVE_COUNT + 1 - LAST_RECEIVES)
+        again = [message for message in messages if message.receive_count >= first]
         if not again:
             return list(messages)
         marks = _marks(queue, again)

@@ -14,6 +14,12 @@ IN_PROCESS = pytest.mark.django_db
 IN_THREADS = pytest.mark.django_db(transaction=True)
 
 
+@pytest.fixture(autouse=True)
+def few_receives(settings):
+    """What comes back for the first time is a suspect."""
+    settings.QUEUE_MAX_RECEIVE_COUNT = 3
+
+
 def put(*bodies, alias="orders"):
     sqs.queue(alias).send_batch([sqs.Outgoing(key=body, body=body) for body in bodies])
 
@@ -53,6 +59,19 @@ def test_suspect_is_handled_last_and_alone_and_its_mark_taken_back(aws):
     assert seen[-1] == ("suspect", 1, 1)
     assert sorted(body for body, _, _ in seen) == ["a", "b", "suspect"]
     assert not marks().exists()
+
+
+@IN_PROCESS
+@pytest.mark.parametrize(("most", "is_suspect"), [(4, True), (5, False)])
+def test_with_receives_to_spare_none_is_suspected(aws, settings, most, is_suspect):
+    settings.QUEUE_MAX_RECEIVE_COUNT = most
+    put("a")
+    die()
+    queue, waiting = sqs.queue("orders"), suspects.Suspects()
+
+    waiting.take(queue, queue.receive(limit=10, wait_seconds=0))
+
+    assert len(waiting) == is_suspect
 
 
 @IN_PROCESS
