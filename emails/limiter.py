@@ -14,7 +14,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import F
+from django.db.models import BigIntegerField, Case, F, Q, When
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -35,6 +35,8 @@ MAX_AHEAD_US = 2_000_000
 MAX_LATE_US = 1_000_000
 REFRESH_SECONDS = 60
 SLOWED_SECONDS = 60
+# Times slower than SES allows: whoever is throttled now and then, at any rate, would come to a standstill.
+SLOWEST = 4
 
 _CLOCK_US = {
     "sqlite": "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
@@ -117,15 +119,21 @@ def reserve(count: int = 1) -> Reserved | None:
 
 
 def slow_down() -> None:
-    """SES said that we are too fast: two thirds of the rate for a minute.
+    """SES said that we are too fast: two thirds of the rate for a minute; a sixth at the least.
 
     What is throttled within a second is one excess: of many calls at once, each would slow all down again.
     """
     until = Now() + timedelta(seconds=SLOWED_SECONDS)
+    slow_enough = Q(step_us__gte=SLOWEST * 1_000_000.0 / F("max_send_rate"))
+    step = Case(
+        When(slow_enough, then=F("step_us")),
+        default=F("step_us") * 3 / 2,
+        output_field=BigIntegerField(),
+    )
     slowed = (
         SendRate.objects.filter(pk=1)
         .exclude(slowed_until__gt=until - timedelta(seconds=1))
-        .update(step_us=F("step_us") * 3 / 2, slowed_until=until)
+        .update(step_us=step, slowed_until=until)
     )
     if slowed:
         logger.warning("SES throttles: sending slower for %d s", SLOWED_SECONDS)

@@ -116,6 +116,20 @@ def test_throttle_after_a_slow_down_slows_down_more(rate):
 
 
 @pytest.mark.django_db
+def test_many_throttles_leave_a_sixth_of_the_rate(rate):
+    rate(10)
+    step = SendRate.objects.get().step_us
+
+    for _ in range(20):
+        SendRate.objects.update(slowed_until=timezone.now() + timedelta(seconds=58))
+        limiter.slow_down()
+
+    row = SendRate.objects.get()
+    assert 4 * step < row.step_us < 6.1 * step
+    assert row.slowed_until and row.slowed_until > timezone.now() + timedelta(seconds=59)
+
+
+@pytest.mark.django_db
 def test_slow_down_ends_after_a_minute(rate):
     rate(10)
     normal = SendRate.objects.get().step_us
