@@ -52,14 +52,16 @@ soak: DB ?= sqlite
 soak: RATE ?= 30
 soak: SEED ?= 1
 soak: EVENTS ?= on
+soak: CLIENT ?= boto3
 soak: MINUTES ?= 15
 soak: TRANSACTIONS ?= 0.25
 soak: ACCOUNTS ?= 20
 soak: CONSUMERS ?= 3
 soak: RELAYS ?= 0
 soak: PRODUCERS ?= 1
-soak: $(STAMP) ## kill real processes while orders are placed, and judge what SES got (N= DB= RATE= EVENTS= MINUTES= ...)
-	@$(BIN)/python -m benchmarks.soak --count=$(N) --database=$(DB) --rate=$(RATE) --seed=$(SEED) --events=$(EVENTS) \
+soak: $(STAMP) ## kill real processes while orders are placed, and judge what SES got (N= DB= RATE= EVENTS= CLIENT= ...)
+	@$(BIN)/python -m benchmarks.soak --count=$(N) --database=$(DB) --rate=$(RATE) --seed=$(SEED) \
+		--events=$(EVENTS) --client=$(CLIENT) \
 		--minutes=$(MINUTES) --transactions=$(TRANSACTIONS) --accounts=$(ACCOUNTS) --consumers=$(CONSUMERS) \
 		--relays=$(RELAYS) --producers=$(PRODUCERS) $(if $(FOLDER),--folder=$(FOLDER))
 

@@ -37,6 +37,7 @@ FAULTS = {
     "ses_cut_after": 0.01,
     "ses_503_after": 0.002,
 }
+LEAN = {"SQS_CLIENT": "lean", "SES_CLIENT": "lean", "USE_SES_V2": "on"}
 # After the last order: long enough to strike while doubts are resolved, short enough to end.
 STRIKES_SECONDS = 60.0
 LOOK_SECONDS = 0.25
@@ -84,7 +85,7 @@ def run(options: argparse.Namespace) -> Outcome:
         options.folder,
         database=options.database,
         events=options.events == "on",
-        settings=SHORT_TIMERS,
+        settings={**SHORT_TIMERS, **(LEAN if options.client == "lean" else {})},
         stub={"seed": options.seed, **faults},
         warm=True,
     ) as rig:
@@ -111,7 +112,7 @@ def print_table(outcome: Outcome, options: argparse.Namespace) -> None:
     """One line a figure."""
     verdict = outcome.verdict
     rows: dict[str, Any] = {
-        "database, events": f"{options.database}, {options.events}",
+        "database, events, clients": f"{options.database}, {options.events}, {options.client}",
         "seed": options.seed,
         "orders and transactions committed": verdict.committed,
         "emails accepted": verdict.accepted,
@@ -215,6 +216,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--events", choices=["on", "off"], default="on")
+    parser.add_argument("--client", choices=["boto3", "lean"], default="boto3")
     parser.add_argument("--minutes", type=float, default=10.0, help="time limit")
     parser.add_argument("--rate", type=float, default=30.0, help="orders a second")
     parser.add_argument("--faults", type=float, default=1.0, help="so many times as many")

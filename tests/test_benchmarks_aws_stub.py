@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import urllib.request
+from contextlib import nullcontext
 from typing import Any, Literal
 
 import boto3
@@ -19,7 +20,7 @@ MAIL = b"""To: ada@example.com\r\nSubject: Your order ORD-000017 is confirmed\r
 X-SES-MESSAGE-TAGS: nid=11111111-1111-1111-1111-111111111111, att=1\r\n\r\nthanks"""
 
 
-def client(service: Literal["sqs", "ses"], endpoint: str) -> Any:
+def client(service: Literal["sqs", "ses", "sesv2"], endpoint: str) -> Any:
     return boto3.client(
         service,
         endpoint_url=endpoint,
@@ -46,6 +47,10 @@ class Stub:
         self.endpoint = self.process.stdout.readline().strip()
         self.sqs = client("sqs", self.endpoint)
         self.ses = client("ses", self.endpoint)
+
+    def send_by_v2(self):
+        answer = client("sesv2", self.endpoint).send_email(Content={"Raw": {"Data": MAIL}})
+        return answer["MessageId"]
 
     def rates(self, **rates):
         body = json.dumps(rates).encode()
@@ -225,6 +230,20 @@ def test_faults_of_ses_accept_or_not(stub, fault, error, accepted):
 
     with pytest.raises(error):
         stub.send()
+
+    assert len(read_acceptances(stub.accepted)) - before == accepted
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "accepted"),
+    [("", None, 1), ("ses_503_before", ClientError, 0), ("ses_cut_after", HTTPClientError, 1)],
+)
+def test_second_version_of_ses_has_the_same_faults(stub, fault, error, accepted):
+    before = len(read_acceptances(stub.accepted))
+    stub.rates(**({fault: 1} if fault else {}))
+
+    with pytest.raises(error) if error else nullcontext():
+        assert stub.send_by_v2()
 
     assert len(read_acceptances(stub.accepted)) - before == accepted
 

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as far as boto3 needs it: one request after the other on connections that are kept."""
+"""HTTP/1.1 as far as the clients need it: one request after the other on connections that are kept."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Request:
 
 
 class Server:
-    """Routes by what the SDK sends: SQS names its target in a header, SES posts a form.
+    """Routes by what the SDK sends: SQS names its target in a header, SES has a path or posts a form.
 
     ``GET /control`` tells how things stand, ``POST /control`` sets probabilities of faults.
     """
@@ -75,6 +75,8 @@ class Server:
         target = request.headers.get("x-amz-target", "")
         if target.startswith("AmazonSQS."):
             return await self._answer_sqs(target.partition(".")[2], request, reader)
+        if request.path == "/v2/email/outbound-emails":
+            return await self._answer_ses_v2(json.loads(request.body))
         return await self._answer_ses(dict(parse_qsl(request.body.decode())))
 
     async def _answer_sqs(
@@ -99,6 +101,14 @@ class Server:
         # django-ses reads the id of the request.
         metadata = f"<ResponseMetadata><RequestId>{uuid.uuid4()}</RequestId></ResponseMetadata>"
         return 200, XML, f"<{action}Response>{result}{metadata}</{action}Response>".encode()
+
+    async def _answer_ses_v2(self, parameters: Any) -> tuple[int, str, bytes]:
+        try:
+            message_id = await self._ses.send(parameters["Content"]["Raw"]["Data"])
+        except AwsError as exc:
+            error = {"__type": exc.code, "message": str(exc)}
+            return exc.status, JSON, json.dumps(error).encode()
+        return 200, JSON, json.dumps({"MessageId": message_id}).encode()
 
     def _control(self, request: Request) -> dict[str, Any]:
         if request.method == "POST":

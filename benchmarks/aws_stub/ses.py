@@ -1,4 +1,4 @@
-"""The actions of SES's query protocol (version 1) that Notifier calls, with their faults and events."""
+"""What Notifier calls of SES, its query protocol (version 1) and SendEmail of version 2, with faults and events."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ class Ses:
         """The XML inside the answer's result; raises AwsError or Cut."""
         match form.get("Action"):
             case "SendRawEmail":
-                return await self._send(base64.b64decode(form["RawMessage.Data"]))
+                message_id = await self.send(form["RawMessage.Data"])
+                return f"<MessageId>{message_id}</MessageId>"
             case "GetSendQuota":
                 return (
                     f"<Max24HourSend>-1</Max24HourSend><MaxSendRate>{self._allowance.rate}</MaxSendRate>"
@@ -63,7 +64,9 @@ class Ses:
             case action:
                 raise AwsError("InvalidAction", f"There is no action {action} here.")
 
-    async def _send(self, raw: bytes) -> str:
+    async def send(self, encoded: str) -> str:
+        """The id of an email that came in base64; raises as ``call``."""
+        raw = base64.b64decode(encoded)
         if self._faults.happens("ses_paused"):
             raise AwsError("AccountSendingPausedException", "Sending is paused for this account.")
         recipient = recipient_of(raw)
@@ -82,7 +85,7 @@ class Ses:
         acceptance = self._acceptances.add(raw, message_id=f"0107{uuid.uuid4().hex}-000000")
         self._tell(acceptance)
         self._fail("after")
-        return f"<MessageId>{acceptance.message_id}</MessageId>"
+        return acceptance.message_id
 
     def release(self) -> None:
         """Deliver the events that were held back, oldest first."""
