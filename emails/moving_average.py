@@ -1,13 +1,16 @@
-"""What a figure is lately."""
+"""What a call takes lately."""
 
 from __future__ import annotations
 
-# Of the newest value: after sixteen others two thirds of a change are in.
-WEIGHT = 1 / 16
+# How much of a difference the newest value brings in, upwards and downwards.
+RISE, FALL = 1 / 64, 1 / 8
 
 
 class MovingAverage:
-    """An exponential moving average, shared by threads without a lock: a value that is lost in a race is not missed."""
+    """An exponential moving average that falls fast and rises slowly: a busy machine adds to some of the times.
+
+    Threads share it without a lock: a value that is lost in a race is not missed.
+    """
 
     def __init__(self) -> None:
         self.value: float | None = None
@@ -15,4 +18,7 @@ class MovingAverage:
     def add(self, value: float) -> None:
         """The first one counts whole."""
         before = self.value
-        self.value = value if before is None else before + (value - before) * WEIGHT
+        if before is None:
+            self.value = value
+        else:
+            self.value = before + (value - before) * (RISE if value > before else FALL)

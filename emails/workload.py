@@ -11,10 +11,10 @@ from emails import limiter, ses
 from emails.breakers import READ_ANYWAY
 from queues.registry import needs
 
-# Of an email beside the call: rendering, claim, acceptance.
-OWN_SECONDS = 0.02
-# A thread also waits for its slot and the database, and no average says how long the next call takes.
+# Of the calls under way: a thread also renders and waits for the database, and the next call may take longer.
 RESERVE = 2
+# So far ahead slots are taken: a pause of that length, for a commit or a receive, leaves none unused.
+AHEAD_SECONDS = 0.25
 
 
 @needs
@@ -31,4 +31,4 @@ def needed(alias: str) -> int | None:
 
 def at_once(*, rate: float, seconds: float) -> int:
     """For a rate in recipients a second, and calls that take so many seconds."""
-    return math.ceil(RESERVE * rate * (seconds + OWN_SECONDS))
+    return math.ceil(rate * (RESERVE * seconds + AHEAD_SECONDS))

@@ -11,11 +11,12 @@ from queues.consumer import CONCURRENCY
 logger = logging.getLogger(__name__)
 
 AUTO = "auto"
-LEAST, MOST = 4, 64
+# No fewer than without it: a commit or a call that takes long now and then must not cost emails.
+LEAST, MOST = CONCURRENCY, 64
 # Between two looks.
 SECONDS = 1.0
-# Of the size so far; what is needed is an average that never stands still.
-NOTICEABLE = 0.25
+# Times the size so far: what is needed never stands still. A thread too many costs little, one too few emails.
+GROW, SHRINK = 1.25, 0.5
 
 
 class Sizing:
@@ -42,7 +43,7 @@ class Sizing:
 
     def _set(self, alias: str, size: int) -> None:
         before = self._sizes[alias]
-        if abs(size - before) < NOTICEABLE * before:
+        if SHRINK * before < size < GROW * before:
             return
         self._sizes[alias] = size
         self._resize(alias, size)

@@ -32,10 +32,10 @@ def sizing():
 
 
 def test_size_follows_what_is_needed(sizing):
-    for need in (24, 48, 12):
+    for need in (24, 48, 20):
         sizing(need)
 
-    assert sizing(12) == [24, 48, 12]
+    assert sizing(20) == [24, 48, 20]
 
 
 def test_size_stays_where_nobody_has_an_idea(sizing):
@@ -51,8 +51,9 @@ def test_size_keeps_within_its_bounds(sizing):
 def test_small_changes_are_left_alone(sizing):
     sizing(40)
 
-    assert sizing(49) == sizing(31) == [40]
+    assert sizing(49) == sizing(21) == [40]
     assert sizing(50) == [40, 50]
+    assert sizing(25) == [40, 50, 25]
 
 
 def test_change_is_one_line_in_the_log(sizing, caplog):
