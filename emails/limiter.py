@@ -31,8 +31,10 @@ SHARE = 0.98
 UNKNOWN_RATE = 1.0
 # A slot further away is not reserved: whoever waits asks again.
 MAX_AHEAD_US = 2_000_000
-# A slot that was missed by more is thrown away, or late slots would bunch.
-MAX_LATE_US = 1_000_000
+# A slot that was missed by more is thrown away: after a stall no more late ones are used at once than fit into this.
+MAX_LATE_US = 250_000
+# So long before the first of its slots a turn begins with its claims, and the next one may reserve.
+EARLY_SECONDS = 0.2
 REFRESH_SECONDS = 60
 SLOWED_SECONDS = 60
 # Times slower than SES allows: whoever is throttled now and then, at any rate, would come to a standstill.
@@ -50,20 +52,22 @@ def wait_for_slot() -> None:
 
     Never inside a transaction: the row would stay locked until it ends.
     """
-    wait_for_slots(1)
+    wait_for_slots(1)[0].wait()
 
 
 def wait_for_slots(count: int) -> list[Slot]:
-    """The same for the first of several recipients; ``Slot.wait`` waits for each of the others."""
+    """Return shortly before several recipients may be sent to; ``Slot.wait`` waits for each. Raises GiveBack."""
     while True:
         found = writing.call(reserve, count)
         if found is None:
             holding.pause(0.1)
             continue
         first = time.monotonic() + found.wait_us / 1_000_000
-        holding.pause(found.wait_us / 1_000_000)
-        if time.monotonic() - first < MAX_LATE_US / 1_000_000:
-            return [Slot(first + number * found.step_us / 1_000_000) for number in range(count)]
+        slots = [Slot(first + number * found.step_us / 1_000_000) for number in range(count)]
+        holding.pause(max(0.0, found.wait_us / 1_000_000 - EARLY_SECONDS))
+        # Those of them that were missed are exchanged one by one; the others are still good.
+        if not slots[-1].is_missed:
+            return slots
 
 
 def slots_a_second() -> int:
@@ -83,10 +87,15 @@ class Slot:
 
     at: float
 
+    @property
+    def is_missed(self) -> bool:
+        """Whether it is too late for it."""
+        return time.monotonic() - self.at > MAX_LATE_US / 1_000_000
+
     def wait(self) -> None:
         """Return when it has come; one that was missed is exchanged for another."""
         time.sleep(max(0.0, self.at - time.monotonic()))
-        if time.monotonic() - self.at > MAX_LATE_US / 1_000_000:
+        if self.is_missed:
             wait_for_slot()
 
 

@@ -131,7 +131,9 @@ def _event(notification: Notification) -> Event:
 
 
 def _claim_together(owed: Sequence[states.Owed]) -> list[tuple[states.Claim | None, limiter.Slot]]:
-    """A slot is waited for before the claim: a lease must not run while one waits."""
+    """The turn of its slots is waited for before the claims: no lease must run while one waits for long."""
+    # Made with the slots in hand they would be late, and all be sent at once.
+    ses.prepare()
     slots = limiter.wait_for_slots(len(owed))
     return list(zip(writing.call(states.claim_owed, owed), slots, strict=True))
 

@@ -9,6 +9,7 @@ import logging
 import re
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parseaddr
 from functools import cache
@@ -48,6 +49,15 @@ logger = logging.getLogger(__name__)
 # Of the calls by which SES accepted an email: while it fails, fast or slowly, nothing is learned.
 answer_seconds = MovingAverage()
 
+# What a call to SES may raise besides an error of our own.
+_FOREIGN = (
+    ClientError,
+    BotoCoreError,
+    HTTPClientError,
+    ResponseParserError,
+    ParseError,
+    OSError,
+)
 # No request left this machine.
 _NEVER_LEFT = (
     ConnectTimeoutError,
@@ -124,19 +134,18 @@ def send(message: EmailMessage) -> str:
             raise InDoubt(
                 f"the answer of SES cannot be read: {exc}", code=type(exc).__name__
             ) from exc
-    except (
-        ClientError,
-        BotoCoreError,
-        HTTPClientError,
-        ResponseParserError,
-        ParseError,
-        OSError,
-    ) as exc:
+    except _FOREIGN as exc:
         raise _classified(exc) from exc
     message_id = message.extra_headers.get("message_id", "")
     if not message_id:
         raise InDoubt("SES answered without a message id")
     return str(message_id)
+
+
+def prepare() -> None:
+    """Make the client, the work of a second, before an email is due; what keeps it from being made, ``send`` tells."""
+    with suppress(*_FOREIGN, KeyError, ValueError):
+        connection()
 
 
 def quota() -> Quota:

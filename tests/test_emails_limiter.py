@@ -5,7 +5,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from emails import limiter, sending
+from emails import limiter, sending, ses
 from emails.models import SendRate
 from queues import holding
 from queues.errors import GiveBack
@@ -29,6 +29,20 @@ def rate(aws, settings):
         limiter.refresh()
 
     return set_rate
+
+
+@pytest.fixture
+def stall():
+    """Let the next pause take so long."""
+    left: list[float] = []
+
+    def is_stopping():
+        time.sleep(left.pop() if left else 0)
+        return False
+
+    holding.begin(is_stopping)
+    yield left.append
+    holding.begin(lambda: False)
 
 
 @pytest.mark.django_db
@@ -170,6 +184,64 @@ def test_many_at_once_share_one_rate(rate):
     row = SendRate.objects.get()
     assert len(waits) == 60
     assert row.tat_us / 1e6 - began >= 60 * row.step_us / 1e6 - seconds
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("late_seconds", "exchanged"), [(0.1, 0), (0.3, 1), (30, 1)])
+def test_slot_that_was_missed_by_much_is_exchanged_for_another(rate, late_seconds, exchanged):
+    rate(100)
+    limiter.reserve()
+    before = SendRate.objects.get()
+
+    limiter.Slot(time.monotonic() - late_seconds).wait()
+
+    after = SendRate.objects.get()
+    assert (after.tat_us > before.tat_us) == bool(exchanged)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("count", "turns"), [(5, 1), (2, 2)])
+def test_turn_is_taken_again_only_if_a_stall_missed_all_its_slots(
+    rate, stall, django_assert_num_queries, count, turns
+):
+    rate(10)
+    stall(0.45)
+
+    with django_assert_num_queries(turns):
+        slots = limiter.wait_for_slots(count)
+
+    assert not slots[-1].is_missed
+    assert slots[0].is_missed == (turns == 1)
+
+
+@pytest.mark.django_db
+def test_turn_begins_before_its_first_slot(rate):
+    rate(2)
+    limiter.reserve()
+
+    slot = limiter.wait_for_slots(1)[0]
+    ahead_seconds = slot.at - time.monotonic()
+    slot.wait()
+
+    assert 0 < ahead_seconds <= limiter.EARLY_SECONDS
+    assert slot.at <= time.monotonic()
+
+
+@pytest.mark.django_db
+def test_client_is_made_before_the_first_slot_is_taken(rate):
+    made = []
+
+    def look(execute, sql, *rest):
+        if sql.startswith("UPDATE emails_sendrate"):
+            made.append(ses._connection.cache_info().currsize)
+        return execute(sql, *rest)
+
+    rate(100)
+    ses.forget_clients()
+    with connection.execute_wrapper(look):
+        sending.notify(placed(), template="order_confirmation", recipient="ada@example.com")
+
+    assert made == [1]
 
 
 @pytest.mark.django_db
