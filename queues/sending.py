@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
+from functools import partial
+from queue import SimpleQueue
 
 from queues.errors import QueueUnavailable
 from queues.sqs import Outgoing, Queue, Unsent
@@ -33,25 +35,11 @@ def side_by_side(
     if len(batches) == 1:
         yield [_send(queue, batches[0], hurried=hurried)]
         return
-    waiting = {_begin(queue, batch, hurried=hurried) for batch in batches}
+    waiting = {_senders.begin(partial(_send, queue, batch, hurried=hurried)) for batch in batches}
     while waiting:
         done, waiting = wait(waiting, timeout=PATIENCE_SECONDS)
         if done:
             yield [future.result() for future in done]
-
-
-def _begin(queue: Queue, batch: Batch, *, hurried: bool) -> Future[Answer]:
-    """In a thread that the process need not wait for when it ends; an executor's it would."""
-    future: Future[Answer] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(_send(queue, batch, hurried=hurried))
-        except BaseException as exc:
-            future.set_exception(exc)
-
-    threading.Thread(target=run, name=f"send-{queue.alias}", daemon=True).start()
-    return future
 
 
 def _send(queue: Queue, batch: Batch, *, hurried: bool) -> Answer:
@@ -60,3 +48,41 @@ def _send(queue: Queue, batch: Batch, *, hurried: bool) -> Answer:
     except QueueUnavailable as exc:
         return Answer(batch, error=exc)
     return Answer(batch, sent, failed)
+
+
+class _Senders:
+    """Threads that are kept for the next batch: to make one costs more than what it has to do.
+
+    There are as many as were ever needed at once. The process need not wait for them when it ends; for an executor's
+    it would.
+    """
+
+    def __init__(self) -> None:
+        self._work: SimpleQueue[tuple[Future[Answer], Callable[[], Answer]]] = SimpleQueue()
+        self._idle = threading.Semaphore(0)
+
+    def begin(self, send: Callable[[], Answer]) -> Future[Answer]:
+        """No batch waits for another."""
+        future: Future[Answer] = Future()
+        self._work.put((future, send))
+        if not self._idle.acquire(blocking=False):
+            threading.Thread(target=self._run, name="sender", daemon=True).start()
+        return future
+
+    def _run(self) -> None:
+        while True:
+            self._answer(*self._work.get())
+
+    def _answer(self, future: Future[Answer], send: Callable[[], Answer]) -> None:
+        try:
+            answer = send()
+        except BaseException as exc:
+            self._idle.release()
+            future.set_exception(exc)
+        else:
+            # First: whoever waits for the answer may have the next batch at once.
+            self._idle.release()
+            future.set_result(answer)
+
+
+_senders = _Senders()
