@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
 from typing import Any
 
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Func, TextField, UUIDField, Value
+from django.db.models import Func, UUIDField, Value
 from django.db.models.functions import Now
 from django.db.models.sql import Query
 from django.db.models.sql.compiler import SQLCompiler
@@ -52,20 +50,3 @@ class RandomUuid(Func):
     ) -> Any:
         """Django keeps UUIDs as 32 hex digits there."""
         return self.as_sql(compiler, connection, template="LOWER(HEX(RANDOMBLOB(16)))", **context)
-
-
-class TextOfRow(Func):
-    """The text that a mapping has for the row's id: each row of one UPDATE can get its own."""
-
-    output_field = TextField()
-    template = "(%(expressions)s::jsonb ->> id::text)"
-
-    def __init__(self, texts: Mapping[int, str]) -> None:
-        super().__init__(Value(json.dumps(texts)))
-
-    def as_sqlite(
-        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any
-    ) -> Any:
-        """SQLite has ``->>`` since 3.38 only."""
-        template = "JSON_EXTRACT(%(expressions)s, '$.\"' || id || '\"')"
-        return self.as_sql(compiler, connection, template=template, **context)

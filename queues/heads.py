@@ -15,29 +15,23 @@ PAGE = 100
 # SQLite uses a partial index only where it reads the index's own condition, so the states are spelt out as there.
 _UNFINISHED = "state IN ('pending', 'claimed', 'held', 'dead')"
 _BLOCKING = {"skip": f"{_UNFINISHED} AND state <> 'dead'", "hold": _UNFINISHED}
-_HEADS = """
+# The range is one group: of equals, PostgreSQL may follow the primary key, past all that was ever published.
+_HEAD = """\
+SELECT id FROM queues_outboxevent
+WHERE queue = {queue} AND "group" BETWEEN {group} AND {group} AND {blocking}
+ORDER BY "group", id LIMIT 1"""
+_NEXT = """\
+SELECT "group" FROM queues_outboxevent
+WHERE queue = %(queue)s AND "group" > {after} AND {blocking}
+ORDER BY "group" LIMIT 1"""
+_HEADS = """\
 WITH RECURSIVE visited (name, number) AS (
-    SELECT (
-        SELECT "group" FROM queues_outboxevent
-        WHERE queue = %(queue)s AND "group" > %(after)s AND {blocking}
-        ORDER BY "group" LIMIT 1
-    ), 1
+    SELECT ({first}), 1
     UNION ALL
-    SELECT (
-        SELECT "group" FROM queues_outboxevent
-        WHERE queue = %(queue)s AND "group" > visited.name AND {blocking}
-        ORDER BY "group" LIMIT 1
-    ), number + 1
-    FROM visited WHERE name IS NOT NULL AND number < %(most)s
+    SELECT ({next}), number + 1 FROM visited WHERE name IS NOT NULL AND number < %(most)s
 )
-SELECT name, (
-    SELECT id FROM queues_outboxevent
-    WHERE queue = %(queue)s AND "group" = visited.name AND {blocking}
-    ORDER BY id LIMIT 1
-)
-FROM visited WHERE name IS NOT NULL ORDER BY number
+SELECT name, ({head}) FROM visited WHERE name IS NOT NULL ORDER BY number
 """
-_SQL = {poison: _HEADS.format(blocking=blocking) for poison, blocking in _BLOCKING.items()}
 # Where the last look at a queue ended: groups take turns, and those that wait for something keep nobody waiting.
 _ends: dict[str, str] = {}
 
@@ -57,8 +51,19 @@ def pages(alias: str) -> Iterator[list[int]]:
             yield [pk for _, pk in page]
 
 
+def head(*, queue: str, group: str) -> str:
+    """The query for the first event of a group that keeps those after it waiting; both are SQL."""
+    return _HEAD.format(queue=queue, group=group, blocking=_BLOCKING[settings.FIFO_POISON])
+
+
 def _page(alias: str, after: str) -> list[tuple[str, int]]:
     """Group and id of the head."""
+    blocking = _BLOCKING[settings.FIFO_POISON]
+    sql = _HEADS.format(
+        first=_NEXT.format(after="%(after)s", blocking=blocking),
+        next=_NEXT.format(after="visited.name", blocking=blocking),
+        head=head(queue="%(queue)s", group="visited.name"),
+    )
     with connection.cursor() as cursor:
-        cursor.execute(_SQL[settings.FIFO_POISON], {"queue": alias, "after": after, "most": PAGE})
+        cursor.execute(sql, {"queue": alias, "after": after, "most": PAGE})
         return list(cursor.fetchall())

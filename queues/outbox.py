@@ -100,4 +100,4 @@ def _store(event: Event, *, deduplication_id: uuid.UUID) -> OutboxEvent:
 def publish_on_commit(row: OutboxEvent) -> None:
     """Do not wait for the relay's next round, where settings allow it."""
     if settings.OUTBOX_PUBLISH_ON_COMMIT:
-        transaction.on_commit(lambda: relay.publish_soon(row.pk), robust=True)
+        transaction.on_commit(lambda: relay.publish_soon(row.pk, alias=row.queue), robust=True)

@@ -16,19 +16,19 @@ from functools import cache
 from typing import Any
 
 from django.conf import settings
-from django.db import close_old_connections, transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db import close_old_connections
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from queues import backoff, heads, sending, sqs
+from queues import backoff, claims, heads, sending, sqs
+from queues.claims import Claimed
 from queues.errors import QueueUnavailable
-from queues.expressions import RandomUuid, TextOfRow
+from queues.expressions import RandomUuid
 from queues.failpoints import failpoint
 from queues.models import OutboxEvent, in_state
 
 logger = logging.getLogger(__name__)
 
-LEASE_SECONDS = 30
 # All are sent at once, so none waits in a queue of ours while its lease runs out.
 CLAIM_ROWS = 100
 # More at once would keep SQLite's one writer from others for long.
@@ -46,19 +46,19 @@ _AGAIN: dict[str, Any] = {
 _NO_ANSWER = sqs.Unsent("SQS did not say what became of this entry", refused=False)
 
 
-def publish_soon(pk: int) -> None:
+def publish_soon(pk: int, *, alias: str) -> None:
     """One bounded try for this row, in a thread of its own: the caller's response does not wait for SQS."""
     failpoint("after_commit")
-    _publisher().submit(_publish_now, pk).add_done_callback(_report)
+    _publisher().submit(_publish_now, pk, alias).add_done_callback(_report)
 
 
 def publish_pending() -> int:
     """Publish up to a hundred events of every queue; returns how many SQS took. The relay's step."""
-    release_expired()
+    claims.release_expired()
     return sum(publish(_claim_next(alias), alias=alias) for alias in settings.QUEUES)
 
 
-def publish(events: Sequence[OutboxEvent], *, alias: str, hurried: bool = False) -> int:
+def publish(events: Sequence[Claimed], *, alias: str, hurried: bool = False) -> int:
     """Send claimed rows and settle each by what SQS answers for it; returns how many it took."""
     by_key = {str(event.pk): event for event in events}
     batches = list(sqs.batches(_outgoing(event) for event in events))
@@ -66,17 +66,6 @@ def publish(events: Sequence[OutboxEvent], *, alias: str, hurried: bool = False)
     for answers in sending.side_by_side(sqs.queue(alias), batches, hurried=hurried):
         count += _settle(by_key, answers)
     return count
-
-
-def pending(alias: str) -> QuerySet[OutboxEvent]:
-    """Rows of a queue that may be published now; on FIFO only the head of each group."""
-    rows = OutboxEvent.objects.filter(in_state(State.PENDING), queue=alias, available_at__lte=Now())
-    if not sqs.queue(alias).is_fifo:
-        return rows
-    older = OutboxEvent.objects.filter(
-        blocking(), queue=alias, group=OuterRef("group"), id__lt=OuterRef("id")
-    )
-    return rows.exclude(Exists(older))
 
 
 def blocking() -> Q:
@@ -109,19 +98,9 @@ def put_back(event: OutboxEvent) -> bool:
     return bool(row.update(deduplication_id=uuid.uuid4(), **_AGAIN))
 
 
-def release_expired() -> int:
-    """Rows whose relay died come back; returns how many."""
-    expired = OutboxEvent.objects.filter(in_state(State.CLAIMED), lease_until__lt=Now())
-    # Looking takes no lock; an UPDATE of nothing would wait for SQLite's one writer.
-    if not expired.exists():
-        return 0
-    return expired.update(state=State.PENDING, claim=None, lease_until=None)
-
-
-def _publish_now(pk: int) -> None:
+def _publish_now(pk: int, alias: str) -> None:
     try:
-        event = OutboxEvent.objects.get(pk=pk)
-        publish(_claim(pending(event.queue).filter(pk=pk)), alias=event.queue, hurried=True)
+        publish(_claimed(claims.take_these(alias, [pk])), alias=alias, hurried=True)
     finally:
         close_old_connections()
 
@@ -137,53 +116,37 @@ def _publisher() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="publish-on-commit")
 
 
-def _claim_next(alias: str) -> list[OutboxEvent]:
+def _claim_next(alias: str) -> list[Claimed]:
     """On FIFO the heads of the next groups in turn: behind a long-waiting group there may be a million rows."""
-    rows = pending(alias)
     if not sqs.queue(alias).is_fifo:
-        return _claim(rows)
-    claims = (_claim(rows.filter(pk__in=page)) for page in heads.pages(alias))
-    return next(filter(None, claims), [])
+        return _claimed(claims.take_oldest(alias, most=CLAIM_ROWS))
+    turns = (claims.take_these(alias, page) for page in heads.pages(alias))
+    return _claimed(next(filter(None, turns), []))
 
 
-def _claim(rows: QuerySet[OutboxEvent]) -> list[OutboxEvent]:
-    """Take up to a hundred. Other relays skip what is locked here and, later, what is claimed."""
-    if not rows.exists():
-        return []
-    claim = uuid.uuid4()
-    with transaction.atomic():
-        locked = rows.order_by("id").select_for_update(skip_locked=True, of=("self",))
-        events = list(locked[:CLAIM_ROWS])
-        OutboxEvent.objects.filter(pk__in=[event.pk for event in events]).update(
-            state=State.CLAIMED,
-            claim=claim,
-            lease_until=Now() + timedelta(seconds=LEASE_SECONDS),
-            tries=F("tries") + 1,
-        )
-    failpoint("after_outbox_claim")
-    for event in events:
-        event.claim = claim
-        event.tries += 1
+def _claimed(events: list[Claimed]) -> list[Claimed]:
+    if events:
+        failpoint("after_outbox_claim")
     return events
 
 
-def _outgoing(event: OutboxEvent) -> sqs.Outgoing:
+def _outgoing(event: Claimed) -> sqs.Outgoing:
     return sqs.Outgoing(
         key=str(event.pk),
         body=event.body,
         group=event.group,
-        deduplication_id=str(event.deduplication_id),
+        deduplication_id=event.deduplication_id,
         attributes={
-            "event_id": str(event.event_id or ""),
+            "event_id": event.event_id or "",
             "event_type": event.type,
             "traceparent": event.traceparent,
         },
     )
 
 
-def _settle(by_key: Mapping[str, OutboxEvent], answers: Iterable[sending.Answer]) -> int:
+def _settle(by_key: Mapping[str, Claimed], answers: Iterable[sending.Answer]) -> int:
     """What SQS took by one UPDATE, anything else by one each; returns how many it took."""
-    taken: list[tuple[OutboxEvent, str]] = []
+    taken: list[tuple[Claimed, str]] = []
     for answer in answers:
         events = [by_key[message.key] for message in answer.batch]
         if answer.error:
@@ -200,22 +163,15 @@ def _settle(by_key: Mapping[str, OutboxEvent], answers: Iterable[sending.Answer]
     return len(taken)
 
 
-def _settle_taken(taken: Sequence[tuple[OutboxEvent, str]]) -> None:
-    _held(*(event for event, _ in taken)).update(
-        state=State.PUBLISHED,
-        claim=None,
-        lease_until=None,
-        published_at=Now(),
-        sqs_message_id=TextOfRow({event.pk: message_id for event, message_id in taken}),
-        error="",
-    )
+def _settle_taken(taken: Sequence[tuple[Claimed, str]]) -> None:
+    claims.settle(taken[0][0].claim, {event.pk: message_id for event, message_id in taken})
     for event, message_id in taken:
         logger.info(
             "published event=%s queue=%s message=%s", event.event_id, event.queue, message_id
         )
 
 
-def _settle_failure(event: OutboxEvent, failure: sqs.Unsent) -> None:
+def _settle_failure(event: Claimed, failure: sqs.Unsent) -> None:
     if not failure.refused:
         logger.warning("not published event=%s: %s", event.event_id, failure.reason)
         _release(event, failure.reason)
@@ -224,20 +180,19 @@ def _settle_failure(event: OutboxEvent, failure: sqs.Unsent) -> None:
     _held(event).update(state=State.REFUSED, claim=None, lease_until=None, error=failure.reason)
 
 
-def _release_all(events: Sequence[OutboxEvent], error: QueueUnavailable) -> None:
+def _release_all(events: Sequence[Claimed], error: QueueUnavailable) -> None:
     logger.warning("not published queue=%s count=%d: %s", events[0].queue, len(events), error)
     for event in events:
         _release(event, str(error))
 
 
-def _release(event: OutboxEvent, reason: str) -> None:
+def _release(event: Claimed, reason: str) -> None:
     wait = timedelta(seconds=backoff.delay(event.tries))
     _held(event).update(
         state=State.PENDING, claim=None, lease_until=None, available_at=Now() + wait, error=reason
     )
 
 
-def _held(*events: OutboxEvent) -> QuerySet[OutboxEvent]:
-    """These rows of one claim, as far as it stands."""
-    pks = [event.pk for event in events]
-    return OutboxEvent.objects.filter(pk__in=pks, claim=events[0].claim, state=State.CLAIMED)
+def _held(event: Claimed) -> QuerySet[OutboxEvent]:
+    """The row, as far as its claim stands."""
+    return OutboxEvent.objects.filter(pk=event.pk, claim=event.claim, state=State.CLAIMED)

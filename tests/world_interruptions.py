@@ -33,7 +33,7 @@ BORDERS = tuple(
 )
 PLACES = (*FAILPOINTS, *BORDERS, "sql")
 KINDS = ("crash", "freeze", "refuse", "refuse once")
-_STATEMENTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "BEGIN")
+_STATEMENTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "BEGIN", "WITH")
 
 
 class Crash(BaseException):

@@ -1,0 +1,162 @@
+"""Claim events of the outbox, settle what SQS took, end what nobody settled: one statement each, written out.
+
+The ORM would take two for a claim, make a model with every column of each row, and compile each statement anew: that
+was most of what an event cost.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+from queues import heads, sqs
+from queues.expressions import moment
+
+LEASE = timedelta(seconds=30)
+
+# SQLite uses a partial index only where it reads the index's own condition, so the states are spelt out as there.
+# The range is one queue: of equals, PostgreSQL may follow the primary key, past all that was ever published.
+_OLDEST = """\
+SELECT id FROM queues_outboxevent
+WHERE state = 'pending' AND queue BETWEEN %s AND %s AND available_at <= {now}
+ORDER BY queue, id LIMIT %s"""
+_THESE = """\
+SELECT id FROM queues_outboxevent AS event
+WHERE state = 'pending' AND id IN ({marks}) AND available_at <= {now}{is_head}"""
+_IS_HEAD = " AND id = ({head})"
+# What is due is found first: as a mere part of the UPDATE it might be read, and lock rows, more than once.
+_TAKE = """\
+WITH due AS ({due} {lock})
+UPDATE queues_outboxevent
+SET state = 'claimed', claim = %s, lease_until = {lease}, tries = tries + 1
+WHERE id {in_due}
+RETURNING id, CAST(event_id AS text), type, "group", CAST(deduplication_id AS text), traceparent, body, tries"""
+_SETTLE = """\
+UPDATE queues_outboxevent
+SET state = 'published', claim = NULL, lease_until = NULL, published_at = {now}, error = '',
+    sqs_message_id = {message_id}
+WHERE id IN ({marks}) AND claim = %s"""
+_EXPIRED = "SELECT id FROM queues_outboxevent WHERE state = 'claimed' AND lease_until < {now}"
+_RELEASE = """\
+UPDATE queues_outboxevent SET state = 'pending', claim = NULL, lease_until = NULL
+WHERE state = 'claimed' AND lease_until < {now}"""
+_LOOK = "SELECT 1 FROM ({rows}) AS found LIMIT 1"
+# As an array PostgreSQL looks each id up, whatever it believes about the table; a join might read it whole.
+_IN_DUE = {
+    "postgresql": "= ANY (ARRAY(SELECT id FROM due))",
+    "sqlite": "IN (SELECT id FROM due)",
+}
+_MESSAGE_ID = {
+    "postgresql": "CAST(%s AS jsonb) ->> CAST(id AS text)",
+    # It has ->> since 3.38 only.
+    "sqlite": "JSON_EXTRACT(%s, '$.\"' || id || '\"')",
+}
+_LOCK = {"postgresql": "FOR UPDATE SKIP LOCKED", "sqlite": ""}
+
+
+class Claimed(NamedTuple):
+    """An event in the hands of whoever made this claim, while it stands; ``tries`` counts this one."""
+
+    pk: int
+    event_id: str | None
+    type: str
+    group: str
+    deduplication_id: str
+    traceparent: str
+    body: str
+    tries: int
+    queue: str
+    claim: uuid.UUID
+
+
+def take_oldest(alias: str, *, most: int) -> list[Claimed]:
+    """Claim what is due of a standard queue.
+
+    A claim is committed on return, unless the caller is in a transaction. Others skip what is locked here and, later,
+    what is claimed.
+    """
+    return _take(alias, _OLDEST.format(now=moment()[0]), [alias, alias, most])
+
+
+def take_these(alias: str, pks: Sequence[int]) -> list[Claimed]:
+    """Claim those that are due, of a FIFO queue only those that nothing in their groups has to come before."""
+    head = heads.head(queue="event.queue", group='event."group"')
+    due = _THESE.format(
+        marks=_marks(pks),
+        now=moment()[0],
+        is_head=_IS_HEAD.format(head=head) if sqs.queue(alias).is_fifo else "",
+    )
+    return _take(alias, due, pks)
+
+
+def settle(claim: uuid.UUID, message_ids: Mapping[int, str]) -> None:
+    """These are published, under these ids of SQS, as far as the claim stands."""
+    sql = _SETTLE.format(
+        now=moment()[0], message_id=_MESSAGE_ID[connection.vendor], marks=_marks(message_ids)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [json.dumps(message_ids), *message_ids, claim.hex])
+
+
+def release_expired() -> int:
+    """What a relay claimed that died comes back; returns how many."""
+    now, _ = moment()
+    if not _may_find(_EXPIRED.format(now=now), []):
+        return 0
+    with connection.cursor() as cursor:
+        # Without parameters, doubled percent signs would stay doubled.
+        cursor.execute(_RELEASE.format(now=now), [])
+        return int(cursor.rowcount)
+
+
+def _take(alias: str, due: str, params: Sequence[Any]) -> list[Claimed]:
+    if not _may_find(due, params):
+        return []
+    claim = uuid.uuid4()
+    lease, lease_params = moment(LEASE)
+    vendor = connection.vendor
+    sql = _TAKE.format(due=due, lock=_LOCK[vendor], lease=lease, in_due=_IN_DUE[vendor])
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*params, claim.hex, *lease_params])
+        # All at once: a half-read answer would keep SQLite locked.
+        rows = sorted(cursor.fetchall())
+    return [_claimed(row, alias, claim) for row in rows]
+
+
+def _marks(params: Collection[Any]) -> str:
+    return ", ".join(["%s"] * len(params))
+
+
+def _may_find(rows: str, params: Sequence[Any]) -> bool:
+    """Whether to UPDATE: looking takes no lock, an UPDATE of nothing would wait for SQLite's one writer."""
+    if connection.vendor != "sqlite":
+        return True
+    with connection.cursor() as cursor:
+        cursor.execute(_LOOK.format(rows=rows), params)
+        return cursor.fetchone() is not None
+
+
+def _claimed(row: Sequence[Any], alias: str, claim: uuid.UUID) -> Claimed:
+    pk, event_id, type_, group, deduplication_id, traceparent, body, tries = row
+    return Claimed(
+        pk=pk,
+        event_id=_dashed(event_id) if event_id else None,
+        type=type_,
+        group=group,
+        deduplication_id=_dashed(deduplication_id),
+        traceparent=traceparent,
+        body=body,
+        tries=tries,
+        queue=alias,
+        claim=claim,
+    )
+
+
+def _dashed(digits: str) -> str:
+    """Django keeps UUIDs as 32 hex digits on SQLite."""
+    return str(uuid.UUID(digits)) if len(digits) == 32 else digits
