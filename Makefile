@@ -66,11 +66,14 @@ soak: $(STAMP) ## kill real processes while orders are placed, and judge what SE
 		--relays=$(RELAYS) --producers=$(PRODUCERS) $(if $(FOLDER),--folder=$(FOLDER))
 
 rate: LIMIT ?= 50
-rate: CONSUMERS ?= 8
+rate: PROCESSES ?= 8
+rate: CONSUMERS ?= 1
+rate: SES ?= 60
 rate: SECONDS ?= 60
 rate: DB ?= sqlite
-rate: $(STAMP) ## send a backlog under the limit that SES enforces (LIMIT= CONSUMERS= SECONDS= DB=)
-	@$(BIN)/python -m benchmarks.rate --limit=$(LIMIT) --consumers=$(CONSUMERS) --seconds=$(SECONDS) --database=$(DB)
+rate: $(STAMP) ## send a backlog under the limit that SES enforces (LIMIT=14,50,200 PROCESSES=1,4,8 CONSUMERS= SES= SECONDS= DB=)
+	@$(BIN)/python -m benchmarks.rate --limit=$(LIMIT) --processes=$(PROCESSES) --consumers=$(CONSUMERS) \
+		--latency-ses=$(SES) --seconds=$(SECONDS) --database=$(DB) $(if $(FOLDER),--folder=$(FOLDER))
 
 stops: N ?= 100
 stops: DB ?= sqlite

@@ -76,6 +76,11 @@ class Member:
         self._process = self._start()
 
     @property
+    def pid(self) -> int:
+        """Of the process that runs now."""
+        return self._process.pid
+
+    @property
     def exit_code(self) -> int | None:
         """None while it runs."""
         return self._process.poll()

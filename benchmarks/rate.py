@@ -1,7 +1,8 @@
-"""Send a backlog with many consumers under SES's sending limit, which the stub enforces: ``make rate``.
+"""Send a backlog under SES's sending limit, which the stub enforces: ``make rate``.
 
-Nobody is told the limit: the consumers learn it from SES. Exits with 1 unless nearly all of the limit was used, no
-second had more than limit and burst, and SES never had to say that we are too fast.
+Nobody is told the limit: the consumers learn it from SES. Each limit is tried with each number of processes, and each
+pair is one row. Exits with 1 unless nearly all of the limit was used in each of them, no second had more than limit and
+burst, and SES never had to say that we are too fast.
 """
 
 from __future__ import annotations
@@ -10,65 +11,151 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
+from typing import Any
 
-from benchmarks.rig import Rig, print_rows
+import boto3
+
+from benchmarks import process_tree
+from benchmarks.aws_stub.allowance import BURST_SHARE
+from benchmarks.course import QUEUE, python
+from benchmarks.order_events import envelope
+from benchmarks.rig import Rig
 
 GOAL_SHARE = 0.97
-# Of the limit: what SES lets pass above it for a moment.
-BURST_SHARE = 0.5
-# From the start of consumers to the first moment that counts.
+# From the first email to the first moment that counts.
 SETTLE_SECONDS = 5.0
+
+HEAD = (
+    "| limit | processes | emails/s | of the limit | most in a second | too fast | cores | |\n"
+    "|--:|--:|--:|--:|--:|--:|--:|---|"
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What SES took within the measured time. ``cores`` is how many the consumers kept busy."""
+
+    limit: float
+    processes: int
+    mean: float
+    worst_second: int
+    too_fast: int
+    cores: float
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the goals are."""
+        return (
+            self.mean >= GOAL_SHARE * self.limit
+            and self.worst_second <= self.limit * (1 + BURST_SHARE)
+            and not self.too_fast
+        )
+
+    def row(self) -> str:
+        """Markdown."""
+        cells = [
+            f"{self.limit:g}/s",
+            str(self.processes),
+            f"{self.mean:.2f}",
+            f"{self.mean / self.limit:.1%}",
+            str(self.worst_second),
+            str(self.too_fast),
+            f"{self.cores:.2f}",
+            "met" if self.is_met else "NOT MET",
+        ]
+        return "| " + " | ".join(cells) + " |"
 
 
 def main() -> None:
-    """Exit with 1 unless the goals are met."""
+    """Print a row as soon as it is measured."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--limit", type=float, default=50.0, help="emails a second that SES allows")
-    parser.add_argument("--burst", type=float, help="half the limit unless given")
-    parser.add_argument("--consumers", type=int, default=8)
+    parser.add_argument(
+        "--limit", type=_limits, default=[50.0], help="emails a second that SES allows: 14,50,200"
+    )
+    parser.add_argument(
+        "--processes", type=_counts, default=[8], help="of each consumer, forked from one: 1,4,8"
+    )
+    parser.add_argument(
+        "--consumers",
+        type=int,
+        default=1,
+        help="commands that start on their own, at the same time",
+    )
+    parser.add_argument("--concurrency", default="auto", help="threads of each process")
+    parser.add_argument("--latency-ses", type=float, default=60.0, help="milliseconds")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--folder", type=Path, help="kept; a temporary one unless given")
     options = parser.parse_args()
-    burst = options.burst or options.limit * BURST_SHARE
+    print(HEAD, flush=True)
+    results = []
+    for limit, processes in product(options.limit, options.processes):
+        results.append(run(limit, processes, options))
+        print(results[-1].row(), flush=True)
+    sys.exit(0 if all(result.is_met for result in results) else 1)
+
+
+def run(limit: float, processes: int, options: argparse.Namespace) -> Result:
+    """One row, from a fresh database and an empty queue."""
     with Rig(
-        options.folder,
+        options.folder and options.folder / f"{limit:g}-{processes}",
         database=options.database,
         events=False,
-        settings={"OUTBOX_PUBLISH_ON_COMMIT": "off"},
-        stub={"max_send_rate": options.limit, "burst": burst},
+        stub={
+            "max_send_rate": limit,
+            "burst": limit * BURST_SHARE,
+            "ses_seconds": f"{options.latency_ses / 1000},{options.latency_ses / 1000}",
+        },
     ) as rig:
-        times, too_fast = measure(rig, options)
-    mean, worst = len(times) / options.seconds, worst_second(times)
-    print_rows(
-        {
-            "limit, burst": f"{options.limit:g}/s, {burst:g}",
-            "consumers, database": f"{options.consumers}, {options.database}",
-            "emails in so many seconds": f"{len(times)} in {options.seconds:g}",
-            "mean": f"{mean:.2f}/s, {mean / options.limit:.1%} of the limit",
-            "worst second": worst,
-            "too fast for SES": too_fast,
-        }
+        fill(rig, round(limit * (options.seconds + SETTLE_SECONDS + 2)))
+        consumers = [
+            rig.consumer(f"--concurrency={options.concurrency}", f"--processes={processes}")
+            for _ in range(options.consumers)
+        ]
+        while not rig.control()["accepted"]:
+            time.sleep(0.1)
+        time.sleep(SETTLE_SECONDS)
+        began, busy = time.time(), sum(cpu_seconds(member.pid) for member in consumers)
+        time.sleep(options.seconds)
+        busy = sum(cpu_seconds(member.pid) for member in consumers) - busy
+        times = [mail.time for mail in rig.accepted()]
+        within = [moment for moment in times if began <= moment < began + options.seconds]
+        return Result(
+            limit=limit,
+            processes=processes * options.consumers,
+            mean=len(within) / options.seconds,
+            worst_second=worst_second(times),
+            too_fast=rig.control()["too_fast"],
+            cores=busy / options.seconds,
+        )
+
+
+def fill(rig: Rig, count: int) -> None:
+    """A backlog of published orders, before anybody consumes."""
+    python(rig.environment, "benchmarks.table_rows", "published", 0, count)
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    key, secret = (rig.environment[name] for name in names)
+    sqs: Any = boto3.client(
+        "sqs",
+        endpoint_url=rig.endpoint,
+        region_name="eu-west-1",
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
     )
-    is_met = mean >= GOAL_SHARE * options.limit and worst <= options.limit + burst and not too_fast
-    print("met" if is_met else "NOT MET")
-    sys.exit(0 if is_met else 1)
+    url = sqs.get_queue_url(QueueName=QUEUE)["QueueUrl"]
+    for first in range(0, count, 10):
+        numbers = range(first, min(first + 10, count))
+        entries = [{"Id": str(number), "MessageBody": envelope(number)} for number in numbers]
+        sqs.send_message_batch(QueueUrl=url, Entries=entries)
+    sqs.close()
 
 
-def measure(rig: Rig, options: argparse.Namespace) -> tuple[list[float], int]:
-    """When SES accepted, within the measured time, and how often it was too much."""
-    seconds = SETTLE_SECONDS + options.seconds
-    rig.fill(round(options.limit * (seconds + 2)), transactions=0)
-    for _ in range(options.consumers):
-        rig.consumer()
-    while not rig.control()["accepted"]:
-        time.sleep(0.1)
-    began = time.time() + SETTLE_SECONDS
-    time.sleep(seconds)
-    times = [mail.time for mail in rig.accepted()]
-    within = [moment for moment in times if began <= moment < began + options.seconds]
-    return within, rig.control()["too_fast"]
+def cpu_seconds(pid: int) -> float:
+    """Of the consumer with its processes, so far."""
+    return process_tree.usage(pid).cpu_seconds
 
 
 def worst_second(times: Sequence[float]) -> int:
@@ -79,6 +166,14 @@ def worst_second(times: Sequence[float]) -> int:
             first += 1
         most = max(most, place - first + 1)
     return most
+
+
+def _limits(text: str) -> list[float]:
+    return [float(part) for part in text.split(",")]
+
+
+def _counts(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
 
 
 if __name__ == "__main__":

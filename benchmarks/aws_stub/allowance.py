@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 import time
 
+# Of the rate: what SES lets pass above it for a moment.
+BURST_SHARE = 0.5
+
 
 class Allowance:
     """``rate`` is emails a second; without a burst it is told and not enforced."""
