@@ -22,6 +22,8 @@ STOP_SECONDS = 30.0
 class Process(Protocol):
     """As much of ``subprocess.Popen`` as a member needs."""
 
+    pid: int
+
     def poll(self) -> int | None:
         """None while it runs."""
 
