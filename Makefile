@@ -97,8 +97,10 @@ bench: ROUNDS ?= 3
 bench: SES ?= 60
 bench: SQS ?= 10
 bench: PEERS ?= all
-bench: $(STAMP) ## our consumer beside its peers on the same work (N= ROUNDS= SES= SQS= PEERS= WRITE=on)
-	@$(BIN)/python -m benchmarks.bench --n=$(N) --rounds=$(ROUNDS) --latency-ses=$(SES) --latency-sqs=$(SQS) --peers=$(PEERS) $(if $(WRITE),--write)
+bench: RATE ?= 0
+bench: $(STAMP) ## our consumer beside its peers on the same work (N= ROUNDS= SES= SQS= RATE= PEERS= WRITE=on)
+	@$(BIN)/python -m benchmarks.bench --n=$(N) --rounds=$(ROUNDS) --latency-ses=$(SES) --latency-sqs=$(SQS) \
+		--rate=$(RATE) --peers=$(PEERS) $(if $(WRITE),--write)
 
 bench-peers: $(STAMP) ## install what `make bench` compares with, beside the project, into .venv-peers
 	@$(PYTHON) -m venv .venv-peers

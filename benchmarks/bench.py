@@ -26,11 +26,21 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--latency-ses", type=float, default=60.0, help="milliseconds")
     parser.add_argument("--latency-sqs", type=float, default=10.0, help="milliseconds")
+    parser.add_argument(
+        "--rate", type=float, default=0.0, help="emails a second that SES allows; 0 is any"
+    )
     parser.add_argument("--peers", default="all", help=f"some of {','.join(ENTRANTS)}")
     parser.add_argument("--write", action="store_true", help="into docs/performance.md")
     options = parser.parse_args()
+    if options.write and options.rate:
+        parser.error("the tables of the documentation are those without a rate")
     stand_in.keep_off()
-    work = Work(options.n, ses_ms=options.latency_ses, sqs_ms=options.latency_sqs)
+    work = Work(
+        options.n,
+        ses_ms=options.latency_ses,
+        sqs_ms=options.latency_sqs,
+        ses_rate=options.rate,
+    )
     names = _present(list(ENTRANTS) if options.peers == "all" else options.peers.split(","))
     trials = run(work, names, rounds=options.rounds)
     print(report.table(trials))

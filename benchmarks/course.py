@@ -26,16 +26,17 @@ FEWEST = 40
 
 @dataclass(frozen=True)
 class Work:
-    """How many emails, and how long SES and SQS take to answer."""
+    """How many emails, how long SES and SQS take to answer, and how many a second SES allows; 0 is any."""
 
     emails: int
     ses_ms: float
     sqs_ms: float
+    ses_rate: float = 0
 
     @property
     def waits(self) -> bool:
         """Whether an email takes time that is not its sender's."""
-        return bool(self.ses_ms or self.sqs_ms)
+        return bool(self.ses_ms or self.sqs_ms or self.ses_rate)
 
 
 class Course:
@@ -52,10 +53,11 @@ class Course:
         self, name: str, entrant: Entrant, *, before_clock: Callable[[int], None] = lambda pid: None
     ) -> Trial:
         """One trial of this entrant; raises TrialError."""
-        self._aws.begin(QUEUES, ses_ms=self._work.ses_ms, sqs_ms=self._work.sqs_ms)
+        work = self._work
+        self._aws.begin(QUEUES, ses_ms=work.ses_ms, sqs_ms=work.sqs_ms, ses_rate=work.ses_rate)
         environment = self._environment(entrant)
         # Without latency a serial loop is not that much slower.
-        share = entrant.share if self._work.waits else min(1.0, entrant.share * 4)
+        share = entrant.share if work.waits else min(1.0, entrant.share * 4)
         log = self._folder / f"{name}-{next(self._numbers)}.log"
         done = trial.run(
             name,
@@ -63,7 +65,7 @@ class Course:
             environment,
             aws=self._aws,
             fill=lambda first, emails: self._fill(entrant, environment, first, emails),
-            emails=max(FEWEST, round(self._work.emails * share)),
+            emails=max(FEWEST, round(work.emails * share)),
             log=log,
             cores=ALL_CORES if entrant.all_cores else WORK_CORE,
             before_clock=before_clock,
@@ -75,6 +77,8 @@ class Course:
         if entrant.is_ours:
             database = self.databases.fresh(entrant.database)
             settings = {"JOURNAL_DIR": str(self._folder / "journal"), **entrant.environment}
+            if self._work.ses_rate:
+                settings["SES_MAX_SEND_RATE"] = str(self._work.ses_rate)
             return installation.environment(self._aws.endpoint, database=database, **settings)
         return os.environ | {
             "AWS_ENDPOINT_URL": self._aws.endpoint,

@@ -25,9 +25,12 @@ class StandIn:
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
 
-    def begin(self, queues: Sequence[str], *, ses_ms: float, sqs_ms: float) -> None:
-        """Forget the last run; these queues are empty, and their gate is closed."""
-        self._control({"begin": list(queues), "ses_ms": ses_ms, "sqs_ms": sqs_ms})
+    def begin(
+        self, queues: Sequence[str], *, ses_ms: float, sqs_ms: float, ses_rate: float = 0
+    ) -> None:
+        """Forget the last run; these queues are empty, and their gate is closed. Rate 0: SES allows any."""
+        latencies = {"ses_ms": ses_ms, "sqs_ms": sqs_ms}
+        self._control({"begin": list(queues), "ses_rate": ses_rate} | latencies)
         self.close()
 
     def put(self, queue: str, bodies: Sequence[str]) -> None:

@@ -32,7 +32,10 @@ class TrialError(Exception):
 
 @dataclass(frozen=True)
 class Trial:
-    """What one run led to. ``calls`` are those to SQS and SES; memory is the highest sum over its processes."""
+    """What one run led to. ``calls`` are those to SQS and SES; memory is the highest sum over its processes.
+
+    ``throttled`` is how often SES said that it is too fast.
+    """
 
     entrant: str
     emails: int
@@ -44,6 +47,7 @@ class Trial:
     duplicates: int
     undeleted: int
     stand_in_busy: float
+    throttled: int = 0
     round: int = 0
 
 
@@ -118,6 +122,7 @@ def _measure(name: str, aws: StandIn, process: subprocess.Popen[bytes], emails: 
         duplicates=standing["accepted"] - standing["distinct"],
         undeleted=emails - standing["deleted"],
         stand_in_busy=(standing["cpu_seconds"] - stand_in_before) / seconds,
+        throttled=standing["throttled"],
     )
 
 

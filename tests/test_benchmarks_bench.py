@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from django.core.mail import EmailMultiAlternatives
 from django_ses import SESBackend
 
@@ -123,6 +124,19 @@ def test_second_email_of_an_order_is_seen(aws, sqs, version_2, monkeypatch):
 
     standing = aws.standing()
     assert (standing["accepted"], standing["distinct"]) == (3, 2)
+
+
+@pytest.mark.parametrize("version_2", [False, True])
+def test_email_above_the_rate_is_refused_as_ses_does(aws, version_2, monkeypatch):
+    aws.begin(["orders"], ses_ms=0, sqs_ms=0, ses_rate=0.001)
+    send(aws, 1, version_2=version_2, monkeypatch=monkeypatch)
+
+    with pytest.raises(ClientError, match="Maximum sending rate exceeded") as refused:
+        send(aws, 2, version_2=version_2, monkeypatch=monkeypatch)
+
+    assert refused.value.response["Error"]["Code"] in ("Throttling", "TooManyRequestsException")
+    standing = aws.standing()
+    assert (standing["accepted"], standing["throttled"]) == (1, 1)
 
 
 def test_messages_of_the_benchmark_are_valid_and_distinct():

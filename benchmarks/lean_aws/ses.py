@@ -20,23 +20,27 @@ _RESULT = (
     "<ResponseMetadata><RequestId>request</RequestId></ResponseMetadata></{0}Response>"
 )
 _ERROR = (
-    "<ErrorResponse><Error><Type>Sender</Type><Code>InvalidAction</Code><Message>{}</Message></Error>"
+    "<ErrorResponse><Error><Type>Sender</Type><Code>{}</Code><Message>{}</Message></Error>"
     "<RequestId>request</RequestId></ErrorResponse>"
 )
-_QUOTA = "<Max24HourSend>-1</Max24HourSend><MaxSendRate>100000</MaxSendRate><SentLast24Hours>0</SentLast24Hours>"
+_QUOTA = "<Max24HourSend>-1</Max24HourSend><MaxSendRate>{}</MaxSendRate><SentLast24Hours>0</SentLast24Hours>"
+_TOO_FAST = "Maximum sending rate exceeded."
 
 
 def version_1(aws: Aws, body: bytes) -> tuple[int, bytes]:
     """Status and XML."""
     if found := _RAW.search(body):
         aws.calls["ses SendRawEmail"] += 1
+        if aws.is_too_fast():
+            return 400, _ERROR.format("Throttling", _TOO_FAST).encode()
         _accept(aws, base64.b64decode(unquote_to_bytes(found[1])))
         return 200, _RESULT.format("SendRawEmail", f"<MessageId>{next(_ids)}</MessageId>").encode()
     action = parse_qs(body.decode()).get("Action", [""])[0]
     aws.calls[f"ses {action}"] += 1
     if action == "GetSendQuota":
-        return 200, _RESULT.format(action, _QUOTA).encode()
-    return 400, _ERROR.format(action).encode()
+        quota = _QUOTA.format(aws.allowance.rate)
+        return 200, _RESULT.format(action, quota).encode()
+    return 400, _ERROR.format("InvalidAction", action).encode()
 
 
 def version_2(aws: Aws, path: str, body: bytes) -> tuple[int, bytes]:
@@ -45,6 +49,9 @@ def version_2(aws: Aws, path: str, body: bytes) -> tuple[int, bytes]:
         aws.calls[f"ses {path}"] += 1
         return 404, b"{}"
     aws.calls["ses SendEmail"] += 1
+    if aws.is_too_fast():
+        error = {"__type": "TooManyRequestsException", "message": _TOO_FAST}
+        return 429, json.dumps(error).encode()
     _accept(aws, base64.b64decode(json.loads(body)["Content"]["Raw"]["Data"]))
     return 200, b'{"MessageId":"%d"}' % next(_ids)
 

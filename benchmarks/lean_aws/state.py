@@ -11,8 +11,13 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
+from benchmarks.aws_stub.allowance import BURST_SHARE, Allowance
+
 Json = dict[str, Any]
 HandOut = Callable[[list[bytes]], None]
+
+# What SES allows where it enforces nothing.
+NO_LIMIT = 100_000.0
 
 
 class Message:
@@ -113,13 +118,14 @@ class Aws:
     def _begin(self) -> None:
         self.queues: dict[str, Queue] = {}
         self.sqs_seconds = self.ses_seconds = 0.0
+        self.allowance = Allowance(NO_LIMIT)
         self.is_polled = False
         self._forget()
 
     def _forget(self) -> None:
         self.calls: Counter[str] = Counter()
         self.emails: Counter[str] = Counter()
-        self.sent = self.deleted = 0
+        self.sent = self.deleted = self.throttled = 0
         self.opened_at = self.deleted_at = 0.0
 
     def control(self, order: Json) -> Json:
@@ -129,6 +135,8 @@ class Aws:
             self.queues = {name: Queue() for name in order["begin"]}
             self.sqs_seconds = order.get("sqs_ms", 0) / 1000
             self.ses_seconds = order.get("ses_ms", 0) / 1000
+            if rate := order.get("ses_rate"):
+                self.allowance = Allowance(rate, burst=max(1.0, rate * BURST_SHARE))
         for name, bodies in order.get("put", {}).items():
             for body in bodies:
                 self.queues[name].put(body, {})
@@ -140,6 +148,12 @@ class Aws:
                 queue.is_open = order["open"]
                 queue.wake()
         return {}
+
+    def is_too_fast(self) -> bool:
+        """Whether SES refuses one email more at this moment, which is counted."""
+        is_allowed = self.allowance.take()
+        self.throttled += not is_allowed
+        return not is_allowed
 
     def count_email(self, number: str) -> None:
         """SES accepted the email about this order."""
@@ -161,6 +175,7 @@ class Aws:
             "deleted": self.deleted,
             "accepted": self.emails.total(),
             "distinct": len(self.emails),
+            "throttled": self.throttled,
             "calls": self.calls,
             "waiting": {name: len(queue.ready) for name, queue in self.queues.items()},
             "cpu_seconds": time.process_time(),
