@@ -283,8 +283,7 @@ class Consumer:
             self._acks[queue.alias].add(message, event_id=fate.event_id)
             self._in_hand.drop(message)
         else:
-            # Dropped first: a heartbeat after the hide would lengthen it.
-            self._in_hand.drop(message)
+            self._in_hand.let_go(message)
             self._hide(queue, message, seconds=fate.hide_seconds)
 
     def _hide(self, queue: Queue, message: Received, *, seconds: int) -> None:
@@ -297,7 +296,7 @@ class Consumer:
             logger.warning("not hidden event=%s message=%s: %s", message.event_id, message.id, exc)
 
     def _give_back(self, queue: Queue, message: Received) -> None:
-        self._in_hand.drop(message)
+        self._in_hand.let_go(message)
         self._hide(queue, message, seconds=0)
         logger.info("given back event=%s message=%s", message.event_id, message.id)
 

@@ -26,6 +26,7 @@ class InHand:
         self._lock = threading.Lock()
         self._held: dict[str, tuple[Queue, Received, float]] = {}
         self._beaten_at = time.monotonic()
+        self._beating = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._held)
@@ -38,15 +39,24 @@ class InHand:
                 self._held[message.receipt] = (queue, message, now)
 
     def drop(self, message: Received) -> None:
-        """This one is deleted, hidden or given back."""
+        """This one is to be deleted."""
         with self._lock:
             self._held.pop(message.receipt, None)
+
+    def let_go(self, message: Received) -> None:
+        """This one is to be hidden or given back: once no heartbeat is under way any more that would lengthen that."""
+        with self._beating:
+            self.drop(message)
 
     def beat(self) -> None:
         """Extend what is held, thrice per visibility timeout."""
         if time.monotonic() - self._beaten_at < settings.QUEUE_VISIBILITY_SECONDS / 3:
             return
         self._beaten_at = time.monotonic()
+        with self._beating:
+            self._extend()
+
+    def _extend(self) -> None:
         by_queue: defaultdict[Queue, list[Received]] = defaultdict(list)
         with self._lock:
             for queue, message, since in self._held.values():

@@ -49,7 +49,9 @@ def lose(**kwargs):
 
 
 def due_now():
-    OutboxEvent.objects.filter(state=State.PENDING).update(available_at=timezone.now())
+    # SQLite's time has no microseconds.
+    now = timezone.now() - timedelta(milliseconds=1)
+    OutboxEvent.objects.filter(state=State.PENDING).update(available_at=now)
 
 
 def delete_queue(alias):

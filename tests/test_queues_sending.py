@@ -44,10 +44,12 @@ def test_all_batches_are_under_way_at_once_and_their_threads_are_used_again():
     first, second = Meeting(3), Meeting(3)
 
     sent = [answer.sent for answer in answers(first)]
+    there = {thread.ident for thread in threading.enumerate()}
     answers(second)
 
     assert sorted(sent, key=str) == [{"0": "m0"}, {"1": "m1"}, {"2": "m2"}]
-    assert len(first.threads | second.threads) == 3
+    assert len(first.threads) == len(second.threads) == 3
+    assert second.threads <= there
 
 
 def test_batch_that_sqs_does_not_answer_leaves_the_others_theirs():

@@ -1,0 +1,42 @@
+import threading
+
+from queues.in_hand import InHand
+from queues.sqs import Queue, Received
+
+MESSAGE = Received(id="1", receipt="r", body="{}")
+
+
+class SlowQueue(Queue):
+    """Its heartbeat takes as long as a test wants."""
+
+    def __init__(self):
+        super().__init__("orders", "notifier-orders")
+        self.begun, self.go_on = threading.Event(), threading.Event()
+        self.done = []
+
+    def hide_batch(self, messages, *, seconds):
+        self.begun.set()
+        self.go_on.wait(5)
+        self.done.append("extended")
+
+
+def test_message_is_not_let_go_while_a_heartbeat_would_lengthen_what_follows(settings):
+    settings.QUEUE_VISIBILITY_SECONDS = 0
+    queue, in_hand = SlowQueue(), InHand()
+    in_hand.take(queue, [MESSAGE])
+
+    def let_go():
+        in_hand.let_go(MESSAGE)
+        queue.done.append("let go")
+
+    threads = [threading.Thread(target=in_hand.beat), threading.Thread(target=let_go)]
+    threads[0].start()
+    assert queue.begun.wait(5)
+    threads[1].start()
+    threads[1].join(0.05)
+    queue.go_on.set()
+    for thread in threads:
+        thread.join(5)
+
+    assert queue.done == ["extended", "let go"]
+    assert len(in_hand) == 0
