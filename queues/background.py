@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from django.db import DatabaseError, close_old_connections, connection
@@ -16,27 +17,37 @@ MAX_PAUSE_SECONDS = 30.0
 
 
 class Repeated:
-    """Calls a step again and again in a thread: at once while it finds work, else every ``seconds``."""
+    """Calls a step again and again in a thread: at once while it finds work, else every ``seconds``.
 
-    def __init__(self, name: str, step: Callable[[], int], *, seconds: float) -> None:
+    Of more ``threads`` each does so by itself.
+    """
+
+    def __init__(
+        self, name: str, step: Callable[[], int], *, seconds: float, threads: int = 1
+    ) -> None:
         self._name = name
         self._step = step
         self._seconds = seconds
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._threads = [
+            threading.Thread(target=self._run, name=name, daemon=True) for _ in range(threads)
+        ]
 
     def start(self) -> None:
         """Begin."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def ask_to_stop(self) -> None:
-        """Return at once; the step that runs goes on."""
+        """Return at once; what runs goes on."""
         self._stop.set()
 
     def stop(self, *, timeout: float) -> None:
-        """End after the step that runs."""
+        """End after the steps that run, or after so many seconds."""
         self._stop.set()
-        self._thread.join(timeout)
+        until = time.monotonic() + timeout
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _run(self) -> None:
         pause = self._seconds

@@ -14,6 +14,8 @@ from queues.background import Repeated
 from queues.models import OutboxEvent
 
 POLL_SECONDS = 1.0
+# Each is a relay like any other: while one waits for the database, the other sends.
+RELAYS = 2
 _UNPUBLISHED = [OutboxEvent.State.PENDING, OutboxEvent.State.CLAIMED]
 
 
@@ -43,7 +45,7 @@ class Command(BaseCommand):
         self._stopping = False
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        relaying = Repeated("relay", relay.publish_pending, seconds=POLL_SECONDS)
+        relaying = Repeated("relay", relay.publish_pending, seconds=POLL_SECONDS, threads=RELAYS)
         relaying.start()
         self.stdout.write("relaying the outbox")
         while not self._stopping:
