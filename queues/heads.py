@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from django.conf import settings
 from django.db import connection
 
-PAGE = 100
 # SQLite uses a partial index only where it reads the index's own condition, so the states are spelt out as there.
 _UNFINISHED = "state IN ('pending', 'claimed', 'held', 'dead')"
 _BLOCKING = {"skip": f"{_UNFINISHED} AND state <> 'dead'", "hold": _UNFINISHED}
@@ -36,17 +35,17 @@ SELECT name, ({head}) FROM visited WHERE name IS NOT NULL ORDER BY number
 _ends: dict[str, str] = {}
 
 
-def pages(alias: str) -> Iterator[list[int]]:
-    """The heads' ids, a hundred groups at a time, going on where the last call ended, until all were looked at.
+def pages(alias: str, *, size: int) -> Iterator[list[int]]:
+    """The heads' ids, of so many groups at a time, going on where the last call ended, until all were looked at.
 
     Some of them may be claimed, held or not due: whoever claims asks for that.
     """
     after = _ends.get(alias, "")
     turns = 2 if after else 1
     while turns:
-        page = _page(alias, after)
-        turns -= len(page) < PAGE
-        _ends[alias] = after = page[-1][0] if len(page) == PAGE else ""
+        page = _page(alias, after, size)
+        turns -= len(page) < size
+        _ends[alias] = after = page[-1][0] if len(page) == size else ""
         if page:
             yield [pk for _, pk in page]
 
@@ -56,7 +55,7 @@ def head(*, queue: str, group: str) -> str:
     return _HEAD.format(queue=queue, group=group, blocking=_BLOCKING[settings.FIFO_POISON])
 
 
-def _page(alias: str, after: str) -> list[tuple[str, int]]:
+def _page(alias: str, after: str, size: int) -> list[tuple[str, int]]:
     """Group and id of the head."""
     blocking = _BLOCKING[settings.FIFO_POISON]
     sql = _HEADS.format(
@@ -65,5 +64,5 @@ def _page(alias: str, after: str) -> list[tuple[str, int]]:
         head=head(queue="%(queue)s", group="visited.name"),
     )
     with connection.cursor() as cursor:
-        cursor.execute(sql, {"queue": alias, "after": after, "most": PAGE})
+        cursor.execute(sql, {"queue": alias, "after": after, "most": size})
         return list(cursor.fetchall())

@@ -29,8 +29,9 @@ from queues.models import OutboxEvent, in_state
 
 logger = logging.getLogger(__name__)
 
-# All are sent at once, so none waits in a queue of ours while its lease runs out.
-CLAIM_ROWS = 100
+# All are sent at once, so none waits in a queue of ours while its lease runs out. Fewer would often wait for SQS's
+# answers; with more, and some hundred FIFO groups, one relay would take the heads of all, and others wait for it.
+CLAIM_ROWS = 250
 # More at once would keep SQLite's one writer from others for long.
 AGAIN_ROWS = 500
 State = OutboxEvent.State
@@ -53,7 +54,7 @@ def publish_soon(pk: int, *, alias: str) -> None:
 
 
 def publish_pending() -> int:
-    """Publish up to a hundred events of every queue; returns how many SQS took. The relay's step."""
+    """Publish up to CLAIM_ROWS events of every queue; returns how many SQS took. The relay's step."""
     claims.release_expired()
     return sum(publish(_claim_next(alias), alias=alias) for alias in settings.QUEUES)
 
@@ -120,7 +121,7 @@ def _claim_next(alias: str) -> list[Claimed]:
     """On FIFO the heads of the next groups in turn: behind a long-waiting group there may be a million rows."""
     if not sqs.queue(alias).is_fifo:
         return _claimed(claims.take_oldest(alias, most=CLAIM_ROWS))
-    turns = (claims.take_these(alias, page) for page in heads.pages(alias))
+    turns = (claims.take_these(alias, page) for page in heads.pages(alias, size=CLAIM_ROWS))
     return _claimed(next(filter(None, turns), []))
 
 
