@@ -21,7 +21,7 @@ AHEAD_SECONDS = 0.25
 def needed(alias: str) -> int | None:
     """None for a queue that sends nothing, and before the rate is known and SES has answered.
 
-    The rate is that of all processes together: any of them could use it up alone.
+    The rate is that of all processes together.
     """
     if alias in READ_ANYWAY:
         return None

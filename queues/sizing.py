@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterable
 
 from queues import registry
@@ -20,17 +21,22 @@ GROW, SHRINK = 1.25, 0.5
 
 
 class Sizing:
-    """Of one consumer's queues, each of which has begun with the default; other processes decide for themselves."""
+    """Of one consumer's queues, each of which has begun with the default.
+
+    ``processes`` do the same work, so each needs its part of the whole; whoever else does it is not known of.
+    """
 
     def __init__(
         self,
         aliases: Iterable[str],
         *,
         resize: Callable[[str, int], None],
+        processes: int = 1,
         needed: Callable[[str], int | None] = registry.needed,
     ) -> None:
         self._sizes = dict.fromkeys(aliases, CONCURRENCY)
         self._resize = resize
+        self._processes = processes
         self._needed = needed
 
     def adjust(self) -> int:
@@ -38,7 +44,8 @@ class Sizing:
         for alias in self._sizes:
             needed = self._needed(alias)
             if needed is not None:
-                self._set(alias, min(MOST, max(LEAST, needed)))
+                mine = math.ceil(needed / self._processes)
+                self._set(alias, min(MOST, max(LEAST, mine)))
         return 0
 
     def _set(self, alias: str, size: int) -> None:

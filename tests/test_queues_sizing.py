@@ -48,6 +48,20 @@ def test_size_keeps_within_its_bounds(sizing):
     assert sizing(1) == [MOST, LEAST]
 
 
+def test_each_of_several_processes_takes_its_part():
+    sizes = []
+    sizing = Sizing(
+        ["lamps"],
+        resize=lambda alias, size: sizes.append(size),
+        processes=4,
+        needed=lambda alias: 75,
+    )
+
+    sizing.adjust()
+
+    assert sizes == [19]
+
+
 def test_small_changes_are_left_alone(sizing):
     sizing(40)
 

@@ -78,12 +78,13 @@ class Command(BaseCommand):
         """One consumer. Of several processes one relays and collects: more would ask SQS as often as all together."""
         self._relays = leads and not options["no_relay"]
         self._collects = leads and settings.DEAD_LETTER_COLLECT
-        self._is_auto = options["concurrency"] == AUTO
+        is_auto = options["concurrency"] == AUTO
         self._consumer = Consumer(
             sqs.queues(options["alias"]),
-            concurrency=CONCURRENCY if self._is_auto else options["concurrency"],
+            concurrency=CONCURRENCY if is_auto else options["concurrency"],
             max_messages=options["max_messages"],
         )
+        self._sizing = self._sized(options["processes"]) if is_auto else None
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         try:
@@ -115,8 +116,8 @@ class Command(BaseCommand):
             chores.append(Repeated("relay", relay.publish_pending, seconds=RELAY_SECONDS))
         if self._collects:
             chores.append(Repeated("collector", dead_letters.collect_all, seconds=COLLECT_SECONDS))
-        if self._is_auto:
-            chores.append(Repeated("sizing", self._sizing().adjust, seconds=sizing.SECONDS))
+        if self._sizing:
+            chores.append(Repeated("sizing", self._sizing.adjust, seconds=sizing.SECONDS))
         for chore in chores:
             chore.start()
         names = ", ".join(queue.alias for queue in self._consumer.queues)
@@ -127,9 +128,9 @@ class Command(BaseCommand):
         for chore in chores:
             chore.stop(timeout=0.3)
 
-    def _sizing(self) -> Sizing:
+    def _sized(self, processes: int) -> Sizing:
         aliases = [queue.alias for queue in self._consumer.queues]
-        return Sizing(aliases, resize=self._consumer.resize)
+        return Sizing(aliases, resize=self._consumer.resize, processes=processes)
 
     def _chores(self) -> int:
         done = relay.publish_pending() if self._relays else 0
