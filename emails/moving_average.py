@@ -1,4 +1,4 @@
-"""What a call takes lately."""
+"""What something takes lately."""
 
 from __future__ import annotations
 

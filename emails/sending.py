@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -23,6 +24,7 @@ from emails.errors import (
 )
 from emails.mime import Email
 from emails.models import Notification
+from emails.moving_average import MovingAverage
 from emails.rendering import Rendered
 from queues import backoff, groups, outbox, sqs, writing
 from queues.combining import Combined
@@ -36,6 +38,9 @@ State = Notification.State
 
 # No more threads than that send at once.
 MAX_ACCEPTANCES = 64
+
+# From the call of SES until its acceptance is recorded. While SES fails, fast or slowly, nothing is learned.
+accepted_seconds = MovingAverage()
 
 
 def notify(event: Event, *, template: str, recipient: str) -> None:
@@ -226,6 +231,7 @@ def _sent_or_settled(held: states.Claim, email: Rendered) -> bool:
     message = _message(held, email)
     if not states.fence(held):
         raise Retry("the lease ended before SES was called", code="LeaseLost", seconds=1)
+    began = time.monotonic()
     try:
         with _acceptances.coming():
             message_id = ses.send(message)
@@ -237,6 +243,7 @@ def _sent_or_settled(held: states.Claim, email: Rendered) -> bool:
     except DatabaseError:
         journal.write(notification.pk, held.attempt, message_id)
         raise
+    accepted_seconds.add(time.monotonic() - began)
     failpoint("after_accept")
     logger.info(
         "sent event=%s notification=%s ses=%s", notification.event_id, notification.pk, message_id

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import re
 import threading
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parseaddr
@@ -38,16 +37,12 @@ from django_ses import SESBackend
 
 from emails import ses_lean
 from emails.errors import InDoubt, NotSent, Refused, SendError, Throttled, Unavailable
-from emails.moving_average import MovingAverage
 from queues import lean_connections
 
 if TYPE_CHECKING:
     from mypy_boto3_ses import SESClient
 
 logger = logging.getLogger(__name__)
-
-# Of the calls by which SES accepted an email: while it fails, fast or slowly, nothing is learned.
-answer_seconds = MovingAverage()
 
 # What a call to SES may raise besides an error of our own.
 _FOREIGN = (
@@ -121,10 +116,7 @@ def send(message: EmailMessage) -> str:
     Anything unknown that happens after the request may have left is InDoubt.
     """
     try:
-        backend = connection()
-        began = time.monotonic()
-        backend.send_messages([message])
-        answer_seconds.add(time.monotonic() - began)
+        connection().send_messages([message])
     except (BadHeaderError, UnicodeEncodeError) as exc:
         # Django refuses a header with a newline, Python an address it cannot encode: before any call.
         raise Refused(str(exc), code=type(exc).__name__) from exc

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 
-from emails import limiter, ses
+from emails import limiter, sending
 from emails.breakers import READ_ANYWAY
 from queues.registry import needs
 
-# Of the calls under way: a thread also renders and waits for the database, and the next call may take longer.
+# Of the calls under way: a thread also renders and deletes, and the next call may take longer.
 RESERVE = 2
 # So far ahead slots are taken: a pause of that length, for a commit or a receive, leaves none unused.
 AHEAD_SECONDS = 0.25
@@ -25,10 +25,10 @@ def needed(alias: str) -> int | None:
     """
     if alias in READ_ANYWAY:
         return None
-    rate, seconds = limiter.rate(), ses.answer_seconds.value
+    rate, seconds = limiter.rate(), sending.accepted_seconds.value
     return None if rate is None or seconds is None else at_once(rate=rate, seconds=seconds)
 
 
 def at_once(*, rate: float, seconds: float) -> int:
-    """For a rate in recipients a second, and calls that take so many seconds."""
+    """For a rate in recipients a second, and calls that take so many seconds until they are recorded."""
     return math.ceil(rate * (RESERVE * seconds + AHEAD_SECONDS))

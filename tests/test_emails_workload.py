@@ -1,6 +1,6 @@
 import pytest
 
-from emails import limiter, sending, ses, workload
+from emails import limiter, sending, workload
 from emails.models import SendRate
 from emails.moving_average import MovingAverage
 from queues.errors import Reject
@@ -10,8 +10,8 @@ from tests.owed import placed
 @pytest.fixture
 def answers():
     """What SES's answers have taken: nothing is known at first."""
-    ses.answer_seconds.value = None
-    return ses.answer_seconds
+    sending.accepted_seconds.value = None
+    return sending.accepted_seconds
 
 
 @pytest.fixture
