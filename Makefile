@@ -68,12 +68,13 @@ soak: $(STAMP) ## kill real processes while orders are placed, and judge what SE
 rate: LIMIT ?= 50
 rate: PROCESSES ?= 8
 rate: CONSUMERS ?= 1
+rate: CLIENT ?= boto3
 rate: SES ?= 60
 rate: SECONDS ?= 60
 rate: DB ?= sqlite
-rate: $(STAMP) ## send a backlog under the limit that SES enforces (LIMIT=14,50,200 PROCESSES=1,4,8 CONSUMERS= SES= SECONDS= DB=)
+rate: $(STAMP) ## send a backlog under the limit that SES enforces (LIMIT=14,50,200 PROCESSES=1,4,8 CONSUMERS= CLIENT= SES= SECONDS= DB=)
 	@$(BIN)/python -m benchmarks.rate --limit=$(LIMIT) --processes=$(PROCESSES) --consumers=$(CONSUMERS) \
-		--latency-ses=$(SES) --seconds=$(SECONDS) --database=$(DB) $(if $(FOLDER),--folder=$(FOLDER))
+		--client=$(CLIENT) --latency-ses=$(SES) --seconds=$(SECONDS) --database=$(DB) $(if $(FOLDER),--folder=$(FOLDER))
 
 stops: N ?= 100
 stops: DB ?= sqlite
