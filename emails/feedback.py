@@ -29,6 +29,8 @@ Delivery = Notification.Delivery
 _RANKS = {status: rank for rank, status in enumerate(Delivery.values)}
 # Plain text, sent once when an event destination is made.
 _GREETING = "Successfully validated SNS topic for Amazon SES event publishing."
+# Each of these threads has a connection of its own, and nothing else to wait for.
+MAX_AT_ONCE = 8
 _IGNORED = ("Rendering Failure", "Subscription")
 
 
@@ -99,7 +101,7 @@ class SesEvent(BaseModel):
         }.get(self.kind)
 
 
-@reads("ses-events")
+@reads("ses-events", at_once=MAX_AT_ONCE)
 def take(body: str) -> None:
     """Record one message of the events queue; raises BadEnvelope or BadData for what SES does not send."""
     if body.strip() == _GREETING:
