@@ -19,6 +19,7 @@ from emails.errors import SendError
 from emails.models import Breaker
 from queues import holding
 from queues.registry import gates, sweeps
+from queues.writing import by_one_thread
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ HOLD_SECONDS = 840
 READ_ANYWAY = {"ses-events"}
 
 
+@by_one_thread
 def trip(name: str, *, code: str, reason: str) -> None:
     """Open a breaker; the first to do so logs it."""
     Breaker.objects.get_or_create(pk=name)
@@ -54,9 +56,14 @@ def hold(name: str) -> bool:
     """Wait with the message in hand until the breaker closes; False after 14 minutes. Raises GiveBack."""
     for _ in range(HOLD_SECONDS):
         holding.pause(1)
-        if not Breaker.objects.filter(pk=name, is_open=True).exists():
+        if not _is_open(name):
             return True
     return False
+
+
+@by_one_thread
+def _is_open(name: str) -> bool:
+    return Breaker.objects.filter(pk=name, is_open=True).exists()
 
 
 @gates

@@ -127,6 +127,7 @@ def reserve(count: int = 1) -> Reserved | None:
     return None
 
 
+@writing.by_one_thread
 def slow_down() -> None:
     """SES said that we are too fast: two thirds of the rate for a minute; a sixth at the least.
 

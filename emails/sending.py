@@ -162,6 +162,7 @@ _claims = Combined(_claim_together, most=limiter.slots_a_second, linger_seconds=
 _acceptances = Combined(_accept_together, most=lambda: MAX_ACCEPTANCES, linger_seconds=0.008)
 
 
+@writing.by_one_thread
 def _notification(owed: states.Owed) -> Notification:
     event_id, template, recipient = owed.key
     return Notification.objects.get(event_id=event_id, template=template, recipient=recipient)
@@ -181,11 +182,16 @@ def _is_done(notification: Notification) -> bool:
 
 def _fail_unrendered(owed: states.Owed, error: RenderError) -> None:
     """Raise Reject, unless it was sent when it still could be rendered."""
+    if not _is_done(_failed_unrendered(owed, str(error))):
+        raise Reject(str(error), code="RenderError") from error
+
+
+@writing.by_one_thread
+def _failed_unrendered(owed: states.Owed, reason: str) -> Notification:
     Notification.objects.bulk_create([owed.notification()], ignore_conflicts=True)
     notification = _notification(owed)
-    if not _is_done(notification):
-        states.fail_unclaimed(notification, code="RenderError", reason=str(error))
-        raise Reject(str(error), code="RenderError") from error
+    states.fail_unclaimed(notification, code="RenderError", reason=reason)
+    return notification
 
 
 def _rendered_as_recorded(held: states.Claim) -> Rendered:
@@ -199,8 +205,7 @@ def _rendered_as_recorded(held: states.Claim) -> Rendered:
 
 def _wait_for_other(notification: Notification) -> None:
     """Somebody was faster, or died in the act: never send on a guess."""
-    states.doubt_abandoned()
-    notification.refresh_from_db()
+    _learn_of_other(notification)
     now = timezone.now()
     if notification.state == State.SENDING and notification.lease_until:
         wait = (notification.lease_until - now).total_seconds()
@@ -211,6 +216,12 @@ def _wait_for_other(notification: Notification) -> None:
         wait = (notification.next_at - now).total_seconds()
         raise Retry("it is not due yet", code="NotDue", seconds=max(1, int(wait) + 1))
     logger.info("is %s notification=%s", notification.state, notification.pk)
+
+
+@writing.by_one_thread
+def _learn_of_other(notification: Notification) -> None:
+    states.doubt_abandoned()
+    notification.refresh_from_db()
 
 
 def _tried_again(notification: Notification, email: Rendered) -> bool:

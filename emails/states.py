@@ -30,6 +30,7 @@ from emails import bulk
 from emails.errors import SendError
 from emails.models import Attempt, Notification
 from queues.events import Event
+from queues.writing import by_one_thread
 
 State = Notification.State
 Outcome = Attempt.Outcome
@@ -86,6 +87,7 @@ class Acceptance:
     provider_message_id: str
 
 
+@by_one_thread
 def claim(notification: Notification) -> Claim | None:
     """Take the right to send, committed before SES is called; None if it is not to be had now.
 
@@ -151,11 +153,7 @@ def fence(held: Claim) -> bool:
     """
     if clock() - held.since + longest_call_seconds() < settings.LEASE_SECONDS:
         return True
-    return bool(
-        _held(held)
-        .filter(lease_until__gt=Now())
-        .update(lease_until=Now() + _lease(), attempt_started_at=Now())
-    )
+    return _renewed(held)
 
 
 @transaction.atomic
@@ -186,16 +184,19 @@ def accept_many(accepted: Sequence[Acceptance]) -> None:
         )
 
 
+@by_one_thread
 def let_go(held: Claim, error: SendError) -> None:
     """Not sent for a reason that is not the message's: pending again, at once."""
     _settle(held, Outcome.HELD, State.PENDING, error, next_at=Now())
 
 
+@by_one_thread
 def refusals(held: Claim) -> int:
     """How often SES has refused this notification for a reason that may heal."""
     return Attempt.objects.filter(notification=held.notification, outcome=Outcome.NOT_SENT).count()
 
 
+@by_one_thread
 def put_back(held: Claim, error: SendError, *, seconds: int) -> None:
     """Certainly not sent: pending again, not before ``seconds`` from now."""
     _settle(
@@ -203,11 +204,13 @@ def put_back(held: Claim, error: SendError, *, seconds: int) -> None:
     )
 
 
+@by_one_thread
 def fail(held: Claim, error: SendError) -> None:
     """Certainly not sent, and never will be as it is."""
     _settle(held, Outcome.REFUSED, State.FAILED, error)
 
 
+@by_one_thread
 def doubt(held: Claim, error: SendError) -> None:
     """It may have been sent: only evidence or a person moves it on."""
     _settle(held, Outcome.IN_DOUBT, State.IN_DOUBT, error)
@@ -272,6 +275,15 @@ def _lease() -> timedelta:
 def _held(held: Claim) -> QuerySet[Notification]:
     return Notification.objects.filter(
         pk=held.notification.pk, claim=held.token, state=State.SENDING
+    )
+
+
+@by_one_thread
+def _renewed(held: Claim) -> bool:
+    return bool(
+        _held(held)
+        .filter(lease_until__gt=Now())
+        .update(lease_until=Now() + _lease(), attempt_started_at=Now())
     )
 
 

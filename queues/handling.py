@@ -114,7 +114,7 @@ def _mark_message_handled(queue: Queue, message: Received) -> None:
 
 def _held(queue: Queue, message: Received, reason: str) -> Fate:
     try:
-        groups.hold(queue, message, reason=reason)
+        writing.call(groups.hold, queue, message, reason=reason)
     except OUTAGES:
         raise
     except DatabaseError as exc:
@@ -134,28 +134,33 @@ def _failed(queue: Queue, message: Received, code: str, reason: str, *, hide_sec
         reason,
     )
     try:
-        if _holds_its_group(queue, message):
-            dead_letters.bury(queue, message)
-        HandlingFailure.objects.bulk_create(
-            [
-                HandlingFailure(
-                    queue=queue.alias,
-                    sqs_message_id=message.id,
-                    event_id=envelope_fields(message.body).id,
-                    receive_count=message.receive_count,
-                    code=code[:100],
-                    reason=reason.replace("\0", ""),
-                )
-            ],
-            # In place of the mark of a suspect.
-            update_conflicts=True,
-            unique_fields=["sqs_message_id", "receive_count", "queue"],
-            update_fields=["code", "reason", "failed_at"],
-        )
+        _record_failure(queue, message, code, reason)
     except DatabaseError as exc:
         # The message comes back all the same; only this line of its history is missing.
         logger.error("failure not recorded message=%s: %s", message.id, exc)
     return Fate(delete=False, hide_seconds=hide_seconds)
+
+
+@writing.by_one_thread
+def _record_failure(queue: Queue, message: Received, code: str, reason: str) -> None:
+    if _holds_its_group(queue, message):
+        dead_letters.bury(queue, message)
+    HandlingFailure.objects.bulk_create(
+        [
+            HandlingFailure(
+                queue=queue.alias,
+                sqs_message_id=message.id,
+                event_id=envelope_fields(message.body).id,
+                receive_count=message.receive_count,
+                code=code[:100],
+                reason=reason.replace("\0", ""),
+            )
+        ],
+        # In place of the mark of a suspect.
+        update_conflicts=True,
+        unique_fields=["sqs_message_id", "receive_count", "queue"],
+        update_fields=["code", "reason", "failed_at"],
+    )
 
 
 def _holds_its_group(queue: Queue, message: Received) -> bool:

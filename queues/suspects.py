@@ -19,6 +19,7 @@ from django.db import DatabaseError
 from queues.events import envelope_fields
 from queues.models import HandlingFailure
 from queues.sqs import Queue, Received
+from queues.writing import by_one_thread
 
 DIED = "Died"
 # One to die alone with others waiting, one for those others, one for a death that none of them has to do with.
@@ -79,6 +80,7 @@ class Suspects:
         return [(queue, message) for _, queue, message in rest]
 
 
+@by_one_thread
 def mark(queue: Queue, message: Received) -> None:
     """Right before it is handled."""
     failure = HandlingFailure(
@@ -92,6 +94,7 @@ def mark(queue: Queue, message: Received) -> None:
     HandlingFailure.objects.bulk_create([failure], ignore_conflicts=True)
 
 
+@by_one_thread
 def unmark(queue: Queue, message: Received) -> None:
     """It was handled, and this process lives; if it failed, its cause is recorded in place of the mark."""
     HandlingFailure.objects.filter(

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from django.db import connection
@@ -53,6 +54,19 @@ def call(write: Callable[Given, Result], *args: Given.args, **kwargs: Given.kwar
         else:
             written = None
     return written.result() if written else write(*args, **kwargs)
+
+
+def by_one_thread(write: Callable[Given, Result]) -> Callable[Given, Result]:
+    """Decorate what threads that handle messages do now and then, so that it costs no connection of their own.
+
+    When all of them fail at once there must still be connections left for those who look why. See ``call``.
+    """
+
+    @wraps(write)
+    def called(*args: Given.args, **kwargs: Given.kwargs) -> Result:
+        return call(write, *args, **kwargs)
+
+    return called
 
 
 def _written(write: Callable[[], Result]) -> Result:

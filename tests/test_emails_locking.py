@@ -1,13 +1,17 @@
 """Claims of notifications under real concurrency, on SQLite and on PostgreSQL."""
 
 import itertools
+import time
+import uuid
 
 import pytest
+from django.db import connection
 
 from emails import sending, ses, states
 from emails.models import Attempt, Notification
+from queues import handling, holding, sqs, writing
 from queues.errors import Retry
-from tests.owed import claimed, owed, place
+from tests.owed import claimed, owed, place, placed
 from tests.threads import at_once
 
 State = Notification.State
@@ -62,3 +66,29 @@ def test_evidence_and_sender_at_once_agree(aws):
 
     assert sorted(news) == [False, False, False, True]
     assert Notification.objects.get().provider_message_id == "ses-1"
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("MessageRejected", "Email address is not verified: somebody@example.com"),
+        ("InvalidParameterValue", "Illegal address"),
+        ("InternalFailure", "SES may have accepted it"),
+        ("Throttling", "Maximum sending rate exceeded."),
+        ("Throttling", "Daily message quota exceeded."),
+    ],
+)
+def test_threads_that_all_fail_at_once_take_no_connections_of_their_own(aws, refuses, code, text):
+    refuses(code, text)
+    bodies = iter([placed(recipient=f"somebody-{n}@example.com").to_json() for n in range(4)])
+
+    until = time.monotonic() + 1.5
+
+    def handle():
+        holding.begin(lambda: time.monotonic() > until)
+        message = sqs.Received(id=str(uuid.uuid4()), receipt="r", body=next(bodies))
+        handling.handle(sqs.queue("orders"), message)
+        return connection.connection is None
+
+    with writing.one_thread():
+        assert at_once(4, handle) == [True] * 4
