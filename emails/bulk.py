@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 from django.db import connection
@@ -37,6 +38,17 @@ UPDATE "emails_notification" SET state = 'sent', sent_at = {now}, claim = NULL, 
 reason_code = '', reason = '', provider_message_id = %s
 WHERE id = %s AND state <> 'sent'"""
 
+# A later event of lower rank changes nothing.
+_RANK = "CASE delivery_status {cases} END".format(
+    cases=" ".join(
+        f"WHEN '{status}' THEN {rank}" for rank, status in enumerate(Notification.Delivery.values)
+    )
+)
+_RAISE_DELIVERY = f"""\
+UPDATE "emails_notification" SET delivered_at = COALESCE(delivered_at, %s),
+delivery_status = CASE WHEN {_RANK} < %s THEN %s ELSE delivery_status END
+WHERE id = %s AND ({_RANK} < %s OR delivered_at IS NULL)"""  # noqa: S608  # the ranks are those above
+
 
 def insert_claimed(
     new: Sequence[Notification], *, claim: uuid.UUID, lease: timedelta
@@ -63,9 +75,26 @@ def accept(accepted: Sequence[tuple[str, uuid.UUID, int]]) -> None:
     """SES's message id, the notification and the number of the attempt that it accepted; two statements."""
     now, _ = moment()
     rows = [(message_id, _id(pk), number) for message_id, pk, number in accepted]
+    # In one order everywhere, notifications first: others change the same rows.
+    rows.sort(key=itemgetter(1))
     with connection.cursor() as cursor:
-        cursor.executemany(_ACCEPT_ATTEMPT.format(now=now), rows)
         cursor.executemany(_ACCEPT.format(now=now), [row[:2] for row in rows])
+        cursor.executemany(_ACCEPT_ATTEMPT.format(now=now), rows)
+
+
+def raise_delivery(told: Sequence[tuple[uuid.UUID, Notification.Delivery, datetime]]) -> None:
+    """What SES said became of these notifications, and when; the status of each only rises."""
+    rows = []
+    # Each waits its turn by its key, as in ``accept``.
+    for pk, status, told_at in sorted(told, key=itemgetter(0)):
+        rank = Notification.Delivery.values.index(status)
+        is_delivered = status == Notification.Delivery.DELIVERED
+        delivered_at = (
+            _DELIVERED_AT.get_db_prep_value(told_at, connection) if is_delivered else None
+        )
+        rows.append((delivered_at, rank, status, _id(pk), rank))
+    with connection.cursor() as cursor:
+        cursor.executemany(_RAISE_DELIVERY, rows)
 
 
 def _columns(notification: Notification) -> Prepared:
@@ -83,6 +112,7 @@ def _columns(notification: Notification) -> Prepared:
 
 
 _CONTEXT: Any = Notification._meta.get_field("context")
+_DELIVERED_AT: Any = Notification._meta.get_field("delivered_at")
 _ID: Any = Attempt._meta.get_field("notification").target_field
 
 

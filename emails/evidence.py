@@ -12,6 +12,7 @@ SES's mailbox simulator is something to tell of.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -37,11 +38,17 @@ MARK_STEP = timedelta(seconds=1)
 State = Notification.State
 
 
-def saw(sent_at: datetime) -> None:
-    """SES told of an email that was sent then; the mark only rises, and never past now."""
-    if sent_at > timezone.now() + timedelta(seconds=MAX_SKEW_SECONDS):
-        logger.warning("ignored an event of SES from the future sent_at=%s", sent_at)
-        return
+def saw(moments: Sequence[datetime]) -> None:
+    """SES told of emails that were sent then; the mark only rises, and never past now."""
+    latest = timezone.now() + timedelta(seconds=MAX_SKEW_SECONDS)
+    past = [sent_at for sent_at in moments if sent_at <= latest]
+    if len(past) < len(moments):
+        logger.warning("ignored an event of SES from the future sent_at=%s", max(moments))
+    if past:
+        _raise_mark(max(past))
+
+
+def _raise_mark(sent_at: datetime) -> None:
     # A mark that is a little low proves a little less; one row that every event changes makes them queue up.
     is_behind = Q(newest_sent_at=None) | Q(newest_sent_at__lt=sent_at - MARK_STEP)
     marked = EventChannel.objects.filter(is_behind, pk=1).update(newest_sent_at=sent_at)

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, ValidationError
 
-from emails import evidence, states
+from emails import bulk, evidence, states
 from emails.models import DeliveryEvent, Notification
-from queues import groups
+from queues import groups, writing
+from queues.combining import Combined
 from queues.errors import BadData
 from queues.events import json_object, summary
 from queues.registry import reads
@@ -25,12 +30,11 @@ logger = logging.getLogger(__name__)
 
 Delivery = Notification.Delivery
 
-# A later event of lower rank is stored and changes nothing.
-_RANKS = {status: rank for rank, status in enumerate(Delivery.values)}
 # Plain text, sent once when an event destination is made.
 _GREETING = "Successfully validated SNS topic for Amazon SES event publishing."
-# Each of these threads has a connection of its own, and nothing else to wait for.
-MAX_AT_ONCE = 8
+# So many are recorded in one transaction.
+MAX_TOGETHER = 64
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _IGNORED = ("Rendering Failure", "Subscription")
 
 
@@ -65,6 +69,9 @@ class _Mail(BaseModel):
     tags: dict[str, list[str]] = {}
 
 
+Key = tuple[UUID | str, int]
+
+
 class SesEvent(BaseModel):
     """One event, as far as we need it."""
 
@@ -85,6 +92,20 @@ class SesEvent(BaseModel):
         named = self.detail.bounced or self.detail.complained or self.detail.delayed
         return named[0].address if named else self.mail.destination[0]
 
+    @cached_property
+    def tags(self) -> tuple[UUID, int] | None:
+        """The notification and the number of its attempt, as we tagged the email; None where it is not ours."""
+        tags = self.mail.tags
+        nid, att = (tags.get("nid") or [""])[0], (tags.get("att") or [""])[0]
+        if _UUID.fullmatch(nid) and re.fullmatch(r"[0-9]{1,6}", att):
+            return UUID(nid), int(att)
+        return None
+
+    @property
+    def key(self) -> Key:
+        """By which its notification is found."""
+        return self.tags or (self.mail.message_id, 0)
+
     @property
     def status(self) -> Notification.Delivery | None:
         """What it says of the delivery, if anything."""
@@ -101,7 +122,11 @@ class SesEvent(BaseModel):
         }.get(self.kind)
 
 
-@reads("ses-events", at_once=MAX_AT_ONCE)
+# An event with what SES wrote.
+Told = tuple[SesEvent, dict[str, Any]]
+
+
+@reads("ses-events")
 def take(body: str) -> None:
     """Record one message of the events queue; raises BadEnvelope or BadData for what SES does not send."""
     if body.strip() == _GREETING:
@@ -114,35 +139,42 @@ def take(body: str) -> None:
     if raw.get("eventType") in _IGNORED:
         logger.warning("ignored SES event type=%s", raw["eventType"])
         return
-    record(_parsed(raw), raw)
+    with _records.coming():
+        event = parsed(raw)
+    _records((event, raw))
 
 
-@transaction.atomic
-def record(event: SesEvent, raw: dict[str, Any]) -> None:
-    """Store the event once and let it move its notification on; an email that is not ours is stored only."""
-    message_id = event.mail.message_id
-    told = DeliveryEvent(
-        provider_message_id=message_id,
-        type=event.kind,
-        recipient=event.recipient,
-        happened_at=event.moment,
-        raw=raw,
-    )
-    DeliveryEvent.objects.bulk_create([told], ignore_conflicts=True)
-    if event.kind == "Send":
-        evidence.saw(event.mail.timestamp)
-    notification = _accepted(message_id, event.mail.tags)
-    if notification is None:
-        logger.info(
-            "SES event of an email without a notification type=%s ses=%s", event.kind, message_id
+def record(told: Sequence[Told]) -> None:
+    """Store these once, and let them move their notifications on; those of emails that are not ours are stored only."""
+    with transaction.atomic():
+        DeliveryEvent.objects.bulk_create(
+            [_row(event, raw) for event, raw in told], ignore_conflicts=True
         )
-        return
-    logger.info("ses event=%s type=%s ses=%s", notification.event_id, event.kind, message_id)
-    if (status := event.status) is not None:
-        _raise_status(notification, status, event.moment)
+        evidence.saw([event.mail.timestamp for event, _ in told if event.kind == "Send"])
+        found = _notifications([event for event, _ in told])
+        accepted = [event for event, _ in told if _is_news(event, found.get(event.key))]
+        groups.end_holds([found[event.key].event_id for event in accepted])
+        bulk.raise_delivery(
+            [
+                (found[event.key].pk, status, event.moment)
+                for event, _ in told
+                if event.key in found and (status := event.status) is not None
+            ]
+        )
+    for event, _ in told:
+        _log(event, found.get(event.key))
 
 
-def _parsed(raw: dict[str, Any]) -> SesEvent:
+def _record_together(told: Sequence[Told]) -> list[None]:
+    writing.call(record, told)
+    return [None] * len(told)
+
+
+_records = Combined(_record_together, most=lambda: MAX_TOGETHER, linger_seconds=0.004)
+
+
+def parsed(raw: dict[str, Any]) -> SesEvent:
+    """What SES wrote, checked; raises BadData."""
     kind = raw.get("eventType")
     if not isinstance(kind, str):
         raise BadData("no eventType", code="UnknownSesEvent")
@@ -153,22 +185,44 @@ def _parsed(raw: dict[str, Any]) -> SesEvent:
         raise BadData(f"SES event {kind[:20]}: {summary(exc)}") from exc
 
 
-def _accepted(message_id: str, tags: dict[str, list[str]]) -> Notification | None:
-    """The notification that this email was sent for; that there is an event proves that SES accepted it."""
-    nid, att = (tags.get("nid") or [""])[0], (tags.get("att") or [""])[0]
-    if re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", nid) and re.fullmatch(
-        r"[0-9]{1,6}", att
-    ):
-        notification = Notification.objects.filter(pk=nid).first()
-        if (
-            notification
-            # Mostly its sender has said so already.
-            and not _is_known(notification, message_id)
-            and states.accept(notification.pk, int(att), message_id)
-        ):
-            groups.end_holds([notification.event_id])
-        return notification
-    return Notification.objects.filter(provider_message_id=message_id).first()
+def _row(event: SesEvent, raw: dict[str, Any]) -> DeliveryEvent:
+    return DeliveryEvent(
+        provider_message_id=event.mail.message_id,
+        type=event.kind,
+        recipient=event.recipient,
+        happened_at=event.moment,
+        raw=raw,
+    )
+
+
+def _notifications(told: Collection[SesEvent]) -> dict[Key, Notification]:
+    """What these emails were sent for, by our own tags, or where there are none by SES's id."""
+    tagged = _by(
+        Notification.objects.filter(pk__in={event.key[0] for event in told if event.tags}),
+        "pk",
+    )
+    untagged = {event.mail.message_id for event in told if not event.tags}
+    by_message = (
+        _by(Notification.objects.filter(provider_message_id__in=untagged), "provider_message_id")
+        if untagged
+        else {}
+    )
+    pairs = ((event.key, (tagged if event.tags else by_message)) for event in told)
+    return {key: found[key[0]] for key, found in pairs if key[0] in found}
+
+
+def _by(rows: QuerySet[Notification], field: str) -> dict[UUID | str, Notification]:
+    """In one order everywhere, or two processes would wait for each other."""
+    locked = rows.order_by("pk").select_for_update(no_key=True)
+    few = locked.only("event_id", "state", "provider_message_id")
+    return {getattr(row, field): row for row in few}
+
+
+def _is_news(event: SesEvent, notification: Notification | None) -> bool:
+    """That there is an event proves that SES accepted the email; mostly its sender has said so already."""
+    if notification is None or not event.tags or _is_known(notification, event.mail.message_id):
+        return False
+    return states.accept(notification.pk, event.tags[1], event.mail.message_id)
 
 
 def _is_known(notification: Notification, message_id: str) -> bool:
@@ -178,12 +232,17 @@ def _is_known(notification: Notification, message_id: str) -> bool:
     )
 
 
-def _raise_status(
-    notification: Notification, status: Notification.Delivery, moment: datetime
-) -> None:
-    lower = [value for value, rank in _RANKS.items() if rank < _RANKS[status]]
-    rows = Notification.objects.filter(pk=notification.pk, delivery_status__in=lower)
-    if status == Delivery.DELIVERED:
-        rows.update(delivery_status=status, delivered_at=moment)
+def _log(event: SesEvent, notification: Notification | None) -> None:
+    if notification is None:
+        logger.info(
+            "SES event of an email without a notification type=%s ses=%s",
+            event.kind,
+            event.mail.message_id,
+        )
     else:
-        rows.update(delivery_status=status)
+        logger.info(
+            "ses event=%s type=%s ses=%s",
+            notification.event_id,
+            event.kind,
+            event.mail.message_id,
+        )

@@ -1,5 +1,8 @@
 """Every change of a notification's state: one conditional UPDATE each, on the database's clock.
 
+Where rows of attempts change with it, they come second, and of many notifications each waits its turn by its key: two
+processes that change the same ones must not wait for each other.
+
 pending ──claim──> sending ──accept──> sent
    ^                  ├── let_go ────> pending    certainly not sent, for trouble of our own
    │                  ├── put_back ──> pending    certainly not sent, may heal
@@ -159,21 +162,20 @@ def fence(held: Claim) -> bool:
 @transaction.atomic
 def accept(notification_id: uuid.UUID, attempt: int, provider_message_id: str) -> bool:
     """SES accepted this attempt, whoever says so; returns whether that was news."""
+    unsent = Notification.objects.filter(pk=notification_id).exclude(state=State.SENT)
+    is_news = unsent.update(
+        state=State.SENT,
+        provider_message_id=provider_message_id,
+        sent_at=Now(),
+        claim=None,
+        lease_until=None,
+        reason_code="",
+        reason="",
+    )
     Attempt.objects.filter(notification_id=notification_id, number=attempt).update(
         outcome=Outcome.ACCEPTED, provider_message_id=provider_message_id, finished_at=Now()
     )
-    unsent = Notification.objects.filter(pk=notification_id).exclude(state=State.SENT)
-    return bool(
-        unsent.update(
-            state=State.SENT,
-            provider_message_id=provider_message_id,
-            sent_at=Now(),
-            claim=None,
-            lease_until=None,
-            reason_code="",
-            reason="",
-        )
-    )
+    return bool(is_news)
 
 
 def accept_many(accepted: Sequence[Acceptance]) -> None:
@@ -295,9 +297,6 @@ def _settle(
     error: SendError,
     **changes: object,
 ) -> None:
-    Attempt.objects.filter(notification=held.notification, number=held.attempt, outcome="").update(
-        outcome=outcome, error_code=error.code[:100], error=str(error), finished_at=Now()
-    )
     _held(held).update(
         state=state,
         claim=None,
@@ -305,4 +304,7 @@ def _settle(
         reason_code=error.code[:100],
         reason=str(error),
         **changes,
+    )
+    Attempt.objects.filter(notification=held.notification, number=held.attempt, outcome="").update(
+        outcome=outcome, error_code=error.code[:100], error=str(error), finished_at=Now()
     )

@@ -67,10 +67,7 @@ class Consumer:
         self._suspects = suspects.Suspects()
         # One crew each: messages of one queue that are held must not keep another queue from being read.
         self._crews = {
-            queue.alias: Crew(
-                f"handle-{queue.alias}", size=registry.bounded(queue.alias, concurrency)
-            )
-            for queue in queues
+            queue.alias: Crew(f"handle-{queue.alias}", size=concurrency) for queue in queues
         }
 
     @property
@@ -80,7 +77,7 @@ class Consumer:
 
     def resize(self, alias: str, concurrency: int) -> None:
         """Handle so many messages of this queue at once from now on; what runs ends first."""
-        self._crews[alias].resize(registry.bounded(alias, concurrency))
+        self._crews[alias].resize(concurrency)
 
     def run(self) -> None:
         """Consume until ``stopping``, then give back what waits and finish what runs."""

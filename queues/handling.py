@@ -19,7 +19,7 @@ from queues.expressions import moment
 from queues.failpoints import failpoint
 from queues.models import HandlingFailure, OutboxEvent
 from queues.patience import OUTAGES
-from queues.sqs import Queue, Received
+from queues.sqs import NO_EVENT, Queue, Received
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def handle(queue: Queue, message: Received) -> Fate:
         if queue.is_fifo and writing.call(groups.must_wait, queue, message):
             return Fate(delete=True)
         event = registry.reader_for(queue.alias)(message.body)
-        if event is None:
+        if event is None and message.event_id == NO_EVENT:
             _mark_message_handled(queue, message)
     except Hold as exc:
         return _held(queue, message, str(exc))
@@ -102,14 +102,12 @@ def mark_handled(event_ids: Collection[UUID]) -> None:
     failpoint("after_handled")
 
 
+@writing.by_one_thread
 def _mark_message_handled(queue: Queue, message: Received) -> None:
     """The same for a redriven message that is no envelope: the outbox knows it by the id that SQS gave it."""
-    rows = OutboxEvent.objects.filter(
-        event_id=None, queue=queue.alias, sqs_message_id=message.id
-    ).exclude(state=OutboxEvent.State.HANDLED)
-    # Hardly ever there: an UPDATE of nothing would wait for SQLite's one writer.
-    if rows.exists():
-        rows.update(state=OutboxEvent.State.HANDLED, handled_at=Now(), claim=None, lease_until=None)
+    OutboxEvent.objects.filter(event_id=None, queue=queue.alias, sqs_message_id=message.id).exclude(
+        state=OutboxEvent.State.HANDLED
+    ).update(state=OutboxEvent.State.HANDLED, handled_at=Now(), claim=None, lease_until=None)
 
 
 def _held(queue: Queue, message: Received, reason: str) -> Fate:

@@ -12,7 +12,6 @@ Reader = Callable[[str], Event | None]
 
 _handlers: dict[str, list[Handler]] = {}
 _readers: dict[str, Reader] = {}
-_at_once: dict[str, int] = {}
 _gates: list[Callable[[str], str]] = []
 _needs: list[Callable[[str], int | None]] = []
 _sweeps: list[Callable[[], int]] = []
@@ -32,15 +31,14 @@ def handles(event_type: str) -> Callable[[Handler], Handler]:
     return register
 
 
-def reads(alias: str, *, at_once: int) -> Callable[[Reader], Reader]:
+def reads(alias: str) -> Callable[[Reader], Reader]:
     """Register a function for the raw bodies of a queue whose messages are no envelopes of ours.
 
-    It raises Retry or Reject as handlers do, and returns the event where there is one. No consumer runs it more than
-    ``at_once`` times at once, however many threads it has for other queues.
+    It raises Retry or Reject as handlers do, and returns the event where there is one.
     """
 
     def register(reader: Reader) -> Reader:
-        _readers[alias], _at_once[alias] = reader, at_once
+        _readers[alias] = reader
         return reader
 
     return register
@@ -102,11 +100,6 @@ def provisioners() -> list[Callable[[Callable[[str], None]], None]]:
 def reader_for(alias: str) -> Reader:
     """The function that takes a raw body from this queue."""
     return _readers.get(alias, dispatch)
-
-
-def bounded(alias: str, concurrency: int) -> int:
-    """So many messages of this queue are handled at once where ``concurrency`` is wanted."""
-    return min(concurrency, _at_once.get(alias, concurrency))
 
 
 def dispatch(body: str) -> Event:

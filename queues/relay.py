@@ -138,7 +138,7 @@ def _outgoing(event: Claimed) -> sqs.Outgoing:
         group=event.group,
         deduplication_id=event.deduplication_id,
         attributes={
-            "event_id": event.event_id or "",
+            "event_id": event.event_id or sqs.NO_EVENT,
             "event_type": event.type,
             "traceparent": event.traceparent,
         },

@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 BATCH_ENTRIES = 10
 # A queue may still have the older limit of 256 KiB for a whole batch.
 BATCH_BYTES = 256 * 1024
+# The label of a redriven message that is no envelope: no attribute of SQS may be empty.
+NO_EVENT = "none"
 # SQS refuses more than twelve hours.
 MAX_HIDE_SECONDS = 43_200
 
@@ -85,7 +87,7 @@ class Received:
 
     @property
     def event_id(self) -> str:
-        """As its sender labelled it; "-" for messages that are not ours."""
+        """As its sender labelled it; "-" for messages that are not ours, NO_EVENT for ours that are no event."""
         return self.message_attributes.get("event_id", "-")
 
 

@@ -30,7 +30,7 @@ def doubt(aws, consume):
 
 def proved(doubt):
     """Everything that must be so before silence proves something."""
-    evidence.saw(doubt + timedelta(seconds=451))
+    evidence.saw([doubt + timedelta(seconds=451)])
     evidence.resolve_doubts()
     assert only().safe_at is not None
     Notification.objects.update(safe_at=timezone.now() - timedelta(seconds=1))
@@ -61,7 +61,7 @@ def test_proven_silence_sends_the_email_again(doubt, aws, consume):
 
 
 def test_silence_of_a_channel_that_told_of_nothing_later_proves_nothing(doubt):
-    evidence.saw(doubt + timedelta(seconds=449))
+    evidence.saw([doubt + timedelta(seconds=449)])
 
     evidence.resolve_doubts()
 
@@ -70,7 +70,7 @@ def test_silence_of_a_channel_that_told_of_nothing_later_proves_nothing(doubt):
 
 def test_silence_within_the_grace_proves_nothing(doubt):
     Notification.objects.update(attempt_started_at=timezone.now() - timedelta(seconds=600))
-    evidence.saw(timezone.now())
+    evidence.saw([timezone.now()])
 
     evidence.resolve_doubts()
 
@@ -78,7 +78,7 @@ def test_silence_within_the_grace_proves_nothing(doubt):
 
 
 def test_silence_is_not_proved_before_the_drain(doubt):
-    evidence.saw(doubt + timedelta(seconds=451))
+    evidence.saw([doubt + timedelta(seconds=451)])
 
     evidence.resolve_doubts()
     evidence.resolve_doubts()
@@ -113,7 +113,7 @@ def test_under_traffic_silence_is_proved_by_what_was_read_meanwhile(doubt, read,
         send_unread(sqs.queue("ses-events"))
     have_read(read)
     Notification.objects.update(safe_at=timezone.now() - timedelta(seconds=told_after))
-    evidence.saw(timezone.now())
+    evidence.saw([timezone.now()])
 
     assert evidence.resolve_doubts() == sends
 
@@ -124,7 +124,7 @@ def test_what_was_read_long_ago_does_not_show_that_events_are_read_now(doubt):
     have_read(1)
     DeliveryEvent.objects.update(recorded_at=timezone.now() - timedelta(seconds=91))
     Notification.objects.update(safe_at=timezone.now() - HOUR)
-    evidence.saw(timezone.now())
+    evidence.saw([timezone.now()])
 
     assert evidence.resolve_doubts() == 0
 
@@ -140,8 +140,8 @@ def test_event_that_comes_after_all_ends_the_doubt(doubt):
 def test_mark_of_the_channel_only_rises(aws):
     later, earlier = timezone.now(), timezone.now() - HOUR
 
-    evidence.saw(later)
-    evidence.saw(earlier)
+    evidence.saw([later])
+    evidence.saw([earlier])
 
     assert EventChannel.objects.get().newest_sent_at == later
 
@@ -172,7 +172,7 @@ def test_what_is_sent_again_has_one_new_outbox_row(doubt):
 
 
 def test_event_from_the_future_does_not_raise_the_mark(aws, caplog):
-    evidence.saw(timezone.now() + HOUR)
+    evidence.saw([timezone.now() + HOUR])
 
     assert not EventChannel.objects.filter(newest_sent_at__isnull=False).exists()
     assert "from the future" in caplog.text

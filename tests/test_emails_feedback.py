@@ -151,3 +151,22 @@ def test_greeting_of_ses_to_a_new_topic_is_no_event(caplog):
 def test_body_that_only_contains_the_greeting_is_no_greeting():
     with pytest.raises(BadEnvelope):
         feedback.take("{} Successfully validated SNS topic for Amazon SES event publishing.")
+
+
+@pytest.mark.django_db
+def test_events_told_together_come_to_the_same_as_one_by_one(sent):
+    about = {"notification": sent, "message_id": sent.provider_message_id}
+    raws = [
+        bounce("Transient", moment="2026-11-22T10:00:04.000Z", **about),
+        ses_event("Complaint", moment="2026-11-22T10:00:09.000Z", **about),
+        ses_event("Delivery", **about),
+        ses_event("Delivery", **about),
+        ses_event("Send", **about),
+        ses_event("Delivery", message_id="of nobody's"),
+    ]
+
+    feedback.record([(feedback.parsed(raw), raw) for raw in raws])
+
+    assert only().delivery_status == Delivery.COMPLAINED
+    assert str(only().delivered_at) == "2026-11-22 10:00:05+00:00"
+    assert DeliveryEvent.objects.count() == 5

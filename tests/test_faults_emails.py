@@ -117,7 +117,7 @@ def test_lost_event_of_an_accepted_email_may_send_a_second(aws, consume):
     Notification.objects.update(
         state=State.IN_DOUBT, attempt_started_at=timezone.now() - timedelta(hours=1)
     )
-    evidence.saw(timezone.now())
+    evidence.saw([timezone.now()])
     evidence.resolve_doubts()
     Notification.objects.update(safe_at=timezone.now() - timedelta(seconds=1))
 
@@ -133,7 +133,7 @@ def test_doubt_waits_as_long_as_the_channel_of_events_is_down(aws, consume):
     states.doubt(claimed(notification), InDoubt("lost"))
     consume()
     Notification.objects.update(attempt_started_at=timezone.now() - timedelta(hours=6))
-    evidence.saw(timezone.now() - timedelta(hours=7))
+    evidence.saw([timezone.now() - timedelta(hours=7)])
 
     for _ in range(3):
         assert evidence.resolve_doubts() == 0

@@ -14,7 +14,6 @@ from queues.errors import Reject, Retry
 from queues.events import Event, EventData
 from queues.handling import Fate
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
-from tests.processes import wait_until
 
 
 class LampLit(EventData, type="lamp.lit.v1", queue="orders", source="/tests"):
@@ -260,32 +259,6 @@ def test_visibility_is_kept_alive_while_a_handler_is_slow(aws, settings):
     assert sqs.queue("orders").receive(limit=1, wait_seconds=0) == []
     consumer.stopping = True
     running.join(10)
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize(("alias", "at_once"), [("orders", 10), ("ses-events", 8)])
-def test_events_of_ses_are_read_by_eight_threads_at_most(aws, alias, at_once):
-    sqs.queue(alias).send_batch([sqs.Outgoing(key=str(n), body="x") for n in range(10)])
-    go_on, begun = threading.Event(), []
-
-    def handle(queue, message):
-        begun.append(message.id)
-        go_on.wait(10)
-        return Fate(delete=True)
-
-    consumer = Consumer(sqs.queues([alias]), concurrency=64, handle=handle)
-    consumer.resize(alias, 32)
-    running = threading.Thread(target=consumer.run)
-    running.start()
-    wait_until(lambda: len(begun) >= at_once, what="as many as may be")
-    go_on.wait(0.1)
-    at_first = len(begun)
-    go_on.set()
-    wait_until(lambda: len(begun) == 10, what="the rest")
-    consumer.stopping = True
-    running.join(10)
-
-    assert at_first == at_once
 
 
 @pytest.mark.django_db(transaction=True)
