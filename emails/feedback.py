@@ -153,7 +153,8 @@ def record(told: Sequence[Told]) -> None:
         evidence.saw([event.mail.timestamp for event, _ in told if event.kind == "Send"])
         found = _notifications([event for event, _ in told])
         accepted = [event for event, _ in told if _is_news(event, found.get(event.key))]
-        groups.end_holds([found[event.key].event_id for event in accepted])
+        if accepted:
+            groups.end_holds([found[event.key].event_id for event in accepted])
         bulk.raise_delivery(
             [
                 (found[event.key].pk, status, event.moment)
