@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
-from emails import states
+from emails import sns, states
 from queues.checks import TAG
 
 
@@ -90,6 +90,20 @@ def sender_is_set(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         return []
     return [
         Error("SES_FROM_EMAIL is empty.", hint="Set it to a verified sender.", id="emails.E005")
+    ]
+
+
+@register(TAG)
+def webhook_topics_are_arns(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Their regions say whose certificates are believed."""
+    wrong = [topic for topic in settings.SES_WEBHOOK_TOPICS if not sns.ARN.fullmatch(topic)]
+    return [
+        Error(
+            f"SES_WEBHOOK_TOPICS: {topic} is not the ARN of an SNS topic.",
+            hint="Use arn:aws:sns:<region>:<account>:<name>, several with commas between them.",
+            id="emails.E008",
+        )
+        for topic in wrong
     ]
 
 

@@ -8,6 +8,8 @@ SendError
 └── InDoubt         may have been accepted: do not try again on a guess
 RenderError         the template and its data do not fit; SES was not called
 IdentityError       SES did not do what was asked of an identity; says why
+Untrusted           a message to the webhook that SNS did not sign for us: refuse it
+CertificateUnavailable  it cannot be told now whether SNS signed it: SNS is to try again
 """
 
 from __future__ import annotations
@@ -54,3 +56,11 @@ class RenderError(Exception):
 
 class IdentityError(Exception):
     """SES refused, or the endpoint cannot do it; the text is for the person who asked."""
+
+
+class Untrusted(Exception):
+    """Not from SNS, not for us, or not of now; the text is for the log."""
+
+
+class CertificateUnavailable(Exception):
+    """SNS's certificate was not to be had."""

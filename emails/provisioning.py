@@ -48,6 +48,22 @@ def provision(say: Say) -> None:
         raise QueueUnavailable(f"events from SES: {code}: {text}", code=code) from exc
 
 
+def confirm_subscription(topic: str, token: str) -> None:
+    """Confirm a subscription to a topic that we know, with the token that SNS sent; raises QueueUnavailable."""
+    region = topic.split(":")[3]
+    try:
+        _sns(region).confirm_subscription(TopicArn=topic, Token=token)
+    except (ClientError, BotoCoreError, ResponseParserError) as exc:
+        code, text = ses.describe(exc)
+        raise QueueUnavailable(f"ConfirmSubscription: {code}: {text}", code=code) from exc
+
+
+def _sns(region: str) -> Any:
+    return boto3.session.Session().client(
+        "sns", region_name=region, endpoint_url=settings.AWS_ENDPOINT_URL
+    )
+
+
 def _provision_configuration_set(say: Say) -> None:
     name = settings.SES_CONFIGURATION_SET
     made = _made(lambda: ses.api().create_configuration_set(ConfigurationSet={"Name": name}))
@@ -55,9 +71,7 @@ def _provision_configuration_set(say: Say) -> None:
 
 
 def _provision_topic(say: Say) -> str:
-    sns: Any = boto3.session.Session().client(
-        "sns", region_name=settings.AWS_REGION, endpoint_url=settings.AWS_ENDPOINT_URL
-    )
+    sns = _sns(settings.AWS_REGION)
     topic: str = sns.create_topic(Name=settings.SES_EVENTS_TOPIC)["TopicArn"]
     queue = sqs.queue("ses-events")
     queue_arn = queue.attributes()["QueueArn"]

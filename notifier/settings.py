@@ -171,6 +171,7 @@ SES_CONFIGURATION_SET: str = env("SES_CONFIGURATION_SET", default="")
 SES_EVENTS_TOPIC: str = env("SES_EVENTS_TOPIC", default="")
 if SES_EVENTS_TOPIC:
     QUEUES["ses-events"] = env("QUEUE_SES_EVENTS", default="notifier-ses-events")
+SES_WEBHOOK_TOPICS: list[str] = env.list("SES_WEBHOOK_TOPICS", default=[])
 USE_SES_V2: bool = env.bool("USE_SES_V2", default=False)
 SES_CLIENT: str = env("SES_CLIENT", default="boto3")
 # 0: as SES says.

@@ -1,0 +1,62 @@
+"""``/ses/events/``: SES's events posted by SNS over HTTPS, for whoever cannot read them from a queue.
+
+The queue is the better way: SNS tries a webhook for an hour, a queue for weeks. Both end in ``feedback.take``.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from emails import feedback, provisioning, sns
+from emails.errors import CertificateUnavailable, Untrusted
+from queues.errors import QueueUnavailable, Reject
+
+logger = logging.getLogger(__name__)
+
+# SNS carries as much.
+MAX_BYTES = 256 * 1024
+
+
+@csrf_exempt
+@require_POST
+def ses_events(request: HttpRequest) -> HttpResponse:
+    """One message of SNS. 4xx: never again, as it is; 5xx: SNS tries again."""
+    if not settings.SES_WEBHOOK_TOPICS:
+        raise Http404("SES_WEBHOOK_TOPICS names no topic")
+    body = request.read(MAX_BYTES + 1)
+    if len(body) > MAX_BYTES:
+        return _answer("too large", 413)
+    try:
+        _take(sns.read(body))
+    except Untrusted as exc:
+        # Not what it holds: anybody may have written it.
+        logger.warning("webhook refused a message: %s", exc)
+        return _answer("refused", 403)
+    except Reject as exc:
+        logger.error("webhook got what SES does not send: %s", exc)
+        return _answer("not an event of SES", 400)
+    except (CertificateUnavailable, QueueUnavailable) as exc:
+        logger.error("webhook cannot take a message now: %s", exc)
+        return _answer("try again", 503)
+    return _answer("taken", 200)
+
+
+def _take(message: sns.SnsMessage) -> None:
+    match message.kind:
+        case "Notification":
+            feedback.take(message.message)
+        case "SubscriptionConfirmation":
+            # By the API: an address out of a message is never opened.
+            provisioning.confirm_subscription(message.topic, message.token or "")
+            logger.warning("webhook subscribed to %s", message.topic)
+        case _:
+            logger.error("somebody ended the webhook's subscription to %s", message.topic)
+
+
+def _answer(text: str, status: int) -> HttpResponse:
+    return HttpResponse(f"{text}\n", status=status, content_type="text/plain")
