@@ -14,7 +14,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.admin.models import ADDITION, LogEntry
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Case, Count, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
@@ -39,7 +39,7 @@ _BAD = (Outcome.RETURNED, Outcome.BOUNCED)
 def start(
     letters: QuerySet[DeadLetter],
     *,
-    by: AbstractBaseUser | str,
+    by: User | str,
     reason: str,
     key: str,
     rate: int | None = None,
@@ -50,12 +50,12 @@ def start(
     ``by`` is a user, who gets an entry in the log for each letter, or the name of a script. ``rate`` is in letters
     a second. What is in another unfinished redrive already is left out.
     """
-    user = by if isinstance(by, AbstractBaseUser) else None
+    user, name = (None, by) if isinstance(by, str) else (by, by.get_username())
     redrive, is_new = Redrive.objects.get_or_create(
         key=key,
         defaults={
             "user": user,
-            "started_by": user.get_username() if user else by,
+            "started_by": name,
             "reason": reason[:300],
             "rate": rate,
             "is_canary": canary,
