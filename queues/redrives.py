@@ -86,7 +86,8 @@ def stop(redrive: Redrive) -> bool:
 
 def advance() -> int:
     """Take a turn at every redrive that nobody is at; returns how many letters moved. The consumers' step."""
-    due = list(Redrive.objects.due().order_by("pk").values_list("pk", flat=True))
+    # One that fails each time comes after the others.
+    due = list(Redrive.objects.due().order_by("next_at").values_list("pk", flat=True))
     return sum(_take_turn(pk) for pk in due)
 
 
@@ -123,7 +124,7 @@ def _causes(redrive: Redrive) -> str:
     codes = list(redrive.items.order_by().values_list("letter__code", flat=True).distinct()[:4])
     first = redrive.items.select_related("letter").first()
     if first and len(codes) == 1:
-        words = f"{codes[0]}: {dead_letters.general(first.letter.reason)}"
+        words = f"{codes[0] or 'no cause recorded'}: {dead_letters.general(first.letter.reason)}"
         return Truncator(" ".join(words.split())).chars(300)
     return ", ".join(sorted(codes)[:3]) + (" and others" if len(codes) > 3 else "")
 
