@@ -15,6 +15,7 @@ class EmailsConfig(AppConfig):
             "feedback",
             "handlers",
             "journal",
+            "outcomes",
             "provisioning",
             "sweeping",
             "workload",

@@ -31,6 +31,7 @@ from queues.fact_sections import (
     two_lines,
 )
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
+from queues.redrive_admin import redrives_section
 
 Outbox = OutboxEvent.State
 Letter = DeadLetter.State
@@ -240,6 +241,8 @@ class DeadLetterAdmin(FactAdmin):
         )
         if request.user.has_perm("queues.view_outboxevent"):
             yield outbox_section(row.redrives.all(), title="Redriven as")
+        if request.user.has_perm("queues.view_redrive"):
+            yield redrives_section(row)
 
     def get_urls(self) -> list[URLPattern]:
         collect = self.admin_site.admin_view(self.collect_view)

@@ -8,6 +8,8 @@ from django.db import models
 from django.db.models import Q
 
 from queues.expressions import Literal
+from queues.redrive_models import Redrive as Redrive
+from queues.redrive_models import RedriveItem as RedriveItem
 from queues.uuid7 import uuid7
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from uuid import UUID
 
 from queues.errors import UnknownType
 from queues.events import Event
+from queues.outcomes import Outcome
 
 Handler = Callable[[Event], None]
 Reader = Callable[[str], Event | None]
+Teller = Callable[[Collection[UUID]], Mapping[UUID, Outcome]]
 
 _handlers: dict[str, list[Handler]] = {}
 _readers: dict[str, Reader] = {}
 _gates: list[Callable[[str], str]] = []
 _needs: list[Callable[[str], int | None]] = []
+_tellers: list[Teller] = []
 _sweeps: list[Callable[[], int]] = []
 _provisioners: list[Callable[[Callable[[str], None]], None]] = []
 
@@ -76,6 +80,20 @@ def needed(alias: str) -> int | None:
     """The largest number that anybody needs; None when nobody has an idea."""
     found = [count for need in _needs if (count := need(alias)) is not None]
     return max(found, default=None)
+
+
+def tells_outcomes(teller: Teller) -> Teller:
+    """Register a function that says what became of handled events, as far as it knows them; in few queries."""
+    _tellers.append(teller)
+    return teller
+
+
+def outcomes(event_ids: Collection[UUID]) -> dict[UUID, Outcome]:
+    """What became of these; an event that is missing led to nothing that anybody knows of."""
+    found: dict[UUID, Outcome] = {}
+    for teller in _tellers if event_ids else []:
+        found |= teller(event_ids)
+    return found
 
 
 def sweeps(step: Callable[[], int]) -> Callable[[], int]:
