@@ -1,0 +1,207 @@
+"""Open dead letters by what makes their failures the same: how many, since when, whom they touch, how it goes on.
+
+The number of queries is the same whatever the number of letters, and each reads open letters only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from django.db.models import Count, F, FloatField, Max, Min, Q, Sum
+from django.db.models.functions import Cast, Coalesce, Now
+from django.urls import reverse
+
+from queues.advice import Advice, Cause, advise
+from queues.models import DeadLetter, DeadLetterQuerySet
+
+# More causes at once than that are one: see the log.
+MAX_GROUPS = 50
+RECENT = timedelta(minutes=15)
+# Letters without a cause have an address all the same.
+NO_FINGERPRINT = "none"
+
+
+@dataclass(frozen=True)
+class Group:
+    """The waiting letters of one fingerprint. ``oldest_at``: since when the first of them is on its way.
+
+    ``recent`` were collected in the last quarter of an hour, ``before`` in the one before. ``silent`` letters do not
+    say whom they touch, and are in neither ``customers`` nor ``money``.
+    """
+
+    fingerprint: str
+    code: str
+    reason: str
+    is_same_everywhere: bool
+    count: int
+    first_at: datetime
+    last_at: datetime
+    oldest_at: datetime
+    recent: int
+    before: int
+    customers: int
+    silent: int
+    money: Sequence[tuple[int, str]] = ()
+
+    @cached_property
+    def advice(self) -> Advice:
+        """What the cause means, and what to do about it."""
+        return advise(Cause(self.code, self.reason, self.is_same_everywhere))
+
+    @property
+    def trend(self) -> str:
+        """Whether it goes on."""
+        if not self.recent:
+            return "quiet"
+        return "growing" if self.recent >= self.before else "slowing"
+
+    @property
+    def at_stake(self) -> str:
+        """The money, by currency."""
+        return " + ".join(f"{currency} {cents / 100:,.2f}" for cents, currency in self.money)
+
+    @property
+    def key(self) -> str:
+        """What addresses call it."""
+        return key_of(self.fingerprint)
+
+    @property
+    def address(self) -> str:
+        """Its page."""
+        return reverse("admin:queues_deadletter_group", args=[self.key])
+
+
+@dataclass(frozen=True)
+class ParkedGroup:
+    """Letters of one fingerprint that were parked together."""
+
+    fingerprint: str
+    code: str
+    reason: str
+    count: int
+    until: datetime
+    note: str
+
+    @property
+    def words(self) -> str:
+        """What the cause means."""
+        return advise(Cause(self.code, self.reason)).words
+
+    @property
+    def address(self) -> str:
+        """The group's page."""
+        return reverse("admin:queues_deadletter_group", args=[key_of(self.fingerprint)])
+
+
+def key_of(fingerprint: str) -> str:
+    """A fingerprint in an address."""
+    return fingerprint or NO_FINGERPRINT
+
+
+def fingerprint_of(key: str) -> str:
+    """And back."""
+    return "" if key == NO_FINGERPRINT else key
+
+
+def waiting() -> list[Group]:
+    """The groups that wait for a person, the fastest growing and then the largest first; two queries."""
+    return _groups(DeadLetter.objects.waiting())
+
+
+def one(fingerprint: str) -> Group | None:
+    """The group of this fingerprint; None if no letter of it waits. Two queries."""
+    found = _groups(DeadLetter.objects.waiting().filter(fingerprint=fingerprint))
+    return found[0] if found else None
+
+
+def parked(fingerprint: str | None = None) -> list[ParkedGroup]:
+    """What somebody has put off, by when it comes back; one query."""
+    letters = DeadLetter.objects.parked()
+    if fingerprint is not None:
+        letters = letters.filter(fingerprint=fingerprint)
+    rows = (
+        letters.order_by()
+        .values("fingerprint", "parked_until", "note")
+        .annotate(count=Count("pk"), any_code=Max("code"), any_reason=Max("reason"))
+        .order_by("parked_until", "fingerprint")[:MAX_GROUPS]
+    )
+    return [
+        ParkedGroup(
+            fingerprint=row["fingerprint"],
+            code=row["any_code"],
+            reason=row["any_reason"],
+            count=row["count"],
+            until=row["parked_until"],
+            note=row["note"],
+        )
+        for row in rows
+    ]
+
+
+def _groups(letters: DeadLetterQuerySet) -> list[Group]:
+    is_recent = Q(collected_at__gte=Now() - RECENT)
+    rows = list(
+        letters.order_by()
+        .values("fingerprint")
+        .annotate(
+            count=Count("pk"),
+            any_code=Max("code"),
+            any_reason=Max("reason"),
+            other_reason=Min("reason"),
+            first_at=Min("collected_at"),
+            last_at=Max("collected_at"),
+            oldest_at=Min(Coalesce("sent_at", "collected_at")),
+            recent=Count("pk", filter=is_recent),
+            before=Count("pk", filter=~is_recent & Q(collected_at__gte=Now() - 2 * RECENT)),
+            customers=Count("customer", filter=Q(customer__gt=""), distinct=True),
+            silent=Count("pk", filter=Q(customer="")),
+        )
+        .order_by("-recent", "-count", "fingerprint")[:MAX_GROUPS]
+    )
+    money = _money(letters, [row["fingerprint"] for row in rows])
+    return [_group(row, money.get(row["fingerprint"], ())) for row in rows]
+
+
+def _group(row: Mapping[str, Any], money: Sequence[tuple[int, str]]) -> Group:
+    return Group(
+        code=row["any_code"],
+        reason=row["any_reason"],
+        is_same_everywhere=row["any_reason"] == row["other_reason"],
+        money=money,
+        **{
+            name: row[name]
+            for name in (
+                "fingerprint",
+                "count",
+                "first_at",
+                "last_at",
+                "oldest_at",
+                "recent",
+                "before",
+                "customers",
+                "silent",
+            )
+        },
+    )
+
+
+def _money(
+    letters: DeadLetterQuerySet, fingerprints: Collection[str]
+) -> dict[str, list[tuple[int, str]]]:
+    """Cents and currency of each, the largest first."""
+    rows = (
+        letters.filter(fingerprint__in=fingerprints, amount_cents__isnull=False)
+        .order_by()
+        .values("fingerprint", "currency")
+        # Whoever may write to a queue may name any amount, and SQLite fails where whole numbers add up to too much.
+        .annotate(cents=Sum(Cast(F("amount_cents"), FloatField())))
+        .order_by("-cents")
+    )
+    money: dict[str, list[tuple[int, str]]] = {}
+    for row in rows:
+        money.setdefault(row["fingerprint"], []).append((int(row["cents"]), row["currency"]))
+    return money

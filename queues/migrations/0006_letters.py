@@ -1,0 +1,66 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("queues", "0004_published_groups"),
+    ]
+
+    operations = [
+        migrations.AddField(
+            model_name="deadletter",
+            name="customer",
+            field=models.CharField(blank=True, default="", editable=False, max_length=64),
+            preserve_default=False,
+        ),
+        migrations.AddField(
+            model_name="deadletter",
+            name="amount_cents",
+            field=models.BigIntegerField(null=True),
+        ),
+        migrations.AddField(
+            model_name="deadletter",
+            name="currency",
+            field=models.CharField(blank=True, default="", max_length=3),
+            preserve_default=False,
+        ),
+        migrations.AddField(
+            model_name="deadletter",
+            name="parked_until",
+            field=models.DateTimeField(null=True),
+        ),
+        migrations.AddField(
+            model_name="deadletter",
+            name="note",
+            field=models.CharField(blank=True, default="", max_length=300),
+            preserve_default=False,
+        ),
+        migrations.AddField(
+            model_name="deadletter",
+            name="original_body",
+            field=models.TextField(blank=True, default=""),
+            preserve_default=False,
+        ),
+        migrations.AlterModelOptions(
+            name="deadletter",
+            options={
+                "ordering": ["-collected_at"],
+                "permissions": [
+                    ("collect_deadletter", "Can collect dead letters from SQS"),
+                    ("redrive_deadletter", "Can redrive dead letters"),
+                    ("edit_deadletter", "Can edit the data of dead letters and redrive them"),
+                    ("park_deadletter", "Can park dead letters until a time"),
+                    ("discard_deadletter", "Can discard dead letters, and open them again"),
+                ],
+            },
+        ),
+        migrations.AddIndex(
+            model_name="deadletter",
+            index=models.Index(
+                models.F("fingerprint"),
+                models.F("collected_at"),
+                condition=models.Q(("state", "open")),
+                name="dead_letter_open_cause",
+            ),
+        ),
+    ]
