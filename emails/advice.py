@@ -111,4 +111,3 @@ def _unverified(cause: Cause) -> Advice:
         address=address + query,
         permission="emails.view_identity",
     )
-

@@ -18,6 +18,7 @@ class EmailsConfig(AppConfig):
             "foresight",
             "handlers",
             "journal",
+            "outcomes",
             "previewing",
             "provisioning",
             "sweeping",

@@ -283,9 +283,7 @@ def _classified(exc: Exception) -> SendError:
         return NotSent(text, code=code)
     if not isinstance(exc, ClientError):
         return InDoubt(text, code=code)
-    return answered(
-        code, text, exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
-    )
+    return answered(code, text, exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
 
 
 def _while_connecting(exc: BaseException | None) -> bool:

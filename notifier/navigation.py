@@ -35,6 +35,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         _group(
             "Queues",
             _list(request, "queues.DeadLetter", "report") | _open_dead_letters(request),
+            _list(request, "queues.Redrive", "replay"),
             _list(request, "queues.OutboxEvent", "outbox"),
         ),
         _group(

@@ -50,6 +50,7 @@ from queues.fact_sections import (
 )
 from queues.forms import DiscardForm, ParkForm
 from queues.models import IS_PARKED, DeadLetter, HandlingFailure, OutboxEvent
+from queues.redrive_admin import redrives_section
 
 Outbox = OutboxEvent.State
 Letter = DeadLetter.State
@@ -332,6 +333,8 @@ class DeadLetterAdmin(FactAdmin):
         )
         if request.user.has_perm("queues.view_outboxevent"):
             yield outbox_section(row.redrives.all(), title="Redriven as")
+        if request.user.has_perm("queues.view_redrive"):
+            yield redrives_section(row)
         if row.event_id:
             for details in registry.detailers():
                 yield from details(request, row.event_id)

@@ -55,7 +55,37 @@ def redrive(letters: QuerySet[DeadLetter]) -> int:
     name no queue for its alias.
     """
     known = letters.filter(state=State.OPEN, queue__in=list(settings.QUEUES))
-    return sum(_redrive(letter) for letter in known.order_by("id"))
+    events = [redrive_one(letter) for letter in known.order_by("id")]
+    for event in filter(None, events):
+        outbox.publish_on_commit(event)
+    return sum(event is not None for event in events)
+
+
+def redrive_one(letter: DeadLetter) -> OutboxEvent | None:
+    """The row that carries this letter from now on, for a relay to publish; None if the letter is not open any more.
+
+    In the caller's transaction.
+    """
+    taken = DeadLetter.objects.filter(pk=letter.pk, state=State.OPEN).update(
+        state=State.REDRIVEN, redriven_at=Now()
+    )
+    if not taken:
+        return None
+    event = outbox.at_its_place(
+        _rows(letter), alias=letter.queue, redrive_of=letter, body=letter.body
+    ) or OutboxEvent.objects.create(
+        event_id=letter.event_id,
+        type=letter.type,
+        subject=letter.subject,
+        queue=letter.queue,
+        group=letter.group,
+        traceparent=_traceparent(letter),
+        body=letter.body,
+        available_at=Now(),
+        redrive_of=letter,
+    )
+    logger.info("redriven event=%s message=%s letter=%s", *_ids(letter))
+    return event
 
 
 @transaction.atomic
@@ -70,9 +100,7 @@ def reopen(letters: QuerySet[DeadLetter]) -> int:
 
     Where a dead letter holds its FIFO group, what comes after it waits again; what has gone meanwhile has gone.
     """
-    return sum(
-        _reopen(letter) for letter in letters.filter(state=State.DISCARDED).order_by("id")
-    )
+    return sum(_reopen(letter) for letter in letters.filter(state=State.DISCARDED).order_by("id"))
 
 
 def bury(queue: sqs.Queue, message: Received) -> None:
@@ -87,8 +115,12 @@ def bury(queue: sqs.Queue, message: Received) -> None:
 
 def fingerprint(code: str, reason: str) -> str:
     """What makes two failures the same failure: code and reason without ids, addresses and numbers."""
-    general = re.sub(r"\S+@\S+|[0-9a-f]{8}-[0-9a-f-]{27}|\d+", "*", reason)
-    return hashlib.sha256(f"{code}\n{general}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{code}\n{general(reason)}".encode()).hexdigest()[:16]
+
+
+def general(reason: str) -> str:
+    """A reason without what differs from message to message, and without what names a person."""
+    return re.sub(r"\S+@\S+|[0-9a-f]{8}-[0-9a-f-]{27}|\d+", "*", reason)
 
 
 def stake_fields(stake: Stake | None) -> dict[str, Any]:
@@ -151,30 +183,6 @@ _NO_RECORD = (
     "NoRecord",
     "No failure was recorded: the consumer died with it, or it was sent here by hand.",
 )
-
-
-def _redrive(letter: DeadLetter) -> bool:
-    taken = DeadLetter.objects.filter(pk=letter.pk, state=State.OPEN).update(
-        state=State.REDRIVEN, redriven_at=Now()
-    )
-    if not taken:
-        return False
-    event = outbox.at_its_place(
-        _rows(letter), alias=letter.queue, redrive_of=letter, body=letter.body
-    ) or OutboxEvent.objects.create(
-        event_id=letter.event_id,
-        type=letter.type,
-        subject=letter.subject,
-        queue=letter.queue,
-        group=letter.group,
-        traceparent=_traceparent(letter),
-        body=letter.body,
-        available_at=Now(),
-        redrive_of=letter,
-    )
-    logger.info("redriven event=%s message=%s letter=%s", *_ids(letter))
-    outbox.publish_on_commit(event)
-    return True
 
 
 def _discard(letter: DeadLetter) -> bool:

@@ -73,7 +73,7 @@ class Act:
     states: Collection[str]
     condition: Q = field(default_factory=Q)
     done: str = ""
-    service: Callable[..., int] | None = None
+    service: Callable[..., int] = lambda rows: 0
     question: str = ""
     form: type[ReasonForm] = ReasonForm
     reason_required: bool = False
@@ -229,7 +229,6 @@ class FactAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
     def _perform_batch(
         self, request: HttpRequest, act: Act, keys: Sequence[Any], form: ReasonForm | None
     ) -> int:
-        assert act.service is not None
         with transaction.atomic():
             able = act.able(self.model.objects.filter(pk__in=keys))
             rows = list(able.select_for_update())

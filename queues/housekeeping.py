@@ -9,7 +9,14 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
-from queues.models import DeadLetter, HandlingFailure, OutboxEvent, in_state
+from queues.models import (
+    DeadLetter,
+    HandlingFailure,
+    OutboxEvent,
+    Redrive,
+    RedriveItem,
+    in_state,
+)
 from queues.registry import sweeps
 
 BATCH = 500
@@ -26,10 +33,19 @@ def tidy() -> int:
     return (
         delete_batch(OutboxEvent.objects.filter(in_state(*_DONE), handled_at__lt=old))
         + delete_batch(HandlingFailure.objects.filter(~Exists(open_letter), failed_at__lt=old))
+        + delete_batch(RedriveItem.objects.filter(redrive__ended_at__lt=old))
+        + delete_batch(Redrive.objects.filter(~Exists(_items("redrive")), ended_at__lt=old))
         + delete_batch(
-            DeadLetter.objects.exclude(state=DeadLetter.State.OPEN).filter(collected_at__lt=old)
+            # The record of a redrive names its letters.
+            DeadLetter.objects.exclude(state=DeadLetter.State.OPEN).filter(
+                ~Exists(_items("letter")), collected_at__lt=old
+            )
         )
     )
+
+
+def _items(of: str) -> QuerySet[RedriveItem]:
+    return RedriveItem.objects.filter(**{of: OuterRef("pk")})
 
 
 def delete_batch(rows: QuerySet[Any]) -> int:

@@ -44,7 +44,9 @@ class Draft:
 def objection(letter: DeadLetter) -> str:
     """Why this letter cannot be edited, for the person who wants to; empty if it can."""
     if letter.state != DeadLetter.State.OPEN:
-        return f"This letter is {letter.get_state_display().lower()}: only an open one can be edited."
+        return (
+            f"This letter is {letter.get_state_display().lower()}: only an open one can be edited."
+        )
     if not registry.takes_envelopes(letter.queue):
         return "Messages of this queue are no events of ours."
     try:
@@ -97,9 +99,7 @@ def draft(letter: DeadLetter, new: dict[str, Any]) -> Draft:
 def save(draft: Draft) -> None:
     """Raise Uncorrectable if the letter has changed meanwhile, or what came of it cannot be taken back."""
     letter = draft.letter
-    same = DeadLetter.objects.filter(
-        pk=letter.pk, state=DeadLetter.State.OPEN, body=letter.body
-    )
+    same = DeadLetter.objects.filter(pk=letter.pk, state=DeadLetter.State.OPEN, body=letter.body)
     changes = stake_fields(draft.event.model().stake())
     if not same.update(
         body=draft.body, original_body=letter.original_body or letter.body, **changes

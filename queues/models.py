@@ -9,6 +9,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from queues.expressions import Literal
+from queues.redrive_models import Redrive as Redrive
+from queues.redrive_models import RedriveItem as RedriveItem
 from queues.uuid7 import uuid7
 
 

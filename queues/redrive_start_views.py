@@ -46,9 +46,7 @@ def start(request: HttpRequest, letters: QuerySet[DeadLetter]) -> HttpResponse:
         if chosen := form.chosen():
             return redirect(change_url(_start(request, form, chosen)))
         messages.warning(request, "Nothing was taken, so nothing was redriven.")
-    return _show(
-        request, form, request.get_full_path(), keys=request.POST.getlist(KEYS_NAME)
-    )
+    return _show(request, form, request.get_full_path(), keys=request.POST.getlist(KEYS_NAME))
 
 
 def _start(request: HttpRequest, form: RedriveForm, chosen: Sequence[object]) -> Redrive:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 from queues.errors import UnknownType
 from queues.events import Event
+from queues.outcomes import Outcome
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 Handler = Callable[[Event], None]
 Reader = Callable[[str], Event | None]
-
+Teller = Callable[[Collection[UUID]], Mapping[UUID, Outcome]]
 
 
 class Foresight(Protocol):
@@ -46,6 +47,7 @@ _readers: dict[str, Reader] = {}
 _at_once: dict[str, int] = {}
 _gates: list[Callable[[str], str]] = []
 _needs: list[Callable[[str], int | None]] = []
+_tellers: list[Teller] = []
 _sweeps: list[Callable[[], int]] = []
 _provisioners: list[Callable[[Callable[[str], None]], None]] = []
 _advisers: list[Adviser] = []
@@ -115,6 +117,20 @@ def needed(alias: str) -> int | None:
     """The largest number that anybody needs; None when nobody has an idea."""
     found = [count for need in _needs if (count := need(alias)) is not None]
     return max(found, default=None)
+
+
+def tells_outcomes(teller: Teller) -> Teller:
+    """Register a function that says what became of handled events, as far as it knows them; in few queries."""
+    _tellers.append(teller)
+    return teller
+
+
+def outcomes(event_ids: Collection[UUID]) -> dict[UUID, Outcome]:
+    """What became of these; an event that is missing led to nothing that anybody knows of."""
+    found: dict[UUID, Outcome] = {}
+    for teller in _tellers if event_ids else []:
+        found |= teller(event_ids)
+    return found
 
 
 def sweeps(step: Callable[[], int]) -> Callable[[], int]:

@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("queues", "0004_published_groups"),
+        ("queues", "0005_redrives"),
     ]
 
     operations = [

@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from queues import checks, dead_letters, registry, relay, sizing, sqs, sweeper
+from queues import checks, dead_letters, redrives, registry, relay, sizing, sqs, sweeper
 from queues.background import Repeated
 from queues.consumer import CONCURRENCY, Consumer
 from queues.errors import QueueUnavailable
@@ -20,6 +20,7 @@ from queues.supervisor import Crashed, Supervisor
 
 RELAY_SECONDS = 1.0
 COLLECT_SECONDS = 5.0
+REDRIVE_SECONDS = 1.0
 
 
 class Command(BaseCommand):
@@ -44,7 +45,8 @@ class Command(BaseCommand):
             "--processes",
             type=_positive,
             default=1,
-            help="consumers, each a process of its own with all the above (1); the first one relays and collects",
+            help="consumers, each a process of its own with all the above (1); the first one relays, collects and "
+            "redrives",
         )
         parser.add_argument(
             "--until-empty",
@@ -75,7 +77,11 @@ class Command(BaseCommand):
         self.stdout.write("stopped: all processes")
 
     def _consume(self, options: dict[str, Any], *, leads: bool) -> None:
-        """One consumer. Of several processes one relays and collects: more would ask SQS as often as all together."""
+        """One consumer. Of several processes one relays and collects: more would ask SQS as often as all together.
+
+        So does it carry out redrives, of which each needs one consumer at a time.
+        """
+        self._redrives = leads
         self._relays = leads and not options["no_relay"]
         self._collects = leads and settings.DEAD_LETTER_COLLECT
         is_auto = options["concurrency"] == AUTO
@@ -116,6 +122,8 @@ class Command(BaseCommand):
             chores.append(Repeated("relay", relay.publish_pending, seconds=RELAY_SECONDS))
         if self._collects:
             chores.append(Repeated("collector", dead_letters.collect_all, seconds=COLLECT_SECONDS))
+        if self._redrives:
+            chores.append(Repeated("redrives", redrives.advance, seconds=REDRIVE_SECONDS))
         if self._sizing:
             chores.append(Repeated("sizing", self._sizing.adjust, seconds=sizing.SECONDS))
         for chore in chores:
@@ -133,7 +141,8 @@ class Command(BaseCommand):
         return Sizing(aliases, resize=self._consumer.resize, processes=processes)
 
     def _chores(self) -> int:
-        done = relay.publish_pending() if self._relays else 0
+        done = redrives.advance() if self._redrives else 0
+        done += relay.publish_pending() if self._relays else 0
         return done + (dead_letters.collect_all() if self._collects else 0)
 
     def _stop(self, *args: Any) -> None:

@@ -1,0 +1,267 @@
+"""The admin's pages of redrives: the progress of one while it runs, and its record afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, OuterRef, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce, Now
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import get_object_or_404, render
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from queues import redrives, releasing
+from queues.fact_admin import Act, FactAdmin, column
+from queues.fact_sections import (
+    MAX_ROWS,
+    Section,
+    change_url,
+    coloured,
+    link,
+    list_url,
+    moment,
+    two_lines,
+)
+from queues.models import DeadLetter, Redrive, RedriveItem
+
+State = Redrive.State
+Outcome = RedriveItem.Outcome
+
+# A consumer looks every second.
+SILENT = timedelta(seconds=30)
+
+STATE_COLOURS = {
+    State.RUNNING: "info",
+    State.STOPPED: "warning",
+    State.HALTED: "danger",
+    State.DONE: "success",
+}
+# What went wrong comes first.
+OUTCOME_COLOURS = {
+    Outcome.RETURNED: "danger",
+    Outcome.BOUNCED: "warning",
+    Outcome.PENDING: "info",
+    Outcome.ACCEPTED: "success",
+    Outcome.HANDLED: "primary",
+    Outcome.SKIPPED: "",
+    Outcome.WAITING: "",
+}
+
+
+@admin.register(Redrive)
+class RedriveAdmin(FactAdmin):
+    list_display = ("what_column", "state_label", "came_through", "started", "ended")
+    list_filter = ("state",)
+    search_fields = ("what", "reason", "started_by")
+    search_help_text = "Cause, reason, or who started it"
+    date_hierarchy = "created_at"
+    ordering = ("-id",)
+    list_before_template = "admin/queues/redrives_intro.html"
+    change_form_outer_before_template = "admin/queues/redrive.html"
+    fieldsets = (
+        (
+            "Redrive",
+            {
+                "fields": (
+                    "what",
+                    "reason",
+                    ("started_by", "created_at"),
+                    ("total", "ended_at"),
+                    ("rate", "is_canary"),
+                )
+            },
+        ),
+    )
+
+    acts = {
+        "stop": Act(
+            label="Stop",
+            done="stopped",
+            service=lambda rows: sum(redrives.stop(row) for row in rows),
+            states=(State.RUNNING,),
+            permission="queues.redrive_deadletter",
+            colour="danger",
+        ),
+    }
+    state_colours = STATE_COLOURS
+    meanings = {
+        State.RUNNING: "Consumers send these letters back. It goes on when this page is closed.",
+        State.STOPPED: "Somebody stopped it; the history says who. Letters that were not sent back are open as "
+        "before. Those that were are followed until their outcome is known.",
+        State.HALTED: "It stopped by itself, because a failure came back. Letters that were not sent back are open "
+        "as before. Mend the cause, then start another redrive.",
+        State.DONE: "Every letter had its turn. What became of each is below.",
+    }
+
+    @column(description="dead letters")
+    def what_column(self, redrive: Redrive) -> SafeString:
+        return two_lines(_letters(redrive.total), redrive.what or "none was open")
+
+    @column(description="state", ordering="state", colours=STATE_COLOURS)
+    def state_label(self, redrive: Redrive) -> tuple[str, str]:
+        return redrive.state, redrive.get_state_display()
+
+    @column(description="came through")
+    def came_through(self, redrive: Any) -> SafeString:
+        return two_lines(f"{redrive.good} of {redrive.total}", f"failed again: {redrive.bad}")
+
+    @column(description="started", ordering="created_at")
+    def started(self, redrive: Redrive) -> SafeString:
+        return two_lines(moment(redrive.created_at), f"by {redrive.started_by}")
+
+    @column(description="ended", ordering="ended_at")
+    def ended(self, redrive: Redrive) -> str:
+        return moment(redrive.ended_at)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Redrive]:
+        rows: QuerySet[Redrive] = super().get_queryset(request)
+        return rows.annotate(
+            good=_count(Outcome.ACCEPTED, Outcome.HANDLED),
+            bad=_count(Outcome.RETURNED, Outcome.BOUNCED),
+        )
+
+    def explain(self, row: Redrive) -> str:
+        return self.meanings[State(row.state)]
+
+    def reason(self, row: Redrive) -> str:
+        return row.why
+
+    def links(self, request: HttpRequest, row: Redrive) -> Iterable[tuple[str, str]]:
+        if request.user.has_perm("queues.view_deadletter"):
+            yield "Open dead letters", f"{list_url(DeadLetter)}?state__exact=open"
+
+    def render_change_form(self, request: HttpRequest, context: Any, **kwargs: Any) -> HttpResponse:
+        return super().render_change_form(
+            request, context | _progress(request, kwargs["obj"]), **kwargs
+        )
+
+    def get_urls(self) -> list[URLPattern]:
+        progress = self.admin_site.admin_view(self.progress_view)
+        return [
+            path("<uuid:pk>/progress/", progress, name="queues_redrive_progress"),
+            *super().get_urls(),
+        ]
+
+    def progress_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if request.method != "GET":
+            return HttpResponseNotAllowed(["GET"])
+        context = _progress(request, get_object_or_404(Redrive, pk=pk))
+        return render(request, "admin/queues/redrive_progress.html", context)
+
+
+def redrives_section(letter: DeadLetter) -> Section:
+    """The redrives that a dead letter is or was in."""
+    items = letter.redrive_items.select_related("redrive").order_by("-pk")
+    return Section(
+        "Redrives",
+        ("redrive", "started by", "outcome", "why"),
+        [
+            (link(item.redrive), item.redrive.started_by, _outcome(item), item.detail or "—")
+            for item in items[:MAX_ROWS]
+        ],
+    )
+
+
+def _progress(request: HttpRequest, redrive: Redrive) -> dict[str, Any]:
+    """What changes while it runs."""
+    counts = redrives.counts(redrive)
+    shown = [(outcome, counts[outcome]) for outcome in OUTCOME_COLOURS if counts[outcome]]
+    return {
+        "redrive": redrive,
+        "progress_url": reverse("admin:queues_redrive_progress", args=[redrive.pk]),
+        "figures": [
+            {"outcome": outcome, "label": outcome.label.lower(), "count": count}
+            for outcome, count in shown
+        ],
+        "pace": _pace(redrive),
+        "is_silent": _is_silent(redrive),
+        "sections": [_items_section(request, redrive, shown)],
+    }
+
+
+def _pace(redrive: Redrive) -> str:
+    """How it goes on, in words."""
+    if redrive.state != State.RUNNING:
+        return ""
+    rate = f" At most {redrive.rate} a second." if redrive.rate else ""
+    if redrive.stage == releasing.LAST_STAGE:
+        return ("The canary came through: the rest follows." if redrive.is_canary else "") + rate
+    size = releasing.STAGES[redrive.stage]
+    return (
+        f"Canary, step {redrive.stage + 1} of {releasing.LAST_STAGE + 1}: no more than {_letters(size)} until "
+        f"{'it has' if size == 1 else 'they have'} come through.{rate}"
+    )
+
+
+def _is_silent(redrive: Redrive) -> bool:
+    """Whether nobody carries it on."""
+    mine = Redrive.objects.unfinished().filter(pk=redrive.pk)
+    return mine.filter(next_at__lt=Now() - SILENT).exists()
+
+
+def _items_section(
+    request: HttpRequest, redrive: Redrive, shown: Iterable[tuple[RedriveItem.Outcome, int]]
+) -> Section:
+    """One short query for each outcome: sorting by it would read all of a large redrive."""
+    items: list[RedriveItem] = []
+    for outcome, _ in shown:
+        if room := MAX_ROWS - len(items):
+            rows = redrive.items.filter(outcome=outcome).order_by("position")
+            items += rows.select_related("letter")[:room]
+    may_look = request.user.has_perm("queues.view_deadletter")
+    again = _open_again(items) if may_look else {}
+    return Section(
+        f"Dead letters: the first {MAX_ROWS}" if redrive.total > MAX_ROWS else "Dead letters",
+        ("message", "outcome", "why", "sent back", "outcome known"),
+        [
+            (
+                _letter(item, again.get(item.letter.event_id)) if may_look else item.letter,
+                _outcome(item),
+                item.detail or "—",
+                moment(item.released_at),
+                moment(item.settled_at),
+            )
+            for item in items
+        ],
+        "None of the chosen letters was open, or they all are in another redrive.",
+    )
+
+
+def _open_again(items: Iterable[RedriveItem]) -> dict[UUID | None, DeadLetter]:
+    """By event: the open dead letter that a letter which failed again became."""
+    events = [item.letter.event_id for item in items if item.outcome == Outcome.RETURNED]
+    letters = DeadLetter.objects.filter(
+        event_id__in=[event_id for event_id in events if event_id], state=DeadLetter.State.OPEN
+    )
+    return {letter.event_id: letter for letter in letters.only("event_id", "type", "subject")}
+
+
+def _letter(item: RedriveItem, again: DeadLetter | None) -> SafeString:
+    if again is None or item.outcome != Outcome.RETURNED:
+        return link(item.letter)
+    new = format_html('<a class="text-link" href="{}">open again</a>', change_url(again))
+    return two_lines(link(item.letter), new)
+
+
+def _outcome(item: RedriveItem) -> SafeString:
+    return coloured(item.get_outcome_display(), OUTCOME_COLOURS[Outcome(item.outcome)])
+
+
+def _letters(count: int) -> str:
+    return f"{count} dead letter{'' if count == 1 else 's'}"
+
+
+def _count(*outcomes: str) -> Coalesce:
+    """Of the redrive in the outer query, by the index on outcomes."""
+    rows = RedriveItem.objects.filter(redrive=OuterRef("pk"), outcome__in=outcomes).order_by()
+    counted = rows.values("redrive").annotate(n=Count("pk")).values("n")
+    return Coalesce(Subquery(counted), Value(0))

@@ -1,0 +1,135 @@
+"""Redrives that run as jobs in the consumers, and what became of each dead letter in one."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from queues.uuid7 import uuid7
+
+
+class RedriveQuerySet(models.QuerySet["Redrive"]):
+    """Which redrives?"""
+
+    def unfinished(self) -> RedriveQuerySet:
+        """Those with letters that wait, or whose outcome is not known yet."""
+        return self.filter(ended_at=None)
+
+    def due(self) -> RedriveQuerySet:
+        """Of these, those that nobody is at."""
+        return self.unfinished().filter(next_at__lte=Now())
+
+
+class Redrive(models.Model):
+    """Dead letters that somebody sends back together; see ``queues.redrives``."""
+
+    class State(models.TextChoices):
+        """``stopped``: by a person. ``halted``: by itself, because its failure came back."""
+
+        RUNNING = "running"
+        STOPPED = "stopped"
+        HALTED = "halted"
+        DONE = "done"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # A form's own token: sent twice, it starts one redrive.
+    key = models.CharField(max_length=100, unique=True, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        editable=False,
+    )
+    # Also of a script, which is no user, and of a user who is gone.
+    started_by = models.CharField(max_length=150)
+    reason = models.CharField(max_length=300, blank=True)
+    what = models.CharField("causes", max_length=300, blank=True)
+    total = models.PositiveIntegerField("letters", default=0)
+    left_out = models.PositiveIntegerField(default=0)
+    rate = models.PositiveIntegerField("letters a second", null=True)
+    # When the next letter was due at the last release, at this rate.
+    paced_at = models.DateTimeField(null=True, editable=False)
+    is_canary = models.BooleanField("canary", default=True)
+    stage = models.PositiveSmallIntegerField(default=0)
+    state = models.CharField(max_length=10, choices=State, default=State.RUNNING)
+    why = models.TextField(blank=True)
+    created_at = models.DateTimeField("started", auto_now_add=True)
+    # When the outcome of the last letter was known.
+    ended_at = models.DateTimeField("ended", null=True)
+    claim = models.UUIDField(null=True, editable=False)
+    # Nobody advances it before; while somebody does, the end of their lease.
+    next_at = models.DateTimeField(editable=False)
+
+    objects = RedriveQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        default_permissions = ("view",)
+        indexes = [
+            models.Index("next_at", name="redrive_unfinished", condition=Q(ended_at=None)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.total} dead letter{'' if self.total == 1 else 's'}: {self.what or 'none'}"
+
+
+class RedriveItem(models.Model):
+    """One dead letter of a redrive, in its turn."""
+
+    class Outcome(models.TextChoices):
+        """``pending``: sent back, outcome not known yet. ``handled``: it led to no email.
+
+        ``bounced``: SES accepted its email, the recipient's server did not. ``returned``: it failed again.
+        ``skipped``: never sent back by this redrive.
+        """
+
+        WAITING = "waiting"
+        PENDING = "pending"
+        ACCEPTED = "accepted"
+        HANDLED = "handled"
+        BOUNCED = "bounced"
+        RETURNED = "returned"
+        SKIPPED = "skipped"
+
+    redrive = models.ForeignKey(
+        Redrive, on_delete=models.CASCADE, related_name="items", db_index=False
+    )
+    letter = models.ForeignKey(
+        "queues.DeadLetter", on_delete=models.CASCADE, related_name="redrive_items"
+    )
+    # The outbox row that carries the letter. It may be deleted before, and must be deleted as fast as ever.
+    outbox_event = models.ForeignKey(
+        "queues.OutboxEvent",
+        null=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
+    position = models.PositiveIntegerField()
+    stage = models.PositiveSmallIntegerField(null=True)
+    outcome = models.CharField(max_length=10, choices=Outcome, default=Outcome.WAITING)
+    # Why, in words; of a pending letter: how it failed since it was sent back.
+    detail = models.TextField(blank=True)
+    # What makes that failure the same as another.
+    fingerprint = models.CharField(max_length=64, blank=True)
+    released_at = models.DateTimeField(null=True)
+    settled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["redrive_id", "position"]
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(
+                fields=["letter"],
+                condition=Q(outcome__in=["waiting", "pending"]),
+                name="one_unfinished_redrive_per_letter",
+            )
+        ]
+        indexes = [models.Index("redrive", "outcome", "position", name="redrive_item_outcome")]
+
+    def __str__(self) -> str:
+        return f"{self.position}: {self.outcome}"

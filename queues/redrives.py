@@ -1,0 +1,192 @@
+"""Redrives that consumers carry out: slowly if wanted, a few letters first, and no further when their failure returns.
+
+``start`` writes down which letters; ``advance`` is the step that any number of consumers call again and again. A
+letter is released in the transaction that redrives it, so whatever dies, it is sent back once.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.contrib.admin.models import ADDITION, LogEntry
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.db.models import Case, Count, F, Q, QuerySet, Value, When
+from django.db.models.functions import Now
+from django.utils.text import Truncator
+
+from queues import dead_letters, releasing, settling
+from queues.models import DeadLetter, Redrive, RedriveItem
+from queues.turns import Turn, TurnLost
+
+logger = logging.getLogger(__name__)
+
+WRITE_ROWS = 500
+# While letters of a redrive that has ended are merely followed.
+FOLLOW_PAUSE = timedelta(seconds=5)
+
+State = Redrive.State
+Outcome = RedriveItem.Outcome
+_BAD = (Outcome.RETURNED, Outcome.BOUNCED)
+
+
+@transaction.atomic
+def start(
+    letters: QuerySet[DeadLetter],
+    *,
+    by: AbstractBaseUser | str,
+    reason: str,
+    key: str,
+    rate: int | None = None,
+    canary: bool = True,
+) -> Redrive:
+    """Let consumers send these back as far as they are open; with a key that was used before, that redrive.
+
+    ``by`` is a user, who gets an entry in the log for each letter, or the name of a script. ``rate`` is in letters
+    a second. What is in another unfinished redrive already is left out.
+    """
+    user = by if isinstance(by, AbstractBaseUser) else None
+    redrive, is_new = Redrive.objects.get_or_create(
+        key=key,
+        defaults={
+            "user": user,
+            "started_by": user.get_username() if user else by,
+            "reason": reason[:300],
+            "rate": rate,
+            "is_canary": canary,
+            "stage": 0 if canary else releasing.LAST_STAGE,
+            "next_at": Now(),
+        },
+    )
+    if is_new:
+        _write_down(redrive, letters)
+        if user:
+            words = f"Started: {reason}" if reason else "Started."
+            LogEntry.objects.log_actions(user.pk, [redrive], ADDITION, words)
+        logger.info("redrive started redrive=%s letters=%d", redrive.pk, redrive.total)
+    return redrive
+
+
+@transaction.atomic
+def stop(redrive: Redrive) -> bool:
+    """Release no more; False if it does not run. What was released goes on, and is followed to its outcome."""
+    running = Redrive.objects.filter(pk=redrive.pk, state=State.RUNNING)
+    if not running.update(state=State.STOPPED):
+        return False
+    _skip_waiting(redrive, "The redrive was stopped before its turn.")
+    _end(redrive)
+    logger.info("redrive stopped redrive=%s", redrive.pk)
+    return True
+
+
+def advance() -> int:
+    """Take a turn at every redrive that nobody is at; returns how many letters moved. The consumers' step."""
+    due = list(Redrive.objects.due().order_by("pk").values_list("pk", flat=True))
+    return sum(_take_turn(pk) for pk in due)
+
+
+def counts(redrive: Redrive) -> dict[str, int]:
+    """How many letters by outcome, every outcome named; one query."""
+    rows = redrive.items.order_by().values_list("outcome").annotate(Count("pk"))
+    return dict.fromkeys(Outcome.values, 0) | dict(rows)
+
+
+def _write_down(redrive: Redrive, letters: QuerySet[DeadLetter]) -> None:
+    """In order of their ids, which FIFO queues need: the first to die comes first."""
+    able = DeadLetter.objects.filter(
+        pk__in=letters.values("pk"), state=DeadLetter.State.OPEN, queue__in=list(settings.QUEUES)
+    )
+    pks = list(able.order_by("pk").values_list("pk", flat=True))
+    RedriveItem.objects.bulk_create(
+        [
+            RedriveItem(redrive=redrive, letter_id=pk, position=position)
+            for position, pk in enumerate(pks, start=1)
+        ],
+        batch_size=WRITE_ROWS,
+        # Of letters that are in another redrive.
+        ignore_conflicts=True,
+    )
+    redrive.total = redrive.items.count()
+    redrive.left_out = len(pks) - redrive.total
+    redrive.what = _causes(redrive)
+    redrive.save(update_fields=["total", "left_out", "what"])
+    _end(redrive)
+
+
+def _causes(redrive: Redrive) -> str:
+    """One in the words of its first letter, several by their codes."""
+    codes = list(redrive.items.order_by().values_list("letter__code", flat=True).distinct()[:4])
+    first = redrive.items.select_related("letter").first()
+    if first and len(codes) == 1:
+        words = f"{codes[0]}: {dead_letters.general(first.letter.reason)}"
+        return Truncator(" ".join(words.split())).chars(300)
+    return ", ".join(sorted(codes)[:3]) + (" and others" if len(codes) > 3 else "")
+
+
+def _take_turn(pk: uuid.UUID) -> int:
+    turn = Turn.take(pk)
+    if turn is None:
+        return 0
+    count = 0
+    with suppress(TurnLost):
+        is_last_stage = turn.redrive.stage == releasing.LAST_STAGE
+        count += settling.settle(turn, careful=not is_last_stage)
+        if turn.redrive.state == State.RUNNING and releasing.waiting(turn.redrive).exists():
+            settling.note_failures(turn)
+            count += _halt(turn) or releasing.release(turn)
+    is_running = turn.redrive.state == State.RUNNING
+    count += _end(turn.redrive)
+    turn.end(pause=timedelta() if count or is_running else FOLLOW_PAUSE)
+    return count
+
+
+def _halt(turn: Turn) -> int:
+    """Release no more where a failure is back; returns how many letters that spares."""
+    why = _why_halt(turn.redrive)
+    if not why:
+        return 0
+    with turn.transaction(state=State.RUNNING):
+        Redrive.objects.filter(pk=turn.redrive.pk).update(state=State.HALTED, why=why)
+        count = _skip_waiting(turn.redrive, "The redrive halted before its turn.")
+    logger.error("redrive halted redrive=%s spared=%d: %s", turn.redrive.pk, count, why)
+    return count
+
+
+def _why_halt(redrive: Redrive) -> str:
+    """Empty to go on. A failure of a stage that another letter had already is no chance any more either."""
+    failed = redrive.items.filter(outcome__in=[Outcome.PENDING, *_BAD]).exclude(fingerprint="")
+    causes = list(failed.order_by().values_list("fingerprint", flat=True).distinct())
+    if not causes:
+        return ""
+    same = Q(fingerprint__in=redrive.items.order_by().values("letter__fingerprint"))
+    if redrive.stage < releasing.LAST_STAGE:
+        same |= Q(fingerprint__in=_twice(redrive))
+    found = failed.filter(same).order_by("position").first()
+    return found.detail if found else ""
+
+
+def _twice(redrive: Redrive) -> QuerySet[RedriveItem, Any]:
+    bad = redrive.items.filter(outcome__in=_BAD).order_by()
+    return bad.values("fingerprint").annotate(n=Count("pk")).filter(n__gt=1).values("fingerprint")
+
+
+def _skip_waiting(redrive: Redrive, why: str) -> int:
+    return releasing.skip(releasing.waiting(redrive), why)
+
+
+def _end(redrive: Redrive) -> int:
+    """It ends when the outcome of every letter is known; returns whether that is so since now."""
+    if redrive.items.filter(outcome__in=[Outcome.WAITING, Outcome.PENDING]).exists():
+        return 0
+    ended = Redrive.objects.filter(pk=redrive.pk, ended_at=None).update(
+        ended_at=Now(),
+        state=Case(When(state=State.RUNNING, then=Value(State.DONE)), default=F("state")),
+    )
+    if ended:
+        logger.info("redrive ended redrive=%s", redrive.pk)
+    return ended

@@ -1,0 +1,117 @@
+"""Send letters of a redrive back: as many as its stage and its rate let through now."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.db.models import Count, QuerySet
+from django.db.models.functions import Now
+
+from queues import dead_letters
+from queues.models import Redrive, RedriveItem
+from queues.turns import Turn
+
+logger = logging.getLogger(__name__)
+
+# How many letters a canary must bring through before more are sent back; then come the rest.
+STAGES = (1, 10, 100)
+LAST_STAGE = len(STAGES)
+# In one transaction: SQLite has one writer.
+BATCH = 100
+# In one turn, so that redrives at the same time share.
+TURN_LETTERS = 500
+
+Outcome = RedriveItem.Outcome
+_GOOD = (Outcome.ACCEPTED, Outcome.HANDLED)
+
+
+def waiting(redrive: Redrive) -> QuerySet[RedriveItem]:
+    """Those whose turn is still to come."""
+    return redrive.items.filter(outcome=Outcome.WAITING)
+
+
+def skip(items: QuerySet[RedriveItem], why: str) -> int:
+    """These are never sent back by this redrive; returns how many."""
+    return items.update(outcome=Outcome.SKIPPED, detail=why, settled_at=Now())
+
+
+def release(turn: Turn) -> int:
+    """Returns how many letters had their turn. Raises TurnLost, also where the redrive runs no more."""
+    count = 0
+    while count < TURN_LETTERS and (more := _release_batch(turn)):
+        count += more
+    return count
+
+
+def _release_batch(turn: Turn) -> int:
+    with turn.transaction(state=Redrive.State.RUNNING):
+        redrive = Redrive.objects.annotate(now=Now()).get(pk=turn.redrive.pk)
+        room = min(BATCH, _stage_room(redrive), _due(redrive, redrive.now))
+        items = list(waiting(redrive).select_related("letter").order_by("position")[: max(0, room)])
+        if items:
+            _send_back(redrive, items)
+            _pace(redrive, redrive.now, len(items))
+    return len(items)
+
+
+def _stage_room(redrive: Redrive) -> int:
+    """So many more letters the stage takes. It is over when all of its letters came through."""
+    while redrive.stage < LAST_STAGE:
+        rows = redrive.items.filter(stage=redrive.stage, outcome__in=[Outcome.PENDING, *_GOOD])
+        found = dict(rows.order_by().values_list("outcome").annotate(Count("pk")))
+        pending = found.pop(Outcome.PENDING, 0)
+        good = sum(found.values())
+        if pending or good < STAGES[redrive.stage]:
+            return STAGES[redrive.stage] - good - pending
+        redrive.stage += 1
+        Redrive.objects.filter(pk=redrive.pk).update(stage=redrive.stage)
+        logger.info("redrive stage redrive=%s stage=%d", redrive.pk, redrive.stage)
+    return BATCH
+
+
+def _due(redrive: Redrive, now: datetime) -> int:
+    if not redrive.rate:
+        return BATCH
+    return int(
+        round((now - _paced_at(redrive, redrive.rate, now)).total_seconds() * redrive.rate, 3)
+    )
+
+
+def _pace(redrive: Redrive, now: datetime, count: int) -> None:
+    if redrive.rate:
+        paced_at = _paced_at(redrive, redrive.rate, now) + timedelta(seconds=count / redrive.rate)
+        Redrive.objects.filter(pk=redrive.pk).update(paced_at=paced_at)
+
+
+def _paced_at(redrive: Redrive, rate: int, now: datetime) -> datetime:
+    """At most a second ago: what a standstill left undone is not made up for."""
+    first = now - timedelta(seconds=1 / rate)
+    return max(redrive.paced_at or first, now - timedelta(seconds=1))
+
+
+def _send_back(redrive: Redrive, items: Sequence[RedriveItem]) -> None:
+    """Redrive the letters and write that down, with an entry in the log for each, in the caller's transaction."""
+    sent = []
+    for item in items:
+        if item.letter.queue in settings.QUEUES:
+            item.outbox_event = dead_letters.redrive_one(item.letter)
+        if item.outbox_event:
+            sent.append(item)
+    RedriveItem.objects.bulk_update(sent, ["outbox_event"])
+    _of(sent).update(outcome=Outcome.PENDING, stage=redrive.stage, released_at=Now())
+    skip(
+        _of(items).filter(outcome=Outcome.WAITING),
+        "It was no longer open, or settings name its queue no more.",
+    )
+    if redrive.user_id:
+        words = f"Redriven: {redrive.reason}" if redrive.reason else "Redriven."
+        letters = [item.letter for item in sent]
+        LogEntry.objects.log_actions(redrive.user_id, letters, CHANGE, words)
+
+
+def _of(items: Sequence[RedriveItem]) -> QuerySet[RedriveItem]:
+    return RedriveItem.objects.filter(pk__in=[item.pk for item in items])

@@ -1,0 +1,216 @@
+"""What became of the letters that a redrive sent back: read from the outbox, the dead letters and the upper apps.
+
+An email that is in doubt, or whose message still comes back, is ``pending``. What became of it may be known days later.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
+
+from queues import dead_letters, registry
+from queues.models import DeadLetter, HandlingFailure, OutboxEvent, RedriveItem
+from queues.outcomes import Outcome, Verdict
+from queues.suspects import DIED
+from queues.turns import Turn
+
+PAGE = 500
+
+Fate = RedriveItem.Outcome
+Outbox = OutboxEvent.State
+
+
+class Settled(NamedTuple):
+    """The outcome of an item, why, and what makes that failure the same as another."""
+
+    outcome: RedriveItem.Outcome
+    detail: str
+    fingerprint: str = ""
+
+
+class _Sent(NamedTuple):
+    """An item that was released, and where its message is; ``state`` is None once its outbox row is deleted."""
+
+    pk: int
+    letter_pk: UUID
+    event_id: UUID | None
+    queue: str
+    state: str | None
+    sqs_message_id: str | None
+    error: str | None
+    detail: str
+
+
+_FIELDS = (
+    "pk",
+    "letter_id",
+    "letter__event_id",
+    "letter__queue",
+    "outbox_event__state",
+    "outbox_event__sqs_message_id",
+    "outbox_event__error",
+    "detail",
+)
+
+
+def settle(turn: Turn, *, careful: bool) -> int:
+    """Write down every outcome that is known; returns how many items changed. Raises TurnLost.
+
+    ``careful``: wait for news that an app expects soon.
+    """
+    over = Q(
+        outbox_event__state__in=[Outbox.HANDLED, Outbox.DEAD, Outbox.DISCARDED, Outbox.REFUSED]
+    ) | Q(outbox_event__state__isnull=True)
+    return sum(
+        _write(turn, _settled(page, careful=careful))
+        for page in _pages(_pending(turn).filter(over))
+    )
+
+
+def note_failures(turn: Turn) -> int:
+    """Write down how messages fail that are still tried; returns how many items changed. Raises TurnLost."""
+    failures = HandlingFailure.objects.filter(
+        queue=OuterRef("outbox_event__queue"),
+        sqs_message_id=OuterRef("outbox_event__sqs_message_id"),
+    )
+    # Until it is published again, a row on a FIFO queue has the id of the message that failed before.
+    failing = _pending(turn).filter(
+        Exists(failures),
+        outbox_event__state=Outbox.PUBLISHED,
+        outbox_event__published_at__gte=F("released_at"),
+    )
+    return sum(_write(turn, _failing(page)) for page in _pages(failing))
+
+
+def _pending(turn: Turn) -> QuerySet[RedriveItem]:
+    return turn.redrive.items.filter(outcome=Fate.PENDING)
+
+
+def _pages(items: QuerySet[RedriveItem]) -> Iterator[Sequence[_Sent]]:
+    """Each item once, whether it is settled meanwhile or not."""
+    position = 0
+    rows = items.order_by("position").values_list("position", *_FIELDS)
+    while page := list(rows.filter(position__gt=position)[:PAGE]):
+        yield [_Sent(*row[1:]) for row in page]
+        position = page[-1][0]
+
+
+def _write(turn: Turn, found: dict[int, Settled]) -> int:
+    """Most items of a page have the same outcome: one UPDATE for each that differs."""
+    alike: dict[Settled, list[int]] = defaultdict(list)
+    for pk, settled in found.items():
+        alike[settled].append(pk)
+    if not alike:
+        return 0
+    with turn.transaction():
+        return sum(_write_alike(turn, settled, pks) for settled, pks in alike.items())
+
+
+def _write_alike(turn: Turn, settled: Settled, pks: Sequence[int]) -> int:
+    changes: dict[str, Any] = settled._asdict()
+    if settled.outcome != Fate.PENDING:
+        changes["settled_at"] = Now()
+    return _pending(turn).filter(pk__in=pks).update(**changes)
+
+
+def _settled(page: Sequence[_Sent], *, careful: bool) -> dict[int, Settled]:
+    """Those of the page whose outcome is known."""
+    handled = [sent.event_id for sent in page if sent.state in (Outbox.HANDLED, None)]
+    outcomes = registry.outcomes([event_id for event_id in handled if event_id])
+    letters = _letters(page)
+    found = {}
+    for sent in page:
+        if settled := _one(sent, letters.get(sent.pk), outcomes, careful=careful):
+            found[sent.pk] = settled
+    return found
+
+
+def _one(
+    sent: _Sent, letter: DeadLetter | None, outcomes: dict[UUID, Outcome], *, careful: bool
+) -> Settled | None:
+    match sent.state:
+        case Outbox.REFUSED:
+            return _returned("Refused", sent.error or "SQS will not take it as it is.")
+        case Outbox.DISCARDED:
+            return Settled(Fate.RETURNED, "It failed again, and somebody discarded it.")
+        case Outbox.DEAD:
+            # With FIFO_POISON=hold the row is dead a little before the letter is collected.
+            return _returned(letter.code, letter.reason) if letter else None
+    outcome = outcomes.get(sent.event_id) if sent.event_id else None
+    if outcome is None:
+        return Settled(Fate.HANDLED, "It was handled; no email is known of it.")
+    if outcome.verdict == Verdict.PENDING:
+        # Somebody sent it again by hand, and that failed.
+        return _returned(letter.code, letter.reason) if letter else None
+    return None if careful and outcome.may_change else _told(outcome)
+
+
+def _told(outcome: Outcome) -> Settled:
+    match outcome.verdict:
+        case Verdict.ACCEPTED:
+            return Settled(Fate.ACCEPTED, outcome.words)
+        case Verdict.UNSENT:
+            return Settled(Fate.HANDLED, outcome.words)
+        case Verdict.BOUNCED:
+            cause = dead_letters.fingerprint("Bounced", outcome.words)
+            return Settled(Fate.BOUNCED, outcome.words, cause)
+        case _:
+            return _returned("Failed", outcome.words)
+
+
+def _returned(code: str, reason: str) -> Settled:
+    return Settled(Fate.RETURNED, _words(code, reason), dead_letters.fingerprint(code, reason))
+
+
+def _words(code: str, reason: str) -> str:
+    return f"{code}: {dead_letters.general(reason)}"
+
+
+def _letters(page: Sequence[_Sent]) -> dict[int, DeadLetter]:
+    """As what each came back: the dead letter of its new message, or an open one of its event."""
+    events = {sent.event_id for sent in page if sent.event_id}
+    messages = {sent.sqs_message_id for sent in page if not sent.event_id and sent.sqs_message_id}
+    rows = DeadLetter.objects.filter(event_id__in=events).order_by("pk")
+    if messages:
+        queues = {sent.queue for sent in page}
+        rows = rows | DeadLetter.objects.filter(queue__in=queues, sqs_message_id__in=messages)
+    by_event: dict[UUID | None, list[DeadLetter]] = defaultdict(list)
+    for letter in rows.only("event_id", "queue", "sqs_message_id", "state", "code", "reason"):
+        by_event[letter.event_id].append(letter)
+    return {
+        sent.pk: letter
+        for sent in page
+        for letter in by_event[sent.event_id]
+        if letter.pk != sent.letter_pk and letter.queue == sent.queue and _is_it(sent, letter)
+    }
+
+
+def _is_it(sent: _Sent, letter: DeadLetter) -> bool:
+    if sent.sqs_message_id and letter.sqs_message_id == sent.sqs_message_id:
+        return True
+    # Another copy of the message, or one that was sent again by hand.
+    return sent.event_id is not None and letter.state == DeadLetter.State.OPEN
+
+
+def _failing(page: Sequence[_Sent]) -> dict[int, Settled]:
+    """Those of the page that failed, by their last failure."""
+    ids = {sent.sqs_message_id for sent in page}
+    # A mark that is taken back if the consumer lives.
+    rows = HandlingFailure.objects.filter(sqs_message_id__in=ids).exclude(code=DIED)
+    last = {
+        (failure.queue, failure.sqs_message_id): failure
+        for failure in rows.order_by("receive_count")
+    }
+    found = {}
+    for sent in page:
+        if failure := last.get((sent.queue, sent.sqs_message_id or "")):
+            words = _words(failure.code, failure.reason)
+            if words != sent.detail:
+                cause = dead_letters.fingerprint(failure.code, failure.reason)
+                found[sent.pk] = Settled(Fate.PENDING, words, cause)
+    return found
