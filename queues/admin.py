@@ -364,9 +364,10 @@ class DeadLetterAdmin(FactAdmin):
             self._refuse_bad_keys(keys)
             return DeadLetter.objects.filter(pk__in=keys)
         try:
-            return self.get_changelist_instance(request).get_queryset(request)
+            letters: QuerySet[DeadLetter] = self.get_changelist_instance(request).queryset
         except IncorrectLookupParameters as exc:
             raise BadRequest("no such filter of dead letters") from exc
+        return letters
 
     def perform(
         self, request: HttpRequest, name: str, rows: QuerySet[Any], *, form: ReasonForm | None

@@ -87,9 +87,8 @@ class FingerprintFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Letters of this fingerprint."""
-        if not self.value():
-            return queryset
-        return queryset.filter(fingerprint=letter_groups.fingerprint_of(self.value()))
+        key = self.value()
+        return queryset.filter(fingerprint=letter_groups.fingerprint_of(key)) if key else queryset
 
 
 class ParkedFilter(admin.SimpleListFilter):

@@ -129,7 +129,7 @@ class RedriveForm(forms.Form):
 class LetterDataForm(forms.Form):
     """``seen`` names the body that this form was made from: another may have edited it since."""
 
-    data = forms.CharField(
+    content = forms.CharField(
         label="Data",
         widget=UnfoldAdminTextareaWidget(
             attrs={"rows": 24, "spellcheck": "false", "class": "fact-code"}
@@ -144,9 +144,9 @@ class LetterDataForm(forms.Form):
     seen = forms.CharField(max_length=64, widget=forms.HiddenInput)
     key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
 
-    def clean_data(self) -> dict[str, Any]:
+    def clean_content(self) -> dict[str, Any]:
         try:
-            data = json.loads(self.cleaned_data["data"])
+            data = json.loads(self.cleaned_data["content"])
         except (ValueError, RecursionError) as exc:
             raise ValidationError(f"This is not JSON: {exc}") from exc
         if not isinstance(data, dict):

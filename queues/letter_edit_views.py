@@ -39,13 +39,13 @@ def edit(request: HttpRequest, key: UUID) -> HttpResponse:
     form = LetterDataForm(request.POST)
     if not form.is_valid():
         return _show(request, letter, form)
-    for problem in letter_edits.problems(letter, form.cleaned_data["data"]):
-        form.add_error("data", problem)
+    for problem in letter_edits.problems(letter, form.cleaned_data["content"]):
+        form.add_error("content", problem)
     if form.cleaned_data["seen"] != _digest(letter):
         form.add_error(None, "Somebody edited this letter meanwhile. Open the page again.")
     if form.errors:
         return _show(request, letter, form)
-    draft = letter_edits.draft(letter, form.cleaned_data["data"])
+    draft = letter_edits.draft(letter, form.cleaned_data["content"])
     if "save" not in request.POST:
         return _show(request, letter, form, shown=previews.of(draft.event), checked=True)
     return _save(request, draft, form)
@@ -85,7 +85,7 @@ def _save_and_redrive(
 
 
 def _form(letter: DeadLetter) -> LetterDataForm:
-    return LetterDataForm(initial={"data": letter_edits.data(letter), "seen": _digest(letter)})
+    return LetterDataForm(initial={"content": letter_edits.data(letter), "seen": _digest(letter)})
 
 
 def _show(

@@ -83,7 +83,7 @@ class ParkedGroup:
     code: str
     reason: str
     count: int
-    until: datetime
+    until: datetime | None
     note: str
 
     @property

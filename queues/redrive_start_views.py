@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import cast
+from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -49,7 +50,7 @@ def start(request: HttpRequest, letters: QuerySet[DeadLetter]) -> HttpResponse:
     return _show(request, form, request.get_full_path(), keys=request.POST.getlist(KEYS_NAME))
 
 
-def _start(request: HttpRequest, form: RedriveForm, chosen: Sequence[object]) -> Redrive:
+def _start(request: HttpRequest, form: RedriveForm, chosen: Sequence[UUID]) -> Redrive:
     return redrives.start(
         DeadLetter.objects.filter(pk__in=chosen),
         by=cast(User, request.user),
