@@ -21,11 +21,11 @@ _WORDS = {
 }
 
 
-@registry.objects
-def objection(event_id: UUID) -> str:
+@registry.protects
+def why_protected(event_id: UUID) -> str:
     """Why the data of this event must stay as it is."""
     rows = Notification.objects.filter(event_id=event_id)
-    return next((words for row in rows if (words := _objection(row))), "")
+    return next((words for row in rows if (words := _why(row))), "")
 
 
 @registry.corrects
@@ -42,10 +42,10 @@ def correct(event: Event) -> None:
             is_changed = states.withdraw(row)
         if not is_changed:
             row.refresh_from_db()
-            raise Uncorrectable(_objection(row))
+            raise Uncorrectable(_why(row))
 
 
-def _objection(row: Notification) -> str:
+def _why(row: Notification) -> str:
     if row.reason_code == states.CORRECTED:
         return ""
     return _WORDS.get(State(row.state), "")

@@ -258,6 +258,8 @@ class DeadLetterAdmin(FactAdmin):
 
     @column(description="state", ordering="state", colours=LETTER_COLOURS)
     def state_label(self, letter: DeadLetter) -> tuple[str, str]:
+        if letter.is_parked:
+            return "parked", "Parked"
         return letter.state, letter.get_state_display()
 
     @column(description="cause", ordering="code")
@@ -310,6 +312,8 @@ class DeadLetterAdmin(FactAdmin):
     def explain(self, row: DeadLetter) -> str:
         if row.state != Letter.OPEN:
             return self.meanings[Letter(row.state)]
+        if row.is_parked:
+            return f"Somebody parked it until {moment(row.parked_until)}: {row.note}"
         advice = _advice(row)
         return f"{self.meanings[Letter.OPEN]} {advice.words}. {advice.todo}"
 

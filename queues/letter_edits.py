@@ -54,7 +54,7 @@ def objection(letter: DeadLetter) -> str:
         events.data_type(event.type)
     except Reject as exc:
         return f"Only the data can be edited, and more than that is wrong: {exc}"
-    return registry.objection(event.id)
+    return registry.why_protected(event.id)
 
 
 def envelope(letter: DeadLetter) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from django.db.models.functions import Cast, Coalesce, Now
 from django.urls import reverse
 
 from queues.advice import Advice, Cause, advise
-from queues.models import DeadLetter, DeadLetterQuerySet
+from queues.models import DeadLetter, DeadLetterQuerySet, RedriveItem
 
 # More causes at once than that are one: see the log.
 MAX_GROUPS = 50
@@ -30,7 +30,7 @@ class Group:
     """The waiting letters of one fingerprint. ``oldest_at``: since when the first of them is on its way.
 
     ``recent`` were collected in the last quarter of an hour, ``before`` in the one before. ``silent`` letters do not
-    say whom they touch, and are in neither ``customers`` nor ``money``.
+    say whom they touch, and are in neither ``customers`` nor ``money``. ``underway`` are in a redrive that runs.
     """
 
     fingerprint: str
@@ -45,7 +45,8 @@ class Group:
     before: int
     customers: int
     silent: int
-    money: Sequence[tuple[int, str]] = ()
+    money: Sequence[tuple[int, str]]
+    underway: int
 
     @cached_property
     def advice(self) -> Advice:
@@ -108,12 +109,12 @@ def fingerprint_of(key: str) -> str:
 
 
 def waiting() -> list[Group]:
-    """The groups that wait for a person, the fastest growing and then the largest first; two queries."""
+    """The groups that wait for a person, the fastest growing and then the largest first; three queries."""
     return _groups(DeadLetter.objects.waiting())
 
 
 def one(fingerprint: str) -> Group | None:
-    """The group of this fingerprint; None if no letter of it waits. Two queries."""
+    """The group of this fingerprint; None if no letter of it waits. Three queries."""
     found = _groups(DeadLetter.objects.waiting().filter(fingerprint=fingerprint))
     return found[0] if found else None
 
@@ -163,15 +164,24 @@ def _groups(letters: DeadLetterQuerySet) -> list[Group]:
         .order_by("-recent", "-count", "fingerprint")[:MAX_GROUPS]
     )
     money = _money(letters, [row["fingerprint"] for row in rows])
-    return [_group(row, money.get(row["fingerprint"], ())) for row in rows]
+    underway = _underway()
+    return [
+        _group(
+            row,
+            money=money.get(row["fingerprint"], ()),
+            underway=underway.get(row["fingerprint"], 0),
+        )
+        for row in rows
+    ]
 
 
-def _group(row: Mapping[str, Any], money: Sequence[tuple[int, str]]) -> Group:
+def _group(row: Mapping[str, Any], *, money: Sequence[tuple[int, str]], underway: int) -> Group:
     return Group(
         code=row["any_code"],
         reason=row["any_reason"],
         is_same_everywhere=row["any_reason"] == row["other_reason"],
         money=money,
+        underway=underway,
         **{
             name: row[name]
             for name in (
@@ -205,3 +215,14 @@ def _money(
     for row in rows:
         money.setdefault(row["fingerprint"], []).append((int(row["cents"]), row["currency"]))
     return money
+
+
+def _underway() -> dict[str, int]:
+    """How many of each wait for their turn in a redrive."""
+    items = RedriveItem.objects.filter(
+        redrive__ended_at=None,
+        outcome=RedriveItem.Outcome.WAITING,
+        letter__state=DeadLetter.State.OPEN,
+    )
+    rows = items.order_by().values_list("letter__fingerprint").annotate(Count("pk"))
+    return dict(rows)

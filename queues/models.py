@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from queues.expressions import Literal
 from queues.redrive_models import Redrive as Redrive
@@ -188,13 +189,16 @@ class DeadLetter(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
     redriven_at = models.DateTimeField(null=True)
     # What its event puts at stake, see ``events.Stake``; empty where the body does not say.
-    customer = models.CharField(max_length=64, blank=True, editable=False)
+    # An older release that still runs leaves these columns out.
+    customer = models.CharField(
+        max_length=64, blank=True, default="", db_default="", editable=False
+    )
     amount_cents = models.BigIntegerField(null=True)
-    currency = models.CharField(max_length=3, blank=True)
+    currency = models.CharField(max_length=3, blank=True, default="", db_default="")
     parked_until = models.DateTimeField(null=True)
-    note = models.CharField(max_length=300, blank=True)
+    note = models.CharField(max_length=300, blank=True, default="", db_default="")
     # Empty unless somebody has edited the body.
-    original_body = models.TextField(blank=True)
+    original_body = models.TextField(blank=True, default="", db_default="")
 
     objects = DeadLetterQuerySet.as_manager()
 
@@ -215,6 +219,7 @@ class DeadLetter(models.Model):
             models.Index(
                 "fingerprint",
                 "collected_at",
+                "parked_until",
                 name="dead_letter_open_cause",
                 condition=Q(state="open"),
             ),
@@ -222,3 +227,12 @@ class DeadLetter(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type or 'message'} {self.subject}".strip()
+
+    @property
+    def is_parked(self) -> bool:
+        """Whether it is put off; lists ask the database, see ``parked``."""
+        return (
+            self.state == self.State.OPEN
+            and self.parked_until is not None
+            and self.parked_until > timezone.now()
+        )

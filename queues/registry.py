@@ -38,7 +38,7 @@ class Foresight(Protocol):
 
 Adviser = Callable[["Cause"], "Advice | None"]
 Corrector = Callable[[Event], None]
-Objector = Callable[[UUID], str]
+Protector = Callable[[UUID], str]
 Previewer = Callable[[Event], Sequence["Preview"]]
 Detailer = Callable[["HttpRequest", UUID], Iterable["Section"]]
 
@@ -53,7 +53,7 @@ _provisioners: list[Callable[[Callable[[str], None]], None]] = []
 _advisers: list[Adviser] = []
 _foresights: list[Callable[[], Foresight]] = []
 _correctors: list[Corrector] = []
-_objectors: list[Objector] = []
+_protectors: list[Protector] = []
 _previewers: list[Previewer] = []
 _detailers: list[Detailer] = []
 
@@ -163,10 +163,10 @@ def corrects(corrector: Corrector) -> Corrector:
     return corrector
 
 
-def objects(objector: Objector) -> Objector:
+def protects(protector: Protector) -> Protector:
     """Register a function that says why an event's data must stay as it is; empty: it may be corrected."""
-    _objectors.append(objector)
-    return objector
+    _protectors.append(protector)
+    return protector
 
 
 def previews(previewer: Previewer) -> Previewer:
@@ -199,9 +199,9 @@ def correctors() -> list[Corrector]:
     return list(_correctors)
 
 
-def objection(event_id: UUID) -> str:
+def why_protected(event_id: UUID) -> str:
     """The first reason not to correct this event; empty when there is none."""
-    return next((reason for objector in _objectors if (reason := objector(event_id))), "")
+    return next((reason for protector in _protectors if (reason := protector(event_id))), "")
 
 
 def previewers() -> list[Previewer]:

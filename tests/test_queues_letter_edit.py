@@ -89,7 +89,7 @@ def test_a_mended_letter_ends_in_an_email(admin_client, aws, consume):
     consume("orders")
 
     [mail] = aws.accepted
-    assert mail.destinations == ["ada@example.com"] or "ada@example.com" in str(mail.raw_data)
+    assert "ada@example.com" in mail.destinations
     assert only().state == Notification.State.SENT
 
 
@@ -147,7 +147,7 @@ def test_the_preview_shows_the_email_and_saves_nothing(admin_client, aws):
     letter.refresh_from_db()
     [preview] = response.context["shown"]
     assert preview.title == f"{TEMPLATE} to ada@example.com"
-    assert preview.html in response.context["shown"][0].html
+    assert "Ada" in preview.html
     assert letter.body == before
     assert not Notification.objects.exists()
     assert aws.accepted == []

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from queues import letter_groups
+from queues import letter_groups, redrives
 from queues.models import DeadLetter, OutboxEvent
 from tests.letters import UNVERIFIED, make_letter, placed, staff
 
@@ -108,6 +108,17 @@ def test_a_parked_letter_leaves_its_group_until_its_time_is_over():
     assert before == ([], ["after the release"])
     assert [group.fingerprint for group in letter_groups.waiting()] == [letter.fingerprint]
     assert letter_groups.parked() == []
+
+
+def test_a_group_says_how_many_of_it_are_in_a_redrive_already(admin_user):
+    letters = [make_letter() for _ in range(3)]
+    redrives.start(
+        DeadLetter.objects.filter(pk=letters[0].pk), by=admin_user, reason="", key="k", canary=True
+    )
+
+    [group] = letter_groups.waiting()
+
+    assert (group.count, group.underway) == (3, 1)
 
 
 def test_the_page_says_what_happened_and_leads_to_what_mends_it(admin_client):

@@ -10,8 +10,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="deadletter",
             name="customer",
-            field=models.CharField(blank=True, default="", editable=False, max_length=64),
-            preserve_default=False,
+            field=models.CharField(blank=True, default="", db_default="", editable=False, max_length=64),
         ),
         migrations.AddField(
             model_name="deadletter",
@@ -21,8 +20,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="deadletter",
             name="currency",
-            field=models.CharField(blank=True, default="", max_length=3),
-            preserve_default=False,
+            field=models.CharField(blank=True, default="", db_default="", max_length=3),
         ),
         migrations.AddField(
             model_name="deadletter",
@@ -32,14 +30,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="deadletter",
             name="note",
-            field=models.CharField(blank=True, default="", max_length=300),
-            preserve_default=False,
+            field=models.CharField(blank=True, default="", db_default="", max_length=300),
         ),
         migrations.AddField(
             model_name="deadletter",
             name="original_body",
-            field=models.TextField(blank=True, default=""),
-            preserve_default=False,
+            field=models.TextField(blank=True, default="", db_default=""),
         ),
         migrations.AlterModelOptions(
             name="deadletter",
@@ -59,6 +55,7 @@ class Migration(migrations.Migration):
             index=models.Index(
                 models.F("fingerprint"),
                 models.F("collected_at"),
+                models.F("parked_until"),
                 condition=models.Q(("state", "open")),
                 name="dead_letter_open_cause",
             ),
