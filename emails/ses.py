@@ -61,7 +61,7 @@ _NEVER_LEFT = (
     ProxyConnectionError,
 )
 # Their names, as failures record them.
-NEVER_LEFT = {error.__name__ for error in _NEVER_LEFT}
+NEVER_LEFT = {error.__name__ for error in (*_NEVER_LEFT, SSLError)}
 # SES will not take this message, whenever it is asked.
 _FINAL = {
     "MessageRejected",
@@ -100,6 +100,7 @@ _CONFIGURATION = {
     "UnrecognizedClientException",
 }
 _NO_CREDENTIALS = (CredentialRetrievalError, NoCredentialsError, PartialCredentialsError)
+_CONFIGURATION |= {error.__name__ for error in _NO_CREDENTIALS}
 _NOT_VERIFIED = re.compile(r"not verified|failed the check", re.IGNORECASE)
 _LACKING = {"InvalidAction", "UnknownOperationException", "UnsupportedOperation", "NotImplemented"}
 
