@@ -177,6 +177,7 @@ class DeadLetterAdmin(FactAdmin):
                     ("collected_at", "redriven_at"),
                     ("parked_until", "note"),
                     ("at_stake", "group_link"),
+                    "fingerprint",
                 )
             },
         ),

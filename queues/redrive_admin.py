@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -37,7 +37,7 @@ Outcome = RedriveItem.Outcome
 # A consumer looks every second.
 SILENT = timedelta(seconds=30)
 
-STATE_COLOURS = {
+STATE_COLOURS: Mapping[str, str] = {
     State.RUNNING: "info",
     State.STOPPED: "warning",
     State.HALTED: "danger",
@@ -184,7 +184,7 @@ def _progress(request: HttpRequest, redrive: Redrive) -> dict[str, Any]:
         ],
         "pace": _pace(redrive),
         "is_silent": _is_silent(redrive),
-        "sections": [_items_section(request, redrive, shown)],
+        "letters": [_items_section(request, redrive, shown)],
     }
 
 

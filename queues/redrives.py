@@ -14,7 +14,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.admin.models import ADDITION, LogEntry
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Case, Count, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
@@ -39,7 +39,7 @@ _BAD = (Outcome.RETURNED, Outcome.BOUNCED)
 def start(
     letters: QuerySet[DeadLetter],
     *,
-    by: AbstractBaseUser | str,
+    by: User | str,
     reason: str,
     key: str,
     rate: int | None = None,
@@ -50,12 +50,12 @@ def start(
     ``by`` is a user, who gets an entry in the log for each letter, or the name of a script. ``rate`` is in letters
     a second. What is in another unfinished redrive already is left out.
     """
-    user = by if isinstance(by, AbstractBaseUser) else None
+    user, name = (None, by) if isinstance(by, str) else (by, by.get_username())
     redrive, is_new = Redrive.objects.get_or_create(
         key=key,
         defaults={
             "user": user,
-            "started_by": user.get_username() if user else by,
+            "started_by": name,
             "reason": reason[:300],
             "rate": rate,
             "is_canary": canary,
@@ -86,7 +86,8 @@ def stop(redrive: Redrive) -> bool:
 
 def advance() -> int:
     """Take a turn at every redrive that nobody is at; returns how many letters moved. The consumers' step."""
-    due = list(Redrive.objects.due().order_by("pk").values_list("pk", flat=True))
+    # One that fails each time comes after the others.
+    due = list(Redrive.objects.due().order_by("next_at").values_list("pk", flat=True))
     return sum(_take_turn(pk) for pk in due)
 
 
@@ -123,7 +124,7 @@ def _causes(redrive: Redrive) -> str:
     codes = list(redrive.items.order_by().values_list("letter__code", flat=True).distinct()[:4])
     first = redrive.items.select_related("letter").first()
     if first and len(codes) == 1:
-        words = f"{codes[0]}: {dead_letters.general(first.letter.reason)}"
+        words = f"{codes[0] or 'no cause recorded'}: {dead_letters.general(first.letter.reason)}"
         return Truncator(" ".join(words.split())).chars(300)
     return ", ".join(sorted(codes)[:3]) + (" and others" if len(codes) > 3 else "")
 

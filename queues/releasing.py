@@ -47,14 +47,23 @@ def release(turn: Turn) -> int:
     return count
 
 
+def due(redrive: Redrive, now: datetime) -> int:
+    """How many letters its rate lets through by now."""
+    if not redrive.rate:
+        return BATCH
+    since = now - _paced_at(redrive, redrive.rate, now)
+    # A third of a second, three times, is a little less than a second.
+    return int(round(since.total_seconds() * redrive.rate, 3))
+
+
 def _release_batch(turn: Turn) -> int:
     with turn.transaction(state=Redrive.State.RUNNING):
-        redrive = Redrive.objects.annotate(now=Now()).get(pk=turn.redrive.pk)
-        room = min(BATCH, _stage_room(redrive), _due(redrive, redrive.now))
+        redrive, now = Redrive.objects.get(pk=turn.redrive.pk), _now(turn.redrive)
+        room = min(BATCH, _stage_room(redrive), due(redrive, now))
         items = list(waiting(redrive).select_related("letter").order_by("position")[: max(0, room)])
         if items:
             _send_back(redrive, items)
-            _pace(redrive, redrive.now, len(items))
+            _pace(redrive, now, len(items))
     return len(items)
 
 
@@ -62,7 +71,7 @@ def _stage_room(redrive: Redrive) -> int:
     """So many more letters the stage takes. It is over when all of its letters came through."""
     while redrive.stage < LAST_STAGE:
         rows = redrive.items.filter(stage=redrive.stage, outcome__in=[Outcome.PENDING, *_GOOD])
-        found = dict(rows.order_by().values_list("outcome").annotate(Count("pk")))
+        found: dict[str, int] = dict(rows.order_by().values_list("outcome").annotate(Count("pk")))
         pending = found.pop(Outcome.PENDING, 0)
         good = sum(found.values())
         if pending or good < STAGES[redrive.stage]:
@@ -73,12 +82,12 @@ def _stage_room(redrive: Redrive) -> int:
     return BATCH
 
 
-def _due(redrive: Redrive, now: datetime) -> int:
-    if not redrive.rate:
-        return BATCH
-    return int(
-        round((now - _paced_at(redrive, redrive.rate, now)).total_seconds() * redrive.rate, 3)
+def _now(redrive: Redrive) -> datetime:
+    """By the database's clock."""
+    moments: QuerySet[Redrive, datetime] = Redrive.objects.filter(pk=redrive.pk).values_list(
+        Now(), flat=True
     )
+    return moments.get()
 
 
 def _pace(redrive: Redrive, now: datetime, count: int) -> None:

@@ -1,5 +1,4 @@
 import pytest
-from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection, transaction
 
 from queues import dead_letters, outbox, registry, sqs
@@ -158,21 +157,6 @@ def test_same_failure_of_other_messages_has_the_same_fingerprint():
 
     assert one == two
     assert one != dead_letters.fingerprint("Throttling", "not verified: ada@example.com, order 12")
-
-
-@pytest.mark.django_db
-def test_redrive_command_wants_to_know_which(dead, capsys):
-    dead_letters.collect("transactions")
-
-    with pytest.raises(CommandError, match="say which"):
-        call_command("redrive")
-    call_command("redrive", "--code=Cracked", "--dry-run")
-    call_command("redrive", "--subject=B-1")
-
-    assert capsys.readouterr().out.splitlines() == [
-        "would redrive 1 dead letter(s)",
-        "redrove 1 dead letter(s)",
-    ]
 
 
 @pytest.mark.django_db

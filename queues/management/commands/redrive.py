@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from argparse import ArgumentParser, ArgumentTypeError
+from time import sleep
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -84,7 +84,7 @@ class Command(BaseCommand):
             if redrive.ended_at:
                 break
             if not redrives.advance():
-                time.sleep(POLL_SECONDS)
+                sleep(POLL_SECONDS)
         self._judge(redrive)
 
     def _judge(self, redrive: Redrive) -> None:

@@ -1,0 +1,99 @@
+"""Dead letters of nobody's events, with a handler that breaks on demand: for tests of redrives."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from typing import Any
+
+from queues import dead_letters, redrives, registry
+from queues.errors import Reject
+from queues.events import Event, EventData
+from queues.models import DeadLetter, OutboxEvent, Redrive
+
+
+class LanternLit(EventData, type="lantern.lit.v1", queue="orders", source="/tests"):
+    """On a standard queue."""
+
+    number: int = 0
+
+
+class LanternHung(EventData, type="lantern.hung.v1", queue="transactions", source="/tests"):
+    """On a FIFO queue."""
+
+    number: int = 0
+
+
+_ids = itertools.count(1)
+
+# Number of the lantern → code and reason of its failure; all others are handled.
+broken: dict[int, tuple[str, str]] = {}
+handled: list[int] = []
+
+
+@registry.handles("lantern.lit.v1")
+@registry.handles("lantern.hung.v1")
+def look(event: Event) -> None:
+    """Fail as ``broken`` says."""
+    number = event.data["number"]
+    if number in broken:
+        code, reason = broken[number]
+        raise Reject(reason, code=code)
+    handled.append(number)
+
+
+def mend() -> None:
+    """All in order, none handled."""
+    broken.clear()
+    handled.clear()
+
+
+def make_letter(
+    number: int = 0, *, data: type[EventData] = LanternLit, **fields: Any
+) -> DeadLetter:
+    """One that died of a wet wick."""
+    event = Event.of(
+        data.model_validate({"number": number}), subject=f"L-{number}", partition_key="street"
+    )
+    code, reason = fields.pop("cause", ("Wet", f"the wick of lantern {number} is wet"))
+    defaults = {
+        # Those of one millisecond would be in no order.
+        "id": uuid.UUID(int=next(_ids)),
+        "queue": data.event_queue,
+        "sqs_message_id": str(uuid.uuid4()),
+        "event_id": event.id,
+        "type": event.type,
+        "subject": event.subject,
+        "group": event.partitionkey if data is LanternHung else "",
+        "body": event.to_json(),
+        "receive_count": 3,
+        "code": code,
+        "reason": reason,
+        "fingerprint": dead_letters.fingerprint(code, reason),
+    }
+    return DeadLetter.objects.create(**defaults | fields)
+
+
+def make_letters(count: int) -> list[DeadLetter]:
+    """Numbered from 1."""
+    return [make_letter(number) for number in range(1, count + 1)]
+
+
+def start(letters: Any = None, **options: Any) -> Redrive:
+    """A redrive of these, or of all, by a script."""
+    if letters is not None:
+        rows = DeadLetter.objects.filter(pk__in=[letter.pk for letter in letters])
+    else:
+        rows = DeadLetter.objects.all()
+    defaults: dict[str, Any] = {"by": "a test", "reason": "mended", "key": str(uuid.uuid4())}
+    return redrives.start(rows, **defaults | options)
+
+
+def handle_all() -> None:
+    """As if consumers had handled all that was sent back."""
+    OutboxEvent.objects.update(state=OutboxEvent.State.HANDLED)
+
+
+def outcomes(redrive: Redrive) -> dict[str, int]:
+    """Those that there are."""
+    return {outcome: count for outcome, count in redrives.counts(redrive).items() if count}
