@@ -102,7 +102,7 @@ def _unrendered(cause: Cause) -> Advice:
 def _unverified(cause: Cause) -> Advice:
     found = set(re.findall(r"[^\s,:;<>]+@[^\s,:;<>]+", cause.reason))
     address = reverse("admin:emails_identity_changelist")
-    is_one = cause.is_same_everywhere and len(found) == 1
+    is_one = cause.is_of_one and len(found) == 1
     query = f"?{urlencode({'name': found.pop()})}" if is_one else ""
     return Advice(
         "SES sandbox: the recipient is not verified",

@@ -420,7 +420,7 @@ class DeadLetterAdmin(FactAdmin):
 
 
 def _advice(letter: DeadLetter) -> Advice:
-    return advise(Cause(letter.code, letter.reason, is_same_everywhere=True))
+    return advise(Cause(letter.code, letter.reason, is_of_one=True))
 
 
 def _may(request: HttpRequest, permission: str) -> bool:

@@ -12,11 +12,11 @@ from queues import registry
 
 @dataclass(frozen=True)
 class Cause:
-    """Why letters are dead. ``is_same_everywhere``: each of them has this very reason, down to the address in it."""
+    """Why letters are dead. ``is_of_one``: all of one customer, so that an address in the reason is theirs."""
 
     code: str
     reason: str
-    is_same_everywhere: bool = False
+    is_of_one: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from django.db.models import Count, F, FloatField, Max, Min, Q, Sum
+from django.db.models import Count, F, FloatField, Max, Min, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Cast, Coalesce, Now
 from django.urls import reverse
 
@@ -36,7 +36,6 @@ class Group:
     fingerprint: str
     code: str
     reason: str
-    is_same_everywhere: bool
     count: int
     first_at: datetime
     last_at: datetime
@@ -51,7 +50,8 @@ class Group:
     @cached_property
     def advice(self) -> Advice:
         """What the cause means, and what to do about it."""
-        return advise(Cause(self.code, self.reason, self.is_same_everywhere))
+        is_of_one = self.customers == 1 and not self.silent
+        return advise(Cause(self.code, self.reason, is_of_one))
 
     @property
     def trend(self) -> str:
@@ -127,7 +127,8 @@ def parked(fingerprint: str | None = None) -> list[ParkedGroup]:
     rows = (
         letters.order_by()
         .values("fingerprint", "parked_until", "note")
-        .annotate(count=Count("pk"), any_code=Max("code"), any_reason=Max("reason"))
+        .annotate(count=Count("*"))
+        .annotate(any_code=_of_one("code"), any_reason=_of_one("reason"))
         .order_by("parked_until", "fingerprint")[:MAX_GROUPS]
     )
     return [
@@ -149,18 +150,17 @@ def _groups(letters: DeadLetterQuerySet) -> list[Group]:
         letters.order_by()
         .values("fingerprint")
         .annotate(
-            count=Count("pk"),
-            any_code=Max("code"),
-            any_reason=Max("reason"),
-            other_reason=Min("reason"),
+            # Not of the key, which is in no index with the rest.
+            count=Count("*"),
             first_at=Min("collected_at"),
             last_at=Max("collected_at"),
             oldest_at=Min(Coalesce("sent_at", "collected_at")),
-            recent=Count("pk", filter=is_recent),
-            before=Count("pk", filter=~is_recent & Q(collected_at__gte=Now() - 2 * RECENT)),
+            recent=Count("*", filter=is_recent),
+            before=Count("*", filter=~is_recent & Q(collected_at__gte=Now() - 2 * RECENT)),
             customers=Count("customer", filter=Q(customer__gt=""), distinct=True),
-            silent=Count("pk", filter=Q(customer="")),
+            silent=Count("*", filter=Q(customer="")),
         )
+        .annotate(any_code=_of_one("code"), any_reason=_of_one("reason"))
         .order_by("-recent", "-count", "fingerprint")[:MAX_GROUPS]
     )
     money = _money(letters, [row["fingerprint"] for row in rows])
@@ -175,11 +175,16 @@ def _groups(letters: DeadLetterQuerySet) -> list[Group]:
     ]
 
 
+def _of_one(column: str) -> Subquery:
+    """That of any open letter of the group: all have the same cause."""
+    same = DeadLetter.objects.open().filter(fingerprint=OuterRef("fingerprint")).order_by()
+    return Subquery(same.values(column)[:1])
+
+
 def _group(row: Mapping[str, Any], *, money: Sequence[tuple[int, str]], underway: int) -> Group:
     return Group(
         code=row["any_code"],
         reason=row["any_reason"],
-        is_same_everywhere=row["any_reason"] == row["other_reason"],
         money=money,
         underway=underway,
         **{

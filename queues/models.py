@@ -215,11 +215,18 @@ class DeadLetter(models.Model):
             models.UniqueConstraint("queue", "sqs_message_id", name="one_dead_letter_per_message")
         ]
         indexes = [
-            models.Index("collected_at", name="dead_letter_open", condition=Q(state="open")),
+            models.Index(
+                "collected_at", "parked_until", name="dead_letter_open", condition=Q(state="open")
+            ),
+            # All that is counted of a group, so that no body is read for it.
             models.Index(
                 "fingerprint",
                 "collected_at",
+                "sent_at",
                 "parked_until",
+                "customer",
+                "currency",
+                "amount_cents",
                 name="dead_letter_open_cause",
                 condition=Q(state="open"),
             ),

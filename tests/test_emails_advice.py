@@ -39,7 +39,7 @@ def test_a_cause_is_said_in_words(code, reason, words):
 
 
 def test_one_address_is_filled_in_where_it_is_to_be_verified():
-    one = Cause("MessageRejected", UNVERIFIED + "ada+1@example.com", is_same_everywhere=True)
+    one = Cause("MessageRejected", UNVERIFIED + "ada+1@example.com", is_of_one=True)
     several = Cause("MessageRejected", UNVERIFIED + "ada@example.com, bob@example.com", True)
 
     assert advise(one).address == f"{IDENTITIES}?name=ada%2B1%40example.com"

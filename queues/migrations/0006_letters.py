@@ -50,12 +50,29 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.RemoveIndex(
+            model_name="deadletter",
+            name="dead_letter_open",
+        ),
+        migrations.AddIndex(
+            model_name="deadletter",
+            index=models.Index(
+                models.F("collected_at"),
+                models.F("parked_until"),
+                condition=models.Q(("state", "open")),
+                name="dead_letter_open",
+            ),
+        ),
         migrations.AddIndex(
             model_name="deadletter",
             index=models.Index(
                 models.F("fingerprint"),
                 models.F("collected_at"),
+                models.F("sent_at"),
                 models.F("parked_until"),
+                models.F("customer"),
+                models.F("currency"),
+                models.F("amount_cents"),
                 condition=models.Q(("state", "open")),
                 name="dead_letter_open_cause",
             ),
