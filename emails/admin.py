@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import Model, QuerySet
@@ -14,8 +16,16 @@ from unfold.admin import ModelAdmin
 from emails import identity_views, preview_views, rendering, sending, states
 from emails.errors import RenderError
 from emails.models import DeliveryEvent, Identity, Notification
+from queues import registry
 from queues.fact_admin import Act, FactAdmin, column, pretty_json
-from queues.fact_sections import Section, dead_letters_section, moment, outbox_section, two_lines
+from queues.fact_sections import (
+    MAX_ROWS,
+    Section,
+    dead_letters_section,
+    moment,
+    outbox_section,
+    two_lines,
+)
 from queues.models import DeadLetter, OutboxEvent
 
 State = Notification.State
@@ -204,6 +214,19 @@ class IdentityAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
             path("test/", view(identity_views.send_test), name="emails_identity_test"),
             path("<str:name>/", view(identity_views.show_one), name="emails_identity_change"),
         ]
+
+
+@registry.details
+def attempts_of_event(request: HttpRequest, event_id: UUID) -> Iterable[Section]:
+    """Each email of the event with every call to SES; two queries."""
+    if not request.user.has_perm("emails.view_notification"):
+        return
+    rows = Notification.objects.filter(event_id=event_id).prefetch_related("attempt_rows")
+    for notification in rows[:MAX_ROWS]:
+        section = _attempts_section(notification)
+        yield replace(
+            section, title=f"Attempts to send {notification.template} to {notification.recipient}"
+        )
 
 
 def _open_letters(notification: Notification) -> QuerySet[DeadLetter]:

@@ -9,13 +9,17 @@ class EmailsConfig(AppConfig):
     def ready(self) -> None:
         """Import what registers itself with the queues and with Django's checks."""
         for module in (
+            "advice",
             "breakers",
             "checks",
+            "corrections",
             "evidence",
             "feedback",
+            "foresight",
             "handlers",
             "journal",
             "outcomes",
+            "previewing",
             "provisioning",
             "sweeping",
             "workload",

@@ -38,7 +38,7 @@ def show_all(request: HttpRequest) -> HttpResponse:
         "page": page,
         "error": error,
         "later": "after" in request.GET,
-        "identity_form": IdentityForm(),
+        "identity_form": IdentityForm(initial={"name": request.GET.get("name", "")}),
         "test_form": TestEmailForm(initial={"recipient": getattr(request.user, "email", "")}),
     }
     return _render(request, "identities", context)

@@ -12,7 +12,7 @@ from django.db import DatabaseError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from emails import breakers, journal, limiter, rendering, ses, states
+from emails import breakers, journal, limiter, planning, rendering, ses, states
 from emails.errors import (
     InDoubt,
     NotSent,
@@ -50,6 +50,8 @@ def notify(event: Event, *, template: str, recipient: str) -> None:
     certainly not sent and may heal, Reject when it was not and cannot, Hold when a FIFO group waits for a doubt.
     """
     owed = states.Owed(event, template, recipient)
+    if planning.is_noted(owed):
+        return
     try:
         with _claims.coming():
             # Before the claim, so that a broken template never leaves a claim behind.

@@ -41,6 +41,7 @@ from queues import lean_connections
 
 if TYPE_CHECKING:
     from mypy_boto3_ses import SESClient
+    from mypy_boto3_sesv2 import SESV2Client
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,8 @@ _NEVER_LEFT = (
     EndpointConnectionError,
     ProxyConnectionError,
 )
+# Their names, as failures record them.
+NEVER_LEFT = {error.__name__ for error in (*_NEVER_LEFT, SSLError)}
 # SES will not take this message, whenever it is asked.
 _FINAL = {
     "MessageRejected",
@@ -97,6 +100,7 @@ _CONFIGURATION = {
     "UnrecognizedClientException",
 }
 _NO_CREDENTIALS = (CredentialRetrievalError, NoCredentialsError, PartialCredentialsError)
+_CONFIGURATION |= {error.__name__ for error in _NO_CREDENTIALS}
 _NOT_VERIFIED = re.compile(r"not verified|failed the check", re.IGNORECASE)
 _LACKING = {"InvalidAction", "UnknownOperationException", "UnsupportedOperation", "NotImplemented"}
 
@@ -216,10 +220,17 @@ def api() -> SESClient:
         return _api(settings.AWS_ENDPOINT_URL, settings.AWS_REGION)
 
 
+def api_v2() -> SESV2Client:
+    """Version 2, for what the first does not tell."""
+    with _making:
+        return _api_v2(settings.AWS_ENDPOINT_URL, settings.AWS_REGION)
+
+
 def forget_clients() -> None:
     """Make clients anew: after new credentials, and between tests."""
     _connection.cache_clear()
     _api.cache_clear()
+    _api_v2.cache_clear()
 
 
 # A cache does not lock: at the start of a consumer each of its threads would make a client, a second and some MB each.
@@ -255,6 +266,13 @@ def _api(endpoint: str | None, region: str) -> SESClient:
     )
 
 
+@cache
+def _api_v2(endpoint: str | None, region: str) -> SESV2Client:
+    return boto3.session.Session().client(
+        "sesv2", region_name=region, endpoint_url=endpoint, config=settings.AWS_SES_CONFIG
+    )
+
+
 def _classified(exc: Exception) -> SendError:
     """Which errors say that nothing was sent, and whose trouble they are."""
     code, text = describe(exc)
@@ -266,9 +284,7 @@ def _classified(exc: Exception) -> SendError:
         return NotSent(text, code=code)
     if not isinstance(exc, ClientError):
         return InDoubt(text, code=code)
-    return _answered(
-        code, text, exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
-    )
+    return answered(code, text, exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
 
 
 def _while_connecting(exc: BaseException | None) -> bool:
@@ -280,24 +296,30 @@ def _while_connecting(exc: BaseException | None) -> bool:
     return False
 
 
-def _answered(code: str, text: str, status: int) -> SendError:
-    """SES answered with an error; both limits share one code, so the text must be read."""
+def answered(code: str, text: str, status: int) -> SendError:
+    """What an error means that SES answered with; both limits share one code, so the text must be read."""
     if "Daily message quota exceeded" in text or code == "LimitExceededException":
         return Unavailable(text, code=code, breaker="quota")
     if code in _THROTTLED:
         return Throttled(text, code=code)
     if code in _ACCOUNT:
         return Unavailable(text, code=code, breaker="account")
-    if code in _CONFIGURATION or (_NOT_VERIFIED.search(text) and _names_sender(text)):
+    if code in _CONFIGURATION or (names_unverified(text) and names_sender(text)):
         return Unavailable(text, code=code, breaker="configuration")
     if status >= 500:
         return InDoubt(text, code=code)
-    if code in _FINAL and not _NOT_VERIFIED.search(text):
+    if code in _FINAL and not names_unverified(text):
         return Refused(text, code=code)
     return NotSent(text, code=code)
 
 
-def _names_sender(text: str) -> bool:
+def names_unverified(text: str) -> bool:
+    """Whether SES says that an identity is not verified."""
+    return bool(_NOT_VERIFIED.search(text))
+
+
+def names_sender(text: str) -> bool:
+    """Whether SES names the address that we send from."""
     address = parseaddr(settings.SES_FROM_EMAIL)[1].lower()
     identities = re.findall(r"[^\s,:<>]+@[^\s,:<>]+", text.lower())
     return address in identities

@@ -9,7 +9,8 @@ pending ──claim──> sending ──accept──> sent
    │                  ├── fail ──────> failed     certainly not sent, cannot heal
    │                  └── doubt ─────> in_doubt   an ambiguous answer, or the process died
    ├── send_again ── in_doubt, failed ── mark_sent ──> sent      by a person
-   └── cancel ── pending, failed ──> cancelled                   by a person
+   ├── cancel ── pending, failed ──> cancelled                   by a person
+   └── correct, withdraw ── pending, failed ──> pending, cancelled   a person corrected its event
 
 Evidence of acceptance wins from any state, and nothing leaves ``sent``.
 """
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -255,12 +256,46 @@ def cancel(notifications: QuerySet[Notification]) -> int:
     )
 
 
+# Why an email is cancelled whose event goes to another address now.
+CORRECTED = "Corrected"
+
+
+def correct(notification: Notification, *, context: Mapping[str, Any]) -> bool:
+    """Its event was wrong and says this now; False if it is not to be changed any more.
+
+    One that such a correction withdrew is owed again when another names its address again.
+    """
+    return bool(
+        _correctable(notification).update(
+            state=State.PENDING, context=context, next_at=Now(), reason_code="", reason=""
+        )
+    )
+
+
+def withdraw(notification: Notification) -> bool:
+    """Its event goes to another address now; False if it is not to be changed any more."""
+    return bool(
+        _correctable(notification).update(
+            state=State.CANCELLED,
+            reason_code=CORRECTED,
+            reason="The data of its event was corrected, and it goes to another address.",
+        )
+    )
+
+
 def reopen(notification: Notification) -> bool:
     """A person wants it sent again; False if it is neither in doubt nor failed any more."""
     return bool(
         Notification.objects.filter(
             pk=notification.pk, state__in=[State.IN_DOUBT, State.FAILED]
         ).update(state=State.PENDING, next_at=Now())
+    )
+
+
+def _correctable(notification: Notification) -> QuerySet[Notification]:
+    withdrawn = Q(state=State.CANCELLED, reason_code=CORRECTED)
+    return Notification.objects.filter(
+        Q(state__in=[State.PENDING, State.FAILED]) | withdrawn, pk=notification.pk
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import Model
 from django.http import HttpRequest
+from django.urls import reverse
 
 from emails.admin import NotificationAdmin
 from emails.models import Breaker, Identity, Notification
@@ -40,10 +41,10 @@ def _concerns(request: HttpRequest) -> Iterable[Concern]:
     if request.user.has_perm("queues.view_deadletter"):
         yield Concern(
             "Open dead letters",
-            DeadLetter.objects.filter(state=DeadLetter.State.OPEN).count(),
+            DeadLetter.objects.waiting().count(),
             "danger",
-            "Mend the cause, then redrive them.",
-            _address(DeadLetter, "state__exact=open"),
+            "See their causes, mend them, then redrive.",
+            reverse("admin:queues_deadletter_groups"),
         )
     if request.user.has_perm("emails.view_notification"):
         yield from _breakers()

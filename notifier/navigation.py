@@ -34,7 +34,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         _emails(request),
         _group(
             "Queues",
-            _list(request, "queues.DeadLetter", "report") | _open_dead_letters(),
+            _list(request, "queues.DeadLetter", "report") | _open_dead_letters(request),
             _list(request, "queues.Redrive", "replay"),
             _list(request, "queues.OutboxEvent", "outbox"),
         ),
@@ -94,9 +94,15 @@ def _list(request: HttpRequest, label: str, icon: str) -> dict[str, Any]:
     }
 
 
-def _open_dead_letters() -> dict[str, Any]:
-    count = DeadLetter.objects.filter(state=DeadLetter.State.OPEN).count()
-    return {"badge": count, "badge_variant": "danger", "badge_style": "solid"} if count else {}
+def _open_dead_letters(request: HttpRequest) -> dict[str, Any]:
+    """By their causes first, and how many wait for a person."""
+    item: dict[str, Any] = {
+        "link": reverse("admin:queues_deadletter_groups"),
+        "active": request.path.startswith(list_url(DeadLetter)),
+    }
+    count = DeadLetter.objects.waiting().count()
+    badge = {"badge": count, "badge_variant": "danger", "badge_style": "solid"}
+    return item | (badge if count else {})
 
 
 def _local_mailbox() -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from orders.money import Currency, to_cents
 from orders.validators import validate_recipient, validate_single_line
-from queues.events import Event, EventData
+from queues.events import Event, EventData, Stake
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -107,6 +107,12 @@ class OrderPlaced(EventData, type="order.placed.v1", queue="orders", source="/or
             raise ValueError("total_cents is not the sum of the lines")
         return self
 
+    def stake(self) -> Stake:
+        """The customer, and what they are to pay."""
+        return Stake.of_address(
+            self.customer.email, amount_cents=self.total_cents, currency=self.currency
+        )
+
 
 class Account(_Part):
     """Whom a transaction concerns; of the number only the last digits leave the bank."""
@@ -130,6 +136,12 @@ class TransactionPosted(
     description: Annotated[str, Field(max_length=200), _line]
     account: Account
 
+    def stake(self) -> Stake:
+        """The holder, and the money that moved."""
+        return Stake.of_address(
+            self.account.holder_email, amount_cents=self.amount_cents, currency=self.currency
+        )
+
 
 class CustomerRegistered(
     EventData, type="customer.registered.v1", queue="orders", source="/customers"
@@ -139,6 +151,10 @@ class CustomerRegistered(
     customer: Person
     verify_url: Url
     expires_at: AwareDatetime
+
+    def stake(self) -> Stake:
+        """Somebody, and no money."""
+        return Stake.of_address(self.customer.email)
 
 
 def order_placed(order: Order, lines: list[OrderLine]) -> Event:

@@ -11,8 +11,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from queues import events, relay
-from queues.models import OutboxEvent
+from queues import events, letter_groups, relay
+from queues.models import IS_PARKED, OutboxEvent
 
 # What is older and not published is stuck, or nothing is running that publishes.
 LATE_SECONDS = 60
@@ -73,3 +73,39 @@ class TypeFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Rows of this type."""
         return queryset.filter(type=self.value()) if self.value() else queryset
+
+
+class FingerprintFilter(admin.SimpleListFilter):
+    """By one cause, to which links of its group lead; the list does not offer the others."""
+
+    title = "group"
+    parameter_name = "fingerprint"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """The one that is asked for."""
+        return [(self.value() or "", "This group")] if self.value() else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Letters of this fingerprint."""
+        key = self.value()
+        return queryset.filter(fingerprint=letter_groups.fingerprint_of(key)) if key else queryset
+
+
+class ParkedFilter(admin.SimpleListFilter):
+    """Whether somebody has put it off."""
+
+    title = "parked"
+    parameter_name = "parked"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Either."""
+        return [("yes", "Parked"), ("no", "Not parked")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """See ``parking``."""
+        match self.value():
+            case "yes":
+                return queryset.filter(IS_PARKED)
+            case "no":
+                return queryset.exclude(IS_PARKED)
+        return queryset

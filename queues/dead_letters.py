@@ -6,14 +6,15 @@ import hashlib
 import logging
 import re
 from datetime import UTC, datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import DataError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from queues import outbox, sqs
-from queues.events import envelope_fields
+from queues import events, outbox, sqs
+from queues.events import Stake, envelope_fields
 from queues.failpoints import failpoint
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from queues.sqs import Received
@@ -93,6 +94,15 @@ def discard(letters: QuerySet[DeadLetter]) -> int:
     return sum(_discard(letter) for letter in letters.filter(state=State.OPEN).order_by("id"))
 
 
+@transaction.atomic
+def reopen(letters: QuerySet[DeadLetter]) -> int:
+    """Take back that these were discarded; returns how many were.
+
+    Where a dead letter holds its FIFO group, what comes after it waits again; what has gone meanwhile has gone.
+    """
+    return sum(_reopen(letter) for letter in letters.filter(state=State.DISCARDED).order_by("id"))
+
+
 def bury(queue: sqs.Queue, message: Received) -> None:
     """Its outbox row says that it is a dead letter; where that holds a FIFO group, there is a row for it."""
     rows = OutboxEvent.objects.carried_by(
@@ -111,6 +121,17 @@ def fingerprint(code: str, reason: str) -> str:
 def general(reason: str) -> str:
     """A reason without what differs from message to message, and without what names a person."""
     return re.sub(r"\S+@\S+|[0-9a-f]{8}-[0-9a-f-]{27}|\d+", "*", reason)
+
+
+def stake_fields(stake: Stake | None) -> dict[str, Any]:
+    """The columns of a letter that say what is at stake."""
+    if stake is None:
+        return {"customer": "", "amount_cents": None, "currency": ""}
+    return {
+        "customer": stake.customer,
+        "amount_cents": stake.amount_cents,
+        "currency": stake.currency,
+    }
 
 
 def _is_kept(alias: str, message: Received) -> bool:
@@ -132,6 +153,7 @@ def _keep(alias: str, message: Received) -> bool:
     )
     code, reason = (cause.code, cause.reason) if cause else _NO_RECORD
     fields = envelope_fields(message.body)
+    stake = events.stake(message.body)
     letter, is_new = DeadLetter.objects.get_or_create(
         queue=alias,
         sqs_message_id=message.id,
@@ -148,6 +170,7 @@ def _keep(alias: str, message: Received) -> bool:
             "reason": reason,
             "fingerprint": fingerprint(code, reason),
             "sent_at": _sent_at(message),
+            **stake_fields(stake),
         },
     )
     if is_new:
@@ -168,6 +191,17 @@ def _discard(letter: DeadLetter) -> bool:
         waiting = [OutboxEvent.State.PUBLISHED, OutboxEvent.State.DEAD]
         _rows(letter).filter(state__in=waiting).update(
             state=OutboxEvent.State.DISCARDED, handled_at=Now()
+        )
+    return bool(taken)
+
+
+def _reopen(letter: DeadLetter) -> bool:
+    taken = DeadLetter.objects.filter(pk=letter.pk, state=State.DISCARDED).update(
+        state=State.OPEN, parked_until=None
+    )
+    if taken:
+        _rows(letter).filter(state=OutboxEvent.State.DISCARDED).update(
+            state=OutboxEvent.State.DEAD, handled_at=None
         )
     return bool(taken)
 

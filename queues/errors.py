@@ -8,6 +8,7 @@ QueueError
 │   ├── BadEnvelope     the body is no event envelope
 │   ├── UnknownType     nobody handles this type or version of event
 │   └── BadData         the data does not fit the type's model
+├── Uncorrectable   what an event led to cannot be taken back; says why, and the event stays as it is
 ├── EventTooLarge   the event cannot be recorded; refuse what caused it
 ├── QueueClosed     an upper app says why nothing may be received now; wait
 ├── QueueUnavailable    AWS did not do it; nothing is lost, try later
@@ -63,6 +64,10 @@ class UnknownType(Reject):
 
 class BadData(Reject):
     """The data does not fit the model of its type; says which field and why."""
+
+
+class Uncorrectable(QueueError):
+    """The data of an event cannot be corrected any more; the text is for the person who tried."""
 
 
 class EventTooLarge(QueueError):

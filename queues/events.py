@@ -18,15 +18,36 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 
+from django.utils.crypto import salted_hmac
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from queues.errors import BadData, BadEnvelope, EventTooLarge, UnknownType
+from queues.errors import BadData, BadEnvelope, EventTooLarge, Reject, UnknownType
 from queues.uuid7 import uuid7
 
 # SQS takes 256 KiB from older queues; ours stay far below, so that ten fit into one batch.
 MAX_BYTES = 64 * 1024
 
 _types: dict[str, type[EventData]] = {}
+
+
+@dataclass(frozen=True)
+class Stake:
+    """Whom an event touches, and by how much money, for whoever counts what a failure costs.
+
+    ``customer`` is the same for the same person and tells nobody who that is: see ``of_address``.
+    """
+
+    customer: str
+    amount_cents: int | None = None
+    currency: str = ""
+
+    @classmethod
+    def of_address(
+        cls, address: str, *, amount_cents: int | None = None, currency: str = ""
+    ) -> Stake:
+        """Of whoever has this email address; the address itself is not kept."""
+        key = salted_hmac("queues.events.Stake", address.lower(), algorithm="sha256").hexdigest()
+        return cls(key[:32], amount_cents, currency)
 
 
 class EventData(BaseModel):
@@ -46,6 +67,10 @@ class EventData(BaseModel):
             return
         cls.event_type, cls.event_queue, cls.event_source = type, queue, source
         _types[type] = cls
+
+    def stake(self) -> Stake | None:
+        """What is at stake while this event is not handled; None where that is nobody's and no money."""
+        return None
 
 
 class Event(BaseModel):
@@ -134,6 +159,14 @@ def envelope_fields(body: str) -> EnvelopeFields:
     return EnvelopeFields(event_id, _text(value.get("type"), 100), _text(value.get("subject"), 200))
 
 
+def stake(body: str) -> Stake | None:
+    """What the event in a message body puts at stake; None where the body does not fit, and never fails."""
+    try:
+        return Event.from_json(body).model().stake()
+    except Reject:
+        return None
+
+
 def data_type(event_type: str) -> type[EventData]:
     """The model of a type's data; raises UnknownType."""
     try:
@@ -190,6 +223,11 @@ def _text(value: object, length: int) -> str:
 
 def summary(exc: ValidationError) -> str:
     """Which fields are wrong and why, without their values: a log may show it."""
-    errors = exc.errors(include_url=False, include_input=False, include_context=False)
-    parts = [f"{'.'.join(map(str, error['loc'])) or 'value'}: {error['msg']}" for error in errors]
+    parts = problems(exc)
     return "; ".join(parts[:5]) + (f"; and {len(parts) - 5} more" if len(parts) > 5 else "")
+
+
+def problems(exc: ValidationError) -> list[str]:
+    """The same, all of them."""
+    errors = exc.errors(include_url=False, include_input=False, include_context=False)
+    return [f"{'.'.join(map(str, error['loc'])) or 'value'}: {error['msg']}" for error in errors]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
@@ -18,7 +18,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import model_ngettext
 from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
 from django.db import transaction
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
@@ -36,34 +36,53 @@ BATCH_SIZE = 500
 Column = TypeVar("Column", bound=Callable[..., object])
 
 
-@dataclass(frozen=True, kw_only=True)
-class Act:
-    """What staff may do to rows in ``states``; ``service`` does it and returns to how many.
-
-    ``done`` is the participle for the log ("redriven"). With a ``question`` a page asks it first, and for a reason.
-    """
-
-    label: str
-    done: str
-    service: Callable[[Any], int]
-    states: Collection[str]
-    permission: str
-    question: str = ""
-    reason_required: bool = False
-    colour: str = "primary"
-
-
 class ReasonForm(forms.Form):
-    """Why an act is done; the log keeps it."""
+    """Why an act is done; the log keeps it. ``count`` is to how many rows."""
 
     reason = forms.CharField(max_length=300, widget=UnfoldAdminTextInputWidget)
 
-    def __init__(self, *args: Any, required: bool, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, required: bool, count: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.count = count
         self.fields["reason"].required = required
         self.fields["reason"].help_text = (
             "The log keeps it." if required else "Optional; the log keeps it."
         )
+
+    def arguments(self) -> dict[str, Any]:
+        """What the act's service is told besides the rows."""
+        return {}
+
+    def sentence(self, done: str) -> str:
+        """For the log."""
+        reason = self.cleaned_data["reason"]
+        return done.capitalize() + (f": {reason}" if reason else ".")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Act:
+    """What staff may do to rows in ``states``; ``service`` does it and returns to how many.
+
+    ``done`` is the participle for the log ("redriven"). With a ``question`` a page asks it first, and for a reason;
+    ``form`` may ask for more. ``condition`` is what else must be true of a row. An act with a ``page`` of its own is
+    done there and has none of these.
+    """
+
+    label: str
+    permission: str
+    states: Collection[str]
+    condition: Q = field(default_factory=Q)
+    done: str = ""
+    service: Callable[..., int] = lambda rows: 0
+    question: str = ""
+    form: type[ReasonForm] = ReasonForm
+    reason_required: bool = False
+    colour: str = "primary"
+    page: Callable[[HttpRequest, QuerySet[Any]], HttpResponse] | None = None
+
+    def able(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """Those that it may be done to."""
+        return rows.filter(self.condition, state__in=self.states)
 
 
 class FactAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
@@ -131,7 +150,7 @@ class FactAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
             "row_acts": [
                 (name, self.acts[name])
                 for name in self.get_actions(request)
-                if row.state in self.acts[name].states
+                if self._suits(self.acts[name], row)
             ],
             "row_links": list(self.links(request, row)),
             "sections": [
@@ -147,14 +166,14 @@ class FactAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
         self, request: HttpRequest, name: str, rows: QuerySet[Any], form: ReasonForm
     ) -> HttpResponse:
         """The page that asks before the act."""
-        able = rows.filter(state__in=self.acts[name].states)
+        able = self.acts[name].able(rows)
         context = self.admin_site.each_context(request) | {
             "title": f"{self.acts[name].label}?",
             "opts": self.opts,
             "act": self.acts[name],
             "name": name,
             "form": form,
-            "count": (count := able.count()),
+            "count": (count := form.count),
             "noun": model_ngettext(self.opts, count),
             "others": rows.count() - count,
             "some": able[:20],
@@ -166,17 +185,17 @@ class FactAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
         return TemplateResponse(request, "admin/facts/confirm.html", context)
 
     def perform(
-        self, request: HttpRequest, name: str, rows: QuerySet[Any], *, reason: str
+        self, request: HttpRequest, name: str, rows: QuerySet[Any], *, form: ReasonForm | None
     ) -> HttpResponse:
         """Do it to every row that is in a state for it, say what was done, and go back."""
         act = self.acts[name]
         chosen = rows.count()
         only = rows.first() if request.POST.get("from_row") and chosen == 1 else None
-        keys = list(rows.filter(state__in=act.states).order_by("pk").values_list("pk", flat=True))
+        keys = list(act.able(rows).order_by("pk").values_list("pk", flat=True))
         count = 0
         try:
             for start in range(0, len(keys), BATCH_SIZE):
-                count += self._perform_batch(request, act, keys[start : start + BATCH_SIZE], reason)
+                count += self._perform_batch(request, act, keys[start : start + BATCH_SIZE], form)
         except QueueError as exc:
             self.message_user(request, f"Stopped: {exc}", messages.ERROR)
         else:
@@ -185,6 +204,12 @@ class FactAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
             noun = model_ngettext(self.opts, count)
             self.message_user(request, f"{count} {noun} {act.done}.", messages.SUCCESS)
         return HttpResponseRedirect(change_url(only) if only else request.get_full_path())
+
+    def _suits(self, act: Act, row: Any) -> bool:
+        if row.state not in act.states:
+            return False
+        rows = self.model.objects.filter(pk=row.pk)
+        return not act.condition or act.able(rows).exists()
 
     def _say_what_is_left(self, request: HttpRequest, act: Act, *, chosen: int, done: int) -> None:
         if chosen > done:
@@ -202,13 +227,16 @@ class FactAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
             raise BadRequest("not a key of these rows") from exc
 
     def _perform_batch(
-        self, request: HttpRequest, act: Act, keys: Sequence[Any], reason: str
+        self, request: HttpRequest, act: Act, keys: Sequence[Any], form: ReasonForm | None
     ) -> int:
         with transaction.atomic():
-            able = self.model.objects.filter(pk__in=keys, state__in=act.states)
+            able = act.able(self.model.objects.filter(pk__in=keys))
             rows = list(able.select_for_update())
-            count = act.service(self.model.objects.filter(pk__in=[row.pk for row in rows]))
-            sentence = act.done.capitalize() + (f": {reason}" if reason else ".")
+            arguments = form.arguments() if form else {}
+            count = act.service(
+                self.model.objects.filter(pk__in=[row.pk for row in rows]), **arguments
+            )
+            sentence = form.sentence(act.done) if form else f"{act.done.capitalize()}."
             for row in rows:
                 self.log_change(request, row, sentence)
         return count
@@ -218,13 +246,17 @@ def _run(
     model_admin: FactAdmin, request: HttpRequest, rows: QuerySet[Any], *, name: str
 ) -> HttpResponse:
     act = model_admin.acts[name]
+    if act.page:
+        return act.page(request, rows)
     if not act.question:
-        return model_admin.perform(request, name, rows, reason="")
-    form = ReasonForm(
-        request.POST if "confirmed" in request.POST else None, required=act.reason_required
+        return model_admin.perform(request, name, rows, form=None)
+    form = act.form(
+        request.POST if "confirmed" in request.POST else None,
+        required=act.reason_required,
+        count=act.able(rows).count(),
     )
     if form.is_valid():
-        return model_admin.perform(request, name, rows, reason=form.cleaned_data["reason"])
+        return model_admin.perform(request, name, rows, form=form)
     return model_admin.ask(request, name, rows, form)
 
 

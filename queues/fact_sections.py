@@ -33,7 +33,7 @@ OUTBOX_COLOURS = {
     "discarded": "",
     "refused": "danger",
 }
-LETTER_COLOURS = {"open": "danger", "redriven": "success", "discarded": ""}
+LETTER_COLOURS = {"open": "danger", "parked": "warning", "redriven": "success", "discarded": ""}
 
 
 @dataclass(frozen=True)

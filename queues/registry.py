@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 from queues.errors import UnknownType
 from queues.events import Event
 from queues.outcomes import Outcome
 
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+    from queues.advice import Advice, Cause
+    from queues.fact_sections import Section
+    from queues.foresight import Bucket
+    from queues.previews import Preview
+
 Handler = Callable[[Event], None]
 Reader = Callable[[str], Event | None]
 Teller = Callable[[Collection[UUID]], Mapping[UUID, Outcome]]
+
+
+class Foresight(Protocol):
+    """What would come of events if they were handled now; made anew for each look at many letters.
+
+    ``notes`` say what could not be found out.
+    """
+
+    notes: list[str]
+
+    def __call__(self, events: Sequence[Event]) -> Mapping[UUID, Bucket]:
+        """The bucket of each event that this app can tell of."""
+        ...
+
+
+Adviser = Callable[["Cause"], "Advice | None"]
+Corrector = Callable[[Event], None]
+Protector = Callable[[UUID], str]
+Previewer = Callable[[Event], Sequence["Preview"]]
+Detailer = Callable[["HttpRequest", UUID], Iterable["Section"]]
 
 _handlers: dict[str, list[Handler]] = {}
 _readers: dict[str, Reader] = {}
@@ -20,6 +49,12 @@ _needs: list[Callable[[str], int | None]] = []
 _tellers: list[Teller] = []
 _sweeps: list[Callable[[], int]] = []
 _provisioners: list[Callable[[Callable[[str], None]], None]] = []
+_advisers: list[Adviser] = []
+_foresights: list[Callable[[], Foresight]] = []
+_correctors: list[Corrector] = []
+_protectors: list[Protector] = []
+_previewers: list[Previewer] = []
+_detailers: list[Detailer] = []
 
 
 def handles(event_type: str) -> Callable[[Handler], Handler]:
@@ -103,6 +138,88 @@ def sweeps(step: Callable[[], int]) -> Callable[[], int]:
     """
     _sweeps.append(step)
     return step
+
+
+def advises(adviser: Adviser) -> Adviser:
+    """Register a function that says what a cause of dead letters means and what mends it; None: not its cause."""
+    _advisers.append(adviser)
+    return adviser
+
+
+def foresees(foresight: Callable[[], Foresight]) -> Callable[[], Foresight]:
+    """Register what makes a Foresight; it must change nothing."""
+    _foresights.append(foresight)
+    return foresight
+
+
+def corrects(corrector: Corrector) -> Corrector:
+    """Register a function that learns, in the transaction of the edit, that an event's data was wrong and is this.
+
+    It raises Uncorrectable where what came of the old data cannot be taken back.
+    """
+    _correctors.append(corrector)
+    return corrector
+
+
+def protects(protector: Protector) -> Protector:
+    """Register a function that says why an event's data must stay as it is; empty: it may be corrected."""
+    _protectors.append(protector)
+    return protector
+
+
+def previews(previewer: Previewer) -> Previewer:
+    """Register a function that shows what an event will make, without making it."""
+    _previewers.append(previewer)
+    return previewer
+
+
+def details(detailer: Detailer) -> Detailer:
+    """Register a function that gives the tables of what else is known of an event, for its dead letter's page.
+
+    It leaves out what the user may not see.
+    """
+    _detailers.append(detailer)
+    return detailer
+
+
+def advisers() -> list[Adviser]:
+    """The registered functions, in order."""
+    return list(_advisers)
+
+
+def foresights() -> list[Foresight]:
+    """One of each, new."""
+    return [make() for make in _foresights]
+
+
+def correctors() -> list[Corrector]:
+    """The registered functions, in order."""
+    return list(_correctors)
+
+
+def why_protected(event_id: UUID) -> str:
+    """The first reason not to correct this event; empty when there is none."""
+    return next((reason for protector in _protectors if (reason := protector(event_id))), "")
+
+
+def previewers() -> list[Previewer]:
+    """The registered functions, in order."""
+    return list(_previewers)
+
+
+def detailers() -> list[Detailer]:
+    """The registered functions, in order."""
+    return list(_detailers)
+
+
+def handlers_of(event_type: str) -> list[Handler]:
+    """The functions that handle this type; none where nobody does."""
+    return list(_handlers.get(event_type, ()))
+
+
+def takes_envelopes(alias: str) -> bool:
+    """Whether the messages of this queue are events of ours."""
+    return alias not in _readers
 
 
 def sweep_steps() -> list[Callable[[], int]]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws  # before any client is made, or moto does not see its calls
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ses.models import ses_backends
@@ -45,6 +47,33 @@ def aws(settings) -> Iterator[Aws]:
         here = Aws(settings.AWS_REGION)
         here.verify(SENDER)
         yield here
+
+
+class Account:
+    """What SES says of the account when it is asked: ``production``, ``sandbox``, or ``silent``."""
+
+    def __init__(self) -> None:
+        self.kind = "production"
+        self.asked = 0
+
+    def answer(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        """Instead of GetAccount, which moto has not got."""
+        self.asked += 1
+        if self.kind == "silent":
+            raise EndpointConnectionError(endpoint_url="http://ses")
+        return SimpleNamespace(status_code=200), {
+            "ProductionAccessEnabled": self.kind == "production"
+        }
+
+
+@pytest.fixture
+def account(aws) -> Iterator[Account]:
+    """Whether SES takes any recipient."""
+    events: Any = ses.api_v2().meta.events
+    here = Account()
+    events.register("before-call.sesv2.GetAccount", here.answer)
+    yield here
+    events.unregister("before-call.sesv2.GetAccount", here.answer)
 
 
 @pytest.fixture

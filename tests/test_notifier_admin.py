@@ -65,7 +65,8 @@ def test_each_trouble_is_counted_and_its_link_lists_it(admin_client):
         "Refused events",
     ]
     for concern in response.context["concerns"]:
-        listed = admin_client.get(concern.address).context["cl"].result_count
+        page = admin_client.get(concern.address).context
+        listed = page["cl"].result_count if "cl" in page else page["groups"][0].count
         assert listed == concern.count == 1
 
 

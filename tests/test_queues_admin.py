@@ -72,75 +72,63 @@ def change_page(row: Model) -> str:
     return reverse(f"admin:queues_{row._meta.model_name}_change", args=[row.pk])
 
 
-def test_redrive_asks_first_and_changes_nothing(admin_client):
+DISCARD = {"confirmed": "yes", "reason": "a test"}
+
+
+def test_discard_asks_first_and_changes_nothing(admin_client):
     letter = make_letter()
 
-    response = act(admin_client, LETTERS, "redrive", letter)
+    response = act(admin_client, LETTERS, "discard", letter)
 
     letter.refresh_from_db()
-    assert "Redrive: 1 dead letter" in response.content.decode()
+    assert "Discard: 1 dead letter" in response.content.decode()
     assert letter.state == DeadLetter.State.OPEN
     assert not LogEntry.objects.exists()
 
 
-def test_redrive_puts_each_letter_into_the_outbox_and_the_log(admin_client, admin_user):
+def test_discard_puts_each_letter_into_the_log(admin_client, admin_user):
     letters = [make_letter(), make_letter()]
 
-    response = act(
-        admin_client, LETTERS, "redrive", *letters, confirmed="yes", reason="address verified"
-    )
+    response = act(admin_client, LETTERS, "discard", *letters, **DISCARD)
 
-    assert "2 dead letters redriven." in said(response)
-    assert {event.redrive_of for event in OutboxEvent.objects.all()} == set(letters)
+    assert "2 dead letters discarded." in said(response)
     entries = LogEntry.objects.all()
     assert {entry.object_id for entry in entries} == {str(letter.pk) for letter in letters}
-    assert {entry.change_message for entry in entries} == {"Redriven: address verified"}
+    assert {entry.change_message for entry in entries} == {"Discarded: a test"}
     assert {entry.user for entry in entries} == {admin_user}
 
 
-def test_redrive_needs_no_reason(admin_client):
+def test_discarding_twice_discards_once(admin_client):
     letter = make_letter()
+    act(admin_client, LETTERS, "discard", letter, **DISCARD)
 
-    act(admin_client, LETTERS, "redrive", letter, confirmed="yes", reason="")
-
-    assert LogEntry.objects.get().change_message == "Redriven."
-
-
-def test_redriving_twice_redrives_once(admin_client):
-    letter = make_letter()
-    act(admin_client, LETTERS, "redrive", letter, confirmed="yes")
-
-    response = act(admin_client, LETTERS, "redrive", letter, confirmed="yes")
+    response = act(admin_client, LETTERS, "discard", letter, **DISCARD)
 
     assert "1 of 1 left as found" in said(response)
-    assert OutboxEvent.objects.count() == LogEntry.objects.count() == 1
+    assert LogEntry.objects.count() == 1
 
 
-def test_redrive_of_all_pages_takes_all_that_the_filter_shows(admin_client):
+def test_an_act_on_all_pages_takes_all_that_the_filter_shows(admin_client):
     letters = [make_letter(queue="orders") for _ in range(3)]
     other = make_letter(queue="transactions")
 
     act(
-        admin_client,
-        f"{LETTERS}?queue=orders",
-        "redrive",
-        letters[0],
-        confirmed="yes",
-        select_across="1",
+        admin_client, f"{LETTERS}?queue=orders", "discard", letters[0], select_across="1", **DISCARD
     )
 
-    other.refresh_from_db()
-    assert OutboxEvent.objects.count() == 3
-    assert other.state == DeadLetter.State.OPEN
+    assert [letter.pk for letter in DeadLetter.objects.open()] == [other.pk]
 
 
-def test_many_letters_are_redriven_in_batches_each_with_its_log_entry(admin_client, monkeypatch):
+def test_an_act_on_many_letters_is_done_in_batches_each_with_its_log_entry(
+    admin_client, monkeypatch
+):
     monkeypatch.setattr("queues.fact_admin.BATCH_SIZE", 2)
     letters = [make_letter() for _ in range(5)]
 
-    act(admin_client, LETTERS, "redrive", *letters, confirmed="yes")
+    act(admin_client, LETTERS, "discard", *letters, **DISCARD)
 
-    assert OutboxEvent.objects.count() == LogEntry.objects.count() == 5
+    assert DeadLetter.objects.open().count() == 0
+    assert LogEntry.objects.count() == 5
 
 
 def test_discard_wants_a_reason(admin_client):
@@ -178,12 +166,12 @@ def test_publish_again_makes_published_events_pending(admin_client):
 
 
 ACTS = [
-    (LETTERS, "redrive", "redrive_deadletter", make_letter),
     (LETTERS, "discard", "discard_deadletter", make_letter),
     (OUTBOX, "publish_again", "publish_outboxevent", make_outbox_event),
 ]
 VIEWS = ["view_deadletter", "view_outboxevent"]
-ALL = [permission for _, _, permission, _ in ACTS] + ["collect_deadletter", *VIEWS]
+ALL = [permission for _, _, permission, _ in ACTS]
+ALL += ["redrive_deadletter", "collect_deadletter", *VIEWS]
 
 
 @pytest.mark.parametrize("held", ALL)

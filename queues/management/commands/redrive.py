@@ -30,7 +30,9 @@ class Command(BaseCommand):
         parser.add_argument("--subject", help="order number, transaction reference")
         parser.add_argument("--code", help="cause")
         parser.add_argument("--fingerprint", help="cause, as a dead letter's page has it")
-        parser.add_argument("--all", action="store_true", help="every open dead letter")
+        parser.add_argument(
+            "--all", action="store_true", help="every open dead letter that is not parked"
+        )
         parser.add_argument("--dry-run", action="store_true", help="say what would be redriven")
         parser.add_argument("--reason", default="", help="for the record")
         parser.add_argument("--rate", type=_positive, metavar="N", help="letters a second")
@@ -49,7 +51,7 @@ class Command(BaseCommand):
         conditions = {name: options[name] for name in CONDITIONS if options[name]}
         if not conditions and not options["all"]:
             raise CommandError("say which: --queue, --subject, --code, --fingerprint or --all")
-        letters = DeadLetter.objects.filter(state=DeadLetter.State.OPEN, **conditions)
+        letters = DeadLetter.objects.waiting().filter(**conditions)
         if options["dry_run"]:
             self.stdout.write(f"would redrive {letters.count()} dead letter(s)")
             return

@@ -1,0 +1,78 @@
+"""What would come of an event's emails if it were handled now; see ``queues.foresight``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from uuid import UUID
+
+from emails import identities, planning, rendering
+from emails.errors import IdentityError, RenderError
+from emails.models import Notification
+from emails.states import Owed
+from queues import registry
+from queues.events import Event
+from queues.foresight import Bucket, gravest
+
+State = Notification.State
+Key = tuple[UUID, str, str]
+
+_SETTLED = {
+    State.SENT: Bucket.SENT,
+    State.SENDING: Bucket.IN_DOUBT,
+    State.IN_DOUBT: Bucket.IN_DOUBT,
+    State.CANCELLED: Bucket.CANCELLED,
+    State.SUPPRESSED: Bucket.SUPPRESSED,
+}
+
+
+@registry.foresees
+class Foresight:
+    """For one look: SES is asked once, and only if something would be sent."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def __call__(self, events: Sequence[Event]) -> dict[UUID, Bucket]:
+        """One query, whatever the number of events."""
+        owed = {event.id: planning.planned(event) for event in events}
+        rows = _rows(owed)
+        return {
+            event_id: gravest([self._bucket(wanted, rows.get(wanted.key)) for wanted in plan])
+            for event_id, plan in owed.items()
+            if plan
+        }
+
+    def _bucket(self, owed: Owed, row: Notification | None) -> Bucket:
+        if row and row.state in _SETTLED:
+            return _SETTLED[State(row.state)]
+        # What failed to be rendered is the one thing that can be tried here, at no cost to anybody.
+        if row and row.reason_code == "RenderError" and not _is_rendered(owed):
+            return Bucket.FAILS
+        if self._verified is not None and not self._verified.covers(owed.recipient):
+            return Bucket.NOT_VERIFIED
+        return Bucket.SENDS
+
+    @cached_property
+    def _verified(self) -> identities.Verified | None:
+        """None where any recipient may be sent to, or SES does not say."""
+        try:
+            return identities.verified() if identities.is_sandbox() else None
+        except IdentityError as exc:
+            self.notes.append(f"Could not ask SES which recipients are verified. {exc}")
+            return None
+
+
+def _rows(event_ids: Iterable[UUID]) -> dict[Key, Notification]:
+    rows = Notification.objects.filter(event_id__in=list(event_ids)).only(
+        "event_id", "template", "recipient", "state", "reason_code"
+    )
+    return {(row.event_id, row.template, row.recipient): row for row in rows}
+
+
+def _is_rendered(owed: Owed) -> bool:
+    try:
+        rendering.render(owed.template, owed.event.data)
+    except RenderError:
+        return False
+    return True

@@ -1,0 +1,25 @@
+"""The emails that an event will make, rendered and not sent."""
+
+from __future__ import annotations
+
+from emails import planning, rendering
+from emails.errors import RenderError
+from emails.states import Owed
+from queues import registry
+from queues.events import Event
+from queues.previews import Preview
+
+
+@registry.previews
+def preview(event: Event) -> list[Preview]:
+    """One for each email that it owes."""
+    return [_of(owed) for owed in planning.planned(event)]
+
+
+def _of(owed: Owed) -> Preview:
+    title = f"{owed.template} to {owed.recipient}"
+    try:
+        email = rendering.render(owed.template, owed.event.data)
+    except RenderError as exc:
+        return Preview(title, problem=f"It cannot be rendered: {exc}")
+    return Preview(title, subject=email.subject, html=email.html, text=email.text)

@@ -1,0 +1,86 @@
+"""What a cause of dead letters means, and what mends it: one table, which ``docs/operating.md`` mirrors.
+
+Causes of upper apps are theirs: see ``registry.advises``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from queues import registry
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why letters are dead. ``is_of_one``: all of one customer, so that an address in the reason is theirs."""
+
+    code: str
+    reason: str
+    is_of_one: bool = False
+
+
+@dataclass(frozen=True)
+class Advice:
+    """``words`` say what happened, ``todo`` what to do; ``label`` and ``address`` are where that is done.
+
+    Only those with ``permission`` may go there; empty is everybody on the staff.
+    """
+
+    words: str
+    todo: str
+    label: str = ""
+    address: str = ""
+    permission: str = ""
+
+
+def advise(cause: Cause) -> Advice:
+    """Somebody always has an answer; the last is to read the log."""
+    if cause.code in _TABLE:
+        return _TABLE[cause.code]
+    answers = (adviser(cause) for adviser in registry.advisers())
+    return next(filter(None, answers), _UNEXPECTED)
+
+
+_DATABASE = Advice(
+    "The database did not answer",
+    "Mend the database, then redrive.",
+)
+_UNEXPECTED = Advice(
+    "An unexpected error in a handler",
+    "Its traceback is in the consumers' log, under “handler failed”. Mend the code, restart the consumers, then "
+    "redrive.",
+)
+_TABLE = {
+    "BadData": Advice(
+        "The data does not fit its type of event",
+        "Tell its producer which field is wrong. Edit and redrive a letter that is worth it; discard the others: a "
+        "redrive sends the same body.",
+    ),
+    "BadEnvelope": Advice(
+        "The message is no event",
+        "Tell its producer, then discard it. It cannot be edited: nobody knows what it was to be.",
+    ),
+    "UnknownType": Advice(
+        "Nobody handles this type or version of event",
+        "Upgrade the consumers to the release that handles it, then redrive.",
+    ),
+    "Died": Advice(
+        "Its consumer died each time",
+        "Look at the supervisor's log of that time: the process was killed, ran out of memory, or this message "
+        "brings it down. Mend that, then redrive one letter before the others.",
+    ),
+    "NoRecord": Advice(
+        "No failure was recorded",
+        "It was put into the dead-letter queue by hand, or its consumer died at its only receive. Look at the "
+        "consumers' log of that time, then redrive.",
+    ),
+    "OperationalError": _DATABASE,
+    "InterfaceError": _DATABASE,
+    "QueueUnavailable": Advice(
+        "SQS did not answer", "See what the reason names; mend it, then redrive."
+    ),
+    "QueueMissing": Advice("A queue is missing", "Run “manage.py provision”, then redrive."),
+    "": Advice(
+        "No cause is known", "Read a letter and the consumers' log of its time, then redrive it."
+    ),
+}

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+from unfold.widgets import (
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanWidget,
+)
+
+from queues.fact_admin import ReasonForm
+from queues.fact_sections import moment
+from queues.foresight import ORDER, Forecast
+
+# Above this many, the number is to be typed: nobody discards a thousand letters by a slip.
+TYPED_ABOVE = 10
+
+
+class DiscardForm(ReasonForm):
+    typed = forms.IntegerField(label="How many?", widget=UnfoldAdminIntegerFieldWidget)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.count > TYPED_ABOVE:
+            self.fields["typed"].help_text = f"Type {self.count} to show that you mean all of them."
+        else:
+            del self.fields["typed"]
+
+    def clean_typed(self) -> int:
+        typed: int = self.cleaned_data["typed"]
+        if typed != self.count:
+            raise ValidationError(f"There are {self.count}, not {typed}.")
+        return typed
+
+
+class ParkForm(ReasonForm):
+    until = forms.DateTimeField(widget=UnfoldAdminTextInputWidget(attrs={"type": "datetime-local"}))
+
+    field_order = ("until", "reason")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        zone = timezone.get_current_timezone_name()
+        self.fields["until"].help_text = f"Then they wait for a person again. Time zone: {zone}."
+        tomorrow = timezone.localtime() + timedelta(days=1)
+        self.fields["until"].initial = tomorrow.strftime("%Y-%m-%dT%H:%M")
+        self.fields["reason"].label = "Note"
+        self.fields["reason"].help_text = "For whoever meets them then; the log keeps it."
+
+    def clean_until(self) -> datetime:
+        until: datetime = self.cleaned_data["until"]
+        if until <= timezone.now():
+            raise ValidationError("This is over already.")
+        return until
+
+    def arguments(self) -> dict[str, Any]:
+        return {"until": self.cleaned_data["until"], "note": self.cleaned_data["reason"]}
+
+    def sentence(self, done: str) -> str:
+        until = moment(self.cleaned_data["until"])
+        return f"Parked until {until}: {self.cleaned_data['reason']}"
+
+
+class RedriveForm(forms.Form):
+    """One checkbox for each bucket that holds letters, then how to go about it."""
+
+    key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
+    canary = forms.BooleanField(
+        required=False,
+        widget=UnfoldBooleanWidget,
+        help_text="1 letter first, then 10, then 100, then the rest. It goes on when the emails before were "
+        "accepted, and stops by itself when the same cause comes back.",
+    )
+    rate = forms.IntegerField(
+        label="Letters a second",
+        required=False,
+        min_value=1,
+        max_value=1000,
+        widget=UnfoldAdminIntegerFieldWidget,
+        help_text="Empty: as fast as SES's sending rate lets them.",
+    )
+    reason = forms.CharField(
+        max_length=300,
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Optional; the log keeps it.",
+    )
+
+    def __init__(self, *args: Any, forecast: Forecast, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.forecast = forecast
+        self.fields["canary"].initial = forecast.count > TYPED_ABOVE
+        for bucket in self.buckets():
+            number = len(forecast.buckets[bucket])
+            self.fields[f"take_{bucket}"] = forms.BooleanField(
+                required=False,
+                initial=bucket.is_worth_it,
+                label=f"{number} {bucket.words}",
+                help_text=bucket.consequence,
+                widget=UnfoldBooleanWidget,
+            )
+
+    def buckets(self) -> list[Any]:
+        return [bucket for bucket in ORDER if self.forecast.buckets.get(bucket)]
+
+    def bucket_fields(self) -> list[forms.BoundField]:
+        return [self[f"take_{bucket}"] for bucket in self.buckets()]
+
+    def other_fields(self) -> list[forms.BoundField]:
+        return [self[name] for name in ("canary", "rate", "reason")]
+
+    def chosen(self) -> list[uuid.UUID]:
+        """The letters in the buckets that were taken."""
+        return [
+            key
+            for bucket in self.buckets()
+            if self.cleaned_data[f"take_{bucket}"]
+            for key in self.forecast.buckets[bucket]
+        ]
+
+
+class LetterDataForm(forms.Form):
+    """``seen`` names the body that this form was made from: another may have edited it since."""
+
+    content = forms.CharField(
+        label="Data",
+        widget=UnfoldAdminTextareaWidget(
+            attrs={"rows": 24, "spellcheck": "false", "class": "fact-code"}
+        ),
+    )
+    reason = forms.CharField(
+        max_length=300,
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Optional; the log keeps it, and which fields were changed.",
+    )
+    seen = forms.CharField(max_length=64, widget=forms.HiddenInput)
+    key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
+
+    def clean_content(self) -> dict[str, Any]:
+        try:
+            data = json.loads(self.cleaned_data["content"])
+        except (ValueError, RecursionError) as exc:
+            raise ValidationError(f"This is not JSON: {exc}") from exc
+        if not isinstance(data, dict):
+            raise ValidationError("This is not a JSON object.")
+        return data

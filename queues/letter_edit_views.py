@@ -1,0 +1,110 @@
+"""The admin's page that corrects the data of one dead letter and redrives it."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any, cast
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.decorators import permission_required
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.views.decorators.http import require_http_methods
+
+from queues import letter_edits, previews, redrives
+from queues.errors import Uncorrectable
+from queues.fact_sections import change_url
+from queues.forms import LetterDataForm
+from queues.models import DeadLetter, Redrive
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@permission_required(["queues.view_deadletter", "queues.edit_deadletter"], raise_exception=True)
+def edit(request: HttpRequest, key: UUID) -> HttpResponse:
+    """Show the data; check what was made of it and preview its email; save it and redrive the letter."""
+    letter = get_object_or_404(DeadLetter, pk=key)
+    if started := Redrive.objects.filter(key=request.POST.get("key", "")).first():
+        # The same form, sent twice.
+        return redirect(change_url(started))
+    if objection := letter_edits.objection(letter):
+        messages.error(request, objection)
+        return redirect(change_url(letter))
+    if request.method != "POST":
+        return _show(request, letter, _form(letter))
+    form = LetterDataForm(request.POST)
+    if not form.is_valid():
+        return _show(request, letter, form)
+    for problem in letter_edits.problems(letter, form.cleaned_data["content"]):
+        form.add_error("content", problem)
+    if form.cleaned_data["seen"] != _digest(letter):
+        form.add_error(None, "Somebody edited this letter meanwhile. Open the page again.")
+    if form.errors:
+        return _show(request, letter, form)
+    draft = letter_edits.draft(letter, form.cleaned_data["content"])
+    if "save" not in request.POST:
+        return _show(request, letter, form, shown=previews.of(draft.event), checked=True)
+    return _save(request, draft, form)
+
+
+def _save(request: HttpRequest, draft: letter_edits.Draft, form: LetterDataForm) -> HttpResponse:
+    try:
+        redrive = _save_and_redrive(request, draft, form)
+    except Uncorrectable as exc:
+        messages.error(request, str(exc))
+        return redirect(change_url(draft.letter))
+    messages.success(request, f"Edited: {draft.summary}. The letter is on its way.")
+    return redirect(change_url(redrive))
+
+
+@transaction.atomic
+def _save_and_redrive(
+    request: HttpRequest, draft: letter_edits.Draft, form: LetterDataForm
+) -> Redrive:
+    """Both or neither."""
+    letter_edits.save(draft)
+    reason = form.cleaned_data["reason"]
+    LogEntry.objects.log_actions(
+        cast(int, request.user.pk),
+        [draft.letter],
+        CHANGE,
+        f"Edited {draft.summary}" + (f": {reason}" if reason else "."),
+        single_object=True,
+    )
+    return redrives.start(
+        DeadLetter.objects.filter(pk=draft.letter.pk),
+        by=cast(User, request.user),
+        reason=reason,
+        key=str(form.cleaned_data["key"]),
+        canary=False,
+    )
+
+
+def _form(letter: DeadLetter) -> LetterDataForm:
+    return LetterDataForm(initial={"content": letter_edits.data(letter), "seen": _digest(letter)})
+
+
+def _show(
+    request: HttpRequest, letter: DeadLetter, form: LetterDataForm, **context: Any
+) -> HttpResponse:
+    return TemplateResponse(
+        request,
+        "admin/queues/letter_edit.html",
+        admin.site.each_context(request)
+        | {
+            "title": f"Edit {letter}",
+            "letter": letter,
+            "address": change_url(letter),
+            "envelope": letter_edits.envelope(letter),
+            "form": form,
+        }
+        | context,
+    )
+
+
+def _digest(letter: DeadLetter) -> str:
+    return sha256(letter.body.encode()).hexdigest()

@@ -1,0 +1,85 @@
+"""The admin's pages of dead letters by cause: what happened, whom it touches, what to do about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.auth.decorators import permission_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.views.decorators.http import require_safe
+
+from queues import letter_groups
+from queues.advice import Cause, advise
+from queues.fact_sections import Section, link, list_url, moment, short
+from queues.models import DeadLetter, DeadLetterQuerySet
+
+# The list has them all.
+MAX_LETTERS = 20
+
+
+@require_safe
+@permission_required("queues.view_deadletter", raise_exception=True)
+def show_all(request: HttpRequest) -> HttpResponse:
+    """Every group that waits, and what is parked."""
+    groups = letter_groups.waiting()
+    context = {
+        "title": "Dead letters",
+        "groups": groups,
+        "is_cut": len(groups) == letter_groups.MAX_GROUPS,
+        "parked": letter_groups.parked(),
+    }
+    return _render(request, "letter_groups", context)
+
+
+@require_safe
+@permission_required("queues.view_deadletter", raise_exception=True)
+def show_one(request: HttpRequest, key: str) -> HttpResponse:
+    """One group with its newest letters; also when it is drained, so that an old link has an answer."""
+    fingerprint = letter_groups.fingerprint_of(key)
+    letters = DeadLetter.objects.filter(fingerprint=fingerprint)
+    group = letter_groups.one(fingerprint)
+    # In no order: that of keys might be had by reading all letters.
+    any_letter = next(iter(letters.order_by().defer("body", "original_body")[:1]), None)
+    if any_letter is None:
+        raise Http404("no such group of dead letters")
+    advice = group.advice if group else advise(Cause(any_letter.code, any_letter.reason))
+    context = {
+        "title": advice.words,
+        "group": group,
+        "key": key,
+        "sections": [_newest(letters.waiting())] if group else [],
+        "any_key": _any_key(letters.open()),
+        "parked": letter_groups.parked(fingerprint),
+    }
+    return _render(request, "letter_group", context)
+
+
+def _newest(letters: DeadLetterQuerySet) -> Section:
+    return Section(
+        f"The newest {MAX_LETTERS}",
+        ("message", "reason", "receives", "collected"),
+        [
+            (link(letter), short(letter.reason), letter.receive_count, moment(letter.collected_at))
+            for letter in letters.defer("body", "original_body").order_by("-collected_at")[
+                :MAX_LETTERS
+            ]
+        ],
+    )
+
+
+def _any_key(letters: DeadLetterQuerySet) -> object:
+    """An act on all of a list wants one of them to be ticked."""
+    return next(iter(letters.order_by().values_list("pk", flat=True)[:1]), None)
+
+
+def _render(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+    may_collect = request.user.has_perm("queues.collect_deadletter")
+    shared = {
+        "list_url": list_url(DeadLetter),
+        "may_collect": may_collect and settings.DEAD_LETTER_COLLECT,
+    }
+    context = admin.site.each_context(request) | shared | context
+    return TemplateResponse(request, f"admin/queues/{template}.html", context)

@@ -1,0 +1,85 @@
+"""The admin's page before a redrive: what would come of it, and how to go about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from queues import foresight, redrives
+from queues.fact_sections import change_url, list_url
+from queues.forms import RedriveForm
+from queues.models import DeadLetter, Redrive
+
+# The letters, where they were chosen one by one.
+KEYS_NAME = "letter"
+
+
+def choose(request: HttpRequest, letters: QuerySet[DeadLetter]) -> HttpResponse:
+    """From the list: those that were ticked, or all that its filters show."""
+    address = reverse("admin:queues_redrive_start")
+    if request.POST.get("select_across") == "1":
+        return redirect(f"{address}?{request.GET.urlencode()}")
+    form = RedriveForm(forecast=foresight.sort(letters))
+    return _show(request, form, address, keys=request.POST.getlist(ACTION_CHECKBOX_NAME))
+
+
+def start(request: HttpRequest, letters: QuerySet[DeadLetter]) -> HttpResponse:
+    """Show the page; posted, look again and start with what was taken of it."""
+    if not request.user.has_perm("queues.redrive_deadletter"):
+        raise PermissionDenied
+    if request.method == "POST" and (started := _started(request.POST.get("key", ""))):
+        return redirect(change_url(started))
+    form = RedriveForm(
+        request.POST if request.method == "POST" else None, forecast=foresight.sort(letters)
+    )
+    if form.is_valid():
+        if chosen := form.chosen():
+            return redirect(change_url(_start(request, form, chosen)))
+        messages.warning(request, "Nothing was taken, so nothing was redriven.")
+    return _show(request, form, request.get_full_path(), keys=request.POST.getlist(KEYS_NAME))
+
+
+def _start(request: HttpRequest, form: RedriveForm, chosen: Sequence[UUID]) -> Redrive:
+    return redrives.start(
+        DeadLetter.objects.filter(pk__in=chosen),
+        by=cast(User, request.user),
+        reason=form.cleaned_data["reason"],
+        key=str(form.cleaned_data["key"]),
+        rate=form.cleaned_data["rate"],
+        canary=form.cleaned_data["canary"],
+    )
+
+
+def _started(key: str) -> Redrive | None:
+    """The same form, sent twice."""
+    return Redrive.objects.filter(key=key).first()
+
+
+def _show(
+    request: HttpRequest, form: RedriveForm, address: str, *, keys: Sequence[str]
+) -> HttpResponse:
+    return TemplateResponse(
+        request,
+        "admin/queues/redrive_start.html",
+        admin.site.each_context(request)
+        | {
+            "title": "Redrive",
+            "form": form,
+            "forecast": form.forecast,
+            "address": address,
+            "keys": keys,
+            "keys_name": KEYS_NAME,
+            "list_url": list_url(DeadLetter),
+        },
+    )
