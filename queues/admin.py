@@ -14,7 +14,7 @@ from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 
-from queues import dead_letters, relay
+from queues import dead_letters, masking, relay
 from queues.admin_filters import LateFilter, QueueFilter, TypeFilter
 from queues.errors import QueueUnavailable
 from queues.fact_admin import Act, FactAdmin, column, pretty, pretty_json
@@ -75,6 +75,7 @@ class OutboxEventAdmin(FactAdmin):
         ),
     }
     state_colours = OUTBOX_COLOURS
+    personal = {"body": masking.body, "error": masking.addresses}
     meanings = {
         Outbox.PENDING: "Recorded, and waiting for the relay: consume_queue or relay_outbox publishes it.",
         Outbox.CLAIMED: "A relay is publishing it right now. If that process died, another takes over "
@@ -187,6 +188,11 @@ class DeadLetterAdmin(FactAdmin):
         ),
     }
     state_colours = LETTER_COLOURS
+    personal = {
+        "body": masking.body,
+        "reason": masking.addresses,
+        "message_attributes": masking.values,
+    }
     meanings = {
         Letter.OPEN: "This message failed too often and waits for a person. Mend the cause, then redrive it; "
         "or discard it, if nobody needs it any more.",
