@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from emails.evidence import ALIAS
 from emails.models import Notification
+from queues.fact_sections import moment
 from queues.models import DeadLetter, OutboxEvent, in_state
 
 Outbox = OutboxEvent.State
@@ -128,6 +129,19 @@ def today() -> Today:
         emails=emails["all"],
         accepted=emails["accepted"],
     )
+
+
+def sentence(owed: Owed) -> str:
+    """The answer in words, also for the first page: did everybody get theirs?"""
+    if not owed.total:
+        return f"Everybody who was owed an email by {moment(owed.now)} has got it."
+    oldest = moment(owed.oldest)
+    are = "1 email is" if owed.total == 1 else f"{owed.total} emails are"
+    if not owed.late:
+        return (
+            f"Everybody who was owed an email before {oldest} has got it; {are} on the way since."
+        )
+    return f"{are} owed; the oldest since {oldest}."
 
 
 def reasons() -> list[Why]:
@@ -244,9 +258,9 @@ def _of_age(since: str, age: Age, now: datetime) -> Q:
     return young & Q(**{f"{since}__gt": now - age.under}) if age.under else young
 
 
-def _first_id(moment: datetime) -> UUID:
-    """No UUID version 7 of this moment or later is smaller."""
-    return UUID(int=int(moment.timestamp() * 1000) << 80)
+def _first_id(time: datetime) -> UUID:
+    """No UUID version 7 of this time or later is smaller."""
+    return UUID(int=int(time.timestamp() * 1000) << 80)
 
 
 def by_name(names: Iterable[Any], name: str) -> Any:

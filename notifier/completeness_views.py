@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
 from notifier import completeness
-from notifier.completeness import AGES, Age, Owed, Why
+from notifier.completeness import AGES, Age, Why
 from queues import masking
 from queues.fact_admin import TIMELINE, timeline_links
 from queues.fact_sections import MAX_ROWS, Section, change_url, moment
@@ -28,7 +28,7 @@ def show(request: HttpRequest) -> HttpResponse:
     context = admin.site.each_context(request) | {
         "title": "Owed emails",
         "owed": owed,
-        "verdict": sentence(owed),
+        "verdict": completeness.sentence(owed),
         "is_well": not owed.late,
         "ages": AGES,
         "table": [
@@ -62,19 +62,6 @@ def show_some(request: HttpRequest, why: str, age: str) -> HttpResponse:
         "most": MAX_ROWS,
     }
     return TemplateResponse(request, "admin/owed_some.html", context)
-
-
-def sentence(owed: Owed) -> str:
-    """Did everybody get theirs?"""
-    if not owed.total:
-        return f"Everybody who was owed an email by {moment(owed.now)} has got it."
-    oldest = moment(owed.oldest)
-    are = "1 email is" if owed.total == 1 else f"{owed.total} emails are"
-    if not owed.late:
-        return (
-            f"Everybody who was owed an email before {oldest} has got it; {are} on the way since."
-        )
-    return f"{are} owed; the oldest since {oldest}."
 
 
 def _row(why: Why, row: Any) -> list[object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.contrib import admin
@@ -68,8 +68,7 @@ def _situation(request: HttpRequest, found: Journey) -> dict[str, str] | None:
     )
     if row is None:
         return None
-    pages: Any = admin.site.get_model_admin(type(row))
-    assert isinstance(pages, FactAdmin)  # noqa: S101  # for the type checker
+    pages = cast(FactAdmin, admin.site.get_model_admin(type(row)))
     reason = pages.reason(row)
     return {
         "label": row.get_state_display(),

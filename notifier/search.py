@@ -145,15 +145,17 @@ def _tags(raw: Any) -> list[str]:
 
 
 def _by_address(address: str) -> Found:
-    numbers = Order.objects.by(address).order_by("-id").values_list("number", flat=True)
+    orders = Order.objects.by(address).order_by("-id").values_list("number", flat=True)
     accounts = BankAccount.objects.held_by(address).order_by("pk")[:MAX_HITS]
     customer = Customer.objects.with_email(address)
+    customers = [customer] if customer else []
+    subjects = [*orders[:MAX_HITS], *(known.subject for known in customers)]
     events = _events(
         Notification.objects.to(address),
         # Those that no consumer has handled yet have no notification.
-        OutboxEvent.objects.filter(subject__in=list(numbers[:MAX_HITS])),
+        OutboxEvent.objects.filter(subject__in=subjects),
     )
-    return Found(events, (), (*([customer] if customer else []), *accounts))
+    return Found(events, (), (*customers, *accounts))
 
 
 def _events(*sources: Any) -> frozenset[UUID]:

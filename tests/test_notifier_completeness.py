@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from emails.models import Notification
 from notifier import completeness
-from notifier.completeness_views import sentence
+from notifier.completeness import sentence
 from queues import dead_letters
 from queues.models import DeadLetter, OutboxEvent
 from tests.rows import make_letter, make_notification, make_outbox_event, staff
