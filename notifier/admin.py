@@ -10,6 +10,7 @@ from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from queues import masking
+from queues.masked_admin import MaskedAdmin
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -57,7 +58,7 @@ class StaffGroupAdmin(GroupAdmin, ModelAdmin):  # type: ignore[misc]  # Unfold h
 
 
 @admin.register(LogEntry)
-class LogEntryAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
+class LogEntryAdmin(MaskedAdmin):
     """What staff did, to be read: nobody changes or deletes it."""
 
     list_display = ("action_time", "user", "what", "message")
@@ -66,6 +67,13 @@ class LogEntryAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
     ordering = ("-id",)
     fields = ("action_time", "user", "what", "message")
     readonly_fields = ("what", "message")
+
+    personal = {
+        "change_message": masking.addresses,
+        "object_id": masking.addresses,
+        # Of a customer it is the name.
+        "object_repr": lambda text: masking.MASK,
+    }
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -78,13 +86,13 @@ class LogEntryAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
 
     @admin.display(description="row")
     def what(self, entry: LogEntry) -> str:
-        """By its key: what it is called may be somebody's name."""
-        kind = entry.content_type.name if entry.content_type else "?"
-        return masking.addresses(f"{kind} {entry.object_id or ''}".strip())
+        """By what it is called, and by its key."""
+        kind = entry.content_type.name if entry.content_type else ""
+        return f"{kind} {entry.object_repr} ({entry.object_id or 'none'})".strip()
 
     @admin.display(description="what was done")
     def message(self, entry: LogEntry) -> str:
-        return masking.addresses(entry.get_change_message())
+        return entry.get_change_message()
 
 
 def _covers(actor: User | AnonymousUser, user: User) -> bool:

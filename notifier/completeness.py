@@ -55,10 +55,10 @@ class Age:
 
 AGES = (
     Age("minute", "under 1 min", timedelta(), SOON),
-    Age("minutes", "under 10 min", SOON, timedelta(minutes=10)),
-    Age("hour", "under 1 h", timedelta(minutes=10), timedelta(hours=1)),
-    Age("day", "under 1 day", timedelta(hours=1), timedelta(days=1)),
-    Age("older", "older", timedelta(days=1), None),
+    Age("minutes", "1 to 10 min", SOON, timedelta(minutes=10)),
+    Age("hour", "10 min to 1 h", timedelta(minutes=10), timedelta(hours=1)),
+    Age("day", "1 h to 1 day", timedelta(hours=1), timedelta(days=1)),
+    Age("older", "over 1 day", timedelta(days=1), None),
 )
 
 

@@ -10,7 +10,6 @@ from django.contrib import admin
 from django.contrib.auth.decorators import permission_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.utils.formats import localize
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 from django.views.decorators.http import require_safe
@@ -93,7 +92,7 @@ def _line(request: HttpRequest, step: Step) -> Line:
     at = localtime(step.at)
     return Line(
         step=step,
-        date=localize(at.date()),
+        date=f"{at:%Y-%m-%d}",
         time=f"{at:%H:%M:%S}.{at.microsecond // 1000:03}",
         gap=journey.human(step.gap) if step.gap is not None else "",
     )

@@ -50,7 +50,7 @@ class Found:
 
 
 def hits(text: str) -> list[Hit]:
-    """All that the text names, newest first; an event is one hit, however many rows it has."""
+    """All that the text names: people, then events, newest first. An event is one hit, however many rows it has."""
     text = text.strip()
     if not text or len(text) > MAX_LENGTH or not text.isprintable():
         return []
@@ -59,7 +59,8 @@ def hits(text: str) -> list[Hit]:
         Hit("Dead letter", letter.type or "no envelope", letter.state, change_url(letter))
         for letter in found.nameless
     ]
-    return [*map(_row_hit, found.rows), *_event_hits(found.events), *letters]
+    events = sorted(_event_hits(found.events), key=lambda hit: str(hit.at), reverse=True)
+    return [*map(_row_hit, found.rows), *events, *letters]
 
 
 def _found(text: str) -> Found:
@@ -174,8 +175,7 @@ def _event_hits(event_ids: Iterable[UUID]) -> Iterator[Hit]:
     for model in models:
         for row in model.objects.filter(event_id__in=event_ids).order_by("pk"):
             rows[row.event_id] = row
-    for event_id in sorted(rows, reverse=True):
-        row = rows[event_id]
+    for event_id, row in rows.items():
         kind = getattr(row, "event_type", "") or getattr(row, "type", "")
         yield Hit(
             kind=kind or "event",
@@ -189,11 +189,11 @@ def _event_hits(event_ids: Iterable[UUID]) -> Iterator[Hit]:
 def _told(row: Any) -> str:
     match row:
         case Notification():
-            return f"email to {row.recipient}: {row.get_state_display()}"
+            return f"email to {row.recipient}: {row.get_state_display().lower()}"
         case DeadLetter():
-            return f"dead letter, {row.get_state_display()}: {row.code}"
+            return f"dead letter, {row.get_state_display().lower()}: {row.code}"
         case OutboxEvent():
-            return f"no email yet: {row.get_state_display()}"
+            return f"no email yet: {row.get_state_display().lower()}"
     return "no email yet: its message failed"
 
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django import forms
@@ -25,12 +25,12 @@ from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from queues import masking
 from queues.errors import QueueError
 from queues.fact_sections import Section, change_url, list_url
+from queues.masked_admin import MaskedAdmin
 
 # Short transactions, whatever the number of rows that somebody selects.
 BATCH_SIZE = 500
@@ -70,15 +70,11 @@ class ReasonForm(forms.Form):
         )
 
 
-class FactAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
+class FactAdmin(MaskedAdmin):
     """A model with a ``state``, its acts, and its page: the situation, the facts, the history."""
 
     acts: Mapping[str, Act] = {}
     state_colours: Mapping[str, str] = {}
-    # What may tell of a person, and how it is shown to those who may not know.
-    personal: Mapping[str, Callable[[Any], Any]] = {}
-    # Of this, what they may look for all the same.
-    findable: Collection[str] = ()
     change_form_outer_before_template = "admin/facts/situation.html"
 
     def explain(self, row: Any) -> str:
@@ -100,11 +96,6 @@ class FactAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
         # The page of an order is personal data through and through.
         return timeline + (links[1:] if masking.hides(request) else links)
 
-    def mask(self, row: Any) -> None:
-        """Take what is personal from a row that is only to be shown."""
-        for name, masked in self.personal.items():
-            setattr(row, name, masked(getattr(row, name)))
-
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody."""
         return False
@@ -116,43 +107,6 @@ class FactAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Nobody."""
         return False
-
-    def get_object(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Masked, where the user may not see personal data."""
-        row = super().get_object(request, *args, **kwargs)
-        if row is not None and masking.hides(request):
-            self.mask(row)
-        return row
-
-    def get_changelist_instance(self, request: HttpRequest) -> Any:
-        """With its rows masked likewise."""
-        changelist = super().get_changelist_instance(request)
-        if masking.hides(request):
-            changelist.result_list = list(changelist.result_list)
-            for row in changelist.result_list:
-                self.mask(row)
-        return changelist
-
-    def get_search_fields(self, request: HttpRequest) -> Sequence[str]:
-        """Who finds a row by a word in it is told the word."""
-        names: Sequence[str] = super().get_search_fields(request)
-        if not masking.hides(request):
-            return names
-        return [name for name in names if name not in self.personal or name in self.findable]
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """The same for conditions that somebody writes into the page's address."""
-        if lookup.partition("__")[0] in self.personal and masking.hides(request):
-            return False
-        return bool(super().lookup_allowed(lookup, value, request))
-
-    def history_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Reasons are shown to everybody; an address in one is masked."""
-        response: Any = super().history_view(request, *args, **kwargs)
-        if masking.hides(request):
-            for entry in getattr(response, "context_data", {}).get("action_list", ()):
-                entry.change_message = masking.addresses(entry.change_message)
-        return cast(HttpResponse, response)
 
     def get_actions(self, request: HttpRequest) -> dict[str, tuple[Any, str, str]]:
         """The acts that this user may do."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -22,8 +23,14 @@ pytestmark = pytest.mark.django_db
 TIMELINE = ("view_outboxevent", "view_deadletter", "view_notification")
 
 
+def known(event_id: Any) -> journey.Journey:
+    found = journey.of(event_id)
+    assert found is not None
+    return found
+
+
 def titles(event_id):
-    return [step.title for step in journey.of(event_id).steps]
+    return [step.title for step in known(event_id).steps]
 
 
 def page(event_id):
@@ -45,7 +52,7 @@ def test_an_email_that_arrived_has_every_step_in_order_of_time(aws, consume):
     }
     feedback.take(json.dumps(tell))
 
-    found = journey.of(sent.event_id)
+    found = known(sent.event_id)
 
     assert [step.title for step in found.steps] == [
         "Order saved",
@@ -60,8 +67,9 @@ def test_an_email_that_arrived_has_every_step_in_order_of_time(aws, consume):
     assert OutboxEvent.objects.get().sqs_message_id in found.steps[2].detail
     assert sent.provider_message_id in found.steps[4].detail
     assert [step.gap is None for step in found.steps] == [True] + [False] * 6
-    assert all(step.gap >= timedelta() for step in found.steps[1:])
+    assert all(step.gap is not None and step.gap >= timedelta() for step in found.steps[1:])
     assert (found.receives, found.failures) == (1, 0)
+    assert sent.sent_at is not None
     assert found.accepted_after == sent.sent_at - order.placed_at
 
 
@@ -84,7 +92,7 @@ def test_each_failed_receive_gives_its_cause():
             reason="'customer'",
         )
 
-    found = journey.of(event.event_id)
+    found = known(event.event_id)
 
     failed = [step for step in found.steps if step.colour == "danger"]
     assert [step.title for step in failed] == ["Receive 1 failed", "Receive 2 failed"]
@@ -105,7 +113,7 @@ def test_a_redrive_is_told_with_the_name_of_who_did_it(admin_client, admin_user)
         },
     )
 
-    found = journey.of(event.event_id)
+    found = known(event.event_id)
 
     [redriven] = [step for step in found.steps if step.who]
     assert (redriven.title, redriven.detail, redriven.who) == (
@@ -121,7 +129,7 @@ def test_a_redrive_by_a_command_is_told_as_well():
     letter = make_letter(event_id=event.event_id)
     dead_letters.redrive(DeadLetter.objects.filter(pk=letter.pk))
 
-    [redriven] = [step for step in journey.of(event.event_id).steps if step.title == "Redriven"]
+    [redriven] = [step for step in known(event.event_id).steps if step.title == "Redriven"]
 
     assert redriven.detail == "By a command."
 
@@ -146,7 +154,7 @@ def test_an_email_in_doubt_says_what_ses_answered_and_who_ended_the_doubt(admin_
         },
     )
 
-    steps = {step.title: step for step in journey.of(notification.event_id).steps}
+    steps = {step.title: step for step in known(notification.event_id).steps}
 
     assert steps["In doubt"].detail == "ReadTimeoutError: no answer within 10 s"
     assert steps["Marked as sent"].detail == "she has it"
@@ -156,7 +164,7 @@ def test_an_attempt_whose_process_died_has_no_answer():
     notification = make_notification()
     notification.attempt_rows.create(number=1, started_at=notification.created_at)
 
-    [step] = journey.of(notification.event_id).steps
+    [step] = known(notification.event_id).steps
 
     assert (step.title, step.detail) == ("Attempt 1", "No answer is recorded.")
 

@@ -39,7 +39,7 @@ ACTS = {
     "send_again": OPERATOR,
     "cancel": OPERATOR,
 }
-MAKE = {DeadLetter: make_letter, OutboxEvent: make_outbox_event, Notification: make_notification}
+MAKE: dict[Any, Any] = {DeadLetter: make_letter, OutboxEvent: make_outbox_event, Notification: make_notification}
 # The acts with pages of their own, with what is posted.
 POSTS = {
     "admin:queues_deadletter_collect": (KNOWING, {}),
@@ -73,14 +73,14 @@ def pages() -> Iterator[tuple[str, set[str]]]:
     yield reverse("admin:emails_template", args=["order_confirmation"]), EVERYBODY
     yield reverse("admin:emails_identity_changelist"), KNOWING
     yield reverse("admin:emails_identity_change", args=[SENDER]), KNOWING
-    for row in (event, letter, notification, make_product()):
-        yield from _pages_of(row, EVERYBODY)
-    for row in (make_order(), make_transaction(), make_customer(), make_account()):
-        yield from _pages_of(row, KNOWING)
-    for row in (User.objects.create_user("grace"), Group.objects.get(name="support")):
+    for fact in (event, letter, notification, make_product()):
+        yield from _pages_of(fact, EVERYBODY)
+    for personal in (make_order(), make_transaction(), make_customer(), make_account()):
+        yield from _pages_of(personal, KNOWING)
+    grace = User.objects.create_user("grace")
+    entry = LogEntry.objects.create(user=grace, action_flag=2)
+    for row in (grace, Group.objects.get(name="support"), entry):
         yield from _pages_of(row, {"auditor"})
-    entry = LogEntry.objects.create(user=User.objects.get(username="grace"), action_flag=2)
-    yield from _pages_of(entry, {"auditor"})
 
 
 def _pages_of(row: Any, who: set[str]) -> Iterator[tuple[str, set[str]]]:
@@ -112,9 +112,8 @@ def tables() -> dict[str, list[Any]]:
 
 
 def refused(response: Any) -> bool:
-    return response.status_code == 403 or (
-        response.status_code == 302 and response.url.startswith("/admin/login/")
-    )
+    to_login = response.status_code == 302 and response.url.startswith("/admin/login/")
+    return bool(to_login or response.status_code == 403)
 
 
 def test_every_act_says_here_who_may_do_it():
@@ -126,7 +125,6 @@ def test_every_act_says_here_who_may_do_it():
 def test_an_act_is_done_by_its_roles_alone_and_by_a_post(client, who, name):
     [model_admin] = [pages for act, pages in acts() if act == name]
     act = model_admin.acts[name]
-    # What leads through the outbox must find its type there.
     row = MAKE[model_admin.model](state=next(iter(act.states)))
     address = reverse(f"admin:{row._meta.label_lower.replace('.', '_')}_changelist")
     log_in(client, who)
