@@ -247,9 +247,15 @@ def _under_way() -> Exists:
 
 
 def _counted(why: Why, now: datetime) -> Counted:
-    ages = {age.name: Count("pk", filter=_of_age(why.since, age, now)) for age in AGES}
-    found = why.rows.aggregate(oldest_of_all=Min(why.since), **ages)
-    return Counted(why, [found[age.name] for age in AGES], found["oldest_of_all"])
+    younger = {
+        age.name: Count("pk", filter=Q(**{f"{why.since}__gt": now - age.under}))
+        for age in AGES
+        if age.under
+    }
+    found = why.rows.aggregate(all=Count("pk"), since_when=Min(why.since), **younger)
+    up_to = [*(found[name] for name in younger), found["all"]]
+    counts = [count - before for count, before in zip(up_to, [0, *up_to[:-1]], strict=True)]
+    return Counted(why, counts, found["since_when"])
 
 
 def _of_age(since: str, age: Age, now: datetime) -> Q:

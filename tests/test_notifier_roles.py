@@ -39,7 +39,11 @@ ACTS = {
     "send_again": OPERATOR,
     "cancel": OPERATOR,
 }
-MAKE: dict[Any, Any] = {DeadLetter: make_letter, OutboxEvent: make_outbox_event, Notification: make_notification}
+MAKE: dict[Any, Any] = {
+    DeadLetter: make_letter,
+    OutboxEvent: make_outbox_event,
+    Notification: make_notification,
+}
 # The acts with pages of their own, with what is posted.
 POSTS = {
     "admin:queues_deadletter_collect": (KNOWING, {}),
