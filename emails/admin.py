@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
@@ -16,7 +17,7 @@ from unfold.admin import ModelAdmin
 from emails import identity_views, preview_views, rendering, sending, states
 from emails.errors import RenderError
 from emails.models import DeliveryEvent, Identity, Notification
-from queues import registry
+from queues import masking, registry
 from queues.fact_admin import Act, FactAdmin, column, pretty_json
 from queues.fact_sections import (
     MAX_ROWS,
@@ -30,6 +31,9 @@ from queues.models import DeadLetter, OutboxEvent
 
 State = Notification.State
 Delivery = Notification.Delivery
+
+
+_WHOLE = {"email_html", "email_text"}
 
 
 @admin.register(Notification)
@@ -102,6 +106,12 @@ class NotificationAdmin(FactAdmin):
         State.CANCELLED: "",
         State.SUPPRESSED: "warning",
     }
+    personal = {
+        "recipient": masking.addresses,
+        "context": masking.values,
+        "reason": masking.addresses,
+    }
+    findable = ("recipient",)
     delivery_colours: Mapping[str, str] = {
         Delivery.DELAYED: "warning",
         Delivery.DELIVERED: "success",
@@ -155,11 +165,11 @@ class NotificationAdmin(FactAdmin):
 
     @column(description="as the customer got it")
     def email_html(self, notification: Notification) -> SafeString:
-        return _email(notification, "html")
+        return shown(notification, "html")
 
     @column(description="text part")
     def email_text(self, notification: Notification) -> SafeString:
-        return _email(notification, "text")
+        return shown(notification, "text")
 
     @column(description="data that the template renders")
     def pretty_context(self, notification: Notification) -> SafeString | str:
@@ -182,6 +192,12 @@ class NotificationAdmin(FactAdmin):
             )
         if request.user.has_perm("queues.view_deadletter"):
             yield dead_letters_section(DeadLetter.objects.filter(event_id=row.event_id))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Notification | None = None) -> list[Any]:
+        """The email itself cannot be masked."""
+        if not masking.hides(request):
+            return list(self.fieldsets)
+        return [part for part in self.fieldsets if not {*part[1]["fields"]} & _WHOLE]
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
@@ -233,7 +249,8 @@ def _open_letters(notification: Notification) -> QuerySet[DeadLetter]:
     return DeadLetter.objects.filter(event_id=notification.event_id, state=DeadLetter.State.OPEN)
 
 
-def _email(notification: Notification, part: str) -> SafeString:
+def shown(notification: Notification, part: str) -> SafeString:
+    """The email as its customer got it, or why it cannot be rendered; ``part`` is html or text."""
     try:
         email = rendering.render(notification.template, notification.context)
     except RenderError as exc:

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
+from django.db.models.functions import Lower
 
 from queues.uuid7 import uuid7
+
+
+class NotificationQuerySet(models.QuerySet["Notification"]):
+    """Which emails?"""
+
+    def to(self, address: str) -> NotificationQuerySet:
+        """Those to this address, whatever its case."""
+        # Both folded by the database, as its index does it: SQLite folds ASCII only.
+        return self.alias(folded=Lower("recipient")).filter(folded=Lower(Value(address)))
 
 
 class Notification(models.Model):
@@ -41,7 +51,7 @@ class Notification(models.Model):
     event_source = models.CharField(max_length=200, blank=True)
     partition_key = models.CharField(max_length=128, blank=True)
     template = models.CharField(max_length=100)
-    recipient = models.EmailField(db_index=True)
+    recipient = models.EmailField()
     # The event's data: what the template renders.
     context = models.JSONField()
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
@@ -64,6 +74,11 @@ class Notification(models.Model):
     sent_at = models.DateTimeField(null=True)
     delivered_at = models.DateTimeField(null=True)
 
+    objects = NotificationQuerySet.as_manager()
+
+    # Not sent; most of the first kind wait for their message to come back.
+    UNSENT = (State.PENDING, State.FAILED)
+
     class Meta:
         ordering = ["-id"]
         permissions = [
@@ -78,6 +93,14 @@ class Notification(models.Model):
             )
         ]
         indexes = [
+            # An address is looked for whatever its case; newest first.
+            models.Index(Lower("recipient"), "id", name="notification_recipient"),
+            models.Index(
+                "state",
+                "created_at",
+                name="notification_unsent",
+                condition=Q(state__in=["pending", "failed"]),
+            ),
             models.Index("lease_until", name="notification_sending", condition=Q(state="sending")),
             models.Index(
                 "attempt_started_at", name="notification_in_doubt", condition=Q(state="in_doubt")

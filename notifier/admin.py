@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 from django.db.models import Model, Q
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from queues import masking
+from queues.masked_admin import MaskedAdmin
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -51,6 +55,44 @@ class StaffGroupAdmin(GroupAdmin, ModelAdmin):  # type: ignore[misc]  # Unfold h
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return request.user.is_superuser
+
+
+@admin.register(LogEntry)
+class LogEntryAdmin(MaskedAdmin):
+    """What staff did, to be read: nobody changes or deletes it."""
+
+    list_display = ("action_time", "user", "what", "message")
+    list_filter = ("user", "content_type")
+    list_select_related = ("user", "content_type")
+    ordering = ("-id",)
+    fields = ("action_time", "user", "what", "message")
+    readonly_fields = ("what", "message")
+
+    personal = {
+        "change_message": masking.addresses,
+        "object_id": masking.addresses,
+        # Of a customer it is the name.
+        "object_repr": lambda text: masking.MASK,
+    }
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    @admin.display(description="row")
+    def what(self, entry: LogEntry) -> str:
+        """By what it is called, and by its key."""
+        kind = entry.content_type.name if entry.content_type else ""
+        return f"{kind} {entry.object_repr} ({entry.object_id or 'none'})".strip()
+
+    @admin.display(description="what was done")
+    def message(self, entry: LogEntry) -> str:
+        return entry.get_change_message()
 
 
 def _covers(actor: User | AnonymousUser, user: User) -> bool:

@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from emails.admin import NotificationAdmin
 from emails.models import Breaker, Identity, Notification
+from queues import masking
 from queues.admin_filters import late
 from queues.fact_sections import Section, coloured, link, list_url, moment
 from queues.models import DeadLetter, OutboxEvent
@@ -34,6 +35,8 @@ def index(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add what the page shows, as far as the user may see it."""
     concerns = [concern for concern in _concerns(request) if concern.count]
     sections = [_recent()] if request.user.has_perm("emails.view_notification") else []
+    if masking.hides(request):
+        sections = [section.masked() for section in sections]
     return context | {"title": "Overview", "concerns": concerns, "sections": sections}
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import re
 
-_ADDRESS = re.compile(
-    r"([\w.!#$%&'*+/?^`{|}~-])[\w.!#$%&'*+/?^`{|}~-]*@\[?([\w-])[\w-]*((?:\.[\w-]+)*)"
-)
+from queues import masking
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -19,7 +18,7 @@ class MaskingFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line as the formatter's style makes it, masked."""
-        return mask(super().format(record))
+        return masking.addresses(super().format(record))
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """The line without its traceback."""
@@ -28,8 +27,3 @@ class MaskingFormatter(logging.Formatter):
         if line.isprintable():
             return line
         return _CONTROL.sub(lambda found: repr(found[0])[1:-1], line)
-
-
-def mask(text: str) -> str:
-    """Hide every email address but its first letters and its ending."""
-    return _ADDRESS.sub(r"\1***@\2***\3", text) if "@" in text else text

@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse
 
+from queues.fact_admin import TIMELINE
 from queues.fact_sections import list_url
 from queues.models import DeadLetter
 
@@ -19,7 +20,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """The groups; Unfold leaves out what ``permission`` refuses, and groups without items."""
     overview = {"title": "Overview", "icon": "home", "link": reverse("admin:index")}
     return [
-        {"items": [overview, *_local_mailbox()]},
+        {"items": [overview, *_look_ups(), *_local_mailbox()]},
         _group(
             "Shop",
             _list(request, "orders.Order", "shopping_cart"),
@@ -42,6 +43,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             "Staff",
             _list(request, "auth.User", "person"),
             _list(request, "auth.Group", "groups"),
+            _list(request, "admin.LogEntry", "history"),
         ),
     ]
 
@@ -103,6 +105,19 @@ def _open_dead_letters(request: HttpRequest) -> dict[str, Any]:
     count = DeadLetter.objects.waiting().count()
     badge = {"badge": count, "badge_variant": "danger", "badge_style": "solid"}
     return item | (badge if count else {})
+
+
+def _look_ups() -> list[dict[str, Any]]:
+    pages = (("Search", "search", "search"), ("Owed emails", "pending_actions", "owed"))
+    return [
+        {
+            "title": title,
+            "icon": icon,
+            "link": reverse(name),
+            "permission": lambda request: request.user.has_perms(TIMELINE),
+        }
+        for title, icon, name in pages
+    ]
 
 
 def _local_mailbox() -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 
 from emails import webhook
-from notifier import views
+from notifier import completeness_views, journey_views, search_views, views
 
 admin.autodiscover()
 
@@ -12,6 +12,18 @@ handler500 = views.server_error
 urlpatterns = [
     path("admin/subject/<str:subject>/", views.subject, name="subject"),
     path("admin/subject/<str:subject>/emails/", views.subject_emails, name="subject-emails"),
+    path(
+        "admin/timeline/<uuid:event_id>/",
+        admin.site.admin_view(journey_views.timeline),
+        name="timeline",
+    ),
+    path("admin/search/", admin.site.admin_view(search_views.find), name="search"),
+    path("admin/owed/", admin.site.admin_view(completeness_views.show), name="owed"),
+    path(
+        "admin/owed/<str:why>/<str:age>/",
+        admin.site.admin_view(completeness_views.show_some),
+        name="owed-some",
+    ),
     path("admin/", admin.site.urls),
     re_path(r"^orders/(?P<number>ORD-[0-9]{6,18})/email/$", views.order_email, name="order-email"),
     path("ses/events/", webhook.ses_events, name="ses-events"),

@@ -6,16 +6,16 @@ import sys
 from urllib.parse import urlencode
 
 from django.contrib.admin.views.decorators import staff_member_required
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views import defaults
 from django.views.decorators.cache import never_cache
 
 from emails.models import Notification
 from notifier import middleware, timeline
+from notifier.subjects import of_subject
 from orders import access
-from orders.models import Customer, Order, Transaction
 
 
 @never_cache
@@ -32,14 +32,8 @@ def order_email(request: HttpRequest, number: str) -> HttpResponse:
 @staff_member_required
 def subject(request: HttpRequest, subject: str) -> HttpResponse:
     """The admin page of the order, transaction or customer that events name so."""
-    prefix, _, number = subject.partition("-")
-    match prefix:
-        case "ORD":
-            return _change_page(get_object_or_404(Order, number=subject))
-        case "TXN":
-            return _change_page(get_object_or_404(Transaction, reference=subject))
-        case "customer" if number.isdecimal() and len(number) < 19:
-            return _change_page(get_object_or_404(Customer, pk=int(number)))
+    if found := of_subject(subject):
+        return redirect(found.address)
     raise Http404("no such subject")
 
 
@@ -59,7 +53,3 @@ def server_error(request: HttpRequest) -> HttpResponse:
     if exc and middleware.is_outage(exc):
         return middleware.unavailable(request, exc)
     return defaults.server_error(request)
-
-
-def _change_page(row: Order | Transaction | Customer) -> HttpResponseRedirect:
-    return redirect(f"admin:orders_{row._meta.model_name}_change", row.pk)

@@ -6,6 +6,7 @@ from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
 
 from orders.models import Order
+from queues import masking
 
 _SESSION_KEY = "orders"
 _REMEMBERED = 50
@@ -29,5 +30,9 @@ def _may_see(request: HttpRequest, order: Order) -> bool:
     return (
         order.number in request.session.get(_SESSION_KEY, [])
         or order.opens_with(request.GET.get("key", ""))
-        or (request.user.is_staff and request.user.has_perm("orders.view_order"))
+        or (
+            request.user.is_staff
+            and request.user.has_perm("orders.view_order")
+            and not masking.hides(request)
+        )
     )

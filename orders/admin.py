@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin
@@ -15,14 +16,30 @@ from unfold.admin import ModelAdmin, TabularInline
 from orders.events import MAX_LINES
 from orders.models import BankAccount, Customer, Order, OrderLine, Product, Transaction
 from orders.money import formatted
+from queues import masking
 
 
 def _emails_link(subject: str) -> SafeString:
     return format_html(
-        '<a class="text-primary-600 dark:text-primary-500" href="{}">Emails about {}</a>',
+        '<a class="text-primary-600 dark:text-primary-500" href="{}">Emails about {}</a>'
+        ' · <a class="text-primary-600 dark:text-primary-500" href="{}">Timeline</a>',
         reverse("subject-emails", args=[subject]),
         subject,
+        f"{reverse('search')}?{urlencode({'q': subject})}",
     )
+
+
+class PersonalAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
+    """Rows that are about people: masked there would be nothing left to see."""
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return bool(super().has_view_permission(request, obj)) and not masking.hides(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return bool(super().has_change_permission(request, obj)) and not masking.hides(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return bool(super().has_delete_permission(request, obj)) and not masking.hides(request)
 
 
 @admin.register(Product)
@@ -38,7 +55,7 @@ class ProductAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
 
 
 @admin.register(Customer)
-class CustomerAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
+class CustomerAdmin(PersonalAdmin):
     list_display = ["name", "email", "email_verified_at", "registered_at"]
     list_filter = [("email_verified_at", admin.EmptyFieldListFilter)]
     search_fields = ["name", "email"]
@@ -51,7 +68,7 @@ class CustomerAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
         return _emails_link(customer.subject) if customer.pk else None
 
 
-class FactAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
+class FactAdmin(PersonalAdmin):
     """What is saved once: staff may add one, nobody changes or deletes it."""
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -144,7 +161,7 @@ class OrderAdmin(FactAdmin):
 
 
 @admin.register(BankAccount)
-class BankAccountAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
+class BankAccountAdmin(PersonalAdmin):
     list_display = ["number", "holder_name", "holder_email", "balance_label"]
     list_filter = ["currency"]
     search_fields = ["number", "holder_name", "holder_email"]

@@ -21,6 +21,7 @@ from queues import (
     letter_edit_views,
     letter_group_views,
     letter_groups,
+    masking,
     parking,
     redrive_start_views,
     registry,
@@ -95,6 +96,7 @@ class OutboxEventAdmin(FactAdmin):
         ),
     }
     state_colours = OUTBOX_COLOURS
+    personal = {"body": masking.body, "error": masking.addresses}
     meanings = {
         Outbox.PENDING: "Recorded, and waiting for the relay: consume_queue or relay_outbox publishes it.",
         Outbox.CLAIMED: "A relay is publishing it right now. If that process died, another takes over "
@@ -246,6 +248,11 @@ class DeadLetterAdmin(FactAdmin):
         ),
     }
     state_colours = LETTER_COLOURS
+    personal = {
+        "body": masking.body,
+        "reason": masking.addresses,
+        "message_attributes": masking.values,
+    }
     meanings = {
         Letter.OPEN: "This message failed too often and waits for a person.",
         Letter.REDRIVEN: "It went back through the outbox. If it failed again, it is here as another dead letter.",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
@@ -24,14 +25,17 @@ from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from queues import masking
 from queues.errors import QueueError
 from queues.fact_sections import Section, change_url, list_url
+from queues.masked_admin import MaskedAdmin
 
 # Short transactions, whatever the number of rows that somebody selects.
 BATCH_SIZE = 500
+# A timeline tells of all three.
+TIMELINE = ("queues.view_outboxevent", "queues.view_deadletter", "emails.view_notification")
 
 Column = TypeVar("Column", bound=Callable[..., object])
 
@@ -85,7 +89,7 @@ class Act:
         return rows.filter(self.condition, state__in=self.states)
 
 
-class FactAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
+class FactAdmin(MaskedAdmin):
     """A model with a ``state``, its acts, and its page: the situation, the facts, the history."""
 
     acts: Mapping[str, Act] = {}
@@ -106,7 +110,10 @@ class FactAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
 
     def links(self, request: HttpRequest, row: Any) -> Iterable[tuple[str, str]]:
         """Where to look next: pairs of a label and an address."""
-        return subject_links(row.subject)
+        timeline = timeline_links(row.event_id) if request.user.has_perms(TIMELINE) else []
+        links = subject_links(row.subject)
+        # The page of an order is personal data through and through.
+        return timeline + (links[1:] if masking.hides(request) else links)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody."""
@@ -154,7 +161,9 @@ class FactAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
             ],
             "row_links": list(self.links(request, row)),
             "sections": [
-                section for section in self.sections(request, row) if section.rows or section.empty
+                section.masked() if masking.hides(request) else section
+                for section in self.sections(request, row)
+                if section.rows or section.empty
             ],
             "list_url": list_url(self.model),
             "selected_name": ACTION_CHECKBOX_NAME,
@@ -283,6 +292,11 @@ def subject_links(subject: str) -> list[tuple[str, str]]:
         ]
     except NoReverseMatch:
         return []
+
+
+def timeline_links(event_id: UUID | None) -> list[tuple[str, str]]:
+    """A link to all that happened to an event; garbage from foreign producers has no event id."""
+    return [("Timeline", reverse("timeline", args=[event_id]))] if event_id else []
 
 
 def pretty(body: str) -> SafeString:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.contrib.admin.utils import quote
@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.timezone import localtime
 
+from queues import masking
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 
 # More rows than this tell nobody anything; the lists have them all.
@@ -44,6 +45,14 @@ class Section:
     headers: Sequence[str]
     rows: Sequence[Sequence[object]]
     empty: str = ""
+
+    def masked(self) -> Section:
+        """Without addresses; links and labels name no person."""
+        rows = [
+            [masking.addresses(cell) if type(cell) is str else cell for cell in row]
+            for row in self.rows
+        ]
+        return replace(self, rows=rows)
 
 
 def failures_section(failures: QuerySet[HandlingFailure], *, empty: str = "") -> Section:

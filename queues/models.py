@@ -15,7 +15,7 @@ from queues.redrive_models import RedriveItem as RedriveItem
 from queues.uuid7 import uuid7
 
 
-def in_state(*states: OutboxEvent.State) -> Q:
+def in_state(*states: models.TextChoices) -> Q:
     """Rows of these states, by the partial index on just them, where there is one.
 
     SQLite recognises the condition of an index only where the SQL spells it out; a parameter could be anything.
@@ -26,6 +26,11 @@ def in_state(*states: OutboxEvent.State) -> Q:
 
 class OutboxQuerySet(models.QuerySet["OutboxEvent"]):
     """Which rows of the outbox?"""
+
+    def with_message(self, sqs_message_id: str) -> OutboxQuerySet:
+        """Those that SQS took under this id."""
+        # SQLite recognises its index by the second condition.
+        return self.filter(sqs_message_id=sqs_message_id, sqs_message_id__gt=Literal(""))
 
     def carried_by(
         self, queue: str, *, event_id: UUID | None, sqs_message_id: str
@@ -58,6 +63,8 @@ class OutboxEvent(models.Model):
 
     # An earlier event of its FIFO group in one of these may have to come first.
     UNFINISHED = (State.PENDING, State.CLAIMED, State.HELD, State.DEAD)
+    # Nothing moves these but a person.
+    STUCK = (State.DEAD, State.REFUSED)
 
     # A redrive writes another row with the same event id; garbage from foreign producers has none.
     event_id = models.UUIDField(null=True, db_index=True)
@@ -101,6 +108,15 @@ class OutboxEvent(models.Model):
                 condition=Q(state="published"),
             ),
             models.Index("id", name="outbox_held", condition=Q(state="held")),
+            models.Index(
+                "state",
+                "recorded_at",
+                name="outbox_stuck",
+                condition=Q(state__in=["dead", "refused"]),
+            ),
+            models.Index(
+                "sqs_message_id", name="outbox_message", condition=Q(sqs_message_id__gt="")
+            ),
             models.Index(
                 "handled_at", name="outbox_done", condition=Q(state__in=["handled", "discarded"])
             ),
@@ -230,6 +246,7 @@ class DeadLetter(models.Model):
                 name="dead_letter_open_cause",
                 condition=Q(state="open"),
             ),
+            models.Index("sqs_message_id", name="dead_letter_message"),
         ]
 
     def __str__(self) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models, transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
+from django.db.models.functions import Lower
 from django.utils import timezone
 
 from orders import events
@@ -23,6 +24,14 @@ CENT = Decimal("0.01")
 MAX_BALANCE = Decimal("999999999999.99")
 
 
+class BankAccountQuerySet(models.QuerySet["BankAccount"]):
+    """Accounts, found by their holders."""
+
+    def held_by(self, email: str) -> BankAccountQuerySet:
+        """Those of whoever has this address, whatever its case."""
+        return self.alias(folded=Lower("holder_email")).filter(folded=Lower(Value(email)))
+
+
 class BankAccount(models.Model):
     """An account; only transactions move its balance."""
 
@@ -31,6 +40,8 @@ class BankAccount(models.Model):
     holder_email = models.EmailField(validators=[validate_recipient])
     currency = models.CharField(max_length=3, choices=Currency, default=Currency.USD)
     balance = models.DecimalField(max_digits=14, decimal_places=2, default=Decimal("0.00"))
+
+    objects = BankAccountQuerySet.as_manager()
 
     class Meta:
         ordering = ["number"]
@@ -42,6 +53,7 @@ class BankAccount(models.Model):
                 condition=Q(currency__in=Currency.values), name="account_currency_known"
             ),
         ]
+        indexes = [models.Index(Lower("holder_email"), name="account_holder_email")]
 
     def __str__(self) -> str:
         return f"{self.number_masked} {self.holder_name}"

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
@@ -36,6 +37,10 @@ _PRODUCTS = [
 ]
 
 
+# One login for each group that migrations make.
+_ROLES = ("support", "operator", "auditor")
+
+
 class Command(BaseCommand):
     """Make what is missing; what exists stays as it is, so running it again is safe."""
 
@@ -53,6 +58,9 @@ class Command(BaseCommand):
         for account, made in _make_accounts():
             self._say(f"bank account {account.number}", made=made)
         self._say("login admin with the password admin", made=_make_superuser())
+        if settings.SANDBOX:
+            for role in _ROLES:
+                self._say(f"login {role} with the password admin", made=_make_member(role))
 
     def _say(self, what: str, *, made: bool) -> None:
         self.stdout.write(f"{'made' if made else 'kept'} {what}")
@@ -99,4 +107,13 @@ def _make_superuser() -> bool:
     if users.filter(username="admin").exists():
         return False
     users.create_superuser("admin", "admin@example.com", "admin")
+    return True
+
+
+def _make_member(role: str) -> bool:
+    users = get_user_model().objects
+    if users.filter(username=role).exists():
+        return False
+    member = users.create_user(role, f"{role}@example.com", "admin", is_staff=True)
+    member.groups.set(Group.objects.filter(name=role))
     return True

@@ -1,0 +1,79 @@
+"""The admin's answer to: did everybody get their email?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.decorators import permission_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.views.decorators.http import require_safe
+
+from notifier import completeness
+from notifier.completeness import AGES, Age, Why
+from queues import masking
+from queues.fact_admin import TIMELINE, timeline_links
+from queues.fact_sections import MAX_ROWS, Section, change_url, moment
+
+
+@require_safe
+@permission_required(TIMELINE, raise_exception=True)
+def show(request: HttpRequest) -> HttpResponse:
+    """The answer in words, then by why and by age."""
+    owed = completeness.owed()
+    context = admin.site.each_context(request) | {
+        "title": "Owed emails",
+        "owed": owed,
+        "verdict": completeness.sentence(owed),
+        "is_well": not owed.late,
+        "ages": AGES,
+        "table": [
+            (part, list(zip(AGES, part.counts, strict=True))) for part in owed.counted if part.total
+        ],
+        "today": completeness.today(),
+    }
+    return TemplateResponse(request, "admin/owed.html", context)
+
+
+@require_safe
+@permission_required(TIMELINE, raise_exception=True)
+def show_some(request: HttpRequest, why: str, age: str) -> HttpResponse:
+    """The rows behind a number, oldest first."""
+    reason: Why | None = completeness.by_name(completeness.reasons(), why)
+    chosen: Age | None = completeness.by_name(AGES, age)
+    if reason is None or chosen is None:
+        raise Http404("no such reason, or no such age")
+    rows = list(reason.aged(chosen, timezone.now())[: MAX_ROWS + 1])
+    section = Section(
+        f"{reason.title}, {chosen.title}",
+        ("event", "since", "cause", "timeline"),
+        [_row(reason, row) for row in rows[:MAX_ROWS]],
+        "None any more.",
+    )
+    context = admin.site.each_context(request) | {
+        "title": reason.title,
+        "advice": reason.advice,
+        "sections": [section.masked() if masking.hides(request) else section],
+        "is_cut": len(rows) > MAX_ROWS,
+        "most": MAX_ROWS,
+    }
+    return TemplateResponse(request, "admin/owed_some.html", context)
+
+
+def _row(why: Why, row: Any) -> list[object]:
+    cause = getattr(row, "error", "") or getattr(row, "reason", "")
+    timeline: list[object] = [_link(*pair) for pair in timeline_links(row.event_id)]
+    return [
+        _link(str(row), change_url(row)),
+        moment(getattr(row, why.since)),
+        cause or "—",
+        *(timeline or ["—"]),
+    ]
+
+
+def _link(label: str, address: str) -> SafeString:
+    return format_html('<a class="text-link" href="{}">{}</a>', address, label)

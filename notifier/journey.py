@@ -1,0 +1,254 @@
+"""All that happened to one event, for staff: from the order that it states to the mailbox, in order of time.
+
+A bounded number of queries, whatever happened. ``notifier.timeline`` tells its customer the same in four steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Model, QuerySet
+
+from emails.models import Attempt, DeliveryEvent, Notification
+from notifier.subjects import Subject, of_subject
+from queues.fact_sections import change_url
+from queues.models import DeadLetter, HandlingFailure, OutboxEvent
+
+# Of each kind of row: more than an event has after ten redrives that all failed.
+MAX_ROWS = 100
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that happened. ``detail`` may be in somebody else's words; ``who`` is a user, ``address`` a page."""
+
+    at: datetime
+    title: str
+    detail: str = ""
+    who: str = ""
+    colour: str = ""
+    address: str = ""
+    # Since the step before.
+    gap: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class Journey:
+    """One event, its rows, and what happened to them."""
+
+    event_id: UUID
+    subject: str
+    type: str
+    steps: Sequence[Step]
+    outbox: Sequence[OutboxEvent]
+    notifications: Sequence[Notification]
+    letters: Sequence[DeadLetter]
+    receives: int
+    failures: int
+
+    @property
+    def accepted_after(self) -> timedelta | None:
+        """From the first step until SES took the first email; None if it took none."""
+        times = [row.sent_at for row in self.notifications if row.sent_at]
+        return min(times) - self.steps[0].at if times else None
+
+
+_ACCEPTED = "Accepted by SES"
+
+
+def of(event_id: UUID) -> Journey | None:
+    """Everything known of this event; None if nothing is."""
+    outbox = list(OutboxEvent.objects.filter(event_id=event_id).order_by("id")[:MAX_ROWS])
+    notifications = list(Notification.objects.filter(event_id=event_id).order_by("id")[:MAX_ROWS])
+    letters = list(DeadLetter.objects.filter(event_id=event_id).order_by("id")[:MAX_ROWS])
+    failures = list(HandlingFailure.objects.filter(event_id=event_id)[:MAX_ROWS])
+    rows: list[Any] = [*outbox, *notifications, *letters]
+    if not (rows or failures):
+        return None
+    subject = rows[0].subject if rows else ""
+    attempts = list(
+        Attempt.objects.filter(notification__event_id=event_id).order_by("pk")[:MAX_ROWS]
+    )
+    log = list(_log(rows))
+    steps = [
+        *(_saved(of_subject(subject)) if outbox else ()),
+        *_recorded(outbox),
+        *_received(failures),
+        *_made(notifications, attempts),
+        *_attempted(attempts),
+        *_reported(_reports(notifications, attempts)),
+        *_died(letters, log),
+        *_done_by_hand(log),
+        *_handled(outbox),
+    ]
+    return Journey(
+        event_id=event_id,
+        subject=subject,
+        type=_type(rows),
+        # Those of one moment stay in this order.
+        steps=_with_gaps(sorted(steps, key=lambda step: step.at)),
+        outbox=outbox,
+        notifications=notifications,
+        letters=letters,
+        receives=len(failures) + any(row.state == row.State.HANDLED for row in outbox),
+        failures=len(failures),
+    )
+
+
+def human(gap: timedelta) -> str:
+    """``38 ms``, ``2.1 s``, ``4 min``, ``3 h``, ``2 days``."""
+    seconds = gap.total_seconds()
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 48 * 3600:
+        return f"{seconds / 3600:.0f} h"
+    return f"{seconds / 86400:.0f} days"
+
+
+def _type(rows: Iterable[Any]) -> str:
+    return next((getattr(row, "type", "") or getattr(row, "event_type", "") for row in rows), "")
+
+
+def _with_gaps(steps: Sequence[Step]) -> list[Step]:
+    later = zip(steps, steps[1:], strict=False)
+    return [*steps[:1], *(replace(step, gap=step.at - before.at) for before, step in later)]
+
+
+def _saved(subject: Subject | None) -> Iterator[Step]:
+    """The row that the event is about. Any message may name one: only an event of our own outbox is asked for it."""
+    if subject:
+        yield Step(subject.at, f"{subject.kind} saved")
+
+
+def _recorded(outbox: Sequence[OutboxEvent]) -> Iterator[Step]:
+    """Of a row that was published again only the last time is known; the log says by whom."""
+    for index, row in enumerate(outbox):
+        if row.redrive_of_id and index:
+            title = "Recorded again by a redrive"
+        else:
+            title = "Recorded again" if index else "Recorded"
+        yield Step(row.recorded_at, title, f"Queue {row.queue}.", address=change_url(row))
+        if row.published_at:
+            detail = f"SQS message id {row.sqs_message_id}." if row.sqs_message_id else ""
+            yield Step(row.published_at, "Published", detail)
+
+
+def _handled(outbox: Sequence[OutboxEvent]) -> Iterator[Step]:
+    for row in outbox:
+        if row.handled_at and row.state == row.State.HANDLED:
+            yield Step(row.handled_at, "Handled", colour="success")
+            return
+
+
+def _received(failures: Iterable[HandlingFailure]) -> Iterator[Step]:
+    for failure in failures:
+        yield Step(
+            failure.failed_at,
+            f"Receive {failure.receive_count} failed",
+            f"{failure.code}: {failure.reason}",
+            colour="danger",
+        )
+
+
+def _made(notifications: Iterable[Notification], attempts: Iterable[Attempt]) -> Iterator[Step]:
+    """Most are made with their first attempt, and it tells more as long as it is kept."""
+    tried = {attempt.notification_id for attempt in attempts}
+    for row in notifications:
+        if row.pk in tried:
+            continue
+        yield Step(row.created_at, "Notification made", f"{row.template} to {row.recipient}.")
+        if row.sent_at and row.provider_message_id:
+            detail = f"SES message id {row.provider_message_id}."
+            yield Step(row.sent_at, _ACCEPTED, detail, colour="success")
+
+
+_ANSWERS = {
+    Attempt.Outcome.ACCEPTED: (_ACCEPTED, "success"),
+    Attempt.Outcome.HELD: ("Not sent, for a reason of our own", "warning"),
+    Attempt.Outcome.NOT_SENT: ("Not taken by SES", "danger"),
+    Attempt.Outcome.REFUSED: ("Refused by SES", "danger"),
+    Attempt.Outcome.IN_DOUBT: ("In doubt", "warning"),
+}
+
+
+def _attempted(attempts: Iterable[Attempt]) -> Iterator[Step]:
+    for attempt in attempts:
+        began = f"Attempt {attempt.number}"
+        if not attempt.outcome:
+            yield Step(attempt.started_at, began, "No answer is recorded.", colour="warning")
+            continue
+        yield Step(attempt.started_at, began, "SES is called.")
+        if attempt.finished_at:
+            title, colour = _ANSWERS[Attempt.Outcome(attempt.outcome)]
+            yield Step(attempt.finished_at, title, _answer(attempt), colour=colour)
+
+
+def _answer(attempt: Attempt) -> str:
+    if attempt.provider_message_id:
+        return f"SES message id {attempt.provider_message_id}."
+    return f"{attempt.error_code}: {attempt.error}"
+
+
+def _reports(
+    notifications: Iterable[Notification], attempts: Iterable[Attempt]
+) -> QuerySet[DeliveryEvent]:
+    rows: list[Any] = [*notifications, *attempts]
+    ids = {row.provider_message_id for row in rows} - {""}
+    return DeliveryEvent.objects.filter(provider_message_id__in=ids)[:MAX_ROWS]
+
+
+_REPORTS = {
+    "Send": ("SES reports: on its way", ""),
+    "Delivery": ("Delivered to the recipient's mail server", "success"),
+    "DeliveryDelay": ("Delayed by the recipient's mail server", "warning"),
+    "Bounce": ("Bounced", "danger"),
+    "Complaint": ("Called spam by the recipient", "danger"),
+    "Reject": ("Not let out by SES", "danger"),
+    "Open": ("Opened", "success"),
+    "Click": ("A link in it was followed", "success"),
+}
+
+
+def _reported(reports: Iterable[DeliveryEvent]) -> Iterator[Step]:
+    for report in reports:
+        title, colour = _REPORTS.get(report.type, (report.type, ""))
+        bounce = report.raw.get("bounce") if isinstance(report.raw, dict) else None
+        kind = bounce.get("bounceType", "") if isinstance(bounce, dict) else ""
+        yield Step(report.happened_at, title, f"{kind} bounce." if kind else "", colour=colour)
+
+
+def _log(rows: Iterable[Model]) -> Iterable[LogEntry]:
+    """What staff did to these rows."""
+    types = ContentType.objects.get_for_models(OutboxEvent, Notification, DeadLetter)
+    return (
+        LogEntry.objects.filter(
+            content_type__in=types.values(), object_id__in=[str(row.pk) for row in rows]
+        )
+        .select_related("user")
+        .order_by("pk")[:MAX_ROWS]
+    )
+
+
+def _died(letters: Iterable[DeadLetter], log: Iterable[LogEntry]) -> Iterator[Step]:
+    told = {entry.object_id for entry in log}
+    for letter in letters:
+        cause, address = f"{letter.code}: {letter.reason}", change_url(letter)
+        yield Step(letter.collected_at, "Dead letter", cause, colour="danger", address=address)
+        if letter.redriven_at and str(letter.pk) not in told:
+            yield Step(letter.redriven_at, "Redriven", "By a command.", address=address)
+
+
+def _done_by_hand(log: Iterable[LogEntry]) -> Iterator[Step]:
+    for entry in log:
+        title, _, reason = entry.get_change_message().partition(": ")
+        yield Step(entry.action_time, title.rstrip("."), reason, who=entry.user.get_username())

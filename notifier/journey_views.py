@@ -1,0 +1,104 @@
+"""The admin's timeline of one event."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, cast
+from uuid import UUID
+
+from django.contrib import admin
+from django.contrib.auth.decorators import permission_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
+from django.views.decorators.http import require_safe
+
+from emails.admin import shown
+from notifier import journey
+from notifier.journey import Journey, Step
+from queues import masking
+from queues.fact_admin import TIMELINE, FactAdmin, subject_links
+from queues.fact_sections import change_url
+
+
+@dataclass(frozen=True)
+class Line:
+    """A step as the page shows it."""
+
+    step: Step
+    date: str
+    time: str
+    gap: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An email beside the timeline; without ``html`` the user may not see it."""
+
+    title: str
+    address: str
+    html: SafeString | None
+
+
+@require_safe
+@permission_required(TIMELINE, raise_exception=True)
+def timeline(request: HttpRequest, event_id: UUID) -> HttpResponse:
+    """What happened to an event, and the emails that it owes."""
+    found = journey.of(event_id)
+    if found is None:
+        raise Http404("nothing is known of this event")
+    context = admin.site.each_context(request) | {
+        "title": f"Timeline of {found.subject or found.event_id}",
+        "journey": found,
+        "situation": _situation(request, found),
+        "row_links": list(_links(request, found)),
+        "lines": [_line(request, step) for step in found.steps],
+        "accepted_after": journey.human(found.accepted_after) if found.accepted_after else "",
+        "emails": [_email(request, row) for row in found.notifications],
+    }
+    return TemplateResponse(request, "admin/timeline.html", context)
+
+
+def _situation(request: HttpRequest, found: Journey) -> dict[str, str] | None:
+    """Where it stands, in the words of the row that knows best."""
+    row = next(
+        (rows[-1] for rows in (found.notifications, found.letters, found.outbox) if rows), None
+    )
+    if row is None:
+        return None
+    pages = cast(FactAdmin, admin.site.get_model_admin(type(row)))
+    reason = pages.reason(row)
+    return {
+        "label": row.get_state_display(),
+        "colour": pages.state_colours.get(row.state, ""),
+        "text": pages.explain(row),
+        "reason": masking.addresses(reason) if masking.hides(request) else reason,
+    }
+
+
+def _links(request: HttpRequest, found: Journey) -> Any:
+    names = {"outbox": "Outbox event", "letters": "Dead letter", "notifications": "Notification"}
+    for kind, name in names.items():
+        for row in getattr(found, kind)[-1:]:
+            yield name, change_url(row)
+    if not masking.hides(request):
+        yield from subject_links(found.subject)[:1]
+
+
+def _line(request: HttpRequest, step: Step) -> Line:
+    if masking.hides(request):
+        step = replace(step, detail=masking.addresses(step.detail))
+    at = localtime(step.at)
+    return Line(
+        step=step,
+        date=f"{at:%Y-%m-%d}",
+        time=f"{at:%H:%M:%S}.{at.microsecond // 1000:03}",
+        gap=journey.human(step.gap) if step.gap is not None else "",
+    )
+
+
+def _email(request: HttpRequest, row: Any) -> Shown:
+    if masking.hides(request):
+        return Shown(f"{row.template}", change_url(row), None)
+    return Shown(f"{row.template} to {row.recipient}", change_url(row), shown(row, "html"))

@@ -1,0 +1,87 @@
+"""The roles of staff: groups that ``manage.py migrate`` makes, each with what its work takes.
+
+A right is given to a role once, when its permission first exists. What an administrator takes from a group, or a group
+that is deleted, is not given back; what they add stays.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.contrib.auth.models import Group, Permission
+from django.db import transaction
+
+from notifier.models import RoleGrant
+
+_LOOK = {
+    "queues.view_outboxevent",
+    "queues.view_deadletter",
+    "queues.view_redrive",
+    "queues.view_consumer",
+    "emails.view_notification",
+    "emails.preview_email",
+    "orders.view_product",
+}
+# Orders, accounts and identities are personal data, or full of it.
+_KNOW = {
+    "notifier.view_pii",
+    "orders.view_order",
+    "orders.view_customer",
+    "orders.view_bankaccount",
+    "orders.view_transaction",
+    "emails.view_identity",
+}
+_REDRIVE = {"queues.redrive_deadletter", "queues.collect_deadletter"}
+_MEND = {
+    "queues.edit_deadletter",
+    "queues.discard_deadletter",
+    "queues.park_deadletter",
+    "queues.publish_outboxevent",
+    "queues.pause_queue",
+    "emails.mark_sent_notification",
+    "emails.send_again_notification",
+    "emails.cancel_notification",
+    "emails.verify_identity",
+    "emails.delete_identity",
+    "emails.send_test_email",
+}
+_AUDIT = {"admin.view_logentry", "auth.view_user", "auth.view_group"}
+
+ROLES = {
+    "support": _LOOK | _KNOW | _REDRIVE,
+    "operator": _LOOK | _KNOW | _REDRIVE | _MEND,
+    "auditor": _LOOK | _AUDIT,
+}
+
+
+def give_new_rights(sender: AppConfig, *, apps: Any = apps, **kwargs: Any) -> None:
+    """After the migrations of an app: Django has just made its permissions.
+
+    Run again it changes nothing. Before this app's own tables exist there is nothing to remember a grant in.
+    """
+    try:
+        apps.get_model("notifier", "RoleGrant")
+    except LookupError:
+        return
+    existing = {
+        f"{sender.label}.{permission.codename}": permission
+        for permission in Permission.objects.filter(content_type__app_label=sender.label)
+    }
+    with transaction.atomic():
+        for role, rights in ROLES.items():
+            _give(role, {name: existing[name] for name in rights & existing.keys()})
+
+
+def _give(role: str, rights: dict[str, Permission]) -> None:
+    given = RoleGrant.objects.filter(role=role)
+    known = set(given.values_list("permission", flat=True))
+    if not (new := rights.keys() - known):
+        return
+    # One without any grant is not made yet; one that had some and is gone was deleted.
+    group = Group.objects.filter(name=role).first()
+    if group is None and not known:
+        group = Group.objects.create(name=role)
+    if group is not None:
+        group.permissions.add(*(rights[name] for name in new))
+    RoleGrant.objects.bulk_create(RoleGrant(role=role, permission=name) for name in sorted(new))

@@ -1,0 +1,208 @@
+"""One search for all that staff have in hand: a number, an address, an id of ours, of SQS or of SES.
+
+Every question is an exact look-up by an index, on PostgreSQL and on SQLite; only addresses are found whatever their
+case. A bounded number of queries, and of hits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+from django.urls import reverse
+
+from emails.models import DeliveryEvent, Notification
+from notifier.subjects import of_subject
+from orders.models import BankAccount, Customer, Order, Transaction
+from queues.fact_sections import change_url
+from queues.models import DeadLetter, HandlingFailure, OutboxEvent
+
+# Of each kind; who finds more asks for too little.
+MAX_HITS = 50
+# Longer than any address or id.
+MAX_LENGTH = 320
+
+
+@dataclass(frozen=True)
+class Hit:
+    """What was found, and where it leads. ``needs`` is the permission to see it there, besides personal data."""
+
+    kind: str
+    title: str
+    told: str
+    address: str
+    at: datetime | None = None
+    needs: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Ids of events, dead letters that have none, and rows with pages of their own."""
+
+    events: frozenset[UUID] = frozenset()
+    nameless: tuple[DeadLetter, ...] = ()
+    rows: tuple[Order | Transaction | Customer | BankAccount, ...] = ()
+
+
+def hits(text: str) -> list[Hit]:
+    """All that the text names: people, then events, newest first. An event is one hit, however many rows it has."""
+    text = text.strip()
+    if not text or len(text) > MAX_LENGTH or not text.isprintable():
+        return []
+    found = _found(text)
+    letters = [
+        Hit("Dead letter", letter.type or "no envelope", letter.state, change_url(letter))
+        for letter in found.nameless
+    ]
+    events = sorted(_event_hits(found.events), key=lambda hit: str(hit.at), reverse=True)
+    return [*map(_row_hit, found.rows), *events, *letters]
+
+
+def _found(text: str) -> Found:
+    if "@" in text:
+        return _by_address(text)
+    parts = [_by_subject(subject) for subject in _subjects(text)]
+    parts += [_by_uuid(uuid) for uuid in _uuids(text)]
+    if not text.isdecimal():
+        parts += [_by_message(text)]
+    return Found(
+        events=frozenset().union(*(part.events for part in parts)),
+        nameless=tuple(row for part in parts for row in part.nameless),
+        rows=tuple(row for part in parts for row in part.rows),
+    )
+
+
+def _subjects(text: str) -> list[str]:
+    """``ord-7`` and ``7`` mean the number as it is printed; anything else is the subject as it stands."""
+    if match := re.fullmatch(r"(?i)(ORD|TXN)-([0-9]{1,18})", text):
+        return [f"{match[1].upper()}-{int(match[2]):06}"]
+    if re.fullmatch(r"[0-9]{1,18}", text):
+        return [f"{prefix}-{int(text):06}" for prefix in ("ORD", "TXN")]
+    return [text]
+
+
+def _uuids(text: str) -> list[UUID]:
+    try:
+        return [UUID(text)]
+    except ValueError:
+        return []
+
+
+def _by_subject(subject: str) -> Found:
+    events = _events(
+        OutboxEvent.objects.filter(subject=subject),
+        Notification.objects.filter(subject=subject),
+        DeadLetter.objects.filter(subject=subject),
+    )
+    nameless = DeadLetter.objects.filter(subject=subject, event_id=None)[:MAX_HITS]
+    # Its events say more of it; without any, after KEEP_DAYS say, the row itself is what there is.
+    named = None if events else of_subject(subject)
+    return Found(events, tuple(nameless), (named.row,) if named else ())
+
+
+def _by_uuid(uuid: UUID) -> Found:
+    """An event's id, or that of one of its rows."""
+    known = OutboxEvent.objects.filter(Q(event_id=uuid))
+    events = _events(
+        known,
+        Notification.objects.filter(event_id=uuid),
+        Notification.objects.filter(pk=uuid),
+        DeadLetter.objects.filter(event_id=uuid),
+        DeadLetter.objects.filter(pk=uuid),
+        HandlingFailure.objects.filter(event_id=uuid),
+    )
+    return Found(events, tuple(DeadLetter.objects.filter(pk=uuid, event_id=None)))
+
+
+def _by_message(message_id: str) -> Found:
+    """A message id, of SQS or of SES."""
+    letters = DeadLetter.objects.filter(sqs_message_id=message_id)
+    events = _events(
+        OutboxEvent.objects.with_message(message_id),
+        letters,
+        HandlingFailure.objects.filter(sqs_message_id=message_id),
+        Notification.objects.filter(provider_message_id=message_id),
+        Notification.objects.filter(pk__in=_reported(message_id)),
+    )
+    return Found(events, tuple(letters.filter(event_id=None)[:MAX_HITS]))
+
+
+def _reported(message_id: str) -> list[UUID]:
+    """The notifications that SES's reports of this message name: one that was sent twice knows its last id only."""
+    reports = DeliveryEvent.objects.filter(provider_message_id=message_id).values_list("raw")
+    return [uuid for (raw,) in reports[:MAX_HITS] for tag in _tags(raw) for uuid in _uuids(tag)]
+
+
+def _tags(raw: Any) -> list[str]:
+    try:
+        return [str(tag) for tag in raw["mail"]["tags"]["nid"]]
+    except (KeyError, TypeError):
+        return []
+
+
+def _by_address(address: str) -> Found:
+    orders = Order.objects.by(address).order_by("-id").values_list("number", flat=True)
+    accounts = BankAccount.objects.held_by(address).order_by("pk")[:MAX_HITS]
+    customer = Customer.objects.with_email(address)
+    customers = [customer] if customer else []
+    subjects = [*orders[:MAX_HITS], *(known.subject for known in customers)]
+    events = _events(
+        Notification.objects.to(address),
+        # Those that no consumer has handled yet have no notification.
+        OutboxEvent.objects.filter(subject__in=subjects),
+    )
+    return Found(events, (), (*customers, *accounts))
+
+
+def _events(*sources: Any) -> frozenset[UUID]:
+    return frozenset(
+        event_id
+        for rows in sources
+        for event_id in rows.order_by("-id").values_list("event_id", flat=True)[:MAX_HITS]
+        if event_id
+    )
+
+
+def _event_hits(event_ids: Iterable[UUID]) -> Iterator[Hit]:
+    """What became of each, told by the row that knows best."""
+    rows: dict[UUID, Any] = {}
+    models: tuple[Any, ...] = (HandlingFailure, OutboxEvent, DeadLetter, Notification)
+    for model in models:
+        for row in model.objects.filter(event_id__in=event_ids).order_by("pk"):
+            rows[row.event_id] = row
+    for event_id, row in rows.items():
+        kind = getattr(row, "event_type", "") or getattr(row, "type", "")
+        yield Hit(
+            kind=kind or "event",
+            title=getattr(row, "subject", "") or str(event_id),
+            told=_told(row),
+            address=reverse("timeline", args=[event_id]),
+            at=_since(row),
+        )
+
+
+def _told(row: Any) -> str:
+    match row:
+        case Notification():
+            return f"email to {row.recipient}: {row.get_state_display().lower()}"
+        case DeadLetter():
+            return f"dead letter, {row.get_state_display().lower()}: {row.code}"
+        case OutboxEvent():
+            return f"no email yet: {row.get_state_display().lower()}"
+    return "no email yet: its message failed"
+
+
+def _since(row: Any) -> datetime | None:
+    names = ("created_at", "collected_at", "recorded_at", "failed_at")
+    return next((getattr(row, name) for name in names if hasattr(row, name)), None)
+
+
+def _row_hit(row: Order | Transaction | Customer | BankAccount) -> Hit:
+    name = str(row._meta.model_name)
+    kind = str(row._meta.verbose_name).capitalize()
+    return Hit(kind, str(row), "", change_url(row), needs=f"orders.view_{name}")

@@ -1,0 +1,53 @@
+"""The admin's one search box, and what it finds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from django.contrib import admin
+from django.contrib.auth.decorators import permission_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.views.decorators.http import require_safe
+
+from notifier import search
+from notifier.search import Hit
+from queues import masking
+from queues.fact_admin import TIMELINE
+
+
+@require_safe
+def find(request: HttpRequest) -> HttpResponse:
+    """A single hit leads straight to it; several are listed."""
+    if "s" in request.GET:
+        # Unfold's palette (Ctrl+K) asks for the names of pages at this address.
+        answer: HttpResponse = admin.site.search(request)  # type: ignore[attr-defined]
+        return answer
+    return _find(request)
+
+
+@permission_required(TIMELINE, raise_exception=True)
+def _find(request: HttpRequest) -> HttpResponse:
+    text = request.GET.get("q", "").strip()
+    hits = [_shown(request, hit) for hit in search.hits(text) if _may_see(request, hit)]
+    if len(hits) == 1:
+        return redirect(hits[0].address)
+    context = admin.site.each_context(request) | {
+        "title": "Search",
+        "search_text": text[: search.MAX_LENGTH],
+        "hits": hits,
+        "is_cut": len(hits) >= search.MAX_HITS,
+        "most": search.MAX_HITS,
+    }
+    return TemplateResponse(request, "admin/search.html", context)
+
+
+def _may_see(request: HttpRequest, hit: Hit) -> bool:
+    if not hit.needs:
+        return True
+    return request.user.has_perm(hit.needs) and not masking.hides(request)
+
+
+def _shown(request: HttpRequest, hit: Hit) -> Hit:
+    return replace(hit, told=masking.addresses(hit.told)) if masking.hides(request) else hit

@@ -1,0 +1,69 @@
+"""One row of each kind that staff look at, as they are while something is wrong."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+from django.contrib.auth.models import Group, Permission, User
+from django.utils import timezone
+
+from emails import rendering
+from emails.models import Notification
+from queues.models import DeadLetter, OutboxEvent
+
+
+def staff(*permissions: str, role: str = "") -> User:
+    """A user with these permissions, by codename, and this role."""
+    user = User.objects.create_user(f"staff-{uuid.uuid4()}", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    if role:
+        user.groups.set([Group.objects.get(name=role)])
+    return user
+
+
+def make_letter(**fields: Any) -> DeadLetter:
+    """An open dead letter."""
+    defaults: dict[str, Any] = {
+        "queue": "orders",
+        "sqs_message_id": str(uuid.uuid4()),
+        "event_id": uuid.uuid4(),
+        "type": "order.placed.v1",
+        "subject": "ORD-000001",
+        "body": json.dumps({"specversion": "1.0", "data": {}}),
+        "code": "MessageRejected",
+        "reason": "Email address is not verified: ada@example.com",
+        "receive_count": 3,
+    }
+    return DeadLetter.objects.create(**defaults | fields)
+
+
+def make_outbox_event(**fields: Any) -> OutboxEvent:
+    """An event that SQS has."""
+    defaults: dict[str, Any] = {
+        "event_id": uuid.uuid4(),
+        "type": "order.placed.v1",
+        "subject": "ORD-000001",
+        "queue": "orders",
+        "body": json.dumps({"specversion": "1.0", "data": {}}),
+        "available_at": timezone.now(),
+        "state": OutboxEvent.State.PUBLISHED,
+    }
+    return OutboxEvent.objects.create(**defaults | fields)
+
+
+def make_notification(**fields: Any) -> Notification:
+    """An email in doubt."""
+    defaults: dict[str, Any] = {
+        "event_id": uuid.uuid4(),
+        "event_type": "order.placed.v1",
+        "event_source": "/orders",
+        "subject": "ORD-000001",
+        "template": "order_confirmation",
+        "recipient": "ada@example.com",
+        "context": rendering.sample("order_confirmation").data,
+        "next_at": timezone.now(),
+        "state": Notification.State.IN_DOUBT,
+    }
+    return Notification.objects.create(**defaults | fields)

@@ -1,0 +1,287 @@
+"""Who may do what: the roles that migrations make, against every act and every page of the admin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group, Permission, User
+from django.core.management import call_command
+from django.db import connection
+from django.urls import reverse
+
+from emails.models import Notification
+from notifier import roles
+from notifier.models import RoleGrant
+from queues import sqs
+from queues.fact_admin import FactAdmin
+from queues.models import DeadLetter, OutboxEvent
+from tests.conftest import SENDER
+from tests.rows import make_letter, make_notification, make_outbox_event, staff
+from tests.support import make_account, make_customer, make_order, make_product, make_transaction
+
+pytestmark = pytest.mark.django_db
+
+EVERYBODY = {"support", "operator", "auditor"}
+KNOWING = {"support", "operator"}
+OPERATOR = {"operator"}
+
+# Each act of the admin on its rows, and who may do it.
+ACTS = {
+    "redrive": KNOWING,
+    "discard": OPERATOR,
+    "publish_again": OPERATOR,
+    "mark_sent": OPERATOR,
+    "send_again": OPERATOR,
+    "cancel": OPERATOR,
+}
+MAKE: dict[Any, Any] = {
+    DeadLetter: make_letter,
+    OutboxEvent: make_outbox_event,
+    Notification: make_notification,
+}
+# The acts with pages of their own, with what is posted.
+POSTS = {
+    "admin:queues_deadletter_collect": (KNOWING, {}),
+    "admin:emails_identity_verify": (OPERATOR, {"name": "new@example.com"}),
+    "admin:emails_identity_delete": (OPERATOR, {"name": SENDER, "confirmed": "yes"}),
+    "admin:emails_identity_test": (OPERATOR, {"recipient": SENDER}),
+}
+WHO = ["support", "operator", "auditor", "nobody", "stranger"]
+
+
+def acts() -> list[tuple[str, FactAdmin]]:
+    """Every act that any admin of facts offers, whoever wrote it."""
+    return [
+        (name, pages)
+        for pages in admin.site._registry.values()
+        if isinstance(pages, FactAdmin)
+        for name in pages.acts
+    ]
+
+
+def pages() -> Iterator[tuple[str, set[str]]]:
+    """Every page to look at, with one row of each kind, and who may."""
+    event = make_outbox_event(state="dead")
+    letter = make_letter(event_id=event.event_id)
+    notification = make_notification(event_id=event.event_id)
+    yield reverse("admin:index"), EVERYBODY | {"nobody"}
+    yield reverse("timeline", args=[event.event_id]), EVERYBODY
+    yield f"{reverse('search')}?q=nothing", EVERYBODY
+    yield reverse("owed"), EVERYBODY
+    yield reverse("owed-some", args=["dead", "minute"]), EVERYBODY
+    yield reverse("admin:emails_template", args=["order_confirmation"]), EVERYBODY
+    yield reverse("admin:emails_identity_changelist"), KNOWING
+    yield reverse("admin:emails_identity_change", args=[SENDER]), KNOWING
+    for fact in (event, letter, notification, make_product()):
+        yield from _pages_of(fact, EVERYBODY)
+    for personal in (make_order(), make_transaction(), make_customer(), make_account()):
+        yield from _pages_of(personal, KNOWING)
+    grace = User.objects.create_user("grace")
+    entry = LogEntry.objects.create(user=grace, action_flag=2)
+    for row in (grace, Group.objects.get(name="support"), entry):
+        yield from _pages_of(row, {"auditor"})
+
+
+def _pages_of(row: Any, who: set[str]) -> Iterator[tuple[str, set[str]]]:
+    name = f"admin:{row._meta.label_lower.replace('.', '_')}"
+    yield reverse(f"{name}_changelist"), who
+    yield reverse(f"{name}_change", args=[row.pk]), who
+    yield reverse(f"{name}_history", args=[row.pk]), who
+
+
+def log_in(client: Any, who: str) -> None:
+    """``nobody`` is staff without a role; a ``stranger`` is not logged in."""
+    if who != "stranger":
+        client.force_login(staff(role="" if who == "nobody" else who))
+
+
+def tables() -> dict[str, list[Any]]:
+    """All that the database holds, but sessions."""
+    names = [
+        model._meta.db_table
+        for model in apps.get_models()
+        if model._meta.managed and model._meta.label != "sessions.Session"
+    ]
+    found = {}
+    with connection.cursor() as cursor:
+        for name in names:
+            cursor.execute(f'SELECT * FROM "{name}"')  # noqa: S608  # our own names
+            found[name] = sorted(map(repr, cursor.fetchall()))
+    return found
+
+
+def refused(response: Any) -> bool:
+    to_login = response.status_code == 302 and response.url.startswith("/admin/login/")
+    return bool(to_login or response.status_code == 403)
+
+
+def test_every_act_says_here_who_may_do_it():
+    assert {name for name, _ in acts()} == ACTS.keys()
+
+
+@pytest.mark.parametrize("who", WHO)
+@pytest.mark.parametrize("name", ACTS)
+def test_an_act_is_done_by_its_roles_alone_and_by_a_post(client, who, name):
+    [model_admin] = [pages for act, pages in acts() if act == name]
+    act = model_admin.acts[name]
+    row = MAKE[model_admin.model](state=next(iter(act.states)))
+    address = reverse(f"admin:{row._meta.label_lower.replace('.', '_')}_changelist")
+    log_in(client, who)
+    fields = {"action": name, "_selected_action": [str(row.pk)], "confirmed": "yes"}
+    before = tables()
+
+    client.get(address, fields)
+    assert tables() == before
+
+    posted = client.post(address, fields | {"reason": "because"})
+
+    row.refresh_from_db()
+    if who in ACTS[name]:
+        assert posted.status_code == 302
+        assert row.state not in act.states
+        [entry] = LogEntry.objects.all()
+        assert (entry.object_id, entry.user.groups.get().name) == (str(row.pk), who)
+    else:
+        assert refused(posted)
+        assert tables() == before
+
+
+@pytest.mark.parametrize("who", WHO)
+@pytest.mark.parametrize("name", POSTS)
+def test_a_page_that_acts_does_so_for_its_roles_alone_and_by_a_post(client, aws, who, name):
+    allowed, fields = POSTS[name]
+    sqs.dead_letter_queue("orders").send_batch([sqs.Outgoing(key="1", body="not JSON")])
+    address = reverse(name)
+    log_in(client, who)
+    before = tables()
+
+    got = client.get(address)
+    assert got.status_code in (302, 403, 405)
+    assert tables() == before
+
+    posted = client.post(address, fields)
+
+    if who in allowed:
+        assert posted.status_code == 302
+        assert LogEntry.objects.count() == 1
+    else:
+        assert refused(posted)
+        assert tables() == before
+
+
+@pytest.mark.parametrize("who", WHO)
+def test_a_page_is_for_its_roles_alone_and_changes_nothing(client, aws, who):
+    log_in(client, who)
+
+    for address, allowed in list(pages()):
+        before = tables()
+
+        response = client.get(address, follow=who in allowed)
+
+        assert tables() == before, address
+        if who in allowed:
+            assert response.status_code == 200, address
+        else:
+            assert refused(response), address
+
+
+@pytest.mark.parametrize("who", sorted(EVERYBODY))
+def test_nobody_edits_the_log_or_raises_rights_by_a_role(client, aws, who):
+    log_in(client, who)
+    entry = LogEntry.objects.create(user=User.objects.get(), action_flag=2)
+    before = tables()
+
+    for name, key in (
+        ("admin_logentry", entry.pk),
+        ("auth_user", entry.user_id),
+        ("auth_group", Group.objects.get(name=who).pk),
+    ):
+        for page in ("change", "delete"):
+            address = reverse(f"admin:{name}_{page}", args=[key])
+            assert client.post(address, {"post": "yes", "name": "x"}).status_code == 403
+    assert tables() == before
+
+
+def test_migrations_make_the_roles():
+    assert set(Group.objects.values_list("name", flat=True)) == EVERYBODY
+
+
+@pytest.mark.parametrize("role", sorted(EVERYBODY))
+def test_a_role_has_its_rights_as_far_as_they_exist(role):
+    wanted = roles.ROLES[role]
+    every = Permission.objects.values_list("content_type__app_label", "codename")
+    existing = {f"{app}.{codename}" for app, codename in every}
+
+    assert staff(role=role).get_all_permissions() == wanted & existing
+
+
+def test_only_who_may_look_at_customers_may_see_personal_data():
+    assert {
+        role for role, rights in roles.ROLES.items() if "notifier.view_pii" in rights
+    } == KNOWING
+
+
+def test_what_an_administrator_took_away_is_not_given_back():
+    support = Group.objects.get(name="support")
+    support.permissions.remove(Permission.objects.get(codename="redrive_deadletter"))
+    added = Permission.objects.get(codename="add_order")
+    support.permissions.add(added)
+
+    call_command("migrate", verbosity=0)
+
+    codenames = set(support.permissions.values_list("codename", flat=True))
+    assert "redrive_deadletter" not in codenames
+    assert "add_order" in codenames
+
+
+def test_a_role_that_was_deleted_stays_deleted():
+    Group.objects.get(name="auditor").delete()
+
+    call_command("migrate", verbosity=0)
+
+    assert not Group.objects.filter(name="auditor").exists()
+
+
+def test_a_right_that_comes_with_a_later_release_is_given_once():
+    """As an upgrade finds it: the permission does not exist, and nobody was given it."""
+    Permission.objects.filter(codename="discard_deadletter").delete()
+    RoleGrant.objects.filter(permission="queues.discard_deadletter").delete()
+
+    call_command("migrate", verbosity=0)
+
+    assert staff(role="operator").has_perm("queues.discard_deadletter")
+    assert not staff(role="support").has_perm("queues.discard_deadletter")
+
+
+def test_migrating_again_changes_nothing():
+    before = tables()
+
+    call_command("migrate", verbosity=0)
+
+    assert tables() == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_before_this_apps_tables_exist_there_is_nothing_to_give():
+    call_command("migrate", "notifier", "zero", verbosity=0)
+    call_command("migrate", "notifier", verbosity=0)
+
+    assert set(Group.objects.values_list("name", flat=True)) == EVERYBODY
+
+
+def test_the_demo_has_a_login_for_each_role_in_the_sandbox_only(settings, client):
+    settings.DEBUG, settings.SANDBOX = True, False
+    call_command("load_demo", verbosity=0)
+    assert not User.objects.filter(username__in=EVERYBODY).exists()
+
+    settings.SANDBOX = True
+    call_command("load_demo", verbosity=0)
+
+    for role in EVERYBODY:
+        assert client.login(username=role, password="admin")
+        assert User.objects.get(username=role).groups.get().name == role
