@@ -13,9 +13,11 @@ class EmailsConfig(AppConfig):
             "checks",
             "evidence",
             "feedback",
+            "figures",
             "handlers",
             "journal",
             "provisioning",
+            "sender",
             "sweeping",
             "workload",
         ):

@@ -7,11 +7,12 @@ from uuid import UUID
 from django.db import models
 from django.db.models import Q
 
+from queues import live_models as live_models  # Django looks for models here.
 from queues.expressions import Literal
 from queues.uuid7 import uuid7
 
 
-def in_state(*states: OutboxEvent.State) -> Q:
+def in_state(*states: OutboxEvent.State | DeadLetter.State) -> Q:
     """Rows of these states, by the partial index on just them, where there is one.
 
     SQLite recognises the condition of an index only where the SQL spells it out; a parameter could be anything.
@@ -97,6 +98,7 @@ class OutboxEvent(models.Model):
                 condition=Q(state="published"),
             ),
             models.Index("id", name="outbox_held", condition=Q(state="held")),
+            models.Index("id", name="outbox_refused", condition=Q(state="refused")),
             models.Index(
                 "handled_at", name="outbox_done", condition=Q(state__in=["handled", "discarded"])
             ),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 
 from queues.errors import UnknownType
 from queues.events import Event
 
 Handler = Callable[[Event], None]
 Reader = Callable[[str], Event | None]
+Measure = Callable[[datetime, datetime], Mapping[str, int]]
 
 _handlers: dict[str, list[Handler]] = {}
 _readers: dict[str, Reader] = {}
@@ -16,6 +18,8 @@ _at_once: dict[str, int] = {}
 _gates: list[Callable[[str], str]] = []
 _needs: list[Callable[[str], int | None]] = []
 _sweeps: list[Callable[[], int]] = []
+_watches: list[Callable[[], int]] = []
+_measures: list[Measure] = []
 _provisioners: list[Callable[[Callable[[str], None]], None]] = []
 
 
@@ -92,6 +96,34 @@ def sweeps(step: Callable[[], int]) -> Callable[[], int]:
 def sweep_steps() -> list[Callable[[], int]]:
     """The registered steps, in order."""
     return list(_sweeps)
+
+
+def watches(step: Callable[[], int]) -> Callable[[], int]:
+    """Register a step that looks, counts or tells: no email depends on it. Consumers run it every 15 seconds.
+
+    Any number of consumers may run it at once: ``queues.turns`` lets one of them do it for all.
+    """
+    _watches.append(step)
+    return step
+
+
+def watch_steps() -> list[Callable[[], int]]:
+    """The registered steps, in order."""
+    return list(_watches)
+
+
+def measures(measure: Measure) -> Measure:
+    """Register a function that counts what happened from one time to before another: counts by name, which add up.
+
+    It is asked about each minute once, and must look at that minute's rows alone.
+    """
+    _measures.append(measure)
+    return measure
+
+
+def measures_of_a_span() -> list[Measure]:
+    """The registered functions, in order."""
+    return list(_measures)
 
 
 def provisioners() -> list[Callable[[Callable[[str], None]], None]]:

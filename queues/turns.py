@@ -1,0 +1,34 @@
+"""What one process does for all, once in a while: whoever moves the row on first has the turn.
+
+Nothing is locked meanwhile. Who dies with a turn loses it, and the next one comes as if it had been done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from django.db.models.functions import Now
+
+from queues.live_models import Turn
+
+
+def take(name: str, *, every: int) -> datetime | None:
+    """The time, on the database's clock, if nobody has had this turn for so many seconds; else None."""
+    due = Turn.objects.filter(pk=name, taken_at__lte=Now() - timedelta(seconds=every))
+    # An UPDATE of nothing would wait for SQLite's one writer.
+    if due.exists():
+        mine = due.update(taken_at=Now()) == 1
+    else:
+        mine = Turn.objects.get_or_create(pk=name, defaults={"taken_at": Now()})[1]
+    return Turn.objects.values_list("taken_at", flat=True).get(pk=name) if mine else None
+
+
+def put_off(name: str, *, every: int, seconds: int) -> None:
+    """What was to be done failed: the turn comes again after ``seconds`` instead of ``every``."""
+    Turn.objects.filter(pk=name).update(taken_at=Now() - timedelta(seconds=every - seconds))
+
+
+def taken(names: Collection[str]) -> dict[str, datetime]:
+    """When each of these turns was taken last, if it ever was."""
+    return dict(Turn.objects.filter(pk__in=names).values_list("pk", "taken_at"))
