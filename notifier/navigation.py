@@ -12,7 +12,9 @@ from django.templatetags.static import static
 from django.urls import reverse
 
 from queues.fact_sections import list_url
-from queues.models import DeadLetter
+from queues.models import DeadLetter, in_state
+
+MOST_COUNTED = 1000
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
@@ -94,8 +96,18 @@ def _list(request: HttpRequest, label: str, icon: str) -> dict[str, Any]:
 
 
 def _open_dead_letters() -> dict[str, Any]:
-    count = DeadLetter.objects.filter(state=DeadLetter.State.OPEN).count()
-    return {"badge": count, "badge_variant": "danger", "badge_style": "solid"} if count else {}
+    found = DeadLetter.objects.filter(in_state(DeadLetter.State.OPEN)).order_by()
+    # Nobody reads more, and each page counts them.
+    count = found[:MOST_COUNTED].count()
+    return (
+        {
+            "badge": count if count < MOST_COUNTED else f"{MOST_COUNTED}+",
+            "badge_variant": "danger",
+            "badge_style": "solid",
+        }
+        if count
+        else {}
+    )
 
 
 def _local_mailbox() -> list[dict[str, Any]]:

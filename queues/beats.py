@@ -44,9 +44,14 @@ class Beats:
     """Of one process; ``load`` is asked before each."""
 
     def __init__(
-        self, kind: LiveConsumer.Kind, queues: Sequence[str], load: Callable[[], Load]
+        self,
+        kind: LiveConsumer.Kind,
+        queues: Sequence[str],
+        load: Callable[[], Load],
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._load = load
+        self._load, self._clock = load, clock
         self._who: dict[str, Any] = {
             "kind": kind,
             "queues": list(queues),
@@ -56,7 +61,7 @@ class Beats:
         }
         # 0 until it has a row.
         self._pk = 0
-        self._last = (time.monotonic(), 0)
+        self._last = (clock(), 0)
         self._repeated = Repeated("beats", self.beat, seconds=SECONDS)
 
     def start(self) -> None:
@@ -90,7 +95,7 @@ class Beats:
         self._pk, self._who["started_at"] = row.pk, row.started_at
 
     def _changes(self) -> dict[str, object]:
-        load, now = self._load(), time.monotonic()
+        load, now = self._load(), self._clock()
         since, before = self._last
         self._last = (now, load.handled)
         # The first beat has nothing to compare with.

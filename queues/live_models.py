@@ -25,7 +25,8 @@ class LiveConsumerQuerySet(models.QuerySet["LiveConsumer"]):
 
     def with_silence(self) -> LiveConsumerQuerySet:
         """All, each with ``is_silent``."""
-        return self.annotate(is_silent=_is_silent())
+        # By its name, or the checker of types would take it for a second declaration.
+        return self.annotate(**{"is_silent": _is_silent()})
 
 
 def _is_silent() -> Q:
@@ -53,6 +54,9 @@ class LiveConsumer(models.Model):
     handled = models.PositiveBigIntegerField(default=0)
     rate = models.FloatField(default=0)
     in_hand = models.PositiveIntegerField(default=0)
+
+    # Of rows that ``with_silence`` found.
+    is_silent: bool
 
     objects = LiveConsumerQuerySet.as_manager()
 
@@ -102,6 +106,11 @@ class QueueDepth(models.Model):
 
     def __str__(self) -> str:
         return self.alias
+
+    @property
+    def waiting(self) -> int:
+        """Those that a consumer may have now or, put off by a delay, later."""
+        return self.visible + self.delayed
 
 
 class Figure(models.Model):

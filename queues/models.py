@@ -12,7 +12,7 @@ from queues.expressions import Literal
 from queues.uuid7 import uuid7
 
 
-def in_state(*states: OutboxEvent.State | DeadLetter.State) -> Q:
+def in_state(*states: models.TextChoices) -> Q:
     """Rows of these states, by the partial index on just them, where there is one.
 
     SQLite recognises the condition of an index only where the SQL spells it out; a parameter could be anything.

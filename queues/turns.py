@@ -25,8 +25,16 @@ def take(name: str, *, every: int) -> datetime | None:
 
 
 def put_off(name: str, *, every: int, seconds: int) -> None:
-    """What was to be done failed: the turn comes again after ``seconds`` instead of ``every``."""
+    """The turn that was taken just now comes again after ``seconds`` instead of ``every``."""
     Turn.objects.filter(pk=name).update(taken_at=Now() - timedelta(seconds=every - seconds))
+
+
+def give_back(name: str, *, to: datetime | None) -> None:
+    """It was not used: as if it had been taken last at that time, or never."""
+    if to is None:
+        Turn.objects.filter(pk=name).delete()
+    else:
+        Turn.objects.filter(pk=name).update(taken_at=to)
 
 
 def taken(names: Collection[str]) -> dict[str, datetime]:

@@ -1,11 +1,12 @@
 import os
+import socket
 from datetime import timedelta
 
 import pytest
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from queues import beats, watching
+from queues import watching, writing
 from queues.beats import Beats, Load
 from queues.live_models import SILENT_SECONDS, LiveConsumer, Turn
 from tests.processes import wait_until
@@ -16,8 +17,8 @@ pytestmark = pytest.mark.django_db
 NO_PID = 2**22 + 1
 
 
-def make_beats(load=Load):
-    return Beats(LiveConsumer.Kind.CONSUMER, ["orders"], load)
+def make_beats(load=Load, **options):
+    return Beats(LiveConsumer.Kind.CONSUMER, ["orders"], load, **options)
 
 
 def make_consumer(*, silent=False, **fields):
@@ -43,11 +44,10 @@ def test_each_beat_renews_the_one_row_of_its_process(settings):
     assert row.beat_at >= first.beat_at
 
 
-def test_rate_is_what_was_handled_since_the_last_beat(monkeypatch):
+def test_rate_is_what_was_handled_since_the_last_beat():
     times = iter([0.0, 5.0, 10.0])
-    monkeypatch.setattr(beats.time, "monotonic", lambda: next(times))
     loads = iter([Load(handled=10), Load(handled=110)])
-    mine = make_beats(lambda: next(loads))
+    mine = make_beats(lambda: next(loads), clock=lambda: next(times))
 
     mine.beat()
     mine.beat()
@@ -78,7 +78,7 @@ def test_row_that_was_tidied_away_comes_back_with_the_next_beat():
 
 
 def test_whoever_starts_takes_the_place_of_the_dead_of_its_host():
-    host = beats.socket.gethostname()
+    host = socket.gethostname()
     make_consumer(host=host)
     living = make_consumer(host=host, pid=os.getppid())
     elsewhere = make_consumer()
@@ -94,7 +94,7 @@ def test_lost_beat_stops_nothing(monkeypatch, caplog):
     def fail(write):
         raise DatabaseError("locked")
 
-    monkeypatch.setattr(beats.writing, "call", fail)
+    monkeypatch.setattr(writing, "call", fail)
 
     assert make_beats().beat() == 0
     assert "no beat: DatabaseError" in caplog.text

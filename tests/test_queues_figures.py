@@ -4,7 +4,7 @@ import pytest
 from django.utils import timezone
 
 from emails import figures as email_figures
-from emails import latencies, sender, states
+from emails import latencies, sender, ses, states
 from emails.errors import NotSent
 from emails.models import Attempt, DeliveryEvent, SenderCheck
 from orders import figures as order_figures
@@ -229,7 +229,7 @@ def test_sender_of_which_ses_says_nothing_stays_as_it_was(aws, monkeypatch):
     def fail():
         raise NotSent("no answer")
 
-    monkeypatch.setattr(sender.ses, "sender_is_verified", fail)
+    monkeypatch.setattr(ses, "sender_is_verified", fail)
 
     assert sender.check() == 0
 
