@@ -3,11 +3,13 @@ import socket
 from datetime import timedelta
 
 import pytest
-from django.db import DatabaseError, connection
+from django.core.management import call_command
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from queues import watching, writing
+from queues import outbox, registry, relay, watching, writing
 from queues.beats import Beats, Load
+from queues.events import Event, EventData
 from queues.live_models import SILENT_SECONDS, LiveConsumer, Turn
 from tests.processes import wait_until
 
@@ -110,6 +112,37 @@ def test_row_goes_with_a_clean_stop():
 
     assert not LiveConsumer.objects.exists()
     connection.close()
+
+
+class BellRung(EventData, type="bell.rung.v1", queue="orders", source="/tests"):
+    """For the test below."""
+
+
+seen: list[LiveConsumer] = []
+
+
+def ring():
+    with transaction.atomic():
+        outbox.record(Event.of(BellRung(), subject="B-1", partition_key="b"))
+
+
+@registry.handles("bell.rung.v1")
+def look(event):
+    wait_until(LiveConsumer.objects.exists, what="a beat")
+    seen.extend(LiveConsumer.objects.all())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_consumer_has_a_row_while_it_works_and_none_afterwards(aws):
+    seen.clear()
+    ring()
+    relay.publish_pending()
+
+    call_command("consume_queue", "orders", "--max-messages=1", "--concurrency=3")
+
+    [row] = seen
+    assert (row.kind, row.pid, row.queues, row.threads) == ("consumer", os.getpid(), ["orders"], 3)
+    assert not LiveConsumer.objects.exists()
 
 
 def test_rows_that_nobody_looks_at_any_more_are_tidied():
