@@ -48,9 +48,9 @@ class Alert:
     @property
     def headline(self) -> str:
         """Short: what, and how many. Never a reason, which may quote a customer's data."""
-        number = f"{self.cause.count:,} " if self.cause.count > 1 else ""
+        title, count = self.concern.title, self.cause.count
         code = f", {self.cause.text.partition(':')[0]}" if self.cause.newest else ""
-        return f"{number}{self.concern.title}{code}"
+        return f"{count:,} {title[0].lower()}{title[1:]}{code}" if count > 1 else f"{title}{code}"
 
     @property
     def news(self) -> str:

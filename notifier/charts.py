@@ -7,15 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 600, 120
+# Their halves are round as well.
+_ROUND = (1, 2, 3, 4, 6, 8, 10)
 
 
 @dataclass(frozen=True)
 class Series:
-    """A line: a value for each step, None where nobody counted. ``summary`` is the line in words."""
+    """A line: a value for each step, None where nobody counted.
+
+    ``summary`` is the line in words; ``tone`` is good, bad or plain, and gives its colour and its stroke.
+    """
 
     label: str
     values: Sequence[float | None]
     summary: str = ""
+    tone: str = "plain"
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,7 @@ class Line:
     label: str
     path: str
     summary: str
+    tone: str
 
 
 @dataclass(frozen=True)
@@ -52,14 +59,14 @@ class Chart:
 def draw(title: str, series: Sequence[Series], *, unit: str, begin: str, end: str) -> Chart:
     """All lines on one scale, from nothing to a round number above the highest."""
     top = ceiling(max((value for line in series for value in line.values if value), default=1))
-    lines = [Line(line.label, _path(line.values, top), line.summary) for line in series]
+    lines = [Line(line.label, _path(line.values, top), line.summary, line.tone) for line in series]
     return Chart(title, f"{top:,g} {unit}", begin, end, lines)
 
 
 def ceiling(value: float) -> float:
-    """1, 2 or 5 times a power of ten, not below the value."""
+    """A round number, not below the value and not far above it."""
     power = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (1, 2, 5, 10) if value <= step * power * (1 + 1e-9))
+    return next(step * power for step in _ROUND if value <= step * power * (1 + 1e-9))
 
 
 def _path(values: Sequence[float | None], top: float) -> str:

@@ -114,7 +114,7 @@ def _consumers() -> Iterable[Concern]:
         yield Concern(
             key=f"no consumer {' '.join(lonely)}",
             title=f"No consumer of {', '.join(lonely)}" if living else "No consumer runs",
-            advice="Nothing of it is handled until one is started: python manage.py consume_queue",
+            advice="Messages wait until one is started: python manage.py consume_queue",
             query="consumers",
         )
     silent = [row for row in rows if row.is_silent]

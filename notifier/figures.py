@@ -70,11 +70,14 @@ def charts(now: datetime, window: Window) -> list[Chart]:
     found = [rows.get(step) for step in steps]
     begin, end = (f"{localtime(step):{window.clock}}" for step in (steps[0], now))
     counted = [
-        _counts("Emails accepted", "accepted", found, window),
-        _counts("Emails failed", "failed", found, window),
-        _counts("Orders", "orders", found, window),
+        _counts("Emails accepted", "accepted", "good", found, window),
+        _counts("Emails failed", "failed", "bad", found, window),
+        _counts("Orders", "orders", "plain", found, window),
     ]
-    times = [_times("Half within", 0.5, found), _times("95 % within", 0.95, found)]
+    times = [
+        _times("Half within", "good", 0.5, found),
+        _times("95 % within", "plain", 0.95, found),
+    ]
     return [
         draw("Emails and orders", counted, unit="a minute", begin=begin, end=end),
         draw("From order to SES", times, unit="s", begin=begin, end=end),
@@ -88,21 +91,25 @@ def _steps(now: datetime, window: Window) -> list[datetime]:
     return [last - step * number for number in reversed(range(int(window.reach / step)))]
 
 
-def _counts(label: str, name: str, found: Sequence[Figure | None], window: Window) -> Series:
+def _counts(
+    label: str, name: str, tone: str, found: Sequence[Figure | None], window: Window
+) -> Series:
     def rate(row: Figure) -> float:
         return float(row.counts.get(name, 0)) * MINUTE / window.seconds
 
     values = [rate(row) if row else None for row in found]
     most = max((value for value in values if value), default=0)
     total = sum(row.counts.get(name, 0) for row in found if row)
-    return Series(label, values, f"{_number(total)} in all, at most {most:,.4g} a minute")
+    is_counted = any(found)
+    summary = f"{_number(total)} in all, at most {most:,.4g} a minute" if is_counted else "—"
+    return Series(label, values, summary, tone)
 
 
-def _times(label: str, share: float, found: Sequence[Figure | None]) -> Series:
+def _times(label: str, tone: str, share: float, found: Sequence[Figure | None]) -> Series:
     values = [percentile(row.counts, share) if row else None for row in found]
     known = [value for value in values if value is not None]
     summary = f"{_seconds(min(known))} to {_seconds(max(known))}" if known else "no emails"
-    return Series(label, values, summary)
+    return Series(label, values, summary, tone)
 
 
 def _latency(hour: Counter[str]) -> list[Tile]:

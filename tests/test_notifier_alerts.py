@@ -92,7 +92,7 @@ def test_new_cause_of_dead_letters_is_told_with_the_page_to_look_at(client, admi
 
     [sent] = mail.outbox
     assert sent.to == ["ops@example.com"]
-    assert sent.subject == "[Notifier] 3 Open dead letters, MessageRejected"
+    assert sent.subject == "[Notifier] 3 open dead letters, MessageRejected"
     assert "(new)" in sent.body
     [link] = re.findall(r"https://shop\.example\.com(\S+)", str(sent.body))
     client.force_login(admin_user)
@@ -127,7 +127,7 @@ def test_dead_letters_that_lie_there_are_told_once_and_again_when_more_come():
 
     assert look() == 1
 
-    assert "[Notifier] 5 Open dead letters" in mail.outbox[1].subject
+    assert "[Notifier] 5 open dead letters" in mail.outbox[1].subject
     assert "(3 more since" in told()[1]
 
 
@@ -138,7 +138,7 @@ def test_causes_that_are_due_together_are_told_in_one_alert():
     assert look() == 2
 
     [sent] = mail.outbox
-    assert sent.subject.endswith("2 Open dead letters, B, and 1 more")
+    assert sent.subject.endswith("2 open dead letters, B, and 1 more")
     assert sent.body.count("https://") == 2
 
 
