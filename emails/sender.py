@@ -10,7 +10,7 @@ from django.conf import settings
 from emails import ses
 from emails.errors import SendError
 from emails.models import SenderCheck
-from queues import turns
+from queues import duties
 from queues.registry import watches
 
 logger = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ EVERY_SECONDS = 60
 @watches
 def check() -> int:
     """Ask, and keep the answer; returns whether there was one."""
-    now = turns.take("sender", every=EVERY_SECONDS)
+    now = duties.take("sender", every=EVERY_SECONDS)
     if now is None:
         return 0
     found: dict[str, object] = {"error": ""}

@@ -18,7 +18,7 @@ from django.db import DatabaseError, connection
 
 from notifier import concerns, sns
 from notifier.concerns import Cause, Concern
-from queues import turns
+from queues import duties
 from queues.errors import QueueUnavailable
 from queues.fact_sections import moment
 from queues.models import DeadLetter, in_state
@@ -26,7 +26,7 @@ from queues.registry import watches
 
 logger = logging.getLogger(__name__)
 
-TURN = "alerts"
+DUTY = "alerts"
 EVERY_SECONDS = 30
 AGAIN_SECONDS = 3600
 RETRY_SECONDS = 300
@@ -42,8 +42,8 @@ class Alert:
 
     @property
     def name(self) -> str:
-        """Of its turn."""
-        return _turn(self.cause)
+        """Of the duty to tell of it."""
+        return _duty(self.cause)
 
     @property
     def headline(self) -> str:
@@ -72,13 +72,13 @@ class Alert:
 @watches
 def check() -> int:
     """Tell of what is due, in one process at a time; returns of how many causes."""
-    if not _is_wanted() or turns.take(TURN, every=EVERY_SECONDS) is None:
+    if not _is_wanted() or duties.take(DUTY, every=EVERY_SECONDS) is None:
         return 0
-    mine = [alert for alert in _due() if turns.take(alert.name, every=AGAIN_SECONDS)]
+    mine = [alert for alert in _due() if duties.take(alert.name, every=AGAIN_SECONDS)]
     if mine and not _tell(mine):
         for alert in mine:
-            turns.give_back(alert.name, to=alert.told_at)
-        turns.put_off(TURN, every=EVERY_SECONDS, seconds=RETRY_SECONDS)
+            duties.give_back(alert.name, to=alert.told_at)
+        duties.put_off(DUTY, every=EVERY_SECONDS, seconds=RETRY_SECONDS)
         return 0
     return len(mine)
 
@@ -110,8 +110,8 @@ def _due() -> list[Alert]:
         if concern.is_alerted
         for cause in concern.causes or [Cause(key=concern.key, text="", count=concern.count)]
     ]
-    told = turns.taken([_turn(cause) for _, cause in found])
-    alerts = [Alert(concern, cause, told.get(_turn(cause))) for concern, cause in found]
+    told = duties.taken([_duty(cause) for _, cause in found])
+    alerts = [Alert(concern, cause, told.get(_duty(cause))) for concern, cause in found]
     return [alert for alert in alerts if _is_news(alert)]
 
 
@@ -162,5 +162,5 @@ def _letters_since(cause: Cause, told_at: datetime) -> str:
     return f"{count:,}"
 
 
-def _turn(cause: Cause) -> str:
+def _duty(cause: Cause) -> str:
     return f"alert {cause.key}"[:150]

@@ -305,12 +305,12 @@ def _count(rows: QuerySet[Model]) -> int:
 
 
 _CHECKS: list[tuple[str, Callable[[], Iterable[Concern]]]] = [
-    ("queues.view_outboxevent", _consumers),
+    ("queues.view_consumer", _consumers),
     ("emails.view_notification", _breakers),
     ("emails.view_notification", _sender),
     ("queues.view_deadletter", _letters),
     ("emails.view_notification", _emails),
     ("queues.view_outboxevent", _outbox),
-    ("queues.view_outboxevent", _paused),
+    ("queues.view_consumer", _paused),
     ("emails.view_notification", _events),
 ]

@@ -45,8 +45,8 @@ def _live(request: HttpRequest) -> dict[str, Any]:
 
 
 def _running(request: HttpRequest) -> dict[str, Any]:
-    """Figures and processes are of queues and emails together: whoever sees the outbox sees them."""
-    if not request.user.has_perm("queues.view_outboxevent"):
+    """Figures and processes are of queues and emails together: they have a right of their own."""
+    if not request.user.has_perm("queues.view_consumer"):
         return {}
     name = request.GET.get("window", "")
     name = name if name in WINDOWS else "1h"

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
-from queues import sqs, turns
+from queues import duties, sqs
 from queues.errors import QueueUnavailable
 from queues.live_models import QueueDepth
 from queues.models import OutboxEvent, in_state
@@ -22,7 +22,7 @@ EVERY_SECONDS = 60
 @watches
 def measure() -> int:
     """Ask of every queue that settings name; returns how many answered."""
-    now = turns.take("depths", every=EVERY_SECONDS)
+    now = duties.take("depths", every=EVERY_SECONDS)
     return sum(_measure(alias, now) for alias in settings.QUEUES) if now else 0
 
 

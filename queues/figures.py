@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
-from queues import registry, turns
+from queues import duties, registry
 from queues.live_models import Figure
 from queues.registry import watches
 
@@ -27,7 +27,7 @@ AT_FIRST = timedelta(hours=1)
 @watches
 def fill() -> int:
     """Count the minutes that have ended since the last ones that were counted; returns how many."""
-    now = turns.take("figures", every=EVERY_SECONDS)
+    now = duties.take("figures", every=EVERY_SECONDS)
     if now is None:
         return 0
     end = floor(now - SETTLE, MINUTE)

@@ -64,7 +64,10 @@ class LiveConsumer(models.Model):
         ordering = ["host", "pid"]
         verbose_name = "consumer"
         default_permissions = ()
-        permissions = [("forget_consumer", "Can take a silent consumer off the overview")]
+        permissions = [
+            ("view_consumer", "Can view figures, queues and consumers on the overview"),
+            ("forget_consumer", "Can take a silent consumer off the overview"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.host}:{self.pid}"
@@ -131,8 +134,8 @@ class Figure(models.Model):
         return f"{self.seconds} s from {self.begins_at:%H:%M}"
 
 
-class Turn(models.Model):
-    """When something that one process does for all was begun last; see ``queues.turns``."""
+class Duty(models.Model):
+    """When something that one process does for all was begun last; see ``queues.duties``."""
 
     name = models.CharField(max_length=150, primary_key=True)
     taken_at = models.DateTimeField()

@@ -10,11 +10,11 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from queues import registry, turns
+from queues import duties, registry
 from queues.errors import QueueUnavailable
 from queues.figures import KEEP_DAYS as KEEP_FIGURES_DAYS
 from queues.housekeeping import delete_batch
-from queues.live_models import Figure, LiveConsumer, Turn
+from queues.live_models import Duty, Figure, LiveConsumer
 from queues.registry import watches
 
 logger = logging.getLogger(__name__)
@@ -23,11 +23,11 @@ SECONDS = 15.0
 TIDY_SECONDS = 600
 KEEP_SILENT_DAYS = 1
 # A cause that was told of once and then not for so long is new again.
-KEEP_TURNS_DAYS = 30
+KEEP_DUTIES_DAYS = 30
 
 
 def watch() -> int:
-    """Run every step once; returns 0, so that the next round waits its turn."""
+    """Run every step once; returns 0, so that the next round waits its time."""
     for step in registry.watch_steps():
         try:
             step()
@@ -39,7 +39,7 @@ def watch() -> int:
 @watches
 def tidy() -> int:
     """One batch of each kind that nobody looks at any more; returns how many rows went."""
-    if turns.take("tidy", every=TIDY_SECONDS) is None:
+    if duties.take("tidy", every=TIDY_SECONDS) is None:
         return 0
     now = timezone.now()
     return (
@@ -47,5 +47,5 @@ def tidy() -> int:
         + delete_batch(
             LiveConsumer.objects.filter(beat_at__lt=now - timedelta(days=KEEP_SILENT_DAYS))
         )
-        + delete_batch(Turn.objects.filter(taken_at__lt=now - timedelta(days=KEEP_TURNS_DAYS)))
+        + delete_batch(Duty.objects.filter(taken_at__lt=now - timedelta(days=KEEP_DUTIES_DAYS)))
     )

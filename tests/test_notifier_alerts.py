@@ -12,7 +12,7 @@ from emails import breakers
 from emails.models import Notification
 from notifier import alerts, sns
 from queues import pausing, registry
-from queues.live_models import SILENT_SECONDS, LiveConsumer, Turn
+from queues.live_models import SILENT_SECONDS, Duty, LiveConsumer
 from queues.models import DeadLetter
 from tests.owed import owed, place
 from tests.threads import at_once
@@ -63,7 +63,7 @@ def die(*, count=1, fingerprint="f", code="MessageRejected", reason="Address ada
 
 def look():
     """What a consumer does half a minute later."""
-    Turn.objects.filter(pk=alerts.TURN).delete()
+    Duty.objects.filter(pk=alerts.DUTY).delete()
     return alerts.check()
 
 
@@ -73,8 +73,8 @@ def told():
 
 
 def hour_passes():
-    for turn in Turn.objects.all():
-        Turn.objects.filter(pk=turn.pk).update(taken_at=turn.taken_at - timedelta(hours=1))
+    for duty in Duty.objects.all():
+        Duty.objects.filter(pk=duty.pk).update(taken_at=duty.taken_at - timedelta(hours=1))
     for letter in DeadLetter.objects.all():
         earlier = letter.collected_at - timedelta(hours=1)
         DeadLetter.objects.filter(pk=letter.pk).update(collected_at=earlier)
@@ -269,7 +269,7 @@ def test_of_many_consumers_that_look_at_once_one_tells():
     breakers.trip(breakers.QUOTA, code="Quota", reason="used up")
 
     def look_past_the_first_gate():
-        Turn.objects.filter(pk=alerts.TURN).delete()
+        Duty.objects.filter(pk=alerts.DUTY).delete()
         return alerts.check()
 
     assert sum(at_once(4, look_past_the_first_gate)) == 2

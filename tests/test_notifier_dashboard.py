@@ -19,7 +19,7 @@ from emails.models import Attempt, EventChannel, Notification, SenderCheck, Send
 from notifier import charts, concerns
 from notifier.charts import Series, draw
 from queues import figures, pausing, registry, watching
-from queues.live_models import SILENT_SECONDS, Figure, LiveConsumer, PausedQueue, QueueDepth, Turn
+from queues.live_models import SILENT_SECONDS, Duty, Figure, LiveConsumer, PausedQueue, QueueDepth
 from queues.models import DeadLetter, OutboxEvent
 from tests.owed import owed, place
 
@@ -309,7 +309,7 @@ def test_queues_show_what_sqs_said_last(admin_client):
 
 
 @pytest.mark.django_db
-def test_staff_without_a_view_of_the_outbox_see_no_processes(client):
+def test_staff_who_may_not_see_consumers_see_no_figures_either(client):
     silent()
     client.force_login(staff("view_deadletter"))
 
@@ -375,7 +375,7 @@ def test_page_asks_the_database_as_often_with_many_rows_as_with_few(client, wind
             for _ in range(count)
         )
 
-    views = ("view_outboxevent", "view_deadletter", "view_notification")
+    views = ("view_outboxevent", "view_consumer", "view_deadletter", "view_notification")
     client.force_login(staff(*views, "pause_queue", "forget_consumer"))
     address = f"{LIVE}?window={window}"
     add(1)
@@ -441,9 +441,9 @@ def test_what_one_round_of_watching_finds_is_on_the_overview(admin_client, consu
     Attempt.objects.update(finished_at=timezone.now() - timedelta(minutes=3))
 
     watching.watch()
-    Turn.objects.filter(pk="figures").update(taken_at=timezone.now() - timedelta(minutes=1))
+    Duty.objects.filter(pk="figures").update(taken_at=timezone.now() - timedelta(minutes=1))
     while figures.fill():
-        Turn.objects.filter(pk="figures").update(taken_at=timezone.now() - timedelta(minutes=1))
+        Duty.objects.filter(pk="figures").update(taken_at=timezone.now() - timedelta(minutes=1))
 
     assert titles(admin_client) == []
     assert "As SQS said at" in page(admin_client)
@@ -548,11 +548,11 @@ def test_acts_need_their_permission_and_a_post(client, name, key, permission):
 @pytest.mark.django_db
 def test_only_who_may_act_is_offered_it(client):
     silent()
-    client.force_login(staff("view_outboxevent"))
+    client.force_login(staff("view_consumer"))
     assert "Pause…" not in page(client)
     assert "Forget" not in page(client)
 
-    client.force_login(staff("view_outboxevent", "pause_queue", "forget_consumer"))
+    client.force_login(staff("view_consumer", "pause_queue", "forget_consumer"))
 
     assert page(client).count("Pause…") == len(django_settings.QUEUES)
     assert "Forget" in page(client)

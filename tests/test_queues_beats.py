@@ -1,5 +1,6 @@
 import os
 import socket
+import threading
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from django.utils import timezone
 from queues import outbox, registry, relay, watching, writing
 from queues.beats import Beats, Load
 from queues.events import Event, EventData
-from queues.live_models import SILENT_SECONDS, LiveConsumer, Turn
+from queues.live_models import SILENT_SECONDS, Duty, LiveConsumer
 from tests.processes import wait_until
 
 pytestmark = pytest.mark.django_db
@@ -121,6 +122,11 @@ class BellRung(EventData, type="bell.rung.v1", queue="orders", source="/tests"):
 seen: list[LiveConsumer] = []
 
 
+def beside_consumer():
+    names = {"sweeper", "watcher", "relay", "collector", "beats"}
+    return [thread for thread in threading.enumerate() if thread.name in names]
+
+
 def ring():
     with transaction.atomic():
         outbox.record(Event.of(BellRung(), subject="B-1", partition_key="b"))
@@ -140,6 +146,8 @@ def test_consumer_has_a_row_while_it_works_and_none_afterwards(aws):
 
     call_command("consume_queue", "orders", "--max-messages=1", "--concurrency=3")
 
+    # What runs beside it is not waited for at a stop, and would go on into the next test.
+    wait_until(lambda: not beside_consumer(), what="the end of its chores")
     [row] = seen
     assert (row.kind, row.pid, row.queues, row.threads) == ("consumer", os.getpid(), ["orders"], 3)
     assert not LiveConsumer.objects.exists()
@@ -148,9 +156,9 @@ def test_consumer_has_a_row_while_it_works_and_none_afterwards(aws):
 def test_rows_that_nobody_looks_at_any_more_are_tidied():
     old, young = make_consumer(silent=True), make_consumer(silent=True)
     LiveConsumer.objects.filter(pk=old.pk).update(beat_at=timezone.now() - timedelta(days=2))
-    Turn.objects.create(name="told", taken_at=timezone.now() - timedelta(days=31))
+    Duty.objects.create(name="told", taken_at=timezone.now() - timedelta(days=31))
 
     assert watching.tidy() == 2
 
     assert list(LiveConsumer.objects.all()) == [young]
-    assert list(Turn.objects.values_list("name", flat=True)) == ["tidy"]
+    assert list(Duty.objects.values_list("name", flat=True)) == ["tidy"]

@@ -8,8 +8,8 @@ from emails import latencies, sender, ses, states
 from emails.errors import NotSent
 from emails.models import Attempt, DeliveryEvent, SenderCheck
 from orders import figures as order_figures
-from queues import depths, figures, registry, relay, sqs, turns
-from queues.live_models import Figure, QueueDepth, Turn
+from queues import depths, duties, figures, registry, relay, sqs
+from queues.live_models import Duty, Figure, QueueDepth
 from queues.models import OutboxEvent
 from tests.owed import claimed, owed, place
 from tests.parcels import record
@@ -21,8 +21,8 @@ MINUTE = timedelta(minutes=1)
 
 
 def due(name):
-    """Let its turn come now."""
-    Turn.objects.filter(pk=name).update(taken_at=NOON)
+    """Let it be taken now."""
+    Duty.objects.filter(pk=name).update(taken_at=NOON)
 
 
 def fill():
@@ -149,23 +149,23 @@ def test_after_a_pause_a_bounded_number_of_minutes_of_the_last_day_is_counted(on
 
 
 @pytest.mark.django_db
-def test_turn_is_taken_once_until_its_time_is_over():
-    assert turns.take("x", every=60)
-    assert turns.take("x", every=60) is None
+def test_duty_is_taken_once_until_its_time_is_over():
+    assert duties.take("x", every=60)
+    assert duties.take("x", every=60) is None
 
-    turns.put_off("x", every=60, seconds=0)
+    duties.put_off("x", every=60, seconds=0)
 
-    assert turns.take("x", every=60)
+    assert duties.take("x", every=60)
 
 
 @pytest.mark.locking
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("is_first", [True, False])
-def test_of_many_processes_one_has_the_turn(is_first):
+def test_of_many_processes_one_has_the_duty(is_first):
     if not is_first:
-        Turn.objects.create(name="x", taken_at=NOON)
+        Duty.objects.create(name="x", taken_at=NOON)
 
-    taken = at_once(6, lambda: turns.take("x", every=60))
+    taken = at_once(6, lambda: duties.take("x", every=60))
 
     assert len([moment for moment in taken if moment]) == 1
 

@@ -42,7 +42,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'consumer',
                 'ordering': ['host', 'pid'],
-                'permissions': [('forget_consumer', 'Can take a silent consumer off the overview')],
+                'permissions': [('view_consumer', 'Can view figures, queues and consumers on the overview'), ('forget_consumer', 'Can take a silent consumer off the overview')],
                 'default_permissions': (),
             },
         ),
@@ -78,7 +78,7 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='Turn',
+            name='Duty',
             fields=[
                 ('name', models.CharField(max_length=150, primary_key=True, serialize=False)),
                 ('taken_at', models.DateTimeField()),
