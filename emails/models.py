@@ -105,6 +105,7 @@ class Notification(models.Model):
             models.Index(
                 "attempt_started_at", name="notification_in_doubt", condition=Q(state="in_doubt")
             ),
+            models.Index("id", name="notification_failed", condition=Q(state="failed")),
         ]
 
     def __str__(self) -> str:
@@ -139,6 +140,7 @@ class Attempt(models.Model):
         constraints = [
             models.UniqueConstraint("notification", "number", name="one_row_per_attempt")
         ]
+        indexes = [models.Index("finished_at", name="attempt_finished")]
 
     def __str__(self) -> str:
         return f"attempt {self.number}"
@@ -161,6 +163,7 @@ class DeliveryEvent(models.Model):
                 "provider_message_id", "type", "recipient", "happened_at", name="one_delivery_event"
             )
         ]
+        indexes = [models.Index("recorded_at", name="delivery_event_recorded")]
 
     def __str__(self) -> str:
         return self.type
@@ -196,6 +199,23 @@ class EventChannel(models.Model):
 
     def __str__(self) -> str:
         return "events from SES"
+
+
+class SenderCheck(models.Model):
+    """One row: what SES said last of the address that we send from; see ``emails.sender``."""
+
+    address = models.CharField(max_length=254)
+    # None until SES has answered.
+    is_verified = models.BooleanField(null=True)
+    error = models.TextField(blank=True)
+    asked_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="one_sender_check")]
+
+    def __str__(self) -> str:
+        return self.address
 
 
 class Breaker(models.Model):

@@ -1,3 +1,5 @@
+from importlib import import_module
+
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
 
@@ -6,7 +8,9 @@ class NotifierConfig(AppConfig):
     name = "notifier"
 
     def ready(self) -> None:
-        """After those of django.contrib.auth, which makes the permissions: it stands before this app in settings."""
-        from notifier import roles
-
+        """Import what registers itself with the queues; give rights when they are made."""
+        for module in ("alerts", "sns"):
+            import_module(f"notifier.{module}")
+        # After those of django.contrib.auth, which makes the permissions: it stands before this app in settings.
+        roles = import_module("notifier.roles")
         post_migrate.connect(roles.give_new_rights, dispatch_uid="notifier.roles")

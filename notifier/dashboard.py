@@ -1,108 +1,69 @@
-"""The first page of the admin: what needs a person, and what was sent lately."""
+"""The first page of the admin: what needs a person, how things go, and what was sent lately.
+
+Its live part is fetched again every few seconds. What it costs the database is bounded, however many rows there are:
+``tests/test_notifier_dashboard.py`` counts the queries.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Model
-from django.http import HttpRequest
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
 
 from emails.admin import NotificationAdmin
-from emails.models import Breaker, Identity, Notification
+from emails.models import Notification
+from notifier import alerts, concerns, figures, running
+from notifier.figures import WINDOWS
 from queues import masking
-from queues.admin_filters import late
-from queues.fact_sections import Section, coloured, link, list_url, moment
-from queues.models import DeadLetter, OutboxEvent
+from queues.fact_sections import Section, coloured, link, moment
 
 RECENT = 10
 
 
-@dataclass(frozen=True)
-class Concern:
-    """Rows that need a person; ``address`` lists them, ``advice`` says what to do."""
-
-    title: str
-    count: int
-    colour: str
-    advice: str
-    address: str
-
-
 def index(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add what the page shows, as far as the user may see it."""
-    concerns = [concern for concern in _concerns(request) if concern.count]
+    return context | {"title": "Overview"} | _live(request)
+
+
+@never_cache
+@require_safe
+def live(request: HttpRequest) -> HttpResponse:
+    """The part of the page that changes, alone."""
+    return render(request, "notifier/overview.html", _live(request))
+
+
+def _live(request: HttpRequest) -> dict[str, Any]:
+    found = concerns.current(request.user.has_perm)
+    if any(concern.key.startswith("no consumer") for concern in found):
+        # Nobody else is there to notice.
+        alerts.check_soon()
     sections = [_recent()] if request.user.has_perm("emails.view_notification") else []
     if masking.hides(request):
         sections = [section.masked() for section in sections]
-    return context | {"title": "Overview", "concerns": concerns, "sections": sections}
+    return {"concerns": found, "sections": sections, "now": timezone.now()} | _running(request)
 
 
-def _concerns(request: HttpRequest) -> Iterable[Concern]:
-    if request.user.has_perm("queues.view_deadletter"):
-        yield Concern(
-            "Open dead letters",
-            DeadLetter.objects.waiting().count(),
-            "danger",
-            "See their causes, mend them, then redrive.",
-            reverse("admin:queues_deadletter_groups"),
-        )
-    if request.user.has_perm("emails.view_notification"):
-        yield from _breakers()
-        for state, colour, advice in (
-            ("in_doubt", "warning", "SES may have accepted them: say whether they were sent."),
-            ("failed", "danger", "SES refused them for good, or they could not be written."),
-        ):
-            yield Concern(
-                f"Emails {state.replace('_', ' ')}",
-                Notification.objects.filter(state=state).count(),
-                colour,
-                advice,
-                _address(Notification, f"state__exact={state}"),
-            )
-    if request.user.has_perm("queues.view_outboxevent"):
-        yield Concern(
-            "Late events",
-            late(OutboxEvent.objects.all()).count(),
-            "warning",
-            "Recorded over a minute ago and not published: is consume_queue running?",
-            _address(OutboxEvent, "late=yes"),
-        )
-        yield Concern(
-            "Held groups",
-            OutboxEvent.objects.filter(state=OutboxEvent.State.HELD).count(),
-            "warning",
-            "Later events wait until the doubt about an email ends.",
-            _address(OutboxEvent, "state__exact=held"),
-        )
-        yield Concern(
-            "Refused events",
-            OutboxEvent.objects.filter(state=OutboxEvent.State.REFUSED).count(),
-            "danger",
-            "SQS will not take them as they are.",
-            _address(OutboxEvent, "state__exact=refused"),
-        )
-
-
-_BREAKER_ADVICE = {
-    "quota": "Wait until the 24 hours move on, or ask AWS for a higher quota.",
-    "account": "See the SES console: AWS or somebody paused sending.",
-    "configuration": "See the sender on the Identities page, the configuration set and the credentials.",
-}
-
-
-def _breakers() -> Iterable[Concern]:
-    """Nothing is lost meanwhile: messages stay in their queues, and sending goes on by itself."""
-    for breaker in Breaker.objects.filter(is_open=True):
-        yield Concern(
-            f"Sending has stopped: {breaker.name}",
-            1,
-            "danger",
-            f"{breaker.code}: {breaker.reason}. {_BREAKER_ADVICE[breaker.name]} It goes on by itself.",
-            list_url(Identity),
-        )
+def _running(request: HttpRequest) -> dict[str, Any]:
+    """Figures and processes are of queues and emails together: they have a right of their own."""
+    if not request.user.has_perm("queues.view_consumer"):
+        return {}
+    name = request.GET.get("window", "")
+    name = name if name in WINDOWS else "1h"
+    now, living = timezone.now(), running.consumers()
+    return {
+        "tiles": figures.tiles(now),
+        "charts": figures.charts(now, WINDOWS[name]),
+        "windows": [(key, window.label) for key, window in WINDOWS.items()],
+        "window": name,
+        "queues": running.queues(living),
+        "consumers": living,
+        "may_pause": request.user.has_perm("queues.pause_queue"),
+        "may_forget": request.user.has_perm("queues.forget_consumer"),
+    }
 
 
 def _recent() -> Section:
@@ -132,7 +93,3 @@ def _delivery(notification: Notification) -> str:
         return "—"
     colour = NotificationAdmin.delivery_colours[notification.delivery_status]
     return coloured(notification.get_delivery_status_display(), colour)
-
-
-def _address(model: type[Model], query: str) -> str:
-    return f"{list_url(model)}?{query}"

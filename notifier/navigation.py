@@ -15,6 +15,8 @@ from queues.fact_admin import TIMELINE
 from queues.fact_sections import list_url
 from queues.models import DeadLetter
 
+MOST_COUNTED = 1000
+
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """The groups; Unfold leaves out what ``permission`` refuses, and groups without items."""
@@ -102,8 +104,10 @@ def _open_dead_letters(request: HttpRequest) -> dict[str, Any]:
         "link": reverse("admin:queues_deadletter_groups"),
         "active": request.path.startswith(list_url(DeadLetter)),
     }
-    count = DeadLetter.objects.waiting().count()
-    badge = {"badge": count, "badge_variant": "danger", "badge_style": "solid"}
+    # Nobody reads more, and each page counts them.
+    count = DeadLetter.objects.waiting()[:MOST_COUNTED].count()
+    shown = count if count < MOST_COUNTED else f"{MOST_COUNTED}+"
+    badge = {"badge": shown, "badge_variant": "danger", "badge_style": "solid"}
     return item | (badge if count else {})
 
 

@@ -25,6 +25,7 @@ if not DEBUG and SECRET_KEY.startswith("development-"):
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=[])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 BASE_URL: str = env("BASE_URL", default="http://127.0.0.1:8000").rstrip("/")
+RELEASE: str = env("RELEASE", default="")
 
 SANDBOX: bool = env.bool("SANDBOX", default=False)
 if SANDBOX and not DEBUG:
@@ -172,6 +173,10 @@ SES_EVENTS_TOPIC: str = env("SES_EVENTS_TOPIC", default="")
 if SES_EVENTS_TOPIC:
     QUEUES["ses-events"] = env("QUEUE_SES_EVENTS", default="notifier-ses-events")
 SES_WEBHOOK_TOPICS: list[str] = env.list("SES_WEBHOOK_TOPICS", default=[])
+# Who is told by email when a person is needed, and by which SNS topic.
+ADMINS = [(address, address) for address in env.list("ADMINS", default=[])]
+EMAIL_SUBJECT_PREFIX = "[Notifier] "
+ALERTS_TOPIC: str = env("ALERTS_TOPIC", default="")
 USE_SES_V2: bool = env.bool("USE_SES_V2", default=False)
 SES_CLIENT: str = env("SES_CLIENT", default="boto3")
 # 0: as SES says.

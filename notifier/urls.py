@@ -3,10 +3,12 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 
 from emails import webhook
-from notifier import completeness_views, journey_views, search_views, views
+from notifier import completeness_views, dashboard, journey_views, search_views, views
+from queues import live_views
 
 admin.autodiscover()
 
+staff = admin.site.admin_view
 handler500 = views.server_error
 
 urlpatterns = [
@@ -24,6 +26,10 @@ urlpatterns = [
         admin.site.admin_view(completeness_views.show_some),
         name="owed-some",
     ),
+    path("admin/overview/", staff(dashboard.live), name="overview-live"),
+    path("admin/queue/<str:alias>/pause/", staff(live_views.pause), name="queue-pause"),
+    path("admin/queue/<str:alias>/resume/", staff(live_views.resume), name="queue-resume"),
+    path("admin/consumer/<int:pk>/forget/", staff(live_views.forget), name="consumer-forget"),
     path("admin/", admin.site.urls),
     re_path(r"^orders/(?P<number>ORD-[0-9]{6,18})/email/$", views.order_email, name="order-email"),
     path("ses/events/", webhook.ses_events, name="ses-events"),

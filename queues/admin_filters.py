@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from queues import events, letter_groups, relay
-from queues.models import IS_PARKED, OutboxEvent
+from queues.models import IS_PARKED, OutboxEvent, in_state
 
 # What is older and not published is stuck, or nothing is running that publishes.
 LATE_SECONDS = 60
@@ -24,6 +24,8 @@ def late(rows: QuerySet[OutboxEvent]) -> QuerySet[OutboxEvent]:
         relay.holding(), queue=OuterRef("queue"), group=OuterRef("group"), id__lt=OuterRef("id")
     )
     return rows.filter(
+        # The index is on these states together.
+        in_state(*OutboxEvent.UNFINISHED),
         ~Q(group__gt="") | ~Exists(held),
         state__in=[OutboxEvent.State.PENDING, OutboxEvent.State.CLAIMED],
         recorded_at__lt=timezone.now() - timedelta(seconds=LATE_SECONDS),

@@ -7,5 +7,6 @@ class QueuesConfig(AppConfig):
     name = "queues"
 
     def ready(self) -> None:
-        import_module("queues.checks")
-        import_module("queues.housekeeping")
+        """Import what registers itself."""
+        for module in ("checks", "depths", "figures", "housekeeping", "pausing", "watching"):
+            import_module(f"queues.{module}")

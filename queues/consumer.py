@@ -55,6 +55,8 @@ class Consumer:
         self.queues = queues
         self.stopping = False
         self.crashed = False
+        # Messages that were done with, since the start.
+        self.handled = 0
         self._handle = handle
         self._budget = max_messages
         self._reserved = 0
@@ -74,6 +76,11 @@ class Consumer:
     def unfinished(self) -> int:
         """How many messages are still in hand: after ``run``, those that did not end in time."""
         return len(self._in_hand)
+
+    @property
+    def threads(self) -> int:
+        """How many messages of all queues may be handled at once now."""
+        return sum(crew.size for crew in self._crews.values())
 
     def resize(self, alias: str, concurrency: int) -> None:
         """Handle so many messages of this queue at once from now on; what runs ends first."""
@@ -280,6 +287,8 @@ class Consumer:
 
     def _settle(self, queue: Queue, message: Received, fate: handling.Fate) -> None:
         if fate.delete:
+            with self._lock:
+                self.handled += 1
             self._acks[queue.alias].add(message, event_id=fate.event_id)
             self._in_hand.drop(message)
         else:

@@ -33,6 +33,11 @@ class Crew:
     def __len__(self) -> int:
         return len(self._threads)
 
+    @property
+    def size(self) -> int:
+        """How many jobs it does at once."""
+        return self._size
+
     def submit(self, job: Job) -> None:
         """Do it as soon as a thread is free."""
         with self._changed:

@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from queues import live_models as live_models  # Django looks for models here.
 from queues.expressions import Literal
 from queues.redrive_models import Redrive as Redrive
 from queues.redrive_models import RedriveItem as RedriveItem
@@ -108,6 +109,7 @@ class OutboxEvent(models.Model):
                 condition=Q(state="published"),
             ),
             models.Index("id", name="outbox_held", condition=Q(state="held")),
+            models.Index("id", name="outbox_refused", condition=Q(state="refused")),
             models.Index(
                 "state",
                 "recorded_at",

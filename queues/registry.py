@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
@@ -41,6 +42,7 @@ Corrector = Callable[[Event], None]
 Protector = Callable[[UUID], str]
 Previewer = Callable[[Event], Sequence["Preview"]]
 Detailer = Callable[["HttpRequest", UUID], Iterable["Section"]]
+Measure = Callable[[datetime, datetime], Mapping[str, int]]
 
 _handlers: dict[str, list[Handler]] = {}
 _readers: dict[str, Reader] = {}
@@ -48,6 +50,8 @@ _gates: list[Callable[[str], str]] = []
 _needs: list[Callable[[str], int | None]] = []
 _tellers: list[Teller] = []
 _sweeps: list[Callable[[], int]] = []
+_watches: list[Callable[[], int]] = []
+_measures: list[Measure] = []
 _provisioners: list[Callable[[Callable[[str], None]], None]] = []
 _advisers: list[Adviser] = []
 _foresights: list[Callable[[], Foresight]] = []
@@ -225,6 +229,34 @@ def takes_envelopes(alias: str) -> bool:
 def sweep_steps() -> list[Callable[[], int]]:
     """The registered steps, in order."""
     return list(_sweeps)
+
+
+def watches(step: Callable[[], int]) -> Callable[[], int]:
+    """Register a step that looks, counts or tells: no email depends on it. Consumers run it every 15 seconds.
+
+    Any number of consumers may run it at once: ``queues.duties`` lets one of them do it for all.
+    """
+    _watches.append(step)
+    return step
+
+
+def watch_steps() -> list[Callable[[], int]]:
+    """The registered steps, in order."""
+    return list(_watches)
+
+
+def measures(measure: Measure) -> Measure:
+    """Register a function that counts what happened from one time to before another: counts by name, which add up.
+
+    It is asked about each minute once, and must look at that minute's rows alone.
+    """
+    _measures.append(measure)
+    return measure
+
+
+def measures_of_a_span() -> list[Measure]:
+    """The registered functions, in order."""
+    return list(_measures)
 
 
 def provisioners() -> list[Callable[[Callable[[str], None]], None]]:

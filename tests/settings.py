@@ -10,7 +10,17 @@ from tests import postgres
 
 for name in list(os.environ):
     if name.startswith(
-        ("AWS_", "QUEUE_", "SES_", "SANDBOX", "FAILPOINTS", "DATABASE_URL", "DEBUG")
+        (
+            "ADMINS",
+            "ALERTS_",
+            "AWS_",
+            "QUEUE_",
+            "SES_",
+            "SANDBOX",
+            "FAILPOINTS",
+            "DATABASE_URL",
+            "DEBUG",
+        )
     ):
         del os.environ[name]
 os.environ["ENV_FILE"] = str(Path(__file__).with_name("test.env"))

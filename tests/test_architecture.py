@@ -20,6 +20,7 @@ BORDERS = {
     "emails/ses_lean.py",
     "emails/identities.py",
     "emails/provisioning.py",
+    "notifier/sns.py",
     # Configures the SDK; calls nothing.
     "notifier/settings.py",
 }

@@ -39,24 +39,29 @@ def key():
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
-@pytest.fixture
-def fetched(monkeypatch, key):
-    """The addresses that were asked for a certificate; each answers ours."""
-    sns.forget_keys()
-    asked = []
+class Certificates:
+    """What is served at any address, and the addresses that were asked for."""
 
-    def answer(method, url, **options):
-        asked.append(url)
-        assert options["redirect"] is False
+    def __init__(self, body):
+        self.body, self.status = body, 200
+        self.asked = []
+
+    def request(self, method, url, *, redirect, **options):
+        assert redirect is False
+        self.asked.append(url)
         return urllib3.HTTPResponse(
-            body=io.BytesIO(answer.body), status=answer.status, preload_content=False
+            body=io.BytesIO(self.body), status=self.status, preload_content=False
         )
 
-    answer.body, answer.status = certificate(key), 200
-    answer.asked = asked
-    monkeypatch.setattr("emails.sns.urllib3.request", answer)
+
+@pytest.fixture
+def fetched(monkeypatch, key):
+    """Serves ours; nothing else can be asked for."""
+    sns.forget_keys()
+    served = Certificates(certificate(key))
+    monkeypatch.setattr("emails.sns.urllib3.request", served.request)
     monkeypatch.setattr("socket.socket.connect", refuse_to_connect)
-    return answer
+    return served
 
 
 @pytest.fixture(autouse=True)

@@ -10,11 +10,21 @@ from django.urls import reverse
 from django.utils import timezone
 
 from emails.models import Notification
+from queues.live_models import LiveConsumer
 from queues.models import DeadLetter, OutboxEvent
 
 pytestmark = pytest.mark.django_db
 
 INDEX = reverse("admin:index")
+
+
+@pytest.fixture(autouse=True)
+def consumer(db, settings):
+    """Somebody consumes, or that alone would need a person."""
+    now = timezone.now()
+    LiveConsumer.objects.create(
+        kind="consumer", host="h", pid=1, queues=list(settings.QUEUES), started_at=now, beat_at=now
+    )
 
 
 def staff(*permissions: str) -> User:

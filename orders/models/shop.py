@@ -187,6 +187,7 @@ class Order(Fact):
 
     class Meta(Fact.Meta):
         ordering = ["-id"]
+        indexes = [models.Index("placed_at", name="order_placed")]
         constraints = [
             models.CheckConstraint(condition=Q(total__gte=0), name="order_total_not_negative"),
             models.CheckConstraint(

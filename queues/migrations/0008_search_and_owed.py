@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("queues", "0006_letters")]
+    dependencies = [("queues", "0007_consumers")]
 
     operations = [
         migrations.AddIndex(

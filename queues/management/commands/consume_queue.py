@@ -11,10 +11,22 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from queues import checks, dead_letters, redrives, registry, relay, sizing, sqs, sweeper
+from queues import (
+    checks,
+    dead_letters,
+    redrives,
+    registry,
+    relay,
+    sizing,
+    sqs,
+    sweeper,
+    watching,
+)
 from queues.background import Repeated
+from queues.beats import Beats, Load
 from queues.consumer import CONCURRENCY, Consumer
 from queues.errors import QueueUnavailable
+from queues.live_models import LiveConsumer
 from queues.sizing import AUTO, Sizing
 from queues.supervisor import Crashed, Supervisor
 
@@ -117,7 +129,10 @@ class Command(BaseCommand):
                 raise CommandError(f"queue {queue.alias} was not read: {reason}")
 
     def _run(self) -> None:
-        chores = [Repeated("sweeper", sweeper.sweep, seconds=settings.SWEEP_SECONDS)]
+        chores = [
+            Repeated("sweeper", sweeper.sweep, seconds=settings.SWEEP_SECONDS),
+            Repeated("watcher", watching.watch, seconds=watching.SECONDS),
+        ]
         if self._relays:
             chores.append(Repeated("relay", relay.publish_pending, seconds=RELAY_SECONDS))
         if self._collects:
@@ -128,13 +143,24 @@ class Command(BaseCommand):
             chores.append(Repeated("sizing", self._sizing.adjust, seconds=sizing.SECONDS))
         for chore in chores:
             chore.start()
-        names = ", ".join(queue.alias for queue in self._consumer.queues)
-        self.stdout.write(f"consuming {names}; Ctrl-C stops")
+        aliases = [queue.alias for queue in self._consumer.queues]
+        beats = Beats(LiveConsumer.Kind.CONSUMER, aliases, self._load)
+        beats.start()
+        self.stdout.write(f"consuming {', '.join(aliases)}; Ctrl-C stops")
         self._consumer.run()
         for chore in chores:
             chore.ask_to_stop()
         for chore in chores:
             chore.stop(timeout=0.3)
+        if not self._consumer.crashed:
+            beats.stop()
+
+    def _load(self) -> Load:
+        return Load(
+            threads=self._consumer.threads,
+            handled=self._consumer.handled,
+            in_hand=self._consumer.unfinished,
+        )
 
     def _sized(self, processes: int) -> Sizing:
         aliases = [queue.alias for queue in self._consumer.queues]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from queues import checks, relay
 from queues.background import Repeated
+from queues.beats import Beats, Load
+from queues.live_models import LiveConsumer
 from queues.models import OutboxEvent
 
 POLL_SECONDS = 1.0
@@ -43,14 +47,27 @@ class Command(BaseCommand):
                 raise CommandError(f"{left} event(s) are left; the lines above say why")
             return
         self._stopping = False
+        self._published, self._lock = 0, threading.Lock()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        relaying = Repeated("relay", relay.publish_pending, seconds=POLL_SECONDS, threads=RELAYS)
+        relaying = Repeated("relay", self._relay, seconds=POLL_SECONDS, threads=RELAYS)
         relaying.start()
+        beats = Beats(LiveConsumer.Kind.RELAY, list(settings.QUEUES), self._load)
+        beats.start()
         self.stdout.write("relaying the outbox")
         while not self._stopping:
             time.sleep(0.1)
         relaying.stop(timeout=20)
+        beats.stop()
+
+    def _relay(self) -> int:
+        count = relay.publish_pending()
+        with self._lock:
+            self._published += count
+        return count
+
+    def _load(self) -> Load:
+        return Load(threads=RELAYS, handled=self._published)
 
     def _stop(self, *args: Any) -> None:
         self._stopping = True

@@ -1,0 +1,51 @@
+"""What became of emails in a minute, counted for the overview."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+
+from emails import latencies
+from emails.models import Attempt, DeliveryEvent
+from queues.models import OutboxEvent
+from queues.registry import measures
+
+# The latest of a minute: enough for its percentiles, however many there are.
+SAMPLE = 1000
+
+Outcome = Attempt.Outcome
+
+
+@measures
+def count(begin: datetime, end: datetime) -> dict[str, int]:
+    """``accepted``, ``failed`` and ``in_doubt`` are attempts; ``failed``: SES refused, or was not reached."""
+    finished = Attempt.objects.filter(finished_at__gte=begin, finished_at__lt=end).order_by()
+    outcomes = dict(finished.values_list("outcome").annotate(Count("id")))
+    told = DeliveryEvent.objects.filter(recorded_at__gte=begin, recorded_at__lt=end).aggregate(
+        # As SES counts them itself: those for good.
+        bounced=Count("id", filter=Q(type="Bounce", raw__bounce__bounceType="Permanent")),
+        complained=Count("id", filter=Q(type="Complaint")),
+    )
+    return {
+        "accepted": outcomes.get(Outcome.ACCEPTED, 0),
+        "failed": outcomes.get(Outcome.REFUSED, 0) + outcomes.get(Outcome.NOT_SENT, 0),
+        "in_doubt": outcomes.get(Outcome.IN_DOUBT, 0),
+        **told,
+        **latencies.counted(_times(finished)),
+    }
+
+
+def _times(finished: QuerySet[Attempt]) -> list[float]:
+    """Seconds from the event in the outbox to SES's answer. Of a foreign producer's event nobody knows the first."""
+    recorded = OutboxEvent.objects.filter(event_id=OuterRef("notification__event_id"))
+    accepted = (
+        finished.filter(outcome=Outcome.ACCEPTED)
+        .order_by("-finished_at")
+        .annotate(recorded_at=Subquery(recorded.order_by("id").values("recorded_at")[:1]))
+    )
+    return [
+        (finished_at - recorded_at).total_seconds()
+        for finished_at, recorded_at in accepted.values_list("finished_at", "recorded_at")[:SAMPLE]
+        if finished_at and recorded_at
+    ]

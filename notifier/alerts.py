@@ -1,0 +1,166 @@
+"""Call somebody: an email to ADMINS and a message to ALERTS_TOPIC, at most one an hour for each cause.
+
+Consumers look every half minute, one of them for all; where none lives, whoever opens the overview makes the web
+process look. Nothing waits for an alert, and one that cannot be sent is tried again after five minutes.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.core import mail
+from django.db import DatabaseError, connection
+
+from notifier import concerns, sns
+from notifier.concerns import Cause, Concern
+from queues import duties
+from queues.errors import QueueUnavailable
+from queues.fact_sections import moment
+from queues.models import DeadLetter, in_state
+from queues.registry import watches
+
+logger = logging.getLogger(__name__)
+
+DUTY = "alerts"
+EVERY_SECONDS = 30
+AGAIN_SECONDS = 3600
+RETRY_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One cause to tell of; ``told_at`` is when it was told of before."""
+
+    concern: Concern
+    cause: Cause
+    told_at: datetime | None
+
+    @property
+    def name(self) -> str:
+        """Of the duty to tell of it."""
+        return _duty(self.cause)
+
+    @property
+    def headline(self) -> str:
+        """Short: what, and how many. Never a reason, which may quote a customer's data."""
+        title, count = self.concern.title, self.cause.count
+        code = f", {self.cause.text.partition(':')[0]}" if self.cause.newest else ""
+        return f"{count:,} {title[0].lower()}{title[1:]}{code}" if count > 1 else f"{title}{code}"
+
+    @property
+    def news(self) -> str:
+        """Whether it is new or has grown, where that can be said."""
+        if self.cause.newest is None:
+            return ""
+        if self.told_at is None:
+            return " (new)"
+        return f" ({_letters_since(self.cause, self.told_at)} more since {moment(self.told_at)})"
+
+    @property
+    def text(self) -> str:
+        """All of it, with the page to look at."""
+        said = f"\n{self.cause.text}" if self.concern.causes else ""
+        link = f"{settings.BASE_URL}{self.concern.address_of(self.cause)}"
+        return f"{self.headline}{self.news}{said}\n{self.concern.advice}\n{link}"
+
+
+@watches
+def check() -> int:
+    """Tell of what is due, in one process at a time; returns of how many causes."""
+    if not _is_wanted() or duties.take(DUTY, every=EVERY_SECONDS) is None:
+        return 0
+    mine = [alert for alert in _due() if duties.take(alert.name, every=AGAIN_SECONDS)]
+    if mine and not _tell(mine):
+        for alert in mine:
+            duties.give_back(alert.name, to=alert.told_at)
+        duties.put_off(DUTY, every=EVERY_SECONDS, seconds=RETRY_SECONDS)
+        return 0
+    return len(mine)
+
+
+def check_soon() -> None:
+    """The same in a thread: no page waits for it."""
+    if _is_wanted():
+        threading.Thread(target=_check_alone, name="alerts", daemon=True).start()
+
+
+def _check_alone() -> None:
+    try:
+        check()
+    except DatabaseError as exc:
+        logger.error("alerts failed: %s", type(exc).__name__)
+    finally:
+        connection.close()
+
+
+def _is_wanted() -> bool:
+    return bool(settings.ADMINS or settings.ALERTS_TOPIC)
+
+
+def _due() -> list[Alert]:
+    """What was not told of within the hour; of rows that lie there, only when more have come."""
+    found = [
+        (concern, cause)
+        for concern in concerns.current()
+        if concern.is_alerted
+        for cause in concern.causes or [Cause(key=concern.key, text="", count=concern.count)]
+    ]
+    told = duties.taken([_duty(cause) for _, cause in found])
+    alerts = [Alert(concern, cause, told.get(_duty(cause))) for concern, cause in found]
+    return [alert for alert in alerts if _is_news(alert)]
+
+
+def _is_news(alert: Alert) -> bool:
+    newest, told_at = alert.cause.newest, alert.told_at
+    return newest is None or told_at is None or newest > told_at
+
+
+def _tell(alerts: Sequence[Alert]) -> bool:
+    """Whether anybody was reached."""
+    subject = alerts[0].headline + (f", and {len(alerts) - 1} more" if len(alerts) > 1 else "")
+    text = "\n\n".join(alert.text for alert in alerts)
+    reached = any([_mailed(subject, text), _published(subject, text)])
+    for alert in alerts if reached else ():
+        logger.warning("alerted cause=%s", alert.cause.key)
+    return reached
+
+
+def _mailed(subject: str, text: str) -> bool:
+    if not settings.ADMINS:
+        return False
+    try:
+        mail.mail_admins(subject, text)
+    except Exception as exc:
+        # Each way of mailing has errors of its own, and none may keep other alerts from being told.
+        logger.error("alert not mailed: %s: %s", type(exc).__name__, exc)
+        return False
+    return True
+
+
+def _published(subject: str, text: str) -> bool:
+    if not settings.ALERTS_TOPIC:
+        return False
+    try:
+        sns.publish(f"{settings.EMAIL_SUBJECT_PREFIX}{subject}", text)
+    except QueueUnavailable as exc:
+        logger.error("alert not published: %s", exc)
+        return False
+    return True
+
+
+def _letters_since(cause: Cause, told_at: datetime) -> str:
+    fingerprint = cause.key.rpartition(" ")[2]
+    rows = DeadLetter.objects.filter(
+        in_state(DeadLetter.State.OPEN), fingerprint=fingerprint, collected_at__gt=told_at
+    )
+    count = rows.order_by()[: concerns.MOST].count()
+    return f"{count:,}"
+
+
+def _duty(cause: Cause) -> str:
+    return f"alert {cause.key}"[:150]

@@ -1,0 +1,82 @@
+"""Line charts as SVG, made here: no script, no other host, in the reader's colours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+WIDTH, HEIGHT = 600, 120
+# Their halves are round as well.
+_ROUND = (1, 2, 3, 4, 6, 8, 10)
+
+
+@dataclass(frozen=True)
+class Series:
+    """A line: a value for each step, None where nobody counted.
+
+    ``summary`` is the line in words; ``tone`` is good, bad or plain, and gives its colour and its stroke.
+    """
+
+    label: str
+    values: Sequence[float | None]
+    summary: str = ""
+    tone: str = "plain"
+
+
+@dataclass(frozen=True)
+class Line:
+    """``path`` is what SVG draws, of ``WIDTH`` by ``HEIGHT``."""
+
+    label: str
+    path: str
+    summary: str
+    tone: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What the template shows. ``description`` is the whole of it in words."""
+
+    title: str
+    top: str
+    begin: str
+    end: str
+    lines: Sequence[Line]
+
+    @property
+    def description(self) -> str:
+        """For whoever does not see it."""
+        told = "; ".join(f"{line.label}: {line.summary}" for line in self.lines)
+        return f"{self.title}, {self.begin} to {self.end}. {told}."
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to draw."""
+        return not any(line.path for line in self.lines)
+
+
+def draw(title: str, series: Sequence[Series], *, unit: str, begin: str, end: str) -> Chart:
+    """All lines on one scale, from nothing to a round number above the highest."""
+    top = ceiling(max((value for line in series for value in line.values if value), default=1))
+    lines = [Line(line.label, _path(line.values, top), line.summary, line.tone) for line in series]
+    return Chart(title, f"{top:,g} {unit}", begin, end, lines)
+
+
+def ceiling(value: float) -> float:
+    """A round number, not below the value and not far above it."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(step * power for step in _ROUND if value <= step * power * (1 + 1e-9))
+
+
+def _path(values: Sequence[float | None], top: float) -> str:
+    """Broken where a value is missing; one alone is a dot."""
+    step = WIDTH / max(1, len(values) - 1)
+    parts = []
+    is_begun = False
+    for number, value in enumerate(values):
+        if value is not None:
+            x, y = number * step, HEIGHT * (1 - value / top)
+            parts.append(f"{'L' if is_begun else 'M'}{x:.1f} {y:.1f}{'' if is_begun else 'h0'}")
+        is_begun = value is not None
+    return "".join(parts)

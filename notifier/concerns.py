@@ -1,0 +1,320 @@
+"""What needs a person, most urgent first: the overview shows it, and alerts tell of it.
+
+However many rows there are, each concern is a few questions that have an index, and counts no further than ``MOST``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import Count, Max, Min, Model, QuerySet
+from django.urls import reverse
+from django.utils import timezone
+
+from emails import evidence, sender, states
+from emails.models import Breaker, EventChannel, Identity, Notification
+from queues import letter_groups, masking
+from queues.admin_filters import late
+from queues.fact_sections import list_url, moment, short
+from queues.figures import TEN_MINUTES
+from queues.live_models import Figure, LiveConsumer, PausedQueue
+from queues.models import DeadLetter, OutboxEvent, in_state
+
+MOST = 10_000
+# So many causes are told apart; the overview names the first few.
+MOST_CAUSES = 20
+NAMED_CAUSES = 3
+# SES reports within seconds; so late, its reports do not reach us.
+EVENTS_LATE = timedelta(minutes=15)
+
+Emails = Notification.State
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cause:
+    """One of what a concern is made of; ``place`` names it to the concern's ``page_of_one``.
+
+    ``newest``: when the latest of its rows came, where more of them are news.
+    """
+
+    key: str
+    text: str
+    count: int = 1
+    place: str = ""
+    newest: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Concern:
+    """Rows that need a person; ``advice`` says what to do.
+
+    ``page``, or ``model`` and ``query``, are the list to look at, the overview itself where there is none, and
+    ``page_of_one`` is what shows one of its causes. ``is_alerted``: somebody is called for it.
+    """
+
+    key: str
+    title: str
+    advice: str
+    count: int = 1
+    colour: str = "danger"
+    model: type[Model] | None = None
+    query: str = ""
+    page: str = ""
+    page_of_one: str = ""
+    causes: Sequence[Cause] = ()
+    is_alerted: bool = True
+
+    @property
+    def address(self) -> str:
+        """Where to look."""
+        # Asked for late: it loads the pages, and a consumer shows none.
+        if self.page:
+            return reverse(self.page)
+        if self.model is None:
+            return f"{reverse('admin:index')}#{self.query}"
+        return f"{list_url(self.model)}?{self.query}" if self.query else list_url(self.model)
+
+    @property
+    def number(self) -> str:
+        """The count, as far as it goes."""
+        return f"{self.count:,}" if self.count <= MOST else f"{MOST:,}+"
+
+    @property
+    def named(self) -> list[tuple[Cause, str]]:
+        """The largest causes, each with its address."""
+        return [(cause, self.address_of(cause)) for cause in self.causes[:NAMED_CAUSES]]
+
+    @property
+    def unnamed(self) -> int:
+        """How many causes more there are."""
+        return max(0, len(self.causes) - NAMED_CAUSES)
+
+    def address_of(self, cause: Cause) -> str:
+        """The page of this cause alone."""
+        return reverse(self.page_of_one, args=[cause.place]) if cause.place else self.address
+
+
+def current(may: Callable[[str], bool] = lambda permission: True) -> list[Concern]:
+    """All there are now of what somebody with these permissions may see."""
+    return [
+        concern
+        for permission, check in _CHECKS
+        if may(permission)
+        for concern in check()
+        if concern.count
+    ]
+
+
+def _consumers() -> Iterable[Concern]:
+    """Of consumers that are killed; those that stop are missed by their queues."""
+    rows = list(LiveConsumer.objects.with_silence())
+    living = [row for row in rows if not row.is_silent and row.kind == LiveConsumer.Kind.CONSUMER]
+    served = {alias for row in living for alias in row.queues}
+    lonely = [alias for alias in settings.QUEUES if alias not in served]
+    if lonely:
+        yield Concern(
+            key=f"no consumer {' '.join(lonely)}",
+            title=f"No consumer of {', '.join(lonely)}" if living else "No consumer runs",
+            advice="Messages wait until one is started: python manage.py consume_queue",
+            query="consumers",
+        )
+    silent = [row for row in rows if row.is_silent]
+    yield Concern(
+        key="silent",
+        title="Silent consumers",
+        count=len(silent),
+        colour="warning",
+        advice="They did not stop, and say nothing: killed, frozen, or cut off from the database. "
+        "Their messages go to others. Start them again, or forget them below.",
+        query="consumers",
+        causes=[
+            Cause(
+                key=f"silent {row.host}:{row.pid}",
+                text=f"{row.kind} {row.host}:{row.pid}, last heard {moment(row.beat_at)}",
+            )
+            for row in silent[:MOST_CAUSES]
+        ],
+    )
+
+
+_BREAKER_ADVICE = {
+    "quota": "Wait until the 24 hours move on, or ask AWS for a higher quota.",
+    "account": "See the SES console: AWS or somebody paused sending.",
+    "configuration": "See the sender on the Identities page, the configuration set and the credentials.",
+}
+
+
+def _breakers() -> Iterable[Concern]:
+    """Nothing is lost meanwhile: messages stay in their queues, and sending goes on by itself."""
+    for breaker in Breaker.objects.filter(is_open=True):
+        yield Concern(
+            key=f"breaker {breaker.name}",
+            title=f"Sending has stopped: {breaker.name}",
+            advice=f"{breaker.code}: {masking.addresses(breaker.reason)}. {_BREAKER_ADVICE[breaker.name]} "
+            "It goes on by itself.",
+            model=Identity,
+        )
+
+
+def _sender() -> Iterable[Concern]:
+    if found := sender.unverified():
+        yield Concern(
+            key="sender",
+            title="The sender is not verified",
+            advice=f"SES sends nothing from {found.address}, as it said {moment(found.asked_at)}. "
+            "Verify the address or its domain.",
+            model=Identity,
+        )
+
+
+def _letters() -> Iterable[Concern]:
+    newest = DeadLetter.objects.waiting().order_by("-collected_at")
+    groups = list(
+        DeadLetter.objects.filter(pk__in=newest.values("pk")[: MOST + 1])
+        .order_by()
+        .values("fingerprint", "code")
+        .annotate(
+            count=Count("pk"),
+            reason=Max("reason"),
+            first=Min("collected_at"),
+            last=Max("collected_at"),
+        )
+        .order_by("-count", "fingerprint")
+    )
+    yield Concern(
+        key="letters",
+        title="Open dead letters",
+        count=sum(group["count"] for group in groups),
+        advice="See their causes, mend them, then redrive.",
+        page="admin:queues_deadletter_groups",
+        page_of_one="admin:queues_deadletter_group",
+        causes=[
+            Cause(
+                key=f"letters {group['fingerprint']}",
+                text=masking.addresses(short(f"{group['code']}: {group['reason']}")),
+                count=group["count"],
+                place=letter_groups.key_of(group["fingerprint"]),
+                newest=group["last"],
+            )
+            for group in groups[:MOST_CAUSES]
+        ],
+    )
+
+
+def _emails() -> Iterable[Concern]:
+    doubtful = Notification.objects.filter(in_state(Emails.IN_DOUBT))
+    count = _count(doubtful)
+    yield Concern(
+        key="in doubt",
+        title="Emails in doubt",
+        count=count,
+        colour="warning",
+        advice="SES may have accepted them: say whether they were sent.",
+        model=Notification,
+        query="state__exact=in_doubt",
+        is_alerted=bool(count) and _parked(doubtful).exists(),
+    )
+    yield Concern(
+        key="failed",
+        title="Emails failed",
+        count=_count(Notification.objects.filter(in_state(Emails.FAILED))),
+        advice="SES refused them for good, or they could not be written.",
+        model=Notification,
+        query="state__exact=failed",
+        # Each has a dead letter.
+        is_alerted=False,
+    )
+
+
+def _parked(doubtful: QuerySet[Notification]) -> QuerySet[Notification]:
+    """Those that wait for a person: nothing else ends a doubt, or it should have ended by now."""
+    if not states.doubts_end():
+        return doubtful
+    seconds = settings.DOUBT_GRACE_SECONDS + 2 * settings.DOUBT_DRAIN_SECONDS
+    return doubtful.filter(attempt_started_at__lt=timezone.now() - timedelta(seconds=seconds))
+
+
+def _outbox() -> Iterable[Concern]:
+    yield Concern(
+        key="late",
+        title="Late events",
+        count=_count(late(OutboxEvent.objects.all())),
+        colour="warning",
+        advice="Recorded over a minute ago and not published: is consume_queue running?",
+        model=OutboxEvent,
+        query="late=yes",
+    )
+    yield Concern(
+        key="held",
+        title="Held groups",
+        count=_count(OutboxEvent.objects.filter(in_state(OutboxEvent.State.HELD))),
+        colour="warning",
+        advice="Later events wait until the doubt about an email ends.",
+        model=OutboxEvent,
+        query="state__exact=held",
+        is_alerted=False,
+    )
+    yield Concern(
+        key="refused",
+        title="Refused events",
+        count=_count(OutboxEvent.objects.filter(in_state(OutboxEvent.State.REFUSED))),
+        advice="SQS will not take them as they are.",
+        model=OutboxEvent,
+        query="state__exact=refused",
+    )
+
+
+def _paused() -> Iterable[Concern]:
+    for paused in PausedQueue.objects.all():
+        yield Concern(
+            key=f"paused {paused.alias}",
+            title=f"Queue {paused.alias} is paused",
+            colour="warning",
+            advice=f"By {paused.paused_by} since {moment(paused.since)}: {paused.reason}",
+            query="queues",
+            # Somebody knows.
+            is_alerted=False,
+        )
+
+
+def _events() -> Iterable[Concern]:
+    """SES accepts emails and has reported on none of them for long."""
+    if evidence.ALIAS not in settings.QUEUES:
+        return
+    now = timezone.now()
+    spans = Figure.objects.filter(
+        seconds=TEN_MINUTES,
+        begins_at__gte=now - timedelta(days=1),
+        begins_at__lt=now - EVENTS_LATE - timedelta(seconds=TEN_MINUTES),
+        counts__accepted__gt=0,
+    )
+    accepted = spans.order_by("-begins_at").values_list("begins_at", flat=True).first()
+    newest = EventChannel.objects.values_list("newest_sent_at", flat=True).first()
+    if accepted and (newest is None or newest < accepted):
+        yield Concern(
+            key="events",
+            title="SES reports nothing",
+            colour="warning",
+            advice=f"Emails were accepted since {moment(accepted)}, and no report came: doubts do not end by "
+            "themselves. Is the queue ses-events read? If so, run manage.py provision.",
+            query="queues",
+        )
+
+
+def _count(rows: QuerySet[Model]) -> int:
+    return rows.order_by()[: MOST + 1].count()
+
+
+_CHECKS: list[tuple[str, Callable[[], Iterable[Concern]]]] = [
+    ("queues.view_consumer", _consumers),
+    ("emails.view_notification", _breakers),
+    ("emails.view_notification", _sender),
+    ("queues.view_deadletter", _letters),
+    ("emails.view_notification", _emails),
+    ("queues.view_outboxevent", _outbox),
+    ("queues.view_consumer", _paused),
+    ("emails.view_notification", _events),
+]

@@ -1,0 +1,53 @@
+"""How full the queues are: asked of SQS by one consumer once a minute, so that no page waits for AWS."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+
+from queues import duties, sqs
+from queues.errors import QueueUnavailable
+from queues.live_models import QueueDepth
+from queues.models import OutboxEvent, in_state
+from queues.registry import watches
+
+logger = logging.getLogger(__name__)
+
+EVERY_SECONDS = 60
+
+
+@watches
+def measure() -> int:
+    """Ask of every queue that settings name; returns how many answered."""
+    now = duties.take("depths", every=EVERY_SECONDS)
+    return sum(_measure(alias, now) for alias in settings.QUEUES) if now else 0
+
+
+def _measure(alias: str, now: datetime) -> bool:
+    """What SQS does not say stays as it was, with the reason."""
+    try:
+        found = _asked(alias)
+    except QueueUnavailable as exc:
+        logger.warning("depth unknown queue=%s: %s", alias, exc)
+        found = {"error": str(exc)}
+    QueueDepth.objects.update_or_create(
+        alias=alias, defaults={"error": "", "asked_at": now, **found}
+    )
+    return "error" not in found
+
+
+def _asked(alias: str) -> dict[str, Any]:
+    depth, dead = sqs.queue(alias).depth(), sqs.dead_letter_queue(alias).depth()
+    published = OutboxEvent.objects.filter(in_state(OutboxEvent.State.PUBLISHED), queue=alias)
+    return {
+        "visible": depth.visible,
+        "in_flight": depth.in_flight,
+        "delayed": depth.delayed,
+        "dead": dead.visible + dead.in_flight + dead.delayed,
+        "oldest_at": published.order_by("published_at")
+        .values_list("published_at", flat=True)
+        .first(),
+    }

@@ -1,0 +1,40 @@
+"""Pause a queue: consumers stop receiving from it, its messages stay in SQS, and none burns a receive.
+
+What a consumer has in hand, or an outstanding long poll still brings, is handled.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from django.db.models.functions import Now
+
+from queues.live_models import PausedQueue
+from queues.registry import gates
+
+logger = logging.getLogger(__name__)
+
+
+def pause(alias: str, *, by: str, reason: str) -> bool:
+    """Until somebody resumes it; False if it was paused already, and stays so for its first reason."""
+    _, is_new = PausedQueue.objects.get_or_create(
+        alias=alias, defaults={"paused_by": by, "reason": reason, "since": Now()}
+    )
+    if is_new:
+        logger.warning("paused queue=%s by=%s", alias, by)
+    return is_new
+
+
+def resume(alias: str, *, by: str) -> bool:
+    """Receive from it again; False if it was not paused."""
+    count, _ = PausedQueue.objects.filter(alias=alias).delete()
+    if count:
+        logger.warning("resumed queue=%s by=%s", alias, by)
+    return bool(count)
+
+
+@gates
+def why_paused(alias: str) -> str:
+    """Who paused this queue, and why; empty when it is not paused."""
+    paused = PausedQueue.objects.filter(alias=alias).first()
+    return f"paused by {paused.paused_by}: {paused.reason}" if paused else ""
