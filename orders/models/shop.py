@@ -187,14 +187,16 @@ class Order(Fact):
 
     class Meta(Fact.Meta):
         ordering = ["-id"]
-        indexes = [models.Index("placed_at", name="order_placed")]
         constraints = [
             models.CheckConstraint(condition=Q(total__gte=0), name="order_total_not_negative"),
             models.CheckConstraint(
                 condition=Q(currency__in=Currency.values), name="order_currency_known"
             ),
         ]
-        indexes = [models.Index(Lower("customer_email"), "id", name="order_customer_email")]
+        indexes = [
+            models.Index(Lower("customer_email"), "id", name="order_customer_email"),
+            models.Index("placed_at", name="order_placed"),
+        ]
 
     def __str__(self) -> str:
         return self.number or "a new order"
