@@ -16,7 +16,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_http_methods
 
-from queues import letter_edits, previews, redrives
+from queues import letter_edits, previews, redrive_start_views, redrives
 from queues.errors import Uncorrectable
 from queues.fact_sections import change_url
 from queues.forms import LetterDataForm
@@ -28,9 +28,8 @@ from queues.models import DeadLetter, Redrive
 def edit(request: HttpRequest, key: UUID) -> HttpResponse:
     """Show the data; check what was made of it and preview its email; save it and redrive the letter."""
     letter = get_object_or_404(DeadLetter, pk=key)
-    if started := Redrive.objects.filter(key=request.POST.get("key", "")).first():
-        # The same form, sent twice.
-        return redirect(change_url(started))
+    if redrive := redrive_start_views.started(request):
+        return redirect(change_url(redrive))
     if objection := letter_edits.objection(letter):
         messages.error(request, objection)
         return redirect(change_url(letter))

@@ -155,10 +155,12 @@ def _groups(letters: DeadLetterQuerySet) -> list[Group]:
             first_at=Min("collected_at"),
             last_at=Max("collected_at"),
             oldest_at=Min(Coalesce("sent_at", "collected_at")),
-            recent=Count("*", filter=is_recent),
-            before=Count("*", filter=~is_recent & Q(collected_at__gte=Now() - 2 * RECENT)),
+            recent=Count("collected_at", filter=is_recent),
+            before=Count(
+                "collected_at", filter=~is_recent & Q(collected_at__gte=Now() - 2 * RECENT)
+            ),
             customers=Count("customer", filter=Q(customer__gt=""), distinct=True),
-            silent=Count("*", filter=Q(customer="")),
+            silent=Count("collected_at", filter=Q(customer="")),
         )
         .annotate(any_code=_of_one("code"), any_reason=_of_one("reason"))
         .order_by("-recent", "-count", "fingerprint")[:MAX_GROUPS]

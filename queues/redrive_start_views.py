@@ -38,8 +38,8 @@ def start(request: HttpRequest, letters: QuerySet[DeadLetter]) -> HttpResponse:
     """Show the page; posted, look again and start with what was taken of it."""
     if not request.user.has_perm("queues.redrive_deadletter"):
         raise PermissionDenied
-    if request.method == "POST" and (started := _started(request.POST.get("key", ""))):
-        return redirect(change_url(started))
+    if request.method == "POST" and (redrive := started(request)):
+        return redirect(change_url(redrive))
     form = RedriveForm(
         request.POST if request.method == "POST" else None, forecast=foresight.sort(letters)
     )
@@ -48,6 +48,15 @@ def start(request: HttpRequest, letters: QuerySet[DeadLetter]) -> HttpResponse:
             return redirect(change_url(_start(request, form, chosen)))
         messages.warning(request, "Nothing was taken, so nothing was redriven.")
     return _show(request, form, request.get_full_path(), keys=request.POST.getlist(KEYS_NAME))
+
+
+def started(request: HttpRequest) -> Redrive | None:
+    """The redrive that this very form has started already, sent twice."""
+    try:
+        key = UUID(request.POST.get("key", ""))
+    except ValueError:
+        return None
+    return Redrive.objects.filter(key=str(key)).first()
 
 
 def _start(request: HttpRequest, form: RedriveForm, chosen: Sequence[UUID]) -> Redrive:
@@ -59,11 +68,6 @@ def _start(request: HttpRequest, form: RedriveForm, chosen: Sequence[UUID]) -> R
         rate=form.cleaned_data["rate"],
         canary=form.cleaned_data["canary"],
     )
-
-
-def _started(key: str) -> Redrive | None:
-    """The same form, sent twice."""
-    return Redrive.objects.filter(key=key).first()
 
 
 def _show(

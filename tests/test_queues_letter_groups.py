@@ -132,7 +132,7 @@ def test_the_page_says_what_happened_and_leads_to_what_mends_it(admin_client):
 
 def test_the_address_to_verify_is_filled_in_only_where_there_is_one(admin_client):
     for address in ("ada@example.com", "bob@example.net"):
-        make_letter(code="MessageRejected", reason=UNVERIFIED + address)
+        make_letter(placed(email=address), code="MessageRejected", reason=UNVERIFIED + address)
 
     page = admin_client.get(GROUPS).content.decode()
 
