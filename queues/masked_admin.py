@@ -22,7 +22,8 @@ class MaskedAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
     def mask(self, row: Any) -> None:
         """Take what is personal from a row that is only to be shown."""
         for name, masked in self.personal.items():
-            setattr(row, name, masked(getattr(row, name)))
+            if (value := getattr(row, name)) is not None:
+                setattr(row, name, masked(value))
 
     def get_object(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """For the page of one row."""
