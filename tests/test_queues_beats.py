@@ -153,6 +153,20 @@ def test_consumer_has_a_row_while_it_works_and_none_afterwards(aws):
     assert not LiveConsumer.objects.exists()
 
 
+def test_step_that_fails_keeps_no_other_from_being_done(monkeypatch, caplog):
+    done = []
+
+    def fail():
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(registry, "_watches", [fail, lambda: done.append("told") or 1])
+
+    assert watching.watch() == 0
+
+    assert done == ["told"]
+    assert "watch step failed" in caplog.text
+
+
 def test_rows_that_nobody_looks_at_any_more_are_tidied():
     old, young = make_consumer(silent=True), make_consumer(silent=True)
     LiveConsumer.objects.filter(pk=old.pk).update(beat_at=timezone.now() - timedelta(days=2))
