@@ -8,10 +8,10 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
+from django.db import DatabaseError
 from django.utils import timezone
 
 from queues import duties, registry
-from queues.errors import QueueUnavailable
 from queues.figures import KEEP_DAYS as KEEP_FIGURES_DAYS
 from queues.housekeeping import delete_batch
 from queues.live_models import Duty, Figure, LiveConsumer
@@ -31,8 +31,12 @@ def watch() -> int:
     for step in registry.watch_steps():
         try:
             step()
-        except QueueUnavailable as exc:
-            logger.error("watch step failed: %s", exc)
+        except DatabaseError:
+            # The others would meet it as well.
+            raise
+        except Exception:
+            # A bug in a figure must not keep an alert from being told.
+            logger.exception("watch step failed")
     return 0
 
 

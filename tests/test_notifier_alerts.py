@@ -3,7 +3,6 @@ import threading
 from datetime import timedelta
 
 import pytest
-from django.conf import settings as django_settings
 from django.core import mail
 from django.utils import timezone
 from moto import mock_aws
@@ -12,8 +11,9 @@ from emails import breakers
 from emails.models import Notification
 from notifier import alerts, sns
 from queues import pausing, registry
-from queues.live_models import SILENT_SECONDS, Duty, LiveConsumer
+from queues.live_models import Duty
 from queues.models import DeadLetter
+from tests.living import make_consumer, make_silent
 from tests.owed import owed, place
 from tests.threads import at_once
 
@@ -29,24 +29,6 @@ def admins(settings):
 @pytest.fixture(autouse=True)
 def living(db):
     return make_consumer()
-
-
-def make_consumer(**fields):
-    now = timezone.now()
-    defaults = {
-        "kind": "consumer",
-        "host": "web-1",
-        "pid": 17,
-        "queues": list(django_settings.QUEUES),
-        "started_at": now,
-        "beat_at": now,
-    }
-    return LiveConsumer.objects.create(**defaults | fields)
-
-
-def silence(row):
-    row.beat_at = timezone.now() - timedelta(seconds=SILENT_SECONDS + 1)
-    row.save()
 
 
 def die(*, count=1, fingerprint="f", code="MessageRejected", reason="Address ada@example.com."):
@@ -143,7 +125,7 @@ def test_causes_that_are_due_together_are_told_in_one_alert():
 
 
 def test_silent_consumer_is_told_by_another_one(living):
-    silence(make_consumer(host="gone"))
+    make_silent(host="gone")
 
     look()
 

@@ -6,8 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.conf import settings as django_settings
-from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -19,8 +17,9 @@ from emails.models import Attempt, EventChannel, Notification, SenderCheck, Send
 from notifier import charts, concerns
 from notifier.charts import Series, draw
 from queues import figures, pausing, registry, watching
-from queues.live_models import SILENT_SECONDS, Duty, Figure, LiveConsumer, PausedQueue, QueueDepth
+from queues.live_models import Duty, Figure, QueueDepth
 from queues.models import DeadLetter, OutboxEvent
+from tests.living import make_consumer, make_silent
 from tests.owed import owed, place
 
 INDEX = reverse("admin:index")
@@ -34,23 +33,6 @@ def staff(*permissions: str) -> User:
     user = User.objects.create_user(f"staff-{uuid.uuid4()}", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     return user
-
-
-def make_consumer(**fields: Any) -> LiveConsumer:
-    now = timezone.now()
-    defaults = {
-        "kind": "consumer",
-        "host": "web-1",
-        "pid": 17,
-        "queues": list(django_settings.QUEUES),
-        "started_at": now,
-        "beat_at": now,
-    }
-    return LiveConsumer.objects.create(**defaults | fields)
-
-
-def silent(**fields: Any) -> LiveConsumer:
-    return make_consumer(beat_at=timezone.now() - timedelta(seconds=SILENT_SECONDS + 1), **fields)
 
 
 def make_letters(count: int, **fields: Any) -> None:
@@ -135,7 +117,7 @@ def test_queue_that_nobody_reads_is_named(admin_client):
 @pytest.mark.django_db
 def test_silent_consumer_is_named_and_counts_as_none(admin_client):
     make_consumer(host="alive")
-    silent(host="gone")
+    make_silent(host="gone")
 
     found = admin_client.get(LIVE)
 
@@ -310,7 +292,7 @@ def test_queues_show_what_sqs_said_last(admin_client):
 
 @pytest.mark.django_db
 def test_staff_who_may_not_see_consumers_see_no_figures_either(client):
-    silent()
+    make_silent()
     client.force_login(staff("view_deadletter"))
 
     response = client.get(LIVE)
@@ -354,7 +336,7 @@ def test_page_asks_the_database_as_often_with_many_rows_as_with_few(client, wind
     def add(count: int) -> None:
         for number in range(count):
             make_consumer(pid=number)
-            silent(pid=1000 + number)
+            make_silent(pid=1000 + number)
             make_letters(3, fingerprint=f"f{count}-{number}")
         OutboxEvent.objects.bulk_create(
             OutboxEvent(queue="orders", body="{}", state=state, available_at=timezone.now())
@@ -449,110 +431,3 @@ def test_what_one_round_of_watching_finds_is_on_the_overview(admin_client, consu
     assert "As SQS said at" in page(admin_client)
     accepted = admin_client.get(LIVE).context["charts"][0].lines[0]
     assert accepted.summary == "1 in all, at most 1 a minute"
-
-
-# --- Acts
-
-
-def pause(client: Any, alias: str = "orders", reason: str = "the template is wrong") -> Any:
-    return client.post(reverse("queue-pause", args=[alias]), {"reason": reason}, follow=True)
-
-
-def resume(client: Any, alias: str = "orders") -> Any:
-    return client.post(reverse("queue-resume", args=[alias]), follow=True)
-
-
-@pytest.mark.django_db
-def test_pausing_asks_for_a_reason_and_says_who_why_and_since(admin_client, admin_user):
-    make_consumer()
-    address = reverse("queue-pause", args=["orders"])
-    assert "Pause queue orders" in page(admin_client, address)
-    assert "This field is required." in pause(admin_client, reason="").content.decode()
-    assert not PausedQueue.objects.exists()
-
-    response = pause(admin_client, reason=HOSTILE)
-
-    found = response.content.decode()
-    assert "Queue orders is paused." in found
-    assert "By admin since" in found
-    assert HOSTILE not in found
-    entry = LogEntry.objects.get()
-    assert (entry.user, entry.object_id) == (admin_user, "orders")
-    assert entry.change_message == f"Paused: {HOSTILE}"
-
-
-@pytest.mark.django_db
-def test_pausing_twice_pauses_once(admin_client):
-    pause(admin_client)
-
-    response = pause(admin_client, reason="another")
-
-    assert "was paused already" in response.content.decode()
-    assert LogEntry.objects.count() == 1
-
-
-@pytest.mark.django_db
-def test_resuming_takes_one_click_and_twice_resumes_once(admin_client):
-    pause(admin_client)
-
-    assert "Queue orders is resumed." in resume(admin_client).content.decode()
-    assert "was not paused" in resume(admin_client).content.decode()
-
-    assert not PausedQueue.objects.exists()
-    messages = LogEntry.objects.order_by("id").values_list("change_message", flat=True)
-    assert list(messages) == ["Paused: the template is wrong", "Resumed."]
-
-
-@pytest.mark.django_db
-def test_queue_that_settings_do_not_name_is_not_paused_and_may_be_resumed(admin_client):
-    pausing.pause("old", by="grace", reason="r")
-
-    assert pause(admin_client, "nonsense").status_code == 404
-    assert resume(admin_client, "old").status_code == 200
-
-    assert not PausedQueue.objects.exists()
-
-
-@pytest.mark.django_db
-def test_silent_consumer_is_forgotten_and_a_living_one_is_not(admin_client):
-    gone, here = silent(), make_consumer()
-
-    for row in (gone, here):
-        admin_client.post(reverse("consumer-forget", args=[row.pk]))
-
-    assert list(LiveConsumer.objects.all()) == [here]
-    assert LogEntry.objects.get().object_repr == "consumer web-1:17"
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize(
-    ("name", "key", "permission"),
-    [
-        ("queue-pause", "orders", "pause_queue"),
-        ("queue-resume", "orders", "pause_queue"),
-        ("consumer-forget", 1, "forget_consumer"),
-    ],
-)
-def test_acts_need_their_permission_and_a_post(client, name, key, permission):
-    address = reverse(name, args=[key])
-    client.force_login(staff("view_outboxevent"))
-    assert client.post(address, {"reason": "r"}).status_code == 403
-    assert not PausedQueue.objects.exists()
-
-    client.force_login(staff(permission))
-
-    assert client.get(address).status_code == (200 if name == "queue-pause" else 405)
-    assert client.post(address, {"reason": "r"}).status_code == 302
-
-
-@pytest.mark.django_db
-def test_only_who_may_act_is_offered_it(client):
-    silent()
-    client.force_login(staff("view_consumer"))
-    assert "Pause…" not in page(client)
-    assert "Forget" not in page(client)
-
-    client.force_login(staff("view_consumer", "pause_queue", "forget_consumer"))
-
-    assert page(client).count("Pause…") == len(django_settings.QUEUES)
-    assert "Forget" in page(client)

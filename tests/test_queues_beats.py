@@ -11,7 +11,8 @@ from django.utils import timezone
 from queues import outbox, registry, relay, watching, writing
 from queues.beats import Beats, Load
 from queues.events import Event, EventData
-from queues.live_models import SILENT_SECONDS, Duty, LiveConsumer
+from queues.live_models import Duty, LiveConsumer
+from tests.living import make_consumer, make_silent
 from tests.processes import wait_until
 
 pytestmark = pytest.mark.django_db
@@ -22,13 +23,6 @@ NO_PID = 2**22 + 1
 
 def make_beats(load=Load, **options):
     return Beats(LiveConsumer.Kind.CONSUMER, ["orders"], load, **options)
-
-
-def make_consumer(*, silent=False, **fields):
-    now = timezone.now()
-    beat_at = now - timedelta(seconds=SILENT_SECONDS + 1) if silent else now
-    defaults = {"kind": "consumer", "host": "elsewhere", "pid": NO_PID, "queues": ["orders"]}
-    return LiveConsumer.objects.create(**defaults | fields, started_at=now, beat_at=beat_at)
 
 
 def test_each_beat_renews_the_one_row_of_its_process(settings):
@@ -59,7 +53,7 @@ def test_rate_is_what_was_handled_since_the_last_beat():
 
 
 def test_a_consumer_without_a_beat_for_half_a_minute_is_silent():
-    gone, here = make_consumer(silent=True), make_consumer()
+    gone, here = make_silent(pid=NO_PID), make_consumer(host="elsewhere", pid=NO_PID)
 
     assert list(LiveConsumer.objects.silent()) == [gone]
     assert list(LiveConsumer.objects.alive()) == [here]
@@ -82,9 +76,9 @@ def test_row_that_was_tidied_away_comes_back_with_the_next_beat():
 
 def test_whoever_starts_takes_the_place_of_the_dead_of_its_host():
     host = socket.gethostname()
-    make_consumer(host=host)
+    make_consumer(host=host, pid=NO_PID)
     living = make_consumer(host=host, pid=os.getppid())
-    elsewhere = make_consumer()
+    elsewhere = make_consumer(host="elsewhere", pid=NO_PID)
 
     make_beats().beat()
 
@@ -153,8 +147,26 @@ def test_consumer_has_a_row_while_it_works_and_none_afterwards(aws):
     assert not LiveConsumer.objects.exists()
 
 
+def test_step_that_fails_keeps_no_other_from_being_done(monkeypatch, caplog):
+    done = []
+
+    def fail():
+        raise ZeroDivisionError
+
+    def tell():
+        done.append("told")
+        return 1
+
+    monkeypatch.setattr(registry, "_watches", [fail, tell])
+
+    assert watching.watch() == 0
+
+    assert done == ["told"]
+    assert "watch step failed" in caplog.text
+
+
 def test_rows_that_nobody_looks_at_any_more_are_tidied():
-    old, young = make_consumer(silent=True), make_consumer(silent=True)
+    old, young = make_silent(pid=NO_PID), make_silent(pid=NO_PID)
     LiveConsumer.objects.filter(pk=old.pk).update(beat_at=timezone.now() - timedelta(days=2))
     Duty.objects.create(name="told", taken_at=timezone.now() - timedelta(days=31))
 
