@@ -21,7 +21,7 @@ from notifier.concerns import Cause, Concern
 from queues import duties
 from queues.errors import QueueUnavailable
 from queues.fact_sections import moment
-from queues.models import DeadLetter, in_state
+from queues.models import DeadLetter
 from queues.registry import watches
 
 logger = logging.getLogger(__name__)
@@ -155,9 +155,7 @@ def _published(subject: str, text: str) -> bool:
 
 def _letters_since(cause: Cause, told_at: datetime) -> str:
     fingerprint = cause.key.rpartition(" ")[2]
-    rows = DeadLetter.objects.filter(
-        in_state(DeadLetter.State.OPEN), fingerprint=fingerprint, collected_at__gt=told_at
-    )
+    rows = DeadLetter.objects.waiting().filter(fingerprint=fingerprint, collected_at__gt=told_at)
     count = rows.order_by()[: concerns.MOST].count()
     return f"{count:,}"
 

@@ -109,7 +109,7 @@ def test_row_goes_with_a_clean_stop():
     connection.close()
 
 
-class BellRung(EventData, type="bell.rung.v1", queue="orders", source="/tests"):
+class GongStruck(EventData, type="gong.struck.v1", queue="orders", source="/tests"):
     """For the test below."""
 
 
@@ -121,12 +121,12 @@ def beside_consumer():
     return [thread for thread in threading.enumerate() if thread.name in names]
 
 
-def ring():
+def strike():
     with transaction.atomic():
-        outbox.record(Event.of(BellRung(), subject="B-1", partition_key="b"))
+        outbox.record(Event.of(GongStruck(), subject="G-1", partition_key="g"))
 
 
-@registry.handles("bell.rung.v1")
+@registry.handles("gong.struck.v1")
 def look(event):
     wait_until(LiveConsumer.objects.exists, what="a beat")
     seen.extend(LiveConsumer.objects.all())
@@ -135,7 +135,7 @@ def look(event):
 @pytest.mark.django_db(transaction=True)
 def test_consumer_has_a_row_while_it_works_and_none_afterwards(aws):
     seen.clear()
-    ring()
+    strike()
     relay.publish_pending()
 
     call_command("consume_queue", "orders", "--max-messages=1", "--concurrency=3")
