@@ -39,6 +39,7 @@ _MEND = {
     "queues.park_deadletter",
     "queues.publish_outboxevent",
     "queues.pause_queue",
+    "queues.forget_consumer",
     "emails.mark_sent_notification",
     "emails.send_again_notification",
     "emails.cancel_notification",

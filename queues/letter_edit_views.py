@@ -16,7 +16,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_http_methods
 
-from queues import letter_edits, previews, redrive_start_views, redrives
+from queues import letter_edits, masking, previews, redrive_start_views, redrives
 from queues.errors import Uncorrectable
 from queues.fact_sections import change_url
 from queues.forms import LetterDataForm
@@ -24,7 +24,9 @@ from queues.models import DeadLetter, Redrive
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@permission_required(["queues.view_deadletter", "queues.edit_deadletter"], raise_exception=True)
+@permission_required(
+    ["queues.view_deadletter", "queues.edit_deadletter", masking.PERMISSION], raise_exception=True
+)
 def edit(request: HttpRequest, key: UUID) -> HttpResponse:
     """Show the data; check what was made of it and preview its email; save it and redrive the letter."""
     letter = get_object_or_404(DeadLetter, pk=key)

@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_safe
 
-from queues import letter_groups
+from queues import letter_groups, masking
 from queues.advice import Cause, advise
 from queues.fact_sections import Section, link, list_url, moment, short
 from queues.models import DeadLetter, DeadLetterQuerySet
@@ -24,12 +24,14 @@ MAX_LETTERS = 20
 @permission_required("queues.view_deadletter", raise_exception=True)
 def show_all(request: HttpRequest) -> HttpResponse:
     """Every group that waits, and what is parked."""
-    groups = letter_groups.waiting()
+    groups, parked = letter_groups.waiting(), letter_groups.parked()
+    if masking.hides(request):
+        groups, parked = [group.masked() for group in groups], [group.masked() for group in parked]
     context = {
         "title": "Dead letters",
         "groups": groups,
         "is_cut": len(groups) == letter_groups.MAX_GROUPS,
-        "parked": letter_groups.parked(),
+        "parked": parked,
     }
     return _render(request, "letter_groups", context)
 
@@ -40,19 +42,23 @@ def show_one(request: HttpRequest, key: str) -> HttpResponse:
     """One group with its newest letters; also when it is drained, so that an old link has an answer."""
     fingerprint = letter_groups.fingerprint_of(key)
     letters = DeadLetter.objects.filter(fingerprint=fingerprint)
-    group = letter_groups.one(fingerprint)
+    group, parked = letter_groups.one(fingerprint), letter_groups.parked(fingerprint)
     # In no order: that of keys might be had by reading all letters.
     any_letter = next(iter(letters.order_by().defer("body", "original_body")[:1]), None)
     if any_letter is None:
         raise Http404("no such group of dead letters")
-    advice = group.advice if group else advise(Cause(any_letter.code, any_letter.reason))
+    reason, newest = any_letter.reason, _newest(letters.waiting())
+    if masking.hides(request):
+        group, parked = group and group.masked(), [group.masked() for group in parked]
+        reason, newest = masking.addresses(reason), newest.masked()
+    advice = group.advice if group else advise(Cause(any_letter.code, reason))
     context = {
         "title": advice.words,
         "group": group,
         "key": key,
-        "sections": [_newest(letters.waiting())] if group else [],
+        "sections": [newest] if group else [],
         "any_key": _any_key(letters.open()),
-        "parked": letter_groups.parked(fingerprint),
+        "parked": parked,
     }
     return _render(request, "letter_group", context)
 

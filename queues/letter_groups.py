@@ -6,7 +6,7 @@ The number of queries is the same whatever the number of letters, and each reads
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ from django.db.models import Count, F, FloatField, Max, Min, OuterRef, Q, Subque
 from django.db.models.functions import Cast, Coalesce, Now
 from django.urls import reverse
 
+from queues import masking
 from queues.advice import Advice, Cause, advise
 from queues.models import DeadLetter, DeadLetterQuerySet, RedriveItem
 
@@ -75,6 +76,10 @@ class Group:
         """Its page."""
         return reverse("admin:queues_deadletter_group", args=[self.key])
 
+    def masked(self) -> Group:
+        """Without personal data."""
+        return replace(self, reason=masking.addresses(self.reason))
+
 
 @dataclass(frozen=True)
 class ParkedGroup:
@@ -96,6 +101,11 @@ class ParkedGroup:
     def address(self) -> str:
         """The group's page."""
         return reverse("admin:queues_deadletter_group", args=[key_of(self.fingerprint)])
+
+    def masked(self) -> ParkedGroup:
+        """Without personal data."""
+        addresses = masking.addresses
+        return replace(self, reason=addresses(self.reason), note=addresses(self.note))
 
 
 def key_of(fingerprint: str) -> str:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from emails import rendering
 from emails.models import Notification
-from queues.models import DeadLetter, OutboxEvent
+from queues.models import DeadLetter, OutboxEvent, Redrive
 
 
 def staff(*permissions: str, role: str = "") -> User:
@@ -67,3 +67,13 @@ def make_notification(**fields: Any) -> Notification:
         "state": Notification.State.IN_DOUBT,
     }
     return Notification.objects.create(**defaults | fields)
+
+
+def make_redrive(**fields: Any) -> Redrive:
+    """One that consumers are about to begin."""
+    defaults: dict[str, Any] = {
+        "key": str(uuid.uuid4()),
+        "started_by": "ada",
+        "next_at": timezone.now(),
+    }
+    return Redrive.objects.create(**defaults | fields)
