@@ -15,7 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.admin.models import ADDITION, LogEntry
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Case, Count, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 from django.utils.text import Truncator
@@ -26,7 +26,12 @@ from queues.turns import Turn, TurnLost
 
 logger = logging.getLogger(__name__)
 
-WRITE_ROWS = 500
+# One statement for any number of letters: SQLite has one writer. Those of another redrive are in conflict.
+_WRITE_DOWN = """\
+INSERT INTO queues_redriveitem (redrive_id, letter_id, position, outcome, detail, fingerprint)
+SELECT %s, id, ROW_NUMBER() OVER (ORDER BY id), 'waiting', '', ''
+FROM queues_deadletter WHERE id IN ({able})
+ON CONFLICT DO NOTHING"""
 # While letters of a redrive that has ended are merely followed.
 FOLLOW_PAUSE = timedelta(seconds=5)
 
@@ -102,18 +107,14 @@ def _write_down(redrive: Redrive, letters: QuerySet[DeadLetter]) -> None:
     able = DeadLetter.objects.filter(
         pk__in=letters.values("pk"), state=DeadLetter.State.OPEN, queue__in=list(settings.QUEUES)
     )
-    pks = list(able.order_by("pk").values_list("pk", flat=True))
-    RedriveItem.objects.bulk_create(
-        [
-            RedriveItem(redrive=redrive, letter_id=pk, position=position)
-            for position, pk in enumerate(pks, start=1)
-        ],
-        batch_size=WRITE_ROWS,
-        # Of letters that are in another redrive.
-        ignore_conflicts=True,
-    )
+    chosen = able.count()
+    if chosen:
+        sql, params = able.order_by().values("pk").query.sql_with_params()
+        key = Redrive._meta.pk.get_db_prep_value(redrive.pk, connection)
+        with connection.cursor() as cursor:
+            cursor.execute(_WRITE_DOWN.format(able=sql), [key, *params])
     redrive.total = redrive.items.count()
-    redrive.left_out = len(pks) - redrive.total
+    redrive.left_out = max(0, chosen - redrive.total)
     redrive.what = _causes(redrive)
     redrive.save(update_fields=["total", "left_out", "what"])
     _end(redrive)
