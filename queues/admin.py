@@ -370,7 +370,10 @@ class DeadLetterAdmin(FactAdmin):
         return redrive_start_views.start(request, self._chosen(request))
 
     def _chosen(self, request: HttpRequest) -> QuerySet[DeadLetter]:
-        """The letters that the form names, or else all that the list shows under the address's filters."""
+        """The letters that the form names, or else all that the list shows under the address's filters.
+
+        Parked ones are put off, unless the filters ask for them.
+        """
         keys = request.POST.getlist(redrive_start_views.KEYS_NAME)
         if keys:
             self._refuse_bad_keys(keys)
@@ -379,7 +382,7 @@ class DeadLetterAdmin(FactAdmin):
             letters: QuerySet[DeadLetter] = self.get_changelist_instance(request).queryset
         except IncorrectLookupParameters as exc:
             raise BadRequest("no such filter of dead letters") from exc
-        return letters
+        return letters if "parked" in request.GET else letters.exclude(IS_PARKED)
 
     def perform(
         self, request: HttpRequest, name: str, rows: QuerySet[Any], *, form: ReasonForm | None

@@ -47,6 +47,8 @@ class Group:
     silent: int
     money: Sequence[tuple[int, str]]
     underway: int
+    # One letter's money is its customer's.
+    is_masked: bool = False
 
     @cached_property
     def advice(self) -> Advice:
@@ -64,6 +66,8 @@ class Group:
     @property
     def at_stake(self) -> str:
         """The money, by currency."""
+        if self.is_masked and self.money:
+            return masking.MASK
         return " + ".join(f"{currency} {cents / 100:,.2f}" for cents, currency in self.money)
 
     @property
@@ -78,7 +82,7 @@ class Group:
 
     def masked(self) -> Group:
         """Without personal data."""
-        return replace(self, reason=masking.addresses(self.reason))
+        return replace(self, reason=masking.addresses(self.reason), is_masked=True)
 
 
 @dataclass(frozen=True)

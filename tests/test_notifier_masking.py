@@ -14,6 +14,7 @@ from emails import feedback
 from emails.models import Notification
 from notifier.logs import MaskingFormatter
 from queues import dead_letters, masking, sqs
+from queues.letter_groups import key_of
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from tests.rows import make_letter, make_notification, make_outbox_event, staff
 from tests.support import make_account, make_order, make_product, make_transaction
@@ -91,6 +92,10 @@ def addresses():
         yield reverse(f"admin:{label}_changelist")
     for why in ("dead", "published", "failed", "foreign", "refused"):
         yield reverse("owed-some", args=[why, "minute"])
+    yield reverse("admin:queues_deadletter_groups")
+    for letter in DeadLetter.objects.all():
+        yield reverse("admin:queues_deadletter_group", args=[key_of(letter.fingerprint)])
+    yield reverse("overview-live")
     yield reverse("admin:index")
     yield reverse("admin:admin_logentry_changelist")
     yield reverse("admin:emails_identity_changelist")

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from queues import foresight, registry
 from queues.events import EventData
@@ -155,6 +157,7 @@ def test_only_the_buckets_that_were_taken_go_back(admin_client, admin_user):
         5,
         False,
     )
+    left.refresh_from_db()
     assert left.state == DeadLetter.State.OPEN
 
 
@@ -168,6 +171,20 @@ def test_what_became_another_bucket_since_the_page_was_shown_stays(admin_client)
 
     assert "Nothing was taken" in response.content.decode()
     assert not Redrive.objects.exists()
+
+
+def test_parked_letters_are_left_out_unless_they_are_asked_for(admin_client):
+    make_letter()
+    make_letter(parked_until=timezone.now() + timedelta(hours=1))
+
+    found = [
+        admin_client.get(f"{START}{query}").context["forecast"].count
+        for query in ("", "?queue=orders", "?parked=no", "?parked=yes")
+    ]
+
+    assert found == [1, 1, 1, 1]
+    parked = admin_client.get(f"{START}?parked=yes").context["forecast"].buckets
+    assert parked != admin_client.get(START).context["forecast"].buckets
 
 
 def test_a_double_click_starts_one_redrive(admin_client):
