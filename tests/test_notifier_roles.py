@@ -81,7 +81,8 @@ WHO = ["support", "operator", "auditor", "nobody", "stranger"]
 
 def acts() -> list[tuple[str, FactAdmin]]:
     """Every act that any admin of facts offers, whoever wrote it; those with a page are among the pages."""
-    admin.autodiscover()
+    # Loads the addresses, and with them the admin.
+    reverse("admin:index")
     return [
         (name, pages)
         for pages in admin.site._registry.values()
