@@ -250,7 +250,10 @@ class DeadLetterAdmin(FactAdmin):
     state_colours = LETTER_COLOURS
     personal = {
         "body": masking.body,
+        "original_body": lambda body: masking.body(body) if body else body,
         "reason": masking.addresses,
+        "note": masking.addresses,
+        "amount_cents": masking.values,
         "message_attributes": masking.values,
     }
     meanings = {
@@ -292,9 +295,9 @@ class DeadLetterAdmin(FactAdmin):
 
     @column(description="at stake")
     def at_stake(self, letter: DeadLetter) -> str:
-        if letter.amount_cents is None:
-            return "—"
-        return f"{letter.currency} {letter.amount_cents / 100:,.2f}"
+        # Masked for some.
+        cents: Any = letter.amount_cents
+        return f"{letter.currency} {cents / 100:,.2f}" if isinstance(cents, int) else cents or "—"
 
     @column(description="group")
     def group_link(self, letter: DeadLetter) -> SafeString:

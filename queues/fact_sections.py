@@ -52,7 +52,7 @@ class Section:
             [masking.addresses(cell) if type(cell) is str else cell for cell in row]
             for row in self.rows
         ]
-        return replace(self, rows=rows)
+        return replace(self, title=masking.addresses(self.title), rows=rows)
 
 
 def failures_section(failures: QuerySet[HandlingFailure], *, empty: str = "") -> Section:
