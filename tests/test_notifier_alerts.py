@@ -78,7 +78,7 @@ def test_new_cause_of_dead_letters_is_told_with_the_page_to_look_at(client, admi
     assert "(new)" in sent.body
     [link] = re.findall(r"https://shop\.example\.com(\S+)", str(sent.body))
     client.force_login(admin_user)
-    assert client.get(link).context["cl"].result_count == 3
+    assert client.get(link).context["group"].count == 3
 
 
 def test_alert_has_no_personal_data():

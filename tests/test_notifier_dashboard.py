@@ -141,7 +141,7 @@ def test_dead_letters_are_told_by_cause_the_largest_first(admin_client):
     assert concern.unnamed == 1
     cause, address = concern.named[0]
     assert cause.text == "Cause1: no a***@x***.org"
-    assert admin_client.get(address).context["cl"].result_count == 4
+    assert admin_client.get(address).context["group"].count == 4
     assert "and 1 more" in response.content.decode()
 
 

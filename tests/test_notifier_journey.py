@@ -13,7 +13,7 @@ from django.urls import reverse
 from emails import feedback
 from emails.models import Notification
 from notifier import journey
-from queues import dead_letters
+from queues import dead_letters, redrives
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from tests.rows import make_letter, make_notification, make_outbox_event, staff
 from tests.support import make_order, make_transaction
@@ -100,18 +100,12 @@ def test_each_failed_receive_gives_its_cause():
     assert (found.receives, found.failures) == (2, 2)
 
 
-def test_a_redrive_is_told_with_the_name_of_who_did_it(admin_client, admin_user):
+def test_a_redrive_is_told_with_the_name_of_who_did_it(admin_user):
     event = make_outbox_event(state=OutboxEvent.State.DEAD)
     letter = make_letter(event_id=event.event_id)
-    admin_client.post(
-        reverse("admin:queues_deadletter_changelist"),
-        {
-            "action": "redrive",
-            "_selected_action": [str(letter.pk)],
-            "confirmed": "yes",
-            "reason": "address verified",
-        },
-    )
+    letters = DeadLetter.objects.filter(pk=letter.pk)
+    redrives.start(letters, by=admin_user, reason="address verified", key="k")
+    redrives.advance()
 
     found = known(event.event_id)
 
