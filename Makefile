@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 TEST := ENV_FILE=tests/test.env
 PICTURES := shop order mailbox mail admin dead-letter identities shop-phone-dark
 
-.PHONY: help run test pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-relay bench-growth lint format lock clean
+.PHONY: help run test pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-relay bench-growth bench-console lint format lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -118,6 +118,11 @@ bench-relay: $(STAMP) ## what an event costs the relay as the outbox grows (WRIT
 bench-growth: DB ?= postgresql
 bench-growth: $(STAMP) ## what an email costs as the tables grow (DB= WRITE=on)
 	@$(BIN)/python -m benchmarks.growth_bench --database=$(DB) $(if $(WRITE),--write)
+
+bench-console: DB ?= postgresql
+bench-console: N ?= 1000000
+bench-console: $(STAMP) ## how long the admin's pages take as the tables grow (N= DB= WRITE=on)
+	@$(BIN)/python -m benchmarks.console_bench --rows=$(N) --database=$(DB) $(if $(WRITE),--write)
 
 lint: $(STAMP) ## what CI checks before the tests
 	@$(BIN)/ruff format --check .

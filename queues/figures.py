@@ -19,7 +19,7 @@ EVERY_SECONDS = 15
 # By then what happened in a minute is committed.
 SETTLE = timedelta(seconds=10)
 # After a pause of all consumers: so much at once, and no further back.
-MOST_MINUTES = 10
+MOST_MINUTES = 60
 CATCH_UP = timedelta(days=1)
 AT_FIRST = timedelta(hours=1)
 

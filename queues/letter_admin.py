@@ -1,0 +1,335 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import BadRequest, PermissionDenied
+from django.db.models import Case, QuerySet, Value, When
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import redirect
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from queues import (
+    dead_letters,
+    letter_edit_views,
+    letter_group_views,
+    letter_groups,
+    masking,
+    parking,
+    redrive_start_views,
+    registry,
+)
+from queues.admin_filters import (
+    FingerprintFilter,
+    ParkedFilter,
+    QueueFilter,
+    TypeFilter,
+)
+from queues.advice import Advice, Cause, advise
+from queues.errors import QueueUnavailable
+from queues.fact_admin import Act, FactAdmin, ReasonForm, column, pretty, pretty_json
+from queues.fact_sections import (
+    LETTER_COLOURS,
+    Section,
+    failures_section,
+    moment,
+    outbox_section,
+    short,
+    two_lines,
+)
+from queues.forms import DiscardForm, ParkForm
+from queues.models import IS_PARKED, DeadLetter, HandlingFailure
+from queues.redrive_admin import redrives_section
+
+Letter = DeadLetter.State
+
+
+@admin.register(DeadLetter)
+class DeadLetterAdmin(FactAdmin):
+    list_display = ("what", "state_label", "cause", "on_queue", "times")
+    list_filter = ("state", ParkedFilter, FingerprintFilter, QueueFilter, "code", TypeFilter)
+    search_fields = ("event_id", "subject", "sqs_message_id", "reason", "body")
+    search_help_text = "Event id, subject, SQS message id, or words of the reason or the body"
+    date_hierarchy = "collected_at"
+    # Open ones first.
+    ordering = (Case(When(state=Letter.OPEN, then=Value(0)), default=Value(1)), "-collected_at")
+    list_before_template = "admin/queues/collect_now.html"
+    fieldsets = (
+        (
+            "Message",
+            {
+                "fields": (
+                    ("type", "subject"),
+                    "event_id",
+                    ("queue", "group"),
+                    "sqs_message_id",
+                    ("receive_count", "sent_at"),
+                    ("collected_at", "redriven_at"),
+                    ("parked_until", "note"),
+                    ("at_stake", "group_link"),
+                    "fingerprint",
+                )
+            },
+        ),
+        ("Body", {"fields": ("pretty_body",)}),
+        ("Body before it was edited", {"fields": ("pretty_original_body",)}),
+        ("SQS attributes", {"fields": ("pretty_attributes",)}),
+        ("Message attributes", {"fields": ("pretty_message_attributes",)}),
+    )
+    readonly_fields = (
+        "pretty_body",
+        "pretty_original_body",
+        "pretty_attributes",
+        "pretty_message_attributes",
+        "at_stake",
+        "group_link",
+    )
+
+    acts = {
+        "redrive": Act(
+            label="Redrive",
+            states=(Letter.OPEN,),
+            permission="queues.redrive_deadletter",
+            page=redrive_start_views.choose,
+        ),
+        "park": Act(
+            label="Park",
+            done="parked",
+            service=parking.park,
+            states=(Letter.OPEN,),
+            permission="queues.park_deadletter",
+            question="They leave the groups that wait for a person, and come back by themselves. Nobody gets their "
+            "emails meanwhile.",
+            form=ParkForm,
+            reason_required=True,
+            colour="default",
+        ),
+        "unpark": Act(
+            label="Unpark",
+            done="no longer parked",
+            service=parking.unpark,
+            states=(Letter.OPEN,),
+            condition=IS_PARKED,
+            permission="queues.park_deadletter",
+            colour="default",
+        ),
+        "discard": Act(
+            label="Discard",
+            done="discarded",
+            service=dead_letters.discard,
+            states=(Letter.OPEN,),
+            permission="queues.discard_deadletter",
+            question="They stay here to be read, and are never handled. Nobody gets their emails. “Reopen” takes it "
+            "back for as long as they are here.",
+            form=DiscardForm,
+            reason_required=True,
+            colour="danger",
+        ),
+        "reopen": Act(
+            label="Reopen",
+            done="open again",
+            service=dead_letters.reopen,
+            states=(Letter.DISCARDED,),
+            permission="queues.discard_deadletter",
+            question="They wait for a person again. Where a dead letter holds its FIFO group, later messages of the "
+            "group wait with it; those that have gone meanwhile have gone.",
+        ),
+    }
+    state_colours = LETTER_COLOURS
+    personal = {
+        "body": masking.body,
+        "original_body": lambda body: masking.body(body) if body else body,
+        "reason": masking.addresses,
+        "note": masking.addresses,
+        "amount_cents": masking.values,
+        "message_attributes": masking.values,
+    }
+    meanings = {
+        Letter.OPEN: "This message failed too often and waits for a person.",
+        Letter.REDRIVEN: "It went back through the outbox. If it failed again, it is here as another dead letter.",
+        Letter.DISCARDED: "Somebody decided that it need not be handled. The history says who, and why. “Reopen” "
+        "takes it back.",
+    }
+
+    @column(description="message", ordering="subject")
+    def what(self, letter: DeadLetter) -> SafeString:
+        return two_lines(letter.subject or "no subject", letter.type or "no envelope")
+
+    @column(description="state", ordering="state", colours=LETTER_COLOURS)
+    def state_label(self, letter: DeadLetter) -> tuple[str, str]:
+        if letter.is_parked:
+            return "parked", "Parked"
+        return letter.state, letter.get_state_display()
+
+    @column(description="cause", ordering="code")
+    def cause(self, letter: DeadLetter) -> SafeString:
+        return two_lines(letter.code, short(letter.reason))
+
+    @column(description="queue", ordering="queue")
+    def on_queue(self, letter: DeadLetter) -> SafeString:
+        return two_lines(letter.queue, f"receives: {letter.receive_count}")
+
+    @column(description="collected", ordering="collected_at")
+    def times(self, letter: DeadLetter) -> SafeString:
+        return two_lines(moment(letter.collected_at), f"sent {moment(letter.sent_at)}")
+
+    @column(description="body")
+    def pretty_body(self, letter: DeadLetter) -> SafeString:
+        return pretty(letter.body)
+
+    @column(description="body before it was edited")
+    def pretty_original_body(self, letter: DeadLetter) -> SafeString:
+        return pretty(letter.original_body)
+
+    @column(description="at stake")
+    def at_stake(self, letter: DeadLetter) -> str:
+        # Masked for some.
+        cents: Any = letter.amount_cents
+        return f"{letter.currency} {cents / 100:,.2f}" if isinstance(cents, int) else cents or "—"
+
+    @column(description="group")
+    def group_link(self, letter: DeadLetter) -> SafeString:
+        key = letter_groups.key_of(letter.fingerprint)
+        address = reverse("admin:queues_deadletter_group", args=[key])
+        return format_html('<a class="text-link" href="{}">All of this cause</a>', address)
+
+    @column(description="attributes")
+    def pretty_attributes(self, letter: DeadLetter) -> SafeString | str:
+        return pretty_json(letter.attributes)
+
+    @column(description="message attributes")
+    def pretty_message_attributes(self, letter: DeadLetter) -> SafeString | str:
+        return pretty_json(letter.message_attributes)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        return [
+            fieldset
+            for fieldset in self.fieldsets
+            if "pretty_original_body" not in fieldset[1]["fields"] or obj and obj.original_body
+        ]
+
+    def explain(self, row: DeadLetter) -> str:
+        if row.state != Letter.OPEN:
+            return self.meanings[Letter(row.state)]
+        if row.is_parked:
+            return f"Somebody parked it until {moment(row.parked_until)}: {row.note}"
+        advice = _advice(row)
+        return f"{self.meanings[Letter.OPEN]} {advice.words}. {advice.todo}"
+
+    def reason(self, row: DeadLetter) -> str:
+        return f"{row.code}: {row.reason}"
+
+    def links(self, request: HttpRequest, row: DeadLetter) -> Iterable[tuple[str, str]]:
+        if row.state == Letter.OPEN:
+            advice = _advice(row)
+            if advice.label and _may(request, advice.permission):
+                yield advice.label, advice.address
+            if _may(request, "queues.edit_deadletter"):
+                yield "Edit and redrive", reverse("admin:queues_deadletter_edit", args=[row.pk])
+        yield from super().links(request, row)
+
+    def sections(self, request: HttpRequest, row: DeadLetter) -> Iterable[Section]:
+        yield failures_section(
+            HandlingFailure.objects.filter(queue=row.queue, sqs_message_id=row.sqs_message_id),
+            empty="No failure was recorded: the consumer died with it, or it was sent to the "
+            "dead-letter queue by hand.",
+        )
+        if request.user.has_perm("queues.view_outboxevent"):
+            yield outbox_section(row.redrives.all(), title="Redriven as")
+        if request.user.has_perm("queues.view_redrive"):
+            yield redrives_section(row)
+        if row.event_id:
+            for details in registry.detailers():
+                yield from details(request, row.event_id)
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        show_all, show_one = letter_group_views.show_all, letter_group_views.show_one
+        edit = letter_edit_views.edit
+        return [
+            path("collect/", view(self.collect_view), name="queues_deadletter_collect"),
+            path("redrive/", view(self.redrive_view), name="queues_redrive_start"),
+            path("groups/", view(show_all), name="queues_deadletter_groups"),
+            path("groups/<str:key>/", view(show_one), name="queues_deadletter_group"),
+            path("<uuid:key>/edit/", view(edit), name="queues_deadletter_edit"),
+            *super().get_urls(),
+        ]
+
+    def redrive_view(self, request: HttpRequest) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return redrive_start_views.start(request, self._chosen(request))
+
+    def _chosen(self, request: HttpRequest) -> QuerySet[DeadLetter]:
+        """The letters that the form names, or else all that the list shows under the address's filters.
+
+        Parked ones are put off, unless the filters ask for them.
+        """
+        keys = request.POST.getlist(redrive_start_views.KEYS_NAME)
+        if keys:
+            self._refuse_bad_keys(keys)
+            return DeadLetter.objects.filter(pk__in=keys)
+        try:
+            letters: QuerySet[DeadLetter] = self.get_changelist_instance(request).queryset
+        except IncorrectLookupParameters as exc:
+            raise BadRequest("no such filter of dead letters") from exc
+        return letters if "parked" in request.GET else letters.exclude(IS_PARKED)
+
+    def perform(
+        self, request: HttpRequest, name: str, rows: QuerySet[Any], *, form: ReasonForm | None
+    ) -> HttpResponse:
+        """An act on a whole group leads back to the groups."""
+        response = super().perform(request, name, rows, form=form)
+        if request.POST.get("select_across") == "1" and "fingerprint" in request.GET:
+            return redirect("admin:queues_deadletter_groups")
+        return response
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        may_collect = request.user.has_perm("queues.collect_deadletter")
+        return super().changelist_view(
+            request,
+            {"may_collect": may_collect and settings.DEAD_LETTER_COLLECT} | (extra_context or {}),
+        )
+
+    def collect_view(self, request: HttpRequest) -> HttpResponse:
+        if not request.user.has_perm("queues.collect_deadletter"):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if settings.DEAD_LETTER_COLLECT:
+            self._collect(request)
+        else:
+            messages.error(request, "DEAD_LETTER_COLLECT is off: dead letters stay in SQS.")
+        return redirect("admin:queues_deadletter_groups")
+
+    def _collect(self, request: HttpRequest) -> None:
+        count = 0
+        for alias in settings.QUEUES:
+            try:
+                count += dead_letters.collect(alias)
+            except QueueUnavailable as exc:
+                messages.error(request, f"SQS did not answer for {alias}: {exc}")
+        noun = "dead letter" if count == 1 else "dead letters"
+        messages.info(request, f"{count or 'No'} new {noun} collected.")
+        LogEntry.objects.create(
+            user_id=cast(int, request.user.pk),
+            content_type=ContentType.objects.get_for_model(DeadLetter),
+            object_repr="dead-letter queues",
+            action_flag=CHANGE,
+            change_message=f"Collected {count} new {noun}.",
+        )
+
+
+def _advice(letter: DeadLetter) -> Advice:
+    return advise(Cause(letter.code, letter.reason, is_of_one=True))
+
+
+def _may(request: HttpRequest, permission: str) -> bool:
+    return not permission or request.user.has_perm(permission)
