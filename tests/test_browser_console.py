@@ -66,7 +66,7 @@ def test_from_the_alerts_link_to_drained_it_takes_two_clicks_and_no_open_browser
     staff = site.open_admin(called_to())
     expect(staff.get_by_text("SES sandbox: the recipient is not verified").first).to_be_visible()
     clicks = Clicks(staff)
-    clicks.link("Redrive")
+    clicks.link("Redrive SES sandbox")
     expect(staff.get_by_label(f"{REFUSED} will send")).to_be_checked()
     clicks.button("Start the redrive")
     expect(staff.get_by_role("button", name="Stop")).to_be_visible()
@@ -88,7 +88,7 @@ def test_a_canary_stops_a_redrive_whose_cause_is_not_mended(site, platform):
     fill_the_dead_letter_queue(platform)
 
     staff = site.open_admin(called_to())
-    staff.get_by_role("link", name="Redrive").first.click()
+    staff.get_by_role("link", name="Redrive SES sandbox").first.click()
     # Staff mean to try all the same.
     staff.get_by_label(f"{REFUSED} recipient not verified").check()
     staff.get_by_role("button", name="Start the redrive").click()
