@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TEST := ENV_FILE=tests/test.env
-PICTURES := shop order mailbox mail admin dead-letter identities shop-phone-dark
+PICTURES := shop order mailbox mail admin dead-letter dead-letters redrive redrive-done redrive-halted identities \
+	shop-phone-dark
 
 .PHONY: help run test pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-relay bench-growth bench-console lint format lock clean
 
