@@ -42,7 +42,6 @@ class NotificationAdmin(FactAdmin):
     list_filter = ("state", "delivery_status")
     search_fields = ("recipient", "subject", "event_id", "provider_message_id")
     search_help_text = "Recipient, subject, event id or SES message id"
-    date_hierarchy = "created_at"
     ordering = ("-id",)
     fieldsets = (
         (

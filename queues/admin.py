@@ -31,7 +31,6 @@ class OutboxEventAdmin(FactAdmin):
     list_filter = ("state", LateFilter, QueueFilter, TypeFilter)
     search_fields = ("event_id", "subject", "sqs_message_id")
     search_help_text = "Event id, subject or SQS message id"
-    date_hierarchy = "recorded_at"
     ordering = ("-id",)
     fieldsets = (
         (
