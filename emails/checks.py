@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
-from emails import sns, states
+from emails import states
 from queues.checks import TAG
+
+_ARN = re.compile(r"arn:(aws|aws-cn|aws-us-gov):sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}")
 
 
 @register(TAG)
@@ -96,7 +99,7 @@ def sender_is_set(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 @register(TAG)
 def webhook_topics_are_arns(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Their regions say whose certificates are believed."""
-    wrong = [topic for topic in settings.SES_WEBHOOK_TOPICS if not sns.ARN.fullmatch(topic)]
+    wrong = [topic for topic in settings.SES_WEBHOOK_TOPICS if not _ARN.fullmatch(topic)]
     return [
         Error(
             f"SES_WEBHOOK_TOPICS: {topic} is not the ARN of an SNS topic.",

@@ -35,7 +35,6 @@ MAX_CERTIFICATE_BYTES = 16 * 1024
 KEPT_SECONDS = 24 * 3600
 MAX_KEPT = 8
 
-ARN = re.compile(r"arn:(aws|aws-cn|aws-us-gov):sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}")
 _CERTIFICATE_PATH = re.compile(r"/SimpleNotificationService-[0-9a-f]+\.pem")
 _SUBJECT = "sns.amazonaws.com"
 _SUFFIXES = {
