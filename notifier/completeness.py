@@ -30,13 +30,17 @@ SOON = timedelta(minutes=1)
 
 @dataclass(frozen=True)
 class Why:
-    """Rows that are owed an email for one reason, each with the time since when."""
+    """Rows that are owed an email for one reason, each with the time since when.
+
+    ``is_stuck``: nothing moves them but a person, however young they are.
+    """
 
     name: str
     title: str
     advice: str
     rows: QuerySet[Any]
     since: str
+    is_stuck: bool = False
 
     def aged(self, age: Age, now: datetime) -> QuerySet[Any]:
         """Those of this age, oldest first."""
@@ -75,6 +79,11 @@ class Counted:
         """Of all ages."""
         return sum(self.counts)
 
+    @property
+    def late(self) -> int:
+        """Those that are not on their way any more, or for too long."""
+        return self.total if self.why.is_stuck else sum(self.counts[1:])
+
 
 @dataclass(frozen=True)
 class Owed:
@@ -90,8 +99,8 @@ class Owed:
 
     @property
     def late(self) -> int:
-        """How many of them for more than a minute."""
-        return sum(sum(part.counts[1:]) for part in self.counted)
+        """How many of them for more than a minute, or until a person does something."""
+        return sum(part.late for part in self.counted)
 
     @property
     def oldest(self) -> datetime | None:
@@ -171,14 +180,22 @@ def reasons() -> list[Why]:
             OutboxEvent.objects.filter(in_state(Outbox.HELD)),
             "recorded_at",
         ),
-        Why("dead", "Dead letter", _REDRIVE, _dead(), "recorded_at"),
-        Why("foreign", "Dead letter of another producer", _REDRIVE, _foreign(), "collected_at"),
+        Why("dead", "Dead letter", _REDRIVE, _dead(), "recorded_at", is_stuck=True),
+        Why(
+            "foreign",
+            "Dead letter of another producer",
+            _REDRIVE,
+            _foreign(),
+            "collected_at",
+            is_stuck=True,
+        ),
         Why(
             "refused",
             "Refused by SQS",
             "Mend what the reason names, then publish it again.",
             OutboxEvent.objects.filter(in_state(*OutboxEvent.STUCK), in_state(Outbox.REFUSED)),
             "recorded_at",
+            is_stuck=True,
         ),
         Why(
             "doubt",
@@ -193,6 +210,7 @@ def reasons() -> list[Why]:
             "Mend the cause, then send it again.",
             _adrift(in_state(*Notification.UNSENT), in_state(Email.FAILED)),
             "created_at",
+            is_stuck=True,
         ),
         Why(
             "waiting",

@@ -232,3 +232,23 @@ def test_what_is_done_is_not_read():
             assert not re.search(
                 rf"(?m)^SCAN (?!.* USING (COVERING )?INDEX ({partial})\b)|Seq Scan", plan
             ), f"{sql}\n{plan}"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: make_outbox_event(state=State.DEAD),
+        lambda: make_outbox_event(state=State.REFUSED),
+        lambda: make_letter(),
+        lambda: make_notification(state="failed"),
+    ],
+    ids=["dead", "refused", "foreign", "failed"],
+)
+def test_what_waits_for_a_person_is_not_on_the_way_however_young(make):
+    make_outbox_event()
+    make()
+
+    owed = completeness.owed()
+
+    assert owed.late == 1
+    assert sentence(owed).startswith("2 emails are owed; the oldest since ")
