@@ -102,6 +102,11 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # not subscriptabl
         rows: Any = self.object_list
         return int(rows.order_by()[:MOST_LISTED].count())
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether there may be more: the page must not pass this for the number of rows."""
+        return self.count >= MOST_LISTED
+
 
 class FactAdmin(MaskedAdmin):
     """A model with a ``state``, its acts, and its page: the situation, the facts, the history."""
@@ -111,6 +116,7 @@ class FactAdmin(MaskedAdmin):
 
     acts: Mapping[str, Act] = {}
     state_colours: Mapping[str, str] = {}
+    list_after_template = "admin/facts/list_end.html"
     change_form_outer_before_template = "admin/facts/situation.html"
 
     def explain(self, row: Any) -> str:

@@ -363,3 +363,18 @@ def test_an_act_on_rubbish_keys_is_a_bad_request(admin_client, key):
     response = admin_client.post(LETTERS, {"action": "redrive", "_selected_action": [key]})
 
     assert response.status_code == 400
+
+
+def test_a_list_that_counts_no_further_says_so(admin_client, monkeypatch):
+    monkeypatch.setattr("queues.fact_admin.MOST_LISTED", 3)
+    for _ in range(2):
+        make_letter()
+    short = admin_client.get(LETTERS).text
+    for _ in range(3):
+        make_letter()
+
+    long = admin_client.get(LETTERS)
+
+    assert "no more than 3 rows" in long.text
+    assert "no more than" not in short
+    assert long.context["cl"].queryset.count() == 5
