@@ -14,7 +14,7 @@ from django.db.models import Count, Max, Min, Model, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
-from emails import evidence, sender, states
+from emails import breakers, evidence, sender, states
 from emails.models import Breaker, EventChannel, Identity, Notification
 from queues import letter_groups, masking
 from queues.admin_filters import late
@@ -153,9 +153,10 @@ def _breakers() -> Iterable[Concern]:
         yield Concern(
             key=f"breaker {breaker.name}",
             title=f"Sending has stopped: {breaker.name}",
-            advice=f"{breaker.code}: {masking.addresses(breaker.reason)}. {_BREAKER_ADVICE[breaker.name]} "
-            "It goes on by itself.",
-            model=Identity,
+            advice=f"{breaker.code}: {masking.addresses(breaker.reason).rstrip('.')}. "
+            f"{_BREAKER_ADVICE[breaker.name]} Sending goes on by itself.",
+            # For the others AWS is to be asked; the overview says when it has healed.
+            model=Identity if breaker.name == breakers.CONFIGURATION else None,
         )
 
 
