@@ -47,7 +47,7 @@ _RANK = "CASE delivery_status {cases} END".format(
 _RAISE_DELIVERY = f"""\
 UPDATE "emails_notification" SET delivered_at = COALESCE(delivered_at, %s),
 delivery_status = CASE WHEN {_RANK} < %s THEN %s ELSE delivery_status END
-WHERE id = %s AND ({_RANK} < %s OR delivered_at IS NULL)"""  # noqa: S608  # the ranks are those above
+WHERE id = %s AND ({_RANK} < %s OR (%s AND delivered_at IS NULL))"""  # noqa: S608  # the ranks are those above
 
 
 def insert_claimed(
@@ -92,7 +92,7 @@ def raise_delivery(told: Sequence[tuple[uuid.UUID, Notification.Delivery, dateti
         delivered_at = (
             _DELIVERED_AT.get_db_prep_value(told_at, connection) if is_delivered else None
         )
-        rows.append((delivered_at, rank, status, _id(pk), rank))
+        rows.append((delivered_at, rank, status, _id(pk), rank, is_delivered))
     with connection.cursor() as cursor:
         cursor.executemany(_RAISE_DELIVERY, rows)
 
