@@ -15,6 +15,7 @@ from django.test import Client
 
 from emails import checks, feedback, provisioning, sns
 from emails.models import DeliveryEvent, Notification
+from queues.errors import QueueUnavailable
 from tests.owed import only, place
 from tests.test_emails_feedback import bounce, ses_event
 
@@ -306,3 +307,17 @@ def test_topic_that_is_no_arn_is_found_before_anything_starts(settings, topic):
     [error] = checks.webhook_topics_are_arns(None)
 
     assert topic in error.msg
+
+
+def test_subscription_is_confirmed_in_the_region_of_its_topic(aws):
+    provisioning.confirm_subscription(TOPIC, "t0ken")
+
+
+def test_confirmation_that_aws_refuses_lets_sns_try_again(client, key, fetched, monkeypatch):
+    def refuse(topic, token):
+        raise QueueUnavailable("ConfirmSubscription: InvalidParameter: Invalid token")
+
+    monkeypatch.setattr(provisioning, "confirm_subscription", refuse)
+    changes = {"Type": "SubscriptionConfirmation", "Token": "t", "SubscribeURL": "https://x"}
+
+    assert post(client, posted(key, **changes)).status_code == 503
