@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import itertools
 import uuid
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
+
+from django.db.models.functions import Now
 
 from queues import dead_letters, redrives, registry
 from queues.errors import Reject
@@ -97,3 +101,31 @@ def handle_all() -> None:
 def outcomes(redrive: Redrive) -> dict[str, int]:
     """Those that there are."""
     return {outcome: count for outcome, count in redrives.counts(redrive).items() if count}
+
+
+def advance() -> None:
+    """Until nothing more is to be done now."""
+    while redrives.advance():
+        pass
+
+
+def fail_again(consume: Callable[[str], int], alias: str = "orders") -> None:
+    """Until its message is a dead letter again."""
+    for _ in range(4):
+        consume(alias)
+    dead_letters.collect(alias)
+
+
+def released() -> int:
+    """How many were sent back."""
+    return OutboxEvent.objects.count()
+
+
+def hold(redrive: Redrive) -> None:
+    """Nothing is due for an hour."""
+    Redrive.objects.filter(pk=redrive.pk).update(paced_at=Now() + timedelta(hours=1))
+
+
+def due(redrive: Redrive) -> None:
+    """One letter is."""
+    Redrive.objects.filter(pk=redrive.pk).update(paced_at=None)
