@@ -1,3 +1,5 @@
+"""The admin's pages of dead letters: the list, one letter, and what staff do to them."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable
