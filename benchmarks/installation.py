@@ -70,6 +70,9 @@ class Databases:
             old.unlink()
         copy = self._folder / f"{self._copy_name}.sqlite3"
         shutil.copy(self._sqlite, copy)
+        # Or the kernel would write it out while the trial waits for its commits.
+        with copy.open("rb") as file:
+            os.fsync(file.fileno())
         return copy
 
     def template(self, kind: str) -> str:
