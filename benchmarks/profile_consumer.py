@@ -39,6 +39,9 @@ def main() -> None:
     parser.add_argument("--latency-ses", type=float, default=0.0, help="milliseconds")
     parser.add_argument("--latency-sqs", type=float, default=0.0, help="milliseconds")
     parser.add_argument("--ses", choices=["v1", "v2"], default="v2")
+    parser.add_argument(
+        "--client", choices=["lean", "boto3"], default="lean", help="of SQS and SES v2"
+    )
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--totals-only", action="store_true", help="without the meter")
     parser.add_argument("--write", action="store_true", help="into docs/performance.md")
@@ -48,7 +51,7 @@ def main() -> None:
     plain = Entrant(
         title="",
         command=(sys.executable, "manage.py", *arguments),
-        environment={"USE_SES_V2": "on" if options.ses == "v2" else "off"},
+        environment=_clients(options.ses, options.client),
         database=options.database,
     )
     work = Work(options.n, ses_ms=options.latency_ses, sqs_ms=options.latency_sqs)
@@ -78,6 +81,15 @@ def parts_table(sums: dict[str, list[int]], trial: Trial) -> str:
     lines = [f"| {part} | {milliseconds:.2f} |" for part, milliseconds in parts.items()]
     total = f"| **together** | **{trial.cpu_ms:.2f}** |"
     return "\n".join(["| | CPU ms per email |", "|---|--:|", *lines, total])
+
+
+def _clients(ses: str, client: str) -> dict[str, str]:
+    version_2 = ses == "v2"
+    return {
+        "USE_SES_V2": "on" if version_2 else "off",
+        "SES_CLIENT": client if version_2 else "boto3",
+        "SQS_CLIENT": client,
+    }
 
 
 def _profile(course: Course, plain: Entrant, arguments: tuple[str, ...], figures: Path) -> str:
