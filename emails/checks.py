@@ -7,9 +7,12 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 
 from emails import states
 from queues.checks import TAG
+from queues.figures import KEEP_DAYS
 
 _ARN = re.compile(r"arn:(aws|aws-cn|aws-us-gov):sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}")
 
@@ -122,3 +125,71 @@ def client_is_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             id="emails.E007",
         )
     ]
+
+
+@register(TAG)
+def suppression_is_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A misspelt setting must not let an address through, nor tell SES what it should not."""
+    found: list[CheckMessage] = []
+    if unknown := set(settings.SUPPRESS_ON) - {"bounce", "complaint"}:
+        found.append(
+            Error(
+                f"SUPPRESS_ON={','.join(sorted(unknown))} is unknown.",
+                hint="Use bounce, complaint, both with a comma between them, or nothing.",
+                id="emails.E020",
+            )
+        )
+    if settings.SUPPRESSION_SYNC not in ("both", "pull", "off"):
+        found.append(
+            Error(
+                f"SUPPRESSION_SYNC={settings.SUPPRESSION_SYNC} is unknown.",
+                hint="Use both, pull or off.",
+                id="emails.E021",
+            )
+        )
+    return found
+
+
+@register(TAG)
+def support_is_an_address(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Nobody would be told of what bounces."""
+    if not settings.SUPPORT_EMAIL:
+        return []
+    try:
+        validate_email(settings.SUPPORT_EMAIL)
+    except ValidationError:
+        return [
+            Error(
+                "SUPPORT_EMAIL is no email address.",
+                hint="Give one address, without a name.",
+                id="emails.E022",
+            )
+        ]
+    return []
+
+
+@register(TAG)
+def guard_lines_are_in_order(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A warning comes before the stop, and a window has figures: they are kept for eight days."""
+    lines = {
+        "GUARD_BOUNCE": (settings.GUARD_BOUNCE_WARNING, settings.GUARD_BOUNCE_STOP),
+        "GUARD_COMPLAINT": (settings.GUARD_COMPLAINT_WARNING, settings.GUARD_COMPLAINT_STOP),
+    }
+    found: list[CheckMessage] = [
+        Error(
+            f"{name}_WARNING must be above 0 and not above {name}_STOP.",
+            hint="Both are per cent of the emails that SES accepted.",
+            id="emails.E023",
+        )
+        for name, (warning, stop) in lines.items()
+        if not 0 < warning <= stop
+    ]
+    if not 1 <= settings.GUARD_HOURS <= 24 * (KEEP_DAYS - 1):
+        found.append(
+            Error(
+                f"GUARD_HOURS must be from 1 to {24 * (KEEP_DAYS - 1)}.",
+                hint="Figures are kept for eight days.",
+                id="emails.E024",
+            )
+        )
+    return found

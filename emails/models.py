@@ -6,6 +6,9 @@ from django.db import models
 from django.db.models import Q, Value
 from django.db.models.functions import Lower
 
+from emails import reputation_models as reputation_models  # Django looks for models here.
+from emails.suppression_models import Suppression as Suppression
+from emails.suppression_models import SuppressionSync as SuppressionSync
 from queues.uuid7 import uuid7
 
 
@@ -22,7 +25,7 @@ class Notification(models.Model):
     """One email that one event owes to one recipient."""
 
     class State(models.TextChoices):
-        """``sending``: claimed; ``in_doubt``: SES may or may not have accepted it."""
+        """``sending``: claimed; ``in_doubt``: SES may or may not have accepted it; ``kept``: bulk email is stopped."""
 
         PENDING = "pending"
         SENDING = "sending"
@@ -31,9 +34,10 @@ class Notification(models.Model):
         FAILED = "failed"
         CANCELLED = "cancelled"
         SUPPRESSED = "suppressed"
+        KEPT = "kept"
 
     class Delivery(models.TextChoices):
-        """What SES reported; it only rises in this order."""
+        """What SES reported; it only rises in this order. ``suppressed``: SES did not try, by a list of its own."""
 
         NONE = "none"
         DELAYED = "delayed"
@@ -42,6 +46,7 @@ class Notification(models.Model):
         BOUNCED_HARD = "bounced_hard"
         COMPLAINED = "complained"
         REJECTED = "rejected"
+        SUPPRESSED = "suppressed"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     event_id = models.UUIDField()
@@ -106,6 +111,7 @@ class Notification(models.Model):
                 "attempt_started_at", name="notification_in_doubt", condition=Q(state="in_doubt")
             ),
             models.Index("id", name="notification_failed", condition=Q(state="failed")),
+            models.Index("id", name="notification_kept", condition=Q(state="kept")),
         ]
 
     def __str__(self) -> str:

@@ -36,6 +36,7 @@ _BY_STATE = {
     State.FAILED: Outcome(Verdict.FAILED, "Its email cannot be sent as it is."),
     State.CANCELLED: Outcome(Verdict.UNSENT, "Its email was cancelled."),
     State.SUPPRESSED: Outcome(Verdict.UNSENT, "Its address must get no email."),
+    State.KEPT: Outcome(Verdict.UNSENT, "It is kept back: bulk email is stopped."),
 }
 _BY_DELIVERY = {
     Delivery.NONE: Outcome(Verdict.ACCEPTED, "SES accepted it."),
@@ -47,6 +48,9 @@ _BY_DELIVERY = {
     Delivery.BOUNCED_SOFT: Outcome(Verdict.BOUNCED, "It bounced for now: a full mailbox, say."),
     Delivery.BOUNCED_HARD: Outcome(Verdict.BOUNCED, "It bounced: there is no such mailbox."),
     Delivery.REJECTED: Outcome(Verdict.BOUNCED, "SES found a virus in it and did not deliver it."),
+    Delivery.SUPPRESSED: Outcome(
+        Verdict.BOUNCED, "SES did not deliver it: the address is on its suppression list."
+    ),
 }
 
 

@@ -12,7 +12,7 @@ from django.db import DatabaseError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from emails import breakers, journal, limiter, planning, rendering, ses, states
+from emails import breakers, guard, journal, limiter, planning, rendering, ses, states
 from emails.errors import (
     InDoubt,
     NotSent,
@@ -23,7 +23,7 @@ from emails.errors import (
     Unavailable,
 )
 from emails.mime import Email
-from emails.models import Notification
+from emails.models import Notification, Suppression
 from emails.moving_average import MovingAverage
 from emails.rendering import Rendered
 from queues import backoff, groups, outbox, sqs, writing
@@ -36,21 +36,24 @@ logger = logging.getLogger(__name__)
 
 State = Notification.State
 
+# The message of such an email is done with.
+_DONE = (State.SENT, State.CANCELLED, State.SUPPRESSED, State.KEPT)
 # No more threads than that send at once.
-MAX_ACCEPTANCES = 64
+MAX_ACCEPTANCES = MAX_BULK = 64
 
 # From the call of SES until its acceptance is recorded. While SES fails, fast or slowly, nothing is learned.
 accepted_seconds = MovingAverage()
 
 
-def notify(event: Event, *, template: str, recipient: str) -> None:
+def notify(event: Event, *, template: str, recipient: str, bulk: bool = False) -> None:
     """Send the email that this event owes to this recipient, once, however often this is called.
 
-    Returns when there is nothing more to do for the message: sent, or in doubt. Raises Retry when it was
-    certainly not sent and may heal, Reject when it was not and cannot, Hold when a FIFO group waits for a doubt.
+    ``bulk`` is what nobody waits for, a newsletter say: it is kept back while ``emails.guard`` has stopped bulk email.
+    Returns when there is nothing more to do for the message: sent, in doubt, suppressed or kept. Raises Retry when it
+    was certainly not sent and may heal, Reject when it was not and cannot, Hold when a FIFO group waits for a doubt.
     """
-    owed = states.Owed(event, template, recipient)
-    if planning.is_noted(owed):
+    owed = states.Owed(event, template, recipient, bulk)
+    if planning.is_noted(owed) or (bulk and _bulk(owed)):
         return
     try:
         with _claims.coming():
@@ -79,6 +82,10 @@ def notify(event: Event, *, template: str, recipient: str) -> None:
 
 def send_test(recipient: str) -> str:
     """Send a test email from the sender in settings; returns SES's message id or raises SendError."""
+    if Suppression.objects.active().of([recipient]).exists():
+        raise Refused(
+            "The address is on the suppression list: lift it there first.", code="Suppressed"
+        )
     message = Email(
         subject="Test email from Notifier",
         body="This email shows that Notifier can send from this address through Amazon SES.",
@@ -113,13 +120,13 @@ def mark_sent(notifications: QuerySet[Notification]) -> int:
 
 @transaction.atomic
 def send_again(notifications: QuerySet[Notification]) -> int:
-    """A person says that these, in doubt or failed, are to be sent again; returns how many.
+    """These, in doubt, failed, suppressed or kept, are to be sent after all; returns how many.
 
     Their messages are gone from SQS, so each event is published again: from its own row in a FIFO group, from a new
     one elsewhere.
     """
     count = 0
-    for notification in notifications.filter(state__in=[State.IN_DOUBT, State.FAILED]):
+    for notification in notifications.filter(state__in=states.REOPENED):
         if states.reopen(notification):
             outbox.record_again(_event(notification))
             count += 1
@@ -159,6 +166,12 @@ def _accept_together(accepted: Sequence[states.Acceptance]) -> list[None]:
     return [None] * len(accepted)
 
 
+def _keep_together(owed: Sequence[states.Owed]) -> list[bool]:
+    """Before their slots are taken: what is kept must not slow what is sent."""
+    return writing.call(guard.keep_back, owed)
+
+
+_bulk = Combined(_keep_together, most=lambda: MAX_BULK, linger_seconds=0.004)
 # Of the messages in hand: each email that SES has accepted waits so much longer until the database knows it.
 _claims = Combined(_claim_together, most=limiter.slots_a_second, linger_seconds=0.004)
 _acceptances = Combined(_accept_together, most=lambda: MAX_ACCEPTANCES, linger_seconds=0.008)
@@ -171,7 +184,7 @@ def _notification(owed: states.Owed) -> Notification:
 
 
 def _is_done(notification: Notification) -> bool:
-    if notification.state not in (State.SENT, State.CANCELLED, State.SUPPRESSED):
+    if notification.state not in _DONE:
         return False
     logger.info(
         "already %s event=%s notification=%s",

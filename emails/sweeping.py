@@ -8,13 +8,19 @@ from django.conf import settings
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from emails import evidence, limiter, sending, states
+from emails import evidence, guard, limiter, sending, states
 from emails.models import Attempt, DeliveryEvent, Notification
+from emails.reputation_models import Incident
 from queues import groups
 from queues.housekeeping import delete_batch
+from queues.models import in_state
 from queues.registry import sweeps
 
 State = Notification.State
+
+# In one step of half a minute: more than SES takes of most accounts; in transactions of some.
+MOST_KEPT = 2000
+KEPT_BATCH = 100
 
 
 @sweeps
@@ -50,10 +56,26 @@ def resend_doubts() -> int:
 
 
 @sweeps
+def send_kept() -> int:
+    """What was kept back while bulk email was stopped goes out, oldest first; returns how many."""
+    kept = Notification.objects.filter(in_state(State.KEPT)).order_by("id")
+    if guard.is_stopped() or not kept.exists():
+        return 0
+    keys = list(kept.values_list("pk", flat=True)[:MOST_KEPT])
+    batches = [keys[start : start + KEPT_BATCH] for start in range(0, len(keys), KEPT_BATCH)]
+    return sum(
+        sending.send_again(Notification.objects.filter(pk__in=batch, state=State.KEPT))
+        for batch in batches
+    )
+
+
+@sweeps
 def tidy() -> int:
-    """One batch of attempts and events of emails that are done, older than KEEP_DAYS."""
+    """One batch of each: attempts of emails that are done, events, and incidents that were told, after KEEP_DAYS."""
     old = timezone.now() - timedelta(days=settings.KEEP_DAYS)
     done = [State.SENT, State.CANCELLED, State.SUPPRESSED]
-    return delete_batch(
-        Attempt.objects.filter(started_at__lt=old, notification__state__in=done)
-    ) + delete_batch(DeliveryEvent.objects.filter(recorded_at__lt=old))
+    return (
+        delete_batch(Attempt.objects.filter(started_at__lt=old, notification__state__in=done))
+        + delete_batch(DeliveryEvent.objects.filter(recorded_at__lt=old))
+        + delete_batch(Incident.objects.filter(told_at__lt=old))
+    )

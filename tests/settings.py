@@ -18,6 +18,9 @@ for name in list(os.environ):
             "SES_",
             "SANDBOX",
             "FAILPOINTS",
+            "GUARD_",
+            "SUPPORT_",
+            "SUPPRESS",
             "DATABASE_URL",
             "DEBUG",
         )

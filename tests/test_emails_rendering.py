@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from emails import inlining, rendering
 from emails.errors import RenderError
+from emails.events import EmailReturned
 from orders.events import CustomerRegistered, OrderPlaced, TransactionPosted
 
-NAMES = ["order_confirmation", "transaction_alert", "verify_email"]
+NAMES = ["order_confirmation", "support_alert", "transaction_alert", "verify_email"]
 ORDER: dict[str, Any] = dict(rendering.sample("order_confirmation").data)
 ALERT: dict[str, Any] = dict(rendering.sample("transaction_alert").data)
 VERIFY: dict[str, Any] = dict(rendering.sample("verify_email").data)
@@ -78,6 +79,7 @@ def test_names_lists_every_template():
     ("name", "model"),
     [
         ("order_confirmation", OrderPlaced),
+        ("support_alert", EmailReturned),
         ("transaction_alert", TransactionPosted),
         ("verify_email", CustomerRegistered),
     ],

@@ -1,0 +1,62 @@
+"""What harms the sender's good name: emails that came back, and the guard that stops bulk email for it."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+
+class Incident(models.Model):
+    """An email that came back or was complained of, until the support has been told; see ``emails.support``."""
+
+    class Kind(models.TextChoices):
+        """``refused``: SES did not try, the address is on its list."""
+
+        BOUNCED_HARD = "bounced_hard"
+        BOUNCED_SOFT = "bounced_soft"
+        REFUSED = "refused"
+        COMPLAINED = "complained"
+
+    notification = models.ForeignKey(
+        "emails.Notification", on_delete=models.CASCADE, related_name="incidents"
+    )
+    kind = models.CharField(max_length=12, choices=Kind)
+    reason = models.CharField(max_length=300, blank=True)
+    happened_at = models.DateTimeField()
+    # Null: the support is still to be told.
+    told_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint("notification", "kind", name="one_incident_per_email_and_kind")
+        ]
+        indexes = [models.Index("id", name="incident_untold", condition=Q(told_at=None))]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.notification_id}"
+
+
+class Guard(models.Model):
+    """One row: whether bulk email is stopped, and why; see ``emails.guard``."""
+
+    is_stopped = models.BooleanField(default=False)
+    reason = models.CharField(max_length=300, blank=True)
+    # Empty: the guard itself.
+    stopped_by = models.CharField(max_length=150, blank=True)
+    stopped_at = models.DateTimeField(null=True)
+    # What came before is not counted again.
+    resumed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        permissions = [
+            ("view_guard", "Can view the guard of bulk email"),
+            ("stop_bulk", "Can stop bulk email"),
+            ("resume_bulk", "Can resume bulk email"),
+        ]
+        verbose_name = verbose_name_plural = "bulk email"
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="one_guard")]
+
+    def __str__(self) -> str:
+        return "bulk email"
