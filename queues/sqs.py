@@ -1,4 +1,4 @@
-"""Amazon SQS: the border of this app, and the only module of it that knows botocore.
+"""Amazon SQS: where events are sent and received.
 
 Sources: the SQS API reference and developer guide. Batches hold at most ten entries.
 """
@@ -13,14 +13,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
+from botocore.exceptions import ClientError
 from django.conf import settings
 
-from queues import lean, lean_connections
-from queues.errors import QueueMissing, QueueUnavailable, ReceiptExpired
+from queues import aws_clients, lean, lean_connections
+from queues.errors import ReceiptExpired
 from queues.sqs_lean import LeanClient
 
 if TYPE_CHECKING:
@@ -36,22 +33,7 @@ NO_EVENT = "none"
 # SQS refuses more than twelve hours.
 MAX_HIDE_SECONDS = 43_200
 
-_MISSING = {"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}
 _EXPIRED = {"ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight"}
-# What SQS says to keys that it does not take (any more), and the SDK where it finds none.
-_BAD_CREDENTIALS = {
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "InvalidAccessKeyId",
-    "InvalidClientTokenId",
-    "InvalidSecurity",
-    "MissingAuthenticationToken",
-    "SignatureDoesNotMatch",
-    "UnrecognizedClientException",
-    "CredentialRetrievalError",
-    "NoCredentialsError",
-    "PartialCredentialsError",
-}
 
 
 @dataclass(frozen=True)
@@ -256,12 +238,6 @@ def client(*, hurried: bool = False) -> SQSClient:
         return _client(settings.AWS_REGION, settings.AWS_ENDPOINT_URL, settings.SQS_CLIENT, hurried)
 
 
-def forget_clients() -> None:
-    """The next call reads the SDK's credentials anew: those that a client found, it keeps."""
-    _client.cache_clear()
-    _session.cache_clear()
-
-
 def batches(messages: Iterable[Outgoing]) -> Iterator[list[Outgoing]]:
     """Cut into batches that SQS takes: ten entries and 256 KiB at most."""
     batch: list[Outgoing] = []
@@ -286,20 +262,11 @@ def _queue(alias: str, name_or_url: str) -> Queue:
 _making = threading.Lock()
 
 
-@cache
+@aws_clients.remembered
 def _client(region: str, endpoint: str | None, kind: str, hurried: bool) -> SQSClient:
     # Repeating a call to SQS is harmless: what is doubled meets the claim on the notification.
-    config = (
-        Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
-        if hurried
-        else Config(
-            connect_timeout=3,
-            read_timeout=settings.QUEUE_WAIT_SECONDS + 10,
-            retries={"total_max_attempts": 3, "mode": "standard"},
-            max_pool_connections=64,
-        )
-    )
-    boto3_client = _session().client(
+    config = aws_clients.config(hurried=hurried)
+    boto3_client = aws_clients.session().client(
         "sqs", region_name=region, endpoint_url=endpoint, config=config
     )
     return _lean(boto3_client, config) if kind == "lean" else boto3_client
@@ -313,7 +280,7 @@ def _lean(client: SQSClient, config: Any) -> SQSClient:
         return client
     service = lean.Service(
         "sqs",
-        _session().get_credentials(),
+        aws_clients.session().get_credentials(),
         endpoint=endpoint,
         path="/",
         region=client.meta.region_name,
@@ -322,12 +289,6 @@ def _lean(client: SQSClient, config: Any) -> SQSClient:
     return cast(
         "SQSClient", LeanClient(client, service, tries=config.retries["total_max_attempts"])
     )
-
-
-@cache
-def _session() -> boto3.session.Session:
-    """One for all clients: each session loads the service's description anew, some 8 MB."""
-    return boto3.session.Session()
 
 
 def _dead_letter_name(name: str) -> str:
@@ -354,24 +315,11 @@ def _received(message: Any) -> Received:
 @contextmanager
 def _translated(name: str) -> Iterator[None]:
     """Botocore's errors end here."""
-    try:
-        yield
-    except ClientError as exc:
-        code = exc.response.get("Error", {}).get("Code", "")
-        text = exc.response.get("Error", {}).get("Message", str(exc))
-        if code in _MISSING:
-            raise QueueMissing(
-                f"there is no queue {name}; run: manage.py provision", code=code
-            ) from exc
-        if code in _EXPIRED and "eceipt" in f"{code} {text}":
-            raise ReceiptExpired(text) from exc
-        raise _unavailable(code, f"{name}: {code}: {text}") from exc
-    except (BotoCoreError, ResponseParserError) as exc:
-        raise _unavailable(type(exc).__name__, f"{name}: {exc}") from exc
-
-
-def _unavailable(code: str, reason: str) -> QueueUnavailable:
-    if code in _BAD_CREDENTIALS:
-        # Somebody may have renewed the file that they are in, and nobody restarts us for it.
-        forget_clients()
-    return QueueUnavailable(reason, code=code)
+    with aws_clients.translated(name, kind="queue"):
+        try:
+            yield
+        except ClientError as exc:
+            code, text = aws_clients.described(exc)
+            if code in _EXPIRED and "eceipt" in f"{code} {text}":
+                raise ReceiptExpired(text) from exc
+            raise
