@@ -149,6 +149,13 @@ QUEUES: dict[str, str] = {
     "orders": env("QUEUE_ORDERS", default="notifier-orders"),
     "transactions": env("QUEUE_TRANSACTIONS", default="notifier-transactions.fifo"),
 }
+# Alias → name or ARN of an SNS topic: what is news goes there, and on to the queue and whoever else subscribes.
+TOPICS: dict[str, str] = {
+    alias: topic for alias in QUEUES if (topic := env(f"TOPIC_{alias.upper()}", default=""))
+}
+ARCHIVE_QUEUE: str = env("ARCHIVE_QUEUE", default="")
+ARCHIVE_TYPES: list[str] = env.list("ARCHIVE_TYPES", default=[])
+ARCHIVE_FOLDER: str = env("ARCHIVE_FOLDER", default=str(BASE_DIR / "var" / "archive"))
 QUEUE_MAX_RECEIVE_COUNT: int = env.int("QUEUE_MAX_RECEIVE_COUNT", default=5)
 QUEUE_VISIBILITY_SECONDS: int = env.int("QUEUE_VISIBILITY_SECONDS", default=90)
 QUEUE_WAIT_SECONDS: int = env.int("QUEUE_WAIT_SECONDS", default=10)

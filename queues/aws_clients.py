@@ -15,7 +15,12 @@ from django.conf import settings
 
 from queues.errors import QueueMissing, QueueUnavailable
 
-_MISSING = {"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}
+_MISSING = {
+    "AWS.SimpleQueueService.NonExistentQueue",
+    "QueueDoesNotExist",
+    "NotFound",
+    "NotFoundException",
+}
 # What AWS says to keys that it does not take (any more), and the SDK where it finds none.
 _BAD_CREDENTIALS = {
     "ExpiredToken",

@@ -1,4 +1,4 @@
-"""Amazon SQS: where events are sent and received.
+"""Amazon SQS: where events are received, and sent where no topic is in between.
 
 Sources: the SQS API reference and developer guide. Batches hold at most ten entries.
 """
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from botocore.exceptions import ClientError
 from django.conf import settings
 
-from queues import aws_clients, lean, lean_connections
+from queues import aws_clients, lean, lean_connections, unwrapping
 from queues.errors import ReceiptExpired
 from queues.sqs_lean import LeanClient
 
@@ -117,15 +117,7 @@ class Queue:
         entries = [self._entry(number, message) for number, message in enumerate(messages)]
         with _translated(self.name):
             answer = client(hurried=hurried).send_message_batch(QueueUrl=self.url, Entries=entries)
-        sent = {messages[int(ok["Id"])].key: ok["MessageId"] for ok in answer.get("Successful", [])}
-        failed = {
-            messages[int(error["Id"])].key: Unsent(
-                f"{error.get('Code', '')}: {error.get('Message', '')}",
-                error.get("SenderFault", False),
-            )
-            for error in answer.get("Failed", [])
-        }
-        return sent, failed
+        return by_key(messages, answer)
 
     def receive(self, *, limit: int, wait_seconds: int) -> list[Received]:
         """Up to ten messages, hidden from others for QUEUE_VISIBILITY_SECONDS; waits for the first."""
@@ -204,11 +196,7 @@ class Queue:
         entry: dict[str, Any] = {
             "Id": str(number),
             "MessageBody": message.body,
-            "MessageAttributes": {
-                name: {"DataType": "String", "StringValue": value}
-                for name, value in message.attributes.items()
-                if value
-            },
+            "MessageAttributes": attributes_of(message),
         }
         if message.group:
             entry["MessageGroupId"] = message.group
@@ -225,6 +213,11 @@ def queue(alias: str) -> Queue:
 def dead_letter_queue(alias: str) -> Queue:
     """Its dead-letter queue: the same name with ``-dlq``, in the same region and account."""
     return _queue(alias, _dead_letter_name(queue(alias).name))
+
+
+def archive_queue() -> Queue | None:
+    """The queue that gets every event for the archive, beside those of the aliases; None where there is none."""
+    return _queue("archive", settings.ARCHIVE_QUEUE) if settings.ARCHIVE_QUEUE else None
 
 
 def queues(aliases: Iterable[str] = ()) -> list[Queue]:
@@ -251,6 +244,28 @@ def batches(messages: Iterable[Outgoing]) -> Iterator[list[Outgoing]]:
         size += bytes_more
     if batch:
         yield batch
+
+
+def by_key(messages: Sequence[Outgoing], answer: Any) -> tuple[dict[str, str], dict[str, Unsent]]:
+    """What a batch was answered with, whose entries are numbered: ids of AWS, and failures."""
+    sent = {messages[int(ok["Id"])].key: ok["MessageId"] for ok in answer.get("Successful", [])}
+    failed = {
+        messages[int(error["Id"])].key: Unsent(
+            f"{error.get('Code', '')}: {error.get('Message', '')}",
+            error.get("SenderFault", False),
+        )
+        for error in answer.get("Failed", [])
+    }
+    return sent, failed
+
+
+def attributes_of(message: Outgoing) -> dict[str, Any]:
+    """As AWS takes them: none may be empty."""
+    return {
+        name: {"DataType": "String", "StringValue": value}
+        for name, value in message.attributes.items()
+        if value
+    }
 
 
 @cache
@@ -297,18 +312,15 @@ def _dead_letter_name(name: str) -> str:
 
 def _received(message: Any) -> Received:
     attributes = dict(message.get("Attributes", {}))
+    body, labels = unwrapping.unwrapped(message["Body"], message.get("MessageAttributes", {}))
     return Received(
         id=message["MessageId"],
         receipt=message["ReceiptHandle"],
-        body=message["Body"],
+        body=body,
         receive_count=int(attributes.get("ApproximateReceiveCount", 1)),
         group=attributes.get("MessageGroupId", ""),
         attributes=attributes,
-        message_attributes={
-            name: value["StringValue"]
-            for name, value in message.get("MessageAttributes", {}).items()
-            if "StringValue" in value
-        },
+        message_attributes=labels,
     )
 
 
