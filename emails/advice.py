@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
-from emails import rendering, ses
+from emails import rendering, ses, smtp
 from emails.errors import Refused, Unavailable
 from queues import registry
 from queues.advice import Advice, Cause
@@ -28,6 +28,10 @@ _BREAKERS = {
         "page shows no breaker, redrive.",
     ),
 }
+_REFUSED = Advice(
+    "SES refused the email for good",
+    "Mend what SES names: edit and redrive a letter whose data is wrong, discard what nobody needs.",
+)
 _TABLE = {
     "UnknownSesEvent": Advice(
         "SES reported something that this release does not know",
@@ -55,7 +59,7 @@ def advise(cause: Cause) -> Advice | None:
         return _unrendered(cause)
     if _is_unverified_recipient(cause):
         return _unverified(cause)
-    if cause.code in ses.NEVER_LEFT:
+    if cause.code in ses.NEVER_LEFT | smtp.NEVER_LEFT:
         return Advice(
             "This machine does not reach SES",
             "Mend the network or the endpoint in settings, then redrive.",
@@ -66,10 +70,9 @@ def advise(cause: Cause) -> Advice | None:
                 _BREAKERS[breaker], label="Open the first page", address=reverse("admin:index")
             )
         case Refused():
-            return Advice(
-                "SES refused the email for good",
-                "Mend what SES names: edit and redrive a letter whose data is wrong, discard what nobody needs.",
-            )
+            return _REFUSED
+    if cause.code.startswith(smtp.REFUSED):
+        return _REFUSED
     return _TABLE.get(cause.code)
 
 

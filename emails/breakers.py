@@ -14,7 +14,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db.models.functions import Now
 
-from emails import ses
+from emails import transport
 from emails.errors import SendError
 from emails.models import Breaker
 from queues import holding
@@ -104,7 +104,7 @@ def _next_probe(name: str) -> object:
 
 
 _CHECKS: dict[str, Callable[[], None]] = {
-    QUOTA: ses.require_quota,
-    ACCOUNT: ses.require_sending_enabled,
-    CONFIGURATION: ses.require_configuration,
+    QUOTA: transport.require_quota,
+    ACCOUNT: transport.require_sending_enabled,
+    CONFIGURATION: transport.require_configuration,
 }

@@ -14,6 +14,8 @@ from emails import states
 from queues.checks import TAG
 from queues.figures import KEEP_DAYS
 
+# SES developer guide, "Connecting to an Amazon SES SMTP endpoint": its TLS wrapper.
+_TLS_PORTS = (465, 2465)
 _ARN = re.compile(r"arn:(aws|aws-cn|aws-us-gov):sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}")
 
 
@@ -190,6 +192,45 @@ def guard_lines_are_in_order(app_configs: Any, **kwargs: Any) -> list[CheckMessa
                 f"GUARD_HOURS must be from 1 to {24 * (KEEP_DAYS - 1)}.",
                 hint="Figures are kept for eight days.",
                 id="emails.E024",
+            )
+        )
+    return found
+
+
+@register(TAG)
+def transport_is_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A misspelt setting must not mean something."""
+    if settings.EMAIL_TRANSPORT in ("ses", "smtp"):
+        return []
+    return [
+        Error(
+            f"EMAIL_TRANSPORT={settings.EMAIL_TRANSPORT} is unknown.",
+            hint="Use ses (its API) or smtp.",
+            id="emails.E011",
+        )
+    ]
+
+
+@register(TAG)
+def smtp_can_log_in(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Without a name or a password Django does not log in, and SES takes no email."""
+    if settings.EMAIL_TRANSPORT != "smtp":
+        return []
+    found: list[CheckMessage] = []
+    if not (settings.EMAIL_HOST_USER and settings.EMAIL_HOST_PASSWORD):
+        found.append(
+            Error(
+                "EMAIL_TRANSPORT=smtp needs SMTP_USER and SMTP_PASSWORD.",
+                hint="Make SMTP credentials in the SES console; they are not the keys of AWS.",
+                id="emails.E012",
+            )
+        )
+    if settings.EMAIL_PORT in _TLS_PORTS:
+        found.append(
+            Error(
+                f"SMTP_PORT={settings.EMAIL_PORT} expects TLS from the first byte.",
+                hint="Use 587 or 2587: there STARTTLS comes before the password.",
+                id="emails.E013",
             )
         )
     return found

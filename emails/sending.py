@@ -12,7 +12,7 @@ from django.db import DatabaseError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from emails import breakers, guard, journal, limiter, planning, rendering, ses, states
+from emails import breakers, guard, journal, limiter, planning, rendering, states, transport
 from emails.errors import (
     InDoubt,
     NotSent,
@@ -93,7 +93,7 @@ def send_test(recipient: str) -> str:
         to=[recipient],
         headers=_headers({"kind": "test"}),
     )
-    return ses.send(message)
+    return transport.send(message)
 
 
 def send_canary() -> str:
@@ -105,7 +105,7 @@ def send_canary() -> str:
         to=["success@simulator.amazonses.com"],
         headers=_headers({"kind": "canary"}),
     )
-    return ses.send(message)
+    return transport.send(message)
 
 
 @transaction.atomic
@@ -147,7 +147,7 @@ def _event(notification: Notification) -> Event:
 def _claim_together(owed: Sequence[states.Owed]) -> list[tuple[states.Claim | None, limiter.Slot]]:
     """The turn of its slots is waited for before the claims: no lease must run while one waits for long."""
     # Made with the slots in hand they would be late, and all be sent at once.
-    ses.prepare()
+    transport.prepare()
     slots = limiter.wait_for_slots(len(owed))
     return list(zip(writing.call(states.claim_owed, owed), slots, strict=True))
 
@@ -260,7 +260,7 @@ def _sent_or_settled(held: states.Claim, email: Rendered) -> bool:
     began = time.monotonic()
     try:
         with _acceptances.coming():
-            message_id = ses.send(message)
+            message_id = transport.send(message)
     except SendError as exc:
         return _settle(held, exc)
     failpoint("after_ses")

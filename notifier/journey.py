@@ -139,8 +139,14 @@ def _recorded(outbox: Sequence[OutboxEvent]) -> Iterator[Step]:
             title = "Recorded again" if index else "Recorded"
         yield Step(row.recorded_at, title, f"Queue {row.queue}.", address=change_url(row))
         if row.published_at:
-            detail = f"SQS message id {row.sqs_message_id}." if row.sqs_message_id else ""
-            yield Step(row.published_at, "Published", detail)
+            yield Step(row.published_at, "Published", _published_as(row.sqs_message_id))
+
+
+def _published_as(message_id: str) -> str:
+    """A copy of what went by a topic has another id in each queue."""
+    if message_id.startswith("sns:"):
+        return f"By the topic; SNS message id {message_id.removeprefix('sns:')}."
+    return f"SQS message id {message_id}." if message_id else ""
 
 
 def _handled(outbox: Sequence[OutboxEvent]) -> Iterator[Step]:

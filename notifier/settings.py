@@ -149,6 +149,13 @@ QUEUES: dict[str, str] = {
     "orders": env("QUEUE_ORDERS", default="notifier-orders"),
     "transactions": env("QUEUE_TRANSACTIONS", default="notifier-transactions.fifo"),
 }
+# Alias → name or ARN of an SNS topic: what is news goes there, and on to the queue and whoever else subscribes.
+TOPICS: dict[str, str] = {
+    alias: topic for alias in QUEUES if (topic := env(f"TOPIC_{alias.upper()}", default=""))
+}
+ARCHIVE_QUEUE: str = env("ARCHIVE_QUEUE", default="")
+ARCHIVE_TYPES: list[str] = env.list("ARCHIVE_TYPES", default=[])
+ARCHIVE_FOLDER: str = env("ARCHIVE_FOLDER", default=str(BASE_DIR / "var" / "archive"))
 QUEUE_MAX_RECEIVE_COUNT: int = env.int("QUEUE_MAX_RECEIVE_COUNT", default=5)
 QUEUE_VISIBILITY_SECONDS: int = env.int("QUEUE_VISIBILITY_SECONDS", default=90)
 QUEUE_WAIT_SECONDS: int = env.int("QUEUE_WAIT_SECONDS", default=10)
@@ -163,9 +170,20 @@ DEAD_LETTER_COLLECT: bool = env.bool("DEAD_LETTER_COLLECT", default=True)
 SQS_CLIENT: str = env("SQS_CLIENT", default="boto3")
 FAILPOINTS: str = env("FAILPOINTS", default="")
 
-# --- Email, through django-ses
+# --- Email, by SES's API through django-ses, or by SES's SMTP interface through Django's own backend
 
-EMAIL_BACKEND = "django_ses.SESBackend"
+EMAIL_TRANSPORT: str = env("EMAIL_TRANSPORT", default="ses")
+EMAIL_BACKEND = (
+    "django.core.mail.backends.smtp.EmailBackend"
+    if EMAIL_TRANSPORT == "smtp"
+    else "django_ses.SESBackend"
+)
+EMAIL_HOST: str = env("SMTP_HOST", default=f"email-smtp.{AWS_REGION}.amazonaws.com")
+EMAIL_PORT: int = env.int("SMTP_PORT", default=587)
+EMAIL_HOST_USER: str = env("SMTP_USER", default="")
+EMAIL_HOST_PASSWORD: str = env("SMTP_PASSWORD", default="")
+EMAIL_USE_TLS = True
+EMAIL_TIMEOUT: int = env.int("SES_READ_SECONDS", default=10)
 SES_FROM_EMAIL: str = env("SES_FROM_EMAIL", default="")
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = SES_FROM_EMAIL or "notifier@localhost"
 SES_CONFIGURATION_SET: str = env("SES_CONFIGURATION_SET", default="")
@@ -208,7 +226,7 @@ AWS_SES_AUTO_THROTTLE = None
 # One try: a retry inside the SDK would send a second email after a lost answer.
 AWS_SES_CONFIG = Config(
     connect_timeout=3,
-    read_timeout=env.int("SES_READ_SECONDS", default=10),
+    read_timeout=EMAIL_TIMEOUT,
     retries={"total_max_attempts": 1},
     max_pool_connections=64,
 )

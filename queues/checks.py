@@ -67,3 +67,43 @@ def client_is_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             id="queues.E004",
         )
     ]
+
+
+@register(TAG)
+def topics_fit_queues(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Only a FIFO topic keeps the order of a FIFO queue, and a standard one cannot deliver to it at all."""
+    return [
+        Error(
+            f"TOPIC_{alias.upper()}={topic} and the queue {settings.QUEUES[alias]} are not of one kind.",
+            hint="Let both names end in .fifo, or neither.",
+            id="queues.E011",
+        )
+        for alias, topic in settings.TOPICS.items()
+        if topic.endswith(".fifo") != settings.QUEUES[alias].endswith(".fifo")
+    ]
+
+
+@register(TAG)
+def archive_queue(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """It gets a copy of what topics deliver, of both kinds, and no consumer reads it."""
+    name = settings.ARCHIVE_QUEUE.rsplit("/", 1)[-1]
+    if not name:
+        return []
+    taken = {each.rsplit("/", 1)[-1] for each in settings.QUEUES.values()}
+    if name.endswith(".fifo") or name in taken:
+        return [
+            Error(
+                f"ARCHIVE_QUEUE={name} must be a standard queue of its own.",
+                hint="Use a name that no QUEUE_<ALIAS> has and that does not end in .fifo.",
+                id="queues.E012",
+            )
+        ]
+    if settings.TOPICS:
+        return []
+    return [
+        Error(
+            "ARCHIVE_QUEUE is set, and no event goes by a topic.",
+            hint="Set TOPIC_<ALIAS> for the events that the archive is to get, or leave ARCHIVE_QUEUE out.",
+            id="queues.E013",
+        )
+    ]

@@ -73,6 +73,11 @@ class Claimed(NamedTuple):
     queue: str
     claim: uuid.UUID
 
+    @property
+    def is_news(self) -> bool:
+        """Whether no subscriber can have had it before: what is published again gets another deduplication id."""
+        return self.event_id == self.deduplication_id
+
 
 def take_oldest(alias: str, *, most: int) -> list[Claimed]:
     """Claim what is due of a standard queue.

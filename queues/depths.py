@@ -8,8 +8,8 @@ from typing import Any
 
 from django.conf import settings
 
-from queues import duties, sqs
-from queues.errors import QueueUnavailable
+from queues import duties, sns, sqs
+from queues.errors import QueueMissing, QueueUnavailable
 from queues.live_models import QueueDepth
 from queues.models import OutboxEvent, in_state
 from queues.registry import watches
@@ -36,7 +36,7 @@ def _measure(alias: str, now: datetime) -> bool:
     QueueDepth.objects.update_or_create(
         alias=alias, defaults={"error": "", "asked_at": now, **found}
     )
-    return "error" not in found
+    return not found.get("error")
 
 
 def _asked(alias: str) -> dict[str, Any]:
@@ -47,7 +47,25 @@ def _asked(alias: str) -> dict[str, Any]:
         "in_flight": depth.in_flight,
         "delayed": depth.delayed,
         "dead": dead.visible + dead.in_flight + dead.delayed,
+        "error": _trouble_of_topic(alias),
         "oldest_at": published.order_by("published_at")
         .values_list("published_at", flat=True)
         .first(),
     }
+
+
+def _trouble_of_topic(alias: str) -> str:
+    """Why nothing can come to the queue by its topic; what SNS does not let us ask is no trouble."""
+    topic = sns.topic(alias)
+    if topic is None:
+        return ""
+    queue = sqs.queue(alias)
+    try:
+        if topic.subscription(queue.attributes()["QueueArn"]):
+            return ""
+    except QueueMissing as exc:
+        return str(exc)
+    except QueueUnavailable as exc:
+        logger.info("subscriptions unknown topic=%s: %s", topic.name, exc)
+        return ""
+    return f"topic {topic.name} does not deliver to it; run: manage.py provision"

@@ -12,7 +12,7 @@ QueueError
 ├── EventTooLarge   the event cannot be recorded; refuse what caused it
 ├── QueueClosed     an upper app says why nothing may be received now; wait
 ├── QueueUnavailable    AWS did not do it; nothing is lost, try later
-│   └── QueueMissing        the queue does not exist; run ``manage.py provision``
+│   └── QueueMissing        the queue or topic does not exist; run ``manage.py provision``
 └── ReceiptExpired  the message is in other hands by now; ignore it
 """
 
@@ -87,7 +87,7 @@ class QueueUnavailable(QueueError):
 
 
 class QueueMissing(QueueUnavailable):
-    """There is no such queue in this region and account."""
+    """There is no such queue, or topic, in this region and account."""
 
 
 class ReceiptExpired(QueueError):

@@ -97,10 +97,16 @@ def _has_predecessor(queue: Queue, message: Received) -> bool:
     row = _own(queue, message).first()
     if row is not None and settings.FIFO_POISON == "hold":
         return _found_gone(queue, published, row.published_at or Now())
-    if row is not None and row.published_at is not None and row.sqs_message_id == message.id:
+    if row is not None and row.published_at is not None and _is_latest(row, message):
         return published.filter(published_at__gt=row.published_at).exists()
     # An older copy, or not of our outbox. What was published once only is before it in SQS, and so done or dead.
     return published.exclude(deduplication_id=F("event_id")).exists()
+
+
+def _is_latest(row: OutboxEvent, message: Received) -> bool:
+    """Whether this message is what the row was last published as; of one by a topic we know no id of SQS."""
+    deduplication_id = message.attributes.get("MessageDeduplicationId", "").replace("-", "")
+    return row.sqs_message_id == message.id or deduplication_id == row.deduplication_id.hex
 
 
 def _found_gone(queue: Queue, published: QuerySet[OutboxEvent], since: datetime | Now) -> bool:

@@ -37,10 +37,11 @@ class LiveConsumer(models.Model):
     """A process that works, as it says itself every few seconds; its row goes when it stops. See ``queues.beats``."""
 
     class Kind(models.TextChoices):
-        """``relay``: only publishes the outbox."""
+        """``relay``: only publishes the outbox. ``archiver``: writes events to files."""
 
         CONSUMER = "consumer"
         RELAY = "relay"
+        ARCHIVER = "archiver"
 
     kind = models.CharField(max_length=10, choices=Kind)
     host = models.CharField(max_length=100)

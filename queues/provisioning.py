@@ -1,4 +1,4 @@
-"""Make queues, dead-letter queues and redrive policies, or bring them in line; never double them."""
+"""Make queues, redrive policies, topics and subscriptions, or bring them in line; never double them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from django.conf import settings
 
-from queues import registry, sqs
+from queues import registry, sqs, subscriptions
 from queues.errors import QueueMissing
 from queues.sqs import Queue
 
@@ -18,20 +18,25 @@ RETENTION_DAYS = 4
 
 Say = Callable[[str], None]
 
+_BASE = {"SqsManagedSseEnabled": "true"}
+_LONGEST = {"MessageRetentionPeriod": str(DEAD_LETTER_RETENTION_DAYS * DAY_SECONDS)}
+
 
 def provision(say: Say) -> None:
     """Everything that settings name, told line by line; raises QueueUnavailable."""
     for queue in sqs.queues():
         _provision_queue(queue, say)
+    if archive := sqs.archive_queue():
+        _ensure(archive, _BASE | _LONGEST, say)
+    subscriptions.provision(say)
     for provisioner in registry.provisioners():
         provisioner(say)
 
 
 def _provision_queue(queue: Queue, say: Say) -> None:
     dead_letters = sqs.dead_letter_queue(queue.alias)
-    base = {"SqsManagedSseEnabled": "true"} | ({"FifoQueue": "true"} if queue.is_fifo else {})
-    retention = {"MessageRetentionPeriod": str(DEAD_LETTER_RETENTION_DAYS * DAY_SECONDS)}
-    _ensure(dead_letters, base | retention, say)
+    base = _BASE | ({"FifoQueue": "true"} if queue.is_fifo else {})
+    _ensure(dead_letters, base | _LONGEST, say)
     policy = {
         "deadLetterTargetArn": dead_letters.attributes()["QueueArn"],
         "maxReceiveCount": settings.QUEUE_MAX_RECEIVE_COUNT,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from functools import cache
@@ -20,7 +20,7 @@ from django.db import close_old_connections
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from queues import backoff, claims, heads, sending, sqs
+from queues import backoff, claims, heads, sending, sns, sqs
 from queues.claims import Claimed
 from queues.errors import QueueUnavailable
 from queues.expressions import RandomUuid
@@ -62,10 +62,10 @@ def publish_pending() -> int:
 def publish(events: Sequence[Claimed], *, alias: str, hurried: bool = False) -> int:
     """Send claimed rows and settle each by what SQS answers for it; returns how many it took."""
     by_key = {str(event.pk): event for event in events}
-    batches = list(sqs.batches(_outgoing(event) for event in events))
     count = 0
-    for answers in sending.side_by_side(sqs.queue(alias), batches, hurried=hurried):
-        count += _settle(by_key, answers)
+    for destination, batches in _routes(events, alias):
+        for answers in sending.side_by_side(destination, batches, hurried=hurried):
+            count += _settle(by_key, answers)
     return count
 
 
@@ -129,6 +129,22 @@ def _claimed(events: list[Claimed]) -> list[Claimed]:
     if events:
         failpoint("after_outbox_claim")
     return events
+
+
+def _routes(
+    events: Sequence[Claimed], alias: str
+) -> Iterator[tuple[sending.Destination, list[sending.Batch]]]:
+    """To the topic, where settings name one, what is news; what is published again is for our own queue alone.
+
+    The other subscribers have had it, and an email must not depend on what SNS does with it.
+    """
+    topic = sns.topic(alias)
+    news = [event for event in events if topic and event.is_news]
+    again = [event for event in events if not (topic and event.is_news)]
+    if topic and news:
+        yield topic, list(sqs.batches(map(_outgoing, news)))
+    if again:
+        yield sqs.queue(alias), list(sqs.batches(map(_outgoing, again)))
 
 
 def _outgoing(event: Claimed) -> sqs.Outgoing:

@@ -1,4 +1,4 @@
-"""Send batches to SQS side by side: most of the time of one is spent waiting for its answer."""
+"""Send batches to SQS or SNS side by side: most of the time of one is spent waiting for its answer."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
+from typing import Protocol
 
 from queues.errors import QueueUnavailable
-from queues.sqs import Outgoing, Queue, Unsent
+from queues.sqs import Outgoing, Unsent
 
 # One batch that hangs must not keep for longer from the database what became of the others.
 PATIENCE_SECONDS = 0.25
@@ -18,9 +19,19 @@ PATIENCE_SECONDS = 0.25
 Batch = Sequence[Outgoing]
 
 
+class Destination(Protocol):
+    """A queue or a topic."""
+
+    def send_batch(
+        self, messages: Batch, *, hurried: bool = False
+    ) -> tuple[dict[str, str], dict[str, Unsent]]:
+        """Ids and failures by key; raises QueueUnavailable."""
+        ...
+
+
 @dataclass(frozen=True)
 class Answer:
-    """What became of a batch: SQS ids and failures by key. ``error``: nobody knows, SQS gave no answer."""
+    """What became of a batch: ids and failures by key. ``error``: nobody knows, AWS gave no answer."""
 
     batch: Batch
     sent: Mapping[str, str] = field(default_factory=dict)
@@ -29,22 +40,24 @@ class Answer:
 
 
 def side_by_side(
-    queue: Queue, batches: Sequence[Batch], *, hurried: bool = False
+    destination: Destination, batches: Sequence[Batch], *, hurried: bool = False
 ) -> Iterator[list[Answer]]:
     """Begin to send all at once, then give the answers as they come, those of a quarter of a second together."""
     if len(batches) == 1:
-        yield [_send(queue, batches[0], hurried=hurried)]
+        yield [_send(destination, batches[0], hurried=hurried)]
         return
-    waiting = {_senders.begin(partial(_send, queue, batch, hurried=hurried)) for batch in batches}
+    waiting = {
+        _senders.begin(partial(_send, destination, batch, hurried=hurried)) for batch in batches
+    }
     while waiting:
         done, waiting = wait(waiting, timeout=PATIENCE_SECONDS)
         if done:
             yield [future.result() for future in done]
 
 
-def _send(queue: Queue, batch: Batch, *, hurried: bool) -> Answer:
+def _send(destination: Destination, batch: Batch, *, hurried: bool) -> Answer:
     try:
-        sent, failed = queue.send_batch(batch, hurried=hurried)
+        sent, failed = destination.send_batch(batch, hurried=hurried)
     except QueueUnavailable as exc:
         return Answer(batch, error=exc)
     return Answer(batch, sent, failed)

@@ -1,4 +1,4 @@
-"""Amazon SQS: the border of this app, and the only module of it that knows botocore.
+"""Amazon SQS: where events are received, and sent where no topic is in between.
 
 Sources: the SQS API reference and developer guide. Batches hold at most ten entries.
 """
@@ -13,14 +13,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
+from botocore.exceptions import ClientError
 from django.conf import settings
 
-from queues import lean, lean_connections
-from queues.errors import QueueMissing, QueueUnavailable, ReceiptExpired
+from queues import aws_clients, lean, lean_connections, unwrapping
+from queues.errors import ReceiptExpired
 from queues.sqs_lean import LeanClient
 
 if TYPE_CHECKING:
@@ -36,22 +33,7 @@ NO_EVENT = "none"
 # SQS refuses more than twelve hours.
 MAX_HIDE_SECONDS = 43_200
 
-_MISSING = {"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}
 _EXPIRED = {"ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight"}
-# What SQS says to keys that it does not take (any more), and the SDK where it finds none.
-_BAD_CREDENTIALS = {
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "InvalidAccessKeyId",
-    "InvalidClientTokenId",
-    "InvalidSecurity",
-    "MissingAuthenticationToken",
-    "SignatureDoesNotMatch",
-    "UnrecognizedClientException",
-    "CredentialRetrievalError",
-    "NoCredentialsError",
-    "PartialCredentialsError",
-}
 
 
 @dataclass(frozen=True)
@@ -135,15 +117,7 @@ class Queue:
         entries = [self._entry(number, message) for number, message in enumerate(messages)]
         with _translated(self.name):
             answer = client(hurried=hurried).send_message_batch(QueueUrl=self.url, Entries=entries)
-        sent = {messages[int(ok["Id"])].key: ok["MessageId"] for ok in answer.get("Successful", [])}
-        failed = {
-            messages[int(error["Id"])].key: Unsent(
-                f"{error.get('Code', '')}: {error.get('Message', '')}",
-                error.get("SenderFault", False),
-            )
-            for error in answer.get("Failed", [])
-        }
-        return sent, failed
+        return by_key(messages, answer)
 
     def receive(self, *, limit: int, wait_seconds: int) -> list[Received]:
         """Up to ten messages, hidden from others for QUEUE_VISIBILITY_SECONDS; waits for the first."""
@@ -222,11 +196,7 @@ class Queue:
         entry: dict[str, Any] = {
             "Id": str(number),
             "MessageBody": message.body,
-            "MessageAttributes": {
-                name: {"DataType": "String", "StringValue": value}
-                for name, value in message.attributes.items()
-                if value
-            },
+            "MessageAttributes": attributes_of(message),
         }
         if message.group:
             entry["MessageGroupId"] = message.group
@@ -245,6 +215,11 @@ def dead_letter_queue(alias: str) -> Queue:
     return _queue(alias, _dead_letter_name(queue(alias).name))
 
 
+def archive_queue() -> Queue | None:
+    """The queue that gets every event for the archive, beside those of the aliases; None where there is none."""
+    return _queue("archive", settings.ARCHIVE_QUEUE) if settings.ARCHIVE_QUEUE else None
+
+
 def queues(aliases: Iterable[str] = ()) -> list[Queue]:
     """The queues of these aliases, all where none is given."""
     return [queue(alias) for alias in (aliases or settings.QUEUES)]
@@ -254,12 +229,6 @@ def client(*, hurried: bool = False) -> SQSClient:
     """The one client of this process, shared by its threads."""
     with _making:
         return _client(settings.AWS_REGION, settings.AWS_ENDPOINT_URL, settings.SQS_CLIENT, hurried)
-
-
-def forget_clients() -> None:
-    """The next call reads the SDK's credentials anew: those that a client found, it keeps."""
-    _client.cache_clear()
-    _session.cache_clear()
 
 
 def batches(messages: Iterable[Outgoing]) -> Iterator[list[Outgoing]]:
@@ -277,6 +246,28 @@ def batches(messages: Iterable[Outgoing]) -> Iterator[list[Outgoing]]:
         yield batch
 
 
+def by_key(messages: Sequence[Outgoing], answer: Any) -> tuple[dict[str, str], dict[str, Unsent]]:
+    """What a batch was answered with, whose entries are numbered: ids of AWS, and failures."""
+    sent = {messages[int(ok["Id"])].key: ok["MessageId"] for ok in answer.get("Successful", [])}
+    failed = {
+        messages[int(error["Id"])].key: Unsent(
+            f"{error.get('Code', '')}: {error.get('Message', '')}",
+            error.get("SenderFault", False),
+        )
+        for error in answer.get("Failed", [])
+    }
+    return sent, failed
+
+
+def attributes_of(message: Outgoing) -> dict[str, Any]:
+    """As AWS takes them: none may be empty."""
+    return {
+        name: {"DataType": "String", "StringValue": value}
+        for name, value in message.attributes.items()
+        if value
+    }
+
+
 @cache
 def _queue(alias: str, name_or_url: str) -> Queue:
     return Queue(alias, name_or_url)
@@ -286,20 +277,11 @@ def _queue(alias: str, name_or_url: str) -> Queue:
 _making = threading.Lock()
 
 
-@cache
+@aws_clients.remembered
 def _client(region: str, endpoint: str | None, kind: str, hurried: bool) -> SQSClient:
     # Repeating a call to SQS is harmless: what is doubled meets the claim on the notification.
-    config = (
-        Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
-        if hurried
-        else Config(
-            connect_timeout=3,
-            read_timeout=settings.QUEUE_WAIT_SECONDS + 10,
-            retries={"total_max_attempts": 3, "mode": "standard"},
-            max_pool_connections=64,
-        )
-    )
-    boto3_client = _session().client(
+    config = aws_clients.config(hurried=hurried)
+    boto3_client = aws_clients.session().client(
         "sqs", region_name=region, endpoint_url=endpoint, config=config
     )
     return _lean(boto3_client, config) if kind == "lean" else boto3_client
@@ -313,7 +295,7 @@ def _lean(client: SQSClient, config: Any) -> SQSClient:
         return client
     service = lean.Service(
         "sqs",
-        _session().get_credentials(),
+        aws_clients.session().get_credentials(),
         endpoint=endpoint,
         path="/",
         region=client.meta.region_name,
@@ -324,54 +306,32 @@ def _lean(client: SQSClient, config: Any) -> SQSClient:
     )
 
 
-@cache
-def _session() -> boto3.session.Session:
-    """One for all clients: each session loads the service's description anew, some 8 MB."""
-    return boto3.session.Session()
-
-
 def _dead_letter_name(name: str) -> str:
     return f"{name.removesuffix('.fifo')}-dlq{'.fifo' if name.endswith('.fifo') else ''}"
 
 
 def _received(message: Any) -> Received:
     attributes = dict(message.get("Attributes", {}))
+    body, labels = unwrapping.unwrapped(message["Body"], message.get("MessageAttributes", {}))
     return Received(
         id=message["MessageId"],
         receipt=message["ReceiptHandle"],
-        body=message["Body"],
+        body=body,
         receive_count=int(attributes.get("ApproximateReceiveCount", 1)),
         group=attributes.get("MessageGroupId", ""),
         attributes=attributes,
-        message_attributes={
-            name: value["StringValue"]
-            for name, value in message.get("MessageAttributes", {}).items()
-            if "StringValue" in value
-        },
+        message_attributes=labels,
     )
 
 
 @contextmanager
 def _translated(name: str) -> Iterator[None]:
     """Botocore's errors end here."""
-    try:
-        yield
-    except ClientError as exc:
-        code = exc.response.get("Error", {}).get("Code", "")
-        text = exc.response.get("Error", {}).get("Message", str(exc))
-        if code in _MISSING:
-            raise QueueMissing(
-                f"there is no queue {name}; run: manage.py provision", code=code
-            ) from exc
-        if code in _EXPIRED and "eceipt" in f"{code} {text}":
-            raise ReceiptExpired(text) from exc
-        raise _unavailable(code, f"{name}: {code}: {text}") from exc
-    except (BotoCoreError, ResponseParserError) as exc:
-        raise _unavailable(type(exc).__name__, f"{name}: {exc}") from exc
-
-
-def _unavailable(code: str, reason: str) -> QueueUnavailable:
-    if code in _BAD_CREDENTIALS:
-        # Somebody may have renewed the file that they are in, and nobody restarts us for it.
-        forget_clients()
-    return QueueUnavailable(reason, code=code)
+    with aws_clients.translated(name, kind="queue"):
+        try:
+            yield
+        except ClientError as exc:
+            code, text = aws_clients.described(exc)
+            if code in _EXPIRED and "eceipt" in f"{code} {text}":
+                raise ReceiptExpired(text) from exc
+            raise

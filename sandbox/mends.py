@@ -7,12 +7,14 @@ from functools import partial
 from moto.ses import urls as ses_urls
 from moto.ses.models import ses_backends
 from moto.sesv2 import urls as sesv2_urls
+from moto.sns import models as sns_models
 from moto.sqs import models as sqs_models
 
 from sandbox.post_office import PostOffice
 from sandbox.ses import SandboxSES
 from sandbox.ses_v1 import SesApi
 from sandbox.ses_v2 import SesV2Api
+from sandbox.sns import SandboxSubscription, SandboxTopic
 from sandbox.sqs import SandboxQueue, SandboxSQS
 
 # Actions of version 2 that moto does not have.
@@ -29,6 +31,7 @@ def apply(post_office: PostOffice, *, delivery_seconds: float) -> None:
     """Mend moto for the rest of this process, before its first request."""
     sqs_models.Queue = SandboxQueue
     sqs_models.sqs_backends.backend = SandboxSQS
+    sns_models.Topic, sns_models.Subscription = SandboxTopic, SandboxSubscription
     ses_backends.backend = partial(
         SandboxSES, post_office=post_office, delivery_seconds=delivery_seconds
     )

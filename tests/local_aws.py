@@ -143,6 +143,17 @@ def local_aws() -> Iterator[LocalAws]:
 
 
 def _environment() -> dict[str, str]:
-    ours = ("AWS_", "QUEUE_", "SES_", "SANDBOX", "FAILPOINTS", "DJANGO_SETTINGS_MODULE")
+    ours = (
+        "ARCHIVE_",
+        "AWS_",
+        "DJANGO_SETTINGS_MODULE",
+        "EMAIL_TRANSPORT",
+        "FAILPOINTS",
+        "QUEUE_",
+        "SANDBOX",
+        "SES_",
+        "SMTP_",
+        "TOPIC_",
+    )
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return kept | {"ENV_FILE": str(ROOT / "tests" / "test.env"), "PYTHONUNBUFFERED": "1"}

@@ -12,6 +12,7 @@ MAY_IMPORT = {
     "notifier": {"queues", "orders", "emails", "sandbox"},
 }
 BORDERS = {
+    "queues/aws_clients.py",
     "queues/lean.py",
     "queues/lean_connections.py",
     "queues/sqs.py",

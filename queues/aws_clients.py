@@ -1,0 +1,101 @@
+"""What the clients of SQS and SNS share: the session, their patience, and what AWS's errors mean here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, TypeVar, cast
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+from django.conf import settings
+
+from queues.errors import QueueMissing, QueueUnavailable
+
+_MISSING = {
+    "AWS.SimpleQueueService.NonExistentQueue",
+    "QueueDoesNotExist",
+    "NotFound",
+    "NotFoundException",
+}
+# What AWS says to keys that it does not take (any more), and the SDK where it finds none.
+_BAD_CREDENTIALS = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidSecurity",
+    "MissingAuthenticationToken",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+    "CredentialRetrievalError",
+    "NoCredentialsError",
+    "PartialCredentialsError",
+}
+
+Make = TypeVar("Make", bound=Callable[..., Any])
+
+_caches: list[Any] = []
+
+
+def remembered(make: Make) -> Make:
+    """A cache that ``forget_clients`` empties."""
+    cached = cache(make)
+    _caches.append(cached)
+    return cast("Make", cached)
+
+
+@remembered
+def session() -> boto3.session.Session:
+    """One for all clients: each session loads a service's description anew, some 8 MB."""
+    return boto3.session.Session()
+
+
+def forget_clients() -> None:
+    """The next call reads the SDK's credentials anew: those that a client found, it keeps."""
+    for cached in _caches:
+        cached.cache_clear()
+
+
+def config(*, hurried: bool) -> Config:
+    """How long to wait for AWS, and how often to ask; ``hurried``: once, for three seconds."""
+    if hurried:
+        return Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
+    return Config(
+        connect_timeout=3,
+        read_timeout=settings.QUEUE_WAIT_SECONDS + 10,
+        retries={"total_max_attempts": 3, "mode": "standard"},
+        max_pool_connections=64,
+    )
+
+
+def described(exc: ClientError) -> tuple[str, str]:
+    """Code and text of an error, as AWS gave them."""
+    error = exc.response.get("Error", {})
+    return error.get("Code", ""), error.get("Message", str(exc))
+
+
+@contextmanager
+def translated(name: str, *, kind: str) -> Iterator[None]:
+    """Botocore's errors end here; ``kind`` is what the name is of: a queue, a topic."""
+    try:
+        yield
+    except ClientError as exc:
+        code, text = described(exc)
+        if code in _MISSING:
+            raise QueueMissing(
+                f"there is no {kind} {name}; run: manage.py provision", code=code
+            ) from exc
+        raise _unavailable(code, f"{name}: {code}: {text}") from exc
+    except (BotoCoreError, ResponseParserError) as exc:
+        raise _unavailable(type(exc).__name__, f"{name}: {exc}") from exc
+
+
+def _unavailable(code: str, reason: str) -> QueueUnavailable:
+    if code in _BAD_CREDENTIALS:
+        # Somebody may have renewed the file that they are in, and nobody restarts us for it.
+        forget_clients()
+    return QueueUnavailable(reason, code=code)

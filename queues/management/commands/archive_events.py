@@ -1,0 +1,130 @@
+"""``manage.py archive_events``"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from argparse import ArgumentParser, ArgumentTypeError
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from queues import checks, sqs
+from queues.archive import MAX_BYTES, Archive
+from queues.beats import Beats, Load
+from queues.errors import QueueUnavailable
+from queues.live_models import LiveConsumer
+
+logger = logging.getLogger(__name__)
+
+MEBIBYTE = 1024 * 1024
+MAX_PAUSE_SECONDS = 30.0
+
+
+class Command(BaseCommand):
+    """Ends with 0 after SIGTERM or Ctrl-C, when its long poll is over; a second signal ends it at once."""
+
+    help = (
+        "Writes every event that comes to ARCHIVE_QUEUE to files of a day each, one JSON envelope a line, until "
+        "SIGTERM. An event may be there twice, after a crash say: take each id once."
+    )
+    requires_system_checks = [checks.TAG]
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """See ``--help``."""
+        parser.add_argument(
+            "--folder",
+            type=Path,
+            help=f"where the files are; default ARCHIVE_FOLDER ({settings.ARCHIVE_FOLDER})",
+        )
+        parser.add_argument(
+            "--until-empty", action="store_true", help="stop when the queue has nothing more"
+        )
+        parser.add_argument(
+            "--max-mebibytes",
+            type=_positive,
+            default=MAX_BYTES // MEBIBYTE,
+            metavar="N",
+            help=f"begin another file of the day at this size ({MAX_BYTES // MEBIBYTE})",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Archive."""
+        queue = sqs.archive_queue()
+        if queue is None:
+            raise CommandError(
+                "ARCHIVE_QUEUE is not set; set it and TOPIC_<ALIAS>, then run: manage.py provision"
+            )
+        self._queue, self._stopping, self._count = queue, False, 0
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        folder = options["folder"] or Path(settings.ARCHIVE_FOLDER)
+        try:
+            self._archive = Archive(folder, max_bytes=options["max_mebibytes"] * MEBIBYTE)
+            self._archive.repair()
+            if options["until_empty"]:
+                self._until_empty()
+            else:
+                self._until_told()
+        except (OSError, QueueUnavailable) as exc:
+            raise CommandError(f"archived {self._count} event(s), then: {exc}") from exc
+        self._archive.close()
+        self.stdout.write(f"archived {self._count} event(s) in {folder}")
+
+    def _until_empty(self) -> None:
+        # A short poll may miss what is there, so only a long one may say that nothing is.
+        while not self._stopping and (self._step(0) or self._step(1)):
+            pass
+
+    def _until_told(self) -> None:
+        """Neither SQS nor a full disk ends it: what is not on the disk stays in the queue."""
+        beats = Beats(LiveConsumer.Kind.ARCHIVER, [self._queue.alias], self._load)
+        beats.start()
+        self.stdout.write(f"archiving {self._queue.name}; Ctrl-C stops")
+        pause = 0.0
+        while not self._stopping:
+            try:
+                self._step(settings.QUEUE_WAIT_SECONDS)
+                pause = 0.0
+            except (OSError, QueueUnavailable) as exc:
+                pause = min(MAX_PAUSE_SECONDS, pause * 2 or 1.0)
+                logger.error("not archiving, next try in %.0f s: %s", pause, exc)
+                self._sleep(pause)
+        beats.stop()
+
+    def _load(self) -> Load:
+        return Load(threads=1, handled=self._count)
+
+    def _step(self, wait_seconds: int) -> int:
+        """One batch, on the disk before it is deleted; returns how many."""
+        messages = self._queue.receive(limit=sqs.BATCH_ENTRIES, wait_seconds=wait_seconds)
+        if not messages:
+            return 0
+        self._archive.write(messages)
+        self._count += len(messages)
+        for message in messages:
+            logger.info("archived event=%s message=%s", message.event_id, message.id)
+        left = self._queue.delete_batch(messages)
+        if left:
+            logger.warning("not deleted, will be archived again: %d message(s)", len(left))
+        return len(messages)
+
+    def _sleep(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self._stopping and time.monotonic() < until:
+            time.sleep(0.1)
+
+    def _stop(self, *args: Any) -> None:
+        if self._stopping:
+            os._exit(0)
+        self._stopping = True
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text} is not a whole number above 0")
+    return int(text)

@@ -1,0 +1,156 @@
+"""Amazon SNS: topics that events are published to, so that any number of queues gets each.
+
+Sources: SNS API reference, "PublishBatch"; SNS developer guide, "Fanout to Amazon SQS queues", "Message filtering".
+A batch holds ten entries and 256 KiB at most, as one of SQS does.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+
+from queues import aws_clients, sqs
+from queues.errors import QueueMissing
+from queues.sqs import Outgoing, Unsent
+
+if TYPE_CHECKING:
+    from mypy_boto3_sns import SNSClient
+
+
+class Topic:
+    """One SNS topic. Every method raises QueueUnavailable, or QueueMissing where there is none."""
+
+    def __init__(self, alias: str, name_or_arn: str) -> None:
+        self.alias = alias
+        self.name = name_or_arn.rsplit(":", 1)[-1]
+        self._is_given = name_or_arn.startswith("arn:")
+        self._arn = name_or_arn if self._is_given else ""
+
+    def __repr__(self) -> str:
+        return f"<Topic {self.alias} {self.name}>"
+
+    @property
+    def is_fifo(self) -> bool:
+        """SNS tells them apart by the name, too."""
+        return self.name.endswith(".fifo")
+
+    @property
+    def arn(self) -> str:
+        """Of a name, the topic in the region and account of the alias's queue: nothing that a relay may not ask."""
+        if not self._arn:
+            queue_arn = sqs.queue(self.alias).attributes()["QueueArn"]
+            partition, _, region, account = queue_arn.split(":")[1:5]
+            self._arn = f"arn:{partition}:sns:{region}:{account}:{self.name}"
+        return self._arn
+
+    def send_batch(
+        self, messages: Sequence[Outgoing], *, hurried: bool = False
+    ) -> tuple[dict[str, str], dict[str, Unsent]]:
+        """Publish up to ten messages; returns ids and failures by key, as ``Queue.send_batch`` does.
+
+        The ids are SNS's, and marked so: SQS gives each copy one of its own.
+        """
+        entries = [self._entry(number, message) for number, message in enumerate(messages)]
+        arn = self.arn
+        with aws_clients.translated(self.name, kind="topic"):
+            answer = client(hurried=hurried).publish_batch(
+                TopicArn=arn, PublishBatchRequestEntries=entries
+            )
+        sent, failed = sqs.by_key(messages, answer)
+        return {key: f"sns:{message_id}" for key, message_id in sent.items()}, failed
+
+    def create(self) -> bool:
+        """Make it; False if it was there. One that is given by its ARN is somebody else's, and only looked for."""
+        try:
+            self.attributes()
+        except QueueMissing:
+            if self._is_given:
+                raise
+        else:
+            return False
+        fifo = {"FifoTopic": "true"} if self.is_fifo else {}
+        with aws_clients.translated(self.name, kind="topic"):
+            self._arn = client().create_topic(Name=self.name, Attributes=fifo)["TopicArn"]
+        return True
+
+    def attributes(self) -> dict[str, str]:
+        """All attributes."""
+        arn = self.arn
+        with aws_clients.translated(self.name, kind="topic"):
+            return dict(client().get_topic_attributes(TopicArn=arn)["Attributes"])
+
+    def subscription(self, queue_arn: str) -> str | None:
+        """The ARN of this queue's subscription; None where it has none."""
+        pages = client().get_paginator("list_subscriptions_by_topic").paginate(TopicArn=self.arn)
+        with aws_clients.translated(self.name, kind="topic"):
+            found = (each for page in pages for each in page["Subscriptions"])
+            return next(
+                (each["SubscriptionArn"] for each in found if each["Endpoint"] == queue_arn), None
+            )
+
+    def subscribe(self, queue_arn: str, attributes: Mapping[str, str]) -> None:
+        """Deliver to this queue from now on."""
+        with aws_clients.translated(self.name, kind="topic"):
+            client().subscribe(
+                TopicArn=self.arn, Protocol="sqs", Endpoint=queue_arn, Attributes=dict(attributes)
+            )
+
+    def subscription_attributes(self, arn: str) -> dict[str, str]:
+        """Of a subscription."""
+        with aws_clients.translated(self.name, kind="topic"):
+            found = client().get_subscription_attributes(SubscriptionArn=arn)["Attributes"]
+        return dict(found)
+
+    def set_subscription_attribute(self, arn: str, name: str, value: str) -> None:
+        """Of a subscription; SNS takes them one by one."""
+        with aws_clients.translated(self.name, kind="topic"):
+            client().set_subscription_attributes(
+                SubscriptionArn=arn, AttributeName=name, AttributeValue=value
+            )
+
+    def _entry(self, number: int, message: Outgoing) -> Any:
+        entry: dict[str, Any] = {
+            "Id": str(number),
+            "Message": message.body,
+            "MessageAttributes": sqs.attributes_of(message),
+        }
+        # On a standard topic too: SNS hands it on to standard queues, where it shares them fairly.
+        if message.group:
+            entry["MessageGroupId"] = message.group
+        if self.is_fifo:
+            entry["MessageDeduplicationId"] = message.deduplication_id
+        return entry
+
+
+def topic(alias: str) -> Topic | None:
+    """The topic that settings name for this alias; None: its events go to the queue alone."""
+    name = settings.TOPICS.get(alias)
+    return _topic(alias, name) if name else None
+
+
+def client(*, hurried: bool = False) -> SNSClient:
+    """The one client of this process, shared by its threads."""
+    with _making:
+        return _client(settings.AWS_REGION, settings.AWS_ENDPOINT_URL, hurried)
+
+
+@aws_clients.remembered
+def _topic(alias: str, name_or_arn: str) -> Topic:
+    return Topic(alias, name_or_arn)
+
+
+_making = threading.Lock()
+
+
+@aws_clients.remembered
+def _client(region: str, endpoint: str | None, hurried: bool) -> SNSClient:
+    # A message that is published twice is one event all the same.
+    return aws_clients.session().client(
+        "sns",
+        region_name=region,
+        endpoint_url=endpoint,
+        config=aws_clients.config(hurried=hurried),
+    )

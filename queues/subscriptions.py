@@ -1,0 +1,106 @@
+"""Topics and whom they deliver to, made or brought in line: the queue of each alias, and the archive.
+
+Sources: SNS developer guide, "Subscribing an Amazon SQS queue", "Subscription filter policies". SNS may heed
+a filter policy a quarter of an hour later only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from django.conf import settings
+
+from queues import events, sns, sqs
+from queues.sns import Topic
+from queues.sqs import Queue
+
+Say = Callable[[str], None]
+
+# Our statement in the policy of a queue; those of others stay.
+STATEMENT = "NotifierTopics"
+
+
+def provision(say: Say) -> None:
+    """Every topic that settings name; raises QueueUnavailable."""
+    topics = [topic for alias in settings.TOPICS if (topic := sns.topic(alias))]
+    for topic in topics:
+        say(f"made topic {topic.name}" if topic.create() else f"topic {topic.name} is there")
+    # Rights before subscriptions: what is published in between would be lost.
+    for topic in topics:
+        queue = sqs.queue(topic.alias)
+        allow(queue, [topic.arn], say)
+        subscribe(topic, queue, filter_of(topic.alias), say)
+    if (archive := sqs.archive_queue()) and topics:
+        allow(archive, [topic.arn for topic in topics], say)
+        for topic in topics:
+            subscribe(topic, archive, filter_of_archive(), say)
+
+
+def allow(queue: Queue, topics: Sequence[str], say: Say) -> None:
+    """Let just these topics, by their ARNs, write to the queue; anybody else needs a right of their own."""
+    found = queue.attributes()
+    policy = json.loads(found.get("Policy") or "{}")
+    others = [each for each in policy.get("Statement", []) if each.get("Sid") != STATEMENT]
+    ours = _statement(found["QueueArn"], topics)
+    if ours in policy.get("Statement", []):
+        return
+    wanted = {"Version": "2012-10-17"} | policy | {"Statement": [*others, ours]}
+    queue.set_attributes({"Policy": json.dumps(wanted)})
+    say(f"let {', '.join(arn.rsplit(':', 1)[-1] for arn in topics)} write to queue {queue.name}")
+
+
+def subscribe(topic: Topic, queue: Queue, policy: Mapping[str, Any], say: Say) -> None:
+    """Deliver raw, and just what the filter policy lets through; an empty one lets everything."""
+    wanted = {"RawMessageDelivery": "true", "FilterPolicy": json.dumps(policy)}
+    queue_arn = queue.attributes()["QueueArn"]
+    arn = topic.subscription(queue_arn)
+    if arn is None:
+        topic.subscribe(queue_arn, {name: value for name, value in wanted.items() if value != "{}"})
+        say(f"subscribed queue {queue.name} to topic {topic.name}")
+        return
+    found = topic.subscription_attributes(arn)
+    changes = [name for name in wanted if not _same(found.get(name), wanted[name])]
+    for name in changes:
+        topic.set_subscription_attribute(arn, name, wanted[name])
+    if changes:
+        say(f"mended subscription of {queue.name} to {topic.name}: {', '.join(changes)}")
+
+
+def filter_of(alias: str) -> dict[str, Any]:
+    """All but what is known to belong to another queue: a type that nobody knows must become a dead letter.
+
+    So must a message that names no type.
+    """
+    foreign = sorted(
+        name for name, model in events.data_types().items() if model.event_queue != alias
+    )
+    # In this order: some emulators look no further where the attribute is missing.
+    return {"event_type": [{"exists": False}, {"anything-but": foreign}]} if foreign else {}
+
+
+def filter_of_archive() -> dict[str, Any]:
+    """The types of ARCHIVE_TYPES, ``order.*`` for all that begin so; everything where it names none."""
+    wanted = [
+        {"prefix": name[:-1]} if name.endswith("*") else name for name in settings.ARCHIVE_TYPES
+    ]
+    return {"event_type": wanted} if wanted else {}
+
+
+def _statement(queue_arn: str, topics: Sequence[str]) -> dict[str, Any]:
+    return {
+        "Sid": STATEMENT,
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": queue_arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": list(topics)}},
+    }
+
+
+def _same(found: str | None, wanted: str) -> bool:
+    """SNS leaves out an empty policy."""
+    if not wanted.startswith("{"):
+        return (found or "").lower() == wanted
+    return bool(json.loads(found or "{}") == json.loads(wanted))

@@ -1,0 +1,41 @@
+"""A message as its producer wrote it, whether SNS delivered it raw or in a wrapper of its own.
+
+Format: SNS developer guide, "Parsing Amazon SNS message formats". The wrapper's own text of a wrapper is left as it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+def unwrapped(body: str, attributes: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+    """Body and text attributes of the message itself."""
+    wrapper = _wrapper(body)
+    if wrapper is None:
+        return body, _texts(attributes, key="StringValue")
+    return wrapper["Message"], _texts(wrapper.get("MessageAttributes"), key="Value")
+
+
+def _wrapper(body: str) -> dict[str, Any] | None:
+    # Looked for first: hardly any message has one, and JSON costs more than this.
+    if '"TopicArn"' not in body or '"Notification"' not in body:
+        return None
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict) or value.get("Type") != "Notification":
+        return None
+    is_ours = isinstance(value.get("Message"), str) and isinstance(value.get("TopicArn"), str)
+    return value if is_ours else None
+
+
+def _texts(attributes: object, *, key: str) -> dict[str, str]:
+    found = attributes if isinstance(attributes, Mapping) else {}
+    return {
+        str(name): value[key]
+        for name, value in found.items()
+        if isinstance(value, Mapping) and isinstance(value.get(key), str)
+    }
