@@ -18,6 +18,7 @@ from sandbox.sqs import SandboxQueue, SandboxSQS
 # Actions of version 2 that moto does not have.
 _NEW_PATHS = (
     "{0}/v2/email/account$",
+    "{0}/v2/email/identities/(?P<EmailIdentity>[^/]+)/mail-from$",
     "{0}/v2/email/configuration-sets/(?P<ConfigurationSetName>[^/]+)/event-destinations$",
     "{0}/v2/email/configuration-sets/(?P<ConfigurationSetName>[^/]+)/event-destinations/(?P<Name>[^/]+)$",
 )

@@ -14,6 +14,7 @@ for name in list(os.environ):
             "ADMINS",
             "ALERTS_",
             "AWS_",
+            "DNS_",
             "QUEUE_",
             "SES_",
             "SANDBOX",
