@@ -23,6 +23,7 @@ class EmailsConfig(AppConfig):
             "previewing",
             "provisioning",
             "sender",
+            "sightings",
             "sweeping",
             "workload",
         ):

@@ -8,6 +8,7 @@ SendError
 └── InDoubt         may have been accepted: do not try again on a guess
 RenderError         the template and its data do not fit; SES was not called
 IdentityError       SES did not do what was asked of an identity; says why
+└── NoSuchIdentity      SES has not got it
 Untrusted           a message to the webhook that SNS did not sign for us: refuse it
 CertificateUnavailable  it cannot be told now whether SNS signed it: SNS is to try again
 """
@@ -56,6 +57,10 @@ class RenderError(Exception):
 
 class IdentityError(Exception):
     """SES refused, or the endpoint cannot do it; the text is for the person who asked."""
+
+
+class NoSuchIdentity(IdentityError):
+    """An identity, or a configuration set, that SES does not know."""
 
 
 class Untrusted(Exception):

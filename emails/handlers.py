@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from emails import trials
 from emails.sending import notify
 from queues.events import Event
 from queues.registry import handles
@@ -23,3 +24,9 @@ def alert_account_holder(event: Event) -> None:
 def ask_to_verify(event: Event) -> None:
     """The customer proves that the address is theirs."""
     notify(event, template="verify_email", recipient=event.data["customer"]["email"])
+
+
+@handles(trials.TYPE)
+def send_test_email(event: Event) -> None:
+    """Staff see whether emails arrive."""
+    notify(event, template=trials.TEMPLATE, recipient=event.data["recipient"])

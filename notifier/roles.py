@@ -45,6 +45,7 @@ _MEND = {
     "emails.cancel_notification",
     "emails.verify_identity",
     "emails.delete_identity",
+    "emails.set_default_sender",
     "emails.send_test_email",
 }
 _AUDIT = {"admin.view_logentry", "auth.view_user", "auth.view_group"}

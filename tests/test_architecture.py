@@ -18,7 +18,7 @@ BORDERS = {
     "queues/sqs_lean.py",
     "emails/ses.py",
     "emails/ses_lean.py",
-    "emails/identities.py",
+    "emails/ses_questions.py",
     "emails/provisioning.py",
     "notifier/sns.py",
     # Configures the SDK; calls nothing.
