@@ -39,6 +39,11 @@ class Identity:
         return "@" not in self.name
 
     @property
+    def is_mail_from_known(self) -> bool:
+        """Whether SES was asked and has said."""
+        return bool(self.mail_from_failing)
+
+    @property
     def is_verified(self) -> bool:
         """Whether SES sends from it."""
         return self.status == VERIFIED

@@ -324,6 +324,17 @@ def test_an_endpoint_that_lacks_get_account_says_so_of_that_alone(admin_client, 
     assert "recipients a second at most" in page
 
 
+def test_a_mail_from_domain_that_ses_will_not_tell_is_not_guessed(admin_client, ses_answers):
+    ses_answers("GetIdentityMailFromDomainAttributes", 403, error("AccessDenied", "no"))
+
+    page = text_of(
+        admin_client.get(reverse("admin:emails_identity_change", args=[quote("shop@example.com")]))
+    )
+
+    assert "SES would not say." in page
+    assert "amazonses.com</span>" not in page
+
+
 def test_a_status_is_dated_from_when_it_was_seen_first(admin_client, aws):
     admin_client.get(LIST)
 
