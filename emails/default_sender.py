@@ -21,7 +21,7 @@ from queues.writing import by_one_thread
 
 logger = logging.getLogger(__name__)
 
-FRESH_SECONDS = 5.0
+FRESH_SECONDS = 2.0
 
 
 @dataclass

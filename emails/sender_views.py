@@ -49,7 +49,7 @@ def choose(request: HttpRequest) -> HttpResponse:
     )
     messages.success(
         request,
-        f"Emails are sent as {default_sender.readable()} from now on; consumers know in 5 s.",
+        f"Emails are sent as {default_sender.readable()} from now on; consumers know in 2 s.",
     )
     return redirect("admin:emails_identity_change", quote(by))
 

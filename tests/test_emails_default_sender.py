@@ -52,7 +52,7 @@ def test_a_name_that_is_not_ascii_is_encoded_for_ses_and_readable_for_staff():
     assert default_sender.readable() == "Grüße <new@example.org>"
 
 
-def test_a_choice_of_another_process_is_in_force_after_five_seconds(monkeypatch):
+def test_a_choice_of_another_process_is_in_force_after_two_seconds(monkeypatch):
     now = [100.0]
     monkeypatch.setattr("emails.default_sender.time.monotonic", lambda: now[0])
     before = default_sender.in_force()
