@@ -29,6 +29,7 @@ $(STAMP): requirements-dev.txt
 run: export WEB_PORT := $(PORT)
 run: export BASE_URL := http://127.0.0.1:$(PORT)
 run: export AWS_ENDPOINT_URL := http://127.0.0.1:$(AWS_PORT)
+run: export DNS_RESOLVER := 127.0.0.1:$(AWS_PORT)
 run: $(STAMP) .env ## start everything on this machine: shop, admin, consumer, local AWS
 	@$(BIN)/python -m sandbox.ready --check $(PORT) $(AWS_PORT)
 	@$(BIN)/python manage.py migrate --verbosity 0

@@ -14,7 +14,15 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
-from emails import identity_views, preview_views, rendering, sending, states
+from emails import (
+    identity_views,
+    preview_views,
+    rendering,
+    sender_views,
+    sending,
+    states,
+    trial_views,
+)
 from emails.errors import RenderError
 from emails.guard_admin import GuardAdmin as GuardAdmin
 from emails.models import DeliveryEvent, Identity, Notification, Suppression
@@ -133,10 +141,10 @@ class NotificationAdmin(FactAdmin):
         "customer's mailbox or SES's records, then say what happened.",
         State.FAILED: "It was certainly not sent, and trying again as it is would change nothing. Mend the cause, "
         "then send it again.",
-        State.CANCELLED: "Somebody cancelled it before it was sent.",
         State.SUPPRESSED: "It was not sent: its address is on the suppression list. Lift it there if that is wrong, "
         "then send it again.",
         State.KEPT: "Bulk email is stopped. It goes out when somebody resumes that.",
+        State.CANCELLED: "It is not sent any more: somebody cancelled it, or it was a test that SES refused.",
     }
     deliveries = {
         Delivery.NONE: "",
@@ -242,7 +250,16 @@ class IdentityAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
             path("", view(identity_views.show_all), name="emails_identity_changelist"),
             path("verify/", view(identity_views.verify), name="emails_identity_verify"),
             path("delete/", view(identity_views.delete), name="emails_identity_delete"),
-            path("test/", view(identity_views.send_test), name="emails_identity_test"),
+            path("refresh/", view(identity_views.refresh), name="emails_identity_refresh"),
+            path("sender/", view(sender_views.choose), name="emails_identity_sender"),
+            path("sender/reset/", view(sender_views.reset), name="emails_identity_sender_reset"),
+            path("test/", view(trial_views.send), name="emails_identity_test"),
+            path("test/<uuid:event_id>/", view(trial_views.follow), name="emails_identity_trial"),
+            path(
+                "test/<uuid:event_id>/progress/",
+                view(trial_views.progress),
+                name="emails_identity_trial_progress",
+            ),
             path("<str:name>/", view(identity_views.show_one), name="emails_identity_change"),
         ]
 

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
-from emails import rendering, ses, smtp
+from emails import default_sender, rendering, ses, smtp
 from emails.errors import Refused, Unavailable
 from queues import registry
 from queues.advice import Advice, Cause
@@ -64,7 +64,7 @@ def advise(cause: Cause) -> Advice | None:
             "This machine does not reach SES",
             "Mend the network or the endpoint in settings, then redrive.",
         )
-    match ses.answered(cause.code, cause.reason, 400):
+    match ses.answered(cause.code, cause.reason, 400, sender=_sender(cause)):
         case Unavailable(breaker=breaker):
             return replace(
                 _BREAKERS[breaker], label="Open the first page", address=reverse("admin:index")
@@ -80,8 +80,13 @@ def _is_unverified_recipient(cause: Cause) -> bool:
     return (
         cause.code.startswith("MessageRejected")
         and ses.names_unverified(cause.reason)
-        and not ses.names_sender(cause.reason)
+        and not ses.names_sender(cause.reason, _sender(cause))
     )
+
+
+def _sender(cause: Cause) -> str:
+    """Whom we send as; it matters only where SES says that somebody is not verified."""
+    return default_sender.in_force() if ses.names_unverified(cause.reason) else ""
 
 
 def _unrendered(cause: Cause) -> Advice:

@@ -27,6 +27,7 @@ class EmailsConfig(AppConfig):
             "support",
             "suppression_sync",
             "suppressions",
+            "sightings",
             "sweeping",
             "workload",
         ):

@@ -12,6 +12,7 @@ ListUnavailable     SES's suppression list cannot be read or told now; says why
 ├── ListBusy            too often: go on later where it stopped
 └── ListForbidden       a right or the operation is missing: go on without
 NotListable         SES refuses this address for its list: do not ask again
+└── NoSuchIdentity      SES has not got it
 Untrusted           a message to the webhook that SNS did not sign for us: refuse it
 CertificateUnavailable  it cannot be told now whether SNS signed it: SNS is to try again
 """
@@ -76,6 +77,10 @@ class ListForbidden(ListUnavailable):
 
 class NotListable(Exception):
     """SES takes no such address; the text is for staff."""
+
+
+class NoSuchIdentity(IdentityError):
+    """An identity, or a configuration set, that SES does not know."""
 
 
 class Untrusted(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from emails import events as events  # Defines the types of this app.
+from emails import trials
 from emails.sending import notify
 from queues.events import Event
 from queues.registry import handles
@@ -30,3 +31,9 @@ def ask_to_verify(event: Event) -> None:
 def alert_support(event: Event) -> None:
     """The support learns whose emails came back."""
     notify(event, template="support_alert", recipient=event.data["support"])
+
+
+@handles(trials.TYPE)
+def send_test_email(event: Event) -> None:
+    """Staff see whether emails arrive."""
+    notify(event, template=trials.TEMPLATE, recipient=event.data["recipient"])

@@ -1,77 +1,120 @@
-"""The admin's pages of identities: a live list from SES, and what staff may ask of it."""
+"""The admin's pages of identities: what SES has, as it said last, and what staff may ask of it."""
 
 from __future__ import annotations
 
-from email.utils import parseaddr
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, cast
 
 from django.conf import settings
 from django.contrib import admin, messages
-from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
+from django.contrib.admin.models import ADDITION, DELETION, LogEntry
 from django.contrib.admin.utils import quote, unquote
 from django.contrib.auth.decorators import permission_required
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
-from emails import identities, sending
-from emails.errors import IdentityError, InDoubt, SendError
-from emails.forms import IdentityForm, TestEmailForm
-from emails.models import Identity
+from emails import (
+    account,
+    answers,
+    default_sender,
+    dns_check,
+    dns_records,
+    identities,
+    send_statistics,
+    ses,
+    sightings,
+)
+from emails.errors import IdentityError
+from emails.forms import DeleteIdentityForm, IdentityForm, SenderForm, TestEmailForm
+from emails.identity_facts import Identity as Facts
+from emails.identity_models import Identity
+from emails.send_statistics import WINDOWS
 
 LIST = "admin:emails_identity_changelist"
+ACTS = ("verify_identity", "delete_identity", "set_default_sender", "send_test_email")
+# Questions whose answers are kept.
+_ACCOUNT = {
+    "standing": account.standing,
+    "quota": account.quota,
+    "statistics": account.statistics,
+}
 
 
 @require_safe
 @permission_required("emails.view_identity", raise_exception=True)
 def show_all(request: HttpRequest) -> HttpResponse:
-    """One page of what SES has, and the forms of what this user may ask."""
-    try:
-        page = identities.page(request.GET.get("after", ""))
-        error = ""
-    except IdentityError as exc:
-        page, error = identities.Page([], "", []), str(exc)
+    """One page of what SES has, the account, and the forms of what this user may ask."""
+    token = request.GET.get("after", "")
+    answer = answers.to(f"identities {_short(token)}", lambda: _listed(token))
+    page = answer.value or {"identities": [], "next_token": "", "missing": []}
+    found = [Facts(**fields) for fields in page["identities"]]
     context = {
         "title": "Identities",
+        "answer": answer,
         "page": page,
-        "error": error,
+        "rows": _rows(found),
         "later": "after" in request.GET,
         "identity_form": IdentityForm(initial={"name": request.GET.get("name", "")}),
         "test_form": TestEmailForm(initial={"recipient": getattr(request.user, "email", "")}),
     }
-    return _render(request, "identities", context)
+    return render(request, "identities", context | _account(request))
 
 
 @require_safe
 @permission_required("emails.view_identity", raise_exception=True)
 def show_one(request: HttpRequest, name: str) -> HttpResponse:
-    """An identity's status and the DNS records it needs."""
+    """An identity's status and the DNS records it needs, each with what DNS says of it."""
     name = unquote(name)
-    try:
-        identity, missing = identities.get(name)
-    except IdentityError as exc:
-        messages.error(request, str(exc))
+    answer = answers.to(f"identity {_short(name.lower())}", lambda: _asked(name))
+    if answer.value is None:
+        messages.error(request, answer.problem)
         return redirect(LIST)
-    context = {"title": name, "identity": identity, "missing": missing}
-    return _render(request, "identity", context)
+    identity = Facts(**answer.value["identity"])
+    [row] = _rows([identity])
+    context = {
+        "title": f"Identity {name}",
+        "answer": answer,
+        "missing": answer.value["missing"],
+        "row": row,
+        "identity": identity,
+        "sender_form": SenderForm(initial={"address": "" if identity.is_domain else name}),
+        "test_form": TestEmailForm(initial={"recipient": getattr(request.user, "email", "")}),
+    }
+    return render(request, "identity", context | _records(identity))
+
+
+@require_POST
+@permission_required("emails.view_identity", raise_exception=True)
+def refresh(request: HttpRequest) -> HttpResponse:
+    """Ask SES and DNS anew, then show the page that it came from."""
+    answers.forget()
+    back = request.POST.get("next", "")
+    is_ours = url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()})
+    return redirect(back if is_ours else LIST)
 
 
 @require_POST
 @permission_required("emails.verify_identity", raise_exception=True)
 def verify(request: HttpRequest) -> HttpResponse:
-    """Ask SES to verify an address or a domain."""
+    """Ask SES to verify an address or a domain, for the first time or again."""
     form = IdentityForm(request.POST)
     if not form.is_valid():
-        return _refuse(request, form)
+        return refuse(request, form)
     name = form.cleaned_data["name"]
     try:
         identities.verify(name)
     except IdentityError as exc:
         messages.error(request, str(exc))
         return redirect(LIST)
-    _log(request, name, ADDITION, "Verification asked for.")
+    answers.forget()
+    log(request, name, ADDITION, "Verification asked for.")
     if "@" in name:
         messages.success(request, f"SES sends an email with a link to {name}.")
         return redirect(LIST)
@@ -82,61 +125,113 @@ def verify(request: HttpRequest) -> HttpResponse:
 @require_POST
 @permission_required("emails.delete_identity", raise_exception=True)
 def delete(request: HttpRequest) -> HttpResponse:
-    """Ask first, then have SES forget an identity."""
+    """Ask first, and have the name typed; then SES forgets the identity."""
     form = IdentityForm(request.POST)
     if not form.is_valid():
-        return _refuse(request, form)
+        return refuse(request, form)
     name = form.cleaned_data["name"]
-    if "confirmed" not in request.POST:
-        return _render(request, "identity_delete", {"title": f"Delete {name}?", "name": name})
+    typed = DeleteIdentityForm(request.POST if "typed" in request.POST else None, name=name)
+    if not typed.is_valid():
+        context = {"title": f"Delete {name}?", "name": name, "form": typed}
+        return render(request, "identity_delete", context | {"is_sender": _is_sender(name)})
     try:
         identities.delete(name)
     except IdentityError as exc:
         messages.error(request, str(exc))
     else:
-        _log(request, name, DELETION, "Deleted from SES.")
+        sightings.forget(name)
+        answers.forget()
+        log(request, name, DELETION, "Deleted from SES.")
         messages.success(request, f"{name} was deleted from SES.")
     return redirect(LIST)
 
 
-@require_POST
-@permission_required("emails.send_test_email", raise_exception=True)
-def send_test(request: HttpRequest) -> HttpResponse:
-    """Send a test email and say what SES answered, in its own words."""
-    form = TestEmailForm(request.POST)
-    if not form.is_valid():
-        return _refuse(request, form)
-    recipient = form.cleaned_data["recipient"]
-    try:
-        answer = f"SES took it, message id {sending.send_test(recipient)}."
-    except InDoubt as exc:
-        answer = f"SES may have taken it: {exc} ({exc.code})"
-        messages.warning(request, f"Test email to {recipient}: {answer}")
-    except SendError as exc:
-        answer = f"not sent: {exc} ({exc.code})"
-        messages.error(request, f"Test email to {recipient}: {answer}")
-    else:
-        messages.success(request, f"Test email to {recipient}: {answer}")
-    sender = parseaddr(settings.SES_FROM_EMAIL)[1]
-    _log(request, sender, CHANGE, f"Test email to {recipient}: {answer}")
-    return redirect(LIST)
-
-
-def _render(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
-    may = {
-        act: request.user.has_perm(f"emails.{act}")
-        for act in ("verify_identity", "delete_identity", "send_test_email")
+def render(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+    """A page of identities, with what all of them show."""
+    may = {act: request.user.has_perm(f"emails.{act}") for act in ACTS}
+    shared = {
+        "may": may,
+        "set_name": settings.SES_CONFIGURATION_SET,
+        "sender": default_sender.readable(),
+        "chosen": default_sender.chosen(),
+        "settings_sender": settings.SES_FROM_EMAIL,
     }
-    shared = {"may": may, "sender": settings.SES_FROM_EMAIL}
     context = admin.site.each_context(request) | shared | context
     return TemplateResponse(request, f"emails_admin/{template}.html", context)
 
 
-def _refuse(request: HttpRequest, form: Form) -> HttpResponse:
+def refuse(request: HttpRequest, form: Form) -> HttpResponse:
+    """Say what is wrong with what was typed."""
     for errors in form.errors.values():
         messages.error(request, " ".join(map(str, errors)))
     return redirect(LIST)
 
 
-def _log(request: HttpRequest, name: str, flag: int, message: str) -> None:
+def log(request: HttpRequest, name: str, flag: int, message: str) -> None:
+    """What staff did, in the admin's log."""
     LogEntry.objects.log_actions(cast(int, request.user.pk), [Identity(name=name)], flag, message)
+
+
+def _listed(token: str) -> dict[str, Any]:
+    page = identities.page(token)
+    sightings.note({identity.name: identity.status for identity in page.identities})
+    return asdict(page)
+
+
+def _asked(name: str) -> dict[str, Any]:
+    identity, missing = identities.get(name)
+    sightings.note({name: identity.status})
+    return {"identity": asdict(identity), "missing": list(missing)}
+
+
+def _rows(found: Sequence[Facts]) -> list[dict[str, Any]]:
+    """Each with since when it is so, and whether emails are sent by it."""
+    seen = sightings.of(identity.name for identity in found)
+    return [
+        {
+            "identity": identity,
+            "seen": seen.get(identity.name),
+            "is_sender": _is_sender(identity.name),
+        }
+        for identity in found
+    ]
+
+
+def _is_sender(name: str) -> bool:
+    """Whether the sender in force is this address, or of this domain."""
+    return name.lower() in map(str.lower, ses.covering(default_sender.address()))
+
+
+def _records(identity: Facts) -> dict[str, Any]:
+    records = dns_records.of(identity, region=settings.AWS_REGION)
+    if not records:
+        return {"records": []}
+    # Other records, another question.
+    answer = answers.to(
+        f"dns {_short(repr(records))}",
+        lambda: [asdict(check) for check in dns_check.check(records)],
+    )
+    return {"records": list(zip(records, answer.value, strict=True)), "dns": answer}
+
+
+def _account(request: HttpRequest) -> dict[str, Any]:
+    found: dict[str, Any] = {name: answers.to(name, ask) for name, ask in _ACCOUNT.items()}
+    if settings.SES_CONFIGURATION_SET:
+        name = settings.SES_CONFIGURATION_SET
+        found["set"] = answers.to(f"configuration set {name}", account.configuration_set)
+    window = request.GET.get("window", "")
+    window = window if window in WINDOWS else "24h"
+    points = found["statistics"].value
+    return found | {
+        "counted": send_statistics.of(points, WINDOWS[window]) if points else None,
+        "windows": [(key, each.label) for key, each in WINDOWS.items()],
+        "window": window,
+        "region": settings.AWS_REGION,
+        "api": 2 if settings.USE_SES_V2 else 1,
+        "list_url": reverse(LIST),
+    }
+
+
+def _short(text: str) -> str:
+    """Of what may be too long, or of any characters, to be part of a question."""
+    return hashlib.sha256(text.encode()).hexdigest()[:20] if text else ""

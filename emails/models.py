@@ -6,7 +6,9 @@ from django.db import models
 from django.db.models import Q, Value
 from django.db.models.functions import Lower
 
+from emails import identity_models as identity_models  # Django looks for models here.
 from emails import reputation_models as reputation_models  # Django looks for models here.
+from emails.identity_models import Identity as Identity
 from emails.suppression_models import Suppression as Suppression
 from emails.suppression_models import SuppressionSync as SuppressionSync
 from queues.uuid7 import uuid7
@@ -233,26 +235,6 @@ class Breaker(models.Model):
     reason = models.TextField(blank=True)
     opened_at = models.DateTimeField(null=True)
     probe_at = models.DateTimeField(null=True)
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class Identity(models.Model):
-    """No table: SES keeps the identities. This gives them permissions and entries in the admin's log."""
-
-    name = models.CharField(max_length=255, primary_key=True)
-
-    class Meta:
-        managed = False
-        default_permissions = ()
-        verbose_name_plural = "identities"
-        permissions = [
-            ("view_identity", "Can view identities"),
-            ("verify_identity", "Can verify identities"),
-            ("delete_identity", "Can delete identities"),
-            ("send_test_email", "Can send a test email"),
-        ]
 
     def __str__(self) -> str:
         return self.name

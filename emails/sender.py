@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import logging
-from email.utils import parseaddr
 
-from django.conf import settings
-
-from emails import ses
+from emails import default_sender, ses
 from emails.errors import SendError
 from emails.models import SenderCheck
 from queues import duties
@@ -25,6 +22,7 @@ def check() -> int:
     if now is None:
         return 0
     found: dict[str, object] = {"error": ""}
+    address = default_sender.address()
     try:
         found["is_verified"] = ses.sender_is_verified()
     except SendError as exc:
@@ -32,15 +30,13 @@ def check() -> int:
         logger.info("sender unknown: %s", exc)
         found["error"] = str(exc)
     SenderCheck.objects.update_or_create(
-        pk=1, defaults={"address": _address(), "asked_at": now, **found}
+        pk=1, defaults={"address": address, "asked_at": now, **found}
     )
     return int(not found["error"])
 
 
 def unverified() -> SenderCheck | None:
-    """What was found, if SES last said that it does not send from the address that is set now."""
-    return SenderCheck.objects.filter(pk=1, is_verified=False, address=_address()).first()
-
-
-def _address() -> str:
-    return parseaddr(settings.SES_FROM_EMAIL)[1]
+    """What was found, if SES last said that it does not send from the address that is in force now."""
+    return SenderCheck.objects.filter(
+        pk=1, is_verified=False, address=default_sender.address()
+    ).first()

@@ -12,7 +12,18 @@ from django.db import DatabaseError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from emails import breakers, guard, journal, limiter, planning, rendering, states, transport
+from emails import (
+    breakers,
+    default_sender,
+    guard,
+    journal,
+    limiter,
+    planning,
+    rendering,
+    states,
+    transport,
+    trials,
+)
 from emails.errors import (
     InDoubt,
     NotSent,
@@ -23,7 +34,7 @@ from emails.errors import (
     Unavailable,
 )
 from emails.mime import Email
-from emails.models import Notification, Suppression
+from emails.models import Notification
 from emails.moving_average import MovingAverage
 from emails.rendering import Rendered
 from queues import backoff, groups, outbox, sqs, writing
@@ -80,28 +91,12 @@ def notify(event: Event, *, template: str, recipient: str, bulk: bool = False) -
         raise Hold("SES may have accepted the email of an earlier event of the group")
 
 
-def send_test(recipient: str) -> str:
-    """Send a test email from the sender in settings; returns SES's message id or raises SendError."""
-    if Suppression.objects.active().of([recipient]).exists():
-        raise Refused(
-            "The address is on the suppression list: lift it there first.", code="Suppressed"
-        )
-    message = Email(
-        subject="Test email from Notifier",
-        body="This email shows that Notifier can send from this address through Amazon SES.",
-        from_email=settings.SES_FROM_EMAIL,
-        to=[recipient],
-        headers=_headers({"kind": "test"}),
-    )
-    return transport.send(message)
-
-
 def send_canary() -> str:
-    """An email to SES's mailbox simulator, so that there is something for SES to tell; as ``send_test``."""
+    """An email to SES's mailbox simulator, so that SES has something to tell; returns its id, raises SendError."""
     message = Email(
         subject="canary",
         body="canary",
-        from_email=settings.SES_FROM_EMAIL,
+        from_email=default_sender.in_force(),
         to=["success@simulator.amazonses.com"],
         headers=_headers({"kind": "canary"}),
     )
@@ -146,6 +141,8 @@ def _event(notification: Notification) -> Event:
 
 def _claim_together(owed: Sequence[states.Owed]) -> list[tuple[states.Claim | None, limiter.Slot]]:
     """The turn of its slots is waited for before the claims: no lease must run while one waits for long."""
+    # Known before a claim depends on it.
+    default_sender.in_force()
     # Made with the slots in hand they would be late, and all be sent at once.
     transport.prepare()
     slots = limiter.wait_for_slots(len(owed))
@@ -287,6 +284,9 @@ def _holds_its_group(event: Event) -> bool:
 def _settle(held: states.Claim, error: SendError) -> bool:
     """What an error of SES leads to: hold, Retry, Reject, or a doubt."""
     notification = held.notification
+    if trials.ends_with(notification, error):
+        states.give_up(held, error)
+        return True
     match error:
         case Throttled():
             states.let_go(held, error)
@@ -321,7 +321,7 @@ def _message(held: states.Claim, email: Rendered) -> Email:
     message = Email(
         subject=email.subject,
         body=email.text,
-        from_email=settings.SES_FROM_EMAIL,
+        from_email=trials.sender_of(held.notification) or default_sender.in_force(),
         to=[held.notification.recipient],
         headers=_headers({"nid": str(held.notification.pk), "att": str(held.attempt)}),
     )

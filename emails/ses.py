@@ -35,7 +35,7 @@ from django.conf import settings
 from django.core.mail import BadHeaderError, EmailMessage
 from django_ses import SESBackend
 
-from emails import ses_lean
+from emails import default_sender, ses_lean
 from emails.errors import InDoubt, NotSent, Refused, SendError, Throttled, Unavailable
 from queues import lean_connections
 
@@ -131,7 +131,7 @@ def send(message: EmailMessage) -> str:
                 f"the answer of SES cannot be read: {exc}", code=type(exc).__name__
             ) from exc
     except _FOREIGN as exc:
-        raise _classified(exc) from exc
+        raise _classified(exc, sender=message.from_email) from exc
     message_id = message.extra_headers.get("message_id", "")
     if not message_id:
         raise InDoubt("SES answered without a message id")
@@ -186,14 +186,13 @@ def require_configuration() -> None:
             return
         raise _classified(exc) from exc
     if not is_verified:
-        address = parseaddr(settings.SES_FROM_EMAIL)[1]
+        address = default_sender.address()
         raise NotSent(f"the sender {address} is not verified", code="SenderNotVerified")
 
 
 def sender_is_verified() -> bool:
     """Whether SES sends from our address or domain; raises SendError. An endpoint that cannot say counts as yes."""
-    address = parseaddr(settings.SES_FROM_EMAIL)[1]
-    names = [address, address.rpartition("@")[2]]
+    names = covering(default_sender.address())
     try:
         answer = api().get_identity_verification_attributes(Identities=names)
     except (ClientError, BotoCoreError, HTTPClientError, ResponseParserError, OSError) as exc:
@@ -202,6 +201,13 @@ def sender_is_verified() -> bool:
         raise _classified(exc) from exc
     found = answer["VerificationAttributes"].values()
     return any(attributes["VerificationStatus"] == "Success" for attributes in found)
+
+
+def covering(address: str) -> list[str]:
+    """The identities of which any, verified, lets SES send from an address: itself, its domain, those above that."""
+    domain = address.rpartition("@")[2]
+    labels = domain.split(".")
+    return [address, *(".".join(labels[start:]) for start in range(max(1, len(labels) - 1)))]
 
 
 def describe(exc: Exception) -> tuple[str, str]:
@@ -289,7 +295,7 @@ def _api_v2(endpoint: str | None, region: str) -> SESV2Client:
     )
 
 
-def _classified(exc: Exception) -> SendError:
+def _classified(exc: Exception, *, sender: str = "") -> SendError:
     """Which errors say that nothing was sent, and whose trouble they are."""
     code, text = describe(exc)
     if isinstance(exc, _NO_CREDENTIALS):
@@ -300,7 +306,8 @@ def _classified(exc: Exception) -> SendError:
         return NotSent(text, code=code)
     if not isinstance(exc, ClientError):
         return InDoubt(text, code=code)
-    return answered(code, text, exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
+    status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+    return answered(code, text, status, sender=sender)
 
 
 def _while_connecting(exc: BaseException | None) -> bool:
@@ -312,15 +319,18 @@ def _while_connecting(exc: BaseException | None) -> bool:
     return False
 
 
-def answered(code: str, text: str, status: int) -> SendError:
-    """What an error means that SES answered with; both limits share one code, so the text must be read."""
+def answered(code: str, text: str, status: int, *, sender: str) -> SendError:
+    """What an error means that SES answered with; both limits share one code, so the text must be read.
+
+    ``sender`` is the From of the email.
+    """
     if "Daily message quota exceeded" in text or code == "LimitExceededException":
         return Unavailable(text, code=code, breaker="quota")
     if code in _THROTTLED:
         return Throttled(text, code=code)
     if code in _ACCOUNT:
         return Unavailable(text, code=code, breaker="account")
-    if code in _CONFIGURATION or (names_unverified(text) and names_sender(text)):
+    if code in _CONFIGURATION or (names_unverified(text) and names_sender(text, sender)):
         return Unavailable(text, code=code, breaker="configuration")
     if status >= 500:
         return InDoubt(text, code=code)
@@ -334,8 +344,8 @@ def names_unverified(text: str) -> bool:
     return bool(_NOT_VERIFIED.search(text))
 
 
-def names_sender(text: str) -> bool:
-    """Whether SES names the address that we send from."""
-    address = parseaddr(settings.SES_FROM_EMAIL)[1].lower()
+def names_sender(text: str, sender: str) -> bool:
+    """Whether SES names the address of this From."""
+    address = parseaddr(sender)[1].lower()
     identities = re.findall(r"[^\s,:<>]+@[^\s,:<>]+", text.lower())
     return address in identities

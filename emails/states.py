@@ -7,6 +7,7 @@ pending ──claim──> sending ──accept──> sent
    ^                  ├── let_go ────> pending    certainly not sent, for trouble of our own
    │                  ├── put_back ──> pending    certainly not sent, may heal
    │                  ├── fail ──────> failed     certainly not sent, cannot heal
+   │                  ├── give_up ───> cancelled  certainly not sent, and only a test
    │                  └── doubt ─────> in_doubt   an ambiguous answer, or the process died
    ├── mark_sent ── in_doubt ──> sent                            by a person
    ├── suppress ── pending, failed ──> suppressed     its address must get no email
@@ -255,6 +256,12 @@ def put_back(held: Claim, error: SendError, *, seconds: int) -> None:
 def fail(held: Claim, error: SendError) -> None:
     """Certainly not sent, and never will be as it is."""
     _settle(held, Outcome.REFUSED, State.FAILED, error)
+
+
+@by_one_thread
+def give_up(held: Claim, error: SendError) -> None:
+    """Certainly not sent, and nobody waits for it any more: a test that SES refused."""
+    _settle(held, Outcome.REFUSED, State.CANCELLED, error)
 
 
 @by_one_thread

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.core import mail
 from django.db import DatabaseError, connection
 
+from emails import default_sender
 from notifier import concerns, sns
 from notifier.concerns import Cause, Concern
 from queues import duties
@@ -134,7 +135,12 @@ def _mailed(subject: str, text: str) -> bool:
     if not settings.ADMINS:
         return False
     try:
-        mail.mail_admins(subject, text)
+        mail.send_mail(
+            f"{settings.EMAIL_SUBJECT_PREFIX}{subject}",
+            text,
+            default_sender.in_force(),
+            [address for _, address in settings.ADMINS],
+        )
     except Exception as exc:
         # Each way of mailing has errors of its own, and none may keep other alerts from being told.
         logger.error("alert not mailed: %s: %s", type(exc).__name__, exc)

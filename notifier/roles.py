@@ -49,6 +49,7 @@ _MEND = {
     "emails.cancel_notification",
     "emails.verify_identity",
     "emails.delete_identity",
+    "emails.set_default_sender",
     "emails.send_test_email",
     "emails.import_suppression",
     "emails.export_suppression",

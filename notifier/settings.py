@@ -208,6 +208,8 @@ GUARD_COMPLAINT_WARNING: float = env.float("GUARD_COMPLAINT_WARNING", default=0.
 GUARD_COMPLAINT_STOP: float = env.float("GUARD_COMPLAINT_STOP", default=0.5)
 USE_SES_V2: bool = env.bool("USE_SES_V2", default=False)
 SES_CLIENT: str = env("SES_CLIENT", default="boto3")
+# Where the DNS records of identities are looked up; empty: as this machine does.
+DNS_RESOLVER: str = env("DNS_RESOLVER", default="")
 # 0: as SES says.
 SES_MAX_SEND_RATE: float = env.float("SES_MAX_SEND_RATE", default=0.0)
 # How long a claim on an email stands; emails.checks knows what it must be longer and shorter than.

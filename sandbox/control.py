@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.template.loader import render_to_string
 from werkzeug import Request, Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
@@ -73,7 +74,7 @@ class ControlApi:
                 "identity": identity.name,
                 "domain": identity.is_domain,
                 "link": self._post_office.link(identity),
-                "dkim_tokens": identity.dkim_tokens,
+                "records": _records(identity),
             }
             for identity in self._post_office.identities.pending()
         ]
@@ -98,6 +99,17 @@ class ControlApi:
     def _set_rules(self, request: Request) -> Any:
         self._post_office.sandbox_rules = bool(_body(request).get("sandbox_rules"))
         return self._rules(request)
+
+
+def _records(identity: Identity) -> list[dict[str, str]]:
+    if not identity.is_domain:
+        return []
+    found = identity.records(region=settings.AWS_REGION)
+    return [
+        {"type": kind, "name": name, "value": value.rstrip(".")}
+        for (kind, name), values in found.items()
+        for value in values
+    ]
 
 
 def _body(request: Request) -> dict[str, Any]:

@@ -7,6 +7,8 @@ import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+_SPF = "v=spf1 include:amazonses.com ~all"
+
 
 @dataclass
 class Identity:
@@ -15,6 +17,8 @@ class Identity:
     name: str
     verified: bool = False
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    mail_from: str = ""
+    mail_from_failing: str = "UseDefaultValue"
 
     @property
     def is_domain(self) -> bool:
@@ -30,6 +34,22 @@ class Identity:
             hashlib.sha256(f"{number} {self.name.lower()}".encode()).hexdigest()[:32]
             for number in range(3)
         ]
+
+    def records(self, *, region: str) -> dict[tuple[str, str], list[str]]:
+        """What the owner of a domain publishes, by type and name in lower case."""
+        domain = self.name.lower()
+        found = {
+            ("TXT", f"_amazonses.{domain}"): [self.token],
+            ("TXT", domain): [_SPF],
+            ("TXT", f"_dmarc.{domain}"): ["v=DMARC1; p=none;"],
+        }
+        for token in self.dkim_tokens:
+            found["CNAME", f"{token}._domainkey.{domain}"] = [f"{token}.dkim.amazonses.com."]
+        if self.mail_from:
+            mail_from = self.mail_from.lower()
+            found["MX", mail_from] = [f"10 feedback-smtp.{region}.amazonses.com."]
+            found["TXT", mail_from] = [_SPF]
+        return found
 
 
 class Identities:

@@ -22,6 +22,7 @@ _NEW_PATHS = (
     "{0}/v2/email/account$",
     "{0}/v2/email/suppression/addresses$",
     "{0}/v2/email/suppression/addresses/(?P<EmailAddress>[^/]+)$",
+    "{0}/v2/email/identities/(?P<EmailIdentity>[^/]+)/mail-from$",
     "{0}/v2/email/configuration-sets/(?P<ConfigurationSetName>[^/]+)/event-destinations$",
     "{0}/v2/email/configuration-sets/(?P<ConfigurationSetName>[^/]+)/event-destinations/(?P<Name>[^/]+)$",
 )

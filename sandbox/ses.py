@@ -19,6 +19,7 @@ from sandbox import feedback
 from sandbox.errors import Refused, UnknownConfigurationSet
 from sandbox.mailbox import Mail
 from sandbox.post_office import PostOffice
+from sandbox.statistics import COUNTED, Statistics
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class SandboxSES(SESBackend):  # type: ignore[misc]  # moto is untyped here
         self.post_office = post_office
         self.delivery_seconds = delivery_seconds
         self.destinations: dict[str, dict[str, EventDestination]] = {}
+        self.statistics = Statistics()
 
     def reset(self) -> None:
         """moto's own reset would call ``__init__`` with region and account alone."""
@@ -67,8 +69,10 @@ class SandboxSES(SESBackend):  # type: ignore[misc]  # moto is untyped here
             self.post_office.accept(mail, region=self.region_name)
         except Refused:
             self.rejected_messages_count += 1
+            self.statistics.count("Rejects")
             raise
         self.sent_message_count += len(mail.recipients)
+        self._count(mail)
         if self.destinations.get(mail.configuration_set):
             threading.Thread(target=self._report, args=(mail,), daemon=True).start()
         return mail.id
@@ -110,6 +114,12 @@ class SandboxSES(SESBackend):  # type: ignore[misc]  # moto is untyped here
 
     def __process_sns_feedback__(self, source: str, destinations: Any) -> None:
         """moto's canned feedback has neither real ids nor real dates: off."""
+
+    def _count(self, mail: Mail) -> None:
+        self.statistics.count("DeliveryAttempts", len(mail.recipients))
+        for record in feedback.outcomes(mail, region=self.region_name):
+            if record["eventType"] in COUNTED:
+                self.statistics.count(COUNTED[record["eventType"]])
 
     def _report(self, mail: Mail) -> None:
         self._publish_record(mail, feedback.sent(mail, region=self.region_name))

@@ -70,7 +70,8 @@ class SesApi(EmailResponse):  # type: ignore[misc]  # moto is untyped here
             for identity in self._post_office.identities
             if wanted in (None, "Domain" if identity.is_domain else "EmailAddress")
         ]
-        return ActionResult({"Identities": names})
+        page, token = paged(names, self._get_param("NextToken"), self._get_param("MaxItems"))
+        return ActionResult({"Identities": page} | token)
 
     def list_verified_email_addresses(self) -> ActionResult:
         """Addresses only."""
@@ -101,6 +102,33 @@ class SesApi(EmailResponse):  # type: ignore[misc]  # moto is untyped here
             for name, identity in self._asked_identities()
         }
         return ActionResult({"DkimAttributes": attributes})
+
+    def get_identity_mail_from_domain_attributes(self) -> ActionResult:
+        """In order as soon as the domain is."""
+        attributes = {
+            name: {
+                "MailFromDomain": identity.mail_from,
+                "MailFromDomainStatus": _status(identity),
+                "BehaviorOnMXFailure": identity.mail_from_failing,
+            }
+            if identity.mail_from
+            else {"BehaviorOnMXFailure": identity.mail_from_failing}
+            for name, identity in self._asked_identities()
+        }
+        return ActionResult({"MailFromDomainAttributes": attributes})
+
+    def set_identity_mail_from_domain(self) -> ActionResult:
+        """Without a domain: none any more."""
+        identity = self._post_office.identities.get(self._get_param("Identity"))
+        if identity is None:
+            raise SesError("InvalidParameterValue", "Identity does not exist.")
+        identity.mail_from = self._get_param("MailFromDomain") or ""
+        identity.mail_from_failing = self._get_param("BehaviorOnMXFailure") or "UseDefaultValue"
+        return EmptyResult()
+
+    def get_send_statistics(self) -> ActionResult:
+        """By quarters of an hour, in no order, as AWS."""
+        return ActionResult({"SendDataPoints": self.backend.statistics.points()})
 
     def delete_identity(self) -> ActionResult:
         """Gone at once; no error if there was none."""
@@ -193,6 +221,15 @@ def _described(destination: EventDestination) -> dict[str, Any]:
         "MatchingEventTypes": list(destination.event_types),
         "SNSDestination": {"TopicARN": destination.topic_arn},
     }
+
+
+def paged(
+    names: list[Any], token: str | None, most: int | None
+) -> tuple[list[Any], dict[str, str]]:
+    """So many from where the token says, and the token of the next page."""
+    start = int(token or 0)
+    end = start + int(most or 100)
+    return names[start:end], {"NextToken": str(end)} if end < len(names) else {}
 
 
 def _status(identity: Identity) -> str:

@@ -15,6 +15,7 @@ from sandbox.errors import Refused
 from sandbox.identities import Identity
 from sandbox.mailbox import Mail, compose, everybody
 from sandbox.ses import EventDestination, SandboxSES
+from sandbox.ses_v1 import paged
 
 # Version 2 has other names for the same refusals.
 _CODES = {
@@ -86,7 +87,9 @@ class SesV2Api(SESV2Response):  # type: ignore[misc]  # moto is untyped here
         return ActionResult(_described(self._identity()))
 
     def list_email_identities(self) -> ActionResult:
-        """All of them on one page."""
+        """Page by page."""
+        everyone = list(self._backend.post_office.identities)
+        page, token = paged(everyone, self._get_param("NextToken"), self._get_param("PageSize"))
         identities = [
             {
                 "IdentityType": _type(identity),
@@ -94,9 +97,17 @@ class SesV2Api(SESV2Response):  # type: ignore[misc]  # moto is untyped here
                 "SendingEnabled": identity.verified,
                 "VerificationStatus": _status(identity),
             }
-            for identity in self._backend.post_office.identities
+            for identity in page
         ]
-        return ActionResult({"EmailIdentities": identities})
+        return ActionResult({"EmailIdentities": identities} | token)
+
+    def put_email_identity_mail_from_attributes(self) -> ActionResult:
+        """Without a domain: none any more."""
+        identity = self._identity()
+        identity.mail_from = self._get_param("MailFromDomain") or ""
+        failing = self._get_param("BehaviorOnMxFailure") or "USE_DEFAULT_VALUE"
+        identity.mail_from_failing = "".join(word.title() for word in failing.split("_"))
+        return EmptyResult()
 
     def delete_email_identity(self) -> ActionResult:
         """Unlike version 1 it refuses an identity that is not there."""
@@ -227,8 +238,20 @@ def _described(identity: Identity) -> dict[str, Any]:
             "Tokens": identity.dkim_tokens,
             "SigningAttributesOrigin": "AWS_SES",
         },
+        "MailFromAttributes": _mail_from(identity),
         "Policies": {},
         "Tags": [],
+    }
+
+
+def _mail_from(identity: Identity) -> dict[str, str]:
+    failing = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", identity.mail_from_failing).upper()
+    if not identity.mail_from:
+        return {"BehaviorOnMxFailure": failing}
+    return {
+        "MailFromDomain": identity.mail_from,
+        "MailFromDomainStatus": _status(identity),
+        "BehaviorOnMxFailure": failing,
     }
 
 

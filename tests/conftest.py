@@ -12,8 +12,9 @@ from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws  # before any client is made, or moto does not see its calls
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ses.models import ses_backends
+from moto.sesv2.responses import SESV2Response
 
-from emails import ses
+from emails import default_sender, ses
 from queues import provisioning, relay, sqs
 from queues.consumer import Consumer
 from tests.browser import chromium, site  # noqa: F401  # fixtures
@@ -39,9 +40,22 @@ class Aws:
         ses.api().verify_email_identity(EmailAddress=address)
 
 
+@pytest.fixture(autouse=True)
+def nobody_remembers_a_sender() -> Iterator[None]:
+    """What one test chose is in no other test's mind."""
+    default_sender.forget()
+    yield
+    default_sender.forget()
+
+
+def _lacks_get_account(self: Any) -> Any:
+    return 404, {"status": 404, "x-amzn-errortype": "UnknownOperationException"}, "{}"
+
+
 @pytest.fixture
-def aws(settings) -> Iterator[Aws]:
+def aws(settings, monkeypatch) -> Iterator[Aws]:
     """Queues, topic and configuration set made, the sender verified."""
+    monkeypatch.setattr(SESV2Response, "get_account", _lacks_get_account, raising=False)
     with mock_aws():
         provisioning.provision(lambda line: None)
         here = Aws(settings.AWS_REGION)

@@ -52,7 +52,8 @@ class LocalAws:
     @property
     def environment(self) -> dict[str, str]:
         """What a process of ours needs to use this AWS."""
-        return _environment() | {"AWS_ENDPOINT_URL": self.endpoint}
+        resolver = self.endpoint.removeprefix("http://")
+        return _environment() | {"AWS_ENDPOINT_URL": self.endpoint, "DNS_RESOLVER": resolver}
 
     def client(self, service: Literal["ses", "sesv2", "sns", "sqs"]) -> Any:
         """A boto3 client; make it once and share it, building one takes a while."""

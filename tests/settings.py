@@ -15,6 +15,7 @@ for name in list(os.environ):
             "ALERTS_",
             "ARCHIVE_",
             "AWS_",
+            "DNS_",
             "QUEUE_",
             "SES_",
             "SANDBOX",

@@ -19,8 +19,8 @@ BORDERS = {
     "queues/sqs_lean.py",
     "emails/ses.py",
     "emails/ses_lean.py",
+    "emails/ses_questions.py",
     "emails/ses_suppressions.py",
-    "emails/identities.py",
     "emails/provisioning.py",
     "notifier/sns.py",
     # Configures the SDK; calls nothing.

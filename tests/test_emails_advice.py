@@ -4,6 +4,8 @@ from django.urls import reverse
 from queues.advice import Cause, advise
 from tests.letters import UNVERIFIED
 
+pytestmark = pytest.mark.django_db
+
 IDENTITIES = reverse("admin:emails_identity_changelist")
 FIRST_PAGE = reverse("admin:index")
 SENDER = "shop@example.com"

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from emails import inlining, rendering
 from emails.errors import RenderError
 from emails.events import EmailReturned
+from emails.trials import EmailTestRequested
 from orders.events import CustomerRegistered, OrderPlaced, TransactionPosted
 
-NAMES = ["order_confirmation", "support_alert", "transaction_alert", "verify_email"]
+NAMES = ["order_confirmation", "support_alert", "test_email", "transaction_alert", "verify_email"]
 ORDER: dict[str, Any] = dict(rendering.sample("order_confirmation").data)
 ALERT: dict[str, Any] = dict(rendering.sample("transaction_alert").data)
 VERIFY: dict[str, Any] = dict(rendering.sample("verify_email").data)
@@ -80,6 +81,7 @@ def test_names_lists_every_template():
     [
         ("order_confirmation", OrderPlaced),
         ("support_alert", EmailReturned),
+        ("test_email", EmailTestRequested),
         ("transaction_alert", TransactionPosted),
         ("verify_email", CustomerRegistered),
     ],
@@ -188,6 +190,7 @@ def test_html_in_any_field_stays_text(name, path):
             "placed_at",
             "posted_at",
             "expires_at",
+            "requested_at",
             "order_url",
             "verify_url",
         }
@@ -213,7 +216,8 @@ def test_hostile_name_is_printed_as_it_is():
 @pytest.mark.parametrize("name", NAMES)
 def test_long_texts_are_rendered_whole(name):
     context = rendering.sample(name).data
-    path = ("account", "holder_name") if "account" in context else ("customer", "name")
+    names = {"account": ("account", "holder_name"), "requested_by": ("requested_by",)}
+    path = next((names[key] for key in names if key in context), ("customer", "name"))
 
     rendered = rendering.render(name, with_value(context, path, "Ö" * 10_000))
 

@@ -188,7 +188,7 @@ def test_alert_that_cannot_be_sent_is_logged_and_tried_again(monkeypatch, caplog
 
     die()
     with monkeypatch.context() as patch:
-        patch.setattr(mail, "mail_admins", fail)
+        patch.setattr(mail, "send_mail", fail)
         assert look() == 0
         assert alerts.check() == 0
     assert "alert not mailed: OSError" in caplog.text

@@ -17,7 +17,7 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
-from emails import guard
+from emails import default_sender, guard, trials
 from emails.models import Notification, Suppression
 from notifier import roles
 from notifier.models import RoleGrant
@@ -79,7 +79,9 @@ POSTS: dict[str, tuple[set[str], Any]] = {
     "queue-resume": (OPERATOR, {}),
     "consumer-forget": (OPERATOR, {}),
     "admin:emails_identity_verify": (OPERATOR, {"name": "new@example.com"}),
-    "admin:emails_identity_delete": (OPERATOR, {"name": SENDER, "confirmed": "yes"}),
+    "admin:emails_identity_delete": (OPERATOR, {"name": SENDER, "typed": SENDER}),
+    "admin:emails_identity_sender": (OPERATOR, {"address": SENDER}),
+    "admin:emails_identity_sender_reset": (OPERATOR, {}),
     "admin:emails_identity_test": (OPERATOR, {"recipient": SENDER}),
     "admin:emails_suppression_add": (KNOWING, {"address": "x@example.com", "reason": "a test"}),
     "admin:emails_suppression_import": (
@@ -97,6 +99,7 @@ ARGUMENTS: dict[str, Any] = {
     "queue-resume": lambda: ["orders"],
     "consumer-forget": lambda: [make_silent().pk],
 }
+REMEMBERED = ("sessions.Session", "emails.SesAnswer", "emails.IdentitySighting")
 WHO = ["support", "operator", "auditor", "nobody", "stranger"]
 
 
@@ -137,6 +140,9 @@ def pages() -> Iterator[tuple[str, set[str]]]:
     yield reverse("admin:emails_suppression_import"), OPERATOR
     yield reverse("admin:emails_identity_changelist"), KNOWING
     yield reverse("admin:emails_identity_change", args=[SENDER]), KNOWING
+    trial = trials.request("ada@example.com", by="ada")
+    yield reverse("admin:emails_identity_trial", args=[trial]), OPERATOR
+    yield reverse("admin:emails_identity_trial_progress", args=[trial]), OPERATOR
     for fact in (event, letter, notification, make_redrive(), make_product(), make_suppression()):
         yield from _pages_of(fact, EVERYBODY)
     for personal in (make_order(), make_transaction(), make_customer(), make_account()):
@@ -161,11 +167,11 @@ def log_in(client: Any, who: str) -> None:
 
 
 def tables() -> dict[str, list[Any]]:
-    """All that the database holds, but sessions."""
+    """All that the database holds, but sessions and what SES said to whoever looked."""
     names = [
         model._meta.db_table
         for model in apps.get_models()
-        if model._meta.managed and model._meta.label != "sessions.Session"
+        if model._meta.managed and model._meta.label not in REMEMBERED
     ]
     found = {}
     with connection.cursor() as cursor:
@@ -224,6 +230,8 @@ def test_a_page_that_acts_does_so_for_its_roles_alone_and_by_a_post(client, aws,
         pausing.pause("orders", by="ada", reason="a test")
     if name == "admin:emails_guard_resume":
         guard.stop(reason="a test")
+    if name == "admin:emails_identity_sender_reset":
+        default_sender.choose("new@example.com", display_name="", by="ada")
     address = reverse(name, args=ARGUMENTS.get(name, list)())
     log_in(client, who)
     before = tables()

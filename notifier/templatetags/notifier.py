@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import template
@@ -9,6 +10,7 @@ from django.conf import settings
 from django.template import Context
 
 from notifier import timeline
+from notifier.charts import Series, draw
 
 register = template.Library()
 
@@ -21,6 +23,13 @@ def email_timeline(context: Context, subject: str) -> dict[str, Any]:
         "subject": subject,
         "user": context.get("user"),
     }
+
+
+@register.inclusion_tag("notifier/chart.html")
+def line_chart(title: str, lines: Sequence[Any], span: Any) -> dict[str, Any]:
+    """Lines with label, values, summary and tone, of a span with begin and end; values count emails."""
+    series = [Series(line.label, line.values, line.summary, line.tone) for line in lines]
+    return {"chart": draw(title, series, unit="emails", begin=span.begin, end=span.end)}
 
 
 @register.inclusion_tag("notifier/sandbox_banner.html")

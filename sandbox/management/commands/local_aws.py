@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from argparse import ArgumentParser
 from ipaddress import ip_address
 from typing import Any
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from sandbox import name_server
 from sandbox.post_office import PostOffice
 from sandbox.server import LocalAws, serve
 
@@ -44,10 +46,26 @@ class Command(BaseCommand):
             verified=settings.SANDBOX_VERIFIED, sandbox_rules=settings.SANDBOX_RULES, url=url
         )
         app = LocalAws(post_office, delivery_seconds=delivery_seconds)
+        self._answer_dns(host, listener.getsockname()[1], post_office)
         self.stdout.write(f"Local AWS at {url}")
         self.stdout.flush()
         serve(listener, app)
         self.stdout.write("Local AWS stopped")
+
+    def _answer_dns(self, host: str, port: int, post_office: PostOffice) -> None:
+        """By datagrams at the same port, for DNS_RESOLVER; without it only the check of DNS records misses it."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            listener.bind((host, port))
+        except OSError as exc:
+            listener.close()
+            self.stderr.write(f"No DNS at {host}:{port}: {exc.strerror}")
+            return
+        answers = name_server.of_post_office(post_office, region=settings.AWS_REGION)
+        threading.Thread(
+            target=name_server.serve, args=(listener, answers), name="dns", daemon=True
+        ).start()
 
 
 def _refuse_production(host: str) -> None:

@@ -1,0 +1,108 @@
+"""What SES says of the whole account: its standing, its quota, what became of its emails, the configuration set.
+
+Sources: SES API reference, version 2: GetAccount, GetConfigurationSetEventDestinations; version 1: GetSendQuota,
+GetSendStatistics (15 minutes a point, two weeks; version 2 has nothing like it), DescribeConfigurationSet.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+
+from emails import ses
+from emails.errors import NoSuchIdentity
+from emails.ses_questions import ask
+
+Json = dict[str, Any]
+
+
+def standing() -> Json:
+    """``production``, ``enabled`` and ``enforcement`` (HEALTHY, PROBATION or SHUTDOWN). Raises IdentityError."""
+    found = ask("GetAccount", ses.api_v2().get_account)
+    return {
+        "production": bool(found.get("ProductionAccessEnabled")),
+        "enabled": bool(found.get("SendingEnabled")),
+        "enforcement": found.get("EnforcementStatus", ""),
+    }
+
+
+def quota() -> Json:
+    """``rate`` in recipients a second, ``most``, ``used`` and ``left`` in 24 hours; ``most`` is -1 without a limit.
+
+    Raises IdentityError.
+    """
+    found: Any
+    if settings.USE_SES_V2:
+        found = ask("GetAccount", ses.api_v2().get_account).get("SendQuota", {})
+    else:
+        found = ask("GetSendQuota", ses.api().get_send_quota)
+    most, used = found.get("Max24HourSend", 0), found.get("SentLast24Hours", 0)
+    rate = found.get("MaxSendRate", 0)
+    return {"rate": rate, "most": most, "used": used, "left": max(0, most - used)}
+
+
+def statistics() -> list[list[Any]]:
+    """Points of ISO time, attempts, bounces, complaints and rejects, oldest first. Raises IdentityError."""
+    found = ask("GetSendStatistics", ses.api().get_send_statistics)["SendDataPoints"]
+    return sorted(
+        [
+            point["Timestamp"].isoformat(),
+            int(point.get("DeliveryAttempts", 0)),
+            int(point.get("Bounces", 0)),
+            int(point.get("Complaints", 0)),
+            int(point.get("Rejects", 0)),
+        ]
+        for point in found
+    )
+
+
+def configuration_set() -> Json:
+    """``exists``, and ``destinations``: each with name, whether it is on, types and topic. Raises IdentityError."""
+    try:
+        found = _destinations(settings.SES_CONFIGURATION_SET)
+    except NoSuchIdentity:
+        return {"exists": False, "destinations": []}
+    return {
+        "exists": True,
+        "destinations": [
+            {
+                "name": it["Name"],
+                "enabled": bool(it.get("Enabled")),
+                "types": [_words(kind) for kind in it.get("MatchingEventTypes", [])],
+                "topic": _topic(it),
+            }
+            for it in found
+        ],
+    }
+
+
+def _destinations(name: str) -> list[Any]:
+    found: Any
+    if settings.USE_SES_V2:
+        found = ask(
+            "GetConfigurationSetEventDestinations",
+            ses.api_v2().get_configuration_set_event_destinations,
+            ConfigurationSetName=name,
+        )
+    else:
+        found = ask(
+            "DescribeConfigurationSet",
+            ses.api().describe_configuration_set,
+            ConfigurationSetName=name,
+            ConfigurationSetAttributeNames=["eventDestinations"],
+        )
+    return list(found.get("EventDestinations", []))
+
+
+def _topic(destination: Json) -> str:
+    sns = destination.get("SnsDestination") or destination.get("SNSDestination") or {}
+    arn: str = sns.get("TopicArn") or sns.get("TopicARN") or ""
+    return arn.rpartition(":")[2]
+
+
+def _words(kind: str) -> str:
+    """``delivery delay`` of ``DELIVERY_DELAY`` and of ``deliveryDelay``."""
+    if kind.isupper():
+        return kind.replace("_", " ").lower()
+    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in kind)

@@ -1,0 +1,90 @@
+"""Ask DNS whether records are published. dnspython is loaded when somebody looks: consumers never do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from emails.dns_records import Check, Record, Result, judged
+
+if TYPE_CHECKING:
+    from dns.resolver import Resolver
+
+# For one question to one server, and for all that one record takes.
+TRY_SECONDS, RECORD_SECONDS = 1.5, 3.0
+_SIDE_BY_SIDE = 8
+
+
+def check(records: Sequence[Record]) -> list[Check]:
+    """One for each record, in a few seconds at most, whatever DNS does."""
+    from dns.exception import DNSException
+
+    try:
+        resolver = _resolver()
+    except (DNSException, OSError, ValueError) as exc:
+        return [Check(Result.SILENT, note=f"No resolver: {exc}")] * len(records)
+    with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="dns") as threads:
+        return list(threads.map(lambda record: _checked(resolver, record), records))
+
+
+def _checked(resolver: Resolver, record: Record) -> Check:
+    found = _looked_up(resolver, record.type, record.name)
+    if isinstance(found, Check):
+        return found
+    verdict = judged(record, found)
+    if record.name.startswith("_dmarc.") and verdict.result == Result.MISSING:
+        return _inherited(resolver, record) or verdict
+    return verdict
+
+
+def _inherited(resolver: Resolver, record: Record) -> Check | None:
+    """A subdomain without a DMARC record of its own takes that of the domain above."""
+    above = record.name.removeprefix("_dmarc.").partition(".")[2]
+    if "." not in above:
+        return None
+    found = _looked_up(resolver, "TXT", f"_dmarc.{above}")
+    if isinstance(found, Check) or judged(record, found).result != Result.FOUND:
+        return None
+    return Check(Result.FOUND, found, f"It is that of {above}.")
+
+
+def _looked_up(resolver: Resolver, kind: str, name: str) -> list[str] | Check:
+    """The values there are, as one writes them; or why DNS does not say."""
+    from dns.exception import DNSException, Timeout
+    from dns.resolver import NXDOMAIN, NoAnswer, NoNameservers
+
+    try:
+        answer = resolver.resolve(name, kind, search=False)
+    except (NXDOMAIN, NoAnswer):
+        return []
+    except Timeout:
+        return Check(Result.SILENT, note=f"DNS did not answer within {RECORD_SECONDS:g} s.")
+    except NoNameservers:
+        return Check(Result.SILENT, note="The DNS servers of the domain answer with an error.")
+    except (DNSException, OSError) as exc:
+        return Check(Result.SILENT, note=f"DNS could not be asked: {exc}")
+    return sorted(_text(kind, value) for value in answer)
+
+
+def _text(kind: str, value: object) -> str:
+    if kind == "TXT":
+        strings: Sequence[bytes] = getattr(value, "strings", ())
+        return b"".join(strings).decode("utf-8", "replace")
+    return str(value).rstrip(".")
+
+
+def _resolver() -> Resolver:
+    """That of the machine, or the one in settings."""
+    from dns.resolver import Resolver
+
+    wanted = urlsplit(f"//{settings.DNS_RESOLVER}")
+    resolver = Resolver(configure=not wanted.hostname)
+    if wanted.hostname:
+        resolver.nameservers = [wanted.hostname]
+        resolver.port = wanted.port or 53
+    resolver.timeout, resolver.lifetime = TRY_SECONDS, RECORD_SECONDS
+    return resolver

@@ -1,0 +1,106 @@
+"""The DNS records that make emails of a domain pass: what to publish, and what what is published means.
+
+Sources: SES developer guide, "Creating and verifying identities", "Using a custom MAIL FROM domain"; RFC 7208 (SPF:
+one record at most), RFC 7489 (DMARC: a subdomain without its own takes that of the domain above).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from emails.identity_facts import Identity
+
+SPF = "v=spf1 include:amazonses.com ~all"
+DMARC = "v=DMARC1; p=none;"
+
+
+class Result(StrEnum):
+    """What DNS says of a record."""
+
+    FOUND = "found"
+    MISSING = "missing"
+    DIFFERS = "differs"
+    SILENT = "no answer"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record to publish. ``why`` says what it is for; without one that is ``needed`` SES does not verify."""
+
+    type: str
+    name: str
+    value: str
+    why: str
+    needed: bool = False
+
+
+@dataclass(frozen=True)
+class Check:
+    """What DNS says of a record; ``found`` is what is there instead, ``note`` a word to the person."""
+
+    result: str
+    found: Sequence[str] = ()
+    note: str = ""
+
+
+def of(identity: Identity, *, region: str) -> list[Record]:
+    """All for a domain; an address has none, its domain has."""
+    return list(_records(identity, region)) if identity.is_domain else []
+
+
+def _records(identity: Identity, region: str) -> Iterator[Record]:
+    domain = identity.name
+    if identity.token:
+        why = "Ownership: the domain is yours"
+        yield Record("TXT", f"_amazonses.{domain}", identity.token, why, needed=True)
+    for token in identity.dkim_tokens:
+        name, value = f"{token}._domainkey.{domain}", f"{token}.{identity.dkim_zone}"
+        yield Record("CNAME", name, value, "DKIM: SES signs for you", needed=True)
+    if identity.mail_from:
+        exchange = f"10 feedback-smtp.{region}.amazonses.com"
+        yield Record(
+            "MX", identity.mail_from, exchange, "MAIL FROM: bounces come back to SES", True
+        )
+    yield Record("TXT", identity.mail_from or domain, SPF, "SPF: SES may send for you")
+    yield Record("TXT", f"_dmarc.{domain}", DMARC, "DMARC: what to do with forgeries")
+
+
+def judged(record: Record, found: Sequence[str]) -> Check:
+    """What these values of the same type and name mean for it."""
+    if record.value.startswith("v=spf1"):
+        return _spf(found)
+    if record.value.startswith("v=DMARC1"):
+        return _dmarc(found)
+    # Another TXT beside it does no harm, another CNAME or MX does.
+    alone = record.type != "TXT" and list(map(_plain, found)) == [_plain(record.value)]
+    if alone or (record.type == "TXT" and record.value in found):
+        return Check(Result.FOUND)
+    return Check(Result.DIFFERS, found) if found else Check(Result.MISSING)
+
+
+def _spf(found: Sequence[str]) -> Check:
+    records = [value for value in found if value.lower().split(" ")[0] == "v=spf1"]
+    if not records:
+        return Check(Result.MISSING)
+    if len(records) > 1:
+        return Check(Result.DIFFERS, records, "There may be one SPF record only: join them.")
+    if "include:amazonses.com" not in records[0].lower().split():
+        note = "Add include:amazonses.com to the record that is there; do not publish a second one."
+        return Check(Result.DIFFERS, records, note)
+    return Check(Result.FOUND, records if records[0] != SPF else ())
+
+
+def _dmarc(found: Sequence[str]) -> Check:
+    records = [value for value in found if value.lower().startswith("v=dmarc1")]
+    if not records:
+        return Check(Result.MISSING)
+    tags = {part.partition("=")[0].strip().lower() for part in records[0].split(";")}
+    if len(records) > 1 or "p" not in tags:
+        return Check(Result.DIFFERS, records, "There must be one record, with a policy p=.")
+    return Check(Result.FOUND, records if records[0] != DMARC else ())
+
+
+def _plain(value: str) -> str:
+    return value.rstrip(".").lower()

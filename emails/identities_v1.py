@@ -1,0 +1,115 @@
+"""Identities by version 1 of SES's API.
+
+Sources: SES API reference, version 2010-12-01: ListIdentities, GetIdentityVerificationAttributes (100 identities
+at most), GetIdentityDkimAttributes, GetIdentityMailFromDomainAttributes, VerifyEmailIdentity, VerifyDomainIdentity,
+VerifyDomainDkim, DeleteIdentity. SES answers most of these once a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from emails import ses
+from emails.errors import IdentityError, NoSuchIdentity
+from emails.identity_facts import PAGE_SIZE, Identity, Page
+from emails.ses_questions import ask
+
+_VERIFICATION = "GetIdentityVerificationAttributes"
+
+Attributes = Mapping[str, Any]
+
+
+class V1:
+    """See ``identity_facts.Api``."""
+
+    def page(self, token: str) -> Page:
+        """ListIdentities tells the names alone; what else there is takes a call for all of them together."""
+        start = {"NextToken": token} if token else {}
+        listed = ask("ListIdentities", ses.api().list_identities, MaxItems=PAGE_SIZE, **start)
+        found, missing = _described(listed["Identities"])
+        return Page(found, listed.get("NextToken", ""), missing)
+
+    def get(self, name: str) -> tuple[Identity, Sequence[str]]:
+        """SES leaves out what it does not know."""
+        [identity], missing = _described([name])
+        if not identity.status and not any(_VERIFICATION in text for text in missing):
+            raise NoSuchIdentity(f"SES has no identity {name}.")
+        return identity, missing
+
+    def statuses(self, names: Sequence[str]) -> Mapping[str, str]:
+        """One call."""
+        found = ask(
+            _VERIFICATION, ses.api().get_identity_verification_attributes, Identities=list(names)
+        )["VerificationAttributes"]
+        return {name.lower(): it["VerificationStatus"] for name, it in found.items()}
+
+    def create(self, name: str) -> None:
+        """Asking again does no harm."""
+        if "@" not in name:
+            ask("VerifyDomainIdentity", ses.api().verify_domain_identity, Domain=name)
+        verify_again(name)
+
+    def delete(self, name: str) -> None:
+        """No error if there was none."""
+        ask("DeleteIdentity", ses.api().delete_identity, Identity=name)
+
+
+API = V1()
+
+
+def verify_again(name: str) -> None:
+    """An address gets its link once more; for a domain SES looks for its records anew. Raises IdentityError."""
+    client = ses.api()
+    if "@" in name:
+        ask("VerifyEmailIdentity", client.verify_email_identity, EmailAddress=name)
+    else:
+        ask("VerifyDomainDkim", client.verify_domain_dkim, Domain=name)
+
+
+def _described(names: Sequence[str]) -> tuple[list[Identity], list[str]]:
+    if not names:
+        return [], []
+    missing: list[str] = []
+    client: Any = ses.api()
+
+    def attributes(operation: str, call: Callable[..., Any], key: str) -> Mapping[str, Attributes]:
+        try:
+            answer: Mapping[str, Attributes] = ask(operation, call, Identities=list(names))[key]
+        except IdentityError as exc:
+            missing.append(str(exc))
+            return {}
+        return answer
+
+    verification = attributes(
+        _VERIFICATION,
+        client.get_identity_verification_attributes,
+        "VerificationAttributes",
+    )
+    dkim = attributes(
+        "GetIdentityDkimAttributes", client.get_identity_dkim_attributes, "DkimAttributes"
+    )
+    mail_from = attributes(
+        "GetIdentityMailFromDomainAttributes",
+        client.get_identity_mail_from_domain_attributes,
+        "MailFromDomainAttributes",
+    )
+    return [
+        _identity(name, verification.get(name, {}), dkim.get(name, {}), mail_from.get(name, {}))
+        for name in names
+    ], missing
+
+
+def _identity(
+    name: str, verification: Attributes, dkim: Attributes, mail_from: Attributes
+) -> Identity:
+    return Identity(
+        name=name,
+        status=verification.get("VerificationStatus", ""),
+        token=verification.get("VerificationToken", ""),
+        dkim=dkim.get("DkimVerificationStatus", ""),
+        dkim_tokens=tuple(dkim.get("DkimTokens", ())),
+        mail_from=mail_from.get("MailFromDomain") or "",
+        mail_from_status=mail_from.get("MailFromDomainStatus") or "",
+        mail_from_failing=mail_from.get("BehaviorOnMXFailure") or "",
+    )

@@ -1,0 +1,117 @@
+"""Identities by version 2 of SES's API.
+
+Sources: SES API reference, version 2019-09-27: ListEmailIdentities, GetEmailIdentity, CreateEmailIdentity (a domain
+gets Easy DKIM at once), DeleteEmailIdentity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from emails import identities_v1, ses
+from emails.errors import NoSuchIdentity
+from emails.identity_facts import PAGE_SIZE, Identity, Page
+from emails.ses_questions import ask
+
+MOST_ON_A_PAGE = 1000
+
+_FAILURES = {
+    "DNS_SERVER_ERROR": "the domain's DNS server answered with an error",
+    "HOST_NOT_FOUND": "the domain was not found in DNS",
+    "INVALID_VALUE": "the records in DNS have other values",
+    "TYPE_NOT_FOUND": "the records are not in DNS",
+    "SERVICE_ERROR": "SES could not look",
+}
+
+
+class V2:
+    """See ``identity_facts.Api``."""
+
+    def page(self, token: str) -> Page:
+        """Names and statuses by one call; DKIM and MAIL FROM would take a call for each identity."""
+        start = {"NextToken": token} if token else {}
+        listed = ask(
+            "ListEmailIdentities",
+            ses.api_v2().list_email_identities,
+            PageSize=PAGE_SIZE,
+            **start,
+        )
+        found = [
+            Identity(name=it["IdentityName"], status=_camel(it.get("VerificationStatus", "")))
+            for it in listed["EmailIdentities"]
+        ]
+        return Page(found, listed.get("NextToken", ""), [])
+
+    def get(self, name: str) -> tuple[Identity, Sequence[str]]:
+        """All there is of one by one call."""
+        try:
+            found = ask("GetEmailIdentity", ses.api_v2().get_email_identity, EmailIdentity=name)
+        except NoSuchIdentity:
+            raise NoSuchIdentity(f"SES has no identity {name}.") from None
+        return _identity(name, found), []
+
+    def statuses(self, names: Sequence[str]) -> Mapping[str, str]:
+        """One call for each thousand that there are: one for each name would be refused as too fast."""
+        wanted, found = set(map(str.lower, names)), {}
+        token: dict[str, str] = {}
+        while True:
+            listed = ask(
+                "ListEmailIdentities",
+                ses.api_v2().list_email_identities,
+                PageSize=MOST_ON_A_PAGE,
+                **token,
+            )
+            for it in listed["EmailIdentities"]:
+                if (name := it["IdentityName"].lower()) in wanted:
+                    found[name] = _camel(it.get("VerificationStatus", ""))
+            if not listed.get("NextToken") or len(found) == len(wanted):
+                return found
+            token = {"NextToken": listed["NextToken"]}
+
+    def create(self, name: str) -> None:
+        """For one that is there already version 2 has no call: it is asked for again by the first."""
+        try:
+            self.get(name)
+        except NoSuchIdentity:
+            ask("CreateEmailIdentity", ses.api_v2().create_email_identity, EmailIdentity=name)
+        else:
+            identities_v1.verify_again(name)
+
+    def delete(self, name: str) -> None:
+        """Raises NoSuchIdentity if there was none."""
+        ask("DeleteEmailIdentity", ses.api_v2().delete_email_identity, EmailIdentity=name)
+
+
+API = V2()
+
+
+def _identity(name: str, found: Mapping[str, Any]) -> Identity:
+    dkim, mail_from = found.get("DkimAttributes", {}), found.get("MailFromAttributes", {})
+    info = found.get("VerificationInfo", {})
+    # Keys of one's own have no tokens to publish.
+    tokens = dkim.get("Tokens", ()) if dkim.get("SigningAttributesOrigin") != "EXTERNAL" else ()
+    return Identity(
+        name=name,
+        status=_camel(found.get("VerificationStatus", ""))
+        or ("Success" if found.get("VerifiedForSendingStatus") else "Pending"),
+        dkim=_camel(dkim.get("Status", "")),
+        dkim_tokens=tuple(tokens),
+        dkim_zone=dkim.get("SigningHostedZone") or Identity.dkim_zone,
+        mail_from=mail_from.get("MailFromDomain") or "",
+        mail_from_status=_camel(mail_from.get("MailFromDomainStatus") or ""),
+        mail_from_failing=_camel(mail_from.get("BehaviorOnMxFailure") or ""),
+        configuration_set=found.get("ConfigurationSetName") or "",
+        checked_at=_iso(info.get("LastCheckedTimestamp")),
+        problem=_FAILURES.get(info.get("ErrorType", ""), ""),
+    )
+
+
+def _camel(word: str) -> str:
+    """As version 1 writes it: ``TemporaryFailure`` of ``TEMPORARY_FAILURE``."""
+    return "".join(part.title() for part in word.split("_"))
+
+
+def _iso(moment: datetime | None) -> str:
+    return moment.isoformat() if moment else ""

@@ -1,0 +1,80 @@
+"""What is kept about identities: SES itself keeps the identities, and does not tell everything of them."""
+
+from __future__ import annotations
+
+from email.utils import formataddr
+
+from django.db import models
+from django.db.models import Q
+
+
+class Identity(models.Model):
+    """No table: SES keeps the identities. This gives them permissions and entries in the admin's log."""
+
+    name = models.CharField(max_length=255, primary_key=True)
+
+    class Meta:
+        managed = False
+        default_permissions = ()
+        verbose_name_plural = "identities"
+        permissions = [
+            ("view_identity", "Can view identities"),
+            ("verify_identity", "Can verify identities"),
+            ("delete_identity", "Can delete identities"),
+            ("set_default_sender", "Can choose the address that emails are sent from"),
+            ("send_test_email", "Can send a test email"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class IdentitySighting(models.Model):
+    """The status in which SES showed an identity last, and since when; see ``emails.sightings``."""
+
+    # As SES writes it.
+    name = models.CharField(max_length=255, primary_key=True)
+    status = models.CharField(max_length=20)
+    since = models.DateTimeField()
+    # Whether we saw another status before; if not, it may have been in this one for long.
+    is_witnessed = models.BooleanField(default=False)
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SesAnswer(models.Model):
+    """What SES or DNS answered last to a question that pages show; see ``emails.answers``."""
+
+    question = models.CharField(max_length=300, primary_key=True)
+    value = models.JSONField(null=True)
+    value_at = models.DateTimeField(null=True)
+    # Why the last try brought no value; empty if it did.
+    problem = models.TextField(blank=True)
+    tried_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.question
+
+
+class DefaultSender(models.Model):
+    """One row, or none: whom staff chose to send as; see ``emails.default_sender``."""
+
+    address = models.EmailField()
+    display_name = models.CharField(max_length=100, blank=True)
+    chosen_by = models.CharField(max_length=150)
+    chosen_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="one_default_sender")]
+
+    def __str__(self) -> str:
+        return formataddr((self.display_name, self.address))

@@ -1,0 +1,101 @@
+"""What became of the account's emails in words and lines, from the points that SES counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+from django.utils.timezone import localtime
+
+# AWS reviews an account past these shares: SES developer guide, "Sending review process FAQs".
+BOUNCES, COMPLAINTS = 0.05, 0.001
+# Shares of fewer emails say nothing.
+MINIMUM = 100
+
+
+@dataclass(frozen=True)
+class Window:
+    """How far back, and in which steps."""
+
+    label: str
+    reach: timedelta
+    step: timedelta
+    clock: str
+
+
+WINDOWS = {
+    "24h": Window("24 hours", timedelta(hours=24), timedelta(minutes=30), "%H:%M"),
+    "14d": Window("14 days", timedelta(days=14), timedelta(hours=6), "%d %b"),
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A name, a number for each step, all of them in words, and whether that is good, bad or plain."""
+
+    label: str
+    values: Sequence[int]
+    summary: str
+    tone: str
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Of a window that ends now. ``sent`` has one line, ``trouble`` the others: they would be flat beside it."""
+
+    begin: str
+    end: str
+    sent: Sequence[Line]
+    trouble: Sequence[Line]
+    warnings: Sequence[str]
+
+
+def of(points: Sequence[Sequence[Any]], window: Window) -> Statistics:
+    """Points are those of ``account.statistics``."""
+    now = timezone.now()
+    sent, bounces, complaints, rejects = (
+        _by_step(points, column, window, now) for column in (1, 2, 3, 4)
+    )
+    total = sum(sent)
+    return Statistics(
+        begin=localtime(now - window.reach).strftime(window.clock),
+        end="now",
+        sent=[Line("Sent", sent, f"{total:,}", "good")],
+        trouble=[
+            Line("Bounces", bounces, _share(sum(bounces), total), "bad"),
+            Line("Complaints", complaints, _share(sum(complaints), total), "plain"),
+            Line("Rejects", rejects, f"{sum(rejects):,}", "good"),
+        ],
+        warnings=list(_warnings(sum(bounces), sum(complaints), total)),
+    )
+
+
+def _by_step(
+    points: Sequence[Sequence[Any]], column: int, window: Window, now: datetime
+) -> list[int]:
+    """SES leaves out the quarters of an hour in which nothing was sent."""
+    steps = int(window.reach / window.step)
+    values = [0] * steps
+    for point in points:
+        age = int((now - datetime.fromisoformat(point[0])) / window.step)
+        if 0 <= age < steps:
+            values[steps - 1 - age] += point[column]
+    return values
+
+
+def _share(count: int, total: int) -> str:
+    return f"{count:,} ({count / total:.2%})" if total else f"{count:,}"
+
+
+def _warnings(bounces: int, complaints: int, total: int) -> list[str]:
+    found: list[str] = []
+    if total < MINIMUM:
+        return found
+    if bounces / total >= BOUNCES:
+        found.append("bounces are past 5 %")
+    if complaints / total >= COMPLAINTS:
+        found.append("complaints are past 0.1 %")
+    return found

@@ -1,0 +1,67 @@
+"""Choose the address that emails are sent from, among those that SES has verified."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.admin.models import CHANGE
+from django.contrib.admin.utils import quote
+from django.contrib.auth.decorators import permission_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST
+
+from emails import default_sender, identities
+from emails.errors import IdentityError
+from emails.forms import SenderForm
+from emails.identity_views import LIST, log, refuse
+
+
+@require_POST
+@permission_required("emails.set_default_sender", raise_exception=True)
+def choose(request: HttpRequest) -> HttpResponse:
+    """SES is asked whether it sends from this address, now."""
+    form = SenderForm(request.POST)
+    if not form.is_valid():
+        return refuse(request, form)
+    address, before = form.cleaned_data["address"], default_sender.readable()
+    try:
+        by = identities.sends_from(address)
+    except IdentityError as exc:
+        messages.error(request, f"Nothing was changed: {exc}")
+        return redirect(LIST)
+    if not by:
+        messages.error(
+            request,
+            f"Nothing was changed: neither {address} nor its domain is verified. Verify it first.",
+        )
+        return redirect(LIST)
+    default_sender.choose(
+        address,
+        display_name=form.cleaned_data["display_name"],
+        by=request.user.get_username(),
+    )
+    log(
+        request,
+        address,
+        CHANGE,
+        f"Made the default sender: {default_sender.readable()}. Before: {before}.",
+    )
+    messages.success(
+        request,
+        f"Emails are sent as {default_sender.readable()} from now on; consumers know in 2 s.",
+    )
+    return redirect("admin:emails_identity_change", quote(by))
+
+
+@require_POST
+@permission_required("emails.set_default_sender", raise_exception=True)
+def reset(request: HttpRequest) -> HttpResponse:
+    """Back to what settings say."""
+    before = default_sender.readable()
+    if not settings.SES_FROM_EMAIL:
+        messages.error(request, "Nothing was changed: SES_FROM_EMAIL is not set.")
+    elif default_sender.reset():
+        log(request, default_sender.address(), CHANGE, f"SES_FROM_EMAIL again. Before: {before}.")
+        messages.success(request, f"Emails are sent as {default_sender.readable()} again.")
+    return redirect(LIST)

@@ -1,0 +1,50 @@
+"""Ask SES for what a page shows or a person wants, and say in words why it does not answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+from xml.etree.ElementTree import ParseError
+
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+from emails import ses
+from emails.errors import IdentityError, NoSuchIdentity
+
+_DENIED = {
+    "AccessDenied",
+    "AccessDeniedException",
+    "NotAuthorized",
+    "UnauthorizedOperation",
+}
+_THROTTLED = {"Throttling", "ThrottlingException", "TooManyRequestsException"}
+# What an endpoint says that has not got the operation.
+_LACKING = {"InvalidAction", "NotImplemented", "UnknownOperationException", "404", "500", "501"}
+_UNKNOWN = {"NotFoundException", "ConfigurationSetDoesNotExist"}
+
+Answer = TypeVar("Answer")
+
+
+def ask(operation: str, call: Callable[..., Answer], **parameters: Any) -> Answer:
+    """What SES answers. Raises NoSuchIdentity for what it has not got, IdentityError for every other reason.
+
+    ``operation`` is the API's name of it, which is the name of the right as well.
+    """
+    try:
+        return call(**parameters)
+    except (ClientError, BotoCoreError, ResponseParserError, ParseError, OSError) as exc:
+        code, text = ses.describe(exc)
+        if code in _UNKNOWN:
+            raise NoSuchIdentity(f"{operation}: {text} ({code})") from exc
+        raise IdentityError(_words(operation, code, text, exc)) from exc
+
+
+def _words(operation: str, code: str, text: str, exc: Exception) -> str:
+    if code in _DENIED:
+        return f"Not available here: the right ses:{operation} is missing. SES says: {text}"
+    if code in _THROTTLED:
+        return f"SES takes {operation} about once a second. Wait a moment, then try again."
+    if code in _LACKING or isinstance(exc, ResponseParserError | ParseError):
+        return f"Not available here: this endpoint does not answer {operation}."
+    return f"{operation}: {text} ({code})"

@@ -1,0 +1,76 @@
+"""Since when an identity is in its status: SES does not say, so it is remembered from when it was seen first."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+
+from django.utils import timezone
+
+from emails import answers, identities
+from emails.errors import IdentityError
+from emails.identity_facts import VERIFIED
+from emails.identity_models import IdentitySighting
+from queues import duties
+from queues.registry import watches
+
+logger = logging.getLogger(__name__)
+
+EVERY_SECONDS = 60
+# So many that are not verified yet are asked for at once.
+MOST = 100
+
+
+def note(statuses: Mapping[str, str]) -> int:
+    """Remember what SES says of these now, by name; returns how many have changed."""
+    statuses = {name: status for name, status in statuses.items() if status}
+    known = of(statuses)
+    now = timezone.now()
+    changed = [
+        IdentitySighting(
+            name=name, status=status, since=now, is_witnessed=name in known, seen_at=now
+        )
+        for name, status in statuses.items()
+        if name not in known or known[name].status != status
+    ]
+    IdentitySighting.objects.bulk_create(
+        changed,
+        update_conflicts=True,
+        unique_fields=["name"],
+        update_fields=["status", "since", "is_witnessed", "seen_at"],
+    )
+    IdentitySighting.objects.filter(pk__in=statuses).update(seen_at=now)
+    return len(changed)
+
+
+def of(names: Iterable[str]) -> Mapping[str, IdentitySighting]:
+    """By name, for those that were ever seen."""
+    return IdentitySighting.objects.in_bulk(list(names))
+
+
+def forget(name: str) -> None:
+    """It was deleted: a new one of this name begins anew."""
+    IdentitySighting.objects.filter(pk=name).delete()
+
+
+@watches
+def look() -> int:
+    """What waits for its verification, so that the time is right though nobody looks; returns how many changed."""
+    waiting = IdentitySighting.objects.exclude(status=VERIFIED).order_by("seen_at")
+    names = list(waiting.values_list("name", flat=True)[:MOST])
+    if not names or duties.take("identities", every=EVERY_SECONDS) is None:
+        return 0
+    try:
+        found = identities.statuses(names)
+    except IdentityError as exc:
+        logger.info("identities unknown: %s", exc)
+        return 0
+    for name in names:
+        if name.lower() not in found:
+            forget(name)
+    changed = note({name: found[name.lower()] for name in names if name.lower() in found})
+    if changed:
+        # Pages would go on to show what was so before.
+        answers.forget()
+        logger.info("identities changed count=%d", changed)
+    return changed

@@ -1,0 +1,235 @@
+"""How far a test email has come, and where it does not go on, why: five steps from the outbox to the mailbox."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.utils import timezone
+
+from emails import evidence, trials
+from emails.models import Breaker, DeliveryEvent, Notification
+from queues.live_models import LiveConsumer, PausedQueue
+from queues.models import DeadLetter, OutboxEvent
+
+Email = Notification.State
+Delivery = Notification.Delivery
+
+# What takes longer than this has a reason.
+LATE = timedelta(seconds=10)
+# Nobody waits on the page for longer.
+FOLLOWED = timedelta(minutes=15)
+
+DONE, NOW, TODO, BAD = "done", "now", "todo", "bad"
+QUEUE = trials.EmailTestRequested.event_queue
+
+
+@dataclass(frozen=True)
+class Step:
+    """``state`` is done, now, todo or bad; ``after`` is the time since the step before, in words."""
+
+    title: str
+    state: str
+    at: datetime | None = None
+    detail: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A test with its steps. ``is_over``: nothing more is to be expected."""
+
+    event_id: UUID
+    recipient: str
+    sender: str
+    notification: Notification | None
+    steps: list[Step]
+    is_over: bool
+
+    @property
+    def version(self) -> str:
+        """Another one means that what stands around the steps is of another state, too."""
+        return "over" if self.is_over else "going on"
+
+
+@dataclass(frozen=True)
+class _Facts:
+    row: OutboxEvent
+    notification: Notification | None
+    letter: DeadLetter | None
+
+    @property
+    def is_late(self) -> bool:
+        return timezone.now() - self.row.recorded_at > LATE
+
+
+def of(event_id: UUID) -> Trial | None:
+    """A handful of queries. None where there is no such test."""
+    rows = OutboxEvent.objects.filter(event_id=event_id, type=trials.TYPE)
+    row = rows.order_by("-id").first()
+    if row is None:
+        return None
+    notification = Notification.objects.filter(event_id=event_id).first()
+    letters = DeadLetter.objects.filter(event_id=event_id, state=DeadLetter.State.OPEN)
+    facts = _Facts(row, notification, letters.first())
+    steps = _timed(_steps(facts))
+    is_old = timezone.now() - row.recorded_at > FOLLOWED
+    data = json.loads(row.body)["data"]
+    return Trial(
+        event_id=event_id,
+        recipient=data["recipient"],
+        sender=data["sender"],
+        notification=notification,
+        steps=steps,
+        is_over=is_old or not any(step.state == NOW for step in steps),
+    )
+
+
+def _steps(facts: _Facts) -> Iterator[Step]:
+    """Up to where it stands; what is still to come is listed without a time."""
+    yield Step("Recorded", DONE, facts.row.recorded_at)
+    for make in (_queued, _taken, _accepted, _delivered):
+        step = make(facts)
+        yield step
+        if step.state in (NOW, BAD):
+            break
+
+
+def _queued(facts: _Facts) -> Step:
+    title, row = "Put into the queue", facts.row
+    if row.published_at or row.handled_at or facts.notification:
+        return Step(title, DONE, row.published_at or row.handled_at)
+    if row.state == OutboxEvent.State.REFUSED:
+        return Step(title, BAD, detail=f"SQS will not take it: {row.error}")
+    return Step(title, NOW, detail=_why_unpublished(facts))
+
+
+def _why_unpublished(facts: _Facts) -> str:
+    if facts.row.error:
+        return f"SQS did not take it yet: {facts.row.error}"
+    return "Is consume_queue or relay_outbox running?" if facts.is_late else ""
+
+
+def _taken(facts: _Facts) -> Step:
+    title, notification = "Taken by a consumer", facts.notification
+    if notification:
+        at = notification.attempt_started_at or notification.created_at
+        return Step(title, DONE, at)
+    if facts.letter:
+        return Step(title, BAD, facts.letter.collected_at, _dead(facts.letter))
+    return Step(title, NOW, detail=_why_untaken(facts))
+
+
+def _why_untaken(facts: _Facts) -> str:
+    if paused := PausedQueue.objects.filter(pk=QUEUE).first():
+        return f"The queue {QUEUE} is paused by {paused.paused_by}: {paused.reason}"
+    if breaker := Breaker.objects.filter(is_open=True).first():
+        return f"Sending has stopped ({breaker.name}): {breaker.reason}"
+    if not facts.is_late:
+        return ""
+    living = LiveConsumer.objects.alive().filter(kind=LiveConsumer.Kind.CONSUMER)
+    if not any(QUEUE in consumer.queues for consumer in living):
+        return f"No consumer reads the queue {QUEUE}: run manage.py consume_queue."
+    return "The consumers are busy: it waits behind other messages."
+
+
+def _accepted(facts: _Facts) -> Step:
+    title, notification = "Accepted by SES", facts.notification
+    assert notification is not None  # noqa: S101 - the step before says so
+    reason = f"{notification.reason_code}: {notification.reason}" if notification.reason else ""
+    match notification.state:
+        case Email.SENT:
+            return Step(
+                title, DONE, notification.sent_at, f"Message id {notification.provider_message_id}"
+            )
+        case Email.IN_DOUBT:
+            return Step(title, NOW, detail=f"In doubt: SES may have accepted it. {reason}")
+        case Email.PENDING | Email.SENDING:
+            if facts.letter:
+                return Step(title, BAD, facts.letter.collected_at, _dead(facts.letter))
+            return Step(title, NOW, detail=reason)
+        case _:
+            return Step("Not sent", BAD, detail=reason or notification.get_state_display())
+
+
+def _dead(letter: DeadLetter) -> str:
+    return f"It is a dead letter: {letter.code}: {letter.reason}"
+
+
+# What each fate is called, how that is, and which of SES's events tells of it.
+_FATES: Mapping[str, tuple[str, str, str]] = {
+    Delivery.DELIVERED: ("Delivered", DONE, "Delivery"),
+    Delivery.DELAYED: ("Delivered", NOW, "DeliveryDelay"),
+    Delivery.BOUNCED_SOFT: ("Bounced for now", BAD, "Bounce"),
+    Delivery.BOUNCED_HARD: ("Bounced", BAD, "Bounce"),
+    Delivery.COMPLAINED: ("Called spam", BAD, "Complaint"),
+    Delivery.REJECTED: ("Rejected by SES", BAD, "Reject"),
+}
+
+
+def _delivered(facts: _Facts) -> Step:
+    notification = facts.notification
+    assert notification is not None  # noqa: S101 - two steps before say so
+    if fate := _FATES.get(notification.delivery_status):
+        return _fated(notification, *fate)
+    if evidence.ALIAS not in settings.QUEUES:
+        detail = "SES tells nobody: SES_CONFIGURATION_SET and SES_EVENTS_TOPIC are not set."
+        return Step("Delivered", TODO, detail=detail)
+    is_late = notification.sent_at and timezone.now() - notification.sent_at > LATE
+    words = "SES has not reported yet. A slow mailbox takes minutes; see also manage.py provision."
+    return Step("Delivered", NOW, detail=words if is_late else "")
+
+
+def _fated(notification: Notification, title: str, state: str, kind: str) -> Step:
+    event = (
+        DeliveryEvent.objects.filter(
+            provider_message_id=notification.provider_message_id, type=kind
+        )
+        .order_by("happened_at")
+        .last()
+    )
+    if event is None:
+        return Step(title, state, notification.delivered_at if state == DONE else None)
+    return Step(title, state, event.happened_at, _said(event))
+
+
+def _said(event: DeliveryEvent) -> str:
+    """The words of the mail server, or of whoever complained, in what SES wrote."""
+    raw: Any = event.raw if isinstance(event.raw, dict) else {}
+    part = raw.get("deliveryDelay" if event.type == "DeliveryDelay" else event.type.lower())
+    if not isinstance(part, dict):
+        return ""
+    people = part.get("bouncedRecipients") or part.get("delayedRecipients") or [{}]
+    person = people[0] if isinstance(people, list) and isinstance(people[0], dict) else {}
+    words = (part.get(name) for name in ("smtpResponse", "complaintFeedbackType", "reason"))
+    return next((str(word) for word in (person.get("diagnosticCode"), *words) if word), "")
+
+
+def _timed(steps: Iterator[Step]) -> list[Step]:
+    """Each with the time since the one before; then what is still to come."""
+    found: list[Step] = []
+    before: datetime | None = None
+    for step in steps:
+        after = _seconds(step.at - before) if step.at and before else ""
+        found.append(Step(step.title, step.state, step.at, step.detail, after))
+        before = step.at or before
+    titles = [
+        "Recorded",
+        "Put into the queue",
+        "Taken by a consumer",
+        "Accepted by SES",
+        "Delivered",
+    ]
+    is_ended = any(step.state == BAD for step in found)
+    rest = [] if is_ended else titles[len(found) :]
+    return found + [Step(title, TODO) for title in rest]
+
+
+def _seconds(span: timedelta) -> str:
+    """Clocks of several machines: what is before its cause happened at once."""
+    return f"+{max(0.0, span.total_seconds()):.1f} s"

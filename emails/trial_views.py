@@ -1,0 +1,84 @@
+"""Send a test email, and follow it on a page that shows itself anew until its fate is known."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.admin.models import CHANGE
+from django.contrib.auth.decorators import permission_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.shortcuts import render as render_part
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from emails import default_sender, identities, trial_steps, trials
+from emails.errors import IdentityError
+from emails.forms import TestEmailForm
+from emails.identity_views import LIST, log, refuse, render
+from queues import masking
+
+PERMISSION = "emails.send_test_email"
+
+
+@require_POST
+@permission_required(PERMISSION, raise_exception=True)
+def send(request: HttpRequest) -> HttpResponse:
+    """Record the test; it goes the way of all emails."""
+    form = TestEmailForm(request.POST)
+    if not form.is_valid():
+        return refuse(request, form)
+    recipient, sender = form.cleaned_data["recipient"], form.cleaned_data["sender"]
+    if sender and (problem := _why_not_from(sender)):
+        messages.error(request, problem)
+        return redirect(LIST)
+    event_id = trials.request(recipient, sender=sender, by=request.user.get_username())
+    log(
+        request,
+        sender or default_sender.address(),
+        CHANGE,
+        f"Test email to {recipient}, event {event_id}.",
+    )
+    return redirect("admin:emails_identity_trial", event_id)
+
+
+@require_safe
+@never_cache
+@permission_required(PERMISSION, raise_exception=True)
+def follow(request: HttpRequest, event_id: UUID) -> HttpResponse:
+    """What has become of it so far."""
+    return render(request, "trial", {"title": "Test email"} | _trial(request, event_id))
+
+
+@require_safe
+@never_cache
+@permission_required(PERMISSION, raise_exception=True)
+def progress(request: HttpRequest, event_id: UUID) -> HttpResponse:
+    """The part of the page that changes, alone."""
+    return render_part(request, "emails_admin/trial_steps.html", _trial(request, event_id))
+
+
+def _why_not_from(sender: str) -> str:
+    """SES would refuse it, and a consumer would learn that late."""
+    try:
+        by = identities.sends_from(sender)
+    except IdentityError as exc:
+        return f"Nothing was sent: {exc}"
+    return "" if by else f"Nothing was sent: neither {sender} nor its domain is verified."
+
+
+def _trial(request: HttpRequest, event_id: UUID) -> dict[str, Any]:
+    trial = trial_steps.of(event_id)
+    if trial is None:
+        raise Http404("There is no such test, or it is too old.")
+    hide = masking.addresses if masking.hides(request) else str
+    return {
+        "trial": trial,
+        "recipient": hide(trial.recipient),
+        "sender_shown": hide(trial.sender or default_sender.readable()),
+        "steps": [(step, hide(step.detail)) for step in trial.steps],
+        "progress_url": reverse("admin:emails_identity_trial_progress", args=[event_id]),
+    }
