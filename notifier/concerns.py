@@ -21,7 +21,7 @@ from queues import letter_groups, masking
 from queues.admin_filters import late
 from queues.fact_sections import list_url, moment, short
 from queues.figures import TEN_MINUTES
-from queues.live_models import Figure, LiveConsumer, PausedQueue
+from queues.live_models import Figure, LiveConsumer, PausedQueue, QueueDepth
 from queues.models import DeadLetter, OutboxEvent, in_state
 
 MOST = 10_000
@@ -322,6 +322,18 @@ def _paused() -> Iterable[Concern]:
         )
 
 
+def _lacking() -> Iterable[Concern]:
+    """What AWS has not got; what is recorded meanwhile waits in the outbox."""
+    for depth in QueueDepth.objects.filter(alias__in=list(settings.QUEUES)):
+        if depth.is_lacking:
+            yield Concern(
+                key=f"lacking {depth.alias}",
+                title=f"Nothing comes to the queue {depth.alias}",
+                advice=f"{depth.error[0].upper()}{depth.error[1:]}",
+                query="queues",
+            )
+
+
 def _events() -> Iterable[Concern]:
     """SES accepts emails and has reported on none of them for long."""
     if evidence.ALIAS not in settings.QUEUES:
@@ -360,5 +372,6 @@ _CHECKS: list[tuple[str, Callable[[], Iterable[Concern]]]] = [
     ("emails.view_notification", _emails),
     ("queues.view_outboxevent", _outbox),
     ("queues.view_consumer", _paused),
+    ("queues.view_consumer", _lacking),
     ("emails.view_notification", _events),
 ]

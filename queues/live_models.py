@@ -116,6 +116,11 @@ class QueueDepth(models.Model):
         """Those that a consumer may have now or, put off by a delay, later."""
         return self.visible + self.delayed
 
+    @property
+    def is_lacking(self) -> bool:
+        """Whether AWS has not got what settings name: a queue, a topic, a subscription. It mends none by itself."""
+        return self.error.endswith("manage.py provision")
+
 
 class Figure(models.Model):
     """What happened in so many seconds: counts by name, which add up; see ``queues.figures``."""

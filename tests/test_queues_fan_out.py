@@ -7,6 +7,7 @@ from botocore.exceptions import EndpointConnectionError
 from django.core.checks import run_checks
 from django.utils import timezone
 
+from notifier import concerns
 from queues import (
     dead_letters,
     depths,
@@ -338,6 +339,7 @@ def test_overview_is_told_that_nothing_can_come_by_the_topic(fan_out, gone):
     assert "orders-facts" in told["orders"]
     assert "manage.py provision" in told["orders"]
     assert told["transactions"] == ""
+    assert [each.key for each in concerns.current() if "lacking" in each.key] == ["lacking orders"]
 
 
 def test_second_provisioning_changes_nothing(fan_out):
