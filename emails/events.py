@@ -23,9 +23,10 @@ class Returned(BaseModel):
 class EmailReturned(EventData, type="email.returned.v1", queue="orders", source="/emails"):
     """Emails to customers came back or were called spam, and ``support``, an address, is to know.
 
-    ``count`` is of all of them; ``emails`` are as many as one alert lists.
+    ``count`` is of all of them; ``emails`` are as many as one alert lists, and ``more`` are the others.
     """
 
     support: str
     count: int
     emails: list[Returned]
+    more: int = 0

@@ -123,9 +123,10 @@ class SesEvent(BaseModel):
 
     @property
     def diagnosis(self) -> str:
-        """What the recipient's mail server said: ``550 5.1.1 user unknown``."""
+        """What the recipient's mail server said, on one line: ``550 5.1.1 user unknown``."""
         named = self.detail.bounced or self.detail.delayed
-        return (named[0].diagnostic or "").removeprefix("smtp; ").strip() if named else ""
+        said = " ".join((named[0].diagnostic or "").split()) if named else ""
+        return "".join(filter(str.isprintable, said.removeprefix("smtp; ")))
 
     @property
     def status(self) -> Notification.Delivery | None:

@@ -28,8 +28,9 @@ logger = logging.getLogger(__name__)
 DUTY = "support"
 EVERY_SECONDS = 10
 AGAIN_SECONDS = 3600
-# In one email; of a storm the others are in the next ones.
-MOST = 50
+# In one email, so that its event fits into a message; of a storm the others are in the next ones.
+MOST = 20
+MAX_REASON = 200
 # That are looked at for it.
 BATCH = 5000
 # The emails whose customers somebody must reach otherwise.
@@ -106,6 +107,7 @@ def _event(rows: QuerySet[Incident]) -> Event:
         support=settings.SUPPORT_EMAIL,
         count=len(found),
         emails=[_told(row) for row in found[:MOST]],
+        more=max(0, len(found) - MOST),
     )
     # Without a subject: the page of an order shows what is about it, and this is for staff.
     return Event.of(data, subject="", partition_key=DUTY)
@@ -117,7 +119,7 @@ def _told(row: Incident) -> Returned:
         subject=notification.subject or notification.template,
         recipient=notification.recipient,
         what=_WORDS[Kind(row.kind)],
-        reason=row.reason,
+        reason=row.reason[:MAX_REASON],
         happened_at=row.happened_at,
         # Made by hand: looking it up would load the admin into the consumer.
         link=f"{settings.BASE_URL}/admin/emails/notification/{notification.pk}/change/",

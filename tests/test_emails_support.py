@@ -149,6 +149,30 @@ def test_of_a_storm_each_alert_takes_a_part_and_nothing_is_left_out():
     assert (look(), look(), look()) == (support.MOST, 5, 0)
 
 
+def test_storm_of_the_longest_reports_fits_into_a_message():
+    said = "smtp; " + "\U0001f4ee\n\x07" * 5000
+    for number in range(support.MOST):
+        address = f"{number}-{'x' * 50}@{'é' * 180}.example"
+        came_back(
+            sent(address, subject="\U0001f4ee" * 200),
+            **HARD,
+            bouncedRecipients=[{"emailAddress": "a@example.com", "diagnosticCode": said}],
+        )
+
+    assert look() == support.MOST
+    assert "\x07" not in alerts()[0]["emails"][0]["reason"]
+
+
+def test_many_emails_to_one_customer_are_counted_where_they_are_not_listed():
+    for _ in range(support.MOST + 3):
+        came_back(sent())
+
+    look()
+
+    [alert] = alerts()
+    assert (len(alert["emails"]), alert["more"]) == (support.MOST, 3)
+
+
 def test_bounced_alert_makes_no_alert_and_the_overview_says_so(aws, consume):
     came_back(sent())
     look()

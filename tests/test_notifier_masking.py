@@ -87,8 +87,8 @@ def addresses():
         for row in model.objects.all():
             for page in ("change", "history"):
                 yield reverse(f"admin:{label}_{page}", args=[row.pk])
-            if getattr(row, "event_id", None):
-                yield reverse("timeline", args=[row.event_id])
+            if event_id := getattr(row, "event_id", None):
+                yield reverse("timeline", args=[event_id])
     for label in ("orders_order", "orders_customer", "orders_bankaccount", "orders_transaction"):
         yield reverse(f"admin:{label}_changelist")
     for why in ("dead", "published", "failed", "foreign", "refused"):
