@@ -6,7 +6,7 @@ Format: SES developer guide, "Contents of event data that Amazon SES publishes t
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,11 +24,12 @@ def sent(mail: Mail, *, region: str) -> Record:
     return _record("Send", mail, {}, region=region)
 
 
-def outcomes(mail: Mail, *, region: str) -> Iterator[Record]:
-    """What became of the mail afterwards; only the mailbox simulator's addresses have bad news."""
+def outcomes(mail: Mail, *, region: str, listed: Container[str] = frozenset()) -> Iterator[Record]:
+    """What became of the mail afterwards; bad news have the mailbox simulator's addresses and the account's list."""
     fates: dict[str, list[str]] = {}
     for address in mail.recipients:
-        fates.setdefault(_fate(address), []).append(address)
+        fate = "suppressionlist" if address in listed else _fate(address)
+        fates.setdefault(fate, []).append(address)
     bounced, suppressed = fates.pop("bounce", []), fates.pop("suppressionlist", [])
     details: list[tuple[str, Record]] = []
     if delivered := [address for addresses in fates.values() for address in addresses]:

@@ -18,6 +18,8 @@ from sandbox.sqs import SandboxQueue, SandboxSQS
 # Actions of version 2 that moto does not have.
 _NEW_PATHS = (
     "{0}/v2/email/account$",
+    "{0}/v2/email/suppression/addresses$",
+    "{0}/v2/email/suppression/addresses/(?P<EmailAddress>[^/]+)$",
     "{0}/v2/email/configuration-sets/(?P<ConfigurationSetName>[^/]+)/event-destinations$",
     "{0}/v2/email/configuration-sets/(?P<ConfigurationSetName>[^/]+)/event-destinations/(?P<Name>[^/]+)$",
 )

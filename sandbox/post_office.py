@@ -9,6 +9,7 @@ from html import escape
 from sandbox.errors import InvalidMail, MessageRejected
 from sandbox.identities import Identities, Identity
 from sandbox.mailbox import Mail, Mailbox
+from sandbox.suppressed import AccountList
 
 MAX_BYTES = 40 * 1024 * 1024
 MAX_RECIPIENTS = 50
@@ -22,6 +23,7 @@ class PostOffice:
     def __init__(self, *, verified: list[str], sandbox_rules: bool, url: str = "") -> None:
         self.identities = Identities(verified)
         self.mailbox = Mailbox()
+        self.suppressed = AccountList()
         self.sandbox_rules = sandbox_rules
         self.url = url
 
@@ -40,7 +42,9 @@ class PostOffice:
                 "Email address is not verified. The following identities failed the check in region "
                 f"{region.upper()}: {', '.join(unverified)}"
             )
-        self.mailbox.add(mail)
+        # SES takes a mail to these as well, and delivers it to nobody.
+        if not all(address in self.suppressed for address in mail.recipients):
+            self.mailbox.add(mail)
 
     def request_verification(self, name: str, *, region: str) -> Identity:
         """Register an identity; a pending address gets a mail with its link, each time it is asked."""

@@ -114,7 +114,8 @@ class SandboxSES(SESBackend):  # type: ignore[misc]  # moto is untyped here
     def _report(self, mail: Mail) -> None:
         self._publish_record(mail, feedback.sent(mail, region=self.region_name))
         time.sleep(self.delivery_seconds)
-        for record in feedback.outcomes(mail, region=self.region_name):
+        listed = self.post_office.suppressed
+        for record in feedback.outcomes(mail, region=self.region_name, listed=listed):
             self._publish_record(mail, record)
 
     def _publish_record(self, mail: Mail, record: feedback.Record) -> None:

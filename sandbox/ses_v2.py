@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC
 from typing import Any
+from urllib.parse import unquote
 
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ses.exceptions import SesError
@@ -122,6 +124,47 @@ class SesV2Api(SESV2Response):  # type: ignore[misc]  # moto is untyped here
         self._check_destination()
         del self._destinations[self._destination_name]
         return EmptyResult()
+
+    def put_suppressed_destination(self) -> ActionResult:
+        """The account's suppression list takes any address."""
+        address, reason = self._get_param("EmailAddress"), self._get_param("Reason")
+        if "@" not in address:
+            raise SesError("BadRequestException", "Invalid email address.")
+        self._backend.post_office.suppressed.put(address, reason)
+        return EmptyResult()
+
+    def get_suppressed_destination(self) -> ActionResult:
+        """One address with its reason."""
+        found = self._backend.post_office.suppressed.get(self._suppressed_address)
+        if found is None:
+            raise self._not_suppressed()
+        return ActionResult({"SuppressedDestination": found.described})
+
+    def delete_suppressed_destination(self) -> ActionResult:
+        """Refuses an address that is not listed."""
+        if not self._backend.post_office.suppressed.remove(self._suppressed_address):
+            raise self._not_suppressed()
+        return EmptyResult()
+
+    def list_suppressed_destinations(self) -> ActionResult:
+        """By pages; the token is where the next one begins."""
+        since = self._get_param("StartDate")
+        found, rest = self._backend.post_office.suppressed.page(
+            begin=int(self._get_param("NextToken") or 0),
+            size=int(self._get_param("PageSize") or 100),
+            since=since and since.replace(tzinfo=UTC),
+            reasons=self._get_param("Reasons") or [],
+        )
+        answer = {"SuppressedDestinationSummaries": [each.described for each in found]}
+        return ActionResult(answer | ({"NextToken": str(rest)} if rest else {}))
+
+    @property
+    def _suppressed_address(self) -> str:
+        return unquote(self._get_param("EmailAddress"))
+
+    def _not_suppressed(self) -> SesError:
+        text = f"Email address {self._suppressed_address} does not exist on your suppression list."
+        return SesError("NotFoundException", text)
 
     @property
     def _backend(self) -> SandboxSES:
