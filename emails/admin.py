@@ -16,12 +16,14 @@ from unfold.admin import ModelAdmin
 
 from emails import identity_views, preview_views, rendering, sending, states
 from emails.errors import RenderError
-from emails.models import DeliveryEvent, Identity, Notification
+from emails.models import DeliveryEvent, Identity, Notification, Suppression
+from emails.suppression_admin import SuppressionAdmin as SuppressionAdmin
 from queues import masking, registry
 from queues.fact_admin import Act, FactAdmin, column, pretty_json
 from queues.fact_sections import (
     MAX_ROWS,
     Section,
+    change_url,
     dead_letters_section,
     moment,
     outbox_section,
@@ -78,11 +80,12 @@ class NotificationAdmin(FactAdmin):
             label="Send again",
             done="sent again",
             service=sending.send_again,
-            states=(State.IN_DOUBT, State.FAILED),
+            states=(State.IN_DOUBT, State.FAILED, State.SUPPRESSED),
             permission="emails.send_again_notification",
             colour="default",
             question="An email in doubt may have arrived: its customer gets it twice then. "
-            "A failed one fails again unless its cause is mended.",
+            "A failed one fails again unless its cause is mended, and a suppressed one is suppressed again unless its "
+            "address was lifted.",
         ),
         "cancel": Act(
             label="Cancel email",
@@ -118,6 +121,7 @@ class NotificationAdmin(FactAdmin):
         Delivery.BOUNCED_HARD: "danger",
         Delivery.COMPLAINED: "danger",
         Delivery.REJECTED: "danger",
+        Delivery.SUPPRESSED: "danger",
     }
     meanings = {
         State.PENDING: "Not sent yet. Its message waits in the queue, or comes back after a failed try.",
@@ -128,7 +132,8 @@ class NotificationAdmin(FactAdmin):
         State.FAILED: "It was certainly not sent, and trying again as it is would change nothing. Mend the cause, "
         "then send it again.",
         State.CANCELLED: "Somebody cancelled it before it was sent.",
-        State.SUPPRESSED: "Its address must get no email.",
+        State.SUPPRESSED: "It was not sent: its address is on the suppression list. Lift it there if that is wrong, "
+        "then send it again.",
     }
     deliveries = {
         Delivery.NONE: "",
@@ -138,6 +143,7 @@ class NotificationAdmin(FactAdmin):
         Delivery.BOUNCED_HARD: " It bounced: there is no such mailbox.",
         Delivery.COMPLAINED: " The recipient called it spam.",
         Delivery.REJECTED: " SES found a virus in it and did not deliver it.",
+        Delivery.SUPPRESSED: " SES did not deliver it: the address is on the suppression list of the account.",
     }
 
     @column(description="email", ordering="subject")
@@ -181,6 +187,13 @@ class NotificationAdmin(FactAdmin):
 
     def reason(self, row: Notification) -> str:
         return f"{row.reason_code}: {row.reason}" if row.reason else ""
+
+    def links(self, request: HttpRequest, row: Notification) -> Iterable[tuple[str, str]]:
+        recipient = Notification.objects.values_list("recipient", flat=True).get(pk=row.pk)
+        found = Suppression.objects.active().of([recipient]).first()
+        may = found and request.user.has_perm("emails.view_suppression")
+        suppressed = [("Why its address is suppressed", change_url(found))] if found and may else []
+        return [*suppressed, *super().links(request, row)]
 
     def sections(self, request: HttpRequest, row: Notification) -> Iterable[Section]:
         yield _attempts_section(row)

@@ -23,6 +23,8 @@ class EmailsConfig(AppConfig):
             "previewing",
             "provisioning",
             "sender",
+            "suppression_sync",
+            "suppressions",
             "sweeping",
             "workload",
         ):

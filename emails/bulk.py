@@ -22,7 +22,8 @@ _FIRST_CLAIM = """\
 INSERT INTO "emails_notification" ("id", "event_id", "event_type", "subject", "event_source", "partition_key",
 "template", "recipient", "context", "claim", "lease_until", "state", "attempts", "attempt_started_at", "next_at",
 "created_at", "provider_message_id", "reason_code", "reason", "delivery_status")
-VALUES {rows} ON CONFLICT DO NOTHING RETURNING "id"
+VALUES {rows} ON CONFLICT DO NOTHING RETURNING "id", EXISTS (SELECT 1 FROM "emails_suppression" AS listed
+WHERE LOWER(listed."address") = LOWER("emails_notification"."recipient") AND listed."state" = 'active')
 """
 _FIRST_CLAIM_ROW = """\
 (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, {lease}, 'sending', 1, {now}, {now}, {now}, '', '', '', 'none')"""
@@ -52,8 +53,10 @@ WHERE id = %s AND ({_RANK} < %s OR (%s AND delivered_at IS NULL))"""  # noqa: S6
 
 def insert_claimed(
     new: Sequence[Notification], *, claim: uuid.UUID, lease: timedelta
-) -> set[uuid.UUID]:
-    """Save these as claimed, each with its first attempt; returns the ids of those that were not there before."""
+) -> tuple[set[uuid.UUID], set[uuid.UUID]]:
+    """Save these as claimed; returns the ids of those that were not there before: those with a first attempt, and
+    those whose address must get no email, which the caller takes back.
+    """
     now, _ = moment()
     lease_sql, lease_params = moment(lease)
     row = _FIRST_CLAIM_ROW.format(lease=lease_sql, now=now)
@@ -64,11 +67,12 @@ def insert_claimed(
     ]
     with connection.cursor() as cursor:
         cursor.execute(_FIRST_CLAIM.format(rows=", ".join([row] * len(new))), params)
-        ids = [found for (found,) in cursor.fetchall()]
+        found = cursor.fetchall()
+        ids = [pk for pk, is_suppressed in found if not is_suppressed]
         if ids:
             attempts = ", ".join([_FIRST_ATTEMPT_ROW.format(now=now)] * len(ids))
             cursor.execute(_FIRST_ATTEMPT.format(rows=attempts), ids)
-    return {found if isinstance(found, uuid.UUID) else uuid.UUID(found) for found in ids}
+    return _uuids(ids), _uuids([pk for pk, is_suppressed in found if is_suppressed])
 
 
 def accept(accepted: Sequence[tuple[str, uuid.UUID, int]]) -> None:
@@ -114,6 +118,10 @@ def _columns(notification: Notification) -> Prepared:
 _CONTEXT: Any = Notification._meta.get_field("context")
 _DELIVERED_AT: Any = Notification._meta.get_field("delivered_at")
 _ID: Any = Attempt._meta.get_field("notification").target_field
+
+
+def _uuids(found: Sequence[Any]) -> set[uuid.UUID]:
+    return {pk if isinstance(pk, uuid.UUID) else uuid.UUID(pk) for pk in found}
 
 
 def _id(value: uuid.UUID) -> Any:

@@ -122,3 +122,26 @@ def client_is_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             id="emails.E007",
         )
     ]
+
+
+@register(TAG)
+def suppression_is_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A misspelt setting must not let an address through, nor tell SES what it should not."""
+    found: list[CheckMessage] = []
+    if unknown := set(settings.SUPPRESS_ON) - {"bounce", "complaint"}:
+        found.append(
+            Error(
+                f"SUPPRESS_ON={','.join(sorted(unknown))} is unknown.",
+                hint="Use bounce, complaint, both with a comma between them, or nothing.",
+                id="emails.E020",
+            )
+        )
+    if settings.SUPPRESSION_SYNC not in ("both", "pull", "off"):
+        found.append(
+            Error(
+                f"SUPPRESSION_SYNC={settings.SUPPRESSION_SYNC} is unknown.",
+                hint="Use both, pull or off.",
+                id="emails.E021",
+            )
+        )
+    return found

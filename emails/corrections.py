@@ -17,7 +17,7 @@ _WORDS = {
     State.SENDING: "Its email is being sent right now.",
     State.IN_DOUBT: "Its email is in doubt: SES may have accepted it. Say first what happened.",
     State.CANCELLED: "Its email was cancelled; a redrive sends nothing.",
-    State.SUPPRESSED: "Its address must get no email.",
+    State.SUPPRESSED: "Its email was suppressed: the address must get no email. A redrive sends nothing.",
 }
 
 

@@ -8,6 +8,10 @@ SendError
 └── InDoubt         may have been accepted: do not try again on a guess
 RenderError         the template and its data do not fit; SES was not called
 IdentityError       SES did not do what was asked of an identity; says why
+ListUnavailable     SES's suppression list cannot be read or told now; says why
+├── ListBusy            too often: go on later where it stopped
+└── ListForbidden       a right or the operation is missing: go on without
+NotListable         SES refuses this address for its list: do not ask again
 Untrusted           a message to the webhook that SNS did not sign for us: refuse it
 CertificateUnavailable  it cannot be told now whether SNS signed it: SNS is to try again
 """
@@ -56,6 +60,22 @@ class RenderError(Exception):
 
 class IdentityError(Exception):
     """SES refused, or the endpoint cannot do it; the text is for the person who asked."""
+
+
+class ListUnavailable(Exception):
+    """SES is away, or would not; the text is for staff."""
+
+
+class ListBusy(ListUnavailable):
+    """SES takes about one call a second."""
+
+
+class ListForbidden(ListUnavailable):
+    """Asking again changes nothing before somebody gives the right."""
+
+
+class NotListable(Exception):
+    """SES takes no such address; the text is for staff."""
 
 
 class Untrusted(Exception):

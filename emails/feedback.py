@@ -18,7 +18,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, ValidationError
 
-from emails import bulk, evidence, states
+from emails import bad_news, bulk, evidence, states
 from emails.models import DeliveryEvent, Notification
 from queues import groups, writing
 from queues.combining import Combined
@@ -35,6 +35,7 @@ _GREETING = "Successfully validated SNS topic for Amazon SES event publishing."
 # So many are recorded in one transaction.
 MAX_TOGETHER = 64
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ACCOUNT_LIST = "OnAccountSuppressionList"
 _IGNORED = ("Rendering Failure", "Subscription")
 
 
@@ -50,6 +51,7 @@ Address = Annotated[str, Field(max_length=254)]
 
 class _Recipient(BaseModel):
     address: Address = Field(alias="emailAddress")
+    diagnostic: str | None = Field(default=None, alias="diagnosticCode")
 
 
 class _Detail(BaseModel):
@@ -57,6 +59,9 @@ class _Detail(BaseModel):
 
     timestamp: Moment | None = None
     bounce_type: str = Field(default="", alias="bounceType")
+    bounce_subtype: str | None = Field(default=None, alias="bounceSubType")
+    complaint_subtype: str | None = Field(default=None, alias="complaintSubType")
+    complaint_type: str | None = Field(default=None, alias="complaintFeedbackType")
     bounced: list[_Recipient] = Field(default=[], alias="bouncedRecipients")
     complained: list[_Recipient] = Field(default=[], alias="complainedRecipients")
     delayed: list[_Recipient] = Field(default=[], alias="delayedRecipients")
@@ -107,8 +112,29 @@ class SesEvent(BaseModel):
         return self.tags or (self.mail.message_id, 0)
 
     @property
+    def is_on_account_list(self) -> bool:
+        """SES did not try: the address is on the suppression list of the account there."""
+        return _ACCOUNT_LIST in (self.detail.bounce_subtype, self.detail.complaint_subtype)
+
+    @property
+    def is_not_spam(self) -> bool:
+        """A report to say that an email was no spam is no complaint."""
+        return self.kind == "Complaint" and self.detail.complaint_type == "not-spam"
+
+    @property
+    def diagnosis(self) -> str:
+        """What the recipient's mail server said, on one line: ``550 5.1.1 user unknown``."""
+        named = self.detail.bounced or self.detail.delayed
+        said = " ".join((named[0].diagnostic or "").split()) if named else ""
+        return "".join(filter(str.isprintable, said.removeprefix("smtp; ")))
+
+    @property
     def status(self) -> Notification.Delivery | None:
         """What it says of the delivery, if anything."""
+        if self.is_on_account_list:
+            return Delivery.SUPPRESSED
+        if self.is_not_spam:
+            return None
         if self.kind == "Bounce":
             permanent = self.detail.bounce_type == "Permanent"
             return Delivery.BOUNCED_HARD if permanent else Delivery.BOUNCED_SOFT
@@ -155,6 +181,7 @@ def record(told: Sequence[Told]) -> None:
         accepted = [event for event, _ in told if _is_news(event, found.get(event.key))]
         if accepted:
             groups.end_holds([found[event.key].event_id for event in accepted])
+        bad_news.follow((event, found[event.key]) for event, _ in told if event.key in found)
         bulk.raise_delivery(
             [
                 (found[event.key].pk, status, event.moment)
@@ -215,7 +242,7 @@ def _notifications(told: Collection[SesEvent]) -> dict[Key, Notification]:
 def _by(rows: QuerySet[Notification], field: str) -> dict[UUID | str, Notification]:
     """In one order everywhere, or two processes would wait for each other."""
     locked = rows.order_by("pk").select_for_update(no_key=True)
-    few = locked.only("event_id", "state", "provider_message_id")
+    few = locked.only("event_id", "event_type", "recipient", "state", "provider_message_id")
     return {getattr(row, field): row for row in few}
 
 

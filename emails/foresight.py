@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 from uuid import UUID
 
-from emails import identities, planning, rendering
+from emails import identities, planning, rendering, suppressions
 from emails.errors import IdentityError, RenderError
 from emails.models import Notification
 from emails.states import Owed
@@ -32,11 +32,15 @@ class Foresight:
 
     def __init__(self) -> None:
         self.notes: list[str] = []
+        self._listed: Collection[str] = ()
 
     def __call__(self, events: Sequence[Event]) -> dict[UUID, Bucket]:
-        """One query, whatever the number of events."""
+        """Two queries, whatever the number of events."""
         owed = {event.id: planning.planned(event) for event in events}
         rows = _rows(owed)
+        self._listed = suppressions.listed(
+            {wanted.recipient for plan in owed.values() for wanted in plan}
+        )
         return {
             event_id: gravest([self._bucket(wanted, rows.get(wanted.key)) for wanted in plan])
             for event_id, plan in owed.items()
@@ -46,6 +50,8 @@ class Foresight:
     def _bucket(self, owed: Owed, row: Notification | None) -> Bucket:
         if row and row.state in _SETTLED:
             return _SETTLED[State(row.state)]
+        if owed.recipient.lower() in self._listed:
+            return Bucket.SUPPRESSED
         # What failed to be rendered is the one thing that can be tried here, at no cost to anybody.
         if row and row.reason_code == "RenderError" and not _is_rendered(owed):
             return Bucket.FAILS

@@ -6,6 +6,9 @@ from django.db import models
 from django.db.models import Q, Value
 from django.db.models.functions import Lower
 
+from emails import reputation_models as reputation_models  # Django looks for models here.
+from emails.suppression_models import Suppression as Suppression
+from emails.suppression_models import SuppressionSync as SuppressionSync
 from queues.uuid7 import uuid7
 
 
@@ -33,7 +36,7 @@ class Notification(models.Model):
         SUPPRESSED = "suppressed"
 
     class Delivery(models.TextChoices):
-        """What SES reported; it only rises in this order."""
+        """What SES reported; it only rises in this order. ``suppressed``: SES did not try, by a list of its own."""
 
         NONE = "none"
         DELAYED = "delayed"
@@ -42,6 +45,7 @@ class Notification(models.Model):
         BOUNCED_HARD = "bounced_hard"
         COMPLAINED = "complained"
         REJECTED = "rejected"
+        SUPPRESSED = "suppressed"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     event_id = models.UUIDField()

@@ -47,6 +47,9 @@ _BY_DELIVERY = {
     Delivery.BOUNCED_SOFT: Outcome(Verdict.BOUNCED, "It bounced for now: a full mailbox, say."),
     Delivery.BOUNCED_HARD: Outcome(Verdict.BOUNCED, "It bounced: there is no such mailbox."),
     Delivery.REJECTED: Outcome(Verdict.BOUNCED, "SES found a virus in it and did not deliver it."),
+    Delivery.SUPPRESSED: Outcome(
+        Verdict.BOUNCED, "SES did not deliver it: the address is on its suppression list."
+    ),
 }
 
 

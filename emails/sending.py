@@ -23,7 +23,7 @@ from emails.errors import (
     Unavailable,
 )
 from emails.mime import Email
-from emails.models import Notification
+from emails.models import Notification, Suppression
 from emails.moving_average import MovingAverage
 from emails.rendering import Rendered
 from queues import backoff, groups, outbox, sqs, writing
@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 State = Notification.State
 
+# The message of such an email is done with.
+_DONE = (State.SENT, State.CANCELLED, State.SUPPRESSED)
 # No more threads than that send at once.
 MAX_ACCEPTANCES = 64
 
@@ -46,8 +48,8 @@ accepted_seconds = MovingAverage()
 def notify(event: Event, *, template: str, recipient: str) -> None:
     """Send the email that this event owes to this recipient, once, however often this is called.
 
-    Returns when there is nothing more to do for the message: sent, or in doubt. Raises Retry when it was
-    certainly not sent and may heal, Reject when it was not and cannot, Hold when a FIFO group waits for a doubt.
+    Returns when there is nothing more to do for the message: sent, in doubt, or suppressed. Raises Retry when it
+    was certainly not sent and may heal, Reject when it was not and cannot, Hold when a FIFO group waits for a doubt.
     """
     owed = states.Owed(event, template, recipient)
     if planning.is_noted(owed):
@@ -79,6 +81,10 @@ def notify(event: Event, *, template: str, recipient: str) -> None:
 
 def send_test(recipient: str) -> str:
     """Send a test email from the sender in settings; returns SES's message id or raises SendError."""
+    if Suppression.objects.active().of([recipient]).exists():
+        raise Refused(
+            "The address is on the suppression list: lift it there first.", code="Suppressed"
+        )
     message = Email(
         subject="Test email from Notifier",
         body="This email shows that Notifier can send from this address through Amazon SES.",
@@ -113,13 +119,13 @@ def mark_sent(notifications: QuerySet[Notification]) -> int:
 
 @transaction.atomic
 def send_again(notifications: QuerySet[Notification]) -> int:
-    """A person says that these, in doubt or failed, are to be sent again; returns how many.
+    """These, in doubt, failed or suppressed, are to be sent after all; returns how many.
 
     Their messages are gone from SQS, so each event is published again: from its own row in a FIFO group, from a new
     one elsewhere.
     """
     count = 0
-    for notification in notifications.filter(state__in=[State.IN_DOUBT, State.FAILED]):
+    for notification in notifications.filter(state__in=states.REOPENED):
         if states.reopen(notification):
             outbox.record_again(_event(notification))
             count += 1
@@ -171,7 +177,7 @@ def _notification(owed: states.Owed) -> Notification:
 
 
 def _is_done(notification: Notification) -> bool:
-    if notification.state not in (State.SENT, State.CANCELLED, State.SUPPRESSED):
+    if notification.state not in _DONE:
         return False
     logger.info(
         "already %s event=%s notification=%s",

@@ -238,6 +238,7 @@ def api_v2() -> SESV2Client:
 def forget_clients() -> None:
     """Make clients anew: after new credentials, and between tests."""
     _connection.cache_clear()
+    _session.cache_clear()
     _api.cache_clear()
     _api_v2.cache_clear()
 
@@ -269,15 +270,21 @@ def _lean(backend: SESBackend, endpoint: str | None, region: str) -> ses_lean.Le
 
 
 @cache
+def _session() -> boto3.session.Session:
+    """Of both clients: what each session reads of AWS's endpoints and services are some MB."""
+    return boto3.session.Session()
+
+
+@cache
 def _api(endpoint: str | None, region: str) -> SESClient:
-    return boto3.session.Session().client(
+    return _session().client(
         "ses", region_name=region, endpoint_url=endpoint, config=settings.AWS_SES_CONFIG
     )
 
 
 @cache
 def _api_v2(endpoint: str | None, region: str) -> SESV2Client:
-    return boto3.session.Session().client(
+    return _session().client(
         "sesv2", region_name=region, endpoint_url=endpoint, config=settings.AWS_SES_CONFIG
     )
 

@@ -8,7 +8,9 @@ pending ──claim──> sending ──accept──> sent
    │                  ├── put_back ──> pending    certainly not sent, may heal
    │                  ├── fail ──────> failed     certainly not sent, cannot heal
    │                  └── doubt ─────> in_doubt   an ambiguous answer, or the process died
-   ├── send_again ── in_doubt, failed ── mark_sent ──> sent      by a person
+   ├── mark_sent ── in_doubt ──> sent                            by a person
+   ├── suppress ── pending, failed ──> suppressed     its address must get no email
+   ├── reopen ── in_doubt, failed, suppressed
    ├── cancel ── pending, failed ──> cancelled                   by a person
    └── correct, withdraw ── pending, failed ──> pending, cancelled   a person corrected its event
 
@@ -19,20 +21,20 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models.functions import Lower, Now
 from django.utils import timezone
 
 from emails import bulk
 from emails.errors import SendError
-from emails.models import Attempt, Notification
+from emails.models import Attempt, Notification, Suppression
 from queues.events import Event
 from queues.writing import by_one_thread
 
@@ -111,10 +113,13 @@ def claim_owed(owed: Sequence[Owed]) -> list[Claim | None]:
     }
     # All or none: an error after some of them were claimed would leave these claimed by nobody, in doubt.
     with transaction.atomic():
-        made = bulk.insert_claimed(list(new.values()), claim=token, lease=_lease())
+        made, unwanted = bulk.insert_claimed(list(new.values()), claim=token, lease=_lease())
+        if unwanted:
+            _suppress_new(unwanted)
         claims = {
             key: Claim(row, token, row.attempts, since) if row.pk in made else _claim(_same(row))
             for key, row in new.items()
+            if row.pk not in unwanted
         }
     # The same message may be here twice: the claim is for one of them.
     return [claims.pop(wanted.key, None) for wanted in owed]
@@ -126,11 +131,10 @@ def _same(new: Notification) -> Q:
 
 
 def _claim(which: Q) -> Claim | None:
-    """At most one."""
+    """At most one; none that must get no email, which is suppressed."""
     token, since = uuid.uuid4(), clock()
-    taken = Notification.objects.filter(
-        which, state__in=[State.PENDING, State.FAILED], next_at__lte=Now()
-    ).update(
+    unsent = Notification.objects.filter(which, state__in=Notification.UNSENT)
+    taken = unsent.filter(~_is_unwanted(), next_at__lte=Now()).update(
         state=State.SENDING,
         attempts=F("attempts") + 1,
         claim=token,
@@ -139,10 +143,37 @@ def _claim(which: Q) -> Claim | None:
         safe_at=None,
     )
     if not taken:
+        _suppress(unsent.filter(_is_unwanted()))
         return None
     row = Notification.objects.get(which)
     Attempt.objects.create(notification=row, number=row.attempts, started_at=timezone.now())
     return Claim(row, token, row.attempts, since)
+
+
+def _is_unwanted() -> Exists:
+    """That the address of a notification must get no email."""
+    listed = Suppression.objects.active().alias(folded=Lower("address"))
+    return Exists(listed.filter(folded=Lower(OuterRef("recipient"))))
+
+
+def _suppress(notifications: QuerySet[Notification], **changes: object) -> int:
+    return notifications.update(
+        state=State.SUPPRESSED,
+        reason_code="Suppressed",
+        reason="The address is on the suppression list.",
+        **changes,
+    )
+
+
+def _suppress_new(ids: Collection[uuid.UUID]) -> None:
+    """They were saved as claimed, and SES is not called for them."""
+    _suppress(
+        Notification.objects.filter(pk__in=ids),
+        attempts=0,
+        claim=None,
+        lease_until=None,
+        attempt_started_at=None,
+    )
 
 
 def clock() -> float:
@@ -251,10 +282,13 @@ def mark_sent(notifications: QuerySet[Notification]) -> int:
 
 def cancel(notifications: QuerySet[Notification]) -> int:
     """A person wants none of these sent; returns how many were not yet. What is ``sending`` goes."""
-    return notifications.filter(state__in=[State.PENDING, State.FAILED]).update(
+    return notifications.filter(state__in=Notification.UNSENT).update(
         state=State.CANCELLED, reason_code="", reason=""
     )
 
+
+# What is not sent, and may be after all.
+REOPENED = (State.IN_DOUBT, State.FAILED, State.SUPPRESSED)
 
 # Why an email is cancelled whose event goes to another address now.
 CORRECTED = "Corrected"
@@ -284,11 +318,11 @@ def withdraw(notification: Notification) -> bool:
 
 
 def reopen(notification: Notification) -> bool:
-    """A person wants it sent again; False if it is neither in doubt nor failed any more."""
+    """It is to be sent after all; False if it is in none of ``REOPENED`` any more."""
     return bool(
-        Notification.objects.filter(
-            pk=notification.pk, state__in=[State.IN_DOUBT, State.FAILED]
-        ).update(state=State.PENDING, next_at=Now())
+        Notification.objects.filter(pk=notification.pk, state__in=REOPENED).update(
+            state=State.PENDING, next_at=Now()
+        )
     )
 
 

@@ -21,6 +21,7 @@ _LOOK = {
     "queues.view_consumer",
     "emails.view_notification",
     "emails.preview_email",
+    "emails.view_suppression",
     "orders.view_product",
 }
 # Orders, accounts and identities are personal data, or full of it.
@@ -33,6 +34,8 @@ _KNOW = {
     "emails.view_identity",
 }
 _REDRIVE = {"queues.redrive_deadletter", "queues.collect_deadletter"}
+# Customers ask for it.
+_SUPPRESS = {"emails.add_suppression", "emails.lift_suppression"}
 _MEND = {
     "queues.edit_deadletter",
     "queues.discard_deadletter",
@@ -46,12 +49,14 @@ _MEND = {
     "emails.verify_identity",
     "emails.delete_identity",
     "emails.send_test_email",
+    "emails.import_suppression",
+    "emails.export_suppression",
 }
 _AUDIT = {"admin.view_logentry", "auth.view_user", "auth.view_group"}
 
 ROLES = {
-    "support": _LOOK | _KNOW | _REDRIVE,
-    "operator": _LOOK | _KNOW | _REDRIVE | _MEND,
+    "support": _LOOK | _KNOW | _REDRIVE | _SUPPRESS,
+    "operator": _LOOK | _KNOW | _REDRIVE | _SUPPRESS | _MEND,
     "auditor": _LOOK | _AUDIT,
 }
 

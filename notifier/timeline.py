@@ -124,6 +124,13 @@ def _delivery_verdict(facts: _Facts) -> Verdict | None:
                 is_wrong=True,
                 is_final=True,
             )
+        case Delivery.SUPPRESSED:
+            return Verdict(
+                "The email was not delivered: we cannot send to this address at the moment. Please contact us.",
+                "The address is on the suppression list of the SES account.",
+                is_wrong=True,
+                is_final=True,
+            )
         case Delivery.REJECTED:
             return Verdict(
                 "The email was not let out. Our staff can see why.",
@@ -150,8 +157,8 @@ def _notification_verdict(facts: _Facts) -> Verdict | None:
             return Verdict("We are making sure that your email went out.", reason)
         case State.SUPPRESSED:
             return Verdict(
-                "We do not send to this address, as earlier emails came back or were unwanted."
-                " Please contact us.",
+                "This email was not sent: we cannot send to this address at the moment. Please contact us."
+                " Your order itself is safe.",
                 reason,
                 is_wrong=True,
                 is_final=True,

@@ -60,7 +60,8 @@ _WORDS = {
     ),
     Bucket.SUPPRESSED: (
         "suppressed",
-        "Their addresses must get no email; a redrive only closes the letters.",
+        "Their addresses must get no email; a redrive only closes the letters. Where that is wrong, lift the address "
+        "under Suppressions.",
     ),
     Bucket.CANCELLED: (
         "cancelled",
@@ -100,7 +101,7 @@ class Forecast:
 
 
 def sort(letters: QuerySet[DeadLetter]) -> Forecast:
-    """Look at the open ones among these, oldest first; two queries or so for each 500."""
+    """Look at the open ones among these, oldest first; three queries or so for each 500."""
     able = letters.filter(state=DeadLetter.State.OPEN)
     keys = list(able.order_by("collected_at", "id").values_list("pk", flat=True)[:MAX_LETTERS])
     forecast = Forecast()

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.utils import timezone
 
 from emails import rendering
-from emails.models import Notification
+from emails.models import Notification, Suppression
 from queues.models import DeadLetter, OutboxEvent, Redrive
 
 
@@ -77,3 +77,14 @@ def make_redrive(**fields: Any) -> Redrive:
         "next_at": timezone.now(),
     }
     return Redrive.objects.create(**defaults | fields)
+
+
+def make_suppression(**fields: Any) -> Suppression:
+    """Ada's address, after a bounce."""
+    defaults: dict[str, Any] = {
+        "address": "ada@example.com",
+        "source": Suppression.Source.BOUNCE,
+        "reason": "550 5.1.1 user unknown: ada@example.com",
+        "since": timezone.now(),
+    }
+    return Suppression.objects.create(**defaults | fields)

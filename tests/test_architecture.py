@@ -18,6 +18,7 @@ BORDERS = {
     "queues/sqs_lean.py",
     "emails/ses.py",
     "emails/ses_lean.py",
+    "emails/ses_suppressions.py",
     "emails/identities.py",
     "emails/provisioning.py",
     "notifier/sns.py",

@@ -26,6 +26,8 @@ def test_settings_of_the_tests_are_in_order():
         ("SES_FROM_EMAIL", "", "emails.E005"),
         ("SES_CLIENT", "curl", "emails.E007"),
         ("SES_CLIENT", "lean", "emails.E007"),
+        ("SUPPRESS_ON", ["bounce", "sneeze"], "emails.E020"),
+        ("SUPPRESSION_SYNC", "push", "emails.E021"),
     ],
 )
 def test_settings_that_break_a_promise_are_named(settings, name, value, error):

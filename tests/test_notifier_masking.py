@@ -10,8 +10,8 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.urls import get_resolver, reverse
 
-from emails import feedback
-from emails.models import Notification
+from emails import feedback, suppressions
+from emails.models import Notification, Suppression
 from notifier.logs import MaskingFormatter
 from queues import dead_letters, masking, sqs
 from queues.letter_groups import key_of
@@ -55,6 +55,7 @@ def everything(aws, consume, refuses):
             }
         )
     )
+    suppressions.lift(Suppression.objects.all())
     refuses("MessageRejected", f"Email address is not verified: {ADDRESS}")
     order = make_order(lines=[(product, 1)], **who)
     consume("orders")
@@ -80,14 +81,14 @@ def addresses():
     for name in get_resolver().reverse_dict:
         if name in ("search", "owed"):
             yield reverse(name)
-    for model in (OutboxEvent, DeadLetter, Notification):
+    for model in (OutboxEvent, DeadLetter, Notification, Suppression):
         label = model._meta.label_lower.replace(".", "_")
         yield reverse(f"admin:{label}_changelist")
         for row in model.objects.all():
             for page in ("change", "history"):
                 yield reverse(f"admin:{label}_{page}", args=[row.pk])
-            if row.event_id:
-                yield reverse("timeline", args=[row.event_id])
+            if event_id := getattr(row, "event_id", None):
+                yield reverse("timeline", args=[event_id])
     for label in ("orders_order", "orders_customer", "orders_bankaccount", "orders_transaction"):
         yield reverse(f"admin:{label}_changelist")
     for why in ("dead", "published", "failed", "foreign", "refused"):

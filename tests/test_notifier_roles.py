@@ -11,12 +11,13 @@ from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, Permission, User
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
-from emails.models import Notification
+from emails.models import Notification, Suppression
 from notifier import roles
 from notifier.models import RoleGrant
 from queues import pausing, sqs
@@ -25,7 +26,14 @@ from queues.foresight import Bucket
 from queues.models import DeadLetter, OutboxEvent, Redrive
 from tests.conftest import SENDER
 from tests.living import make_silent
-from tests.rows import make_letter, make_notification, make_outbox_event, make_redrive, staff
+from tests.rows import (
+    make_letter,
+    make_notification,
+    make_outbox_event,
+    make_redrive,
+    make_suppression,
+    staff,
+)
 from tests.support import make_account, make_customer, make_order, make_product, make_transaction
 
 pytestmark = pytest.mark.django_db
@@ -45,19 +53,21 @@ ACTS = {
     "mark_sent": OPERATOR,
     "send_again": OPERATOR,
     "cancel": OPERATOR,
+    "lift": KNOWING,
 }
 MAKE: dict[Any, Any] = {
     DeadLetter: make_letter,
     Redrive: make_redrive,
     OutboxEvent: make_outbox_event,
     Notification: make_notification,
+    Suppression: make_suppression,
 }
 TOMORROW = (timezone.now() + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M")
 # What a row must be besides its state, and what is posted besides a reason.
 IS: dict[str, dict[str, Any]] = {"unpark": {"parked_until": timezone.now() + timedelta(days=1)}}
 SAYS = {"park": {"until": TOMORROW}}
 # The acts with pages of their own, with what is posted.
-POSTS = {
+POSTS: dict[str, tuple[set[str], Any]] = {
     "admin:queues_deadletter_collect": (KNOWING, {}),
     "admin:queues_redrive_start": (
         KNOWING,
@@ -70,7 +80,15 @@ POSTS = {
     "admin:emails_identity_verify": (OPERATOR, {"name": "new@example.com"}),
     "admin:emails_identity_delete": (OPERATOR, {"name": SENDER, "confirmed": "yes"}),
     "admin:emails_identity_test": (OPERATOR, {"recipient": SENDER}),
+    "admin:emails_suppression_add": (KNOWING, {"address": "x@example.com", "reason": "a test"}),
+    "admin:emails_suppression_import": (
+        OPERATOR,
+        lambda: {"file": SimpleUploadedFile("a.csv", b"x@example.com"), "reason": "a test"},
+    ),
+    "admin:emails_suppression_export": (OPERATOR, {}),
 }
+# What gives a file and not a page.
+FILES = {"admin:emails_suppression_export"}
 ARGUMENTS: dict[str, Any] = {
     "queue-pause": lambda: ["orders"],
     "queue-resume": lambda: ["orders"],
@@ -109,9 +127,11 @@ def pages() -> Iterator[tuple[str, set[str]]]:
     yield reverse("admin:queues_redrive_start"), KNOWING
     yield reverse("queue-pause", args=["orders"]), OPERATOR
     yield reverse("admin:emails_template", args=["order_confirmation"]), EVERYBODY
+    yield reverse("admin:emails_suppression_add"), KNOWING
+    yield reverse("admin:emails_suppression_import"), OPERATOR
     yield reverse("admin:emails_identity_changelist"), KNOWING
     yield reverse("admin:emails_identity_change", args=[SENDER]), KNOWING
-    for fact in (event, letter, notification, make_redrive(), make_product()):
+    for fact in (event, letter, notification, make_redrive(), make_product(), make_suppression()):
         yield from _pages_of(fact, EVERYBODY)
     for personal in (make_order(), make_transaction(), make_customer(), make_account()):
         yield from _pages_of(personal, KNOWING)
@@ -205,10 +225,10 @@ def test_a_page_that_acts_does_so_for_its_roles_alone_and_by_a_post(client, aws,
     assert got.status_code in (302, 403, 405) or who in allowed
     assert tables() == before
 
-    posted = client.post(address, fields)
+    posted = client.post(address, fields() if callable(fields) else fields)
 
     if who in allowed:
-        assert posted.status_code == 302
+        assert posted.status_code == (200 if name in FILES else 302)
         assert LogEntry.objects.count() == 1
     else:
         assert refused(posted)

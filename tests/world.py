@@ -283,6 +283,8 @@ class World:
             "IN_DOUBT": "resend" if self.doubts == "resend" else "park",
             "FIFO_POISON": self.poison,
             "OUTBOX_PUBLISH_ON_COMMIT": False,
+            # A customer whose email bounced would get no more, and few would be left to look at.
+            "SUPPRESS_ON": [],
             "FAILPOINTS": "",
         }
 

@@ -1,0 +1,70 @@
+"""What SES reports that somebody must act on: an address that bounced, a recipient who complained.
+
+Source: SES developer guide, "Contents of event data that Amazon SES publishes to Amazon SNS": types and subtypes of
+bounces, ``complaintFeedbackType``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from emails import suppressions
+from emails.models import Notification
+from emails.reputation_models import Incident
+from emails.suppressions import Entry, News, Source
+
+if TYPE_CHECKING:
+    from emails.feedback import SesEvent
+
+Kind = Incident.Kind
+
+_SOURCES = {
+    Kind.BOUNCED_HARD: Source.BOUNCE,
+    Kind.REFUSED: Source.BOUNCE,
+    Kind.COMPLAINED: Source.COMPLAINT,
+}
+
+
+def follow(told: Iterable[tuple[SesEvent, Notification]]) -> None:
+    """Suppress addresses, in the transaction that records the events of our own emails."""
+    found = [
+        (kind, event, notification)
+        for event, notification in told
+        if (kind := _kind(event)) is not None
+    ]
+    if not found:
+        return
+    suppressions.learn(
+        [
+            News(
+                Entry(notification.recipient, _SOURCES[kind], _reason(kind, event)),
+                notification.pk,
+                event.moment,
+            )
+            for kind, event, notification in found
+            if kind in _SOURCES
+        ]
+    )
+
+
+def _kind(event: SesEvent) -> Incident.Kind | None:
+    """None for good news."""
+    if event.kind not in ("Bounce", "Complaint") or event.is_not_spam:
+        return None
+    if event.is_on_account_list:
+        return Kind.REFUSED
+    if event.kind == "Complaint":
+        return Kind.COMPLAINED
+    is_hard = event.status == Notification.Delivery.BOUNCED_HARD
+    return Kind.BOUNCED_HARD if is_hard else Kind.BOUNCED_SOFT
+
+
+def _reason(kind: Incident.Kind, event: SesEvent) -> str:
+    """In words of whoever said so."""
+    if kind == Kind.REFUSED:
+        return "SES has it on the suppression list of the account."
+    if kind == Kind.COMPLAINED:
+        feedback = event.detail.complaint_type
+        return "The recipient called it spam" + (f" ({feedback})." if feedback else ".")
+    return event.diagnosis or "The mail server gave no reason."

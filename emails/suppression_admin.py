@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
+from django.utils.safestring import SafeString
+
+from emails import suppression_views, suppressions
+from emails.models import Notification, Suppression, SuppressionSync
+from emails.suppression_forms import LiftForm
+from queues import masking
+from queues.fact_admin import Act, FactAdmin, column
+from queues.fact_sections import MAX_ROWS, Section, link, moment, short, two_lines
+
+State = Suppression.State
+Source = Suppression.Source
+
+
+@admin.register(Suppression)
+class SuppressionAdmin(FactAdmin):
+    list_display = ("who", "state_label", "source_label", "why", "since_when", "on_ses")
+    list_filter = ("state", "source")
+    search_fields = ("address",)
+    search_help_text = "Address, or a part of one"
+    ordering = ("-since", "-id")
+    list_select_related = ("notification",)
+    list_before_template = "emails_admin/suppressions_intro.html"
+    fieldsets = (
+        (
+            "Address",
+            {
+                "fields": (
+                    ("address", "source"),
+                    "reason",
+                    ("since", "lifted_at"),
+                    ("added_by", "ses_seen_at"),
+                    ("ses_task", "ses_error"),
+                )
+            },
+        ),
+    )
+    acts = {
+        "ask_ses": Act(
+            label="Ask SES",
+            states=tuple(State),
+            permission="emails.view_suppression",
+            colour="default",
+            page=suppression_views.ask_ses,
+        ),
+        "lift": Act(
+            label="Lift",
+            done="lifted",
+            service=suppressions.lift,
+            states=(State.ACTIVE,),
+            permission="emails.lift_suppression",
+            form=LiftForm,
+            reason_required=True,
+            colour="danger",
+            question="They get email again, and SES is told. Do so for an address only when it is known to work again, "
+            "or when its owner asked for it: another bounce or complaint harms the good name of the sender.",
+        ),
+    }
+    state_colours = {State.ACTIVE: "warning", State.LIFTED: ""}
+    source_colours = {
+        Source.BOUNCE: "danger",
+        Source.COMPLAINT: "danger",
+        Source.STAFF: "info",
+        Source.IMPORT: "info",
+        Source.SES: "primary",
+    }
+    personal = {
+        "address": masking.addresses,
+        # What a mail server says may quote anything.
+        "reason": lambda text: masking.MASK if text else "",
+        "ses_error": masking.addresses,
+    }
+    findable = ("address",)
+    meanings = {
+        Source.BOUNCE: "An email to it came back for good. It gets no email until somebody lifts that.",
+        Source.COMPLAINT: "Its owner called an email of ours spam. It gets no email until somebody lifts that, and "
+        "nobody should without a word from the owner.",
+        Source.STAFF: "Somebody of the staff said so. It gets no email until somebody lifts that.",
+        Source.IMPORT: "It came with a file. It gets no email until somebody lifts that.",
+        Source.SES: "It is on the suppression list of the SES account. It gets no email until somebody lifts that "
+        "here, which takes it off there too, or until SES's list has it no more.",
+    }
+
+    @column(description="address", ordering="address")
+    def who(self, row: Suppression) -> str:
+        return row.address
+
+    @column(description="state", ordering="state", colours=state_colours)
+    def state_label(self, row: Suppression) -> tuple[str, str]:
+        return row.state, row.get_state_display()
+
+    @column(description="source", ordering="source", colours=source_colours)
+    def source_label(self, row: Suppression) -> tuple[str, str]:
+        return row.source, row.get_source_display()
+
+    @column(description="reason")
+    def why(self, row: Suppression) -> SafeString:
+        return two_lines(short(row.reason) or "—", f"by {row.added_by}" if row.added_by else "")
+
+    @column(description="since", ordering="since")
+    def since_when(self, row: Suppression) -> SafeString:
+        return two_lines(
+            moment(row.since), f"lifted {moment(row.lifted_at)}" if row.lifted_at else ""
+        )
+
+    @column(description="SES's list")
+    def on_ses(self, row: Suppression) -> str:
+        if row.ses_task:
+            return "is told soon"
+        return short(row.ses_error) if row.ses_error else ""
+
+    def explain(self, row: Suppression) -> str:
+        if row.state == State.ACTIVE:
+            return self.meanings[Source(row.source)]
+        sent = (
+            " What was suppressed is sent as soon as SES has been told." if row.sends_again else ""
+        )
+        return f"Lifted: it gets email again. The history says who did so, and why.{sent}"
+
+    def reason(self, row: Suppression) -> str:
+        return " ".join(filter(None, [row.reason, row.ses_error]))
+
+    def links(self, request: HttpRequest, row: Suppression) -> Iterable[tuple[str, str]]:
+        return ()
+
+    def sections(self, request: HttpRequest, row: Suppression) -> Iterable[Section]:
+        if not request.user.has_perm("emails.view_notification"):
+            return
+        # The row that is shown may be masked.
+        address = Suppression.objects.values_list("address", flat=True).get(pk=row.pk)
+        if row.notification:
+            yield _emails("The email that came back", [row.notification])
+        kept = suppressions.suppressed_lately(address).order_by("-id")[:MAX_ROWS]
+        yield _emails(
+            f"Suppressed within {suppressions.SEND_AGAIN_DAYS} days: a lift can send these", kept
+        )
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        may = {
+            act: request.user.has_perm(f"emails.{act}_suppression")
+            for act in ("add", "import", "export")
+        }
+        may["export"] = may["export"] and not masking.hides(request)
+        context = {
+            "may": may,
+            "sync": SuppressionSync.objects.filter(pk=1).first(),
+            "sync_setting": settings.SUPPRESSION_SYNC,
+            "suppress_on": " or ".join(settings.SUPPRESS_ON),
+        }
+        return super().changelist_view(request, (extra_context or {}) | context)
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        return [
+            path("add/", view(suppression_views.add), name="emails_suppression_add"),
+            path("import/", view(suppression_views.import_csv), name="emails_suppression_import"),
+            path("export/", view(suppression_views.export_csv), name="emails_suppression_export"),
+            *super().get_urls(),
+        ]
+
+
+def _emails(title: str, rows: Iterable[Notification]) -> Section:
+    return Section(
+        title,
+        ("email", "template", "state", "recorded"),
+        [
+            (link(row), row.template, row.get_state_display(), moment(row.created_at))
+            for row in rows
+        ],
+    )

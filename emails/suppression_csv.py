@@ -1,0 +1,109 @@
+"""The suppression list as CSV, in and out."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+
+from emails.models import Suppression
+from emails.suppressions import Entry, Source
+
+MAX_BYTES = 2 * 1024 * 1024
+MAX_ROWS = 20_000
+COLUMNS = ("address", "state", "source", "reason", "since", "added_by", "lifted_at")
+
+# What others call the column: SES's console and API, and common sense.
+_ADDRESS = ("address", "email", "emailaddress", "email address", "recipient")
+_REASON = ("reason", "note")
+# A spreadsheet would take a cell that begins so for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass
+class Read:
+    """What a file holds. ``wrong``: the lines without an address; ``problem``: with the file as a whole."""
+
+    entries: list[Entry] = field(default_factory=list)
+    wrong: list[int] = field(default_factory=list)
+    problem: str = ""
+
+
+def read(content: bytes, *, reason: str, by: str) -> Read:
+    """Addresses with a reason where the file has one, else the one given. With a heading line, or the address first."""
+    found = Read()
+    try:
+        rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
+    except UnicodeDecodeError:
+        found.problem = "This is not a text file in UTF-8. Save it as CSV in UTF-8, and try again."
+        return found
+    except csv.Error as exc:
+        found.problem = f"This is not CSV: {exc}."
+        return found
+    rows, first = [[cell.strip() for cell in row] for row in rows], 1
+    address, why = 0, None
+    if rows and (heading := [cell.lower() for cell in rows[0]]) and not _is_address(rows[0][:1]):
+        address = next((heading.index(name) for name in _ADDRESS if name in heading), -1)
+        why = next((heading.index(name) for name in _REASON if name in heading), None)
+        rows, first = rows[1:], 2
+    if address < 0:
+        found.problem = "The first line names no column “address”, and is no address."
+    elif len(rows) > MAX_ROWS:
+        found.problem = f"{len(rows):,} lines are too many at once: at most {MAX_ROWS:,}."
+    if found.problem:
+        return found
+    for number, row in enumerate(rows, first):
+        if not any(row):
+            continue
+        cell = _plain(row[address]) if len(row) > address else ""
+        if not _is_address([cell]):
+            found.wrong.append(number)
+            continue
+        said = _plain(row[why]) if why is not None and len(row) > why else ""
+        found.entries.append(Entry(cell, Source.IMPORT, said or reason, by))
+    return found
+
+
+def write(rows: Iterable[Suppression]) -> Iterator[str]:
+    """Line by line, the heading first."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(COLUMNS)
+    for row in rows:
+        writer.writerow([_safe(getattr(row, name)) for name in COLUMNS])
+        if buffer.tell() > 16_384:
+            yield _emptied(buffer)
+    yield _emptied(buffer)
+
+
+def _emptied(buffer: io.StringIO) -> str:
+    text = buffer.getvalue()
+    buffer.seek(0)
+    buffer.truncate()
+    return text
+
+
+def _safe(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    text = "" if value is None else str(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _plain(cell: str) -> str:
+    """A cell as ``_safe`` got it."""
+    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA) else cell
+
+
+def _is_address(cells: Sequence[str]) -> bool:
+    try:
+        for cell in cells:
+            validate_email(_plain(cell.strip()))
+    except ValidationError:
+        return False
+    return bool(cells) and len(cells[0]) <= 254 and "\0" not in cells[0]

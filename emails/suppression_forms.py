@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import UploadedFile
+from unfold.widgets import (
+    UnfoldAdminEmailInputWidget,
+    UnfoldAdminFileFieldWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanWidget,
+)
+
+from emails.suppression_csv import MAX_BYTES
+from emails.suppressions import SEND_AGAIN_DAYS
+from queues.fact_admin import ReasonForm
+
+
+class LiftForm(ReasonForm):
+    sends_again = forms.BooleanField(
+        label="Send what was suppressed",
+        required=False,
+        widget=UnfoldBooleanWidget,
+        help_text=f"The emails of the last {SEND_AGAIN_DAYS} days that these addresses did not get go out after all, "
+        "once SES has been told: within a minute, mostly.",
+    )
+
+    field_order = ("reason", "sends_again")
+
+    def arguments(self) -> dict[str, Any]:
+        return {"sends_again": self.cleaned_data["sends_again"]}
+
+    def sentence(self, done: str) -> str:
+        sent = ", and what was suppressed is sent" if self.cleaned_data["sends_again"] else ""
+        return f"{done.capitalize()}{sent}: {self.cleaned_data['reason']}"
+
+
+class AddForm(forms.Form):
+    address = forms.EmailField(max_length=254, widget=UnfoldAdminEmailInputWidget)
+    reason = forms.CharField(
+        max_length=300, widget=UnfoldAdminTextInputWidget, help_text="The list and the log keep it."
+    )
+
+
+class ImportForm(forms.Form):
+    file = forms.FileField(
+        label="CSV file",
+        widget=UnfoldAdminFileFieldWidget,
+        help_text="UTF-8. Either its first line names a column “address”, and maybe one “reason”, or each line begins "
+        "with an address.",
+    )
+    reason = forms.CharField(
+        max_length=300,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="For addresses of which the file gives none. The list and the log keep it.",
+    )
+
+    def clean_file(self) -> UploadedFile[bytes]:
+        file: UploadedFile[bytes] = self.cleaned_data["file"]
+        if (file.size or 0) > MAX_BYTES:
+            raise ValidationError(
+                f"{(file.size or 0) / 1024 / 1024:.1f} MB are too much at once: at most {MAX_BYTES >> 20} MB. "
+                "Split the file."
+            )
+        return file

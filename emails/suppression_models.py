@@ -1,0 +1,119 @@
+"""The addresses that must get no email, and how far they are in step with SES's own list."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Collection
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower
+
+_ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
+
+class SuppressionQuerySet(models.QuerySet["Suppression"]):
+    """Which addresses?"""
+
+    def active(self) -> SuppressionQuerySet:
+        """Those that get no email now."""
+        return self.filter(state=Suppression.State.ACTIVE)
+
+    def of(self, addresses: Collection[str]) -> SuppressionQuerySet:
+        """Those of these addresses, whatever their case."""
+        # PostgreSQL folds all letters, SQLite those of ASCII.
+        folded = {address.lower() for address in addresses}
+        folded |= {address.translate(_ASCII_LOWER) for address in addresses}
+        return self.alias(folded=Lower("address")).filter(folded__in=folded)
+
+
+class Suppression(models.Model):
+    """An address that must get no email, or must not have got any until somebody lifted that."""
+
+    class State(models.TextChoices):
+        """A lifted one stays here: it says who lifted it, and keeps old news from adding it again."""
+
+        ACTIVE = "active"
+        LIFTED = "lifted"
+
+    class Source(models.TextChoices):
+        """Who says so; ``ses``: the list of the account there."""
+
+        BOUNCE = "bounce"
+        COMPLAINT = "complaint"
+        STAFF = "staff"
+        IMPORT = "import"
+        SES = "ses", "SES"
+
+    class Task(models.TextChoices):
+        """What SES's list is still to be told."""
+
+        NONE = ""
+        ADD = "add"
+        REMOVE = "remove"
+
+    address = models.EmailField(max_length=254)
+    state = models.CharField(max_length=10, choices=State, default=State.ACTIVE)
+    source = models.CharField(max_length=10, choices=Source)
+    reason = models.CharField(max_length=300, blank=True)
+    # When it came to get no email, by the clock of whoever says so.
+    since = models.DateTimeField("since")
+    added_by = models.CharField(max_length=150, blank=True)
+    # The email that came back.
+    notification = models.ForeignKey(
+        "emails.Notification", on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+    lifted_at = models.DateTimeField(null=True)
+    ses_task = models.CharField("SES is to", max_length=6, choices=Task, blank=True)
+    ses_error = models.CharField("SES said", max_length=300, blank=True)
+    # When the pass over SES's list began that met it last.
+    ses_seen_at = models.DateTimeField("on SES's list", null=True)
+    # Once SES has been told, what was suppressed is sent after all.
+    sends_again = models.BooleanField(default=False)
+
+    objects = SuppressionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-since", "-id"]
+        default_permissions = ()
+        permissions = [
+            ("view_suppression", "Can view suppressed addresses"),
+            ("add_suppression", "Can suppress an address"),
+            ("lift_suppression", "Can lift the suppression of an address"),
+            ("import_suppression", "Can import suppressed addresses"),
+            ("export_suppression", "Can export suppressed addresses"),
+        ]
+        constraints = [
+            models.UniqueConstraint(Lower("address"), name="one_suppression_per_address")
+        ]
+        indexes = [
+            models.Index("since", "id", name="suppression_since"),
+            models.Index(
+                "id",
+                name="suppression_to_do",
+                condition=Q(ses_task__in=["add", "remove"]) | Q(sends_again=True),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.address
+
+
+class SuppressionSync(models.Model):
+    """One row: how far SES's list has been read; see ``emails.suppression_sync``."""
+
+    # Where the pass goes on, empty between passes; a full one begins without ``listed_since``.
+    next_token = models.TextField(blank=True)
+    began_at = models.DateTimeField(null=True)
+    listed_since = models.DateTimeField(null=True)
+    done_at = models.DateTimeField(null=True)
+    full_at = models.DateTimeField(null=True)
+    # Why SES's list is not read or not told, in words for staff.
+    error = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="one_suppression_sync")]
+
+    def __str__(self) -> str:
+        return "SES's list"

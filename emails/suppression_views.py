@@ -1,0 +1,148 @@
+"""The admin's pages that add to the suppression list, one address or many, and that give it away as a file."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.contrib import admin, messages
+from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
+from django.contrib.auth.decorators import permission_required
+from django.contrib.contenttypes.models import ContentType
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST
+
+from emails import ses_suppressions, suppression_csv, suppressions
+from emails.errors import ListUnavailable, NotListable
+from emails.models import Suppression
+from emails.suppression_csv import Read
+from emails.suppression_forms import AddForm, ImportForm
+from emails.suppressions import Entry, Source
+from queues import masking
+from queues.fact_sections import change_url, moment
+
+LIST = "admin:emails_suppression_changelist"
+# Of the lines that hold no address so many are named.
+NAMED_LINES = 10
+# One call each, and the page waits for them.
+MOST_ASKED = 5
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@permission_required("emails.add_suppression", raise_exception=True)
+def add(request: HttpRequest) -> HttpResponse:
+    """One address, with a reason."""
+    form = AddForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        _add(request, form.cleaned_data["address"], form.cleaned_data["reason"])
+        return redirect(LIST)
+    return _render(request, "suppression_add", {"title": "Suppress an address", "form": form})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@permission_required("emails.import_suppression", raise_exception=True)
+def import_csv(request: HttpRequest) -> HttpResponse:
+    """Many, from a file: what is right in it is taken, what is wrong is told by its line."""
+    form = ImportForm(request.POST or None, request.FILES or None)
+    if form.is_valid():
+        by, reason = request.user.get_username(), form.cleaned_data["reason"]
+        found = suppression_csv.read(form.cleaned_data["file"].read(), reason=reason, by=by)
+        if not found.problem:
+            _import(request, found, reason)
+            return redirect(LIST)
+        form.add_error("file", found.problem)
+    context = {"title": "Import suppressed addresses", "form": form}
+    return _render(request, "suppression_import", context)
+
+
+@require_POST
+@permission_required(("emails.export_suppression", masking.PERMISSION), raise_exception=True)
+def export_csv(request: HttpRequest) -> HttpResponseBase:
+    """All of the list, the lifted ones too. It is personal data, so the log keeps who took it."""
+    rows = Suppression.objects.order_by("id")
+    _log(request, CHANGE, f"Exported: {rows.count():,} addresses.")
+    name = f"suppressions-{timezone.localdate():%Y-%m-%d}.csv"
+    return StreamingHttpResponse(
+        suppression_csv.write(rows.iterator(chunk_size=2000)),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+def ask_ses(request: HttpRequest, rows: QuerySet[Suppression]) -> HttpResponse:
+    """What SES's own list says of these right now; it changes nothing."""
+    for row in rows[:MOST_ASKED]:
+        shown = masking.addresses(row.address) if masking.hides(request) else row.address
+        try:
+            found = ses_suppressions.get(row.address)
+        except (ListUnavailable, NotListable) as exc:
+            messages.warning(request, str(exc))
+            break
+        if found:
+            since = moment(found.since)
+            messages.info(
+                request, f"SES has {shown} on its list since {since}: {found.reason.lower()}."
+            )
+        else:
+            messages.info(request, f"SES does not have {shown} on its list.")
+    if rows.count() > MOST_ASKED:
+        messages.info(request, f"SES is asked of {MOST_ASKED} at once.")
+    only = rows.first() if request.POST.get("from_row") else None
+    return redirect(change_url(only) if only else LIST)
+
+
+@transaction.atomic
+def _add(request: HttpRequest, address: str, reason: str) -> None:
+    entry = Entry(address, Source.STAFF, reason, request.user.get_username())
+    new, lifted = suppressions.add([entry], reactivate=True)
+    row = Suppression.objects.of([address]).get()
+    if new or lifted:
+        LogEntry.objects.log_actions(
+            cast(int, request.user.pk), [row], ADDITION, f"Suppressed: {reason}"
+        )
+        messages.success(request, f"{address} gets no more email until somebody lifts that.")
+    else:
+        messages.info(
+            request, f"{address} is suppressed already, and stays so for its first reason."
+        )
+
+
+@transaction.atomic
+def _import(request: HttpRequest, found: Read, reason: str) -> None:
+    new, lifted = suppressions.add(found.entries, reactivate=False)
+    known = len({entry.address.lower() for entry in found.entries}) - new - lifted
+    _log(request, ADDITION, f"Imported {new:,} addresses: {reason}")
+    messages.success(request, f"{new:,} addresses are suppressed now. {known:,} were so already.")
+    if lifted:
+        messages.warning(
+            request,
+            f"{lifted:,} were lifted here before, and stay lifted. Add them one by one if they must get no email.",
+        )
+    if found.wrong:
+        lines = ", ".join(map(str, found.wrong[:NAMED_LINES]))
+        more = (
+            f" and {len(found.wrong) - NAMED_LINES:,} more"
+            if len(found.wrong) > NAMED_LINES
+            else ""
+        )
+        messages.warning(request, f"No address, and left out: line {lines}{more}.")
+
+
+def _log(request: HttpRequest, flag: int, message: str) -> None:
+    """Of the list as a whole."""
+    LogEntry.objects.create(
+        user_id=cast(int, request.user.pk),
+        content_type=ContentType.objects.get_for_model(Suppression),
+        object_repr="suppression list",
+        action_flag=flag,
+        change_message=message,
+    )
+
+
+def _render(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+    context = admin.site.each_context(request) | {"opts": Suppression._meta} | context
+    return TemplateResponse(request, f"emails_admin/{template}.html", context)
