@@ -23,6 +23,7 @@ class EmailsConfig(AppConfig):
             "previewing",
             "provisioning",
             "sender",
+            "support",
             "suppression_sync",
             "suppressions",
             "sweeping",

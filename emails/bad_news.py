@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from emails import suppressions
+from emails import support, suppressions
 from emails.models import Notification
 from emails.reputation_models import Incident
 from emails.suppressions import Entry, News, Source
@@ -27,7 +27,7 @@ _SOURCES = {
 
 
 def follow(told: Iterable[tuple[SesEvent, Notification]]) -> None:
-    """Suppress addresses, in the transaction that records the events of our own emails."""
+    """Suppress addresses and note incidents, in the transaction that records the events of our own emails."""
     found = [
         (kind, event, notification)
         for event, notification in told
@@ -44,6 +44,17 @@ def follow(told: Iterable[tuple[SesEvent, Notification]]) -> None:
             )
             for kind, event, notification in found
             if kind in _SOURCES
+        ]
+    )
+    support.note(
+        [
+            Incident(
+                notification=notification,
+                kind=kind,
+                reason=_reason(kind, event)[:300],
+                happened_at=event.moment,
+            )
+            for kind, event, notification in found
         ]
     )
 

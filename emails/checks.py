@@ -7,6 +7,8 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 
 from emails import states
 from queues.checks import TAG
@@ -145,3 +147,21 @@ def suppression_is_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             )
         )
     return found
+
+
+@register(TAG)
+def support_is_an_address(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Nobody would be told of what bounces."""
+    if not settings.SUPPORT_EMAIL:
+        return []
+    try:
+        validate_email(settings.SUPPORT_EMAIL)
+    except ValidationError:
+        return [
+            Error(
+                "SUPPORT_EMAIL is no email address.",
+                hint="Give one address, without a name.",
+                id="emails.E022",
+            )
+        ]
+    return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from emails import events as events  # Defines the types of this app.
 from emails.sending import notify
 from queues.events import Event
 from queues.registry import handles
@@ -23,3 +24,9 @@ def alert_account_holder(event: Event) -> None:
 def ask_to_verify(event: Event) -> None:
     """The customer proves that the address is theirs."""
     notify(event, template="verify_email", recipient=event.data["customer"]["email"])
+
+
+@handles("email.returned.v1")
+def alert_support(event: Event) -> None:
+    """The support learns whose emails came back."""
+    notify(event, template="support_alert", recipient=event.data["support"])

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from emails import evidence, limiter, sending, states
 from emails.models import Attempt, DeliveryEvent, Notification
+from emails.reputation_models import Incident
 from queues import groups
 from queues.housekeeping import delete_batch
 from queues.registry import sweeps
@@ -51,9 +52,11 @@ def resend_doubts() -> int:
 
 @sweeps
 def tidy() -> int:
-    """One batch of attempts and events of emails that are done, older than KEEP_DAYS."""
+    """One batch of each: attempts of emails that are done, events, and incidents that were told, after KEEP_DAYS."""
     old = timezone.now() - timedelta(days=settings.KEEP_DAYS)
     done = [State.SENT, State.CANCELLED, State.SUPPRESSED]
-    return delete_batch(
-        Attempt.objects.filter(started_at__lt=old, notification__state__in=done)
-    ) + delete_batch(DeliveryEvent.objects.filter(recorded_at__lt=old))
+    return (
+        delete_batch(Attempt.objects.filter(started_at__lt=old, notification__state__in=done))
+        + delete_batch(DeliveryEvent.objects.filter(recorded_at__lt=old))
+        + delete_batch(Incident.objects.filter(told_at__lt=old))
+    )

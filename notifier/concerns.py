@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from emails import breakers, evidence, sender, states
-from emails.models import Breaker, EventChannel, Identity, Notification
+from emails.models import Breaker, EventChannel, Identity, Notification, Suppression
 from queues import letter_groups, masking
 from queues.admin_filters import late
 from queues.fact_sections import list_url, moment, short
@@ -157,6 +157,20 @@ def _breakers() -> Iterable[Concern]:
             f"{_BREAKER_ADVICE[breaker.name]} Sending goes on by itself.",
             # For the others AWS is to be asked; the overview says when it has healed.
             model=Identity if breaker.name == breakers.CONFIGURATION else None,
+        )
+
+
+def _support() -> Iterable[Concern]:
+    """Whoever is to be told of bounces gets no email themselves."""
+    address = settings.SUPPORT_EMAIL
+    found = Suppression.objects.active().of([address]).first() if address else None
+    if found:
+        yield Concern(
+            key="support",
+            title="The support gets no alerts",
+            advice="The address in SUPPORT_EMAIL is on the suppression list. Mend its mailbox and lift it, or set "
+            "another.",
+            model=Suppression,
         )
 
 
@@ -313,6 +327,7 @@ _CHECKS: list[tuple[str, Callable[[], Iterable[Concern]]]] = [
     ("queues.view_consumer", _consumers),
     ("emails.view_notification", _breakers),
     ("emails.view_notification", _sender),
+    ("emails.view_suppression", _support),
     ("queues.view_deadletter", _letters),
     ("emails.view_notification", _emails),
     ("queues.view_outboxevent", _outbox),

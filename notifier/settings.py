@@ -177,9 +177,10 @@ SES_WEBHOOK_TOPICS: list[str] = env.list("SES_WEBHOOK_TOPICS", default=[])
 ADMINS = [(address, address) for address in env.list("ADMINS", default=[])]
 EMAIL_SUBJECT_PREFIX = "[Notifier] "
 ALERTS_TOPIC: str = env("ALERTS_TOPIC", default="")
-# Bounces and complaints: whom they suppress.
+# Bounces and complaints: whom they suppress, and who is told of them.
 SUPPRESS_ON: list[str] = env.list("SUPPRESS_ON", default=["bounce", "complaint"])
 SUPPRESSION_SYNC: str = env("SUPPRESSION_SYNC", default="both")
+SUPPORT_EMAIL: str = env("SUPPORT_EMAIL", default="")
 USE_SES_V2: bool = env.bool("USE_SES_V2", default=False)
 SES_CLIENT: str = env("SES_CLIENT", default="boto3")
 # 0: as SES says.

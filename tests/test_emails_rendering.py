@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from emails import inlining, rendering
 from emails.errors import RenderError
+from emails.events import EmailReturned
 from orders.events import CustomerRegistered, OrderPlaced, TransactionPosted
 
-NAMES = ["order_confirmation", "transaction_alert", "verify_email"]
+NAMES = ["order_confirmation", "support_alert", "transaction_alert", "verify_email"]
 ORDER: dict[str, Any] = dict(rendering.sample("order_confirmation").data)
 ALERT: dict[str, Any] = dict(rendering.sample("transaction_alert").data)
 VERIFY: dict[str, Any] = dict(rendering.sample("verify_email").data)
@@ -78,6 +79,7 @@ def test_names_lists_every_template():
     ("name", "model"),
     [
         ("order_confirmation", OrderPlaced),
+        ("support_alert", EmailReturned),
         ("transaction_alert", TransactionPosted),
         ("verify_email", CustomerRegistered),
     ],
@@ -186,8 +188,10 @@ def test_html_in_any_field_stays_text(name, path):
             "placed_at",
             "posted_at",
             "expires_at",
+            "happened_at",
             "order_url",
             "verify_url",
+            "link",
         }
         return
 
@@ -211,7 +215,8 @@ def test_hostile_name_is_printed_as_it_is():
 @pytest.mark.parametrize("name", NAMES)
 def test_long_texts_are_rendered_whole(name):
     context = rendering.sample(name).data
-    path = ("account", "holder_name") if "account" in context else ("customer", "name")
+    paths = [("account", "holder_name"), ("customer", "name"), ("emails", 0, "reason")]
+    [path] = [path for path in paths if path[0] in context]
 
     rendered = rendering.render(name, with_value(context, path, "Ö" * 10_000))
 

@@ -28,6 +28,7 @@ def test_settings_of_the_tests_are_in_order():
         ("SES_CLIENT", "lean", "emails.E007"),
         ("SUPPRESS_ON", ["bounce", "sneeze"], "emails.E020"),
         ("SUPPRESSION_SYNC", "push", "emails.E021"),
+        ("SUPPORT_EMAIL", "Help <help@example.com>", "emails.E022"),
     ],
 )
 def test_settings_that_break_a_promise_are_named(settings, name, value, error):
