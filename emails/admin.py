@@ -16,6 +16,7 @@ from unfold.admin import ModelAdmin
 
 from emails import identity_views, preview_views, rendering, sending, states
 from emails.errors import RenderError
+from emails.guard_admin import GuardAdmin as GuardAdmin
 from emails.models import DeliveryEvent, Identity, Notification, Suppression
 from emails.suppression_admin import SuppressionAdmin as SuppressionAdmin
 from queues import masking, registry
@@ -91,7 +92,7 @@ class NotificationAdmin(FactAdmin):
             label="Cancel email",
             done="cancelled",
             service=states.cancel,
-            states=(State.PENDING, State.FAILED),
+            states=(State.PENDING, State.FAILED, State.KEPT),
             permission="emails.cancel_notification",
             reason_required=True,
             colour="danger",
@@ -107,6 +108,7 @@ class NotificationAdmin(FactAdmin):
         State.FAILED: "danger",
         State.CANCELLED: "",
         State.SUPPRESSED: "warning",
+        State.KEPT: "warning",
     }
     personal = {
         "recipient": masking.addresses,
@@ -134,6 +136,7 @@ class NotificationAdmin(FactAdmin):
         State.CANCELLED: "Somebody cancelled it before it was sent.",
         State.SUPPRESSED: "It was not sent: its address is on the suppression list. Lift it there if that is wrong, "
         "then send it again.",
+        State.KEPT: "Bulk email is stopped. It goes out when somebody resumes that.",
     }
     deliveries = {
         Delivery.NONE: "",

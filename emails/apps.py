@@ -17,6 +17,7 @@ class EmailsConfig(AppConfig):
             "feedback",
             "figures",
             "foresight",
+            "guard",
             "handlers",
             "journal",
             "outcomes",

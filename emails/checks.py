@@ -12,6 +12,7 @@ from django.core.validators import validate_email
 
 from emails import states
 from queues.checks import TAG
+from queues.figures import KEEP_DAYS
 
 _ARN = re.compile(r"arn:(aws|aws-cn|aws-us-gov):sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}")
 
@@ -165,3 +166,30 @@ def support_is_an_address(app_configs: Any, **kwargs: Any) -> list[CheckMessage]
             )
         ]
     return []
+
+
+@register(TAG)
+def guard_lines_are_in_order(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A warning comes before the stop, and a window has figures: they are kept for eight days."""
+    lines = {
+        "GUARD_BOUNCE": (settings.GUARD_BOUNCE_WARNING, settings.GUARD_BOUNCE_STOP),
+        "GUARD_COMPLAINT": (settings.GUARD_COMPLAINT_WARNING, settings.GUARD_COMPLAINT_STOP),
+    }
+    found: list[CheckMessage] = [
+        Error(
+            f"{name}_WARNING must be above 0 and not above {name}_STOP.",
+            hint="Both are per cent of the emails that SES accepted.",
+            id="emails.E023",
+        )
+        for name, (warning, stop) in lines.items()
+        if not 0 < warning <= stop
+    ]
+    if not 1 <= settings.GUARD_HOURS <= 24 * (KEEP_DAYS - 1):
+        found.append(
+            Error(
+                f"GUARD_HOURS must be from 1 to {24 * (KEEP_DAYS - 1)}.",
+                hint="Figures are kept for eight days.",
+                id="emails.E024",
+            )
+        )
+    return found

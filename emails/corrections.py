@@ -18,6 +18,7 @@ _WORDS = {
     State.IN_DOUBT: "Its email is in doubt: SES may have accepted it. Say first what happened.",
     State.CANCELLED: "Its email was cancelled; a redrive sends nothing.",
     State.SUPPRESSED: "Its email was suppressed: the address must get no email. A redrive sends nothing.",
+    State.KEPT: "Its email is kept back while bulk email is stopped.",
 }
 
 

@@ -16,22 +16,34 @@ SAMPLE = 1000
 
 Outcome = Attempt.Outcome
 
+# As SES counts them itself: bounces for good, but not of what it did not try, as the address is on the account's list.
+_BOUNCED = Q(type="Bounce", raw__bounce__bounceType="Permanent")
+_UNTRIED = Q(raw__bounce__bounceSubType="OnAccountSuppressionList")
+_COMPLAINED = Q(type="Complaint")
+_NO_COMPLAINT = Q(raw__complaint__complaintFeedbackType="not-spam") | Q(
+    raw__complaint__complaintSubType="OnAccountSuppressionList"
+)
+
 
 @measures
 def count(begin: datetime, end: datetime) -> dict[str, int]:
     """``accepted``, ``failed`` and ``in_doubt`` are attempts; ``failed``: SES refused, or was not reached."""
     finished = Attempt.objects.filter(finished_at__gte=begin, finished_at__lt=end).order_by()
     outcomes = dict(finished.values_list("outcome").annotate(Count("id")))
-    told = DeliveryEvent.objects.filter(recorded_at__gte=begin, recorded_at__lt=end).aggregate(
-        # As SES counts them itself: those for good.
-        bounced=Count("id", filter=Q(type="Bounce", raw__bounce__bounceType="Permanent")),
-        complained=Count("id", filter=Q(type="Complaint")),
+    recorded = DeliveryEvent.objects.filter(recorded_at__gte=begin, recorded_at__lt=end)
+    told = recorded.aggregate(
+        bounced=Count("id", filter=_BOUNCED),
+        untried=Count("id", filter=_BOUNCED & _UNTRIED),
+        complained=Count("id", filter=_COMPLAINED),
+        # Told apart like this: a condition that negates what may be missing is never true.
+        no_complaints=Count("id", filter=_COMPLAINED & _NO_COMPLAINT),
     )
     return {
         "accepted": outcomes.get(Outcome.ACCEPTED, 0),
         "failed": outcomes.get(Outcome.REFUSED, 0) + outcomes.get(Outcome.NOT_SENT, 0),
         "in_doubt": outcomes.get(Outcome.IN_DOUBT, 0),
-        **told,
+        "bounced": told["bounced"] - told["untried"],
+        "complained": told["complained"] - told["no_complaints"],
         **latencies.counted(_times(finished)),
     }
 

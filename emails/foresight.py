@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 from uuid import UUID
 
-from emails import identities, planning, rendering, suppressions
+from emails import guard, identities, planning, rendering, suppressions
 from emails.errors import IdentityError, RenderError
 from emails.models import Notification
 from emails.states import Owed
@@ -23,6 +23,7 @@ _SETTLED = {
     State.IN_DOUBT: Bucket.IN_DOUBT,
     State.CANCELLED: Bucket.CANCELLED,
     State.SUPPRESSED: Bucket.SUPPRESSED,
+    State.KEPT: Bucket.KEPT,
 }
 
 
@@ -57,7 +58,11 @@ class Foresight:
             return Bucket.FAILS
         if self._verified is not None and not self._verified.covers(owed.recipient):
             return Bucket.NOT_VERIFIED
-        return Bucket.SENDS
+        return Bucket.KEPT if owed.bulk and self._is_stopped else Bucket.SENDS
+
+    @cached_property
+    def _is_stopped(self) -> bool:
+        return guard.is_stopped()
 
     @cached_property
     def _verified(self) -> identities.Verified | None:

@@ -25,7 +25,7 @@ class Notification(models.Model):
     """One email that one event owes to one recipient."""
 
     class State(models.TextChoices):
-        """``sending``: claimed; ``in_doubt``: SES may or may not have accepted it."""
+        """``sending``: claimed; ``in_doubt``: SES may or may not have accepted it; ``kept``: bulk email is stopped."""
 
         PENDING = "pending"
         SENDING = "sending"
@@ -34,6 +34,7 @@ class Notification(models.Model):
         FAILED = "failed"
         CANCELLED = "cancelled"
         SUPPRESSED = "suppressed"
+        KEPT = "kept"
 
     class Delivery(models.TextChoices):
         """What SES reported; it only rises in this order. ``suppressed``: SES did not try, by a list of its own."""
@@ -110,6 +111,7 @@ class Notification(models.Model):
                 "attempt_started_at", name="notification_in_doubt", condition=Q(state="in_doubt")
             ),
             models.Index("id", name="notification_failed", condition=Q(state="failed")),
+            models.Index("id", name="notification_kept", condition=Q(state="kept")),
         ]
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What harms the sender's good name: emails that came back."""
+"""What harms the sender's good name: emails that came back, and the guard that stops bulk email for it."""
 
 from __future__ import annotations
 
@@ -35,3 +35,28 @@ class Incident(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.notification_id}"
+
+
+class Guard(models.Model):
+    """One row: whether bulk email is stopped, and why; see ``emails.guard``."""
+
+    is_stopped = models.BooleanField(default=False)
+    reason = models.CharField(max_length=300, blank=True)
+    # Empty: the guard itself.
+    stopped_by = models.CharField(max_length=150, blank=True)
+    stopped_at = models.DateTimeField(null=True)
+    # What came before is not counted again.
+    resumed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        permissions = [
+            ("view_guard", "Can view the guard of bulk email"),
+            ("stop_bulk", "Can stop bulk email"),
+            ("resume_bulk", "Can resume bulk email"),
+        ]
+        verbose_name = verbose_name_plural = "bulk email"
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="one_guard")]
+
+    def __str__(self) -> str:
+        return "bulk email"

@@ -12,7 +12,7 @@ from django.db import DatabaseError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from emails import breakers, journal, limiter, planning, rendering, ses, states
+from emails import breakers, guard, journal, limiter, planning, rendering, ses, states
 from emails.errors import (
     InDoubt,
     NotSent,
@@ -37,22 +37,23 @@ logger = logging.getLogger(__name__)
 State = Notification.State
 
 # The message of such an email is done with.
-_DONE = (State.SENT, State.CANCELLED, State.SUPPRESSED)
+_DONE = (State.SENT, State.CANCELLED, State.SUPPRESSED, State.KEPT)
 # No more threads than that send at once.
-MAX_ACCEPTANCES = 64
+MAX_ACCEPTANCES = MAX_BULK = 64
 
 # From the call of SES until its acceptance is recorded. While SES fails, fast or slowly, nothing is learned.
 accepted_seconds = MovingAverage()
 
 
-def notify(event: Event, *, template: str, recipient: str) -> None:
+def notify(event: Event, *, template: str, recipient: str, bulk: bool = False) -> None:
     """Send the email that this event owes to this recipient, once, however often this is called.
 
-    Returns when there is nothing more to do for the message: sent, in doubt, or suppressed. Raises Retry when it
+    ``bulk`` is what nobody waits for, a newsletter say: it is kept back while ``emails.guard`` has stopped bulk email.
+    Returns when there is nothing more to do for the message: sent, in doubt, suppressed or kept. Raises Retry when it
     was certainly not sent and may heal, Reject when it was not and cannot, Hold when a FIFO group waits for a doubt.
     """
-    owed = states.Owed(event, template, recipient)
-    if planning.is_noted(owed):
+    owed = states.Owed(event, template, recipient, bulk)
+    if planning.is_noted(owed) or (bulk and _bulk(owed)):
         return
     try:
         with _claims.coming():
@@ -119,7 +120,7 @@ def mark_sent(notifications: QuerySet[Notification]) -> int:
 
 @transaction.atomic
 def send_again(notifications: QuerySet[Notification]) -> int:
-    """These, in doubt, failed or suppressed, are to be sent after all; returns how many.
+    """These, in doubt, failed, suppressed or kept, are to be sent after all; returns how many.
 
     Their messages are gone from SQS, so each event is published again: from its own row in a FIFO group, from a new
     one elsewhere.
@@ -165,6 +166,12 @@ def _accept_together(accepted: Sequence[states.Acceptance]) -> list[None]:
     return [None] * len(accepted)
 
 
+def _keep_together(owed: Sequence[states.Owed]) -> list[bool]:
+    """Before their slots are taken: what is kept must not slow what is sent."""
+    return writing.call(guard.keep_back, owed)
+
+
+_bulk = Combined(_keep_together, most=lambda: MAX_BULK, linger_seconds=0.004)
 # Of the messages in hand: each email that SES has accepted waits so much longer until the database knows it.
 _claims = Combined(_claim_together, most=limiter.slots_a_second, linger_seconds=0.004)
 _acceptances = Combined(_accept_together, most=lambda: MAX_ACCEPTANCES, linger_seconds=0.008)

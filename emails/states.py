@@ -10,8 +10,9 @@ pending ──claim──> sending ──accept──> sent
    │                  └── doubt ─────> in_doubt   an ambiguous answer, or the process died
    ├── mark_sent ── in_doubt ──> sent                            by a person
    ├── suppress ── pending, failed ──> suppressed     its address must get no email
-   ├── reopen ── in_doubt, failed, suppressed
-   ├── cancel ── pending, failed ──> cancelled                   by a person
+   ├── keep ── pending, failed ──> kept               bulk email is stopped
+   ├── reopen ── in_doubt, failed, suppressed, kept
+   ├── cancel ── pending, failed, kept ──> cancelled             by a person
    └── correct, withdraw ── pending, failed ──> pending, cancelled   a person corrected its event
 
 Evidence of acceptance wins from any state, and nothing leaves ``sent``.
@@ -49,6 +50,8 @@ class Owed:
     event: Event
     template: str
     recipient: str
+    # May be kept back while too much bounces.
+    bulk: bool = False
 
     @property
     def key(self) -> tuple[uuid.UUID, str, str]:
@@ -176,6 +179,16 @@ def _suppress_new(ids: Collection[uuid.UUID]) -> None:
     )
 
 
+def keep(owed: Sequence[Owed]) -> None:
+    """Bulk email is stopped: these are not sent before ``reopen``. Their messages are done with."""
+    rows = [wanted.notification(state=State.KEPT) for wanted in owed]
+    Notification.objects.bulk_create(rows, ignore_conflicts=True)
+    for row in rows:
+        Notification.objects.filter(_same(row), state__in=Notification.UNSENT).update(
+            state=State.KEPT, reason_code="", reason=""
+        )
+
+
 def clock() -> float:
     """Seconds; unlike ``time.monotonic`` it also goes on while the machine sleeps."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
@@ -282,13 +295,13 @@ def mark_sent(notifications: QuerySet[Notification]) -> int:
 
 def cancel(notifications: QuerySet[Notification]) -> int:
     """A person wants none of these sent; returns how many were not yet. What is ``sending`` goes."""
-    return notifications.filter(state__in=Notification.UNSENT).update(
+    return notifications.filter(state__in=[*Notification.UNSENT, State.KEPT]).update(
         state=State.CANCELLED, reason_code="", reason=""
     )
 
 
 # What is not sent, and may be after all.
-REOPENED = (State.IN_DOUBT, State.FAILED, State.SUPPRESSED)
+REOPENED = (State.IN_DOUBT, State.FAILED, State.SUPPRESSED, State.KEPT)
 
 # Why an email is cancelled whose event goes to another address now.
 CORRECTED = "Corrected"

@@ -8,14 +8,19 @@ from django.conf import settings
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from emails import evidence, limiter, sending, states
+from emails import evidence, guard, limiter, sending, states
 from emails.models import Attempt, DeliveryEvent, Notification
 from emails.reputation_models import Incident
 from queues import groups
 from queues.housekeeping import delete_batch
+from queues.models import in_state
 from queues.registry import sweeps
 
 State = Notification.State
+
+# In one step of half a minute: more than SES takes of most accounts; in transactions of some.
+MOST_KEPT = 2000
+KEPT_BATCH = 100
 
 
 @sweeps
@@ -48,6 +53,20 @@ def resend_doubts() -> int:
     grace = timedelta(seconds=settings.DOUBT_GRACE_SECONDS)
     old = Notification.objects.filter(state=State.IN_DOUBT, attempt_started_at__lt=Now() - grace)
     return sending.send_again(old)
+
+
+@sweeps
+def send_kept() -> int:
+    """What was kept back while bulk email was stopped goes out, oldest first; returns how many."""
+    kept = Notification.objects.filter(in_state(State.KEPT)).order_by("id")
+    if guard.is_stopped() or not kept.exists():
+        return 0
+    keys = list(kept.values_list("pk", flat=True)[:MOST_KEPT])
+    batches = [keys[start : start + KEPT_BATCH] for start in range(0, len(keys), KEPT_BATCH)]
+    return sum(
+        sending.send_again(Notification.objects.filter(pk__in=batch, state=State.KEPT))
+        for batch in batches
+    )
 
 
 @sweeps

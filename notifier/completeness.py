@@ -213,6 +213,14 @@ def reasons() -> list[Why]:
             is_stuck=True,
         ),
         Why(
+            "kept",
+            "Kept back",
+            "Bulk email is stopped: mend the cause, then resume it.",
+            Notification.objects.filter(~_under_way(), in_state(Email.KEPT)),
+            "created_at",
+            is_stuck=True,
+        ),
+        Why(
             "waiting",
             "Not sent yet, of another producer",
             "Its message comes back after a failed receive.",
@@ -243,7 +251,7 @@ def _dead() -> QuerySet[OutboxEvent]:
 def _foreign() -> QuerySet[DeadLetter]:
     """Letters without a row in the outbox, whose email was neither sent nor cancelled; SES's reports owe none."""
     event = {"event_id": OuterRef("event_id")}
-    done = [Email.SENT, Email.CANCELLED, Email.SUPPRESSED, Email.IN_DOUBT]
+    done = [Email.SENT, Email.CANCELLED, Email.SUPPRESSED, Email.IN_DOUBT, Email.KEPT]
     return DeadLetter.objects.filter(
         ~Exists(OutboxEvent.objects.filter(**event)),
         ~Exists(Notification.objects.filter(state__in=done, **event)),

@@ -14,8 +14,9 @@ from django.db.models import Count, Max, Min, Model, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
-from emails import breakers, evidence, sender, states
+from emails import breakers, evidence, guard, sender, states
 from emails.models import Breaker, EventChannel, Identity, Notification, Suppression
+from emails.reputation_models import Guard
 from queues import letter_groups, masking
 from queues.admin_filters import late
 from queues.fact_sections import list_url, moment, short
@@ -157,6 +158,32 @@ def _breakers() -> Iterable[Concern]:
             f"{_BREAKER_ADVICE[breaker.name]} Sending goes on by itself.",
             # For the others AWS is to be asked; the overview says when it has healed.
             model=Identity if breaker.name == breakers.CONFIGURATION else None,
+        )
+
+
+def _guard() -> Iterable[Concern]:
+    """Too much bounces: told before AWS does something about it, and when the guard has."""
+    row = guard.state()
+    if row.is_stopped:
+        yield Concern(
+            key="guard",
+            title="Bulk email is stopped",
+            advice=f"{row.stopped_by or 'The guard'} stopped it {moment(row.stopped_at)}: {row.reason.rstrip('.')}. "
+            "Mend the cause, then resume it. Everything else goes out.",
+            model=Guard,
+            # Somebody knows.
+            is_alerted=not row.stopped_by,
+        )
+    high = [rate for rate in guard.rates(timezone.now()) if rate.is_high]
+    for rate in high if not row.is_stopped else ():
+        yield Concern(
+            key=f"guard {rate.name}",
+            title=f"Too many {rate.name}",
+            colour="warning",
+            advice=f"{rate.words[0].upper()}{rate.words[1:]} within {settings.GUARD_HOURS} hours. See which emails "
+            f"come back: AWS may pause the account. At {rate.stop:g} % bulk email stops by itself.",
+            model=Notification,
+            query=f"delivery_status__exact={rate.status}",
         )
 
 
@@ -327,6 +354,7 @@ _CHECKS: list[tuple[str, Callable[[], Iterable[Concern]]]] = [
     ("queues.view_consumer", _consumers),
     ("emails.view_notification", _breakers),
     ("emails.view_notification", _sender),
+    ("emails.view_guard", _guard),
     ("emails.view_suppression", _support),
     ("queues.view_deadletter", _letters),
     ("emails.view_notification", _emails),

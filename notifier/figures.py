@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.utils.timezone import localtime
 
 from emails.latencies import percentile
@@ -15,9 +16,6 @@ from notifier.charts import Chart, Series, draw
 from queues import figures
 from queues.figures import HOUR, MINUTE, TEN_MINUTES
 from queues.live_models import Figure
-
-# AWS puts an account under review at these shares: SES developer guide, "Sending review process FAQs".
-BOUNCES, COMPLAINTS = 0.05, 0.001
 
 
 @dataclass(frozen=True)
@@ -58,8 +56,8 @@ def tiles(now: datetime) -> list[Tile]:
         Tile("Emails a minute", _number(last.get("accepted", 0)) if hour else "—", minute),
         *_latency(figures.total(hour)),
         *_limits(last.get("accepted", 0)),
-        _share("Bounces", day["bounced"], day["accepted"], BOUNCES),
-        _share("Complaints", day["complained"], day["accepted"], COMPLAINTS),
+        _share("Bounces", day["bounced"], day["accepted"], settings.GUARD_BOUNCE_WARNING),
+        _share("Complaints", day["complained"], day["accepted"], settings.GUARD_COMPLAINT_WARNING),
     ]
 
 
@@ -136,7 +134,7 @@ def _share(label: str, count: int, of: int, limit: float) -> Tile:
     if not of:
         return Tile(label, "—", "no emails in 24 hours")
     note = f"{_number(count)} of {_number(of)} in 24 hours"
-    return Tile(label, f"{count / of:.2%}", note, is_high=count / of >= limit)
+    return Tile(label, f"{count / of:.2%}", note, is_high=100 * count / of >= limit)
 
 
 def _number(count: int) -> str:

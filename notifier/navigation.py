@@ -78,6 +78,7 @@ def _emails(request: HttpRequest) -> dict[str, Any]:
         "Emails",
         _list(request, "emails.Notification", "mail") | {"active": on_emails},
         _list(request, "emails.Suppression", "block"),
+        _list(request, "emails.Guard", "shield"),
         _list(request, "emails.Identity", "verified_user"),
         {
             "title": "Templates",

@@ -22,6 +22,7 @@ _LOOK = {
     "emails.view_notification",
     "emails.preview_email",
     "emails.view_suppression",
+    "emails.view_guard",
     "orders.view_product",
 }
 # Orders, accounts and identities are personal data, or full of it.
@@ -51,6 +52,8 @@ _MEND = {
     "emails.send_test_email",
     "emails.import_suppression",
     "emails.export_suppression",
+    "emails.stop_bulk",
+    "emails.resume_bulk",
 }
 _AUDIT = {"admin.view_logentry", "auth.view_user", "auth.view_group"}
 

@@ -177,10 +177,17 @@ SES_WEBHOOK_TOPICS: list[str] = env.list("SES_WEBHOOK_TOPICS", default=[])
 ADMINS = [(address, address) for address in env.list("ADMINS", default=[])]
 EMAIL_SUBJECT_PREFIX = "[Notifier] "
 ALERTS_TOPIC: str = env("ALERTS_TOPIC", default="")
-# Bounces and complaints: whom they suppress, and who is told of them.
+# Bounces and complaints: whom they suppress, who is told of them, and when they stop bulk email.
 SUPPRESS_ON: list[str] = env.list("SUPPRESS_ON", default=["bounce", "complaint"])
 SUPPRESSION_SYNC: str = env("SUPPRESSION_SYNC", default="both")
 SUPPORT_EMAIL: str = env("SUPPORT_EMAIL", default="")
+GUARD_HOURS: int = env.int("GUARD_HOURS", default=24)
+GUARD_MINIMUM: int = env.int("GUARD_MINIMUM", default=100)
+# Per cent of what SES accepted. AWS puts an account under review at 5 and 0.1, and may pause it at 10 and 0.5.
+GUARD_BOUNCE_WARNING: float = env.float("GUARD_BOUNCE_WARNING", default=5.0)
+GUARD_BOUNCE_STOP: float = env.float("GUARD_BOUNCE_STOP", default=10.0)
+GUARD_COMPLAINT_WARNING: float = env.float("GUARD_COMPLAINT_WARNING", default=0.1)
+GUARD_COMPLAINT_STOP: float = env.float("GUARD_COMPLAINT_STOP", default=0.5)
 USE_SES_V2: bool = env.bool("USE_SES_V2", default=False)
 SES_CLIENT: str = env("SES_CLIENT", default="boto3")
 # 0: as SES says.

@@ -163,6 +163,8 @@ def _notification_verdict(facts: _Facts) -> Verdict | None:
                 is_wrong=True,
                 is_final=True,
             )
+        case State.KEPT:
+            return Verdict("Your email goes out a little later.", reason)
         case State.CANCELLED:
             return Verdict("This email was cancelled.", reason, is_wrong=True, is_final=True)
         case State.FAILED:

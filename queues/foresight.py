@@ -30,6 +30,7 @@ class Bucket(StrEnum):
     FAILS = "fails"
     NOT_VERIFIED = "not_verified"
     SENDS = "sends"
+    KEPT = "kept"
     SUPPRESSED = "suppressed"
     CANCELLED = "cancelled"
     SENT = "sent"
@@ -62,6 +63,10 @@ _WORDS = {
         "suppressed",
         "Their addresses must get no email; a redrive only closes the letters. Where that is wrong, lift the address "
         "under Suppressions.",
+    ),
+    Bucket.KEPT: (
+        "kept back",
+        "Bulk email is stopped. A redrive closes the letters; the emails go out when a person resumes bulk email.",
     ),
     Bucket.CANCELLED: (
         "cancelled",

@@ -18,6 +18,7 @@ for name in list(os.environ):
             "SES_",
             "SANDBOX",
             "FAILPOINTS",
+            "GUARD_",
             "SUPPORT_",
             "SUPPRESS",
             "DATABASE_URL",

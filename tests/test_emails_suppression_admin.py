@@ -11,7 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from django.utils import timezone
 
-from emails import ses, ses_suppressions, suppression_csv
+from emails import guard, ses, ses_suppressions, suppression_csv
 from emails.models import Notification, Suppression, SuppressionSync
 from queues.fact_sections import change_url, list_url
 from tests.rows import make_notification, make_suppression, staff
@@ -213,6 +213,26 @@ def test_customer_is_told_that_the_email_was_not_sent_and_not_why(client, aws, c
     assert "This email was not sent: we cannot send to this address at the moment" in page
     assert "spam" not in page
     assert "suppress" not in page
+
+
+def test_page_of_the_guard_shows_rates_and_what_waits(client, operator):
+    make_notification(state=Notification.State.KEPT)
+    guard.stop(reason="bounces 12.00 %")
+
+    page = text(client.get(reverse("admin:emails_guard_changelist")))
+
+    assert "the guard stopped it by itself" in page
+    assert "1 email</a>" in page
+    assert "Resume…" in page
+
+
+def test_resume_is_logged_with_its_reason(client, operator):
+    guard.stop(reason="bounces")
+
+    client.post(reverse("admin:emails_guard_resume"), {"reason": "the list was cleaned"})
+
+    assert not guard.is_stopped()
+    assert LogEntry.objects.get().change_message == "Resumed: the list was cleaned"
 
 
 def test_times_of_old_lifts_are_shown(client, operator):

@@ -29,6 +29,9 @@ def test_settings_of_the_tests_are_in_order():
         ("SUPPRESS_ON", ["bounce", "sneeze"], "emails.E020"),
         ("SUPPRESSION_SYNC", "push", "emails.E021"),
         ("SUPPORT_EMAIL", "Help <help@example.com>", "emails.E022"),
+        ("GUARD_BOUNCE_STOP", 4.0, "emails.E023"),
+        ("GUARD_COMPLAINT_WARNING", 0.0, "emails.E023"),
+        ("GUARD_HOURS", 200, "emails.E024"),
     ],
 )
 def test_settings_that_break_a_promise_are_named(settings, name, value, error):

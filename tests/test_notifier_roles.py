@@ -17,6 +17,7 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
+from emails import guard
 from emails.models import Notification, Suppression
 from notifier import roles
 from notifier.models import RoleGrant
@@ -86,6 +87,8 @@ POSTS: dict[str, tuple[set[str], Any]] = {
         lambda: {"file": SimpleUploadedFile("a.csv", b"x@example.com"), "reason": "a test"},
     ),
     "admin:emails_suppression_export": (OPERATOR, {}),
+    "admin:emails_guard_stop": (OPERATOR, {"reason": "a test"}),
+    "admin:emails_guard_resume": (OPERATOR, {"reason": "a test"}),
 }
 # What gives a file and not a page.
 FILES = {"admin:emails_suppression_export"}
@@ -127,6 +130,9 @@ def pages() -> Iterator[tuple[str, set[str]]]:
     yield reverse("admin:queues_redrive_start"), KNOWING
     yield reverse("queue-pause", args=["orders"]), OPERATOR
     yield reverse("admin:emails_template", args=["order_confirmation"]), EVERYBODY
+    yield reverse("admin:emails_guard_changelist"), EVERYBODY
+    yield reverse("admin:emails_guard_stop"), OPERATOR
+    yield reverse("admin:emails_guard_resume"), OPERATOR
     yield reverse("admin:emails_suppression_add"), KNOWING
     yield reverse("admin:emails_suppression_import"), OPERATOR
     yield reverse("admin:emails_identity_changelist"), KNOWING
@@ -216,6 +222,8 @@ def test_a_page_that_acts_does_so_for_its_roles_alone_and_by_a_post(client, aws,
     make_letter()
     if name == "queue-resume":
         pausing.pause("orders", by="ada", reason="a test")
+    if name == "admin:emails_guard_resume":
+        guard.stop(reason="a test")
     address = reverse(name, args=ARGUMENTS.get(name, list)())
     log_in(client, who)
     before = tables()

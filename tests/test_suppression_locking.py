@@ -1,4 +1,4 @@
-"""The suppression list and the alerts under real concurrency, on SQLite and on PostgreSQL."""
+"""The suppression list, the alerts and the guard under real concurrency, on SQLite and on PostgreSQL."""
 
 import itertools
 from datetime import UTC, datetime, timedelta
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from emails import feedback, support, suppressions
+from emails import feedback, guard, support, suppressions, sweeping
 from emails.models import Notification, Suppression
 from emails.reputation_models import Incident
 from emails.suppressions import Entry, Source
@@ -87,3 +87,15 @@ def test_of_many_consumers_one_tells_the_support(settings):
 
     assert sorted(counts) == [0, 0, 0, 3]
     assert OutboxEvent.objects.count() == 1
+
+
+def test_what_was_kept_is_sent_again_once_by_many_at_once(aws):
+    guard.stop(reason="a test")
+    guard.resume()
+    for _ in range(5):
+        make_notification(state=State.KEPT)
+
+    counts = at_once(4, sweeping.send_kept)
+
+    assert sum(counts) == 5
+    assert OutboxEvent.objects.count() == 5
