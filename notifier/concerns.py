@@ -92,6 +92,12 @@ class Concern:
         """How many causes more there are."""
         return max(0, len(self.causes) - NAMED_CAUSES)
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether there are rows that none of its causes counts."""
+        counted = sum(cause.count for cause in self.causes)
+        return bool(self.causes) and (self.count > MOST or counted < self.count)
+
     def address_of(self, cause: Cause) -> str:
         """The page of this cause alone."""
         return reverse(self.page_of_one, args=[cause.place]) if cause.place else self.address
