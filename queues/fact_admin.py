@@ -113,6 +113,8 @@ class FactAdmin(MaskedAdmin):
 
     show_full_result_count = False
     paginator = BoundedPaginator
+    # A row takes Unfold two to three milliseconds, whatever the tables' size.
+    list_per_page = 50
 
     acts: Mapping[str, Act] = {}
     state_colours: Mapping[str, str] = {}
