@@ -266,6 +266,17 @@ def test_discarding_more_than_ten_takes_their_number(admin_client, typed, left):
     assert DeadLetter.objects.open().count() == left
 
 
+@pytest.mark.parametrize("confirmed", [{}, {"confirmed": "yes", "reason": "a test"}])
+def test_whoever_discards_second_is_told_that_nothing_was_left(admin_client, confirmed):
+    letter = make_letter()
+    act_on_group(admin_client, letter, "discard", confirmed="yes", reason="a test")
+
+    act_on_group(admin_client, letter, "discard", **confirmed)
+
+    assert "somebody else was faster" in admin_client.get(GROUPS).content.decode()
+    assert LogEntry.objects.filter(change_message="Discarded: a test").count() == 1
+
+
 def test_discarding_ten_takes_no_number(admin_client):
     letters = [make_letter() for _ in range(10)]
 
