@@ -118,7 +118,10 @@ def test_letters_are_not_drained_while_their_redrive_may_bring_them_back():
     lanterns.handle_all()
     lanterns.advance()
 
-    assert (look(), outcomes(redrive)) == (["Drained: dead letters, MessageRejected"], {"handled": 1})
+    assert (look(), outcomes(redrive)) == (
+        ["Drained: dead letters, MessageRejected"],
+        {"handled": 1},
+    )
 
 
 def test_letters_that_were_parked_are_drained_for_now():
