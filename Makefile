@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TEST := ENV_FILE=tests/test.env
 PICTURES := shop order mailbox mail admin dead-letter dead-letters redrive redrive-done redrive-halted identities \
+	overview-dark overview-phone-dark causes-dark causes-phone-dark redrive-runs-dark redrive-runs-phone-dark \
 	shop-phone-dark
 
 .PHONY: help run test pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-relay bench-growth bench-console lint format lock clean

@@ -69,7 +69,7 @@ class NotificationAdmin(FactAdmin):
                 )
             },
         ),
-        ("As the customer got it", {"fields": ("email_html",), "classes": ["tab"]}),
+        ("The email", {"fields": ("email_html",), "classes": ["tab"]}),
         ("Text", {"fields": ("email_text",), "classes": ["tab"]}),
         ("Data", {"fields": ("pretty_context",), "classes": ["tab"]}),
     )
@@ -84,6 +84,7 @@ class NotificationAdmin(FactAdmin):
             permission="emails.mark_sent_notification",
             question="Say so only on evidence: the customer has it, or SES's own records show it. "
             "Nobody will be sent this email again.",
+            colour="default",
         ),
         "send_again": Act(
             label="Send again",

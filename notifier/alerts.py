@@ -1,4 +1,5 @@
-"""Call somebody: an email to ADMINS and a message to ALERTS_TOPIC, at most one an hour for each cause.
+"""Call somebody: an email to ADMINS and a message to ALERTS_TOPIC, at most one an hour for each cause, and one when
+it is over.
 
 Consumers look every half minute, one of them for all; where none lives, whoever opens the overview makes the web
 process look. Nothing waits for an alert, and one that cannot be sent is tried again after five minutes.
@@ -17,8 +18,9 @@ from django.core import mail
 from django.db import DatabaseError, connection
 
 from emails import default_sender
-from notifier import concerns, sns
+from notifier import concerns, healing, sns
 from notifier.concerns import Cause, Concern
+from notifier.healing import Healed
 from queues import duties
 from queues.errors import QueueUnavailable
 from queues.fact_sections import moment
@@ -69,18 +71,25 @@ class Alert:
         link = f"{settings.BASE_URL}{self.concern.address_of(self.cause)}"
         return f"{self.headline}{self.news}{said}\n{self.concern.advice}\n{link}"
 
+    def settle(self) -> None:
+        """It was told of."""
+        healing.mark(self.cause.key)
+        logger.warning("alerted cause=%s", self.cause.key)
+
 
 @watches
 def check() -> int:
     """Tell of what is due, in one process at a time; returns of how many causes."""
     if not _is_wanted() or duties.take(DUTY, every=EVERY_SECONDS) is None:
         return 0
-    mine = [alert for alert in _due() if duties.take(alert.name, every=AGAIN_SECONDS)]
+    mine = [notice for notice in _due() if duties.take(notice.name, every=AGAIN_SECONDS)]
     if mine and not _tell(mine):
-        for alert in mine:
-            duties.give_back(alert.name, to=alert.told_at)
+        for notice in mine:
+            duties.give_back(notice.name, to=notice.told_at)
         duties.put_off(DUTY, every=EVERY_SECONDS, seconds=RETRY_SECONDS)
         return 0
+    for notice in mine:
+        notice.settle()
     return len(mine)
 
 
@@ -103,11 +112,17 @@ def _is_wanted() -> bool:
     return bool(settings.ADMINS or settings.ALERTS_TOPIC)
 
 
-def _due() -> list[Alert]:
-    """What was not told of within the hour; of rows that lie there, only when more have come."""
+def _due() -> list[Alert | Healed]:
+    """What may be told now, of what is, and then of what is over."""
+    current = concerns.current()
+    return [*_alerts(current), *healing.due(current, again_seconds=AGAIN_SECONDS)]
+
+
+def _alerts(current: Sequence[Concern]) -> list[Alert]:
+    """Of rows that lie there only when more have come."""
     found = [
         (concern, cause)
-        for concern in concerns.current()
+        for concern in current
         if concern.is_alerted
         for cause in concern.causes or [Cause(key=concern.key, text="", count=concern.count)]
     ]
@@ -121,14 +136,11 @@ def _is_news(alert: Alert) -> bool:
     return newest is None or told_at is None or newest > told_at
 
 
-def _tell(alerts: Sequence[Alert]) -> bool:
+def _tell(notices: Sequence[Alert | Healed]) -> bool:
     """Whether anybody was reached."""
-    subject = alerts[0].headline + (f", and {len(alerts) - 1} more" if len(alerts) > 1 else "")
-    text = "\n\n".join(alert.text for alert in alerts)
-    reached = any([_mailed(subject, text), _published(subject, text)])
-    for alert in alerts if reached else ():
-        logger.warning("alerted cause=%s", alert.cause.key)
-    return reached
+    subject = notices[0].headline + (f", and {len(notices) - 1} more" if len(notices) > 1 else "")
+    text = "\n\n".join(notice.text for notice in notices)
+    return any([_mailed(subject, text), _published(subject, text)])
 
 
 def _mailed(subject: str, text: str) -> bool:

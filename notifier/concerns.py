@@ -19,6 +19,8 @@ from emails.models import Breaker, EventChannel, Identity, Notification, Suppres
 from emails.reputation_models import Guard
 from queues import letter_groups, masking
 from queues.admin_filters import late
+from queues.advice import UNEXPECTED, advise
+from queues.advice import Cause as LetterCause
 from queues.fact_sections import list_url, moment, short
 from queues.figures import TEN_MINUTES
 from queues.live_models import Figure, LiveConsumer, PausedQueue, QueueDepth
@@ -28,6 +30,7 @@ MOST = 10_000
 # So many causes are told apart; the overview names the first few.
 MOST_CAUSES = 20
 NAMED_CAUSES = 3
+DANGER = "danger"
 # SES reports within seconds; so late, its reports do not reach us.
 EVENTS_LATE = timedelta(minutes=15)
 
@@ -36,7 +39,7 @@ Emails = Notification.State
 
 @dataclass(frozen=True, kw_only=True)
 class Cause:
-    """One of what a concern is made of; ``place`` names it to the concern's ``page_of_one``.
+    """One of what a concern is made of; ``place`` names it to the concern's ``page_of_one``, ``words`` say it shortly.
 
     ``newest``: when the latest of its rows came, where more of them are news.
     """
@@ -45,6 +48,7 @@ class Cause:
     text: str
     count: int = 1
     place: str = ""
+    words: str = ""
     newest: datetime | None = None
 
 
@@ -60,7 +64,7 @@ class Concern:
     title: str
     advice: str
     count: int = 1
-    colour: str = "danger"
+    colour: str = DANGER
     model: type[Model] | None = None
     query: str = ""
     page: str = ""
@@ -93,20 +97,27 @@ class Concern:
         """How many causes more there are."""
         return max(0, len(self.causes) - NAMED_CAUSES)
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether there are rows that none of its causes counts."""
+        counted = sum(cause.count for cause in self.causes)
+        return bool(self.causes) and (self.count > MOST or counted < self.count)
+
     def address_of(self, cause: Cause) -> str:
         """The page of this cause alone."""
         return reverse(self.page_of_one, args=[cause.place]) if cause.place else self.address
 
 
 def current(may: Callable[[str], bool] = lambda permission: True) -> list[Concern]:
-    """All there are now of what somebody with these permissions may see."""
-    return [
+    """All there are now of what somebody with these permissions may see; what stops emails comes first."""
+    found = [
         concern
         for permission, check in _CHECKS
         if may(permission)
         for concern in check()
         if concern.count
     ]
+    return sorted(found, key=lambda concern: concern.colour != DANGER)
 
 
 def _consumers() -> Iterable[Concern]:
@@ -239,11 +250,18 @@ def _letters() -> Iterable[Concern]:
                 text=masking.addresses(short(f"{group['code']}: {group['reason']}")),
                 count=group["count"],
                 place=letter_groups.key_of(group["fingerprint"]),
+                words=_in_words(group["code"], group["reason"]),
                 newest=group["last"],
             )
             for group in groups[:MOST_CAUSES]
         ],
     )
+
+
+def _in_words(code: str, reason: str) -> str:
+    """What happened; an error that nobody foresaw by its name too."""
+    words = advise(LetterCause(code, reason)).words
+    return f"{words}: {code}" if words == UNEXPECTED.words else words
 
 
 def _emails() -> Iterable[Concern]:

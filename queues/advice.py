@@ -38,14 +38,14 @@ def advise(cause: Cause) -> Advice:
     if cause.code in _TABLE:
         return _TABLE[cause.code]
     answers = (adviser(cause) for adviser in registry.advisers())
-    return next(filter(None, answers), _UNEXPECTED)
+    return next(filter(None, answers), UNEXPECTED)
 
 
 _DATABASE = Advice(
     "The database did not answer",
     "Mend the database, then redrive.",
 )
-_UNEXPECTED = Advice(
+UNEXPECTED = Advice(
     "An unexpected error in a handler",
     "Its traceback is in the consumers' log, under “handler failed”. Mend the code, restart the consumers, then "
     "redrive.",

@@ -48,7 +48,7 @@ def collect_all() -> int:
 
 @transaction.atomic
 def redrive(letters: QuerySet[DeadLetter]) -> int:
-    """Send open letters through the outbox again, as they are; returns how many.
+    """Send open letters that are not parked through the outbox again, as they are; returns how many.
 
     The event id stays, so what was sent stays sent; the deduplication id is new, because SQS drops a repeat
     within five minutes. A letter is redriven once, however often this is asked, and stays open while settings
@@ -62,13 +62,12 @@ def redrive(letters: QuerySet[DeadLetter]) -> int:
 
 
 def redrive_one(letter: DeadLetter) -> OutboxEvent | None:
-    """The row that carries this letter from now on, for a relay to publish; None if the letter is not open any more.
+    """The row that carries this letter from now on, for a relay to publish; None if it waits for nobody any more.
 
     In the caller's transaction.
     """
-    taken = DeadLetter.objects.filter(pk=letter.pk, state=State.OPEN).update(
-        state=State.REDRIVEN, redriven_at=Now()
-    )
+    waiting = DeadLetter.objects.waiting().filter(pk=letter.pk)
+    taken = waiting.update(state=State.REDRIVEN, redriven_at=Now())
     if not taken:
         return None
     event = outbox.at_its_place(

@@ -113,6 +113,8 @@ class FactAdmin(MaskedAdmin):
 
     show_full_result_count = False
     paginator = BoundedPaginator
+    # A row takes Unfold two to three milliseconds, whatever the tables' size.
+    list_per_page = 50
 
     acts: Mapping[str, Act] = {}
     state_colours: Mapping[str, str] = {}
@@ -244,6 +246,12 @@ class FactAdmin(MaskedAdmin):
         return not act.condition or act.able(rows).exists()
 
     def _say_what_is_left(self, request: HttpRequest, act: Act, *, chosen: int, done: int) -> None:
+        if not chosen:
+            self.message_user(
+                request,
+                f"There was nothing left to {act.label.lower()}: somebody else was faster.",
+                messages.WARNING,
+            )
         if chosen > done:
             self.message_user(
                 request,
@@ -282,10 +290,13 @@ def _run(
         return act.page(request, rows)
     if not act.question:
         return model_admin.perform(request, name, rows, form=None)
+    count = act.able(rows).count()
+    if not count:
+        return model_admin.perform(request, name, rows, form=None)
     form = act.form(
         request.POST if "confirmed" in request.POST else None,
         required=act.reason_required,
-        count=act.able(rows).count(),
+        count=count,
     )
     if form.is_valid():
         return model_admin.perform(request, name, rows, form=form)

@@ -194,7 +194,9 @@ class DeadLetterAdmin(FactAdmin):
     def at_stake(self, letter: DeadLetter) -> str:
         # Masked for some.
         cents: Any = letter.amount_cents
-        return f"{letter.currency} {cents / 100:,.2f}" if isinstance(cents, int) else cents or "—"
+        if isinstance(cents, int):
+            return f"{letter.currency} {cents / 100:,.2f}"
+        return cents or ("none" if letter.customer else "not known: the letter does not say")
 
     @column(description="group")
     def group_link(self, letter: DeadLetter) -> SafeString:

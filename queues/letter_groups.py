@@ -64,11 +64,26 @@ class Group:
         return "growing" if self.recent >= self.before else "slowing"
 
     @property
+    def customers_touched(self) -> str:
+        """How many, as far as letters say."""
+        return self._as_far_as_known(f"{self.customers:,}" if self.customers else "")
+
+    @property
     def at_stake(self) -> str:
-        """The money, by currency."""
+        """The money by currency, as far as letters say."""
         if self.is_masked and self.money:
-            return masking.MASK
-        return " + ".join(f"{currency} {cents / 100:,.2f}" for cents, currency in self.money)
+            return self._as_far_as_known(masking.MASK)
+        return self._as_far_as_known(
+            " + ".join(f"{currency} {cents / 100:,.2f}" for cents, currency in self.money)
+        )
+
+    def _as_far_as_known(self, known: str) -> str:
+        if not self.silent:
+            return known or "none"
+        if self.silent == self.count:
+            return "not known: the letters do not say"
+        letters = "one letter does" if self.silent == 1 else f"{self.silent:,} letters do"
+        return f"{known or 'none'}, and {letters} not say"
 
     @property
     def key(self) -> str:

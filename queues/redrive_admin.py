@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, OuterRef, QuerySet, Subquery, Value
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, render
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from queues import redrives, releasing
+from queues import redrives, releasing, standstill
 from queues.fact_admin import Act, FactAdmin, column
 from queues.fact_sections import (
     MAX_ROWS,
@@ -25,7 +24,6 @@ from queues.fact_sections import (
     change_url,
     coloured,
     link,
-    list_url,
     moment,
     two_lines,
 )
@@ -33,9 +31,6 @@ from queues.models import DeadLetter, Redrive, RedriveItem
 
 State = Redrive.State
 Outcome = RedriveItem.Outcome
-
-# A consumer looks every second.
-SILENT = timedelta(seconds=30)
 
 STATE_COLOURS: Mapping[str, str] = {
     State.RUNNING: "info",
@@ -52,6 +47,15 @@ OUTCOME_COLOURS = {
     Outcome.HANDLED: "primary",
     Outcome.SKIPPED: "",
     Outcome.WAITING: "",
+}
+OUTCOME_MEANINGS = {
+    Outcome.RETURNED: "failed again",
+    Outcome.BOUNCED: "SES took it, the mailbox did not",
+    Outcome.PENDING: "sent back, outcome not known yet",
+    Outcome.ACCEPTED: "by SES",
+    Outcome.HANDLED: "no email came of it",
+    Outcome.SKIPPED: "never sent back",
+    Outcome.WAITING: "not sent back yet",
 }
 
 
@@ -135,7 +139,7 @@ class RedriveAdmin(FactAdmin):
 
     def links(self, request: HttpRequest, row: Redrive) -> Iterable[tuple[str, str]]:
         if request.user.has_perm("queues.view_deadletter"):
-            yield "Open dead letters", f"{list_url(DeadLetter)}?state__exact=open"
+            yield "Open dead letters", reverse("admin:queues_deadletter_groups")
 
     def render_change_form(self, request: HttpRequest, context: Any, **kwargs: Any) -> HttpResponse:
         return super().render_change_form(
@@ -179,11 +183,16 @@ def _progress(request: HttpRequest, redrive: Redrive) -> dict[str, Any]:
         "redrive": redrive,
         "progress_url": reverse("admin:queues_redrive_progress", args=[redrive.pk]),
         "figures": [
-            {"outcome": outcome, "label": outcome.label.lower(), "count": count}
+            {
+                "outcome": outcome,
+                "label": outcome.label.lower(),
+                "meaning": OUTCOME_MEANINGS[outcome],
+                "count": count,
+            }
             for outcome, count in shown
         ],
         "pace": _pace(redrive),
-        "is_silent": _is_silent(redrive),
+        "standstill": standstill.of(redrive),
         "letters": [_items_section(request, redrive, shown)],
     }
 
@@ -200,12 +209,6 @@ def _pace(redrive: Redrive) -> str:
         f"Canary, step {redrive.stage + 1} of {releasing.LAST_STAGE + 1}: no more than {_letters(size)} until "
         f"{'it has' if size == 1 else 'they have'} come through.{rate}"
     )
-
-
-def _is_silent(redrive: Redrive) -> bool:
-    """Whether nobody carries it on."""
-    mine = Redrive.objects.unfinished().filter(pk=redrive.pk)
-    return mine.filter(next_at__lt=Now() - SILENT).exists()
 
 
 def _items_section(

@@ -16,8 +16,10 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from queues import foresight, redrives
+from queues import foresight, redrives, standstill
+from queues.advice import Cause, advise
 from queues.fact_sections import change_url, list_url
+from queues.foresight import Forecast
 from queues.forms import RedriveForm
 from queues.models import DeadLetter, Redrive
 
@@ -30,7 +32,7 @@ def choose(request: HttpRequest, letters: QuerySet[DeadLetter]) -> HttpResponse:
     address = reverse("admin:queues_redrive_start")
     if request.POST.get("select_across") == "1":
         return redirect(f"{address}?{request.GET.urlencode()}")
-    form = RedriveForm(forecast=foresight.sort(letters))
+    form = RedriveForm(forecast=_foreseen(letters))
     return _show(request, form, address, keys=request.POST.getlist(ACTION_CHECKBOX_NAME))
 
 
@@ -41,13 +43,15 @@ def start(request: HttpRequest, letters: QuerySet[DeadLetter]) -> HttpResponse:
     if request.method == "POST" and (redrive := started(request)):
         return redirect(change_url(redrive))
     form = RedriveForm(
-        request.POST if request.method == "POST" else None, forecast=foresight.sort(letters)
+        request.POST if request.method == "POST" else None, forecast=_foreseen(letters)
     )
     if form.is_valid():
         if chosen := form.chosen():
             return redirect(change_url(_start(request, form, chosen)))
         messages.warning(request, "Nothing was taken, so nothing was redriven.")
-    return _show(request, form, request.get_full_path(), keys=request.POST.getlist(KEYS_NAME))
+    keys = request.POST.getlist(KEYS_NAME)
+    words = _words(request, letters)
+    return _show(request, form, request.get_full_path(), keys=keys, words=words)
 
 
 def started(request: HttpRequest) -> Redrive | None:
@@ -57,6 +61,21 @@ def started(request: HttpRequest) -> Redrive | None:
     except ValueError:
         return None
     return Redrive.objects.filter(key=str(key)).first()
+
+
+def _foreseen(letters: QuerySet[DeadLetter]) -> Forecast:
+    forecast = foresight.sort(letters)
+    waiting = standstill.why_not_received(letters.filter(state=DeadLetter.State.OPEN))
+    forecast.notes += [waiting] if waiting else []
+    return forecast
+
+
+def _words(request: HttpRequest, letters: QuerySet[DeadLetter]) -> str:
+    """What happened to letters of one cause, as their group is called."""
+    if not request.GET.get("fingerprint"):
+        return ""
+    found = letters.order_by().values_list("code", "reason")[:1]
+    return next((advise(Cause(code, reason)).words for code, reason in found), "")
 
 
 def _start(request: HttpRequest, form: RedriveForm, chosen: Sequence[UUID]) -> Redrive:
@@ -71,7 +90,7 @@ def _start(request: HttpRequest, form: RedriveForm, chosen: Sequence[UUID]) -> R
 
 
 def _show(
-    request: HttpRequest, form: RedriveForm, address: str, *, keys: Sequence[str]
+    request: HttpRequest, form: RedriveForm, address: str, *, keys: Sequence[str], words: str = ""
 ) -> HttpResponse:
     return TemplateResponse(
         request,
@@ -82,6 +101,7 @@ def _show(
             "form": form,
             "forecast": form.forecast,
             "address": address,
+            "words": words,
             "keys": keys,
             "keys_name": KEYS_NAME,
             "list_url": list_url(DeadLetter),

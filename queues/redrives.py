@@ -113,6 +113,8 @@ def _write_down(redrive: Redrive, letters: QuerySet[DeadLetter]) -> None:
         key = Redrive._meta.pk.get_db_prep_value(redrive.pk, connection)
         with connection.cursor() as cursor:
             cursor.execute(_WRITE_DOWN.format(able=sql), [key, *params])
+        # Whoever redrives a parked letter wants it now; one that is parked from now on stays.
+        DeadLetter.objects.parked().filter(redrive_items__redrive=redrive).update(parked_until=None)
     redrive.total = redrive.items.count()
     redrive.left_out = max(0, chosen - redrive.total)
     redrive.what = _causes(redrive)

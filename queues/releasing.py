@@ -114,7 +114,7 @@ def _send_back(redrive: Redrive, items: Sequence[RedriveItem]) -> None:
     _of(sent).update(outcome=Outcome.PENDING, stage=redrive.stage, released_at=Now())
     skip(
         _of(items).filter(outcome=Outcome.WAITING),
-        "It was no longer open, or settings name its queue no more.",
+        "It was no longer open, somebody parked it, or settings name its queue no more.",
     )
     if redrive.user_id:
         words = f"Redriven: {redrive.reason}" if redrive.reason else "Redriven."

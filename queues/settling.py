@@ -101,12 +101,10 @@ def _pages(items: QuerySet[RedriveItem]) -> Iterator[Sequence[_Sent]]:
 
 
 def _write(turn: Turn, found: dict[int, Settled]) -> int:
-    """Most items of a page have the same outcome: one UPDATE for each that differs."""
+    """Most items of a page have the same outcome: one UPDATE for each that differs. Each page renews the lease."""
     alike: dict[Settled, list[int]] = defaultdict(list)
     for pk, settled in found.items():
         alike[settled].append(pk)
-    if not alike:
-        return 0
     with turn.transaction():
         return sum(_write_alike(turn, settled, pks) for settled, pks in alike.items())
 

@@ -14,7 +14,8 @@ from django.db.models.functions import Now
 
 from queues.redrive_models import Redrive
 
-LEASE = timedelta(seconds=30)
+# One transaction takes well below a second. Who needs longer loses the turn, and nothing else.
+LEASE = timedelta(seconds=10)
 
 
 class TurnLost(Exception):

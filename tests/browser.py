@@ -51,7 +51,7 @@ class Site:
     """The product with its demo data, and the pages that are open on it."""
 
     def __init__(self, chromium: Browser, platform: Platform) -> None:
-        self.aws = platform.aws
+        self.aws: Any = platform.aws
         self.problems: list[str] = []
         self._chromium = chromium
         # Each takes over a second to start: let them do so together.
@@ -80,10 +80,10 @@ class Site:
         page.goto(path)
         return page
 
-    def open_admin(self, path: str = "/admin/", **look: Any) -> Page:
-        """A page of the staff member of the demo."""
+    def open_admin(self, path: str = "/admin/", *, name: str = "admin", **look: Any) -> Page:
+        """A page of a staff member of the demo."""
         page = self.open(f"/admin/login/?next={path}", **look)
-        page.get_by_label("Username").fill("admin")
+        page.get_by_label("Username").fill(name)
         page.get_by_label("Password").fill("admin")
         page.get_by_role("button", name="Log in").click()
         page.wait_for_url(f"**{path}")
@@ -91,7 +91,14 @@ class Site:
 
     def mails(self, to: str) -> list[dict[str, Any]]:
         """What SES took for this recipient, newest first."""
-        return [mail for mail in self.aws.mail() if to in mail["to"]]
+        mails: list[dict[str, Any]] = self.aws.mail()
+        return [mail for mail in mails if to in mail["to"]]
+
+    def close(self) -> None:
+        """All its pages; an error in the console of any fails the test, as does a foreign request."""
+        for context in self._chromium.contexts:
+            context.close()
+        assert not self.problems, "\n".join(self.problems)
 
     def _heed_console(self, message: ConsoleMessage) -> None:
         # A link that was used answers 410 Gone, with a page that says so.
@@ -102,6 +109,24 @@ class Site:
         address = urlsplit(request.url)
         if address.scheme in ("http", "https") and address.hostname != "127.0.0.1":
             self.problems.append(f"a request to {request.url}")
+
+
+class Clicks:
+    """Counts what a person would click."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.count = 0
+
+    def link(self, name: str) -> None:
+        """The first of this name."""
+        self.count += 1
+        self.page.get_by_role("link", name=name).first.click()
+
+    def button(self, name: str) -> None:
+        """The only one of this name."""
+        self.count += 1
+        self.page.get_by_role("button", name=name).click()
 
 
 @pytest.fixture(scope="module")
@@ -122,12 +147,10 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def site(chromium: Browser, platform: Platform) -> Iterator[Site]:
-    """The product, running; an error in any page's console fails the test, as does a foreign request."""
+    """The product, running on the local AWS."""
     site = Site(chromium, platform)
     yield site
-    for context in chromium.contexts:
-        context.close()
-    assert not site.problems, "\n".join(site.problems)
+    site.close()
 
 
 def choose(page: Page, *names: str) -> None:

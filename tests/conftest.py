@@ -20,6 +20,7 @@ from queues.consumer import Consumer
 from tests.browser import chromium, site  # noqa: F401  # fixtures
 from tests.local_aws import local_aws  # noqa: F401  # a fixture
 from tests.processes import platform  # noqa: F401  # a fixture
+from tests.stub_aws import fast_platform  # noqa: F401  # a fixture
 
 SENDER = "shop@example.com"
 

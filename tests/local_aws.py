@@ -28,7 +28,7 @@ class LocalAws:
         self._process = subprocess.Popen(
             [sys.executable, "manage.py", "local_aws", "--port=0", "--delivery-seconds=0"],
             cwd=ROOT,
-            env=_environment() | {"SANDBOX_VERIFIED": verified} | environment,
+            env=bare_environment() | {"SANDBOX_VERIFIED": verified} | environment,
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -53,18 +53,11 @@ class LocalAws:
     def environment(self) -> dict[str, str]:
         """What a process of ours needs to use this AWS."""
         resolver = self.endpoint.removeprefix("http://")
-        return _environment() | {"AWS_ENDPOINT_URL": self.endpoint, "DNS_RESOLVER": resolver}
+        return bare_environment() | {"AWS_ENDPOINT_URL": self.endpoint, "DNS_RESOLVER": resolver}
 
     def client(self, service: Literal["ses", "sesv2", "sns", "sqs"]) -> Any:
         """A boto3 client; make it once and share it, building one takes a while."""
-        return boto3.client(
-            service,
-            endpoint_url=self.endpoint,
-            region_name=REGION,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-            config=Config(retries={"total_max_attempts": 1}, max_pool_connections=32),
-        )
+        return client_of(service, self.endpoint)
 
     def mail(self) -> list[dict[str, Any]]:
         """The mailbox, newest first."""
@@ -156,5 +149,22 @@ def _environment() -> dict[str, str]:
         "SMTP_",
         "TOPIC_",
     )
+
+
+def client_of(service: Literal["ses", "sesv2", "sns", "sqs"], endpoint: str) -> Any:
+    """A boto3 client that tries once."""
+    return boto3.client(
+        service,
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(retries={"total_max_attempts": 1}, max_pool_connections=32),
+    )
+
+
+def bare_environment() -> dict[str, str]:
+    """That of a process of the tests, without what the caller's own says of AWS."""
+    ours = ("AWS_", "QUEUE_", "SES_", "SANDBOX", "FAILPOINTS", "DJANGO_SETTINGS_MODULE")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return kept | {"ENV_FILE": str(ROOT / "tests" / "test.env"), "PYTHONUNBUFFERED": "1"}

@@ -87,9 +87,9 @@ class Queue:
 
 
 class Platform:
-    """Processes that share the test database and queues of their own on the local AWS."""
+    """Processes that share the test database and queues of their own on an AWS: the local one, or a stub of it."""
 
-    def __init__(self, aws: LocalAws, folder: Path) -> None:
+    def __init__(self, aws: Any, folder: Path) -> None:
         self.aws = aws
         self._folder = folder
         self._processes: list[Process] = []

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from notifier import concerns
 from queues.models import DeadLetter, Redrive
-from tests.browser import take_picture
+from tests.browser import Clicks, take_picture
 from tests.processes import wait_until
 from tests.support import make_order, make_product
 
@@ -24,22 +24,6 @@ UNKNOWN = json.dumps(
         "data": {},
     }
 )
-
-
-class Clicks:
-    """Counts what a person would click."""
-
-    def __init__(self, page):
-        self.page = page
-        self.count = 0
-
-    def link(self, name):
-        self.count += 1
-        self.page.get_by_role("link", name=name).first.click()
-
-    def button(self, name):
-        self.count += 1
-        self.page.get_by_role("button", name=name).click()
 
 
 def fill_the_dead_letter_queue(platform):

@@ -218,9 +218,12 @@ def test_hostile_name_is_printed_as_it_is():
 @pytest.mark.parametrize("name", NAMES)
 def test_long_texts_are_rendered_whole(name):
     context = rendering.sample(name).data
-    names = {"account": ("account", "holder_name"), "requested_by": ("requested_by",)}
-    path = next((names[key] for key in names if key in context), ("customer", "name"))
-    paths = [("account", "holder_name"), ("customer", "name"), ("emails", 0, "reason")]
+    paths: list[tuple[str | int, ...]] = [
+        ("account", "holder_name"),
+        ("customer", "name"),
+        ("emails", 0, "reason"),
+        ("requested_by",),
+    ]
     [path] = [path for path in paths if path[0] in context]
 
     rendered = rendering.render(name, with_value(context, path, "Ö" * 10_000))

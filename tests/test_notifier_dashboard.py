@@ -157,6 +157,14 @@ def test_counting_ends_where_nobody_cares_any_more(admin_client, monkeypatch):
 
 
 @pytest.mark.django_db
+def test_what_stops_emails_comes_before_what_can_wait(admin_client: Any) -> None:
+    make_consumer()
+    make_silent(host="gone")
+    breakers.trip(breakers.QUOTA, code="Quota", reason="used up")
+
+    assert titles(admin_client) == ["Sending has stopped: quota", "Silent consumers"]
+
+
 def test_unverified_sender_is_a_concern_until_ses_says_otherwise(admin_client):
     make_consumer()
     check = SenderCheck.objects.create(

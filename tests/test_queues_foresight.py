@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from queues import foresight, registry
+from queues import foresight, pausing, registry
 from queues.events import EventData
 from queues.foresight import Bucket
 from queues.models import DeadLetter, OutboxEvent, Redrive
@@ -185,6 +185,19 @@ def test_parked_letters_are_left_out_unless_they_are_asked_for(admin_client):
     assert found == [1, 1, 1, 1]
     parked = admin_client.get(f"{START}?parked=yes").context["forecast"].buckets
     assert parked != admin_client.get(START).context["forecast"].buckets
+
+
+def test_the_page_names_the_cause_and_says_that_nothing_is_received(admin_client):
+    letter = make_letter()
+    page = f"{START}?state__exact=open&fingerprint={letter.fingerprint}"
+    before = admin_client.get(page).content.decode()
+    pausing.pause("orders", by="ann", reason="wrong prices")
+
+    html = admin_client.get(page).content.decode()
+
+    assert "The template and the data do not fit" in before
+    assert "Nothing is received now" not in before
+    assert "Nothing is received now from orders (paused by ann: wrong prices)." in html
 
 
 def test_a_double_click_starts_one_redrive(admin_client):

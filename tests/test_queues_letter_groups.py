@@ -62,6 +62,33 @@ def test_a_group_counts_customers_once_and_adds_money_by_currency():
     assert group.money == [(3 * total, "EUR"), (total, "GBP")]
 
 
+@pytest.mark.parametrize(
+    ("stakes", "customers", "money"),
+    [
+        ([("ada", 1250)], "1", "USD 12.50"),
+        ([("ada", None)], "1", "none"),
+        (
+            [("", None)] * 2,
+            "not known: the letters do not say",
+            "not known: the letters do not say",
+        ),
+        (
+            [("ada", 1250), ("", None)],
+            "1, and one letter does not say",
+            "USD 12.50, and one letter does not say",
+        ),
+    ],
+    ids=["known", "no money", "collected by an earlier release", "some of an earlier one"],
+)
+def test_what_letters_do_not_say_is_not_called_nothing(stakes, customers, money):
+    for customer, cents in stakes:
+        make_letter(customer=customer, amount_cents=cents, currency="USD" if cents else "")
+
+    [group] = letter_groups.waiting()
+
+    assert (group.customers_touched, group.at_stake) == (customers, money)
+
+
 def test_the_customer_column_does_not_name_the_customer():
     letter = make_letter(placed(email="ada@example.com"))
 
@@ -264,6 +291,17 @@ def test_discarding_more_than_ten_takes_their_number(admin_client, typed, left):
     act_on_group(admin_client, letters[0], "discard", confirmed="yes", reason="a test", typed=typed)
 
     assert DeadLetter.objects.open().count() == left
+
+
+@pytest.mark.parametrize("confirmed", [{}, {"confirmed": "yes", "reason": "a test"}])
+def test_whoever_discards_second_is_told_that_nothing_was_left(admin_client, confirmed):
+    letter = make_letter()
+    act_on_group(admin_client, letter, "discard", confirmed="yes", reason="a test")
+
+    act_on_group(admin_client, letter, "discard", **confirmed)
+
+    assert "somebody else was faster" in admin_client.get(GROUPS).content.decode()
+    assert LogEntry.objects.filter(change_message="Discarded: a test").count() == 1
 
 
 def test_discarding_ten_takes_no_number(admin_client):

@@ -10,8 +10,9 @@ from django.contrib.auth.models import Permission, User
 from django.db.models.functions import Now
 from django.urls import reverse
 
-from queues import redrives
+from queues import pausing, redrives
 from queues.models import DeadLetter, Redrive, RedriveItem
+from queues.turns import Turn
 from tests.lanterns import handle_all, make_letter, make_letters, outcomes, start
 
 pytestmark = pytest.mark.django_db
@@ -118,6 +119,28 @@ def test_a_redrive_that_nobody_carries_on_says_so(admin_client):
     assert "is consume_queue running?" in admin_client.get(progress(redrive)).content.decode()
 
 
+def test_a_redrive_whose_consumer_was_killed_says_when_it_goes_on(admin_client):
+    make_letters(1)
+    redrive = start()
+    Turn.take(redrive.pk)
+    words = "another one takes over within 10 seconds"
+    assert words not in admin_client.get(progress(redrive)).content.decode()
+
+    Redrive.objects.update(next_at=Now() + timedelta(seconds=5))
+
+    assert words in admin_client.get(progress(redrive)).content.decode()
+
+
+def test_a_redrive_whose_queue_is_paused_says_why_nothing_comes_back(admin_client):
+    make_letters(1)
+    redrive = start()
+    pausing.pause("orders", by="ann", reason="wrong prices")
+
+    html = admin_client.get(progress(redrive)).content.decode()
+
+    assert "Nothing is received now from orders (paused by ann: wrong prices)." in html
+
+
 def test_stop_is_posted_once_and_leaves_one_entry_in_the_log(admin_client):
     make_letters(2)
     redrive = start()
@@ -208,9 +231,9 @@ def test_pages_cost_the_same_however_many_letters_there_are(
     redrive = start()
     redrive.items.filter(position__lte=3000).update(outcome="returned")
 
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(18):
         admin_client.get(page(redrive))
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(11):
         response = admin_client.get(progress(redrive))
     assert redrive.total == 10_000
     assert len(response.context["letters"][0].rows) == 100

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from queues import dead_letters, housekeeping, redrives, releasing
+from queues import dead_letters, housekeeping, parking, redrives, releasing
 from queues.models import DeadLetter, OutboxEvent, Redrive, RedriveItem
 from queues.turns import LEASE, Turn, TurnLost
 from tests import lanterns
@@ -193,6 +193,26 @@ def test_a_letter_redriven_by_somebody_else_is_skipped():
     assert redrive.state == State.DONE
 
 
+def test_a_letter_parked_before_its_turn_stays_where_it_is():
+    letter = make_letter(1)
+    redrive = start(canary=False)
+    parking.park(DeadLetter.objects.all(), until=timezone.now() + timedelta(hours=1), note="later")
+
+    advance()
+
+    letter.refresh_from_db()
+    assert (letter.state, outcomes(redrive), released()) == ("open", {"skipped": 1}, 0)
+
+
+def test_a_parked_letter_that_is_redriven_goes_back():
+    make_letter(1, parked_until=timezone.now() + timedelta(hours=1))
+    redrive = start(canary=False)
+
+    advance()
+
+    assert outcomes(redrive) == {"pending": 1}
+
+
 def test_an_outcome_is_known_even_where_the_outbox_row_is_gone():
     make_letter()
     redrive = start()
@@ -265,6 +285,33 @@ def test_many_who_advance_at_once_release_each_letter_once():
     events = OutboxEvent.objects.values_list("redrive_of", flat=True)
     assert len(events) == len(set(events)) == 250
     assert outcomes(redrive) == {"pending": 250}
+
+
+@pytest.mark.locking
+@pytest.mark.django_db(transaction=True)
+def test_letters_discarded_while_they_are_released_are_one_of_both():
+    make_letters(150)
+    redrive = start(canary=False)
+    waiting = DeadLetter.objects.open()
+
+    at_once(3, lambda: (redrives.advance(), dead_letters.discard(waiting), redrives.advance()))
+    advance()
+
+    found = outcomes(redrive)
+    assert found.get("pending", 0) == released()
+    assert found.get("skipped", 0) == DeadLetter.objects.filter(state="discarded").count()
+    assert sum(found.values()) == 150
+
+
+@pytest.mark.locking
+@pytest.mark.django_db(transaction=True)
+def test_letters_reopened_by_two_at_once_are_opened_once():
+    make_letters(20)
+    dead_letters.discard(DeadLetter.objects.all())
+
+    counts = at_once(2, lambda: dead_letters.reopen(DeadLetter.objects.all()))
+
+    assert sum(counts) == DeadLetter.objects.open().count() == 20
 
 
 @pytest.mark.locking

@@ -24,6 +24,7 @@ FAULTS = {
     # Switches: with 1 they last until they are set to 0.
     "sqs_down": "SQS hangs up on every action",
     "ses_paused": "SES has paused the account",
+    "ses_sandbox": "SES refuses every recipient as not verified",
     "events_held": "events of SES are held back; with 0 they come at once",
 }
 # After these the sender cannot know whether SES accepted.

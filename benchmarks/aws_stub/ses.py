@@ -70,7 +70,7 @@ class Ses:
         if self._faults.happens("ses_paused"):
             raise AwsError("AccountSendingPausedException", "Sending is paused for this account.")
         recipient = recipient_of(raw)
-        if recipient.endswith(f"@{REFUSED_DOMAIN}"):
+        if recipient.endswith(f"@{REFUSED_DOMAIN}") or self._faults.happens("ses_sandbox"):
             raise AwsError(
                 "MessageRejected",
                 "Email address is not verified. The following identities failed the check in region "
