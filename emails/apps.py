@@ -19,6 +19,7 @@ class EmailsConfig(AppConfig):
             "foresight",
             "handlers",
             "journal",
+            "orphans",
             "outcomes",
             "previewing",
             "provisioning",

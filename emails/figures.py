@@ -22,7 +22,10 @@ def count(begin: datetime, end: datetime) -> dict[str, int]:
     """``accepted``, ``failed`` and ``in_doubt`` are attempts; ``failed``: SES refused, or was not reached."""
     finished = Attempt.objects.filter(finished_at__gte=begin, finished_at__lt=end).order_by()
     outcomes = dict(finished.values_list("outcome").annotate(Count("id")))
-    told = DeliveryEvent.objects.filter(recorded_at__gte=begin, recorded_at__lt=end).aggregate(
+    ours = DeliveryEvent.objects.filter(
+        recorded_at__gte=begin, recorded_at__lt=end, is_orphan=False
+    )
+    told = ours.aggregate(
         # As SES counts them itself: those for good.
         bounced=Count("id", filter=Q(type="Bounce", raw__bounce__bounceType="Permanent")),
         complained=Count("id", filter=Q(type="Complaint")),
