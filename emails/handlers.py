@@ -23,3 +23,9 @@ def alert_account_holder(event: Event) -> None:
 def ask_to_verify(event: Event) -> None:
     """The customer proves that the address is theirs."""
     notify(event, template="verify_email", recipient=event.data["customer"]["email"])
+
+
+@handles("customer.link_requested.v1")
+def send_sign_in_link(event: Event) -> None:
+    """A customer whose address is confirmed asked to see the orders of that address."""
+    notify(event, template="sign_in_link", recipient=event.data["customer"]["email"])

@@ -14,7 +14,12 @@ def preview(capsys, *arguments):
 def test_lists_the_templates_without_a_name(capsys):
     out = preview(capsys)
 
-    assert out.split() == ["order_confirmation", "transaction_alert", "verify_email"]
+    assert out.split() == [
+        "order_confirmation",
+        "sign_in_link",
+        "transaction_alert",
+        "verify_email",
+    ]
 
 
 @pytest.mark.parametrize("part", ["subject", "text", "html"])
@@ -35,7 +40,9 @@ def test_shows_every_part_by_default(capsys):
 
 
 def test_unknown_name_lists_those_there_are():
-    with pytest.raises(CommandError, match="order_confirmation, transaction_alert, verify_email"):
+    with pytest.raises(
+        CommandError, match="order_confirmation, sign_in_link, transaction_alert, verify_email"
+    ):
         call_command("preview_email", "nothing")
 
 

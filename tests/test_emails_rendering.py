@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from emails import inlining, rendering
 from emails.errors import RenderError
-from orders.events import CustomerRegistered, OrderPlaced, TransactionPosted
+from orders.events import CustomerLinkRequested, CustomerRegistered, OrderPlaced, TransactionPosted
 
-NAMES = ["order_confirmation", "transaction_alert", "verify_email"]
+NAMES = ["order_confirmation", "sign_in_link", "transaction_alert", "verify_email"]
 ORDER: dict[str, Any] = dict(rendering.sample("order_confirmation").data)
 ALERT: dict[str, Any] = dict(rendering.sample("transaction_alert").data)
 VERIFY: dict[str, Any] = dict(rendering.sample("verify_email").data)
@@ -78,6 +78,7 @@ def test_names_lists_every_template():
     ("name", "model"),
     [
         ("order_confirmation", OrderPlaced),
+        ("sign_in_link", CustomerLinkRequested),
         ("transaction_alert", TransactionPosted),
         ("verify_email", CustomerRegistered),
     ],
@@ -186,6 +187,7 @@ def test_html_in_any_field_stays_text(name, path):
             "placed_at",
             "posted_at",
             "expires_at",
+            "link_url",
             "order_url",
             "verify_url",
         }
