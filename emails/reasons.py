@@ -20,7 +20,7 @@ _TIMEOUT = "The recipient's mail server put it off until SES gave up."
 _UNPROVEN = (
     "The recipient's mail server did not find proof that we sent it: look at SPF, DKIM and DMARC."
 )
-_ON_LIST = "SES did not try: the address is on its suppression list, as earlier emails came back or were unwanted."
+_ON_LIST = "SES did not try: the address is on its suppression list."
 _UNKNOWN = "The mail server did not say why."
 
 # Class 4 and 5 say the same; the first digit tells whether it may heal.

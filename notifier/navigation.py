@@ -77,7 +77,7 @@ def _emails(request: HttpRequest) -> dict[str, Any]:
     return _group(
         "Emails",
         _list(request, "emails.Notification", "mail") | {"active": on_emails},
-        _list(request, "emails.DeliveryEvent", "mark_email_unread"),
+        _list(request, "emails.DeliveryEvent", "mark_email_unread") | {"title": "Events of SES"},
         _list(request, "emails.Identity", "verified_user"),
         {
             "title": "Templates",
