@@ -18,7 +18,7 @@ from tests.rows import make_notification
 from tests.ses_told import ABSENT, COMPLAINED, DELIVERED, bounced
 from tests.test_emails_feedback import ses_event
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.locking]
 
 Delivery = Notification.Delivery
 State = Notification.State

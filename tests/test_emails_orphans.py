@@ -45,6 +45,7 @@ def test_bounce_told_by_identity_and_configuration_set_is_recorded_once():
     assert DeliveryEvent.objects.count() == 1
 
 
+@pytest.mark.locking
 def test_orphan_is_attached_when_its_email_becomes_known():
     take(of_identity("Delivery", "ses-1", **DELIVERED))
     take(of_identity("Complaint", "ses-1", **COMPLAINED))

@@ -78,6 +78,7 @@ def test_looking_at_the_link_opens_nothing(client, bob):
     assert "Send me a link" in client.get("/orders/").content.decode()
 
 
+@pytest.mark.locking
 def test_link_works_once(client, bob):
     ask(client)
     client.post(link())
@@ -145,6 +146,7 @@ def test_unconfirmed_address_gets_its_confirmation_first(client):
     assert OutboxEvent.objects.get().type == "customer.registered.v1"
 
 
+@pytest.mark.locking
 def test_address_gets_one_link_a_minute_and_five_a_day(client, bob):
     for _ in range(2):
         ask(client)
