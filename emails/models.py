@@ -80,7 +80,7 @@ class Notification(models.Model):
         "delivery code", max_length=40, blank=True, default="", db_default=""
     )
     delivery_reason = models.TextField(blank=True, default="", db_default="")
-    delivery_at = models.DateTimeField(null=True)
+    delivery_at = models.DateTimeField("reported at", null=True)
     # The first time, as far as SES tracks it; whoever followed a link has opened it.
     opened_at = models.DateTimeField(null=True)
     clicked_at = models.DateTimeField(null=True)

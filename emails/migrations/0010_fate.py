@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='notification',
             name='delivery_at',
-            field=models.DateTimeField(null=True),
+            field=models.DateTimeField(null=True, verbose_name='reported at'),
         ),
         migrations.AddField(
             model_name='notification',
