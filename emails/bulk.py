@@ -14,7 +14,7 @@ from typing import Any
 
 from django.db import connection
 
-from emails.models import Attempt, Notification
+from emails.models import Attempt, DeliveryEvent, Notification
 from queues.expressions import moment
 
 Prepared = list[Any]
@@ -62,6 +62,13 @@ UPDATE "emails_notification" SET {_FIRST.format("opened_at")}, {_FIRST.format("c
 WHERE id = %(id)s AND ({_IS_FIRST.format("opened_at")} OR {_IS_FIRST.format("clicked_at")})"""  # noqa: S608
 
 
+# Django would send each column as an array, and escaping JSON in one costs more than all else.
+_REPORTS = """\
+INSERT INTO "emails_deliveryevent" ("provider_message_id", "type", "recipient", "happened_at", "raw", "recorded_at")
+VALUES {rows} ON CONFLICT DO NOTHING"""
+_REPORTS_ROW = "(%s, %s, %s, %s, %s, {now})"
+
+
 @dataclass(frozen=True)
 class Report:
     """What SES said became of a notification; a ``code`` says that something is wrong."""
@@ -105,6 +112,27 @@ def accept(accepted: Sequence[tuple[str, uuid.UUID, int]]) -> None:
     with connection.cursor() as cursor:
         cursor.executemany(_ACCEPT.format(now=now), [row[:2] for row in rows])
         cursor.executemany(_ACCEPT_ATTEMPT.format(now=now), rows)
+
+
+def insert_events(events: Sequence[DeliveryEvent]) -> None:
+    """Save these; what is there already stays as it is."""
+    if not events:
+        return
+    now, _ = moment()
+    row = _REPORTS_ROW.format(now=now)
+    params = [
+        param
+        for event in events
+        for param in (
+            event.provider_message_id,
+            event.type,
+            event.recipient,
+            _time(event.happened_at),
+            _RAW.get_db_prep_save(event.raw, connection),
+        )
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_REPORTS.format(rows=", ".join([row] * len(events))), params)
 
 
 def raise_delivery(reports: Collection[Report]) -> None:
@@ -159,6 +187,7 @@ def _columns(notification: Notification) -> Prepared:
 
 
 _CONTEXT: Any = Notification._meta.get_field("context")
+_RAW: Any = DeliveryEvent._meta.get_field("raw")
 _TIME: Any = Notification._meta.get_field("delivered_at")
 _ID: Any = Attempt._meta.get_field("notification").target_field
 
