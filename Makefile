@@ -117,8 +117,9 @@ bench-relay: $(STAMP) ## what an event costs the relay as the outbox grows (WRIT
 	@$(BIN)/python -m benchmarks.relay_bench $(if $(WRITE),--write)
 
 bench-events: N ?= 100000
-bench-events: $(STAMP) ## how fast a consumer reads what SES tells (N= WRITE=on)
-	@$(BIN)/python -m benchmarks.events_bench --n=$(N) $(if $(WRITE),--write)
+bench-events: THREADS ?= 8,32
+bench-events: $(STAMP) ## how fast a consumer reads what SES tells (N= THREADS= WRITE=on)
+	@$(BIN)/python -m benchmarks.events_bench --n=$(N) --threads=$(THREADS) $(if $(WRITE),--write)
 
 bench-growth: DB ?= postgresql
 bench-growth: $(STAMP) ## what an email costs as the tables grow (DB= WRITE=on)

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +47,11 @@ class Pace:
 
 
 def main() -> None:
-    """Print one line a client of SQS; with ``--write`` put them into the documentation."""
+    """Print one line for each client of SQS and number of threads; with ``--write`` put them into the documentation."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--n", type=int, default=100_000, help="events")
     parser.add_argument("--clients", default=",".join(CLIENTS), help="of SQS")
-    parser.add_argument("--concurrency", type=int, default=8, help="threads")
+    parser.add_argument("--threads", default="8,32", help="of the consumer")
     parser.add_argument("--write", action="store_true", help="into docs/performance.md")
     options = parser.parse_args()
     stand_in.keep_off()
@@ -59,26 +60,29 @@ def main() -> None:
         databases = Databases(Path(name))
         template = environment(aws.endpoint, database=databases.template("postgresql"))
         python(template, "benchmarks.table_rows", "sent", FIRST, options.n // 2)
-        for client in options.clients.split(","):
+        for client, threads in product(options.clients.split(","), options.threads.split(",")):
             database = databases.fresh("postgresql")
             settings = environment(aws.endpoint, database=database, SQS_CLIENT=client, **EVENTS)
-            pace = _run(aws, settings, Path(name), options.concurrency)
+            pace = _run(aws, settings, Path(name), threads)
             lines.append(
-                f"| {client} | {options.n:,} | {pace.rate:.0f} | {pace.cpu_ms:.2f} | {pace.memory_mb:.0f} |"
+                f"| {client} | {threads} | {options.n:,} | {pace.rate:.0f} | {pace.cpu_ms:.2f} | {pace.memory_mb:.0f} |"
             )
             print(lines[-1], flush=True)
-    head = "| client of SQS | events | events/s | CPU ms per event | memory MB |\n|---|--:|--:|--:|--:|"
+    head = (
+        "| client of SQS | threads | events | events/s | CPU ms per event | memory MB |\n"
+        "|---|--:|--:|--:|--:|--:|"
+    )
     if options.write:
         report.replace_section(report.DOCUMENT, "events", "\n".join([head, *lines]))
 
 
-def _run(aws: StandIn, settings: dict[str, str], folder: Path, concurrency: int) -> Pace:
+def _run(aws: StandIn, settings: dict[str, str], folder: Path, threads: str) -> Pace:
     aws.begin([*QUEUES, EVENTS_QUEUE, f"{EVENTS_QUEUE}-dlq"], ses_ms=0, sqs_ms=0)
     emails = _emails(settings["DATABASE_URL"])
     bodies = [body for number, email in enumerate(emails) for body in _told(number, *email)]
     aws.put(EVENTS_QUEUE, bodies)
     log = folder / f"events-{settings['SQS_CLIENT']}.log"
-    with _consuming(settings, log, concurrency) as consumer:
+    with _consuming(settings, log, threads) as consumer:
         pace = _pace(aws, consumer.pid, len(bodies))
     require_calm(log)
     _require_all_moved_on(settings["DATABASE_URL"])
@@ -87,9 +91,9 @@ def _run(aws: StandIn, settings: dict[str, str], folder: Path, concurrency: int)
 
 @contextmanager
 def _consuming(
-    settings: dict[str, str], log: Path, concurrency: int
+    settings: dict[str, str], log: Path, threads: str
 ) -> Iterator[subprocess.Popen[bytes]]:
-    command = ["manage.py", "consume_queue", "ses-events", f"--concurrency={concurrency}"]
+    command = ["manage.py", "consume_queue", "ses-events", f"--concurrency={threads}"]
     with log.open("wb") as output:
         consumer = subprocess.Popen(
             [sys.executable, *command, "--no-relay"],
