@@ -9,7 +9,7 @@ PICTURES := shop order mailbox mail admin dead-letter dead-letters redrive redri
 	overview-dark overview-phone-dark causes-dark causes-phone-dark redrive-runs-dark redrive-runs-phone-dark \
 	shop-phone-dark
 
-.PHONY: help run test pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-relay bench-growth bench-console lint format lock clean
+.PHONY: help run test pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-relay bench-events bench-growth bench-console lint format lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -117,6 +117,11 @@ bench-profile: $(STAMP) ## where the CPU time of one email goes (N= WRITE=on)
 
 bench-relay: $(STAMP) ## what an event costs the relay as the outbox grows (WRITE=on)
 	@$(BIN)/python -m benchmarks.relay_bench $(if $(WRITE),--write)
+
+bench-events: N ?= 100000
+bench-events: THREADS ?= 8,32
+bench-events: $(STAMP) ## how fast a consumer reads what SES tells (N= THREADS= WRITE=on)
+	@$(BIN)/python -m benchmarks.events_bench --n=$(N) --threads=$(THREADS) $(if $(WRITE),--write)
 
 bench-growth: DB ?= postgresql
 bench-growth: $(STAMP) ## what an email costs as the tables grow (DB= WRITE=on)

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import Model, QuerySet
@@ -14,23 +12,26 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
+from emails import event_admin as event_admin  # Django looks for admins here.
 from emails import (
     identity_views,
     preview_views,
+    reasons,
     rendering,
     sender_views,
     sending,
     states,
     trial_views,
 )
+from emails.admin_filters import FateFilter
+from emails.admin_sections import attempts_section, reports_section, seconds
 from emails.errors import RenderError
 from emails.guard_admin import GuardAdmin as GuardAdmin
-from emails.models import DeliveryEvent, Identity, Notification, Suppression
+from emails.models import Identity, Notification, Suppression
 from emails.suppression_admin import SuppressionAdmin as SuppressionAdmin
-from queues import masking, registry
+from queues import masking
 from queues.fact_admin import Act, FactAdmin, column, pretty_json
 from queues.fact_sections import (
-    MAX_ROWS,
     Section,
     change_url,
     dead_letters_section,
@@ -49,8 +50,16 @@ _WHOLE = {"email_html", "email_text"}
 
 @admin.register(Notification)
 class NotificationAdmin(FactAdmin):
-    list_display = ("what", "recipient", "state_label", "delivery_label", "created", "sent")
-    list_filter = ("state", "delivery_status")
+    list_display = (
+        "what",
+        "recipient",
+        "state_label",
+        "delivery_label",
+        "fate",
+        "created",
+        "sent",
+    )
+    list_filter = ("state", FateFilter)
     search_fields = ("recipient", "subject", "event_id", "provider_message_id")
     search_help_text = "Recipient, subject, event id or SES message id"
     ordering = ("-id",)
@@ -63,6 +72,8 @@ class NotificationAdmin(FactAdmin):
                     ("created_at", "next_at"),
                     ("sent_at", "delivered_at"),
                     ("delivery_status", "attempts"),
+                    ("time_to_mailbox", "delivery_at"),
+                    ("opened_at", "clicked_at"),
                     "provider_message_id",
                     ("event_type", "subject"),
                     "event_id",
@@ -73,7 +84,7 @@ class NotificationAdmin(FactAdmin):
         ("Text", {"fields": ("email_text",), "classes": ["tab"]}),
         ("Data", {"fields": ("pretty_context",), "classes": ["tab"]}),
     )
-    readonly_fields = ("email_html", "email_text", "pretty_context")
+    readonly_fields = ("email_html", "email_text", "pretty_context", "time_to_mailbox")
 
     acts = {
         "mark_sent": Act(
@@ -123,6 +134,8 @@ class NotificationAdmin(FactAdmin):
         "recipient": masking.addresses,
         "context": masking.values,
         "reason": masking.addresses,
+        # Mail servers name people.
+        "delivery_reason": lambda text: masking.MASK if text else "",
     }
     findable = ("recipient",)
     delivery_colours: Mapping[str, str] = {
@@ -151,11 +164,11 @@ class NotificationAdmin(FactAdmin):
         Delivery.NONE: "",
         Delivery.DELAYED: " The recipient's mail server keeps it waiting; SES goes on trying.",
         Delivery.DELIVERED: " The recipient's mail server took it.",
-        Delivery.BOUNCED_SOFT: " It bounced for now: a full mailbox, say.",
-        Delivery.BOUNCED_HARD: " It bounced: there is no such mailbox.",
-        Delivery.COMPLAINED: " The recipient called it spam.",
-        Delivery.REJECTED: " SES found a virus in it and did not deliver it.",
         Delivery.SUPPRESSED: " SES did not deliver it: the address is on the suppression list of the account.",
+        Delivery.BOUNCED_SOFT: " It bounced for now; SES has given up.",
+        Delivery.BOUNCED_HARD: " It bounced for good.",
+        Delivery.COMPLAINED: " The recipient complained.",
+        Delivery.REJECTED: " SES did not let it out.",
     }
 
     @column(description="email", ordering="subject")
@@ -171,6 +184,20 @@ class NotificationAdmin(FactAdmin):
         if notification.delivery_status == Delivery.NONE:
             return "", ""
         return notification.delivery_status, notification.get_delivery_status_display()
+
+    @column(description="what became of it")
+    def fate(self, notification: Notification) -> SafeString | str:
+        """The cause of trouble, or how fast it was and what its reader did."""
+        if notification.delivery_code:
+            sentence = reasons.sentence(notification.delivery_code)
+            return two_lines(sentence, notification.delivery_code)
+        read = "clicked" if notification.clicked_at else "opened" if notification.opened_at else ""
+        took = seconds(notification.time_to_mailbox)
+        return two_lines(f"in {took}" if took else read, read if took else "")
+
+    @column(description="time to the mailbox")
+    def time_to_mailbox(self, notification: Notification) -> str:
+        return seconds(notification.time_to_mailbox) or "—"
 
     @column(description="created", ordering="created_at")
     def created(self, notification: Notification) -> str:
@@ -195,10 +222,18 @@ class NotificationAdmin(FactAdmin):
     def explain(self, row: Notification) -> str:
         if row.state == State.PENDING and _open_letters(row).exists():
             return "Not sent: its message failed too often and is a dead letter. Mend the cause, then redrive it."
-        return self.meanings[State(row.state)] + self.deliveries[Delivery(row.delivery_status)]
+        return "".join(
+            (
+                self.meanings[State(row.state)],
+                self.deliveries[Delivery(row.delivery_status)],
+                f" {reasons.sentence(row.delivery_code)}" if row.delivery_code else "",
+            )
+        )
 
     def reason(self, row: Notification) -> str:
-        return f"{row.reason_code}: {row.reason}" if row.reason else ""
+        if row.reason:
+            return f"{row.reason_code}: {row.reason}"
+        return row.delivery_reason or row.delivery_code
 
     def links(self, request: HttpRequest, row: Notification) -> Iterable[tuple[str, str]]:
         recipient = Notification.objects.values_list("recipient", flat=True).get(pk=row.pk)
@@ -208,8 +243,8 @@ class NotificationAdmin(FactAdmin):
         return [*suppressed, *super().links(request, row)]
 
     def sections(self, request: HttpRequest, row: Notification) -> Iterable[Section]:
-        yield _attempts_section(row)
-        yield _delivery_section(row)
+        yield attempts_section(row)
+        yield reports_section(request, row)
         if request.user.has_perm("queues.view_outboxevent"):
             yield outbox_section(
                 OutboxEvent.objects.filter(event_id=row.event_id), title="Its event in the outbox"
@@ -265,19 +300,6 @@ class IdentityAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
         ]
 
 
-@registry.details
-def attempts_of_event(request: HttpRequest, event_id: UUID) -> Iterable[Section]:
-    """Each email of the event with every call to SES; two queries."""
-    if not request.user.has_perm("emails.view_notification"):
-        return
-    rows = Notification.objects.filter(event_id=event_id).prefetch_related("attempt_rows")
-    for notification in rows[:MAX_ROWS]:
-        section = _attempts_section(notification)
-        yield replace(
-            section, title=f"Attempts to send {notification.template} to {notification.recipient}"
-        )
-
-
 def _open_letters(notification: Notification) -> QuerySet[DeadLetter]:
     return DeadLetter.objects.filter(event_id=notification.event_id, state=DeadLetter.State.OPEN)
 
@@ -289,33 +311,3 @@ def shown(notification: Notification, part: str) -> SafeString:
     except RenderError as exc:
         return format_html('<p class="fact-empty">It cannot be rendered: {}</p>', str(exc))
     return render_to_string(f"emails_admin/email_{part}.html", {"email": email})
-
-
-def _attempts_section(notification: Notification) -> Section:
-    return Section(
-        "Attempts",
-        ("number", "started", "finished", "outcome", "SES said"),
-        [
-            (
-                attempt.number,
-                moment(attempt.started_at),
-                moment(attempt.finished_at),
-                attempt.get_outcome_display() or "no answer recorded",
-                attempt.provider_message_id or f"{attempt.error_code} {attempt.error}".strip(),
-            )
-            for attempt in notification.attempt_rows.all()
-        ],
-        "SES was not called yet.",
-    )
-
-
-def _delivery_section(notification: Notification) -> Section:
-    message_ids = {attempt.provider_message_id for attempt in notification.attempt_rows.all()}
-    message_ids |= {notification.provider_message_id}
-    events = DeliveryEvent.objects.filter(provider_message_id__in=message_ids - {""})
-    return Section(
-        "What SES reported later",
-        ("event", "time", "recipient"),
-        [(event.type, moment(event.happened_at), event.recipient) for event in events],
-        "Nothing yet.",
-    )

@@ -20,6 +20,7 @@ class EmailsConfig(AppConfig):
             "guard",
             "handlers",
             "journal",
+            "orphans",
             "outcomes",
             "previewing",
             "provisioning",

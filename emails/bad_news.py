@@ -15,7 +15,7 @@ from emails.reputation_models import Incident
 from emails.suppressions import Entry, News, Source
 
 if TYPE_CHECKING:
-    from emails.feedback import SesEvent
+    from emails.ses_events import SesEvent
 
 Kind = Incident.Kind
 
@@ -60,8 +60,8 @@ def follow(told: Iterable[tuple[SesEvent, Notification]]) -> None:
 
 
 def _kind(event: SesEvent) -> Incident.Kind | None:
-    """None for good news."""
-    if event.kind not in ("Bounce", "Complaint") or event.is_not_spam:
+    """None for good news, and for an automatic reply."""
+    if event.kind not in ("Bounce", "Complaint") or event.status is None:
         return None
     if event.is_on_account_list:
         return Kind.REFUSED
@@ -76,6 +76,6 @@ def _reason(kind: Incident.Kind, event: SesEvent) -> str:
     if kind == Kind.REFUSED:
         return "SES has it on the suppression list of the account."
     if kind == Kind.COMPLAINED:
-        feedback = event.detail.complaint_type
+        feedback = event.detail.feedback_type
         return "The recipient called it spam" + (f" ({feedback})." if feedback else ".")
     return event.diagnosis or "The mail server gave no reason."

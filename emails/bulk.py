@@ -6,14 +6,15 @@ Each column is named here, so a new one without a default fails the tests of thi
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from django.db import connection
 
-from emails.models import Attempt, Notification
+from emails.models import Attempt, DeliveryEvent, Notification
 from queues.expressions import moment
 
 Prepared = list[Any]
@@ -45,10 +46,41 @@ _RANK = "CASE delivery_status {cases} END".format(
         f"WHEN '{status}' THEN {rank}" for rank, status in enumerate(Notification.Delivery.values)
     )
 )
+# Of two that are equally bad the later one is told.
+_RISES = f"""\
+({_RANK} < %(rank)s OR ({_RANK} = %(rank)s AND delivery_at < %(at)s AND %(code)s <> ''))"""
+_IS_FIRST = "({0} IS NULL OR {0} > %({0})s)"
+_FIRST = "{0} = CASE WHEN " + _IS_FIRST + " THEN %({0})s ELSE {0} END"
 _RAISE_DELIVERY = f"""\
-UPDATE "emails_notification" SET delivered_at = COALESCE(delivered_at, %s),
-delivery_status = CASE WHEN {_RANK} < %s THEN %s ELSE delivery_status END
-WHERE id = %s AND ({_RANK} < %s OR (%s AND delivered_at IS NULL))"""  # noqa: S608  # the ranks are those above
+UPDATE "emails_notification" SET {_FIRST.format("delivered_at")},
+delivery_status = CASE WHEN {_RISES} THEN %(status)s ELSE delivery_status END,
+delivery_code = CASE WHEN {_RISES} THEN %(code)s ELSE delivery_code END,
+delivery_reason = CASE WHEN {_RISES} THEN %(reason)s ELSE delivery_reason END,
+delivery_at = CASE WHEN {_RISES} THEN %(at)s ELSE delivery_at END
+WHERE id = %(id)s AND ({_RISES} OR {_IS_FIRST.format("delivered_at")})"""  # noqa: S608  # the ranks are those above
+_ENGAGE = f"""\
+UPDATE "emails_notification" SET {_FIRST.format("opened_at")}, {_FIRST.format("clicked_at")}
+WHERE id = %(id)s AND ({_IS_FIRST.format("opened_at")} OR {_IS_FIRST.format("clicked_at")})"""  # noqa: S608
+
+
+# Django would send each column as an array, and escaping JSON in one costs more than all else.
+_REPORTS = """\
+INSERT INTO "emails_deliveryevent" ("provider_message_id", "type", "recipient", "happened_at", "raw", "recorded_at")
+VALUES {rows} ON CONFLICT DO NOTHING"""
+_REPORTS_ROW = "(%s, %s, %s, %s, %s, {now})"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What SES said became of a notification; a ``code`` says that something is wrong."""
+
+    notification_id: uuid.UUID
+    status: Notification.Delivery
+    moment: datetime
+    code: str = ""
+    reason: str = ""
+    is_open: bool = False
+    is_click: bool = False
 
 
 def insert_claimed(
@@ -86,19 +118,62 @@ def accept(accepted: Sequence[tuple[str, uuid.UUID, int]]) -> None:
         cursor.executemany(_ACCEPT_ATTEMPT.format(now=now), rows)
 
 
-def raise_delivery(told: Sequence[tuple[uuid.UUID, Notification.Delivery, datetime]]) -> None:
-    """What SES said became of these notifications, and when; the status of each only rises."""
-    rows = []
-    # Each waits its turn by its key, as in ``accept``.
-    for pk, status, told_at in sorted(told, key=itemgetter(0)):
-        rank = Notification.Delivery.values.index(status)
-        is_delivered = status == Notification.Delivery.DELIVERED
-        delivered_at = (
-            _DELIVERED_AT.get_db_prep_value(told_at, connection) if is_delivered else None
+def insert_events(events: Sequence[DeliveryEvent]) -> None:
+    """Save these; what is there already stays as it is."""
+    if not events:
+        return
+    now, _ = moment()
+    row = _REPORTS_ROW.format(now=now)
+    params = [
+        param
+        for event in events
+        for param in (
+            event.provider_message_id,
+            event.type,
+            event.recipient,
+            _time(event.happened_at),
+            _RAW.get_db_prep_save(event.raw, connection),
         )
-        rows.append((delivered_at, rank, status, _id(pk), rank, is_delivered))
+    ]
     with connection.cursor() as cursor:
-        cursor.executemany(_RAISE_DELIVERY, rows)
+        cursor.execute(_REPORTS.format(rows=", ".join([row] * len(events))), params)
+
+
+def raise_delivery(reports: Collection[Report]) -> None:
+    """The status of each notification only rises; when it was delivered, opened, clicked is the earliest told."""
+    # Each waits its turn by its key, as in ``accept``.
+    ordered = sorted(reports, key=attrgetter("notification_id"))
+    engaged = [_engagement(report) for report in ordered if report.is_open or report.is_click]
+    with connection.cursor() as cursor:
+        cursor.executemany(_RAISE_DELIVERY, [_delivery(report) for report in ordered])
+        if engaged:
+            cursor.executemany(_ENGAGE, engaged)
+
+
+def _delivery(report: Report) -> dict[str, Any]:
+    moment = _time(report.moment)
+    return {
+        "id": _id(report.notification_id),
+        "rank": Notification.Delivery.values.index(report.status),
+        "status": report.status,
+        "delivered_at": moment if report.status == Notification.Delivery.DELIVERED else None,
+        "code": report.code,
+        "reason": report.reason,
+        "at": moment if report.code else None,
+    }
+
+
+def _engagement(report: Report) -> dict[str, Any]:
+    moment = _time(report.moment)
+    return {
+        "id": _id(report.notification_id),
+        "opened_at": moment,
+        "clicked_at": moment if report.is_click else None,
+    }
+
+
+def _time(moment: datetime) -> Any:
+    return _TIME.get_db_prep_value(moment, connection)
 
 
 def _columns(notification: Notification) -> Prepared:
@@ -116,7 +191,8 @@ def _columns(notification: Notification) -> Prepared:
 
 
 _CONTEXT: Any = Notification._meta.get_field("context")
-_DELIVERED_AT: Any = Notification._meta.get_field("delivered_at")
+_RAW: Any = DeliveryEvent._meta.get_field("raw")
+_TIME: Any = Notification._meta.get_field("delivered_at")
 _ID: Any = Attempt._meta.get_field("notification").target_field
 
 

@@ -116,6 +116,21 @@ def webhook_topics_are_arns(app_configs: Any, **kwargs: Any) -> list[CheckMessag
 
 
 @register(TAG)
+def tracking_is_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A misspelt word would track nothing, and nobody would know."""
+    unknown = sorted(set(settings.SES_TRACKING) - {"opens", "clicks"})
+    if not unknown:
+        return []
+    return [
+        Error(
+            f"SES_TRACKING: {', '.join(unknown)} is unknown.",
+            hint="Use opens, clicks or both with a comma between them; nothing is tracked unless set.",
+            id="emails.E011",
+        )
+    ]
+
+
+@register(TAG)
 def client_is_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """The lean client speaks version 2 alone; django-ses would ask it for version 1."""
     if settings.SES_CLIENT == "boto3" or (settings.SES_CLIENT == "lean" and settings.USE_SES_V2):

@@ -30,7 +30,9 @@ def count(begin: datetime, end: datetime) -> dict[str, int]:
     """``accepted``, ``failed`` and ``in_doubt`` are attempts; ``failed``: SES refused, or was not reached."""
     finished = Attempt.objects.filter(finished_at__gte=begin, finished_at__lt=end).order_by()
     outcomes = dict(finished.values_list("outcome").annotate(Count("id")))
-    recorded = DeliveryEvent.objects.filter(recorded_at__gte=begin, recorded_at__lt=end)
+    recorded = DeliveryEvent.objects.filter(
+        recorded_at__gte=begin, recorded_at__lt=end, is_orphan=False
+    )
     told = recorded.aggregate(
         bounced=Count("id", filter=_BOUNCED),
         untried=Count("id", filter=_BOUNCED & _UNTRIED),

@@ -37,3 +37,9 @@ def alert_support(event: Event) -> None:
 def send_test_email(event: Event) -> None:
     """Staff see whether emails arrive."""
     notify(event, template=trials.TEMPLATE, recipient=event.data["recipient"])
+
+
+@handles("customer.link_requested.v1")
+def send_sign_in_link(event: Event) -> None:
+    """A customer whose address is confirmed asked to see the orders of that address."""
+    notify(event, template="sign_in_link", recipient=event.data["customer"]["email"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.db import models
 from django.db.models import Q, Value
 from django.db.models.functions import Lower
@@ -80,6 +82,15 @@ class Notification(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     sent_at = models.DateTimeField(null=True)
     delivered_at = models.DateTimeField(null=True)
+    # Why and when it was not delivered, or not liked; empty while all is well. See ``emails.reasons``.
+    delivery_code = models.CharField(
+        "delivery code", max_length=40, blank=True, default="", db_default=""
+    )
+    delivery_reason = models.TextField(blank=True, default="", db_default="")
+    delivery_at = models.DateTimeField("reported at", null=True)
+    # The first time, as far as SES tracks it; whoever followed a link has opened it.
+    opened_at = models.DateTimeField(null=True)
+    clicked_at = models.DateTimeField(null=True)
 
     objects = NotificationQuerySet.as_manager()
 
@@ -114,10 +125,22 @@ class Notification(models.Model):
             ),
             models.Index("id", name="notification_failed", condition=Q(state="failed")),
             models.Index("id", name="notification_kept", condition=Q(state="kept")),
+            # What changes with each delivery is in no index: such an update would write to all of them.
+            models.Index("id", name="notification_trouble", condition=Q(delivery_code__gt="")),
+            models.Index("id", name="notification_opened", condition=Q(opened_at__isnull=False)),
+            models.Index("id", name="notification_clicked", condition=Q(clicked_at__isnull=False)),
         ]
 
     def __str__(self) -> str:
         return f"{self.template} {self.subject}".strip()
+
+    @property
+    def time_to_mailbox(self) -> timedelta | None:
+        """From SES's acceptance to the recipient's mail server; None while that is not known."""
+        if self.sent_at is None or self.delivered_at is None:
+            return None
+        # Two clocks: what SES reports may seem to be before what we noted.
+        return max(self.delivered_at - self.sent_at, timedelta(0))
 
 
 class Attempt(models.Model):
@@ -163,15 +186,33 @@ class DeliveryEvent(models.Model):
     happened_at = models.DateTimeField()
     raw = models.JSONField()
     recorded_at = models.DateTimeField(auto_now_add=True)
+    # Its email is none of ours, or not known as ours yet; see ``emails.orphans``.
+    is_orphan = models.BooleanField("of an unknown email", default=False, db_default=False)
+
+    # Few; most emails are sent and delivered.
+    NOTABLE = ("DeliveryDelay", "Bounce", "Complaint", "Reject", "Open", "Click")
 
     class Meta:
         ordering = ["happened_at", "id"]
+        verbose_name = "event of SES"
+        verbose_name_plural = "events of SES"
         constraints = [
             models.UniqueConstraint(
                 "provider_message_id", "type", "recipient", "happened_at", name="one_delivery_event"
             )
         ]
-        indexes = [models.Index("recorded_at", name="delivery_event_recorded")]
+        indexes = [
+            models.Index("recorded_at", name="delivery_event_recorded"),
+            models.Index("id", name="delivery_event_orphan", condition=Q(is_orphan=True)),
+            models.Index(
+                "type",
+                "id",
+                name="delivery_event_notable",
+                condition=Q(
+                    type__in=["DeliveryDelay", "Bounce", "Complaint", "Reject", "Open", "Click"]
+                ),
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.type

@@ -17,9 +17,20 @@ from queues.provisioning import Say
 from queues.registry import provisions
 
 DESTINATION = "notifier-events"
-EVENT_TYPES = ["send", "reject", "bounce", "complaint", "delivery"]
-# What emulators answer to an action that they do not have.
-_LACKING = {"InvalidAction", "UnknownOperationException", "UnsupportedOperation", "NotImplemented"}
+EVENT_TYPES = ["SEND", "REJECT", "BOUNCE", "COMPLAINT", "DELIVERY", "DELIVERY_DELAY"]
+# SES counts opens by a picture, clicks by links of its own: each is a person watched, so nothing of it by itself.
+TRACKING = {"opens": "OPEN", "clicks": "CLICK"}
+# API version 1 knows no delays.
+_NOT_IN_VERSION_1 = {"DELIVERY_DELAY"}
+# What emulators answer to an action that they do not have; moto has no words for it.
+_LACKING = {
+    "InvalidAction",
+    "UnknownOperationException",
+    "UnsupportedOperation",
+    "NotImplemented",
+    "404",
+    "501",
+}
 _EXISTS = {
     "ConfigurationSetAlreadyExists",
     "EventDestinationAlreadyExists",
@@ -94,10 +105,57 @@ def _provision_topic(say: Say) -> str:
 
 
 def _provision_destination(topic: str, say: Say) -> None:
+    """By API version 2, which alone knows of delays; by version 1 where an endpoint has no other."""
+    try:
+        _provision_by_version_2(topic, say)
+    except (ClientError, ResponseParserError) as exc:
+        if ses.describe(exc)[0] not in _LACKING and not isinstance(exc, ResponseParserError):
+            raise
+        _provision_by_version_1(topic, say)
+
+
+def _wanted() -> list[str]:
+    tracked = [kind for name, kind in TRACKING.items() if name in settings.SES_TRACKING]
+    return EVENT_TYPES + tracked
+
+
+def _provision_by_version_2(topic: str, say: Say) -> None:
+    api, name = ses.api_v2(), settings.SES_CONFIGURATION_SET
+    found = api.get_configuration_set_event_destinations(ConfigurationSetName=name)
+    there = {each["Name"]: each for each in found.get("EventDestinations", [])}.get(DESTINATION)
+    if there and _is_right(there, topic):
+        say(f"event destination {DESTINATION} is as it should be")
+        return
+    change: Any = (
+        api.update_configuration_set_event_destination
+        if there
+        else api.create_configuration_set_event_destination
+    )
+    destination = {
+        "Enabled": True,
+        "MatchingEventTypes": _wanted(),
+        "SnsDestination": {"TopicArn": topic},
+    }
+    change(
+        ConfigurationSetName=name, EventDestinationName=DESTINATION, EventDestination=destination
+    )
+    say(f"{'mended' if there else 'made'} event destination {DESTINATION}")
+
+
+def _is_right(there: Any, topic: str) -> bool:
+    return (
+        there.get("Enabled") is True
+        and set(there.get("MatchingEventTypes", ())) == set(_wanted())
+        and there.get("SnsDestination", {}).get("TopicArn") == topic
+    )
+
+
+def _provision_by_version_1(topic: str, say: Say) -> None:
+    kinds = [kind.lower() for kind in _wanted() if kind not in _NOT_IN_VERSION_1]
     destination: Any = {
         "Name": DESTINATION,
         "Enabled": True,
-        "MatchingEventTypes": EVENT_TYPES,
+        "MatchingEventTypes": kinds,
         "SNSDestination": {"TopicARN": topic},
     }
     made = _made(

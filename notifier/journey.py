@@ -15,6 +15,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model, QuerySet
 
+from emails import report_words
 from emails.models import Attempt, DeliveryEvent, Notification
 from notifier.subjects import Subject, of_subject
 from queues.fact_sections import change_url
@@ -34,6 +35,8 @@ class Step:
     who: str = ""
     colour: str = ""
     address: str = ""
+    # What a mail server said, which may tell of a person.
+    quote: str = ""
     # Since the step before.
     gap: timedelta | None = None
 
@@ -51,6 +54,11 @@ class Journey:
     letters: Sequence[DeadLetter]
     receives: int
     failures: int
+
+    @property
+    def delivered_after(self) -> timedelta | None:
+        """From SES's acceptance to the first mailbox; None while that is not known."""
+        return next((row.time_to_mailbox for row in self.notifications if row.delivered_at), None)
 
     @property
     def accepted_after(self) -> timedelta | None:
@@ -213,24 +221,12 @@ def _reports(
     return DeliveryEvent.objects.filter(provider_message_id__in=ids)[:MAX_ROWS]
 
 
-_REPORTS = {
-    "Send": ("SES reports: on its way", ""),
-    "Delivery": ("Delivered to the recipient's mail server", "success"),
-    "DeliveryDelay": ("Delayed by the recipient's mail server", "warning"),
-    "Bounce": ("Bounced", "danger"),
-    "Complaint": ("Called spam by the recipient", "danger"),
-    "Reject": ("Not let out by SES", "danger"),
-    "Open": ("Opened", "success"),
-    "Click": ("A link in it was followed", "success"),
-}
-
-
 def _reported(reports: Iterable[DeliveryEvent]) -> Iterator[Step]:
     for report in reports:
-        title, colour = _REPORTS.get(report.type, (report.type, ""))
-        bounce = report.raw.get("bounce") if isinstance(report.raw, dict) else None
-        kind = bounce.get("bounceType", "") if isinstance(bounce, dict) else ""
-        yield Step(report.happened_at, title, f"{kind} bounce." if kind else "", colour=colour)
+        words = report_words.of(report)
+        yield Step(
+            report.happened_at, words.title, words.detail, colour=words.colour, quote=words.quote
+        )
 
 
 def _log(rows: Iterable[Model]) -> Iterable[LogEntry]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID
 
@@ -54,10 +56,15 @@ def timeline(request: HttpRequest, event_id: UUID) -> HttpResponse:
         "situation": _situation(request, found),
         "row_links": list(_links(request, found)),
         "lines": [_line(request, step) for step in found.steps],
-        "accepted_after": journey.human(found.accepted_after) if found.accepted_after else "",
+        "accepted_after": _gap(found.accepted_after),
+        "delivered_after": _gap(found.delivered_after),
         "emails": [_email(request, row) for row in found.notifications],
     }
     return TemplateResponse(request, "admin/timeline.html", context)
+
+
+def _gap(gap: timedelta | None) -> str:
+    return "" if gap is None else journey.human(gap)
 
 
 def _situation(request: HttpRequest, found: Journey) -> dict[str, str] | None:
@@ -68,12 +75,14 @@ def _situation(request: HttpRequest, found: Journey) -> dict[str, str] | None:
     if row is None:
         return None
     pages = cast(FactAdmin, admin.site.get_model_admin(type(row)))
-    reason = pages.reason(row)
+    if masking.hides(request):
+        row = copy(row)
+        pages.mask(row)
     return {
         "label": row.get_state_display(),
         "colour": pages.state_colours.get(row.state, ""),
         "text": pages.explain(row),
-        "reason": masking.addresses(reason) if masking.hides(request) else reason,
+        "reason": pages.reason(row),
     }
 
 
@@ -88,7 +97,7 @@ def _links(request: HttpRequest, found: Journey) -> Any:
 
 def _line(request: HttpRequest, step: Step) -> Line:
     if masking.hides(request):
-        step = replace(step, detail=masking.addresses(step.detail))
+        step = replace(step, detail=masking.addresses(step.detail), quote="")
     at = localtime(step.at)
     return Line(
         step=step,

@@ -20,6 +20,7 @@ _LOOK = {
     "queues.view_redrive",
     "queues.view_consumer",
     "emails.view_notification",
+    "emails.view_deliveryevent",
     "emails.preview_email",
     "emails.view_suppression",
     "emails.view_guard",

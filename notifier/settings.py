@@ -190,6 +190,7 @@ SES_CONFIGURATION_SET: str = env("SES_CONFIGURATION_SET", default="")
 SES_EVENTS_TOPIC: str = env("SES_EVENTS_TOPIC", default="")
 if SES_EVENTS_TOPIC:
     QUEUES["ses-events"] = env("QUEUE_SES_EVENTS", default="notifier-ses-events")
+SES_TRACKING: list[str] = env.list("SES_TRACKING", default=[])
 SES_WEBHOOK_TOPICS: list[str] = env.list("SES_WEBHOOK_TOPICS", default=[])
 # Who is told by email when a person is needed, and by which SNS topic.
 ADMINS = [(address, address) for address in env.list("ADMINS", default=[])]

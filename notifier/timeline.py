@@ -11,12 +11,16 @@ from datetime import datetime
 
 from django.conf import settings
 
+from emails import reasons, report_words
 from emails.models import Attempt, Notification
+from notifier import journey
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 
 State = Notification.State
 Delivery = Notification.Delivery
 
+# Not why: whoever has the link need not learn who complained of what.
+_UNWANTED = "we cannot send to this address at the moment. Please contact us."
 # Enough for every redrive that a person will ever do.
 _MAX_ROWS = 50
 
@@ -96,49 +100,53 @@ def _read(subject: str) -> _Facts:
 
 def _delivery_verdict(facts: _Facts) -> Verdict | None:
     """What SES reported after it had accepted the email."""
-    match facts.notification and facts.notification.delivery_status:
+    notification = facts.notification
+    if notification is None or notification.delivery_status == Delivery.NONE:
+        return None
+    status = Delivery(notification.delivery_status)
+    return Verdict(
+        _delivery_message(status, notification),
+        _delivery_reason(notification),
+        is_wrong=status not in (Delivery.DELIVERED, Delivery.DELAYED),
+        is_final=status != Delivery.DELAYED,
+    )
+
+
+def _delivery_message(status: Notification.Delivery, notification: Notification) -> str:
+    cause = reasons.sentence(notification.delivery_code)
+    if not reasons.is_for_recipient(notification.delivery_code):
+        cause = ""
+    match status:
         case Delivery.DELIVERED:
-            return Verdict("Delivered. Have a look in your inbox.", is_final=True)
+            return f"Delivered{_after(notification)}. Have a look in your inbox."
         case Delivery.COMPLAINED:
-            return Verdict(
-                "Delivered, then marked as spam.",
-                "The recipient complained.",
-                is_wrong=True,
-                is_final=True,
-            )
+            return "Delivered, then marked as spam."
         case Delivery.DELAYED:
-            return Verdict(
-                "Sent. Your mail provider is slow to take it; it is tried again by itself."
-            )
+            cause = cause or "Your mail provider is slow to take it."
+            return f"Sent, but not delivered yet. {cause} It is tried again by itself."
         case Delivery.BOUNCED_SOFT:
-            return Verdict(
-                "Your mail provider did not take the email: the mailbox may be full or out of order.",
-                "Soft bounce.",
-                is_wrong=True,
-                is_final=True,
-            )
-        case Delivery.BOUNCED_HARD:
-            return Verdict(
-                "The email came back: this address does not seem to exist. Please contact us.",
-                "Hard bounce.",
-                is_wrong=True,
-                is_final=True,
-            )
+            cause = cause or "The mailbox may be full or out of order."
+            return f"Your mail provider did not take the email. {cause}"
         case Delivery.SUPPRESSED:
-            return Verdict(
-                "The email was not delivered: we cannot send to this address at the moment. Please contact us.",
-                "The address is on the suppression list of the SES account.",
-                is_wrong=True,
-                is_final=True,
-            )
-        case Delivery.REJECTED:
-            return Verdict(
-                "The email was not let out. Our staff can see why.",
-                "SES rejected the content.",
-                is_wrong=True,
-                is_final=True,
-            )
-    return None
+            return f"The email was not delivered: {_UNWANTED}"
+        case Delivery.BOUNCED_HARD if "Suppress" in notification.delivery_code:
+            return f"The email was not delivered: {_UNWANTED}"
+        case Delivery.BOUNCED_HARD:
+            cause = cause or "Your mail provider refused it."
+            return f"The email came back. {cause} Please contact us."
+    return "The email was not let out. Our staff can see why."
+
+
+def _after(notification: Notification) -> str:
+    took = notification.time_to_mailbox
+    return f", {journey.human(took)} after it was sent" if took else ""
+
+
+def _delivery_reason(notification: Notification) -> str:
+    """For staff."""
+    if not notification.delivery_code:
+        return ""
+    return report_words.said(notification.delivery_code, notification.delivery_reason)
 
 
 def _notification_verdict(facts: _Facts) -> Verdict | None:
@@ -157,8 +165,7 @@ def _notification_verdict(facts: _Facts) -> Verdict | None:
             return Verdict("We are making sure that your email went out.", reason)
         case State.SUPPRESSED:
             return Verdict(
-                "This email was not sent: we cannot send to this address at the moment. Please contact us."
-                " Your order itself is safe.",
+                f"This email was not sent: {_UNWANTED} Your order itself is safe.",
                 reason,
                 is_wrong=True,
                 is_final=True,
@@ -236,4 +243,6 @@ def _times(facts: _Facts) -> list[tuple[str, datetime | None]]:
     delivered_at = notification.delivered_at if notification else None
     if settings.SES_EVENTS_TOPIC or delivered_at:
         times.append(("Delivered", delivered_at))
+    if notification and notification.opened_at:
+        times.append(("Opened", notification.opened_at))
     return times

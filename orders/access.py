@@ -1,15 +1,20 @@
-"""Who may see an order: whoever placed it, has its link, or is staff with that right; nobody else is told of it."""
+"""Who may see an order: whoever placed it, has its link, has shown that its address is theirs, or is staff with that
+right; nobody else is told of it.
+
+Customers have no passwords: a link in an email proves more. The browser that opened one is known by its session.
+"""
 
 from __future__ import annotations
 
 from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
 
-from orders.models import Order
+from orders.models import Customer, Order
 from queues import masking
 
 _SESSION_KEY = "orders"
 _REMEMBERED = 50
+_CUSTOMER_KEY = "customer"
 
 
 def remember(request: HttpRequest, order: Order) -> None:
@@ -26,13 +31,40 @@ def visible_order(request: HttpRequest, number: str) -> Order:
     return order
 
 
+def recognise(request: HttpRequest, customer: Customer) -> None:
+    """Know this browser as the customer's from now on."""
+    # Whoever knew the session's key before must not be known with it.
+    request.session.cycle_key()
+    request.session[_CUSTOMER_KEY] = [customer.pk, customer.email]
+
+
+def forget(request: HttpRequest) -> None:
+    """Know it no more; what was ordered in it as well."""
+    for key in (_CUSTOMER_KEY, _SESSION_KEY):
+        request.session.pop(key, None)
+
+
+def known_customer(request: HttpRequest) -> Customer | None:
+    """Whose browser this is; None if nobody said so, or the address is another one by now."""
+    pk, email = request.session.get(_CUSTOMER_KEY) or (None, "")
+    if pk is None:
+        return None
+    return Customer.objects.filter(pk=pk, email=email, email_verified_at__isnull=False).first()
+
+
 def _may_see(request: HttpRequest, order: Order) -> bool:
     return (
         order.number in request.session.get(_SESSION_KEY, [])
         or order.opens_with(request.GET.get("key", ""))
+        or _is_theirs(request, order)
         or (
             request.user.is_staff
             and request.user.has_perm("orders.view_order")
             and not masking.hides(request)
         )
     )
+
+
+def _is_theirs(request: HttpRequest, order: Order) -> bool:
+    customer = known_customer(request)
+    return customer is not None and Order.objects.by(customer.email).filter(pk=order.pk).exists()

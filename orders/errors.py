@@ -9,9 +9,9 @@ OrdersError
 │   ├── BalanceTooLarge     the account cannot hold that much
 │   ├── CurrencyMismatch    the amount is not in the account's currency
 │   └── UnknownAccount      there is no account with this number
-├── BadLink         the verification link is altered or cut; ask for a new one
+├── BadLink         the link is altered or cut; ask for a new one
 │   ├── LinkExpired         authentic but old; offer its ``customer`` a new one
-│   └── LinkUsed            the address is confirmed already; nothing is left to do
+│   └── LinkUsed            it did its work already; nothing is left to do
 └── Immutable       the code tries to change a fact; mend the code
 """
 
@@ -72,7 +72,7 @@ class LinkExpired(BadLink):
 
 
 class LinkUsed(BadLink):
-    """The address that the link confirms is confirmed."""
+    """The address that the link confirms is confirmed, or its orders were shown by it."""
 
 
 class Immutable(OrdersError):

@@ -157,6 +157,20 @@ class CustomerRegistered(
         return Stake.of_address(self.customer.email)
 
 
+class CustomerLinkRequested(
+    EventData, type="customer.link_requested.v1", queue="orders", source="/customers"
+):
+    """A customer asked for a link to their orders; ``link_url`` shows them to whoever opens it, once."""
+
+    customer: Person
+    link_url: Url
+    expires_at: AwareDatetime
+
+    def stake(self) -> Stake:
+        """Somebody, and no money."""
+        return Stake.of_address(self.customer.email)
+
+
 def order_placed(order: Order, lines: list[OrderLine]) -> Event:
     """The event of an order that has its number."""
     placed = OrderPlaced(
@@ -216,6 +230,16 @@ def customer_registered(customer: Customer, *, verify_url: str, expires_at: date
     data = CustomerRegistered(
         customer=Person(name=customer.name, email=customer.email),
         verify_url=verify_url,
+        expires_at=expires_at,
+    )
+    return Event.of(data, subject=customer.subject, partition_key=customer.subject)
+
+
+def customer_link_requested(customer: Customer, *, link_url: str, expires_at: datetime) -> Event:
+    """The event that sends a customer the link to their orders."""
+    data = CustomerLinkRequested(
+        customer=Person(name=customer.name, email=customer.email),
+        link_url=link_url,
         expires_at=expires_at,
     )
     return Event.of(data, subject=customer.subject, partition_key=customer.subject)

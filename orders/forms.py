@@ -127,3 +127,14 @@ class RegistrationForm(forms.Form):
         help_text="We send a link there; it confirms that the address is yours.",
         widget=forms.EmailInput({"autocomplete": "email"}),
     )
+
+
+class SignInForm(forms.Form):
+    """Which address's orders somebody wants to see."""
+
+    email = forms.EmailField(
+        max_length=254,
+        validators=[validate_recipient],
+        help_text="We send a link there. There is no password.",
+        widget=forms.EmailInput({"autocomplete": "email"}),
+    )

@@ -20,6 +20,7 @@ from orders.models import BankAccount, Customer, Order, Product, Transaction
 from queues import outbox
 
 LINK_SECONDS = 24 * 60 * 60
+SIGN_IN_SECONDS = 30 * 60
 
 
 def place_order(
@@ -79,8 +80,8 @@ def register(*, name: str, email: str) -> None:
 
 @transaction.atomic
 def resend_verification(customer: Customer) -> bool:
-    """Record the event that leads to a link; False within a minute of the last or if it is not needed."""
-    if not customer.take_verification_slot():
+    """Record the event that leads to a link; False if one is not needed, or there were enough."""
+    if not customer.take_link_slot(confirmed=False):
         return False
     event = events.customer_registered(
         customer,
@@ -116,6 +117,57 @@ def verify(token: str) -> Customer:
     return customer
 
 
+def request_sign_in(email: str) -> None:
+    """Let the owner of this address have a link to their orders; the caller is told nothing of what is known."""
+    customer = Customer.objects.with_email(email)
+    # To confirm the address comes first, and does the same.
+    if customer and not resend_verification(customer):
+        _send_sign_in_link(customer)
+
+
+def signing_in(token: str) -> Customer:
+    """Whom a link to orders is for; raises BadLink, LinkExpired or LinkUsed and changes nothing."""
+    return _signing_in(token)[0]
+
+
+def sign_in(token: str) -> Customer:
+    """Use up a link to orders; raises what ``signing_in`` raises."""
+    customer, number = _signing_in(token)
+    if not customer.count_sign_in(number):
+        raise LinkUsed("the link was used")
+    return customer
+
+
+@transaction.atomic
+def _send_sign_in_link(customer: Customer) -> None:
+    if not customer.take_link_slot(confirmed=True):
+        return
+    token = _sign_in_signer(customer).sign(f"{customer.pk}-{customer.sign_ins}")
+    event = events.customer_link_requested(
+        customer,
+        link_url=settings.BASE_URL + reverse("orders:open", args=[token]),
+        expires_at=timezone.now() + timedelta(seconds=SIGN_IN_SECONDS),
+    )
+    outbox.record(event)
+
+
+def _signing_in(token: str) -> tuple[Customer, int]:
+    """The customer, and which of their links it is."""
+    pk, _, number = token.partition(":")[0].partition("-")
+    customer = Customer.objects.filter(pk=_number(pk)).first()
+    if customer is None or customer.email_verified_at is None:
+        raise BadLink("no such customer")
+    try:
+        _sign_in_signer(customer).unsign(token, max_age=SIGN_IN_SECONDS)
+    except SignatureExpired as exc:
+        raise LinkExpired(customer) from exc
+    except BadSignature as exc:
+        raise BadLink(str(exc)) from exc
+    if int(number) < customer.sign_ins:
+        raise LinkUsed("the link was used")
+    return customer, int(number)
+
+
 def _repeated(
     order: Order, lines: Iterable[tuple[Product, int]], fields: Mapping[str, Any]
 ) -> Order:
@@ -137,10 +189,17 @@ def _token(customer: Customer) -> str:
 
 def _customer_id(token: str) -> int:
     """The id that stands first in a token, whoever wrote it; 0 if none does."""
-    text = token.partition(":")[0]
+    return _number(token.partition(":")[0])
+
+
+def _number(text: str) -> int:
     return int(text) if text.isdecimal() and len(text) < 19 else 0
 
 
 def _signer(customer: Customer) -> TimestampSigner:
     """The address is part of the salt: it is not seen in the link, and changing it voids the link."""
     return TimestampSigner(salt=f"orders.verify:{customer.email.lower()}")
+
+
+def _sign_in_signer(customer: Customer) -> TimestampSigner:
+    return TimestampSigner(salt=f"orders.sign_in:{customer.email.lower()}")

@@ -1,7 +1,8 @@
-"""The shop's pages, the order's page, and registration."""
+"""The shop's pages, the order's page, registration, and what a customer ordered."""
 
 from __future__ import annotations
 
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
@@ -9,9 +10,10 @@ from django.views.decorators.http import require_POST
 
 from orders import access, services
 from orders.errors import AlreadyPlaced, BadLink, LinkExpired, LinkUsed, Refused
-from orders.forms import OrderForm, RegistrationForm
+from orders.forms import OrderForm, RegistrationForm, SignInForm
 from orders.models import Order, Product
 
+ORDERS_PER_PAGE = 20
 _LINK_STATES = {LinkUsed: "used", LinkExpired: "expired", BadLink: "bad"}
 
 
@@ -65,6 +67,8 @@ def verify(request: HttpRequest, token: str) -> HttpResponse:
         return render(
             request, "orders/customer_verify.html", {"state": state, "token": token}, status=410
         )
+    if confirming:
+        access.recognise(request, customer)
     state = "confirmed" if confirming else "open"
     return render(request, "orders/customer_verify.html", {"state": state, "customer": customer})
 
@@ -79,3 +83,38 @@ def resend(request: HttpRequest, token: str) -> HttpResponse:
     except BadLink:
         pass
     return redirect("orders:registered")
+
+
+@never_cache
+def mine(request: HttpRequest) -> HttpResponse:
+    """The orders of whoever has shown which address is theirs; others may ask for a link."""
+    if customer := access.known_customer(request):
+        pages = Paginator(Order.objects.by(customer.email).order_by("-id"), ORDERS_PER_PAGE)
+        page = pages.get_page(request.GET.get("page"))
+        return render(request, "orders/order_list.html", {"customer": customer, "page": page})
+    form = SignInForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        services.request_sign_in(form.cleaned_data["email"])
+        return redirect("orders:link-sent")
+    return render(request, "orders/sign_in.html", {"form": form})
+
+
+@never_cache
+def open_orders(request: HttpRequest, token: str) -> HttpResponse:
+    """Know this browser by a link out of an email, by POST: mail scanners follow links."""
+    try:
+        if request.method == "POST":
+            access.recognise(request, services.sign_in(token))
+            return redirect("orders:mine")
+        customer = services.signing_in(token)
+    except BadLink as exc:
+        state = _LINK_STATES[type(exc)]
+        return render(request, "orders/sign_in_link.html", {"state": state}, status=410)
+    return render(request, "orders/sign_in_link.html", {"state": "open", "customer": customer})
+
+
+@require_POST
+def leave(request: HttpRequest) -> HttpResponse:
+    """Know this browser no more."""
+    access.forget(request)
+    return redirect("orders:mine")

@@ -1,6 +1,7 @@
 """What SES tells about a mail that it accepted: event publishing, in the JSON that AWS sends to SNS.
 
-Format: SES developer guide, "Contents of event data that Amazon SES publishes to Amazon SNS".
+Format: SES developer guide, "Contents of event data that Amazon SES publishes to Amazon SNS"; an identity's topics get
+"Amazon SNS notification contents for Amazon SES".
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from sandbox.post_office import SIMULATOR_DOMAIN
 ACCOUNT_ID = "123456789012"
 
 Record = dict[str, Any]
+
+# An identity's notification has headers only where that is asked for.
+_OF_EVENTS = ("tags", "headers", "headersTruncated", "commonHeaders")
 
 
 def sent(mail: Mail, *, region: str) -> Record:
@@ -38,10 +42,19 @@ def outcomes(mail: Mail, *, region: str, listed: Container[str] = frozenset()) -
         details.append(("Bounce", _bounce(bounced)))
     if suppressed:
         details.append(("Bounce", _suppression(suppressed)))
+    if absent := fates.get("ooto"):
+        details.append(("Bounce", _absence(absent)))
     if complaining := fates.get("complaint"):
         details.append(("Complaint", _complaint(complaining)))
     for event_type, detail in details:
         yield _record(event_type, mail, detail, region=region)
+
+
+def of_identity(record: Record) -> Record:
+    """The same as an identity's notification, which has no tags and another name for its kind."""
+    kind = record["eventType"]
+    mail = {name: value for name, value in record["mail"].items() if name not in _OF_EVENTS}
+    return {"notificationType": kind, "mail": mail, kind.lower(): record[kind.lower()]}
 
 
 def _fate(address: str) -> str:
@@ -133,6 +146,17 @@ def _suppression(addresses: list[str]) -> Record:
             for address in addresses
         ],
         "reportingMTA": "dns; amazonses.com",
+    }
+
+
+def _absence(addresses: list[str]) -> Record:
+    """What SES makes of an out-of-office reply: the mail was delivered, and no server said that it failed."""
+    return {
+        "bounceType": "Transient",
+        "bounceSubType": "General",
+        "bouncedRecipients": [{"emailAddress": address} for address in addresses],
+        "timestamp": _iso(datetime.now(UTC)),
+        "feedbackId": _feedback_id(),
     }
 
 

@@ -73,7 +73,7 @@ class SandboxSES(SESBackend):  # type: ignore[misc]  # moto is untyped here
             raise
         self.sent_message_count += len(mail.recipients)
         self._count(mail)
-        if self.destinations.get(mail.configuration_set):
+        if self.destinations.get(mail.configuration_set) or self._identity_topics(mail):
             threading.Thread(target=self._report, args=(mail,), daemon=True).start()
         return mail.id
 
@@ -121,6 +121,22 @@ class SandboxSES(SESBackend):  # type: ignore[misc]  # moto is untyped here
             if record["eventType"] in COUNTED:
                 self.statistics.count(COUNTED[record["eventType"]])
 
+    def set_identity_notification_topic(
+        self, identity: str, notification_type: str, sns_topic: str | None
+    ) -> None:
+        """Store the topic and tell it so, as AWS does."""
+        super().set_identity_notification_topic(identity, notification_type, sns_topic)
+        if sns_topic:
+            text = f"Your Amazon SNS topic gets {notification_type} notifications of {identity}."
+            kind = {"notificationType": "AmazonSnsSubscriptionSucceeded", "message": text}
+            self._publish(sns_topic, json.dumps(kind))
+
+    def _identity_topics(self, mail: Mail) -> dict[str, str]:
+        """Kind of notification to topic; an address that has none goes by its domain's."""
+        domain = mail.sender.rpartition("@")[2]
+        found: dict[str, str] = self.sns_topics.get(mail.sender) or self.sns_topics.get(domain, {})
+        return found
+
     def _report(self, mail: Mail) -> None:
         self._publish_record(mail, feedback.sent(mail, region=self.region_name))
         time.sleep(self.delivery_seconds)
@@ -133,6 +149,8 @@ class SandboxSES(SESBackend):  # type: ignore[misc]  # moto is untyped here
         for destination in list(self.destinations.get(mail.configuration_set, {}).values()):
             if destination.enabled and event_type in destination.event_types:
                 self._publish(destination.topic_arn, json.dumps(record))
+        if topic := self._identity_topics(mail).get(record["eventType"]):
+            self._publish(topic, json.dumps(feedback.of_identity(record)))
 
     def _publish(self, topic_arn: str, message: str) -> None:
         topics = sns_backends[self.account_id][self.region_name]

@@ -25,6 +25,20 @@ from tests.stub_aws import fast_platform  # noqa: F401  # a fixture
 SENDER = "shop@example.com"
 
 
+@pytest.fixture(autouse=True)
+def _answer_what_moto_lacks(monkeypatch) -> None:
+    """In this process moto raises where its server, and other emulators, answer 404."""
+    call = SESV2Response.call_action
+
+    def answer(self: Any) -> Any:
+        try:
+            return call(self)
+        except NotImplementedError:
+            return 404, {}, "{}"
+
+    monkeypatch.setattr(SESV2Response, "call_action", answer)
+
+
 class Aws:
     """AWS as moto has it in this process: the judge of what was sent."""
 

@@ -6,6 +6,7 @@ import pytest
 from emails import feedback, states
 from emails.errors import InDoubt
 from emails.models import DeliveryEvent, Notification
+from emails.ses_events import parsed
 from queues.errors import BadData, BadEnvelope
 from tests.owed import claimed, only, owed, place
 
@@ -165,7 +166,7 @@ def test_events_told_together_come_to_the_same_as_one_by_one(sent):
         ses_event("Delivery", message_id="of nobody's"),
     ]
 
-    feedback.record([(feedback.parsed(raw), raw) for raw in raws])
+    feedback.record([(parsed(raw), raw) for raw in raws])
 
     assert only().delivery_status == Delivery.COMPLAINED
     assert str(only().delivered_at) == "2026-11-22 10:00:05+00:00"

@@ -16,6 +16,7 @@ def test_lists_the_templates_without_a_name(capsys):
 
     assert out.split() == [
         "order_confirmation",
+        "sign_in_link",
         "support_alert",
         "test_email",
         "transaction_alert",
@@ -41,7 +42,7 @@ def test_shows_every_part_by_default(capsys):
 
 
 def test_unknown_name_lists_those_there_are():
-    with pytest.raises(CommandError, match="order_confirmation, support_alert, test_email"):
+    with pytest.raises(CommandError, match="order_confirmation, sign_in_link, support_alert"):
         call_command("preview_email", "nothing")
 
 

@@ -10,9 +10,16 @@ from emails import inlining, rendering
 from emails.errors import RenderError
 from emails.events import EmailReturned
 from emails.trials import EmailTestRequested
-from orders.events import CustomerRegistered, OrderPlaced, TransactionPosted
+from orders.events import CustomerLinkRequested, CustomerRegistered, OrderPlaced, TransactionPosted
 
-NAMES = ["order_confirmation", "support_alert", "test_email", "transaction_alert", "verify_email"]
+NAMES = [
+    "order_confirmation",
+    "sign_in_link",
+    "support_alert",
+    "test_email",
+    "transaction_alert",
+    "verify_email",
+]
 ORDER: dict[str, Any] = dict(rendering.sample("order_confirmation").data)
 ALERT: dict[str, Any] = dict(rendering.sample("transaction_alert").data)
 VERIFY: dict[str, Any] = dict(rendering.sample("verify_email").data)
@@ -82,6 +89,7 @@ def test_names_lists_every_template():
         ("order_confirmation", OrderPlaced),
         ("support_alert", EmailReturned),
         ("test_email", EmailTestRequested),
+        ("sign_in_link", CustomerLinkRequested),
         ("transaction_alert", TransactionPosted),
         ("verify_email", CustomerRegistered),
     ],
@@ -192,6 +200,7 @@ def test_html_in_any_field_stays_text(name, path):
             "expires_at",
             "requested_at",
             "happened_at",
+            "link_url",
             "order_url",
             "verify_url",
             "link",

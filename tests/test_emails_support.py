@@ -7,7 +7,7 @@ from django.db import transaction
 from django.urls import resolve
 from django.utils import timezone
 
-from emails import feedback, support
+from emails import feedback, ses_events, support
 from emails.models import Notification, Suppression
 from emails.reputation_models import Incident
 from notifier import concerns
@@ -32,7 +32,7 @@ def told_to(settings):
 def came_back(notification, kind="Bounce", **detail):
     detail = detail or (HARD if kind == "Bounce" else {})
     raw = ses_event(kind, notification=notification, message_id=f"ses-{notification.pk}", **detail)
-    feedback.record([(feedback.parsed(raw), raw)])
+    feedback.record([(ses_events.parsed(raw), raw)])
 
 
 def sent(recipient="ada@example.com", **fields):

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from emails import feedback, sending, states, suppressions
-from emails.errors import NotSent, Refused
+from emails import feedback, ses_events, states, suppressions, trials
+from emails.errors import NotSent
 from emails.models import Attempt, Notification, Suppression
 from emails.suppressions import Entry, Source
 from queues import foresight, sweeper
@@ -27,7 +27,7 @@ def suppress(address=ADA, **fields):
 
 
 def tell(*events):
-    feedback.record([(feedback.parsed(raw), raw) for raw in events])
+    feedback.record([(ses_events.parsed(raw), raw) for raw in events])
 
 
 def complaint(**options):
@@ -254,11 +254,14 @@ def test_redrive_after_the_lift_sends(aws, consume):
     assert only().state == State.SENT
 
 
-def test_test_email_to_a_suppressed_address_is_refused_with_what_to_do(aws):
+def test_test_email_to_a_suppressed_address_is_suppressed(aws, consume):
     suppress()
+    trials.request(ADA.upper(), by="ada")
 
-    with pytest.raises(Refused, match="lift it there first"):
-        sending.send_test(ADA.upper())
+    consume()
+
+    assert aws.accepted == []
+    assert only().state == State.SUPPRESSED
 
 
 def test_adding_counts_what_is_new_and_what_was_lifted():

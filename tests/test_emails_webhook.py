@@ -17,6 +17,8 @@ from emails import checks, feedback, provisioning, sns
 from emails.models import DeliveryEvent, Notification
 from queues.errors import QueueUnavailable
 from tests.owed import only, place
+from tests.rows import make_notification
+from tests.ses_told import bounced, of_identity
 from tests.test_emails_feedback import bounce, ses_event
 
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:notifier-ses-events"
@@ -113,6 +115,15 @@ def at(moment):
 def post(client, message):
     body = message if isinstance(message, bytes | str) else json.dumps(message)
     return client.post("/ses/events/", body, content_type="text/plain")
+
+
+def test_signed_notification_of_an_identity_moves_its_email_on(client, key, fetched):
+    make_notification(state="sent", provider_message_id="ses-1")
+
+    response = post(client, posted(key, of_identity("Bounce", "ses-1", **bounced())))
+
+    assert response.status_code == 200
+    assert only().delivery_status == Notification.Delivery.BOUNCED_HARD
 
 
 def test_signed_event_moves_its_notification_on(client, aws, consume, key, fetched):

@@ -11,7 +11,7 @@ from django.contrib.auth.models import Permission
 from django.urls import get_resolver, reverse
 
 from emails import feedback, suppressions
-from emails.models import Notification, Suppression
+from emails.models import DeliveryEvent, Notification, Suppression
 from notifier.logs import MaskingFormatter
 from queues import dead_letters, masking, sqs
 from queues.letter_groups import key_of
@@ -89,6 +89,9 @@ def addresses():
                 yield reverse(f"admin:{label}_{page}", args=[row.pk])
             if event_id := getattr(row, "event_id", None):
                 yield reverse("timeline", args=[event_id])
+    yield reverse("admin:emails_deliveryevent_changelist")
+    for event in DeliveryEvent.objects.all():
+        yield reverse("admin:emails_deliveryevent_change", args=[event.pk])
     for label in ("orders_order", "orders_customer", "orders_bankaccount", "orders_transaction"):
         yield reverse(f"admin:{label}_changelist")
     for why in ("dead", "published", "failed", "foreign", "refused"):
@@ -147,6 +150,9 @@ def test_an_address_finds_its_emails_and_does_not_come_back(client, everything):
         ("queues_outboxevent", "body"),
         ("queues_outboxevent", "redrive_of__body"),
         ("emails_notification", "context"),
+        ("emails_notification", "delivery_reason"),
+        ("emails_deliveryevent", "raw"),
+        ("emails_deliveryevent", "recipient"),
         ("emails_notification", "attempt_rows__error"),
         ("admin_logentry", "object_repr"),
     ],

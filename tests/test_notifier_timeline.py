@@ -139,6 +139,68 @@ def test_email_that_came_back_is_final_and_wrong(order, status):
     assert _verdict(order).is_final
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        (
+            "bounced_hard",
+            "5.1.1",
+            "The email came back. The address does not exist. Please contact us.",
+        ),
+        # What a mail server thinks of us is not its customer's business.
+        (
+            "bounced_hard",
+            "5.7.1",
+            "The email came back. Your mail provider refused it. Please contact us.",
+        ),
+        ("bounced_hard", "OnAccountSuppressionList", "We do not send to this address, as earlier"),
+        (
+            "bounced_soft",
+            "4.2.2",
+            "Your mail provider did not take the email. The mailbox is full.",
+        ),
+        ("bounced_soft", "", "Your mail provider did not take the email. The mailbox may be full"),
+        ("delayed", "MailboxFull", "Sent, but not delivered yet. The mailbox is full. It is tried"),
+        ("complained", "abuse", "Delivered, then marked as spam."),
+    ],
+)
+def test_customer_is_told_why(order, status, code, said):
+    _notify(order, state="sent", delivery_status=status, delivery_code=code)
+
+    assert _verdict(order).message.startswith(said)
+
+
+def test_staff_read_the_code_and_the_words_of_the_mail_server(order):
+    _notify(
+        order,
+        state="sent",
+        delivery_status="bounced_hard",
+        delivery_code="5.1.1",
+        delivery_reason="smtp; 550 5.1.1 user unknown",
+    )
+
+    assert _verdict(order).reason == "The address does not exist. “smtp; 550 5.1.1 user unknown”"
+
+
+def test_delivery_says_how_long_it_took(order):
+    now = timezone.now()
+    delivered_at = now + timedelta(seconds=2.1)
+    _notify(
+        order, state="sent", sent_at=now, delivery_status="delivered", delivered_at=delivered_at
+    )
+
+    assert _verdict(order).message.startswith("Delivered, 2.1 s after it was sent.")
+
+
+def test_opened_email_is_a_step_of_its_own(order):
+    now = timezone.now()
+    at = {"sent_at": now, "delivered_at": now, "opened_at": now}
+    _notify(order, state="sent", delivery_status="delivered", **at)
+
+    assert timeline.of(order.number).steps[-1].name == "Opened"
+    assert _states(order) == ["done"] * 5
+
+
 def test_complaint_after_delivery_is_said(order):
     now = timezone.now()
     _notify(order, state="sent", sent_at=now, delivery_status="complained", delivered_at=now)

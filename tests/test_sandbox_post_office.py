@@ -190,6 +190,7 @@ def test_mailbox_keeps_the_newest_mails(monkeypatch):
         ("bounce@simulator.amazonses.com", ["Bounce"]),
         ("bounce+label@simulator.amazonses.com", ["Bounce"]),
         ("complaint@simulator.amazonses.com", ["Delivery", "Complaint"]),
+        ("ooto@simulator.amazonses.com", ["Delivery", "Bounce"]),
         ("suppressionlist@simulator.amazonses.com", ["Bounce"]),
         ("bouncer@customer.example", ["Delivery"]),
     ],

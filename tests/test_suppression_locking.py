@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from emails import feedback, guard, support, suppressions, sweeping
+from emails import feedback, guard, ses_events, support, suppressions, sweeping
 from emails.models import Notification, Suppression
 from emails.reputation_models import Incident
 from emails.suppressions import Entry, Source
@@ -25,7 +25,7 @@ def bounced(notification, *, seconds=0):
     raw = ses_event(
         "Bounce", notification=notification, bounceType="Permanent", moment=moment, message_id="s"
     )
-    return feedback.parsed(raw), raw
+    return ses_events.parsed(raw), raw
 
 
 def sent(number):

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from django.core.signing import Signer
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
-from django.db.models import Q, Value
+from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Lower
 from django.urls import reverse
 from django.utils import timezone
@@ -25,7 +25,9 @@ from orders.money import Currency
 from orders.validators import validate_recipient, validate_single_line
 from queues import outbox
 
+# What anybody can make us send to an address that is not theirs.
 RESEND_SECONDS = 60
+LINKS_A_DAY = 5
 
 
 class Product(models.Model):
@@ -82,6 +84,11 @@ class Customer(models.Model):
     email = models.EmailField(validators=[validate_recipient])
     email_verified_at = models.DateTimeField(null=True, blank=True)
     verification_sent_at = models.DateTimeField(null=True, editable=False)
+    # Links of any kind that went to the address since then; a day later they are counted anew.
+    links_sent = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
+    links_since = models.DateTimeField(null=True, editable=False)
+    # How many links to their orders were used: each works once.
+    sign_ins = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     registered_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects = CustomerQuerySet.as_manager()
@@ -122,14 +129,32 @@ class Customer(models.Model):
         rows = Customer.objects.filter(pk=self.pk, email_verified_at=None)
         return rows.update(email_verified_at=now) == 1
 
-    def take_verification_slot(self) -> bool:
-        """Take the right to send one link; False within a minute of the last, or to a confirmed address."""
+    def take_link_slot(self, *, confirmed: bool) -> bool:
+        """Take the right to send one link; False if the address is not, or not un-, confirmed, or has had enough.
+
+        Enough is one in ``RESEND_SECONDS``, and ``LINKS_A_DAY``.
+        """
         now = timezone.now()
-        rows = Customer.objects.filter(pk=self.pk, email_verified_at=None).filter(
+        is_new_day = Q(links_since=None) | Q(links_since__lte=now - timedelta(days=1))
+        rows = Customer.objects.filter(
             Q(verification_sent_at=None)
-            | Q(verification_sent_at__lte=now - timedelta(seconds=RESEND_SECONDS))
+            | Q(verification_sent_at__lte=now - timedelta(seconds=RESEND_SECONDS)),
+            is_new_day | Q(links_sent__lt=LINKS_A_DAY),
+            pk=self.pk,
+            email_verified_at__isnull=not confirmed,
         )
-        return rows.update(verification_sent_at=now) == 1
+        return bool(
+            rows.update(
+                verification_sent_at=now,
+                links_sent=Case(When(is_new_day, then=Value(1)), default=F("links_sent") + 1),
+                links_since=Case(When(is_new_day, then=Value(now)), default=F("links_since")),
+            )
+        )
+
+    def count_sign_in(self, number: int) -> bool:
+        """Use up the link with this number; False if it was used, or a newer one."""
+        rows = Customer.objects.filter(pk=self.pk, sign_ins=number)
+        return rows.update(sign_ins=number + 1) == 1
 
 
 class OrderQuerySet(FactQuerySet["Order"]):

@@ -1,0 +1,245 @@
+"""One message of SES about an email, in either of its two formats, checked and without SES's spelling.
+
+Source: SES developer guide, "Contents of event data that Amazon SES publishes to Amazon SNS" (of a configuration set:
+``eventType``, with our tags) and "Amazon SNS notification contents for Amazon SES" (of an identity:
+``notificationType``, without tags). What decides is checked strictly; what only explains is taken as far as it is text.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from email.utils import parseaddr
+from functools import cached_property
+from typing import Annotated, Any, Literal, get_args
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+)
+
+from emails import reasons
+from emails.models import Notification
+from queues.errors import BadData
+from queues.events import summary
+
+Delivery = Notification.Delivery
+
+Kind = Literal[
+    "Send", "Delivery", "DeliveryDelay", "Bounce", "Complaint", "Reject", "Open", "Click"
+]
+# SES explains itself in so many characters; whoever writes more is not SES.
+MAX_WORDS = 1000
+MAX_CODE = 40
+# Nothing becomes of an email by these.
+IGNORED = ("Rendering Failure", "Subscription", "AmazonSnsSubscriptionSucceeded")
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ACCOUNT_LIST = "OnAccountSuppressionList"
+# So SES calls a bounce of which it read no more than that there is one: mostly an automatic reply.
+_UNEXPLAINED = ("General", "Undetermined")
+_STATUSES = {
+    "Delivery": Delivery.DELIVERED,
+    "DeliveryDelay": Delivery.DELAYED,
+    "Complaint": Delivery.COMPLAINED,
+    "Reject": Delivery.REJECTED,
+    "Open": Delivery.DELIVERED,
+    "Click": Delivery.DELIVERED,
+}
+
+
+def _plausible(moment: datetime) -> datetime:
+    if not 2000 <= moment.year <= 9000:
+        raise ValueError("a date out of all reason")
+    return moment.astimezone(UTC)
+
+
+def _bare(address: Any) -> Any:
+    """SES repeats an address as it was given, at times with a name before it."""
+    return (parseaddr(address)[1] or address) if isinstance(address, str) else address
+
+
+def _words(value: Any) -> str:
+    return value[:MAX_WORDS] if isinstance(value, str) else ""
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_plausible)]
+Address = Annotated[str, BeforeValidator(_bare), Field(max_length=254)]
+Words = Annotated[str, BeforeValidator(_words)]
+
+
+class _Recipient(BaseModel):
+    address: Address = Field(alias="emailAddress")
+    status: Words = ""
+    diagnostic: Words = Field(default="", alias="diagnosticCode")
+
+
+class _Detail(BaseModel):
+    """The part that is named after the type of event."""
+
+    timestamp: Moment | None = None
+    bounce_type: Words = Field(default="", alias="bounceType")
+    bounce_sub_type: Words = Field(default="", alias="bounceSubType")
+    delay_type: Words = Field(default="", alias="delayType")
+    feedback_type: Words = Field(default="", alias="complaintFeedbackType")
+    complaint_sub_type: Words = Field(default="", alias="complaintSubType")
+    reason: Words = ""
+    smtp_response: Words = Field(default="", alias="smtpResponse")
+    bounced: list[_Recipient] = Field(default=[], alias="bouncedRecipients")
+    complained: list[_Recipient] = Field(default=[], alias="complainedRecipients")
+    delayed: list[_Recipient] = Field(default=[], alias="delayedRecipients")
+
+    @property
+    def recipient(self) -> _Recipient | None:
+        """The first that is named; an email of ours has one."""
+        named = self.bounced or self.complained or self.delayed
+        return named[0] if named else None
+
+
+class _Mail(BaseModel):
+    timestamp: Moment
+    message_id: str = Field(alias="messageId", min_length=1, max_length=100)
+    destination: list[Address] = Field(min_length=1)
+    tags: dict[str, list[str]] = {}
+
+
+Key = tuple[UUID | str, int]
+
+
+class SesEvent(BaseModel):
+    """One event, as far as we need it."""
+
+    kind: Kind
+    mail: _Mail
+    detail: _Detail = _Detail()
+
+    @property
+    def moment(self) -> datetime:
+        """When it happened."""
+        return self.detail.timestamp or self.mail.timestamp
+
+    @property
+    def recipient(self) -> str:
+        """Ours has one each; SES repeats the address as it was given."""
+        named = self.detail.recipient
+        return named.address if named else self.mail.destination[0]
+
+    @cached_property
+    def tags(self) -> tuple[UUID, int] | None:
+        """The notification and the number of its attempt, as we tagged the email; None where it is not ours."""
+        tags = self.mail.tags
+        nid, att = (tags.get("nid") or [""])[0], (tags.get("att") or [""])[0]
+        if _UUID.fullmatch(nid) and re.fullmatch(r"[0-9]{1,6}", att):
+            return UUID(nid), int(att)
+        return None
+
+    @property
+    def key(self) -> Key:
+        """By which its notification is found."""
+        return self.tags or (self.mail.message_id, 0)
+
+    @property
+    def is_of_no_notification(self) -> bool:
+        """Whether we sent the email for a purpose of our own: a canary, a test."""
+        return "kind" in self.mail.tags
+
+    @property
+    def is_on_account_list(self) -> bool:
+        """SES did not try: the address is on the suppression list of the account there."""
+        return _ACCOUNT_LIST in (self.detail.bounce_sub_type, self.detail.complaint_sub_type)
+
+    @property
+    def is_not_spam(self) -> bool:
+        """A report to say that an email was no spam is no complaint."""
+        return self.kind == "Complaint" and self.detail.feedback_type == "not-spam"
+
+    @property
+    def status(self) -> Notification.Delivery | None:
+        """What it says of the delivery, if anything."""
+        if self.is_on_account_list:
+            return Delivery.SUPPRESSED
+        if self.is_not_spam:
+            return None
+        if self.kind != "Bounce":
+            return _STATUSES.get(self.kind)
+        if self.detail.bounce_type == "Permanent":
+            return Delivery.BOUNCED_HARD
+        return None if self._is_unexplained else Delivery.BOUNCED_SOFT
+
+    @property
+    def code(self) -> str:
+        """What went wrong, as ``emails.reasons`` knows it; empty where nothing did."""
+        detail, named = self.detail, self.detail.recipient
+        match self.kind:
+            case "Bounce" | "DeliveryDelay":
+                kind = detail.bounce_sub_type or detail.bounce_type or detail.delay_type
+                status = named.status if named else ""
+                code = reasons.code(kind=kind or self.kind, status=status, words=self.words)
+            case "Complaint":
+                code = detail.feedback_type or detail.complaint_sub_type or "complaint"
+            case "Reject":
+                code = detail.reason or "rejected"
+            case _:
+                code = ""
+        return code[:MAX_CODE]
+
+    @property
+    def words(self) -> str:
+        """What the server said, in its own words."""
+        named = self.detail.recipient
+        diagnostic = named.diagnostic if named else ""
+        return diagnostic or self.detail.smtp_response or self.detail.reason
+
+    @property
+    def diagnosis(self) -> str:
+        """What the recipient's mail server said, on one line: ``550 5.1.1 user unknown``."""
+        named = self.detail.recipient
+        said = " ".join(named.diagnostic.split()) if named else ""
+        return "".join(filter(str.isprintable, said.removeprefix("smtp; ")))
+
+    @property
+    def _is_unexplained(self) -> bool:
+        """SES's own example of an absence note: the email was delivered, and no server said that it failed."""
+        named = self.detail.recipient
+        return self.detail.bounce_sub_type in _UNEXPLAINED and not (
+            named and (named.status or named.diagnostic)
+        )
+
+
+def is_ignored(raw: dict[str, Any]) -> bool:
+    """Whether it tells nothing of an email that was sent."""
+    return _kind(raw) in IGNORED
+
+
+def parsed(raw: dict[str, Any]) -> SesEvent:
+    """What SES wrote, checked; raises BadData."""
+    kind = _kind(raw)
+    if not isinstance(kind, str):
+        raise BadData("no eventType or notificationType", code="UnknownSesEvent")
+    if kind not in get_args(Kind):
+        raise BadData(f"no event of SES is called {kind[:20]}", code="UnknownSesEvent")
+    name = "deliveryDelay" if kind == "DeliveryDelay" else kind.lower()
+    try:
+        return SesEvent.model_validate(
+            {"kind": kind, "mail": raw.get("mail"), "detail": raw.get(name) or {}}
+        )
+    except ValidationError as exc:
+        raise BadData(f"SES event {kind[:20]}: {summary(exc)}") from exc
+
+
+def read_again(raw: Any) -> SesEvent | None:
+    """What was checked once and kept; None where an older release took what this one does not."""
+    try:
+        return parsed(raw) if isinstance(raw, dict) else None
+    except BadData:
+        return None
+
+
+def _kind(raw: dict[str, Any]) -> Any:
+    """A configuration set names it one way, an identity another."""
+    return raw.get("eventType", raw.get("notificationType"))
