@@ -136,21 +136,6 @@ def local_aws() -> Iterator[LocalAws]:
         yield aws
 
 
-def _environment() -> dict[str, str]:
-    ours = (
-        "ARCHIVE_",
-        "AWS_",
-        "DJANGO_SETTINGS_MODULE",
-        "EMAIL_TRANSPORT",
-        "FAILPOINTS",
-        "QUEUE_",
-        "SANDBOX",
-        "SES_",
-        "SMTP_",
-        "TOPIC_",
-    )
-
-
 def client_of(service: Literal["ses", "sesv2", "sns", "sqs"], endpoint: str) -> Any:
     """A boto3 client that tries once."""
     return boto3.client(
@@ -165,6 +150,17 @@ def client_of(service: Literal["ses", "sesv2", "sns", "sqs"], endpoint: str) -> 
 
 def bare_environment() -> dict[str, str]:
     """That of a process of the tests, without what the caller's own says of AWS."""
-    ours = ("AWS_", "QUEUE_", "SES_", "SANDBOX", "FAILPOINTS", "DJANGO_SETTINGS_MODULE")
+    ours = (
+        "ARCHIVE_",
+        "AWS_",
+        "DJANGO_SETTINGS_MODULE",
+        "EMAIL_TRANSPORT",
+        "FAILPOINTS",
+        "QUEUE_",
+        "SANDBOX",
+        "SES_",
+        "SMTP_",
+        "TOPIC_",
+    )
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return kept | {"ENV_FILE": str(ROOT / "tests" / "test.env"), "PYTHONUNBUFFERED": "1"}
