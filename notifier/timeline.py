@@ -42,10 +42,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Timeline:
-    """The steps in order, the verdict on them, and each call to SES."""
+    """The steps in order, the verdict on them, and each call to SES; ``status`` is the verdict in one word."""
 
     steps: Sequence[Step]
     verdict: Verdict
+    status: str
     attempts: Sequence[Attempt] = ()
 
 
@@ -69,7 +70,7 @@ def of(subject: str) -> Timeline:
         or _queue_verdict(facts)
         or Verdict("Your confirmation email is being prepared.")
     )
-    return Timeline(_steps(facts, verdict), verdict, facts.attempts)
+    return Timeline(_steps(facts, verdict), verdict, _status(facts, verdict), facts.attempts)
 
 
 def _read(subject: str) -> _Facts:
@@ -180,6 +181,20 @@ def _queue_verdict(facts: _Facts) -> Verdict | None:
         reason = _reason(facts.failure.code, facts.failure.reason)
         return Verdict(_not_sent(facts, "We keep trying."), reason, is_wrong=True)
     return None
+
+
+def _status(facts: _Facts, verdict: Verdict) -> str:
+    """SES's word where it has one, ours for an email that waits for nothing, else how far its event has come."""
+    notification = facts.notification
+    if notification and notification.delivery_status != Delivery.NONE:
+        return notification.delivery_status
+    if notification and notification.state not in (State.PENDING, State.SENDING):
+        return notification.state
+    if verdict.is_wrong:
+        is_refused = facts.outbox and facts.outbox[-1].state == OutboxEvent.State.REFUSED
+        return "failed" if facts.letter or is_refused else "retrying"
+    is_published = any(row.published_at for row in facts.outbox)
+    return "queued" if notification or is_published else "recorded"
 
 
 def _given_up(facts: _Facts, reason: str) -> Verdict:
