@@ -13,7 +13,9 @@ for name in list(os.environ):
         (
             "ADMINS",
             "ALERTS_",
+            "API_",
             "AWS_",
+            "COGNITO_",
             "QUEUE_",
             "SES_",
             "SANDBOX",
@@ -30,10 +32,11 @@ if os.environ.get("TEST_DATABASE") == "postgresql":
 from notifier.settings import *  # noqa: E402, F403
 from notifier.settings import DATABASES  # noqa: E402
 
+folder = tempfile.mkdtemp(prefix="notifier-tests-")
+atexit.register(shutil.rmtree, folder, ignore_errors=True)
+API_LOCAL_KEY = f"{folder}/api-key.pem"
 if os.environ.get("TEST_DATABASE") != "postgresql":
     # A file, not memory: the tests of locking need connections that really lock each other out.
-    folder = tempfile.mkdtemp(prefix="notifier-tests-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     DATABASES["default"]["TEST"] = {"NAME": f"{folder}/test.sqlite3"}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # Static files are not collected here; whitenoise would warn.
