@@ -131,6 +131,7 @@ lint: $(STAMP) ## what CI checks before the tests
 	@$(BIN)/mypy .
 	@$(TEST) $(BIN)/python manage.py check
 	@$(TEST) $(BIN)/python manage.py makemigrations --check --dry-run
+	@$(TEST) $(BIN)/python manage.py export_schemas --check
 
 format: $(STAMP) ## put the code into shape
 	@$(BIN)/ruff check --fix-only --quiet .
