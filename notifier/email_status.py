@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from notifier import timeline
+from notifier.timeline import Timeline
 from orders import email_status
 from orders.email_status import EmailStatus, Step
 
 
-@email_status.tells
-def tell(subject: str) -> EmailStatus:
+class Teller:
     """Its status is SES's word where SES has one, else ours for where it stands."""
-    found = timeline.of(subject)
+
+    def of(self, subject: str) -> EmailStatus:
+        """As the order's page has it."""
+        return _status(timeline.of(subject))
+
+    def recorded(self) -> EmailStatus:
+        """Of one that nobody can have published yet."""
+        return _status(timeline.of_new())
+
+
+email_status.register(Teller())
+
+
+def _status(found: Timeline) -> EmailStatus:
     return EmailStatus(
         status=found.status,
         message=found.verdict.message,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
+from django.utils import timezone
 
 from emails.models import Attempt, Notification
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
@@ -63,7 +64,15 @@ class _Facts:
 
 def of(subject: str) -> Timeline:
     """The timeline of the first event about this subject, and of its one notification."""
-    facts = _read(subject)
+    return _told(_read(subject))
+
+
+def of_new() -> Timeline:
+    """That of an event which was recorded in this transaction; no query."""
+    return _told(_Facts([OutboxEvent(recorded_at=timezone.now())], None, (), None, None))
+
+
+def _told(facts: _Facts) -> Timeline:
     verdict = (
         _delivery_verdict(facts)
         or _notification_verdict(facts)

@@ -1,10 +1,11 @@
-"""What became of the email about an order: whoever sends emails registers a function here that tells it."""
+"""What became of the email about an order: whoever sends emails registers here who tells it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 
 @dataclass(frozen=True)
@@ -25,17 +26,29 @@ class EmailStatus:
     steps: Sequence[Step] = ()
 
 
-Teller = Callable[[str], EmailStatus]
+class Teller(Protocol):
+    """Knows what became of emails."""
+
+    def of(self, subject: str) -> EmailStatus:
+        """Of the email about ``ORD-000123``; may look it up."""
+
+    def recorded(self) -> EmailStatus:
+        """Of any email whose event was recorded just now; looks nothing up."""
+
 
 _tellers: list[Teller] = []
 
 
-def tells(teller: Teller) -> Teller:
-    """Register the function that tells of the email about a subject (``ORD-000123``)."""
+def register(teller: Teller) -> None:
+    """From now on this one is asked."""
     _tellers[:] = [teller]
-    return teller
 
 
 def of(subject: str) -> EmailStatus | None:
     """None where nobody sends emails."""
-    return _tellers[0](subject) if _tellers else None
+    return _tellers[0].of(subject) if _tellers else None
+
+
+def recorded() -> EmailStatus | None:
+    """None where nobody sends emails."""
+    return _tellers[0].recorded() if _tellers else None

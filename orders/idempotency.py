@@ -12,12 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db import Error, transaction
+from django.db import Error, connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from orders.errors import KeyInUse, KeyReused
 from orders.models import IdempotentRequest
+from queues.expressions import moment
 from queues.housekeeping import delete_batch
 from queues.registry import sweeps
 
@@ -71,32 +72,33 @@ def forget_old_keys() -> int:
 
 def _claim(request: Request, claim: uuid.UUID) -> Answer | None:
     """None: go on, the claim stands."""
-    lease_until = Now() + timedelta(seconds=LEASE_SECONDS)
-    IdempotentRequest.objects.bulk_create(
-        [
-            IdempotentRequest(
-                client=request.client,
-                key=request.key,
-                request_hash=request.hash,
-                claim=claim,
-                lease_until=lease_until,
-            )
-        ],
-        ignore_conflicts=True,
-    )
+    if _insert(request, claim):
+        return None
     known = _rows(request).first()
     if known is None:
         raise KeyInUse("The first request under this key was given up just now. Send it again.")
-    if known.claim == claim:
-        return None
     if known.request_hash != request.hash:
         raise KeyReused("This key belongs to a request with another body. Use a new key.")
     if known.status is not None:
         return Answer(known.status, known.body, known.location, is_replayed=True)
     abandoned = _rows(request).filter(status=None, lease_until__lt=Now())
-    if abandoned.update(claim=claim, lease_until=lease_until):
+    if abandoned.update(claim=claim, lease_until=Now() + timedelta(seconds=LEASE_SECONDS)):
         return None
     raise KeyInUse("The first request under this key is still being carried out. Try again.")
+
+
+def _insert(request: Request, claim: uuid.UUID) -> bool:
+    """False where the key is known. Written out: to the ORM, what was ignored looks like what was inserted."""
+    lease_until, moment_values = moment(timedelta(seconds=LEASE_SECONDS))
+    claim_value = IdempotentRequest._meta.get_field("claim").get_db_prep_value(claim, connection)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            # The part is a constant.
+            "INSERT INTO orders_idempotentrequest (client, key, request_hash, claim, lease_until)"  # noqa: S608
+            f" VALUES (%s, %s, %s, %s, {lease_until}) ON CONFLICT (client, key) DO NOTHING",
+            [request.client, request.key, request.hash, claim_value, *moment_values],
+        )
+        return bool(cursor.rowcount == 1)
 
 
 def _keep(mine: QuerySet[IdempotentRequest], answer: Answer) -> None:

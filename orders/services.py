@@ -30,16 +30,22 @@ LINK_SECONDS = 24 * 60 * 60
 
 
 def place_order(
-    *, idempotency_key: uuid.UUID, lines: Iterable[tuple[Product, int]], **fields: Any
+    *,
+    idempotency_key: uuid.UUID | None = None,
+    lines: Iterable[tuple[Product, int]],
+    **fields: Any,
 ) -> Order:
     """Save the order with its event; the same again with the same key gives the order that it made.
 
-    ``fields`` are those of Order. Raises AlreadyPlaced, NoLines, MixedCurrencies or ValidationError.
+    Without a key it is an order of its own. ``fields`` are those of Order. Raises AlreadyPlaced, NoLines,
+    MixedCurrencies or ValidationError.
     """
     lines = list(lines)
+    customer = Customer.objects.with_email(fields["customer_email"])
+    if idempotency_key is None:
+        return Order.objects.place(lines=lines, customer=customer, **fields)
     if order := Order.objects.filter(idempotency_key=idempotency_key).first():
         return _repeated(order, lines, fields)
-    customer = Customer.objects.with_email(fields["customer_email"])
     try:
         with transaction.atomic():
             return Order.objects.place(

@@ -144,7 +144,17 @@ def test_transactions_of_an_account_are_read_page_by_page(bank):
 def test_order_is_read_as_it_was_answered(ada, product):
     placed = ada.post("/orders", order("MUG-1"))
 
-    assert ada.get(placed["Location"].removeprefix("/api/v1")).content == placed.content
+    read = ada.get(placed["Location"].removeprefix("/api/v1")).json()
+    # Its event was recorded a moment after it was placed.
+    assert read["email"]["steps"][0].pop("at") and placed.json()["email"]["steps"][0]["at"]
+    expected = placed.json()
+    expected["email"]["steps"][0].pop("at")
+    assert read == expected
+
+
+def test_order_takes_few_queries(ada, product, django_assert_max_num_queries):
+    with django_assert_max_num_queries(16):
+        ada.post("/orders", order("MUG-1"), key="k")
 
 
 def test_documentation_needs_no_other_server(client):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Annotated
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -84,7 +83,6 @@ def read_order(
 def _place(caller: Caller, asked: OrderIn) -> Answer:
     address = asked.shipping_address
     order = services.place_order(
-        idempotency_key=uuid.uuid4(),
         lines=services.products_on_sale([(line.sku, line.quantity) for line in asked.lines]),
         client=caller.client,
         customer_name=caller.name or address.name,
@@ -92,7 +90,7 @@ def _place(caller: Caller, asked: OrderIn) -> Answer:
         **_shipping(address),
     )
     location = reverse("api:read_order", args=[order.number])
-    return Answer(201, OrderOut.of(order).model_dump_json(), location)
+    return Answer(201, OrderOut.placed(order).model_dump_json(), location)
 
 
 def _shipping(address: AddressIn) -> dict[str, str]:

@@ -141,6 +141,12 @@ class EmailOut(_Out):
         found = email_status.of(subject)
         return cls.model_validate(found, from_attributes=True) if found else None
 
+    @classmethod
+    def recorded(cls) -> Self | None:
+        """Of one whose event was recorded in this transaction."""
+        found = email_status.recorded()
+        return cls.model_validate(found, from_attributes=True) if found else None
+
 
 class CustomerOut(_Out):
     """Who ordered."""
@@ -194,6 +200,15 @@ class OrderOut(OrderSummaryOut):
     @classmethod
     def of(cls, order: Order) -> Self:
         """Reads its lines, and what became of its email."""
+        return cls._of(order, order.lines.all(), EmailOut.of(order.number))
+
+    @classmethod
+    def placed(cls, order: Order) -> Self:
+        """Of one that was placed in this transaction: all of it is known."""
+        return cls._of(order, order.new_lines, EmailOut.recorded())
+
+    @classmethod
+    def _of(cls, order: Order, lines: Iterable[OrderLine], email: EmailOut | None) -> Self:
         return cls.model_validate(
             _summary(order)
             | {
@@ -201,8 +216,8 @@ class OrderOut(OrderSummaryOut):
                 "shipping_address": {
                     name: getattr(order, f"shipping_{name}") for name in AddressOut.model_fields
                 },
-                "lines": [_line(line) for line in order.lines.all()],
-                "email": EmailOut.of(order.number),
+                "lines": [_line(line) for line in lines],
+                "email": email,
             }
         )
 
