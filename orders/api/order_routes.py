@@ -83,6 +83,8 @@ def read_order(
 def _place(caller: Caller, asked: OrderIn) -> Answer:
     address = asked.shipping_address
     order = services.place_order(
+        # The whole request has one.
+        idempotency_key=None,
         lines=services.products_on_sale([(line.sku, line.quantity) for line in asked.lines]),
         client=caller.client,
         customer_name=caller.name or address.name,
