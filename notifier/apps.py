@@ -9,7 +9,7 @@ class NotifierConfig(AppConfig):
 
     def ready(self) -> None:
         """Import what registers itself with the queues; give rights when they are made."""
-        for module in ("alerts", "sns"):
+        for module in ("alerts", "email_status", "sns"):
             import_module(f"notifier.{module}")
         # After those of django.contrib.auth, which makes the permissions: it stands before this app in settings.
         roles = import_module("notifier.roles")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import environ
@@ -54,6 +55,7 @@ if SANDBOX:
 
 MIDDLEWARE = [
     "notifier.health.probes",
+    "orders.api.problems.middleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -123,6 +125,12 @@ FORMAT_MODULE_PATH = "notifier.formats"
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
+# Swagger UI, without Ninja's app: every consumer would load it.
+STATICFILES_DIRS = [
+    ("ninja", Path(spec.origin).parent / "static" / "ninja")
+    for spec in [find_spec("ninja")]
+    if spec and spec.origin
+]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
@@ -164,6 +172,7 @@ RETRY_MAX_SECONDS: int = env.int("RETRY_MAX_SECONDS", default=900)
 OUTBOX_PUBLISH_ON_COMMIT: bool = env.bool("OUTBOX_PUBLISH_ON_COMMIT", default=True)
 SWEEP_SECONDS: int = env.int("SWEEP_SECONDS", default=30)
 OUTBOX_STALE_SECONDS: int = env.int("OUTBOX_STALE_SECONDS", default=600)
+FOREIGN_ACCOUNTS: str = env("FOREIGN_ACCOUNTS", default="known")
 FIFO_POISON: str = env("FIFO_POISON", default="skip")
 KEEP_DAYS: int = env.int("KEEP_DAYS", default=90)
 DEAD_LETTER_COLLECT: bool = env.bool("DEAD_LETTER_COLLECT", default=True)
@@ -232,6 +241,20 @@ AWS_SES_CONFIG = Config(
     retries={"total_max_attempts": 1},
     max_pool_connections=64,
 )
+
+# --- The JSON API: there is one where its tokens can be checked
+
+COGNITO_ISSUER: str = env("COGNITO_ISSUER", default="").rstrip("/")
+COGNITO_CLIENT_IDS: list[str] = env.list("COGNITO_CLIENT_IDS", default=[])
+COGNITO_RESOURCE_SERVER: str = env("COGNITO_RESOURCE_SERVER", default="notifier")
+API_LOCAL_KEY: str = env("API_LOCAL_KEY", default="")
+if API_LOCAL_KEY:
+    API_LOCAL_KEY = str(BASE_DIR / API_LOCAL_KEY)
+if API_LOCAL_KEY and not DEBUG:
+    raise ImproperlyConfigured(
+        "API_LOCAL_KEY is for development: whoever has that file makes tokens for anybody. Set COGNITO_ISSUER."
+    )
+API_REQUESTS_PER_MINUTE: int = env.int("API_REQUESTS_PER_MINUTE", default=600)
 
 # --- The local AWS
 

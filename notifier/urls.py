@@ -1,3 +1,5 @@
+from importlib import import_module
+
 from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path, re_path
@@ -35,5 +37,8 @@ urlpatterns = [
     path("ses/events/", webhook.ses_events, name="ses-events"),
     path("", include("orders.urls")),
 ]
+if settings.COGNITO_ISSUER or settings.API_LOCAL_KEY:
+    # Not imported where there is no API.
+    urlpatterns.append(path("api/v1/", import_module("orders.api.app").api.urls))
 if settings.SANDBOX:
     urlpatterns.append(path("sandbox/", include("sandbox.urls")))
