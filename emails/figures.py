@@ -13,6 +13,7 @@ from queues.registry import measures
 
 # The latest of a minute: enough for its percentiles, however many there are.
 SAMPLE = 1000
+SIMULATOR = "@simulator.amazonses.com"
 
 Outcome = Attempt.Outcome
 
@@ -22,7 +23,9 @@ def count(begin: datetime, end: datetime) -> dict[str, int]:
     """``accepted``, ``failed`` and ``in_doubt`` are attempts; ``failed``: SES refused, or was not reached."""
     finished = Attempt.objects.filter(finished_at__gte=begin, finished_at__lt=end).order_by()
     outcomes = dict(finished.values_list("outcome").annotate(Count("id")))
-    told = DeliveryEvent.objects.filter(recorded_at__gte=begin, recorded_at__lt=end).aggregate(
+    told = DeliveryEvent.objects.filter(recorded_at__gte=begin, recorded_at__lt=end)
+    # SES leaves its mailbox simulator out, too.
+    counted = told.exclude(recipient__endswith=SIMULATOR).aggregate(
         # As SES counts them itself: those for good.
         bounced=Count("id", filter=Q(type="Bounce", raw__bounce__bounceType="Permanent")),
         complained=Count("id", filter=Q(type="Complaint")),
@@ -31,7 +34,7 @@ def count(begin: datetime, end: datetime) -> dict[str, int]:
         "accepted": outcomes.get(Outcome.ACCEPTED, 0),
         "failed": outcomes.get(Outcome.REFUSED, 0) + outcomes.get(Outcome.NOT_SENT, 0),
         "in_doubt": outcomes.get(Outcome.IN_DOUBT, 0),
-        **told,
+        **counted,
         **latencies.counted(_times(finished)),
     }
 
