@@ -101,6 +101,18 @@ def send_canary() -> str:
     return ses.send(message)
 
 
+def send_bounce() -> str:
+    """The same, and the simulator lets it bounce."""
+    message = Email(
+        subject="doctor",
+        body="doctor",
+        from_email=settings.SES_FROM_EMAIL,
+        to=["bounce@simulator.amazonses.com"],
+        headers=_headers({"kind": "doctor"}),
+    )
+    return ses.send(message)
+
+
 @transaction.atomic
 def mark_sent(notifications: QuerySet[Notification]) -> int:
     """A person says that these, in doubt, were sent; returns how many."""

@@ -3,6 +3,8 @@ from importlib import import_module
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
 
+from queues import doctor
+
 
 class NotifierConfig(AppConfig):
     name = "notifier"
@@ -11,6 +13,7 @@ class NotifierConfig(AppConfig):
         """Import what registers itself with the queues; give rights when they are made."""
         for module in ("alerts", "sns"):
             import_module(f"notifier.{module}")
+        doctor.add("notifier.examinations")
         # After those of django.contrib.auth, which makes the permissions: it stands before this app in settings.
         roles = import_module("notifier.roles")
         post_migrate.connect(roles.give_new_rights, dispatch_uid="notifier.roles")

@@ -55,8 +55,13 @@ def ready(request: HttpRequest) -> HttpResponse:
     return JsonResponse(checks, status=200 if is_ready else 503)
 
 
+def missing_migrations() -> int:
+    """How many of this release's migrations the database has not got; raises DatabaseError."""
+    return len(_known() - MigrationRecorder(connection).applied_migrations().keys())
+
+
 def _migrations() -> str:
-    missing = len(_known() - MigrationRecorder(connection).applied_migrations().keys())
+    missing = missing_migrations()
     return f"{missing} not applied; run: manage.py migrate" if missing else OK
 
 

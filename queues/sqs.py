@@ -204,6 +204,11 @@ class Queue:
                 Attributes=dict(attributes),  # type: ignore[arg-type]  # literals
             )["QueueUrl"]
 
+    def remove(self) -> None:
+        """Delete the queue itself, with what is in it; only for queues that were made for a moment."""
+        with _translated(self.name):
+            client().delete_queue(QueueUrl=self.url)
+
     def attributes(self) -> dict[str, str]:
         """All attributes; raises QueueMissing."""
         with _translated(self.name):
@@ -250,10 +255,21 @@ def queues(aliases: Iterable[str] = ()) -> list[Queue]:
     return [queue(alias) for alias in (aliases or settings.QUEUES)]
 
 
+def urls(prefix: str) -> list[str]:
+    """Of up to a thousand queues of this account and region whose names begin so; raises QueueUnavailable."""
+    with _translated(prefix):
+        return client().list_queues(QueueNamePrefix=prefix, MaxResults=1000).get("QueueUrls", [])
+
+
 def client(*, hurried: bool = False) -> SQSClient:
     """The one client of this process, shared by its threads."""
     with _making:
         return _client(settings.AWS_REGION, settings.AWS_ENDPOINT_URL, settings.SQS_CLIENT, hurried)
+
+
+def is_about_credentials(code: str) -> bool:
+    """Whether an error of this code says that AWS does not take our credentials, or that there are none."""
+    return code in _BAD_CREDENTIALS
 
 
 def forget_clients() -> None:

@@ -12,6 +12,7 @@ MAY_IMPORT = {
     "notifier": {"queues", "orders", "emails", "sandbox"},
 }
 BORDERS = {
+    "queues/account.py",
     "queues/lean.py",
     "queues/lean_connections.py",
     "queues/sqs.py",
@@ -19,6 +20,7 @@ BORDERS = {
     "emails/ses.py",
     "emails/ses_lean.py",
     "emails/identities.py",
+    "emails/destinations.py",
     "emails/provisioning.py",
     "notifier/sns.py",
     # Configures the SDK; calls nothing.
