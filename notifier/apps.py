@@ -14,6 +14,9 @@ class NotifierConfig(AppConfig):
         for module in ("alerts", "sns"):
             import_module(f"notifier.{module}")
         doctor.add("notifier.examinations")
+        checkups = import_module("queues.checkups")
+        checkups.add("doctor", "notifier.checkup_runs.examine")
+        checkups.add("roundtrip", "notifier.checkup_runs.roundtrip")
         # After those of django.contrib.auth, which makes the permissions: it stands before this app in settings.
         roles = import_module("notifier.roles")
         post_migrate.connect(roles.give_new_rights, dispatch_uid="notifier.roles")
