@@ -11,7 +11,7 @@ class NotifierConfig(AppConfig):
 
     def ready(self) -> None:
         """Import what registers itself with the queues; give rights when they are made."""
-        for module in ("alerts", "sns"):
+        for module in ("alerts", "embedded_metrics", "sns"):
             import_module(f"notifier.{module}")
         doctor.add("notifier.examinations")
         checkups = import_module("queues.checkups")

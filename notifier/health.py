@@ -16,14 +16,16 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from notifier import metrics
+
 logger = logging.getLogger(__name__)
 
 OK = "ok"
 
 
 def probes(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[..., HttpResponse]:
-    """The middleware that answers ``/healthz`` and ``/readyz``."""
-    pages = {"/healthz": alive, "/readyz": ready}
+    """The middleware that answers ``/healthz``, ``/readyz`` and ``/metrics``."""
+    pages = {"/healthz": alive, "/readyz": ready, "/metrics": metrics.show}
 
     def answer(request: HttpRequest) -> HttpResponse:
         return pages.get(request.path_info, get_response)(request)

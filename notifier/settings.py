@@ -207,7 +207,10 @@ AWS_SES_CONFIG = Config(
 SANDBOX_VERIFIED: list[str] = env.list("SANDBOX_VERIFIED", default=[])
 SANDBOX_RULES: bool = env.bool("SANDBOX_RULES", default=True)
 
-# --- Logs
+# --- What it tells of itself
+
+METRICS_TOKEN: str = env("METRICS_TOKEN", default="")
+EMBEDDED_METRICS: bool = env.bool("EMBEDDED_METRICS", default=False)
 
 LOGGING = {
     "version": 1,
