@@ -54,6 +54,7 @@ if SANDBOX:
 
 MIDDLEWARE = [
     "notifier.health.probes",
+    "notifier.request_context.follow",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -211,6 +212,7 @@ SANDBOX_RULES: bool = env.bool("SANDBOX_RULES", default=True)
 
 METRICS_TOKEN: str = env("METRICS_TOKEN", default="")
 EMBEDDED_METRICS: bool = env.bool("EMBEDDED_METRICS", default=False)
+TRACES_EXPORTER: str = env("TRACES_EXPORTER", default="")
 
 LOGGING = {
     "version": 1,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
 
+from queues import tracing
 from queues.errors import QueueUnavailable
 from queues.sqs import Outgoing, Queue, Unsent
 
@@ -43,8 +44,10 @@ def side_by_side(
 
 
 def _send(queue: Queue, batch: Batch, *, hurried: bool) -> Answer:
+    traceparents = [message.attributes.get("traceparent", "") for message in batch]
     try:
-        sent, failed = queue.send_batch(batch, hurried=hurried)
+        with tracing.publishing(queue.alias, traceparents):
+            sent, failed = queue.send_batch(batch, hurried=hurried)
     except QueueUnavailable as exc:
         return Answer(batch, error=exc)
     return Answer(batch, sent, failed)
