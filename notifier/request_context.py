@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import time
 import uuid
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from queues import tracing
+
+logger = logging.getLogger(__name__)
 
 HEADER = "X-Request-ID"
 _ID = re.compile(r"[A-Za-z0-9._=+/-]{8,128}")
@@ -42,6 +47,7 @@ def follow(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[...,
 def _traced(
     request: HttpRequest, get_response: Callable[[HttpRequest], HttpResponse]
 ) -> HttpResponse:
+    began = time.monotonic()
     parent = request.headers.get("traceparent", "")
     method = request.method or "GET"
     with (
@@ -52,6 +58,15 @@ def _traced(
         route = _route(request)
         if span is not None:
             _describe(span, f"{method} {route}", route=route, status=response.status_code)
+        if settings.LOG_FORMAT == "json":
+            milliseconds = round((time.monotonic() - began) * 1000)
+            logger.info(
+                "answered method=%s route=%s status=%d ms=%d",
+                method,
+                route,
+                response.status_code,
+                milliseconds,
+            )
     return response
 
 

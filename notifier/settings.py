@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import environ
 from botocore.config import Config
@@ -210,11 +211,14 @@ SANDBOX_RULES: bool = env.bool("SANDBOX_RULES", default=True)
 
 # --- What it tells of itself
 
+LOG_FORMAT: str = env("LOG_FORMAT", default="line")
+if LOG_FORMAT not in ("line", "json"):
+    raise ImproperlyConfigured(f"LOG_FORMAT={LOG_FORMAT} is unknown. Use line or json.")
 METRICS_TOKEN: str = env("METRICS_TOKEN", default="")
 EMBEDDED_METRICS: bool = env.bool("EMBEDDED_METRICS", default=False)
 TRACES_EXPORTER: str = env("TRACES_EXPORTER", default="")
 
-LOGGING = {
+LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
@@ -224,7 +228,7 @@ LOGGING = {
             "style": "{",
         },
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
         name: {"level": env("LOG_LEVEL", default="INFO")}
@@ -233,6 +237,9 @@ LOGGING = {
     # At DEBUG django-ses writes the recipients.
     | {"django_ses": {"level": "INFO"}},
 }
+if LOG_FORMAT == "json":
+    # Only then, so that nobody else loads it.
+    LOGGING["formatters"]["json"] = {"()": "notifier.json_logs.formatter"}
 
 # --- The admin's look; the functions are in notifier/navigation.py and notifier/dashboard.py
 
