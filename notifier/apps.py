@@ -35,3 +35,5 @@ class NotifierConfig(AppConfig):
                     "Run: pip install -r requirements-otel.in"
                 ) from exc
             telemetry.start()
+        if settings.SENTRY_DSN:
+            import_module("notifier.sentry").start()

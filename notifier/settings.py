@@ -217,6 +217,7 @@ if LOG_FORMAT not in ("line", "json"):
 METRICS_TOKEN: str = env("METRICS_TOKEN", default="")
 EMBEDDED_METRICS: bool = env.bool("EMBEDDED_METRICS", default=False)
 TRACES_EXPORTER: str = env("TRACES_EXPORTER", default="")
+SENTRY_DSN: str = env("SENTRY_DSN", default="")
 
 LOGGING: dict[str, Any] = {
     "version": 1,
