@@ -149,6 +149,8 @@ def _counted(now: datetime) -> Iterator[Gauge]:
             ("FailedPerMinute", "failed", "Calls to SES that failed in that minute."),
         ):
             yield Gauge(name, said, last.get(key, 0))
+        said = "Emails that SES accepted twice, in 24 hours: must be 0."
+        yield Gauge("Duplicates", said, day["duplicates"])
         latest = figures.total(hour)
         for name, share in (("OrderToSesP50Seconds", 0.5), ("OrderToSesP95Seconds", 0.95)):
             seconds = percentile(latest, share)
