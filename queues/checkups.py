@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 SECONDS = 2.0
 # The longest that one takes, with all queues and a bounce that never comes.
 LONGEST = timedelta(minutes=5)
+PATIENCE = timedelta(seconds=30)
 KEPT = 50
 
 State = Checkup.State
@@ -88,6 +89,9 @@ def waiting(checkup: Checkup) -> Waiting:
         is_lost = checkup.started_at < timezone.now() - LONGEST
         text = f"{checkup.ran_on} is at it."
         return Waiting(f"{checkup.ran_on} has died at it. Ask again." if is_lost else text, is_lost)
+    if checkup.asked_at < timezone.now() - PATIENCE:
+        text = "No consumer has taken it: is a consume_queue of this release running, and not busy with another?"
+        return Waiting(text, True)
     return Waiting("It waits for a consumer, some seconds.", False)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.contrib.admin.models import LogEntry
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.urls import reverse
+from django.utils import timezone
 
 from notifier import probing
 from queues import checkups, roundtrip, sqs
@@ -181,7 +183,7 @@ def test_checkup_is_carried_out_once(operator, aws):
     assert [checkups.advance(), checkups.advance()] == [1, 0]
 
 
-def test_checkup_whose_process_died_says_so(operator, aws, monkeypatch):
+def test_checkup_that_failed_by_itself_says_so(operator, aws, monkeypatch):
     checkup = checkups.ask("doctor", {}, by="ada")
     monkeypatch.setitem(checkups._runners, "doctor", "notifier.no_such")
 
@@ -190,6 +192,23 @@ def test_checkup_whose_process_died_says_so(operator, aws, monkeypatch):
 
     page = operator.get(reverse("checkup", args=[checkup.pk])).content.decode()
     assert "It failed by an error of its own" in page
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"asked_at": timezone.now() - timedelta(minutes=1)}, "No consumer has taken it"),
+        (
+            {"state": "running", "started_at": timezone.now() - timedelta(hours=1)},
+            "has died at it. Ask again.",
+        ),
+    ],
+)
+def test_checkup_that_nobody_will_end_says_so(operator, changes, words):
+    checkup = checkups.ask("doctor", {}, by="ada")
+    Checkup.objects.update(**changes)
+
+    assert words in operator.get(reverse("checkup", args=[checkup.pk])).content.decode()
 
 
 def test_unknown_queue_is_refused(operator, aws):
