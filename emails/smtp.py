@@ -203,7 +203,7 @@ def _send(backend: _Backend, message: EmailMessage, deadline: float) -> str:
         backend.send_messages([message])
     except (smtplib.SMTPException, OSError, ValueError) as exc:
         _release(backend, is_good=_is_answer(exc) and connection.sock is not None)
-        raise _not_accepted(exc, is_ended=connection.is_ended) from exc
+        raise _not_accepted(exc, sender=message.from_email, is_ended=connection.is_ended) from exc
     _release(backend, is_good=True)
     found = _ID.search(connection.answer)
     return found[1] if found else _NO_ID
@@ -238,14 +238,14 @@ def _not_opened(exc: Exception) -> SendError:
         _ssl_context.cache_clear()
         return Unavailable(text, code=code, breaker="configuration")
     if isinstance(exc, smtplib.SMTPResponseException):
-        return _answered(exc, while_opening=True)
+        return _answered(exc, sender="", while_opening=True)
     return NotSent(text, code=code)
 
 
-def _not_accepted(exc: Exception, *, is_ended: bool) -> SendError:
+def _not_accepted(exc: Exception, *, sender: str, is_ended: bool) -> SendError:
     code, text = type(exc).__name__, str(exc)
     if _is_answer(exc):
-        return _answered(exc)
+        return _answered(exc, sender=sender)
     if is_ended:
         return InDoubt(text, code=code)
     if isinstance(exc, BadHeaderError | UnicodeError | ValueError):
@@ -253,13 +253,13 @@ def _not_accepted(exc: Exception, *, is_ended: bool) -> SendError:
     return NotSent(text, code=code)
 
 
-def _answered(exc: Exception, *, while_opening: bool = False) -> SendError:
+def _answered(exc: Exception, *, sender: str, while_opening: bool = False) -> SendError:
     """What an answer means; where SES says by SMTP what it says by its API, it means the same."""
     number, text = _answer(exc)
     code = f"SMTP {number}"
     lower = text.lower()
     if number == 454 and "throttling" in lower:
-        return ses.answered("Throttling", text, 400)
+        return ses.answered("Throttling", text, 400, sender=sender)
     if number == 421 and "too many" in lower:
         return Throttled(text, code=code)
     if number in (530, 534, 535, 538) or (number == 454 and while_opening):
@@ -269,7 +269,7 @@ def _answered(exc: Exception, *, while_opening: bool = False) -> SendError:
     if "access denied" in lower or "not authorized" in lower or _NO_SET.search(text):
         return Unavailable(text, code=code, breaker="configuration")
     if ses.names_unverified(text):
-        return ses.answered("MessageRejected", text, 400)
+        return ses.answered("MessageRejected", text, 400, sender=sender)
     return Refused(text, code=code) if number >= 500 else NotSent(text, code=code)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import environ
 from botocore.config import Config
@@ -55,6 +56,7 @@ if SANDBOX:
 
 MIDDLEWARE = [
     "notifier.health.probes",
+    "notifier.request_context.follow",
     "orders.api.problems.middleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -261,9 +263,17 @@ API_REQUESTS_PER_MINUTE: int = env.int("API_REQUESTS_PER_MINUTE", default=600)
 SANDBOX_VERIFIED: list[str] = env.list("SANDBOX_VERIFIED", default=[])
 SANDBOX_RULES: bool = env.bool("SANDBOX_RULES", default=True)
 
-# --- Logs
+# --- What it tells of itself
 
-LOGGING = {
+LOG_FORMAT: str = env("LOG_FORMAT", default="line")
+if LOG_FORMAT not in ("line", "json"):
+    raise ImproperlyConfigured(f"LOG_FORMAT={LOG_FORMAT} is unknown. Use line or json.")
+METRICS_TOKEN: str = env("METRICS_TOKEN", default="")
+EMBEDDED_METRICS: bool = env.bool("EMBEDDED_METRICS", default=False)
+TRACES_EXPORTER: str = env("TRACES_EXPORTER", default="")
+SENTRY_DSN: str = env("SENTRY_DSN", default="")
+
+LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
@@ -273,7 +283,7 @@ LOGGING = {
             "style": "{",
         },
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
         name: {"level": env("LOG_LEVEL", default="INFO")}
@@ -282,6 +292,9 @@ LOGGING = {
     # At DEBUG django-ses writes the recipients.
     | {"django_ses": {"level": "INFO"}},
 }
+if LOG_FORMAT == "json":
+    # Only then, so that nobody else loads it.
+    LOGGING["formatters"]["json"] = {"()": "notifier.json_logs.formatter"}
 
 # --- The admin's look; the functions are in notifier/navigation.py and notifier/dashboard.py
 

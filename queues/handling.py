@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models.functions import Now
 
-from queues import backoff, dead_letters, groups, registry, writing
+from queues import backoff, dead_letters, groups, registry, tracing, writing
 from queues.errors import GiveBack, Hold, Reject, Retry
 from queues.events import envelope_fields
 from queues.expressions import moment
@@ -54,6 +54,14 @@ def handle(queue: Queue, message: Received) -> Fate:
         message.receive_count,
     )
     failpoint("after_receive")
+    parent = message.message_attributes.get("traceparent", "")
+    with tracing.span(
+        f"process {queue.alias}", kind="consumer", parent=parent, event_id=message.event_id
+    ):
+        return _handled(queue, message)
+
+
+def _handled(queue: Queue, message: Received) -> Fate:
     try:
         if queue.is_fifo and writing.call(groups.must_wait, queue, message):
             return Fate(delete=True)

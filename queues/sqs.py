@@ -178,6 +178,11 @@ class Queue:
                 Attributes=dict(attributes),  # type: ignore[arg-type]  # literals
             )["QueueUrl"]
 
+    def remove(self) -> None:
+        """Delete the queue itself, with what is in it; only for queues that were made for a moment."""
+        with _translated(self.name):
+            client().delete_queue(QueueUrl=self.url)
+
     def attributes(self) -> dict[str, str]:
         """All attributes; raises QueueMissing."""
         with _translated(self.name):
@@ -223,6 +228,12 @@ def archive_queue() -> Queue | None:
 def queues(aliases: Iterable[str] = ()) -> list[Queue]:
     """The queues of these aliases, all where none is given."""
     return [queue(alias) for alias in (aliases or settings.QUEUES)]
+
+
+def urls(prefix: str) -> list[str]:
+    """Of up to a thousand queues of this account and region whose names begin so; raises QueueUnavailable."""
+    with _translated(prefix):
+        return client().list_queues(QueueNamePrefix=prefix, MaxResults=1000).get("QueueUrls", [])
 
 
 def client(*, hurried: bool = False) -> SQSClient:

@@ -13,6 +13,7 @@ MAY_IMPORT = {
 }
 BORDERS = {
     "queues/aws_clients.py",
+    "queues/account.py",
     "queues/lean.py",
     "queues/lean_connections.py",
     "queues/sqs.py",
@@ -21,6 +22,7 @@ BORDERS = {
     "emails/ses_lean.py",
     "emails/ses_questions.py",
     "emails/ses_suppressions.py",
+    "emails/destinations.py",
     "emails/provisioning.py",
     "notifier/sns.py",
     # Configures the SDK; calls nothing.
