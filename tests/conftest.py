@@ -12,15 +12,19 @@ from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws  # before any client is made, or moto does not see its calls
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ses.models import ses_backends
+from moto.sqs import models as sqs_models
 
 from emails import ses
 from queues import provisioning, relay, sqs
 from queues.consumer import Consumer
+from sandbox.sqs import WholeQueue
 from tests.browser import chromium, site  # noqa: F401  # fixtures
 from tests.local_aws import local_aws  # noqa: F401  # a fixture
 from tests.processes import platform  # noqa: F401  # a fixture
 
 SENDER = "shop@example.com"
+# Without it moto forgets queue policies.
+sqs_models.Queue = WholeQueue
 
 
 class Aws:
