@@ -8,7 +8,7 @@ TEST := ENV_FILE=tests/test.env
 PICTURES := shop order mailbox mail admin dead-letter dead-letters redrive redrive-done redrive-halted identities \
 	shop-phone-dark
 
-.PHONY: help run test pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-relay bench-growth bench-console lint format lock clean
+.PHONY: help run test pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-relay bench-growth bench-console lambda lambda-start lint format lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -125,10 +125,18 @@ bench-console: N ?= 1000000
 bench-console: $(STAMP) ## how long the admin's pages take as the tables grow (N= DB= WRITE=on)
 	@$(BIN)/python -m benchmarks.console_bench --rows=$(N) --database=$(DB) $(if $(WRITE),--write)
 
+lambda: $(STAMP) ## the zip that AWS Lambda runs, in dist/; docs/lambda.md
+	@$(BIN)/python -m infra.lambda_package
+
+lambda-start: N ?= 10
+lambda-start: $(STAMP) ## how long the zip takes to start, and for an email (N=)
+	@$(BIN)/python -m benchmarks.lambda_start --starts=$(N)
+
 lint: $(STAMP) ## what CI checks before the tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy .
+	@$(BIN)/cfn-lint infra/template.yaml
 	@$(TEST) $(BIN)/python manage.py check
 	@$(TEST) $(BIN)/python manage.py makemigrations --check --dry-run
 
