@@ -151,6 +151,10 @@ class Queue:
                 VisibilityTimeout=min(seconds, MAX_HIDE_SECONDS),
             )
 
+    def give_back(self, message: Received) -> None:
+        """It was not worked on: another takes it at once. Raises ReceiptExpired."""
+        self.hide(message, seconds=0)
+
     def hide_batch(self, messages: Sequence[Received], *, seconds: int) -> None:
         """The same for any number; a message whose receipt expired is skipped."""
         for start in range(0, len(messages), BATCH_ENTRIES):
