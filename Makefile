@@ -9,7 +9,7 @@ PICTURES := shop order mailbox mail admin dead-letter dead-letters redrive redri
 	overview-dark overview-phone-dark causes-dark causes-phone-dark redrive-runs-dark redrive-runs-phone-dark \
 	shop-phone-dark
 
-.PHONY: help run test pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-relay bench-events bench-growth bench-console lint format lock clean
+.PHONY: help run test pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-relay bench-events bench-growth bench-console bench-api lambda lambda-start lint format lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -132,12 +132,28 @@ bench-console: N ?= 1000000
 bench-console: $(STAMP) ## how long the admin's pages take as the tables grow (N= DB= WRITE=on)
 	@$(BIN)/python -m benchmarks.console_bench --rows=$(N) --database=$(DB) $(if $(WRITE),--write)
 
+bench-api: RATE ?= 100
+bench-api: SECONDS ?= 30
+bench-api: DB ?= postgresql
+bench-api: CONSUMERS ?= 1
+bench-api: $(STAMP) ## how long the API takes for an order while emails go out (RATE= SECONDS= DB= CONSUMERS=)
+	@$(BIN)/python -m benchmarks.api_bench --rate=$(RATE) --seconds=$(SECONDS) --database=$(DB) --consumers=$(CONSUMERS)
+
+lambda: $(STAMP) ## the zip that AWS Lambda runs, in dist/; docs/lambda.md
+	@$(BIN)/python -m infra.lambda_package
+
+lambda-start: N ?= 10
+lambda-start: $(STAMP) ## how long the zip takes to start, and for an email (N=)
+	@$(BIN)/python -m benchmarks.lambda_start --starts=$(N)
+
 lint: $(STAMP) ## what CI checks before the tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy .
+	@$(BIN)/cfn-lint infra/template.yaml
 	@$(TEST) $(BIN)/python manage.py check
 	@$(TEST) $(BIN)/python manage.py makemigrations --check --dry-run
+	@$(TEST) $(BIN)/python manage.py export_schemas --check
 
 format: $(STAMP) ## put the code into shape
 	@$(BIN)/ruff check --fix-only --quiet .

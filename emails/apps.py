@@ -2,6 +2,8 @@ from importlib import import_module
 
 from django.apps import AppConfig
 
+from queues import doctor
+
 
 class EmailsConfig(AppConfig):
     name = "emails"
@@ -33,3 +35,4 @@ class EmailsConfig(AppConfig):
             "workload",
         ):
             import_module(f"emails.{module}")
+        doctor.add("emails.examinations")

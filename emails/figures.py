@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 
 from emails import latencies
 from emails.models import Attempt, DeliveryEvent
@@ -13,6 +13,7 @@ from queues.registry import measures
 
 # The latest of a minute: enough for its percentiles, however many there are.
 SAMPLE = 1000
+SIMULATOR = "@simulator.amazonses.com"
 
 Outcome = Attempt.Outcome
 
@@ -33,7 +34,8 @@ def count(begin: datetime, end: datetime) -> dict[str, int]:
     recorded = DeliveryEvent.objects.filter(
         recorded_at__gte=begin, recorded_at__lt=end, is_orphan=False
     )
-    told = recorded.aggregate(
+    # SES leaves its mailbox simulator out, too.
+    told = recorded.exclude(recipient__endswith=SIMULATOR).aggregate(
         bounced=Count("id", filter=_BOUNCED),
         untried=Count("id", filter=_BOUNCED & _UNTRIED),
         complained=Count("id", filter=_COMPLAINED),
@@ -44,10 +46,22 @@ def count(begin: datetime, end: datetime) -> dict[str, int]:
         "accepted": outcomes.get(Outcome.ACCEPTED, 0),
         "failed": outcomes.get(Outcome.REFUSED, 0) + outcomes.get(Outcome.NOT_SENT, 0),
         "in_doubt": outcomes.get(Outcome.IN_DOUBT, 0),
+        "duplicates": _duplicates(finished),
         "bounced": told["bounced"] - told["untried"],
         "complained": told["complained"] - told["no_complaints"],
         **latencies.counted(_times(finished)),
     }
+
+
+def _duplicates(finished: QuerySet[Attempt]) -> int:
+    """Second acceptances of an email: there must be none. Told by whichever was known last."""
+    other = Attempt.objects.filter(
+        ~Q(pk=OuterRef("pk")),
+        notification=OuterRef("notification"),
+        outcome=Outcome.ACCEPTED,
+        finished_at__lte=OuterRef("finished_at"),
+    )
+    return finished.filter(Exists(other), outcome=Outcome.ACCEPTED).count()
 
 
 def _times(finished: QuerySet[Attempt]) -> list[float]:

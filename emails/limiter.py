@@ -22,6 +22,7 @@ from emails import ses
 from emails.errors import SendError
 from emails.models import SendRate
 from queues import holding, writing
+from queues.expressions import clock_us, greatest
 
 logger = logging.getLogger(__name__)
 
@@ -39,12 +40,6 @@ REFRESH_SECONDS = 60
 SLOWED_SECONDS = 60
 # Times slower than SES allows: whoever is throttled now and then, at any rate, would come to a standstill.
 SLOWEST = 4
-
-_CLOCK_US = {
-    "sqlite": "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
-    "postgresql": "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)",
-}
-_GREATEST = {"sqlite": "MAX", "postgresql": "GREATEST"}
 
 
 def wait_for_slot() -> None:
@@ -109,11 +104,11 @@ class Reserved:
 
 def reserve(count: int = 1) -> Reserved | None:
     """Take the next slots; None if the first is more than two seconds away."""
-    clock, greatest = _CLOCK_US[connection.vendor], _GREATEST[connection.vendor]
-    next_slot = f"{greatest}(tat_us, {clock})"
+    clock = clock_us()
+    next_slot = f"{greatest()}(tat_us, {clock})"
     with connection.cursor() as cursor:
         cursor.execute(
-            # The parts are the constants above.
+            # The parts are constants.
             f"UPDATE emails_sendrate SET tat_us = {next_slot} + %s * step_us "  # noqa: S608
             f"WHERE id = 1 AND {next_slot} - {clock} <= %s "
             f"RETURNING tat_us - %s * step_us - {clock}, step_us",

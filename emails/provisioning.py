@@ -13,7 +13,7 @@ from django.conf import settings
 from emails import ses
 from queues import sqs
 from queues.errors import QueueUnavailable
-from queues.provisioning import Say
+from queues.provisioning import Say, grant
 from queues.registry import provisions
 
 DESTINATION = "notifier-events"
@@ -86,10 +86,8 @@ def _provision_topic(say: Say) -> str:
     topic: str = sns.create_topic(Name=settings.SES_EVENTS_TOPIC)["TopicArn"]
     queue = sqs.queue("ses-events")
     queue_arn = queue.attributes()["QueueArn"]
-    policy = json.dumps(_queue_policy(topic, queue_arn))
-    if queue.attributes().get("Policy") != policy:
-        queue.set_attributes({"Policy": policy})
-        say(f"let topic {settings.SES_EVENTS_TOPIC} write to queue {queue.name}")
+    grant(queue, _topic_may_send(topic), say)
+    _provision_attributes(sns, topic, say)
     known = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
     if any(found["Endpoint"] == queue_arn for page in known for found in page["Subscriptions"]):
         say(f"topic {settings.SES_EVENTS_TOPIC} is as it should be")
@@ -180,16 +178,45 @@ def _made(create: Any) -> bool:
     return True
 
 
-def _queue_policy(topic: str, queue: str) -> dict[str, Any]:
+def _topic_may_send(topic: str) -> dict[str, Any]:
+    """Of the queue's policy."""
+    return {
+        "Sid": "SesEventsTopic",
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+    }
+
+
+def _provision_attributes(sns: Any, topic: str, say: Say) -> None:
+    """The topic takes messages from our configuration set alone, and signs them by SHA-256."""
+    policy = _topic_policy(topic)
+    found = sns.get_topic_attributes(TopicArn=topic)["Attributes"]
+    # An endpoint that does not tell the version has one.
+    if json.loads(found["Policy"]) == policy and found.get("SignatureVersion", "2") == "2":
+        return
+    for name, value in {"SignatureVersion": "2", "Policy": json.dumps(policy)}.items():
+        sns.set_topic_attributes(TopicArn=topic, AttributeName=name, AttributeValue=value)
+    say(f"mended topic {settings.SES_EVENTS_TOPIC}: Policy, SignatureVersion")
+
+
+def _topic_policy(topic: str) -> dict[str, Any]:
+    _, partition, _, region, account, _ = topic.split(":")
+    name = settings.SES_CONFIGURATION_SET
+    source = f"arn:{partition}:ses:{region}:{account}:configuration-set/{name}"
     return {
         "Version": "2012-10-17",
         "Statement": [
             {
+                "Sid": "SesPublishes",
                 "Effect": "Allow",
-                "Principal": {"Service": "sns.amazonaws.com"},
-                "Action": "sqs:SendMessage",
-                "Resource": queue,
-                "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+                "Principal": {"Service": "ses.amazonaws.com"},
+                "Action": "sns:Publish",
+                "Resource": topic,
+                "Condition": {
+                    "StringEquals": {"aws:SourceAccount": account, "aws:SourceArn": source}
+                },
             }
         ],
     }

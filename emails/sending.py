@@ -37,6 +37,7 @@ from emails.mime import Email
 from emails.models import Notification
 from emails.moving_average import MovingAverage
 from emails.rendering import Rendered
+from emails.suppression_models import Suppression
 from queues import backoff, groups, outbox, sqs, writing
 from queues.combining import Combined
 from queues.errors import GiveBack, Hold, Reject, Retry
@@ -91,6 +92,22 @@ def notify(event: Event, *, template: str, recipient: str, bulk: bool = False) -
         raise Hold("SES may have accepted the email of an earlier event of the group")
 
 
+def send_test(recipient: str) -> str:
+    """A test email right now, past the queues; returns SES's message id, raises SendError."""
+    if Suppression.objects.active().of([recipient]).exists():
+        raise Refused(
+            "The address is on the suppression list: lift it there first.", code="Suppressed"
+        )
+    message = Email(
+        subject="Test email from Notifier",
+        body="This email shows that Notifier can send from this address through Amazon SES.",
+        from_email=default_sender.in_force(),
+        to=[recipient],
+        headers=_headers({"kind": "test"}),
+    )
+    return transport.send(message)
+
+
 def send_canary() -> str:
     """An email to SES's mailbox simulator, so that SES has something to tell; returns its id, raises SendError."""
     message = Email(
@@ -99,6 +116,18 @@ def send_canary() -> str:
         from_email=default_sender.in_force(),
         to=["success@simulator.amazonses.com"],
         headers=_headers({"kind": "canary"}),
+    )
+    return transport.send(message)
+
+
+def send_bounce() -> str:
+    """The same, and the simulator lets it bounce."""
+    message = Email(
+        subject="doctor",
+        body="doctor",
+        from_email=default_sender.in_force(),
+        to=["bounce@simulator.amazonses.com"],
+        headers=_headers({"kind": "doctor"}),
     )
     return transport.send(message)
 

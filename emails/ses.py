@@ -37,7 +37,7 @@ from django_ses import SESBackend
 
 from emails import default_sender, ses_lean
 from emails.errors import InDoubt, NotSent, Refused, SendError, Throttled, Unavailable
-from queues import lean_connections
+from queues import lean_connections, tracing
 
 if TYPE_CHECKING:
     from mypy_boto3_ses import SESClient
@@ -120,7 +120,8 @@ def send(message: EmailMessage) -> str:
     Anything unknown that happens after the request may have left is InDoubt.
     """
     try:
-        connection().send_messages([message])
+        with tracing.span("SES SendEmail", kind="client"):
+            connection().send_messages([message])
     except (BadHeaderError, UnicodeEncodeError) as exc:
         # Django refuses a header with a newline, Python an address it cannot encode: before any call.
         raise Refused(str(exc), code=type(exc).__name__) from exc

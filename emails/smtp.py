@@ -203,7 +203,7 @@ def _send(backend: _Backend, message: EmailMessage, deadline: float) -> str:
         backend.send_messages([message])
     except (smtplib.SMTPException, OSError, ValueError) as exc:
         _release(backend, is_good=_is_answer(exc) and connection.sock is not None)
-        raise _not_accepted(exc, is_ended=connection.is_ended, sender=message.from_email) from exc
+        raise _not_accepted(exc, sender=message.from_email, is_ended=connection.is_ended) from exc
     _release(backend, is_good=True)
     found = _ID.search(connection.answer)
     return found[1] if found else _NO_ID
@@ -238,11 +238,11 @@ def _not_opened(exc: Exception) -> SendError:
         _ssl_context.cache_clear()
         return Unavailable(text, code=code, breaker="configuration")
     if isinstance(exc, smtplib.SMTPResponseException):
-        return _answered(exc, while_opening=True)
+        return _answered(exc, sender="", while_opening=True)
     return NotSent(text, code=code)
 
 
-def _not_accepted(exc: Exception, *, is_ended: bool, sender: str) -> SendError:
+def _not_accepted(exc: Exception, *, sender: str, is_ended: bool) -> SendError:
     code, text = type(exc).__name__, str(exc)
     if _is_answer(exc):
         return _answered(exc, sender=sender)
@@ -253,7 +253,7 @@ def _not_accepted(exc: Exception, *, is_ended: bool, sender: str) -> SendError:
     return NotSent(text, code=code)
 
 
-def _answered(exc: Exception, *, while_opening: bool = False, sender: str = "") -> SendError:
+def _answered(exc: Exception, *, sender: str, while_opening: bool = False) -> SendError:
     """What an answer means; where SES says by SMTP what it says by its API, it means the same."""
     number, text = _answer(exc)
     code = f"SMTP {number}"

@@ -1,7 +1,11 @@
 from importlib import import_module
 
 from django.apps import AppConfig
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.db.models.signals import post_migrate
+
+from queues import doctor
 
 
 class NotifierConfig(AppConfig):
@@ -9,8 +13,27 @@ class NotifierConfig(AppConfig):
 
     def ready(self) -> None:
         """Import what registers itself with the queues; give rights when they are made."""
-        for module in ("alerts", "sns"):
+        for module in ("alerts", "email_status", "embedded_metrics", "sns"):
             import_module(f"notifier.{module}")
+        doctor.add("notifier.examinations")
+        checkups = import_module("queues.checkups")
+        checkups.add("doctor", "notifier.checkup_runs.examine")
+        checkups.add("roundtrip", "notifier.checkup_runs.roundtrip")
+        self._tell_abroad()
         # After those of django.contrib.auth, which makes the permissions: it stands before this app in settings.
         roles = import_module("notifier.roles")
         post_migrate.connect(roles.give_new_rights, dispatch_uid="notifier.roles")
+
+    def _tell_abroad(self) -> None:
+        """What needs packages of its own is loaded only where settings ask for it."""
+        if settings.TRACES_EXPORTER:
+            try:
+                telemetry = import_module("notifier.telemetry")
+            except ImportError as exc:
+                raise ImproperlyConfigured(
+                    "TRACES_EXPORTER is set, and OpenTelemetry is not installed. "
+                    "Run: pip install -r requirements-otel.in"
+                ) from exc
+            telemetry.start()
+        if settings.SENTRY_DSN:
+            import_module("notifier.sentry").start()

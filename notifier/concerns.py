@@ -124,7 +124,7 @@ def _consumers() -> Iterable[Concern]:
     """Of consumers that are killed; those that stop are missed by their queues."""
     rows = list(LiveConsumer.objects.with_silence())
     living = [row for row in rows if not row.is_silent and row.kind == LiveConsumer.Kind.CONSUMER]
-    served = {alias for row in living for alias in row.queues}
+    served = {alias for row in living for alias in row.queues} | set(settings.LAMBDA_QUEUES)
     lonely = [alias for alias in settings.QUEUES if alias not in served]
     if lonely:
         yield Concern(

@@ -16,14 +16,16 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from notifier import metrics
+
 logger = logging.getLogger(__name__)
 
 OK = "ok"
 
 
 def probes(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[..., HttpResponse]:
-    """The middleware that answers ``/healthz`` and ``/readyz``."""
-    pages = {"/healthz": alive, "/readyz": ready}
+    """The middleware that answers ``/healthz``, ``/readyz`` and ``/metrics``."""
+    pages = {"/healthz": alive, "/readyz": ready, "/metrics": metrics.show}
 
     def answer(request: HttpRequest) -> HttpResponse:
         return pages.get(request.path_info, get_response)(request)
@@ -55,8 +57,13 @@ def ready(request: HttpRequest) -> HttpResponse:
     return JsonResponse(checks, status=200 if is_ready else 503)
 
 
+def missing_migrations() -> int:
+    """How many of this release's migrations the database has not got; raises DatabaseError."""
+    return len(_known() - MigrationRecorder(connection).applied_migrations().keys())
+
+
 def _migrations() -> str:
-    missing = len(_known() - MigrationRecorder(connection).applied_migrations().keys())
+    missing = missing_migrations()
     return f"{missing} not applied; run: manage.py migrate" if missing else OK
 
 

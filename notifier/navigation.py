@@ -22,7 +22,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """The groups; Unfold leaves out what ``permission`` refuses, and groups without items."""
     overview = {"title": "Overview", "icon": "home", "link": reverse("admin:index")}
     return [
-        {"items": [overview, *_look_ups(), *_local_mailbox()]},
+        {"items": [overview, *_look_ups(), _doctor(), *_local_mailbox()]},
         _group(
             "Shop",
             _list(request, "orders.Order", "shopping_cart"),
@@ -125,6 +125,15 @@ def _look_ups() -> list[dict[str, Any]]:
         }
         for title, icon, name in pages
     ]
+
+
+def _doctor() -> dict[str, Any]:
+    return {
+        "title": "Doctor",
+        "icon": "stethoscope",
+        "link": reverse("checkups"),
+        "permission": lambda request: request.user.has_perm("queues.view_checkup"),
+    }
 
 
 def _local_mailbox() -> list[dict[str, Any]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import environ
 from botocore.config import Config
@@ -54,6 +56,8 @@ if SANDBOX:
 
 MIDDLEWARE = [
     "notifier.health.probes",
+    "notifier.request_context.follow",
+    "orders.api.problems.middleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -123,6 +127,12 @@ FORMAT_MODULE_PATH = "notifier.formats"
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
+# Swagger UI, without Ninja's app: every consumer would load it.
+STATICFILES_DIRS = [
+    ("ninja", Path(spec.origin).parent / "static" / "ninja")
+    for spec in [find_spec("ninja")]
+    if spec and spec.origin
+]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
@@ -164,9 +174,11 @@ RETRY_MAX_SECONDS: int = env.int("RETRY_MAX_SECONDS", default=900)
 OUTBOX_PUBLISH_ON_COMMIT: bool = env.bool("OUTBOX_PUBLISH_ON_COMMIT", default=True)
 SWEEP_SECONDS: int = env.int("SWEEP_SECONDS", default=30)
 OUTBOX_STALE_SECONDS: int = env.int("OUTBOX_STALE_SECONDS", default=600)
+FOREIGN_ACCOUNTS: str = env("FOREIGN_ACCOUNTS", default="known")
 FIFO_POISON: str = env("FIFO_POISON", default="skip")
 KEEP_DAYS: int = env.int("KEEP_DAYS", default=90)
 DEAD_LETTER_COLLECT: bool = env.bool("DEAD_LETTER_COLLECT", default=True)
+LAMBDA_QUEUES: list[str] = env.list("LAMBDA_QUEUES", default=[])
 SQS_CLIENT: str = env("SQS_CLIENT", default="boto3")
 FAILPOINTS: str = env("FAILPOINTS", default="")
 
@@ -234,14 +246,36 @@ AWS_SES_CONFIG = Config(
     max_pool_connections=64,
 )
 
+# --- The JSON API: there is one where its tokens can be checked
+
+COGNITO_ISSUER: str = env("COGNITO_ISSUER", default="").rstrip("/")
+COGNITO_CLIENT_IDS: list[str] = env.list("COGNITO_CLIENT_IDS", default=[])
+COGNITO_RESOURCE_SERVER: str = env("COGNITO_RESOURCE_SERVER", default="notifier")
+API_LOCAL_KEY: str = env("API_LOCAL_KEY", default="")
+if API_LOCAL_KEY:
+    API_LOCAL_KEY = str(BASE_DIR / API_LOCAL_KEY)
+if API_LOCAL_KEY and not DEBUG:
+    raise ImproperlyConfigured(
+        "API_LOCAL_KEY is for development: whoever has that file makes tokens for anybody. Set COGNITO_ISSUER."
+    )
+API_REQUESTS_PER_MINUTE: int = env.int("API_REQUESTS_PER_MINUTE", default=600)
+
 # --- The local AWS
 
 SANDBOX_VERIFIED: list[str] = env.list("SANDBOX_VERIFIED", default=[])
 SANDBOX_RULES: bool = env.bool("SANDBOX_RULES", default=True)
 
-# --- Logs
+# --- What it tells of itself
 
-LOGGING = {
+LOG_FORMAT: str = env("LOG_FORMAT", default="line")
+if LOG_FORMAT not in ("line", "json"):
+    raise ImproperlyConfigured(f"LOG_FORMAT={LOG_FORMAT} is unknown. Use line or json.")
+METRICS_TOKEN: str = env("METRICS_TOKEN", default="")
+EMBEDDED_METRICS: bool = env.bool("EMBEDDED_METRICS", default=False)
+TRACES_EXPORTER: str = env("TRACES_EXPORTER", default="")
+SENTRY_DSN: str = env("SENTRY_DSN", default="")
+
+LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
@@ -251,7 +285,7 @@ LOGGING = {
             "style": "{",
         },
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
         name: {"level": env("LOG_LEVEL", default="INFO")}
@@ -260,6 +294,9 @@ LOGGING = {
     # At DEBUG django-ses writes the recipients.
     | {"django_ses": {"level": "INFO"}},
 }
+if LOG_FORMAT == "json":
+    # Only then, so that nobody else loads it.
+    LOGGING["formatters"]["json"] = {"()": "notifier.json_logs.formatter"}
 
 # --- The admin's look; the functions are in notifier/navigation.py and notifier/dashboard.py
 

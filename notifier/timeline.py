@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
+from django.utils import timezone
 
 from emails import reasons, report_words
 from emails.models import Attempt, Notification
@@ -46,10 +47,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Timeline:
-    """The steps in order, the verdict on them, and each call to SES."""
+    """The steps in order, the verdict on them, and each call to SES; ``status`` is the verdict in one word."""
 
     steps: Sequence[Step]
     verdict: Verdict
+    status: str
     attempts: Sequence[Attempt] = ()
 
 
@@ -66,14 +68,22 @@ class _Facts:
 
 def of(subject: str) -> Timeline:
     """The timeline of the first event about this subject, and of its one notification."""
-    facts = _read(subject)
+    return _told(_read(subject))
+
+
+def of_new() -> Timeline:
+    """That of an event which was recorded in this transaction; no query."""
+    return _told(_Facts([OutboxEvent(recorded_at=timezone.now())], None, (), None, None))
+
+
+def _told(facts: _Facts) -> Timeline:
     verdict = (
         _delivery_verdict(facts)
         or _notification_verdict(facts)
         or _queue_verdict(facts)
         or Verdict("Your confirmation email is being prepared.")
     )
-    return Timeline(_steps(facts, verdict), verdict, facts.attempts)
+    return Timeline(_steps(facts, verdict), verdict, _status(facts, verdict), facts.attempts)
 
 
 def _read(subject: str) -> _Facts:
@@ -196,6 +206,20 @@ def _queue_verdict(facts: _Facts) -> Verdict | None:
         reason = _reason(facts.failure.code, facts.failure.reason)
         return Verdict(_not_sent(facts, "We keep trying."), reason, is_wrong=True)
     return None
+
+
+def _status(facts: _Facts, verdict: Verdict) -> str:
+    """SES's word where it has one, ours for an email that waits for nothing, else how far its event has come."""
+    notification = facts.notification
+    if notification and notification.delivery_status != Delivery.NONE:
+        return notification.delivery_status
+    if notification and notification.state not in (State.PENDING, State.SENDING):
+        return notification.state
+    if verdict.is_wrong:
+        is_refused = facts.outbox and facts.outbox[-1].state == OutboxEvent.State.REFUSED
+        return "failed" if facts.letter or is_refused else "retrying"
+    is_published = any(row.published_at for row in facts.outbox)
+    return "queued" if notification or is_published else "recorded"
 
 
 def _given_up(facts: _Facts, reason: str) -> Verdict:

@@ -1,9 +1,18 @@
+from importlib import import_module
+
 from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path, re_path
 
 from emails import webhook
-from notifier import completeness_views, dashboard, journey_views, search_views, views
+from notifier import (
+    checkup_views,
+    completeness_views,
+    dashboard,
+    journey_views,
+    search_views,
+    views,
+)
 from queues import live_views
 
 admin.autodiscover()
@@ -30,10 +39,18 @@ urlpatterns = [
     path("admin/queue/<str:alias>/pause/", staff(live_views.pause), name="queue-pause"),
     path("admin/queue/<str:alias>/resume/", staff(live_views.resume), name="queue-resume"),
     path("admin/consumer/<int:pk>/forget/", staff(live_views.forget), name="consumer-forget"),
+    path("admin/doctor/", staff(checkup_views.show_all), name="checkups"),
+    path("admin/doctor/examine/", staff(checkup_views.examine), name="checkup-doctor"),
+    path("admin/doctor/roundtrip/", staff(checkup_views.roundtrip), name="checkup-roundtrip"),
+    path("admin/doctor/<uuid:pk>/", staff(checkup_views.show_one), name="checkup"),
+    path("admin/doctor/<uuid:pk>/now/", staff(checkup_views.progress), name="checkup-progress"),
     path("admin/", admin.site.urls),
     re_path(r"^orders/(?P<number>ORD-[0-9]{6,18})/email/$", views.order_email, name="order-email"),
     path("ses/events/", webhook.ses_events, name="ses-events"),
     path("", include("orders.urls")),
 ]
+if settings.COGNITO_ISSUER or settings.API_LOCAL_KEY:
+    # Not imported where there is no API.
+    urlpatterns.append(path("api/v1/", import_module("orders.api.app").api.urls))
 if settings.SANDBOX:
     urlpatterns.append(path("sandbox/", include("sandbox.urls")))

@@ -8,4 +8,5 @@ class OrdersConfig(AppConfig):
 
     def ready(self) -> None:
         """Import what registers itself with the queues."""
-        import_module("orders.figures")
+        for module in ("allowances", "checks", "figures", "foreign", "idempotency"):
+            import_module(f"orders.{module}")

@@ -8,7 +8,13 @@ OrdersError
 │   ├── Overdraft           the account does not hold that much
 │   ├── BalanceTooLarge     the account cannot hold that much
 │   ├── CurrencyMismatch    the amount is not in the account's currency
-│   └── UnknownAccount      there is no account with this number
+│   ├── UnknownAccount      there is no account with this number
+│   ├── UnknownProduct      there is no such product on sale
+│   └── KeyReused           the idempotency key belongs to a request with another body; use a new one
+├── KeyInUse        the first request under this key is not answered yet; try again in a moment
+├── TooFast         ask again after ``seconds``
+├── BadToken        whoever asks did not prove who they are; nothing more is told
+├── KeysUnavailable nobody can be recognised now; try again in a moment
 ├── BadLink         the link is altered or cut; ask for a new one
 │   ├── LinkExpired         authentic but old; offer its ``customer`` a new one
 │   └── LinkUsed            it did its work already; nothing is left to do
@@ -57,6 +63,38 @@ class CurrencyMismatch(Refused):
 
 class UnknownAccount(Refused):
     """No account has this number."""
+
+
+class UnknownProduct(Refused):
+    """A product that is not on sale, or not any more; ``index`` is that of its line."""
+
+    def __init__(self, text: str, *, index: int) -> None:
+        super().__init__(text)
+        self.index = index
+
+
+class KeyReused(Refused):
+    """Another request was made under this idempotency key."""
+
+
+class KeyInUse(OrdersError):
+    """A request under this idempotency key is being carried out."""
+
+
+class TooFast(OrdersError):
+    """A client asks more often than it may."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"You ask too often. Try again in {seconds} s.")
+        self.seconds = seconds
+
+
+class BadToken(OrdersError):
+    """A token that is missing, forged, expired, or for somebody else; the text is for the log alone."""
+
+
+class KeysUnavailable(OrdersError):
+    """The issuer of tokens does not give its keys."""
 
 
 class BadLink(OrdersError):

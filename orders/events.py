@@ -40,13 +40,26 @@ def _checked(validate: Callable[[str], None]) -> AfterValidator:
     return AfterValidator(check)
 
 
-_line = _checked(validate_single_line)
-Name = Annotated[str, Field(min_length=1, max_length=200), _line]
-Short = Annotated[str, Field(min_length=1, max_length=50), _line]
-Email = Annotated[
-    str, Field(max_length=254), _checked(validate_email), _checked(validate_recipient)
+checked_line = _checked(validate_single_line)
+# The same for JSON Schema: no control characters, line ends, or marks that change the direction of a text.
+CONTROL = r"\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069"
+ONE_LINE = rf"^[^{CONTROL}]*$"
+Line200 = Annotated[
+    str, Field(max_length=200, json_schema_extra={"pattern": ONE_LINE}), checked_line
 ]
-Url = Annotated[str, Field(max_length=2000, pattern=r"^https?://\S+$"), _line]
+Name = Annotated[
+    str, Field(min_length=1, max_length=200, json_schema_extra={"pattern": ONE_LINE}), checked_line
+]
+Short = Annotated[
+    str, Field(min_length=1, max_length=50, json_schema_extra={"pattern": ONE_LINE}), checked_line
+]
+Email = Annotated[
+    str,
+    Field(max_length=254, json_schema_extra={"format": "email"}),
+    _checked(validate_email),
+    _checked(validate_recipient),
+]
+Url = Annotated[str, Field(max_length=2000, pattern=r"^https?://\S+$"), checked_line]
 # A signed 64-bit integer holds it everywhere.
 Cents = Annotated[int, Field(strict=True, ge=0, le=10**15)]
 Quantity = Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY)]
@@ -133,7 +146,7 @@ class TransactionPosted(
     currency: Currency
     balance_cents: Cents
     posted_at: AwareDatetime
-    description: Annotated[str, Field(max_length=200), _line]
+    description: Line200
     account: Account
 
     def stake(self) -> Stake:

@@ -15,7 +15,14 @@ from django.urls import reverse
 from django.utils import timezone
 
 from orders import events
-from orders.errors import AlreadyPlaced, BadLink, LinkExpired, LinkUsed, UnknownAccount
+from orders.errors import (
+    AlreadyPlaced,
+    BadLink,
+    LinkExpired,
+    LinkUsed,
+    UnknownAccount,
+    UnknownProduct,
+)
 from orders.models import BankAccount, Customer, Order, Product, Transaction
 from queues import outbox
 
@@ -24,16 +31,22 @@ SIGN_IN_SECONDS = 30 * 60
 
 
 def place_order(
-    *, idempotency_key: uuid.UUID, lines: Iterable[tuple[Product, int]], **fields: Any
+    *,
+    idempotency_key: uuid.UUID | None = None,
+    lines: Iterable[tuple[Product, int]],
+    **fields: Any,
 ) -> Order:
     """Save the order with its event; the same again with the same key gives the order that it made.
 
-    ``fields`` are those of Order. Raises AlreadyPlaced, NoLines, MixedCurrencies or ValidationError.
+    Without a key it is an order of its own. ``fields`` are those of Order. Raises AlreadyPlaced, NoLines,
+    MixedCurrencies or ValidationError.
     """
     lines = list(lines)
+    customer = Customer.objects.with_email(fields["customer_email"])
+    if idempotency_key is None:
+        return Order.objects.place(lines=lines, customer=customer, **fields)
     if order := Order.objects.filter(idempotency_key=idempotency_key).first():
         return _repeated(order, lines, fields)
-    customer = Customer.objects.with_email(fields["customer_email"])
     try:
         with transaction.atomic():
             return Order.objects.place(
@@ -44,6 +57,17 @@ def place_order(
         if order := Order.objects.filter(idempotency_key=idempotency_key).first():
             return _repeated(order, lines, fields)
         raise
+
+
+def products_on_sale(asked: Iterable[tuple[str, int]]) -> list[tuple[Product, int]]:
+    """The lines of an order by the SKUs of its products; raises UnknownProduct."""
+    pairs = list(asked)
+    on_sale = Product.objects.filter(sku__in={sku for sku, _ in pairs}, is_active=True)
+    by_sku = {product.sku: product for product in on_sale}
+    for index, (sku, _) in enumerate(pairs):
+        if sku not in by_sku:
+            raise UnknownProduct(f"There is no product {sku} on sale.", index=index)
+    return [(by_sku[sku], quantity) for sku, quantity in pairs]
 
 
 def post_transaction(

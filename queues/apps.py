@@ -2,6 +2,8 @@ from importlib import import_module
 
 from django.apps import AppConfig
 
+from queues import doctor
+
 
 class QueuesConfig(AppConfig):
     name = "queues"
@@ -10,3 +12,4 @@ class QueuesConfig(AppConfig):
         """Import what registers itself."""
         for module in ("checks", "depths", "figures", "housekeeping", "pausing", "watching"):
             import_module(f"queues.{module}")
+        doctor.add("queues.examinations")

@@ -60,6 +60,11 @@ def forget_clients() -> None:
         cached.cache_clear()
 
 
+def is_about_credentials(code: str) -> bool:
+    """Whether an error of this code says that AWS does not take our credentials, or that there are none."""
+    return code in _BAD_CREDENTIALS
+
+
 def config(*, hurried: bool) -> Config:
     """How long to wait for AWS, and how often to ask; ``hurried``: once, for three seconds."""
     if hurried:
@@ -95,7 +100,7 @@ def translated(name: str, *, kind: str) -> Iterator[None]:
 
 
 def _unavailable(code: str, reason: str) -> QueueUnavailable:
-    if code in _BAD_CREDENTIALS:
+    if is_about_credentials(code):
         # Somebody may have renewed the file that they are in, and nobody restarts us for it.
         forget_clients()
     return QueueUnavailable(reason, code=code)

@@ -26,6 +26,20 @@ def queue_names(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 
 @register(TAG)
+def lambda_queues(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A misspelt alias would let somebody miss a consumer that there need not be."""
+    unknown = sorted(set(settings.LAMBDA_QUEUES) - set(settings.QUEUES))
+    return [
+        Error(
+            f"LAMBDA_QUEUES names {alias}, which is no queue.",
+            hint=f"Use some of {', '.join(settings.QUEUES)}.",
+            id="queues.E008",
+        )
+        for alias in unknown
+    ]
+
+
+@register(TAG)
 def fifo_poison(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """A misspelt setting must not mean something; a group is held by dead letters that are in the database."""
     if settings.FIFO_POISON == "skip" or (

@@ -112,12 +112,16 @@ class Consumer:
     def run_until_empty(self, *, between: Callable[[], int]) -> None:
         """Consume until nothing is received and ``between`` (relay, collector) finds nothing to do either."""
         with writing.one_thread():
-            while not self.stopping:
-                # A short poll may miss what is there, so only a long one may say that nothing is.
-                if not (self._round(wait_seconds=0) or between() or self._round(wait_seconds=1)):
-                    break
-            self.stopping = True
-            self._drain([])
+            try:
+                while not self.stopping:
+                    # A short poll may miss what is there, so only a long one may say that nothing is.
+                    if not (
+                        self._round(wait_seconds=0) or between() or self._round(wait_seconds=1)
+                    ):
+                        break
+            finally:
+                self.stopping = True
+                self._drain([])
 
     def _round(self, *, wait_seconds: int) -> int:
         """Receive from every open queue and wait until that is handled; returns how many were received."""
@@ -291,22 +295,18 @@ class Consumer:
                 self.handled += 1
             self._acks[queue.alias].add(message, event_id=fate.event_id)
             self._in_hand.drop(message)
+        elif fate.given_back:
+            self._give_back(queue, message)
         else:
             self._in_hand.let_go(message)
             self._hide(queue, message, seconds=fate.hide_seconds)
 
     def _hide(self, queue: Queue, message: Received, *, seconds: int) -> None:
-        try:
-            queue.hide(message, seconds=seconds)
-        except ReceiptExpired:
-            logger.info("receipt expired event=%s message=%s", message.event_id, message.id)
-        except QueueUnavailable as exc:
-            # It comes back by its visibility timeout.
-            logger.warning("not hidden event=%s message=%s: %s", message.event_id, message.id, exc)
+        _let_back(message, lambda: queue.hide(message, seconds=seconds))
 
     def _give_back(self, queue: Queue, message: Received) -> None:
         self._in_hand.let_go(message)
-        self._hide(queue, message, seconds=0)
+        _let_back(message, lambda: queue.give_back(message))
         logger.info("given back event=%s message=%s", message.event_id, message.id)
 
     def _drain(self, receivers: Iterable[threading.Thread]) -> None:
@@ -350,6 +350,16 @@ class Consumer:
         until = time.monotonic() + seconds
         while not self.stopping and time.monotonic() < until:
             time.sleep(0.1)
+
+
+def _let_back(message: Received, hide: Callable[[], None]) -> None:
+    try:
+        hide()
+    except ReceiptExpired:
+        logger.info("receipt expired event=%s message=%s", message.event_id, message.id)
+    except QueueUnavailable as exc:
+        # It comes back by its visibility timeout.
+        logger.warning("not hidden event=%s message=%s: %s", message.event_id, message.id, exc)
 
 
 def _require_open(queue: Queue) -> None:

@@ -11,7 +11,6 @@ Registering is the side effect of defining it, so the registry knows every type 
 from __future__ import annotations
 
 import json
-import secrets
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import Any, ClassVar, Literal
 from django.utils.crypto import salted_hmac
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from queues import tracing
 from queues.errors import BadData, BadEnvelope, EventTooLarge, Reject, UnknownType
 from queues.uuid7 import uuid7
 
@@ -97,7 +97,7 @@ class Event(BaseModel):
             type=data.event_type,
             subject=subject,
             partitionkey=partition_key,
-            traceparent=f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01",
+            traceparent=tracing.traceparent(),
             data=data.model_dump(mode="json"),
         )
 

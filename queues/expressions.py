@@ -31,6 +31,23 @@ def _moment(vendor: str, ahead: timedelta) -> tuple[str, tuple[Any, ...]]:
     return sql, tuple(params)
 
 
+def clock_us() -> str:
+    """SQL of the database's own time in microseconds since 1970, an integer; not that of the transaction."""
+    return _CLOCK_US[connection.vendor]
+
+
+def greatest() -> str:
+    """The name of the function that gives the greatest of its arguments."""
+    return _GREATEST[connection.vendor]
+
+
+_CLOCK_US = {
+    "sqlite": "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
+    "postgresql": "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)",
+}
+_GREATEST = {"sqlite": "MAX", "postgresql": "GREATEST"}
+
+
 class Literal(Value):
     """A word of ours, spelt out in the SQL instead of passed beside it."""
 

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models.functions import Now
 
-from queues import backoff, dead_letters, groups, registry, writing
+from queues import backoff, dead_letters, groups, registry, tracing, writing
 from queues.errors import GiveBack, Hold, Reject, Retry
 from queues.events import envelope_fields
 from queues.expressions import moment
@@ -31,13 +31,14 @@ WHERE "event_id" IN ({ids}) AND "state" <> 'handled'"""
 
 @dataclass(frozen=True)
 class Fate:
-    """Delete the message, or let it come back after ``hide_seconds``.
+    """Delete the message, or let it come back after ``hide_seconds``; ``given_back``: it was not worked on.
 
     ``event_id`` is the event that is done: ``mark_handled`` comes before the delete.
     """
 
     delete: bool
     hide_seconds: int = 0
+    given_back: bool = False
     event_id: UUID | None = None
 
 
@@ -54,6 +55,14 @@ def handle(queue: Queue, message: Received) -> Fate:
         message.receive_count,
     )
     failpoint("after_receive")
+    parent = message.message_attributes.get("traceparent", "")
+    with tracing.span(
+        f"process {queue.alias}", kind="consumer", parent=parent, event_id=message.event_id
+    ):
+        return _handled(queue, message)
+
+
+def _handled(queue: Queue, message: Received) -> Fate:
     try:
         if queue.is_fifo and writing.call(groups.must_wait, queue, message):
             return Fate(delete=True)
@@ -63,8 +72,7 @@ def handle(queue: Queue, message: Received) -> Fate:
     except Hold as exc:
         return _held(queue, message, str(exc))
     except GiveBack:
-        logger.info("given back event=%s message=%s", message.event_id, message.id)
-        return Fate(delete=False, hide_seconds=0)
+        return Fate(delete=False, given_back=True)
     except Retry as exc:
         seconds = backoff.delay(message.receive_count) if exc.seconds is None else exc.seconds
         return _failed(queue, message, exc.code, str(exc), hide_seconds=seconds)

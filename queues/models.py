@@ -9,7 +9,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from queues import live_models as live_models  # Django looks for models here.
+from queues import checkup_models as checkup_models  # Django looks for models here.
+from queues import live_models as live_models
 from queues.expressions import Literal
 from queues.redrive_models import Redrive as Redrive
 from queues.redrive_models import RedriveItem as RedriveItem

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -50,8 +51,10 @@ def record_again(event: Event) -> OutboxEvent:
     return row
 
 
-def adopt(queue: sqs.Queue, message: sqs.Received, *, state: OutboxEvent.State) -> OutboxEvent:
-    """A row for a message whose producer keeps no outbox here."""
+def adopt(
+    queue: sqs.Queue, message: sqs.Received, *, state: OutboxEvent.State, seconds: int = 0
+) -> OutboxEvent:
+    """A row for a message whose producer keeps no outbox here; due after so many seconds."""
     fields = envelope_fields(message.body)
     return OutboxEvent.objects.create(
         event_id=fields.id,
@@ -61,7 +64,7 @@ def adopt(queue: sqs.Queue, message: sqs.Received, *, state: OutboxEvent.State) 
         group=message.group,
         body=message.body,
         state=state,
-        available_at=Now(),
+        available_at=Now() + timedelta(seconds=seconds),
         sqs_message_id=message.id,
     )
 

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from django.conf import settings
 
 from queues import registry, sqs, subscriptions
-from queues.errors import QueueMissing
+from queues.errors import QueueMissing, QueueUnavailable
 from queues.sqs import Queue
 
 DAY_SECONDS = 86_400
 # The longest that SQS keeps a message; of a standard queue's DLQ it counts from the first enqueue.
 DEAD_LETTER_RETENTION_DAYS = 14
 RETENTION_DAYS = 4
+
+# Whoever comes without TLS is refused, whatever rights it has.
+TLS_ONLY: dict[str, Any] = {
+    "Sid": "TlsOnly",
+    "Effect": "Deny",
+    "Principal": "*",
+    "Action": "sqs:*",
+    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+}
+# What emulators answer to an attribute that they do not have.
+_LACKING = {"InvalidAttributeName", "InvalidAttributeValue", "UnsupportedOperation"}
 
 Say = Callable[[str], None]
 
@@ -28,9 +40,36 @@ def provision(say: Say) -> None:
         _provision_queue(queue, say)
     if archive := sqs.archive_queue():
         _ensure(archive, _BASE | _LONGEST, say)
+        grant(archive, TLS_ONLY, say)
     subscriptions.provision(say)
     for provisioner in registry.provisioners():
         provisioner(say)
+
+
+def grant(queue: Queue, statement: Mapping[str, Any], say: Say) -> None:
+    """Let the queue's policy have this statement, in place of one with its ``Sid``; ``Resource`` is filled in.
+
+    Others stay, except the same without a ``Sid``, as it was made once. Raises QueueUnavailable.
+    """
+    found = queue.attributes()
+    wanted = dict(statement) | {"Resource": found["QueueArn"]}
+    before = _statements(found.get("Policy", ""))
+    others = [
+        one
+        for one in before
+        if one.get("Sid") != wanted["Sid"] and one | {"Sid": wanted["Sid"]} != wanted
+    ]
+    if wanted in before and len(others) == len(before) - 1:
+        return
+    policy = {"Version": "2012-10-17", "Statement": [*others, wanted]}
+    queue.set_attributes({"Policy": json.dumps(policy)})
+    say(f"mended queue {queue.name}: policy {wanted['Sid']}")
+
+
+def _statements(policy: str) -> list[dict[str, Any]]:
+    """One alone may stand without a list."""
+    found = json.loads(policy)["Statement"] if policy else []
+    return found if isinstance(found, list) else [found]
 
 
 def _provision_queue(queue: Queue, say: Say) -> None:
@@ -47,21 +86,42 @@ def _provision_queue(queue: Queue, say: Say) -> None:
         "RedrivePolicy": json.dumps(policy),
     }
     _ensure(queue, base | wanted, say)
+    _allow_redrive(dead_letters, queue, say)
+    for each in (queue, dead_letters):
+        grant(each, TLS_ONLY, say)
+
+
+def _allow_redrive(dead_letters: Queue, source: Queue, say: Say) -> None:
+    """No other queue may move its messages there: they would be taken for those of ours."""
+    allowed = {
+        "redrivePermission": "byQueue",
+        "sourceQueueArns": [source.attributes()["QueueArn"]],
+    }
+    try:
+        _mend(dead_letters, {"RedriveAllowPolicy": json.dumps(allowed)}, say)
+    except QueueUnavailable as exc:
+        if exc.code not in _LACKING:
+            raise
+        say(f"not available at this endpoint: RedriveAllowPolicy of queue {dead_letters.name}")
 
 
 def _ensure(queue: Queue, wanted: Mapping[str, str], say: Say) -> None:
     try:
-        found = queue.attributes()
+        if not _mend(queue, wanted, say):
+            say(f"queue {queue.name} is as it should be")
     except QueueMissing:
         queue.create(wanted)
         say(f"made queue {queue.name}")
-        return
+
+
+def _mend(queue: Queue, wanted: Mapping[str, str], say: Say) -> bool:
+    """Whether anything was wrong."""
+    found = queue.attributes()
     changes = {name: value for name, value in wanted.items() if not _same(found.get(name), value)}
     if changes:
         queue.set_attributes(changes)
         say(f"mended queue {queue.name}: {', '.join(sorted(changes))}")
-    else:
-        say(f"queue {queue.name} is as it should be")
+    return bool(changes)
 
 
 def _same(found: str | None, wanted: str) -> bool:

@@ -93,10 +93,11 @@ def publish_again(events: QuerySet[OutboxEvent]) -> int:
     return count
 
 
-def put_back(event: OutboxEvent) -> bool:
-    """Pending again, with a new deduplication id; False if the row changed meanwhile."""
+def put_back(event: OutboxEvent, *, seconds: int = 0) -> bool:
+    """Pending again after so many seconds, with a new deduplication id; False if the row changed meanwhile."""
     row = OutboxEvent.objects.filter(pk=event.pk, state=event.state)
-    return bool(row.update(deduplication_id=uuid.uuid4(), **_AGAIN))
+    due = Now() + timedelta(seconds=seconds)
+    return bool(row.update(**_AGAIN | {"deduplication_id": uuid.uuid4(), "available_at": due}))
 
 
 def _publish_now(pk: int, alias: str) -> None:

@@ -10,6 +10,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Protocol
 
+from queues import tracing
 from queues.errors import QueueUnavailable
 from queues.sqs import Outgoing, Unsent
 
@@ -21,6 +22,11 @@ Batch = Sequence[Outgoing]
 
 class Destination(Protocol):
     """A queue or a topic."""
+
+    @property
+    def alias(self) -> str:
+        """Of the queue, also of a topic before it."""
+        ...
 
     def send_batch(
         self, messages: Batch, *, hurried: bool = False
@@ -56,8 +62,10 @@ def side_by_side(
 
 
 def _send(destination: Destination, batch: Batch, *, hurried: bool) -> Answer:
+    traceparents = [message.attributes.get("traceparent", "") for message in batch]
     try:
-        sent, failed = destination.send_batch(batch, hurried=hurried)
+        with tracing.publishing(destination.alias, traceparents):
+            sent, failed = destination.send_batch(batch, hurried=hurried)
     except QueueUnavailable as exc:
         return Answer(batch, error=exc)
     return Answer(batch, sent, failed)

@@ -151,6 +151,10 @@ class Queue:
                 VisibilityTimeout=min(seconds, MAX_HIDE_SECONDS),
             )
 
+    def give_back(self, message: Received) -> None:
+        """It was not worked on: another takes it at once. Raises ReceiptExpired."""
+        self.hide(message, seconds=0)
+
     def hide_batch(self, messages: Sequence[Received], *, seconds: int) -> None:
         """The same for any number; a message whose receipt expired is skipped."""
         for start in range(0, len(messages), BATCH_ENTRIES):
@@ -177,6 +181,11 @@ class Queue:
                 QueueName=self.name,
                 Attributes=dict(attributes),  # type: ignore[arg-type]  # literals
             )["QueueUrl"]
+
+    def remove(self) -> None:
+        """Delete the queue itself, with what is in it; only for queues that were made for a moment."""
+        with _translated(self.name):
+            client().delete_queue(QueueUrl=self.url)
 
     def attributes(self) -> dict[str, str]:
         """All attributes; raises QueueMissing."""
@@ -223,6 +232,12 @@ def archive_queue() -> Queue | None:
 def queues(aliases: Iterable[str] = ()) -> list[Queue]:
     """The queues of these aliases, all where none is given."""
     return [queue(alias) for alias in (aliases or settings.QUEUES)]
+
+
+def urls(prefix: str) -> list[str]:
+    """Of up to a thousand queues of this account and region whose names begin so; raises QueueUnavailable."""
+    with _translated(prefix):
+        return client().list_queues(QueueNamePrefix=prefix, MaxResults=1000).get("QueueUrls", [])
 
 
 def client(*, hurried: bool = False) -> SQSClient:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import json
 import time
 from threading import Condition, RLock
 from typing import Any, NamedTuple
@@ -40,7 +41,26 @@ class Sent(NamedTuple):
     timestamp: int
 
 
-class SandboxQueue(Queue):  # type: ignore[misc]  # moto is untyped here
+class WholeQueue(Queue):  # type: ignore[misc]  # moto is untyped here
+    """A queue that keeps all attributes that it was given, and tells them."""
+
+    def _set_attributes(self, attributes: dict[str, Any], now: float | None = None) -> None:
+        """moto's own forgets the policy with every other change."""
+        policy = attributes.get("Policy", getattr(self, "policy", None))
+        super()._set_attributes(attributes, now)
+        self.policy = policy
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """With the one that moto does not tell."""
+        allowed = getattr(self, "redrive_allow_policy", None)
+        if isinstance(allowed, dict):
+            allowed = json.dumps(allowed)
+        told: dict[str, Any] = super().attributes
+        return told | ({"RedriveAllowPolicy": allowed} if allowed else {})
+
+
+class SandboxQueue(WholeQueue):
     """A queue whose receive is atomic, whose long polls sleep, and which remembers what was sent."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -13,16 +13,20 @@ from moto import mock_aws  # before any client is made, or moto does not see its
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ses.models import ses_backends
 from moto.sesv2.responses import SESV2Response
+from moto.sqs import models as sqs_models
 
 from emails import default_sender, ses
 from queues import provisioning, relay, sqs
 from queues.consumer import Consumer
+from sandbox.sqs import WholeQueue
 from tests.browser import chromium, site  # noqa: F401  # fixtures
 from tests.local_aws import local_aws  # noqa: F401  # a fixture
 from tests.processes import platform  # noqa: F401  # a fixture
 from tests.stub_aws import fast_platform  # noqa: F401  # a fixture
 
 SENDER = "shop@example.com"
+# Without it moto forgets queue policies.
+sqs_models.Queue = WholeQueue
 
 
 @pytest.fixture(autouse=True)

@@ -13,21 +13,23 @@ for name in list(os.environ):
         (
             "ADMINS",
             "ALERTS_",
+            "API_",
             "ARCHIVE_",
             "AWS_",
+            "COGNITO_",
+            "DATABASE_URL",
+            "DEBUG",
             "DNS_",
-            "QUEUE_",
-            "SES_",
-            "SANDBOX",
-            "SMTP_",
-            "TOPIC_",
             "EMAIL_TRANSPORT",
             "FAILPOINTS",
             "GUARD_",
+            "QUEUE_",
+            "SANDBOX",
+            "SES_",
+            "SMTP_",
             "SUPPORT_",
             "SUPPRESS",
-            "DATABASE_URL",
-            "DEBUG",
+            "TOPIC_",
         )
     ):
         del os.environ[name]
@@ -38,10 +40,11 @@ if os.environ.get("TEST_DATABASE") == "postgresql":
 from notifier.settings import *  # noqa: E402, F403
 from notifier.settings import DATABASES  # noqa: E402
 
+folder = tempfile.mkdtemp(prefix="notifier-tests-")
+atexit.register(shutil.rmtree, folder, ignore_errors=True)
+API_LOCAL_KEY = f"{folder}/api-key.pem"
 if os.environ.get("TEST_DATABASE") != "postgresql":
     # A file, not memory: the tests of locking need connections that really lock each other out.
-    folder = tempfile.mkdtemp(prefix="notifier-tests-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     DATABASES["default"]["TEST"] = {"NAME": f"{folder}/test.sqlite3"}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # Static files are not collected here; whitenoise would warn.

@@ -19,6 +19,7 @@ def test_settings_of_the_tests_are_in_order():
         ("QUEUES", {"orders": "q", "transactions": "https://sqs/1/q"}, "queues.E001"),
         ("QUEUE_MAX_RECEIVE_COUNT", 0, "queues.E002"),
         ("SQS_CLIENT", "curl", "queues.E004"),
+        ("LAMBDA_QUEUES", ["oders"], "queues.E008"),
         ("AWS_SES_CONFIG", Config(connect_timeout=3, read_timeout=10), "emails.E001"),
         ("LEASE_SECONDS", 13, "emails.E006"),
         ("DOUBT_DRAIN_SECONDS", 100, "emails.E003"),

@@ -115,6 +115,13 @@ def test_queue_that_nobody_reads_is_named(admin_client):
 
 
 @pytest.mark.django_db
+def test_of_queues_that_lambda_reads_no_consumer_is_missed(admin_client, settings):
+    settings.LAMBDA_QUEUES = list(settings.QUEUES)
+
+    assert titles(admin_client) == []
+
+
+@pytest.mark.django_db
 def test_silent_consumer_is_named_and_counts_as_none(admin_client):
     make_consumer(host="alive")
     make_silent(host="gone")

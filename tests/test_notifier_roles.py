@@ -21,7 +21,7 @@ from emails import default_sender, guard, trials
 from emails.models import Notification, Suppression
 from notifier import roles
 from notifier.models import RoleGrant
-from queues import pausing, sqs
+from queues import checkups, pausing, sqs
 from queues.fact_admin import FactAdmin
 from queues.foresight import Bucket
 from queues.models import DeadLetter, OutboxEvent, Redrive
@@ -78,6 +78,8 @@ POSTS: dict[str, tuple[set[str], Any]] = {
     "queue-pause": (OPERATOR, {"reason": "a test"}),
     "queue-resume": (OPERATOR, {}),
     "consumer-forget": (OPERATOR, {}),
+    "checkup-doctor": (OPERATOR, {}),
+    "checkup-roundtrip": (OPERATOR, {"alias": "orders"}),
     "admin:emails_identity_verify": (OPERATOR, {"name": "new@example.com"}),
     "admin:emails_identity_delete": (OPERATOR, {"name": SENDER, "typed": SENDER}),
     "admin:emails_identity_sender": (OPERATOR, {"address": SENDER}),
@@ -127,6 +129,9 @@ def pages() -> Iterator[tuple[str, set[str]]]:
     yield reverse("owed"), EVERYBODY
     yield reverse("owed-some", args=["dead", "minute"]), EVERYBODY
     yield reverse("overview-live"), EVERYBODY | {"nobody"}
+    yield reverse("checkups"), EVERYBODY
+    for page in ("checkup", "checkup-progress"):
+        yield reverse(page, args=[checkups.ask("doctor", {}, by="ada").pk]), EVERYBODY
     yield reverse("admin:queues_deadletter_groups"), EVERYBODY
     yield reverse("admin:queues_deadletter_group", args=["none"]), EVERYBODY
     yield reverse("admin:queues_deadletter_edit", args=[letter.pk]), OPERATOR

@@ -66,7 +66,37 @@ def test_emails_of_a_minute_are_counted_by_what_became_of_them():
     found = email_figures.count(NOON, NOON + MINUTE)
 
     counts = {name: count for name, count in found.items() if not name.startswith("latency")}
-    assert counts == {"accepted": 1, "failed": 1, "in_doubt": 0, "bounced": 1, "complained": 1}
+    assert counts == {
+        "accepted": 1,
+        "failed": 1,
+        "in_doubt": 0,
+        "duplicates": 0,
+        "bounced": 1,
+        "complained": 1,
+    }
+
+
+@pytest.mark.django_db
+def test_email_that_ses_accepted_twice_is_counted_when_the_second_is_known():
+    notification = sent()
+    Attempt.objects.create(
+        notification=notification,
+        number=2,
+        outcome="accepted",
+        started_at=NOON,
+        finished_at=NOON + MINUTE,
+    )
+
+    assert email_figures.count(NOON, NOON + MINUTE)["duplicates"] == 0
+    assert email_figures.count(NOON + MINUTE, NOON + 2 * MINUTE)["duplicates"] == 1
+
+
+@pytest.mark.django_db
+def test_bounce_that_was_asked_of_the_simulator_counts_as_none():
+    told("Bounce", bounce={"bounceType": "Permanent"})
+    DeliveryEvent.objects.update(recipient="bounce@simulator.amazonses.com")
+
+    assert email_figures.count(NOON, NOON + MINUTE)["bounced"] == 0
 
 
 @pytest.mark.django_db

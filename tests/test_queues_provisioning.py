@@ -1,5 +1,6 @@
 import json
 
+import boto3
 import pytest
 from django.core.management import CommandError, call_command
 from moto import mock_aws
@@ -81,3 +82,46 @@ def test_endpoint_without_event_destinations_is_told_and_goes_on():
         events.unregister(name, lack)
 
     assert said[-1].startswith("not available at this endpoint (Unknown action)")
+
+
+def statements(alias):
+    return json.loads(sqs.queue(alias).attributes()["Policy"])["Statement"]
+
+
+def test_every_queue_refuses_whoever_comes_without_tls(lines):
+    for queue in sqs.queues():
+        for each in (queue, sqs.dead_letter_queue(queue.alias)):
+            policy = json.loads(each.attributes()["Policy"])
+            (deny,) = [one for one in policy["Statement"] if one["Effect"] == "Deny"]
+
+            assert deny["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_statement_of_somebody_else_stays_in_a_policy(lines):
+    theirs = {"Effect": "Allow", "Principal": {"AWS": "123456789012"}, "Action": "sqs:SendMessage"}
+    sqs.queue("orders").set_attributes({"Policy": json.dumps({"Statement": theirs})})
+
+    provisioning.provision(lambda line: None)
+
+    assert [one.get("Sid") for one in statements("orders")] == [None, "TlsOnly"]
+
+
+def test_statement_that_an_earlier_release_made_without_a_name_is_replaced(lines):
+    old = [{key: one[key] for key in one if key != "Sid"} for one in statements("ses-events")]
+    sqs.queue("ses-events").set_attributes({"Policy": json.dumps({"Statement": old})})
+
+    provisioning.provision(lambda line: None)
+
+    assert sorted(one["Sid"] for one in statements("ses-events")) == ["SesEventsTopic", "TlsOnly"]
+
+
+def test_topic_of_ses_events_takes_from_our_configuration_set_alone(lines):
+    sns = boto3.client("sns", region_name="eu-west-1")
+    topic = "arn:aws:sns:eu-west-1:123456789012:notifier-ses-events"
+    (only,) = json.loads(sns.get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"])[
+        "Statement"
+    ]
+
+    source = only["Condition"]["StringEquals"]["aws:SourceArn"]
+    assert only["Principal"] == {"Service": "ses.amazonaws.com"}
+    assert source == "arn:aws:ses:eu-west-1:123456789012:configuration-set/notifier"

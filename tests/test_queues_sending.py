@@ -14,6 +14,8 @@ BATCHES = [[Outgoing(key=str(number), body="x")] for number in range(3)]
 class Meeting:
     """A queue that takes nothing before all batches are there."""
 
+    alias = "orders"
+
     def __init__(self, count):
         self.threads = set()
         self._all = threading.Barrier(count)
@@ -26,6 +28,8 @@ class Meeting:
 
 class Refusing:
     """A queue that is away for one batch, and meets a bug of ours in another."""
+
+    alias = "orders"
 
     def __init__(self, bug=None):
         self._bug = bug

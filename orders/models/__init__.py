@@ -1,6 +1,16 @@
-"""What the shop sells and to whom, and what the bank holds."""
+"""What the shop sells and to whom, what the bank holds, and what the API remembers of its clients."""
 
+from orders.models.api import IdempotentRequest, RequestAllowance
 from orders.models.bank import BankAccount, Transaction
 from orders.models.shop import Customer, Order, OrderLine, Product
 
-__all__ = ["BankAccount", "Customer", "Order", "OrderLine", "Product", "Transaction"]
+__all__ = [
+    "BankAccount",
+    "Customer",
+    "IdempotentRequest",
+    "Order",
+    "OrderLine",
+    "Product",
+    "RequestAllowance",
+    "Transaction",
+]

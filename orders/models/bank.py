@@ -27,9 +27,10 @@ MAX_BALANCE = Decimal("999999999999.99")
 class BankAccountQuerySet(models.QuerySet["BankAccount"]):
     """Accounts, found by their holders."""
 
-    def held_by(self, email: str) -> BankAccountQuerySet:
-        """Those of whoever has this address, whatever its case."""
-        return self.alias(folded=Lower("holder_email")).filter(folded=Lower(Value(email)))
+    def held_by(self, *emails: str) -> BankAccountQuerySet:
+        """Those of whoever has one of these addresses, whatever its case."""
+        folded = [Lower(Value(email)) for email in emails]
+        return self.alias(folded=Lower("holder_email")).filter(folded__in=folded)
 
 
 class BankAccount(models.Model):

@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from queues import (
     checks,
+    checkups,
     dead_letters,
     redrives,
     registry,
@@ -139,6 +140,8 @@ class Command(BaseCommand):
             chores.append(Repeated("collector", dead_letters.collect_all, seconds=COLLECT_SECONDS))
         if self._redrives:
             chores.append(Repeated("redrives", redrives.advance, seconds=REDRIVE_SECONDS))
+            # Asked for in the admin, and by no script.
+            chores.append(Repeated("checkups", checkups.advance, seconds=checkups.SECONDS))
         if self._sizing:
             chores.append(Repeated("sizing", self._sizing.adjust, seconds=sizing.SECONDS))
         for chore in chores:

@@ -1,0 +1,245 @@
+"""How long the API takes for an order while emails go out: ``make bench-api``.
+
+Orders are placed at a steady rate whatever the answers take, by clients with tokens of a user pool that is played here;
+the time of each is counted from the moment when it was due. gunicorn serves the API as in production, consumers publish
+and send beside it. Exits with 1 unless the 99th percentile is within the goal and each order became one email.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import http.server
+import json
+import os
+import socket
+import sys
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import django
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
+
+from benchmarks.rig import Rig, print_rows
+
+APPLICATION = "benchmark"
+SKU = "MUG-01"
+CLIENTS = 50
+# Connections, and so requests at once.
+THREADS = 32
+WARM_UP_SECONDS = 3.0
+GOAL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One order: when it was due, in seconds from the start, how long it took, and the status."""
+
+    due: float
+    seconds: float
+    status: int
+
+
+def main() -> None:
+    """One run, and its figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rate", type=float, default=100.0, help="orders a second")
+    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--consumers", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=2, help="of gunicorn, 8 threads each")
+    parser.add_argument("--database", choices=["sqlite", "postgresql"], default="postgresql")
+    options = parser.parse_args()
+    with pool() as (issuer, sign), Rig(None, **_rig(options, issuer)) as rig:
+        _add_product()
+        for _ in range(options.consumers):
+            rig.consumer()
+        port = _serve(rig, options.workers)
+        answers = _place(port, _tokens(sign), options)
+        emails = _wait_for_emails(rig, len(answers))
+    measured = [answer for answer in answers if answer.due >= WARM_UP_SECONDS]
+    rows = figures(measured)
+    print_rows(rows | {"emails of all orders": f"{emails} of {len(answers)}"})
+    is_met = percentile(measured, 99) <= GOAL_SECONDS and emails == len(answers)
+    sys.exit(0 if is_met else 1)
+
+
+def figures(answers: Sequence[Answered]) -> dict[str, object]:
+    """What is printed; the warm-up is not among them."""
+    times = {name: percentile(answers, share) for name, share in (("p50", 50), ("p99", 99))}
+    slowest = max(answer.seconds for answer in answers)
+    return {
+        "orders measured": len(answers),
+        "answers by status": dict(Counter(answer.status for answer in answers)),
+        **{f"{name}, ms": f"{seconds * 1000:.1f}" for name, seconds in times.items()},
+        "slowest, ms": f"{slowest * 1000:.1f}",
+    }
+
+
+def percentile(answers: Sequence[Answered], share: float) -> float:
+    """In seconds, the nearest rank."""
+    ordered = sorted(answer.seconds for answer in answers)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share / 100))]
+
+
+@contextmanager
+def pool() -> Iterator[tuple[str, Callable[[dict[str, Any]], str]]]:
+    """A user pool: its issuer, which publishes its key, and what signs claims with that."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    public = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    document = json.dumps({"keys": [public | {"kid": "key", "use": "sig", "alg": "RS256"}]})
+
+    class Keys(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(document.encode())
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            """Nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Keys) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        issuer = f"http://127.0.0.1:{server.server_port}"
+        yield (
+            issuer,
+            lambda claims: jwt.encode(
+                claims | {"iss": issuer}, key, algorithm="RS256", headers={"kid": "key"}
+            ),
+        )
+        server.shutdown()
+
+
+def _rig(options: argparse.Namespace, issuer: str) -> dict[str, Any]:
+    return {
+        "database": options.database,
+        "events": False,
+        "stub": {"max_send_rate": 10_000, "burst": 10_000},
+        "settings": {
+            "COGNITO_ISSUER": issuer,
+            "COGNITO_CLIENT_IDS": APPLICATION,
+            "ALLOWED_HOSTS": "127.0.0.1",
+            "SES_MAX_SEND_RATE": 10_000,
+            "LOG_LEVEL": "WARNING",
+            # The relay publishes many at once, for a fraction of what one by one costs the web process.
+            "OUTBOX_PUBLISH_ON_COMMIT": "off",
+        },
+    }
+
+
+def _add_product() -> None:
+    """In this process, which has the rig's settings."""
+    django.setup()
+    from orders.models import Product
+
+    Product.objects.create(sku=SKU, name="Stoneware mug", price="18.00")
+
+
+def _serve(rig: Rig, workers: int) -> int:
+    """Start gunicorn; returns its port as soon as it answers."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    rig.web(port, workers=workers)
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("GET", "/healthz")
+            connection.getresponse()
+            return port
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        finally:
+            connection.close()
+
+
+def _tokens(sign: Callable[[dict[str, Any]], str]) -> list[str]:
+    now = int(time.time())
+    return [
+        sign(
+            {
+                "sub": str(uuid.uuid4()),
+                "aud": APPLICATION,
+                "token_use": "id",
+                "email": f"customer-{number}@example.com",
+                "email_verified": True,
+                "iat": now,
+                "exp": now + 3600,
+            }
+        )
+        for number in range(CLIENTS)
+    ]
+
+
+def _place(port: int, tokens: Sequence[str], options: argparse.Namespace) -> list[Answered]:
+    """All orders, each when it is due, over connections that are kept."""
+    connections = threading.local()
+    began = time.monotonic() + 0.5
+
+    def place(number: int) -> Answered:
+        due = number / options.rate
+        time.sleep(max(0.0, began + due - time.monotonic()))
+        if not hasattr(connections, "one"):
+            connections.one = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        status = _post(connections.one, tokens[number % len(tokens)])
+        return Answered(due, time.monotonic() - began - due, status)
+
+    count = round(options.rate * (options.seconds + WARM_UP_SECONDS))
+    with ThreadPoolExecutor(THREADS) as threads:
+        return list(threads.map(place, range(count)))
+
+
+def _post(connection: http.client.HTTPConnection, token: str) -> int:
+    connection.request(
+        "POST",
+        "/api/v1/orders",
+        _BODY,
+        {
+            "Authorization": f"Bearer {token}",
+            "Content-Type": "application/json",
+            "Idempotency-Key": str(uuid.uuid4()),
+            # As the proxy before it says.
+            "X-Forwarded-Proto": "https",
+        },
+    )
+    with connection.getresponse() as answer:
+        answer.read()
+        return answer.status
+
+
+_BODY = json.dumps(
+    {
+        "shipping_address": {
+            "name": "Ada Lovelace",
+            "street": "12 St James's Square",
+            "postal_code": "SW1Y 4JH",
+            "city": "London",
+            "country": "United Kingdom",
+        },
+        "lines": [{"sku": SKU, "quantity": 2}],
+    }
+)
+
+
+def _wait_for_emails(rig: Rig, count: int) -> int:
+    """How many SES took, when it has them all or after a minute."""
+    deadline = time.monotonic() + 60
+    while (accepted := len(rig.accepted())) < count and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return accepted
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "notifier.settings")
+    main()

@@ -1,0 +1,87 @@
+"""Where SES sends its events, as AWS has it now: configuration set → topic → queue. A border; the doctor asks it.
+
+Sources: SES API reference, version 2010-12-01, DescribeConfigurationSet; SNS API reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+from django.conf import settings
+
+from emails import ses
+from queues.errors import QueueUnavailable
+
+
+@dataclass(frozen=True)
+class Destination:
+    """One event destination of the configuration set; ``topic`` is the ARN of an SNS topic, or empty."""
+
+    name: str
+    is_enabled: bool
+    event_types: frozenset[str]
+    topic: str
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """Of a topic; SNS delivers nothing before it is confirmed."""
+
+    protocol: str
+    endpoint: str
+    is_confirmed: bool
+
+
+def destinations() -> Sequence[Destination]:
+    """Of SES_CONFIGURATION_SET; raises QueueUnavailable, with SES's code where there is no such set."""
+    answer = _ask(
+        ses.api().describe_configuration_set,
+        ConfigurationSetName=settings.SES_CONFIGURATION_SET,
+        ConfigurationSetAttributeNames=["eventDestinations"],
+    )
+    return [
+        Destination(
+            name=found["Name"],
+            is_enabled=found.get("Enabled", False),
+            event_types=frozenset(map(str.lower, found.get("MatchingEventTypes", []))),
+            topic=found.get("SNSDestination", {}).get("TopicARN", ""),
+        )
+        for found in answer.get("EventDestinations", [])
+    ]
+
+
+def subscriptions(topic: str) -> Sequence[Subscription]:
+    """Of the topic with this ARN; raises QueueUnavailable, with SNS's code where there is no such topic."""
+    found: list[Subscription] = []
+    client = _sns(topic.split(":")[3])
+    start: dict[str, str] = {}
+    while True:
+        answer = _ask(client.list_subscriptions_by_topic, TopicArn=topic, **start)
+        found += [
+            Subscription(each["Protocol"], each["Endpoint"], each["SubscriptionArn"].count(":") > 4)
+            for each in answer["Subscriptions"]
+        ]
+        if not answer.get("NextToken"):
+            return found
+        start = {"NextToken": answer["NextToken"]}
+
+
+def _sns(region: str) -> Any:
+    config = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 2})
+    return boto3.session.Session().client(
+        "sns", region_name=region, endpoint_url=settings.AWS_ENDPOINT_URL, config=config
+    )
+
+
+def _ask(call: Callable[..., Any], **parameters: Any) -> Any:
+    try:
+        return call(**parameters)
+    except (ClientError, BotoCoreError, ResponseParserError) as exc:
+        code, text = ses.describe(exc)
+        raise QueueUnavailable(f"{code}: {text}", code=code) from exc

@@ -1,0 +1,241 @@
+"""What ``manage.py doctor`` looks at of SES: may it send, from whom, to whom, and does it tell what becomes of it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from django.conf import settings
+
+from emails import default_sender, destination_examination, identities, sending, ses
+from emails.errors import IdentityError, InDoubt, SendError
+from emails.models import Breaker, DeliveryEvent
+from queues.aws_clients import is_about_credentials
+from queues.doctor import DENIED, AwsAway, Finding, Verdict, examines, missing_right
+from queues.live_models import LiveConsumer
+
+ALIAS = "ses-events"
+BOUNCE_SECONDS = 60
+QUOTA_SHARE = 0.9
+
+
+@examines("SES", asks_aws=True)
+def account() -> Iterable[Finding]:
+    """Sandbox, quota, and whether sending is allowed at all."""
+    yield _sandbox()
+    try:
+        quota = ses.quota()
+    except SendError as exc:
+        yield _unasked(exc, right="ses:GetSendQuota")
+    else:
+        yield _quota(quota)
+    try:
+        ses.require_sending_enabled()
+    except SendError as exc:
+        if exc.code != "AccountSendingPaused":
+            yield _unasked(exc, right="ses:GetAccountSendingEnabled")
+        else:
+            yield Finding(
+                "ses.paused",
+                "Sending is paused for this account.",
+                Verdict.ERROR,
+                why="SES accepts no email.",
+                mend="See the SES console, Account dashboard: AWS or somebody paused it.",
+            )
+
+
+def _unasked(exc: SendError, *, right: str) -> Finding:
+    if is_about_credentials(exc.code):
+        raise AwsAway(
+            Finding(
+                "credentials.missing",
+                f"SES does not take the credentials: {exc}",
+                Verdict.ERROR,
+                why="No email is sent.",
+                mend="Give the process credentials that AWS takes.",
+            )
+        ) from exc
+    if exc.code in DENIED:
+        return missing_right(str(exc), otherwise=right, of="this account")
+    return Finding(
+        "ses.unknown",
+        f"SES does not answer {right.partition(':')[2]}: {exc} ({exc.code})",
+        Verdict.WARNING,
+        why="Nobody knows whether it is in order.",
+        mend="Wait a moment and run the doctor again; if it stays, SES's words above say why.",
+    )
+
+
+def _sandbox() -> Finding:
+    try:
+        is_sandbox = identities.is_sandbox()
+    except IdentityError as exc:
+        return Finding("ses.sandbox_unknown", f"SES sandbox or production: {exc}", Verdict.NOTE)
+    if not is_sandbox:
+        return Finding("ses.production", "The account has production access: any recipient.")
+    return Finding(
+        "ses.sandbox",
+        "The account is in the SES sandbox.",
+        Verdict.NOTE if settings.DEBUG else Verdict.WARNING,
+        why="SES sends to verified recipients only, 200 emails a day.",
+        mend="Ask for production access in the SES console, Account dashboard.",
+    )
+
+
+def _quota(quota: ses.Quota) -> Finding:
+    if quota.max_24_hours < 0:
+        return Finding("ses.quota", f"SES sends {quota.max_rate:g} a second, any number a day.")
+    used = f"{quota.sent_24_hours:,.0f} of {quota.max_24_hours:,.0f} emails in 24 hours are sent"
+    if quota.sent_24_hours < QUOTA_SHARE * quota.max_24_hours:
+        return Finding("ses.quota", f"{used}; SES takes {quota.max_rate:g} a second.")
+    is_used_up = quota.sent_24_hours >= quota.max_24_hours
+    return Finding(
+        "ses.quota",
+        f"{used}.",
+        Verdict.ERROR if is_used_up else Verdict.WARNING,
+        why="When it is used up, emails wait until the 24 hours move on.",
+        mend="Ask for a higher quota: Service Quotas in the AWS console, Amazon SES, Sending quota.",
+    )
+
+
+@examines("SES", asks_aws=True)
+def sender() -> Iterable[Finding]:
+    """That SES sends from the sender in force, and signs what it sends."""
+    address = default_sender.address()
+    if not address:
+        # The examination of settings says so.
+        return
+    try:
+        is_verified = ses.sender_is_verified()
+    except SendError as exc:
+        yield _unasked(exc, right="ses:GetIdentityVerificationAttributes")
+        return
+    if not is_verified:
+        yield Finding(
+            "ses.sender",
+            f"The sender {address} is not verified.",
+            Verdict.ERROR,
+            why="SES sends nothing from it.",
+            mend="Verify the address or its domain: Identities in the admin.",
+        )
+        return
+    yield Finding("ses.sender", f"The sender {address} is verified.")
+    yield _signature(address.rpartition("@")[2])
+
+
+def _signature(domain: str) -> Finding:
+    try:
+        found, missing = identities.get(domain)
+        dkim = found.dkim
+    except IdentityError:
+        # SES has no such identity: the address alone is verified.
+        dkim, missing = "", []
+    if missing:
+        return Finding("ses.dkim_unknown", f"DKIM of {domain}: {missing[0]}", Verdict.NOTE)
+    if dkim == "Success":
+        return Finding("ses.dkim", f"SES signs for {domain} (DKIM).")
+    return Finding(
+        "ses.dkim",
+        f"SES does not sign for {domain}: DKIM {f'is {dkim}' if dkim else 'is not set up'}.",
+        Verdict.NOTE if settings.DEBUG else Verdict.WARNING,
+        why="Gmail, Yahoo and others refuse unsigned mail of regular senders, or call it spam.",
+        mend=f"Verify the domain {domain} and publish its records: Identities in the admin.",
+    )
+
+
+@examines("SES", asks_aws=True)
+def way_back() -> Iterable[Finding]:
+    """That SES tells what becomes of emails, and that it reaches us."""
+    return destination_examination.look()
+
+
+@examines("SES")
+def sending_now() -> Iterable[Finding]:
+    """What keeps consumers from sending at the moment, and where they keep what the database could not take."""
+    for breaker in Breaker.objects.filter(is_open=True):
+        yield Finding(
+            "ses.breaker",
+            f"Sending has stopped ({breaker.name}): {breaker.code}.",
+            Verdict.ERROR,
+            why="Consumers receive nothing until SES accepts again; no message is lost.",
+            mend="See the Overview, which says what to do about it.",
+        )
+    yield _journal()
+
+
+def _journal() -> Finding:
+    folder = Path(settings.JOURNAL_DIR)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as exc:
+        return Finding(
+            "ses.journal",
+            f"JOURNAL_DIR={folder} cannot be written to: {exc.strerror}.",
+            Verdict.ERROR,
+            why="An email that SES accepts while the database is away would be in doubt.",
+            mend="Let the user of the consumers write there, on a disk that outlives a restart.",
+        )
+    return Finding("ses.journal", f"{folder} can be written to.")
+
+
+@examines("A bounce", asks_aws=True, sends=True)
+def bounce() -> Iterable[Finding]:
+    """Send an email to SES's mailbox simulator, and wait until a consumer has read that it bounced."""
+    if ALIAS not in settings.QUEUES and not settings.SES_WEBHOOK_TOPICS:
+        yield Finding(
+            "bounce.no_way_back",
+            "No bounce was sent: SES_EVENTS_TOPIC is empty, so nothing could come back.",
+            Verdict.WARNING,
+            why="Nobody learns which emails bounced.",
+            mend="Set SES_CONFIGURATION_SET and SES_EVENTS_TOPIC, then: python manage.py provision",
+        )
+        return
+    began = time.monotonic()
+    try:
+        message_id = sending.send_bounce()
+    except SendError as exc:
+        yield _not_sent(exc)
+        return
+    yield Finding("bounce.sent", f"SES's mailbox simulator has an email to bounce, {message_id}.")
+    yield _came_back(message_id, began=began)
+
+
+def _not_sent(exc: SendError) -> Finding:
+    doubt = "SES may have taken it" if isinstance(exc, InDoubt) else "SES did not take it"
+    return Finding(
+        "bounce.not_sent",
+        f"{doubt}: {exc} ({exc.code})",
+        Verdict.ERROR,
+        why="What is refused here is refused to customers as well.",
+        mend="The findings under SES, or SES's words above, say what is wrong.",
+    )
+
+
+def _came_back(message_id: str, *, began: float) -> Finding:
+    while time.monotonic() - began < BOUNCE_SECONDS:
+        if _told(message_id):
+            seconds = time.monotonic() - began
+            return Finding(
+                "bounce.back", f"Its bounce was reported and read after {seconds:.1f} s."
+            )
+        time.sleep(0.25)
+    reads = LiveConsumer.objects.alive().filter(kind=LiveConsumer.Kind.CONSUMER)
+    # Containment in JSON is not everywhere.
+    is_read = any(ALIAS in row.queues for row in reads)
+    return Finding(
+        "bounce.lost",
+        f"Its bounce was not read within {BOUNCE_SECONDS} s.",
+        Verdict.ERROR,
+        why="Nobody learns of bounces and complaints, and doubts do not end by themselves.",
+        mend="See the findings on the configuration set and its topic."
+        if is_read or settings.SES_WEBHOOK_TOPICS
+        else f"Nobody reads {ALIAS}. Start a consumer: python manage.py consume_queue",
+    )
+
+
+def _told(message_id: str) -> bool:
+    return DeliveryEvent.objects.filter(provider_message_id=message_id, type="Bounce").exists()

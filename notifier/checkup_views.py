@@ -1,0 +1,155 @@
+"""The admin's pages of the doctor and the round trip: ask for one, see it go on, look at earlier ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import groupby
+from typing import Any, cast
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.contrib.admin.models import ADDITION, LogEntry
+from django.contrib.auth.decorators import permission_required
+from django.forms import Form
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.template.response import TemplateResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from notifier.checkup_forms import DoctorForm, RoundtripForm
+from queues import checkups, doctor, masking
+from queues.checkup_models import Checkup
+from queues.doctor import Finding, Verdict
+
+VIEW = "queues.view_checkup"
+DOCTOR, ROUNDTRIP = "doctor", "roundtrip"
+# Unfold's labels.
+COLOURS = {"error": "danger", "warning": "warning", "note": "info", "good": "success"}
+WORDS = {"error": "error", "warning": "warning", "note": "note", "good": "in order"}
+
+
+@never_cache
+@require_safe
+@permission_required(VIEW, raise_exception=True)
+def show_all(request: HttpRequest) -> HttpResponse:
+    """The forms of what this user may ask for, and what was asked for lately."""
+    may_send = request.user.has_perm("emails.send_test_email")
+    context = {
+        "title": "Doctor",
+        "doctor_form": DoctorForm(),
+        "roundtrip_form": RoundtripForm(may_send=may_send),
+        "may_doctor": request.user.has_perm("queues.run_doctor"),
+        "may_roundtrip": request.user.has_perm("queues.run_roundtrip"),
+        "may_send": may_send,
+        "checkups": [(checkup, *_verdict(checkup)) for checkup in Checkup.objects.defer("results")],
+    }
+    return TemplateResponse(
+        request, "admin/checkups.html", admin.site.each_context(request) | context
+    )
+
+
+@never_cache
+@require_safe
+@permission_required(VIEW, raise_exception=True)
+def show_one(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """What was found, as far as it is known."""
+    checkup = get_object_or_404(Checkup, pk=pk)
+    title = (
+        "Examination" if checkup.kind == DOCTOR else f"Round trip of {checkup.arguments['alias']}"
+    )
+    context = admin.site.each_context(request) | {"title": title} | _context(request, checkup)
+    return TemplateResponse(request, "admin/checkup.html", context)
+
+
+@never_cache
+@require_safe
+@permission_required(VIEW, raise_exception=True)
+def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The part of the page that changes, alone."""
+    checkup = get_object_or_404(Checkup, pk=pk)
+    return render(request, "admin/checkup_progress.html", _context(request, checkup))
+
+
+@require_POST
+@permission_required("queues.run_doctor", raise_exception=True)
+def examine(request: HttpRequest) -> HttpResponse:
+    """Ask for an examination."""
+    form = DoctorForm(request.POST)
+    if not form.is_valid():
+        return _refuse(request, form)
+    send = form.cleaned_data["send"] and request.user.has_perm("emails.send_test_email")
+    return _asked(request, DOCTOR, {"send": send})
+
+
+@require_POST
+@permission_required("queues.run_roundtrip", raise_exception=True)
+def roundtrip(request: HttpRequest) -> HttpResponse:
+    """Ask for a round trip."""
+    may_send = request.user.has_perm("emails.send_test_email")
+    form = RoundtripForm(request.POST, may_send=may_send)
+    if not form.is_valid():
+        return _refuse(request, form)
+    return _asked(request, ROUNDTRIP, form.cleaned_data)
+
+
+def _asked(request: HttpRequest, kind: str, arguments: Mapping[str, Any]) -> HttpResponse:
+    checkup = checkups.ask(kind, arguments, by=request.user.get_username())
+    said = ", ".join(f"{name}: {value}" for name, value in arguments.items() if value)
+    LogEntry.objects.log_actions(
+        cast(int, request.user.pk), [checkup], ADDITION, f"Asked for{f' ({said})' if said else ''}."
+    )
+    return redirect("checkup", checkup.pk)
+
+
+def _refuse(request: HttpRequest, form: Form) -> HttpResponse:
+    for errors in form.errors.values():
+        messages.error(request, " ".join(map(str, errors)))
+    return redirect("checkups")
+
+
+def _context(request: HttpRequest, checkup: Checkup) -> dict[str, Any]:
+    is_open = checkup.state != Checkup.State.DONE
+    results = [_masked(request, result) for result in checkup.results]
+    word, colour = _verdict(checkup)
+    shared = {"checkup": checkup, "is_open": is_open, "verdict": word, "colour": colour}
+    if is_open:
+        shared["waiting"] = checkups.waiting(checkup)
+    if checkup.kind == DOCTOR:
+        return shared | _findings(results)
+    return shared | {"steps": results}
+
+
+def _findings(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """By area; within one the worst first."""
+    order = [str(verdict) for verdict in Verdict]
+    for result in results:
+        result["colour"] = COLOURS[result["verdict"]]
+        result["word"] = WORDS[result["verdict"]]
+    areas = [
+        (area, sorted(found, key=lambda result: order.index(result["verdict"])))
+        for area, found in groupby(results, key=lambda result: result["area"])
+    ]
+    found = [
+        Finding(result["key"], result["what"], Verdict(result["verdict"])) for result in results
+    ]
+    return {"areas": areas, "summary": doctor.summary(found) if found else ""}
+
+
+def _verdict(checkup: Checkup) -> tuple[str, str]:
+    """The word and the colour of its label."""
+    if checkup.state != Checkup.State.DONE:
+        return checkup.get_state_display().lower(), "info"
+    if not checkup.verdict:
+        return "failed", "danger"
+    word = "all is well" if checkup.verdict in ("good", "note") else f"{checkup.verdict}s"
+    return word, COLOURS[checkup.verdict if checkup.verdict != "note" else "good"]
+
+
+def _masked(request: HttpRequest, result: Mapping[str, Any]) -> dict[str, Any]:
+    if not masking.hides(request):
+        return dict(result)
+    return {
+        name: masking.addresses(value) if isinstance(value, str) else value
+        for name, value in result.items()
+    }

@@ -1,0 +1,89 @@
+"""Log lines as JSON, where ``LOG_FORMAT=json``; imported then only.
+
+Our lines name what they tell of: ``received event=%s queue=%s``. The names become fields of their own, so a step of
+an event is found without taking a text apart.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import MutableMapping
+from functools import cache
+from typing import Any
+
+from structlog.processors import ExceptionRenderer, JSONRenderer, TimeStamper
+from structlog.stdlib import ProcessorFormatter, add_log_level, add_logger_name
+
+from notifier import request_context
+from queues import masking, tracing
+
+# One value in a template, with the name before it where it has one.
+_VALUE = re.compile(r"(?:\b([a-z_]+)=)?%(?:\.\d+)?[a-z]")
+_NAMED = re.compile(r"\s*\b[a-z_]+=%(?:\.\d+)?[a-z]+")
+_NAMES = {
+    "event": "event_id",
+    "id": "id",
+    "message": "message_id",
+    "notification": "notification_id",
+    "ses": "ses_message_id",
+}
+# What a line has anyhow.
+_TAKEN = {"level", "logger", "timestamp", "text", "step", "exception", "request_id", "trace_id"}
+
+Line = MutableMapping[str, Any]
+
+
+def formatter() -> logging.Formatter:
+    """For LOGGING in settings."""
+    return ProcessorFormatter(
+        foreign_pre_chain=[
+            _fields,
+            add_log_level,
+            add_logger_name,
+            TimeStamper(fmt="iso", utc=True, key="timestamp"),
+            ExceptionRenderer(),
+        ],
+        processors=[
+            ProcessorFormatter.remove_processors_meta,
+            _masked,
+            JSONRenderer(ensure_ascii=False, default=str),
+        ],
+        pass_foreign_args=True,
+    )
+
+
+def _fields(logger: Any, method: str, line: Line) -> Line:
+    line["text"] = line.pop("event")
+    values, template = line.pop("positional_args", ()), str(line["_record"].msg)
+    line["step"] = _step(template)
+    if isinstance(values, tuple):
+        for name, value in zip(_names(template), values, strict=False):
+            if name:
+                line[name] = value if isinstance(value, int | float) else str(value)
+    if request_id := request_context.request_id():
+        line["request_id"] = request_id
+    if trace_id := tracing.current_trace_id():
+        line["trace_id"] = trace_id
+    return line
+
+
+@cache
+def _names(template: str) -> list[str]:
+    """The field of each value of a template; empty for one without a name."""
+    found = (_NAMES.get(name, name) for name in _VALUE.findall(template.replace("%%", "")))
+    return ["" if name in _TAKEN else name for name in found]
+
+
+@cache
+def _step(template: str) -> str:
+    """What a template says without its values: ``received``, ``not handled``."""
+    return _NAMED.sub("", template).partition("%")[0].strip(" :(,")
+
+
+def _masked(logger: Any, method: str, line: Line) -> Line:
+    """Of values and not of the JSON, whose escapes an address may begin with."""
+    for name, value in line.items():
+        if isinstance(value, str):
+            line[name] = masking.addresses(value)
+    return line

@@ -1,0 +1,87 @@
+"""``manage.py doctor``"""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from queues import doctor
+from queues.doctor import EXIT_CODES, Finding, Verdict
+
+_MARKS = {
+    Verdict.ERROR: "ERROR  ",
+    Verdict.WARNING: "WARNING",
+    Verdict.NOTE: "note   ",
+    Verdict.GOOD: "ok     ",
+}
+
+
+class Command(BaseCommand):
+    """Ends with 0 where all is well, 1 where something should be looked at, 2 where something does not work."""
+
+    help = (
+        "Examines settings, database, AWS, queues, SES and consumers; says what is wrong, why it matters and what "
+        "mends it. Ends with 0: all is well, 1: there are warnings, 2: there are errors."
+    )
+    # They are among what it examines, and would end it.
+    requires_system_checks = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """See ``--help``."""
+        parser.add_argument("--json", action="store_true", help="one JSON object, for scripts")
+        parser.add_argument(
+            "--send",
+            action="store_true",
+            help="also send an email to SES's mailbox simulator, and wait up to a minute until its bounce is read",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Print as it finds, or all at once as JSON."""
+        found: list[Finding] = []
+        for finding in doctor.examine(send=options["send"]):
+            if not options["json"]:
+                self._say(finding, found)
+            found.append(finding)
+        if options["json"]:
+            self.stdout.write(json.dumps(_as_json(found), indent=2))
+        else:
+            self.stdout.write(f"\n{doctor.summary(found)}")
+        if code := EXIT_CODES.get(doctor.worst(found), 0):
+            sys.exit(code)
+
+    def _say(self, finding: Finding, before: Sequence[Finding]) -> None:
+        if not before or before[-1].area != finding.area:
+            self.stdout.write(self.style.MIGRATE_HEADING(finding.area))
+        mark = _MARKS[finding.verdict]
+        style = {Verdict.ERROR: self.style.ERROR, Verdict.WARNING: self.style.WARNING}
+        self.stdout.write(f"  {style.get(finding.verdict, str)(mark)} {finding.what}")
+        if finding.why:
+            self.stdout.write(f"          why: {finding.why}")
+        if finding.mend:
+            self.stdout.write(f"          do:  {finding.mend}")
+        # Some take a while, and whoever waits sees how far it is.
+        self.stdout.flush()
+
+
+def _as_json(found: Sequence[Finding]) -> dict[str, Any]:
+    worst = doctor.worst(found)
+    return {
+        "verdict": worst,
+        "exit_code": EXIT_CODES.get(worst, 0),
+        "findings": [
+            {
+                "area": finding.area,
+                "key": finding.key,
+                "verdict": finding.verdict,
+                "what": finding.what,
+                "why": finding.why,
+                "mend": finding.mend,
+            }
+            for finding in found
+        ],
+    }

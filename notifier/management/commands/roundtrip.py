@@ -1,0 +1,69 @@
+"""``manage.py roundtrip``"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, ArgumentTypeError
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError
+from django.core.validators import validate_email
+
+from notifier import probing
+from queues import checks
+from queues.roundtrip import Step
+
+
+class Command(BaseCommand):
+    """Ends with 0 where all went well, and 1 where a step failed."""
+
+    help = (
+        "Sends a probe, receives it and deletes it, on a queue that is made beside the real one for this and removed "
+        "again; on FIFO it proves order, groups and deduplication as well. It touches no message of the business."
+    )
+    requires_system_checks = [checks.TAG]
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """See ``--help``."""
+        parser.add_argument("alias", nargs="*", help="queues to try; all where none is named")
+        parser.add_argument(
+            "--email",
+            type=_address,
+            metavar="ADDRESS",
+            help="then also send a test email to this address",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Print each step when it is done."""
+        aliases = options["alias"] or list(settings.QUEUES)
+        if unknown := set(aliases) - set(settings.QUEUES):
+            raise CommandError(
+                f"unknown queue {', '.join(sorted(unknown))}; there are: {', '.join(settings.QUEUES)}"
+            )
+        is_well = True
+        for alias in aliases:
+            self.stdout.write(self.style.MIGRATE_HEADING(alias))
+            is_well &= probing.trip(alias, self._say)
+        if options["email"] and is_well:
+            self.stdout.write(self.style.MIGRATE_HEADING("email"))
+            is_well = probing.send_email(options["email"], self._say)
+        if not is_well:
+            raise CommandError("a step failed; its line above says why")
+        self.stdout.write("all went well")
+
+    def _say(self, step: Step) -> None:
+        mark = "ok    " if step.is_ok else self.style.ERROR("FAILED")
+        id_ = f"  id={step.id}" if step.id else ""
+        self.stdout.write(f"  {mark} {step.name:<13} {step.milliseconds:>6} ms  {step.what}{id_}")
+        if step.mend:
+            self.stdout.write(f"         do: {step.mend}")
+        self.stdout.flush()
+
+
+def _address(text: str) -> str:
+    try:
+        validate_email(text)
+    except ValidationError:
+        raise ArgumentTypeError(f"{text} is no email address") from None
+    return text

@@ -1,0 +1,58 @@
+"""How fast each client of the API may ask, counted for all processes: a leaky bucket (GCRA) in one row a client."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from orders.errors import TooFast
+from orders.models import RequestAllowance
+from queues.expressions import clock_us, greatest
+from queues.housekeeping import delete_batch
+from queues.registry import sweeps
+
+# Who has been quiet for a while may ask for so many seconds' worth at once.
+BURST_SECONDS = 10
+
+
+def take(client: str) -> None:
+    """Count one request; raises TooFast, and counts nothing, where it is too early."""
+    step_us = 60_000_000 // settings.API_REQUESTS_PER_MINUTE
+    ahead_us = max(0, BURST_SECONDS * 1_000_000 - step_us)
+    now = clock_us()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            # The parts are constants.
+            "INSERT INTO orders_requestallowance AS known (client, tat_us) "  # noqa: S608
+            f"VALUES (%s, {now} + %s) ON CONFLICT (client) DO UPDATE "
+            f"SET tat_us = {greatest()}(known.tat_us, {now}) + %s "
+            f"WHERE known.tat_us <= {now} + %s RETURNING tat_us",
+            [client, step_us, step_us, ahead_us],
+        )
+        if not cursor.fetchall():
+            raise TooFast(_seconds_until(client, ahead_us))
+
+
+@sweeps
+def forget_quiet_clients() -> int:
+    """One batch of those who have not asked for an hour: they have all of their allowance again."""
+    an_hour_ago = timezone.now() - timedelta(hours=1)
+    return delete_batch(
+        RequestAllowance.objects.filter(tat_us__lt=int(an_hour_ago.timestamp() * 1_000_000))
+    )
+
+
+def _seconds_until(client: str, ahead_us: int) -> int:
+    """Whole seconds, one at least."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT tat_us - {clock_us()} FROM orders_requestallowance WHERE client = %s",  # noqa: S608
+            [client],
+        )
+        rows = cursor.fetchall()
+    wait_us = int(rows[0][0]) - ahead_us if rows else 0
+    return max(1, math.ceil(wait_us / 1_000_000))

@@ -1,0 +1,76 @@
+"""``Idempotency-Key``: how a request that may be sent twice is answered."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Annotated
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from ninja.params.functions import Header
+from pydantic import BaseModel, Field
+
+from orders import idempotency
+from orders.api.auth import caller_of
+from orders.api.problems import CONTENT_TYPE, Problem
+from orders.errors import KeyInUse, KeyReused, Refused, UnknownProduct
+from orders.idempotency import Answer
+
+IdempotencyKey = Annotated[str | None, Field(pattern=r"^[!-~]{1,255}$")]
+KEY: str | None = Header(
+    None,
+    alias="Idempotency-Key",
+    description="A text of your own, a UUID say, that is new for each thing to be done. The same request under the "
+    "same key is carried out once, and its first answer given again, for 24 hours.",
+)
+
+
+def once(
+    request: HttpRequest, key: str | None, body: BaseModel, act: Callable[[], Answer]
+) -> HttpResponse:
+    """Do it, once under the key if there is one. What the business refuses is an answer too, and is kept."""
+
+    def answer() -> Answer:
+        try:
+            with transaction.atomic():
+                return act()
+        except (Refused, ValidationError) as exc:
+            return Answer(422, refused(exc).body())
+
+    try:
+        return _response(idempotency.once(_same(request, key, body), answer) if key else answer())
+    except KeyReused as exc:
+        raise Problem(422, "key_reused", str(exc)) from exc
+    except KeyInUse as exc:
+        raise Problem(409, "key_in_use", str(exc), headers={"Retry-After": "1"}) from exc
+
+
+def refused(exc: Refused | ValidationError) -> Problem:
+    """What a rule of the business is against; the code is the name of the error."""
+    if isinstance(exc, ValidationError):
+        return Problem(422, "invalid", " ".join(exc.messages))
+    code = re.sub(r"(?<!^)(?=[A-Z])", "_", type(exc).__name__).lower()
+    errors = []
+    if isinstance(exc, UnknownProduct):
+        errors = [{"pointer": f"#/lines/{exc.index}/sku", "detail": str(exc)}]
+    return Problem(422, code, str(exc), errors=errors)
+
+
+def _same(request: HttpRequest, key: str, body: BaseModel) -> idempotency.Request:
+    """Two bodies that say the same are the same, however they are written."""
+    asked = f"{request.method} {request.path}\n{body.model_dump_json()}"
+    hash = hashlib.sha256(asked.encode()).hexdigest()
+    return idempotency.Request(client=caller_of(request).client, key=key, hash=hash)
+
+
+def _response(answer: Answer) -> HttpResponse:
+    kind = CONTENT_TYPE if answer.status >= 400 else "application/json"
+    response = HttpResponse(answer.body, status=answer.status, content_type=kind)
+    if answer.location:
+        response["Location"] = answer.location
+    if answer.is_replayed:
+        response["Idempotent-Replayed"] = "true"
+    return response

@@ -1,0 +1,162 @@
+"""Who asks, by a JWT as Amazon Cognito issues them: ID tokens and access tokens of one user pool.
+
+Cognito developer guide, "Verifying JSON web tokens": RS256, ``iss`` the pool, ``aud`` (ID token) or ``client_id``
+(access token) the application, ``token_use`` which of the two. Nothing about how to check a token is taken from it.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Protocol
+
+import jwt
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from jwt import PyJWK, PyJWKClient
+from jwt.exceptions import PyJWKClientConnectionError, PyJWKClientError, PyJWTError
+
+from orders.api import local_tokens
+from orders.errors import BadToken, KeysUnavailable
+from orders.validators import validate_recipient
+
+ALGORITHMS = ["RS256"]
+LEEWAY_SECONDS = 30
+MAX_LENGTH = 8 * 1024
+MAX_CLIENT_LENGTH = 128
+# Keys are asked for anew so often; for a key id that nobody knows, or after a failure, no more often than this.
+KEYS_SECONDS = 3600
+UNKNOWN_KEY_SECONDS = 60
+FAILED_SECONDS = 10
+_REQUIRED = ["exp", "iat", "iss", "sub", "token_use"]
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whoever sent the token. ``email`` is empty unless the pool has verified it and an ID token names it."""
+
+    client: str
+    email: str = ""
+    name: str = ""
+    scopes: frozenset[str] = frozenset()
+
+
+class _Keys(Protocol):
+    """Where the issuer's public keys are looked up."""
+
+    def get_signing_key(self, kid: str) -> PyJWK:
+        """Raises PyJWKClientError."""
+
+
+class IssuerKeys(PyJWKClient):
+    """The keys that the pool publishes; one that does not answer is not asked again by every request."""
+
+    def __init__(self, issuer: str, *, unknown_key_seconds: float = UNKNOWN_KEY_SECONDS) -> None:
+        super().__init__(
+            f"{issuer}/.well-known/jwks.json",
+            lifespan=KEYS_SECONDS,
+            timeout=3,
+            cooldown_duration=unknown_key_seconds,
+        )
+        self._silent_until = 0.0
+
+    def fetch_data(self) -> Any:
+        """As the library does, but not within ten seconds of a failure."""
+        if time.monotonic() < self._silent_until:
+            raise PyJWKClientConnectionError("the issuer did not answer a moment ago")
+        try:
+            return super().fetch_data()
+        except (PyJWTError, ValueError) as exc:
+            self._silent_until = time.monotonic() + FAILED_SECONDS
+            raise PyJWKClientConnectionError(f"no keys from {self.uri}: {exc}") from exc
+
+
+def verify(token: str) -> Caller:
+    """Whose token this is; raises BadToken or KeysUnavailable."""
+    if len(token) > MAX_LENGTH:
+        raise BadToken("longer than any of Cognito's")
+    try:
+        claims = jwt.decode(
+            token,
+            _key(token),
+            algorithms=ALGORITHMS,
+            issuer=issuer(),
+            leeway=LEEWAY_SECONDS,
+            # ``aud`` is checked below: access tokens have none.
+            options={"require": _REQUIRED, "verify_aud": False},
+        )
+    except (PyJWTError, ValueError, RecursionError) as exc:
+        raise BadToken(f"{type(exc).__name__}: {exc}") from exc
+    return _caller(claims)
+
+
+def issuer() -> str:
+    """Who issues the tokens that are taken here."""
+    return local_tokens.ISSUER if settings.API_LOCAL_KEY else settings.COGNITO_ISSUER
+
+
+def scope(name: str) -> str:
+    """A scope of ours as access tokens name it: Cognito puts the resource server before it."""
+    return f"{settings.COGNITO_RESOURCE_SERVER}/{name}"
+
+
+def _key(token: str) -> PyJWK:
+    kid = jwt.get_unverified_header(token).get("kid")
+    if not isinstance(kid, str) or not kid:
+        raise BadToken("it names no key")
+    try:
+        return _keys().get_signing_key(kid)
+    except PyJWKClientConnectionError as exc:
+        raise KeysUnavailable(str(exc)) from exc
+    except PyJWKClientError as exc:
+        raise BadToken("it names an unknown key") from exc
+
+
+def _keys() -> _Keys:
+    if settings.API_LOCAL_KEY:
+        return local_tokens.keys(settings.API_LOCAL_KEY)
+    return _issuer_keys(settings.COGNITO_ISSUER)
+
+
+@cache
+def _issuer_keys(issuer: str) -> IssuerKeys:
+    return IssuerKeys(issuer)
+
+
+def _caller(claims: dict[str, Any]) -> Caller:
+    """Of claims whose signature, issuer and times are right."""
+    subject, use = claims["sub"], claims["token_use"]
+    if not isinstance(subject, str) or not 0 < len(subject) <= MAX_CLIENT_LENGTH:
+        raise BadToken("no subject that can be kept")
+    if use == "id" and _is_our_application(claims.get("aud")):
+        return Caller(subject, email=_verified_email(claims), name=_name(claims))
+    if use == "access" and _is_our_application(claims.get("client_id")):
+        return Caller(subject, scopes=frozenset(str(claims.get("scope", "")).split()))
+    raise BadToken("issued for another application, or for another use")
+
+
+def _is_our_application(application: object) -> bool:
+    known = [local_tokens.APPLICATION] if settings.API_LOCAL_KEY else settings.COGNITO_CLIENT_IDS
+    return isinstance(application, str) and application in known
+
+
+def _verified_email(claims: dict[str, Any]) -> str:
+    """Empty where the pool has not verified it, or no email can be sent there."""
+    email = claims.get("email")
+    if claims.get("email_verified") is not True or not isinstance(email, str):
+        return ""
+    try:
+        validate_email(email)
+        validate_recipient(email)
+    except ValidationError:
+        return ""
+    return email if len(email) <= 254 else ""
+
+
+def _name(claims: dict[str, Any]) -> str:
+    """Empty where the token names nobody; it is as its holder wrote it, to be checked before it is kept."""
+    parts = [claims.get("given_name"), claims.get("family_name")]
+    names = [claims.get("name"), " ".join(part for part in parts if isinstance(part, str))]
+    return next((name.strip() for name in names if isinstance(name, str) and name.strip()), "")

@@ -1,0 +1,54 @@
+"""What became of the email about an order: whoever sends emails registers here who tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step on the way to the inbox; ``state`` is done, now, todo or wrong."""
+
+    name: str
+    state: str
+    at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class EmailStatus:
+    """``status`` is a word for programs; ``message`` says it to the customer."""
+
+    status: str
+    message: str
+    steps: Sequence[Step] = ()
+
+
+class Teller(Protocol):
+    """Knows what became of emails."""
+
+    def of(self, subject: str) -> EmailStatus:
+        """Of the email about ``ORD-000123``; may look it up."""
+
+    def recorded(self) -> EmailStatus:
+        """Of any email whose event was recorded just now; looks nothing up."""
+
+
+_tellers: list[Teller] = []
+
+
+def register(teller: Teller) -> None:
+    """From now on this one is asked."""
+    _tellers[:] = [teller]
+
+
+def of(subject: str) -> EmailStatus | None:
+    """None where nobody sends emails."""
+    return _tellers[0].of(subject) if _tellers else None
+
+
+def recorded() -> EmailStatus | None:
+    """None where nobody sends emails."""
+    return _tellers[0].recorded() if _tellers else None

@@ -1,0 +1,88 @@
+"""Transactions that another application puts on the queue: they must be about an account that is known here.
+
+It is a check for mistakes, not for fraud: whoever may write to the queue may call itself ours. That right is IAM's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.conf import settings
+
+from orders.events import TransactionPosted
+from orders.models import BankAccount
+from queues.advice import Advice, Cause
+from queues.errors import Reject
+from queues.events import Event
+from queues.foresight import Bucket
+from queues.registry import advises, foresees, handles
+
+CODE = "UnknownAccount"
+
+
+@handles("transaction.posted.v1")
+def refuse_unknown_account(event: Event) -> None:
+    """Raises Reject. Our own are not looked up: their account was locked while they were posted."""
+    if _unknown([event]):
+        raise Reject(
+            f"{event.source} names an account that is not known here: its number ends in"
+            f" {_ending(event) or 'nothing'}, and it is held by the address in holder_email",
+            code=CODE,
+        )
+
+
+@foresees
+class Foresight:
+    """Which of these would be refused again."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def __call__(self, events: Sequence[Event]) -> dict[UUID, Bucket]:
+        """One query, whatever the number of events."""
+        posted = [event for event in events if event.type == TransactionPosted.event_type]
+        return dict.fromkeys(_unknown(posted), Bucket.FAILS)
+
+
+@advises
+def advise(cause: Cause) -> Advice | None:
+    """For the dead letters of this module."""
+    if cause.code != CODE:
+        return None
+    return Advice(
+        "Another application posted to an account that is not known here",
+        "Look which is wrong, the account's number or its holder's address. Mend it under Bank accounts and redrive, "
+        "or tell the application and discard the letter. FOREIGN_ACCOUNTS=any takes accounts that are kept elsewhere.",
+    )
+
+
+def _unknown(events: Sequence[Event]) -> set[UUID]:
+    """Those of other applications whose account nobody here has."""
+    foreign = [event for event in events if event.source != TransactionPosted.event_source]
+    if not foreign or settings.FOREIGN_ACCOUNTS == "any":
+        return set()
+    held = BankAccount.objects.held_by(*{_address(event) for event in foreign})
+    accounts = [
+        (email.lower(), number) for email, number in held.values_list("holder_email", "number")
+    ]
+    return {event.id for event in foreign if not _is_among(event, accounts)}
+
+
+def _is_among(event: Event, accounts: Sequence[tuple[str, str]]) -> bool:
+    ending, address = _ending(event), _address(event).lower()
+    return bool(ending) and any(
+        email == address and number.endswith(ending) for email, number in accounts
+    )
+
+
+def _ending(event: Event) -> str:
+    """The last four letters and digits of the account's number, as far as they are told."""
+    masked: str = event.data["account"]["number_masked"]
+    return re.sub(r"[^0-9A-Za-z]", "", masked)[-4:]
+
+
+def _address(event: Event) -> str:
+    address: str = event.data["account"]["holder_email"]
+    return address

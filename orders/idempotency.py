@@ -1,0 +1,126 @@
+"""A request that is sent twice is carried out once: ``Idempotency-Key``, as Stripe has it.
+
+The key is claimed first, committed, with a lease. The work, its answer and the end of the claim are one transaction: so
+a claim whose process died has done nothing, and whoever comes after its lease may do it. A process that was frozen past
+its lease finds its claim gone, and all it did is rolled back. What fails for a reason of ours keeps no answer.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import Error, connection, transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from orders.errors import KeyInUse, KeyReused
+from orders.models import IdempotentRequest
+from queues.expressions import moment
+from queues.housekeeping import delete_batch
+from queues.registry import sweeps
+
+# Longer than a web server lets a request run.
+LEASE_SECONDS = 60
+KEEP_HOURS = 24
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the client is told: a status, JSON, and where the thing is that was made."""
+
+    status: int
+    body: str
+    location: str = ""
+    is_replayed: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """What makes two requests the same one: the client's key, and a hash of what is asked."""
+
+    client: str
+    key: str
+    hash: str
+
+
+def once(request: Request, act: Callable[[], Answer]) -> Answer:
+    """Do it, or give the answer that it got before; raises KeyReused, KeyInUse, and what ``act`` raises."""
+    claim = uuid.uuid4()
+    if answer := _claim(request, claim):
+        return answer
+    mine = _rows(request).filter(claim=claim)
+    try:
+        with transaction.atomic():
+            answer = act()
+            _keep(mine, answer)
+    except BaseException:
+        _give_back(mine)
+        raise
+    return answer
+
+
+@sweeps
+def forget_old_keys() -> int:
+    """One batch of those that may be used anew."""
+    return delete_batch(
+        IdempotentRequest.objects.filter(asked_at__lt=Now() - timedelta(hours=KEEP_HOURS))
+    )
+
+
+def _claim(request: Request, claim: uuid.UUID) -> Answer | None:
+    """None: go on, the claim stands."""
+    if _insert(request, claim):
+        return None
+    known = _rows(request).first()
+    if known is None:
+        raise KeyInUse("The first request under this key was given up just now. Send it again.")
+    if known.request_hash != request.hash:
+        raise KeyReused("This key belongs to a request with another body. Use a new key.")
+    if known.status is not None:
+        return Answer(known.status, known.body, known.location, is_replayed=True)
+    abandoned = _rows(request).filter(status=None, lease_until__lt=Now())
+    if abandoned.update(claim=claim, lease_until=Now() + timedelta(seconds=LEASE_SECONDS)):
+        return None
+    raise KeyInUse("The first request under this key is still being carried out. Try again.")
+
+
+def _insert(request: Request, claim: uuid.UUID) -> bool:
+    """False where the key is known. Written out: to the ORM, what was ignored looks like what was inserted."""
+    lease_until, moment_values = moment(timedelta(seconds=LEASE_SECONDS))
+    claim_value = IdempotentRequest._meta.get_field("claim").get_db_prep_value(claim, connection)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            # The part is a constant.
+            "INSERT INTO orders_idempotentrequest (client, key, request_hash, claim, lease_until)"  # noqa: S608
+            f" VALUES (%s, %s, %s, %s, {lease_until}) ON CONFLICT (client, key) DO NOTHING",
+            [request.client, request.key, request.hash, claim_value, *moment_values],
+        )
+        return bool(cursor.rowcount == 1)
+
+
+def _keep(mine: QuerySet[IdempotentRequest], answer: Answer) -> None:
+    kept = mine.update(
+        status=answer.status,
+        body=answer.body,
+        location=answer.location,
+        claim=None,
+        lease_until=None,
+    )
+    if not kept:
+        raise KeyInUse("This request took too long, and another one took its key. Try again.")
+
+
+def _give_back(mine: QuerySet[IdempotentRequest]) -> None:
+    """Nothing was done: the next request under the key may do it at once."""
+    try:
+        mine.delete()
+    except Error:
+        # The database is away: the lease ends by itself.
+        return
+
+
+def _rows(request: Request) -> QuerySet[IdempotentRequest]:
+    return IdempotentRequest.objects.filter(client=request.client, key=request.key)

@@ -1,0 +1,93 @@
+"""Who we are to AWS, and whether our clocks agree: a border of this app, asked by ``manage.py doctor`` alone.
+
+Source: AWS STS API reference, GetCallerIdentity; it needs no right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+from django.conf import settings
+
+from queues.errors import QueueUnavailable
+
+# Of credentials, where the SDK found them, in words.
+_SOURCES = {
+    "env": "the environment",
+    "shared-credentials-file": "the SDK's credentials file",
+    "config-file": "the SDK's config file",
+    "iam-role": "the instance's role",
+    "container-role": "the container's role",
+    "assume-role": "an assumed role",
+    "assume-role-with-web-identity": "a web identity",
+    "sso": "single sign-on",
+}
+
+
+@dataclass(frozen=True)
+class Caller:
+    """``seconds_ahead``: how far our clock is before that of AWS; None where AWS did not say."""
+
+    account: str
+    arn: str
+    seconds_ahead: float | None
+
+
+def credentials_source() -> str:
+    """Where the SDK finds credentials, in words; empty where it finds none."""
+    try:
+        found: Any = boto3.session.Session().get_credentials()
+    except BotoCoreError as exc:
+        raise QueueUnavailable(str(exc), code=type(exc).__name__) from exc
+    return _SOURCES.get(found.method, str(found.method)) if found else ""
+
+
+def caller() -> Caller:
+    """Ask AWS who we are; raises QueueUnavailable."""
+    config = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 1})
+    try:
+        answer: Any = (
+            boto3.session.Session()
+            .client(
+                "sts",
+                region_name=settings.AWS_REGION,
+                endpoint_url=settings.AWS_ENDPOINT_URL,
+                config=config,
+            )
+            .get_caller_identity()
+        )
+    except ClientError as exc:
+        error = exc.response.get("Error", {})
+        code = error.get("Code", "")
+        raise QueueUnavailable(f"{code}: {error.get('Message', exc)}", code=code) from exc
+    except (BotoCoreError, ResponseParserError, ValueError) as exc:
+        raise QueueUnavailable(str(exc), code=type(exc).__name__) from exc
+    headers = answer["ResponseMetadata"].get("HTTPHeaders", {})
+    return Caller(answer["Account"], answer["Arn"], _seconds_ahead(headers.get("date", "")))
+
+
+def known_regions() -> list[str]:
+    """Those that the SDK knows to have SQS."""
+    session = boto3.session.Session()
+    return [
+        region
+        for partition in session.get_available_partitions()
+        for region in session.get_available_regions("sqs", partition_name=partition)
+    ]
+
+
+def _seconds_ahead(date: str) -> float | None:
+    try:
+        theirs = parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    if theirs.tzinfo is None:
+        theirs = theirs.replace(tzinfo=UTC)
+    return (datetime.now(UTC) - theirs).total_seconds()

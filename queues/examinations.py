@@ -1,0 +1,254 @@
+"""What ``manage.py doctor`` looks at of AWS, the queues and the consumers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from django.conf import settings
+
+from queues import account, aws_clients, queue_examination, sqs
+from queues.doctor import DENIED, AwsAway, Finding, Verdict, examines, missing_right
+from queues.errors import QueueMissing, QueueUnavailable
+from queues.live_models import LiveConsumer, PausedQueue
+
+# AWS refuses a signature that is five minutes off; a clock that drifts gets there.
+MAX_SKEW_SECONDS, SKEW_SECONDS = 300, 20
+
+# What the SDK says where no request got through.
+_AWAY = {
+    "ConnectTimeoutError",
+    "ConnectionClosedError",
+    "EndpointConnectionError",
+    "HTTPClientError",
+    "ProxyConnectionError",
+    "ReadTimeoutError",
+    "SSLError",
+}
+_REGION_OF_URL = re.compile(r"://sqs\.([a-z0-9-]+)\.amazonaws\.")
+_CREDENTIALS_MEND = (
+    "Give the process credentials as the SDK expects them: a role of the machine or container, or AWS_ACCESS_KEY_ID "
+    "and AWS_SECRET_ACCESS_KEY in its environment."
+)
+
+
+@examines("Credentials", asks_aws=True)
+def credentials() -> Iterable[Finding]:
+    """That there are some, that AWS takes them, and that the clock is right; AWS signs with the time."""
+    source = _source()
+    yield Finding("credentials.source", f"Credentials come from {source}.")
+    try:
+        found = account.caller()
+    except QueueUnavailable as exc:
+        yield _caller_unknown(exc)
+        return
+    yield from _about(found)
+
+
+def _source() -> str:
+    try:
+        source = account.credentials_source()
+    except QueueUnavailable as exc:
+        raise AwsAway(_no_credentials(f"The SDK cannot read credentials: {exc}")) from exc
+    if not source:
+        raise AwsAway(_no_credentials("The SDK finds no credentials."))
+    return source
+
+
+def _no_credentials(what: str) -> Finding:
+    return Finding(
+        "credentials.missing",
+        what,
+        Verdict.ERROR,
+        why="Nothing can be sent, received or asked of AWS; the examinations that need it were left out.",
+        mend=_CREDENTIALS_MEND,
+    )
+
+
+def _caller_unknown(exc: QueueUnavailable) -> Finding:
+    """Bad credentials end the examination; an endpoint without STS does not."""
+    if aws_clients.is_about_credentials(exc.code):
+        raise AwsAway(_no_credentials(f"AWS does not take the credentials: {exc}")) from exc
+    return Finding(
+        "credentials.unknown",
+        f"AWS does not tell who we are: STS answers {exc.code}. Account and clock were not compared.",
+        Verdict.NOTE,
+    )
+
+
+def _about(found: account.Caller) -> Iterator[Finding]:
+    if found.arn.endswith(":root"):
+        yield Finding(
+            "credentials.root",
+            f"The credentials are those of the root user of account {found.account}.",
+            Verdict.WARNING,
+            why="They may do everything in the account, and cannot be narrowed.",
+            mend="Make a role or user with the rights in docs/operating.md, Rights on AWS, and use its credentials.",
+        )
+    else:
+        yield Finding("credentials.caller", f"AWS knows us as {found.arn}.")
+    if found.seconds_ahead is None:
+        yield Finding("clock.unknown", "AWS did not tell its time.", Verdict.NOTE)
+    else:
+        yield _clock(found.seconds_ahead)
+
+
+def _clock(seconds_ahead: float) -> Finding:
+    off = abs(seconds_ahead)
+    if off <= SKEW_SECONDS:
+        return Finding(
+            "clock.right", f"The clock agrees with that of AWS to {max(1, round(off))} s."
+        )
+    direction = "ahead of" if seconds_ahead > 0 else "behind"
+    return Finding(
+        "clock.wrong",
+        f"The clock is {off:.0f} s {direction} that of AWS.",
+        Verdict.ERROR if off > MAX_SKEW_SECONDS else Verdict.WARNING,
+        why="AWS refuses requests signed five minutes off, and doubts are ended by comparing our time with SES's.",
+        mend="Start time synchronisation on this machine: timedatectl set-ntp true, or chrony.",
+    )
+
+
+@examines("Region")
+def region() -> Iterable[Finding]:
+    """That it exists, and that what settings name by URL or ARN is in it."""
+    here = settings.AWS_REGION
+    if here not in account.known_regions():
+        yield Finding(
+            "region.unknown",
+            f"AWS_REGION={here} is no region that the SDK knows.",
+            Verdict.WARNING,
+            why="A misspelt region is a host that does not exist.",
+            mend="Correct AWS_REGION, or ignore this if the region is newer than the SDK.",
+        )
+    else:
+        yield Finding("region.known", f"The region is {here}.")
+    for name, other in _elsewhere(here):
+        yield Finding(
+            "region.differs",
+            f"{name} names {other}, AWS_REGION is {here}.",
+            Verdict.ERROR,
+            why="Requests are signed for AWS_REGION, and another region refuses them.",
+            mend=f"Set AWS_REGION={other}, or name the queue or topic of {here} in {name}.",
+        )
+
+
+def _elsewhere(here: str) -> Iterator[tuple[str, str]]:
+    for alias, url in settings.QUEUES.items():
+        found = _REGION_OF_URL.search(url)
+        if found and found[1] != here:
+            yield f"QUEUE_{alias.upper().replace('-', '_')}", found[1]
+    topic = settings.ALERTS_TOPIC.split(":")
+    if len(topic) == 6 and topic[3] != here:
+        yield "ALERTS_TOPIC", topic[3]
+
+
+@examines("Queues", asks_aws=True)
+def queues() -> Iterable[Finding]:
+    """Each queue with its dead-letter queue: there, of the right kind, and set so that nothing gets lost."""
+    for queue in sqs.queues():
+        yield from _queue(queue)
+
+
+def _queue(queue: sqs.Queue) -> Iterator[Finding]:
+    attributes: dict[str, dict[str, str]] = {}
+    for each in (queue, sqs.dead_letter_queue(queue.alias)):
+        try:
+            attributes[each.name] = each.attributes()
+        except QueueMissing:
+            yield _missing(each, is_dead_letter_queue=each is not queue)
+        except QueueUnavailable as exc:
+            yield _unasked(each, exc)
+    if queue.name in attributes:
+        dead = sqs.dead_letter_queue(queue.alias)
+        yield from queue_examination.of_queue(
+            queue, attributes[queue.name], dead, attributes.get(dead.name)
+        )
+
+
+def _missing(queue: sqs.Queue, *, is_dead_letter_queue: bool) -> Finding:
+    return Finding(
+        "queue.missing",
+        f"There is no queue {queue.name} in {settings.AWS_REGION}.",
+        Verdict.ERROR,
+        why="What always fails has no place to go, and is received until it expires."
+        if is_dead_letter_queue
+        else "Nothing can be sent to it or received from it: no email of its events is sent.",
+        mend="python manage.py provision",
+    )
+
+
+def _unasked(queue: sqs.Queue, exc: QueueUnavailable) -> Finding:
+    if exc.code in _AWAY:
+        raise AwsAway(
+            Finding(
+                "aws.away",
+                f"SQS does not answer: {exc}",
+                Verdict.ERROR,
+                why="Nothing is sent or received; the examinations that need AWS were left out.",
+                mend="See that this machine reaches AWS: network, DNS, proxy, VPC endpoint. "
+                "AWS_ENDPOINT_URL is for a local AWS only.",
+            )
+        ) from exc
+    if aws_clients.is_about_credentials(exc.code):
+        raise AwsAway(_no_credentials(f"SQS does not take the credentials: {exc}")) from exc
+    if exc.code in DENIED:
+        return missing_right(str(exc), otherwise="sqs:GetQueueAttributes", of=f"queue {queue.name}")
+    return Finding(
+        "queue.unknown",
+        f"SQS does not tell of {queue.name}: {exc}",
+        Verdict.ERROR,
+        why="Nobody knows whether it is set right.",
+        mend="Wait a moment and run the doctor again; if it stays, SQS's words above say why.",
+    )
+
+
+@examines("Consumers")
+def consumers() -> Iterable[Finding]:
+    """That somebody lives who reads each queue."""
+    rows = list(LiveConsumer.objects.with_silence())
+    living = [row for row in rows if not row.is_silent and row.kind == LiveConsumer.Kind.CONSUMER]
+    for alias in settings.QUEUES:
+        yield _served(alias, [row for row in living if alias in row.queues])
+    for row in rows:
+        if row.is_silent:
+            yield _silent(row)
+    for paused in PausedQueue.objects.all():
+        yield Finding(
+            "queue.paused",
+            f"Queue {paused.alias} is paused by {paused.paused_by}: {paused.reason}",
+            Verdict.WARNING,
+            why="Its messages wait in SQS until somebody resumes it, at most as long as SQS keeps them.",
+            mend="Resume it on the Overview once its reason is gone.",
+        )
+    releases = {row.release for row in living if row.release}
+    if len(releases) > 1:
+        yield Finding(
+            "consumers.releases",
+            f"Consumers of {len(releases)} releases run: {', '.join(sorted(releases))}.",
+            Verdict.NOTE,
+            why="That is right while a release is rolled out, and wrong for long after it.",
+        )
+
+
+def _served(alias: str, living: list[LiveConsumer]) -> Finding:
+    if living:
+        count = f"{len(living)} consumer{'' if len(living) == 1 else 's'}"
+        return Finding("consumers.alive", f"{count} read{'s' if len(living) == 1 else ''} {alias}.")
+    return Finding(
+        "consumers.none",
+        f"No consumer reads {alias}.",
+        Verdict.ERROR,
+        why="Its messages wait, and no email of theirs is sent.",
+        mend="Start one as a service: python manage.py consume_queue",
+    )
+
+
+def _silent(row: LiveConsumer) -> Finding:
+    return Finding(
+        "consumers.silent",
+        f"The {row.kind} {row.host}:{row.pid} has been silent since {row.beat_at:%Y-%m-%d %H:%M:%S} UTC.",
+        Verdict.WARNING,
+        why="It was killed, hangs, or does not reach the database.",
+        mend="Start it again, or forget it on the Overview.",
+    )

@@ -1,0 +1,158 @@
+"""The messages that Lambda received, as a queue that a consumer reads.
+
+Lambda deletes what is not named in ``batchItemFailures``, and lets the rest come back. It receives whether we want it
+or not: what trouble of ours keeps from being handled must burn no more receives than it has, so it goes through the
+outbox before it would become a dead letter.
+
+Sources: Lambda developer guide, "Using Lambda with Amazon SQS" and "Handling errors for an SQS event source": the
+shape of the event, and that on a FIFO queue nothing may be done of a group after its first failure.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError
+
+from queues import postponing, registry, sqs
+from queues.errors import QueueUnavailable, ReceiptExpired
+from queues.sqs import BATCH_ENTRIES, Queue, Received
+
+logger = logging.getLogger(__name__)
+
+# While the database does not answer: a minute, then five times that each time, so that five receives last half a day.
+OUTAGE_SECONDS = 60
+OUTAGE_FACTOR = 5
+# SQS counts twelve hours from the receive.
+MOST_OUTAGE_SECONDS = 42_000
+
+
+class Batch(Queue):
+    """What one invocation brought of one queue. ``failed`` is what must come back."""
+
+    def __init__(self, queue: Queue, messages: Sequence[Received]) -> None:
+        super().__init__(queue.alias, queue.name)
+        self._queue = queue
+        self._messages = messages
+        self._waiting = deque(messages)
+        self._settled: set[str] = set()
+        self._done: set[str] = set()
+        self._stopped_groups: set[str] = set()
+
+    @property
+    def url(self) -> str:
+        """Asked of SQS once in the life of the process."""
+        return self._queue.url
+
+    @property
+    def failed(self) -> list[str]:
+        """The ids of the messages that Lambda must not delete."""
+        return [message.id for message in self._messages if message.id not in self._done]
+
+    def receive(self, *, limit: int, wait_seconds: int) -> list[Received]:
+        """The next ones; never waits. Of a FIFO group none after its first failure."""
+        received: list[Received] = []
+        while self._waiting and len(received) < min(limit, BATCH_ENTRIES):
+            message = self._waiting.popleft()
+            if not (self.is_fifo and message.group in self._stopped_groups):
+                received.append(message)
+        return received
+
+    def delete_batch(self, messages: Sequence[Received]) -> list[Received]:
+        """Lambda will delete these."""
+        ids = {message.id for message in messages}
+        self._done |= ids
+        self._settled |= ids
+        return []
+
+    def hide(self, message: Received, *, seconds: int) -> None:
+        """It failed."""
+        self._stopped_groups.add(message.group)
+        self._settled.add(message.id)
+        self._queue.hide(message, seconds=seconds)
+
+    def give_back(self, message: Received) -> None:
+        """At the end, by ``give_back_rest``."""
+        self._stopped_groups.add(message.group)
+
+    def give_back_rest(self) -> None:
+        """What was not worked on comes back: at once, or through the outbox while its queue is closed.
+
+        So does what this was the last receive of, or it would become a dead letter untried.
+        """
+        rest = [message for message in self._messages if message.id not in self._settled]
+        try:
+            rest = self._postponed(rest)
+        except DatabaseError as exc:
+            logger.error("given back for long, the database fails: %s", type(exc).__name__)
+            for message in rest:
+                self._let_back([message], seconds=_outage_seconds(message.receive_count))
+        else:
+            self._let_back(rest, seconds=0)
+
+    def _postponed(self, rest: Sequence[Received]) -> list[Received]:
+        """Returns those that were not."""
+        if not rest:
+            return []
+        if reason := registry.why_closed(self.alias):
+            logger.warning("postponed queue=%s count=%d: %s", self.alias, len(rest), reason)
+        kept = []
+        for message in rest:
+            if reason or message.receive_count >= settings.QUEUE_MAX_RECEIVE_COUNT:
+                postponing.postpone(self._queue, message)
+                self._done.add(message.id)
+            else:
+                kept.append(message)
+        return kept
+
+    def _let_back(self, messages: Sequence[Received], *, seconds: int) -> None:
+        for message in messages:
+            logger.info("given back event=%s message=%s", message.event_id, message.id)
+        try:
+            self._queue.hide_batch(messages, seconds=seconds)
+        except (QueueUnavailable, ReceiptExpired) as exc:
+            # They come back by their visibility timeout.
+            logger.warning("not hidden queue=%s count=%d: %s", self.alias, len(messages), exc)
+
+
+def batches(records: Iterable[Mapping[str, Any]]) -> list[Batch]:
+    """One for each queue. Raises ValueError where settings know no such queue."""
+    by_alias: dict[str, list[Received]] = {}
+    for record in records:
+        by_alias.setdefault(_alias(record["eventSourceARN"]), []).append(_received(record))
+    return [Batch(sqs.queue(alias), messages) for alias, messages in by_alias.items()]
+
+
+def _alias(arn: str) -> str:
+    name = arn.rsplit(":", 1)[-1]
+    for queue in sqs.queues():
+        if queue.name == name:
+            return queue.alias
+    names = ", ".join(queue.name for queue in sqs.queues())
+    raise ValueError(f"no QUEUE_<ALIAS> names the queue {name}; they name {names}")
+
+
+def _received(record: Mapping[str, Any]) -> Received:
+    attributes = dict(record.get("attributes", {}))
+    return Received(
+        id=record["messageId"],
+        receipt=record["receiptHandle"],
+        body=record["body"],
+        receive_count=int(attributes.get("ApproximateReceiveCount", 1)),
+        group=attributes.get("MessageGroupId", ""),
+        attributes=attributes,
+        message_attributes={
+            name: value["stringValue"]
+            for name, value in record.get("messageAttributes", {}).items()
+            if "stringValue" in value
+        },
+    )
+
+
+def _outage_seconds(receive_count: int) -> int:
+    seconds: int = OUTAGE_SECONDS * OUTAGE_FACTOR ** min(receive_count - 1, 10)
+    return min(MOST_OUTAGE_SECONDS, seconds)

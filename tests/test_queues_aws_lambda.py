@@ -1,0 +1,319 @@
+import uuid
+from types import SimpleNamespace
+
+import pytest
+from django.db import OperationalError, connection, transaction
+
+from queues import lambda_batch, outbox, pausing, registry, relay, sqs
+from queues.aws_lambda import handler, sweep
+from queues.errors import GiveBack, QueueUnavailable, Reject, Retry
+from queues.events import Event, EventData
+from queues.models import HandlingFailure, OutboxEvent
+
+
+class BellRung(EventData, type="bell.rung.v1", queue="orders", source="/tests"):
+    tone: str = "a"
+
+
+class StepTaken(EventData, type="step.taken.v1", queue="transactions", source="/tests"):
+    number: int
+
+
+raises: dict[object, Exception] = {}
+handled: list[object] = []
+
+
+@registry.handles("bell.rung.v1")
+@registry.handles("step.taken.v1")
+def remember(event):
+    key = event.data.get("tone") or event.data["number"]
+    if key in raises:
+        raise raises[key]
+    handled.append(key)
+
+
+@pytest.fixture(autouse=True)
+def nothing_handled():
+    raises.clear()
+    handled.clear()
+
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Context:
+    """Of an invocation that has so long left."""
+
+    def __init__(self, seconds=60.0):
+        self._seconds = seconds
+
+    def get_remaining_time_in_millis(self):
+        return int(self._seconds * 1000)
+
+
+def publish(*data, group="g"):
+    with transaction.atomic():
+        for one in data:
+            outbox.record(Event.of(one, subject="B-1", partition_key=group))
+    while relay.publish_pending():
+        pass
+
+
+def received(alias, limit=10):
+    """An event as Lambda makes it of what it receives."""
+    queue = sqs.queue(alias)
+    arn = queue.attributes()["QueueArn"]
+    messages: list[sqs.Received] = []
+    while len(messages) < limit:
+        found = queue.receive(limit=1, wait_seconds=0)
+        if not found:
+            break
+        messages += found
+    return {"Records": [record(message, arn) for message in messages]}
+
+
+def record(message, arn):
+    return {
+        "messageId": message.id,
+        "receiptHandle": message.receipt,
+        "body": message.body,
+        "attributes": dict(message.attributes),
+        "messageAttributes": {
+            name: {"stringValue": value, "dataType": "String"}
+            for name, value in message.message_attributes.items()
+        },
+        "eventSource": "aws:sqs",
+        "eventSourceARN": arn,
+        "awsRegion": "eu-west-1",
+    }
+
+
+def fifo_event(*numbers, receive_count=1):
+    """A batch of one FIFO group, as SQS gives it to Lambda; moto hands out a group one by one."""
+    publish(*(StepTaken(number=number) for number in numbers))
+    rows = OutboxEvent.objects.filter(queue="transactions").order_by("id")
+    arn = sqs.queue("transactions").attributes()["QueueArn"]
+    messages = [
+        sqs.Received(
+            id=row.sqs_message_id or str(uuid.uuid4()),
+            receipt=f"receipt-{row.pk}",
+            body=row.body,
+            attributes={"ApproximateReceiveCount": str(receive_count), "MessageGroupId": "g"},
+            message_attributes={"event_id": str(row.event_id)},
+        )
+        for row in rows
+    ]
+    return {"Records": [record(message, arn) for message in messages]}
+
+
+def failed(event, answer):
+    """Which records of the event the answer names, by their place."""
+    ids = [found["messageId"] for found in event["Records"]]
+    return [ids.index(item["itemIdentifier"]) for item in answer["batchItemFailures"]]
+
+
+def states(alias="orders"):
+    rows = OutboxEvent.objects.filter(queue=alias).order_by("id")
+    return list(rows.values_list("state", flat=True))
+
+
+def last_receive(event, settings):
+    for found in event["Records"]:
+        found["attributes"]["ApproximateReceiveCount"] = str(settings.QUEUE_MAX_RECEIVE_COUNT)
+    return event
+
+
+def test_whole_batch_is_handled_and_nothing_is_named(aws):
+    publish(BellRung(tone="a"), BellRung(tone="b"), BellRung(tone="c"))
+
+    answer = handler(received("orders"), Context())
+
+    assert answer == {"batchItemFailures": []}
+    assert sorted(map(str, handled)) == ["a", "b", "c"]
+    assert states() == ["handled"] * 3
+
+
+def test_handled_messages_are_left_for_lambda_to_delete(aws):
+    publish(BellRung())
+
+    handler(received("orders"), Context())
+
+    assert sqs.queue("orders").depth().in_flight == 1
+
+
+def test_only_what_failed_is_named_and_is_hidden_for_its_backoff(aws, settings):
+    settings.RETRY_BASE_SECONDS = 100
+    raises["b"] = Retry("out of tune", code="Flat")
+    publish(BellRung(tone="a"), BellRung(tone="b"), BellRung(tone="c"))
+    event = received("orders")
+
+    answer = handler(event, Context())
+
+    assert failed(event, answer) == [1]
+    assert list(HandlingFailure.objects.values_list("code", "receive_count")) == [("Flat", 1)]
+    assert sqs.queue("orders").depth().visible == 0
+
+
+def test_what_cannot_heal_comes_back_at_once(aws):
+    raises["a"] = Reject("cracked")
+    publish(BellRung())
+    event = received("orders")
+
+    answer = handler(event, Context())
+
+    assert failed(event, answer) == [0]
+    assert sqs.queue("orders").depth().visible == 1
+
+
+def test_after_a_failure_the_rest_of_its_group_is_named_and_not_begun(aws):
+    raises[2] = Retry("stumbled")
+    event = fifo_event(1, 2, 3)
+
+    answer = handler(event, Context())
+
+    assert failed(event, answer) == [1, 2]
+    assert handled == [1]
+
+
+def test_another_group_goes_on_after_a_failure(aws):
+    raises[1] = Retry("stumbled")
+    publish(StepTaken(number=1), group="left")
+    publish(StepTaken(number=2), group="right")
+    event = received("transactions")
+
+    answer = handler(event, Context())
+
+    assert len(answer["batchItemFailures"]) == 1
+    assert handled == [2]
+
+
+def test_rest_of_a_group_does_not_die_untried_with_its_last_receive(aws, settings):
+    raises[1] = Reject("fell")
+    event = fifo_event(1, 2, receive_count=settings.QUEUE_MAX_RECEIVE_COUNT)
+
+    answer = handler(event, Context())
+
+    assert failed(event, answer) == [0]
+    assert states("transactions") == ["published", "pending"]
+
+
+def test_redelivered_message_that_was_handled_is_done(aws):
+    publish(BellRung())
+    event = received("orders")
+    handler(event, Context())
+
+    again = handler(event, Context())
+
+    assert again == {"batchItemFailures": []}
+
+
+def test_closed_queue_burns_no_receive(aws):
+    publish(BellRung(tone="a"), BellRung(tone="b"))
+    pausing.pause("orders", by="ada", reason="wrong prices")
+
+    answer = handler(received("orders"), Context())
+
+    assert answer == {"batchItemFailures": []}
+    assert handled == []
+    assert states() == ["pending"] * 2
+    assert relay.publish_pending() == 0  # not before its time
+
+
+def test_message_of_another_producer_survives_a_closed_queue(aws):
+    body = Event.of(BellRung(tone="z"), subject="Z", partition_key="g").to_json()
+    sqs.queue("orders").send_batch([sqs.Outgoing(key="1", body=body)])
+    pausing.pause("orders", by="ada", reason="wrong prices")
+
+    handler(received("orders"), Context())
+
+    assert OutboxEvent.objects.get().body == body
+
+
+def test_what_time_did_not_suffice_for_comes_back_at_once(aws):
+    publish(BellRung(tone="a"), BellRung(tone="b"))
+    event = received("orders")
+
+    answer = handler(event, Context(seconds=0))
+
+    assert failed(event, answer) == [0, 1]
+    assert sqs.queue("orders").depth().visible == 2
+    assert not HandlingFailure.objects.exists()
+
+
+def test_lack_of_time_makes_no_dead_letter(aws, settings):
+    publish(BellRung())
+    event = last_receive(received("orders"), settings)
+
+    answer = handler(event, Context(seconds=0))
+
+    assert answer == {"batchItemFailures": []}
+    assert states() == ["pending"]
+
+
+def test_given_back_by_its_handler_makes_no_dead_letter(aws, settings):
+    raises["a"] = GiveBack("stopping")
+    publish(BellRung())
+
+    answer = handler(last_receive(received("orders"), settings), Context())
+
+    assert answer == {"batchItemFailures": []}
+    assert states() == ["pending"]
+
+
+def test_database_that_is_away_hides_messages_ever_longer(aws, caplog):
+    publish(BellRung())
+    event = received("orders")
+
+    def away(execute, sql, params, many, context):
+        raise OperationalError("no database")
+
+    with connection.execute_wrapper(away):
+        answer = handler(event, Context())
+
+    assert failed(event, answer) == [0]
+    assert sqs.queue("orders").depth().visible == 0
+    assert [lambda_batch._outage_seconds(count) for count in (1, 2, 3, 9)] == [60, 300, 1500, 42000]
+
+
+def test_queue_that_no_setting_names_is_told_with_those_that_are(aws):
+    publish(BellRung())
+    event = received("orders")
+    event["Records"][0]["eventSourceARN"] = "arn:aws:sqs:eu-west-1:123456789012:elsewhere"
+
+    with pytest.raises(ValueError, match="elsewhere; they name notifier-orders"):
+        handler(event, Context())
+
+
+def test_event_of_a_schedule_is_sent_to_the_other_handler():
+    with pytest.raises(ValueError, match="sweep"):
+        handler({"source": "aws.events"}, Context())
+
+
+def test_sweep_publishes_and_collects(aws):
+    with transaction.atomic():
+        outbox.record(Event.of(BellRung(), subject="B", partition_key="g"))
+    dead = Event.of(BellRung(), subject="B", partition_key="g").to_json()
+    sqs.dead_letter_queue("orders").send_batch([sqs.Outgoing(key="1", body=dead)])
+
+    counts = sweep({}, Context())
+
+    assert (counts["published"], counts["collected"]) == (1, 1)
+    assert sqs.queue("orders").depth().visible == 1
+
+
+def test_sweep_goes_on_past_what_aws_refuses_and_tells_it(settings):
+    settings.AWS_ENDPOINT_URL = "http://127.0.0.1:9"
+    swept = SimpleNamespace(count=0)
+
+    @registry.sweeps
+    def count():
+        swept.count += 1
+        return 0
+
+    try:
+        with pytest.raises(QueueUnavailable):
+            sweep({}, Context())
+    finally:
+        registry._sweeps.remove(count)
+
+    assert swept.count == 1
