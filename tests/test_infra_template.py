@@ -1,4 +1,5 @@
 import json
+import re
 
 import boto3
 import pytest
@@ -100,7 +101,9 @@ def test_provision_makes_the_way_back_from_ses_as_the_template_does(stack, provi
 def test_provision_lets_ses_publish_what_the_template_does(stack, provisioned):
     wanted = stack.properties("EventDestination")["EventDestination"]
 
-    assert wanted["MatchingEventTypes"] == emails_provisioning.EVENT_TYPES
+    # CloudFormation writes deliveryDelay where the API has DELIVERY_DELAY.
+    kinds = [re.sub(r"([A-Z])", r"_\1", kind).upper() for kind in wanted["MatchingEventTypes"]]
+    assert kinds == emails_provisioning.EVENT_TYPES
     assert wanted["Name"] == emails_provisioning.DESTINATION
     assert stack.properties("ConfigurationSet")["Name"] == "notifier"
     assert ses.api().describe_configuration_set(ConfigurationSetName="notifier")
