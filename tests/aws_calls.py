@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from email.utils import parseaddr
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from emails import ses
 from notifier import sns
 from queues import aws_clients, sqs
+from queues.roundtrip import MARK
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVICES = ("sqs", "sns", "ses", "sesv2")
@@ -34,6 +36,17 @@ _BATCHES = {
 _LACKING_IN_MOTO: dict[str, dict[str, Any]] = {
     "ses.GetAccountSendingEnabled": {"Enabled": True},
     "sesv2.GetAccount": {"ProductionAccessEnabled": False},
+    "sesv2.GetConfigurationSetEventDestinations": {"EventDestinations": []},
+    "sesv2.ListSuppressedDestinations": {"SuppressedDestinationSummaries": []},
+    "sesv2.GetSuppressedDestination": {
+        "SuppressedDestination": {
+            "EmailAddress": "ada@example.org",
+            "Reason": "BOUNCE",
+            "LastUpdateTime": datetime(2026, 11, 22, tzinfo=UTC),
+        }
+    },
+    "sesv2.PutSuppressedDestination": {},
+    "sesv2.DeleteSuppressedDestination": {},
 }
 _SENDS = {"ses:SendEmail", "ses:SendRawEmail"}
 
@@ -159,9 +172,15 @@ def _resources(action: str, params: Mapping[str, Any]) -> list[str]:
         named = settings.SES_CONFIGURATION_SET
         return [_arn("ses", f"identity/{domain}"), _arn("ses", f"configuration-set/{named}")]
     if queue := params.get("QueueName") or params.get("QueueUrl"):
-        return [_arn("sqs", queue.rsplit("/", 1)[-1])]
+        name, mark, _ = queue.rsplit("/", 1)[-1].partition(MARK)
+        return [_arn("sqs", f"{name}{mark}*" if mark else name)]
     if action.startswith("sns:"):
-        return [params.get("TopicArn") or _arn("sns", params["Name"])]
+        subscription = params.get("SubscriptionArn", "").rpartition(":")[0]
+        return [params.get("TopicArn") or subscription or _arn("sns", params["Name"])]
+    if "EmailIdentity" in params:
+        return [_arn("ses", "identity/*")]
+    if action == "ses:GetConfigurationSetEventDestinations":
+        return [_arn("ses", f"configuration-set/{params['ConfigurationSetName']}")]
     return ["*"]
 
 
