@@ -14,7 +14,16 @@ from django.urls import reverse
 from django.utils import timezone
 from moto import mock_aws
 
-from emails import answers, breakers, examinations, identities, ses, ses_suppressions, sightings
+from emails import (
+    answers,
+    breakers,
+    examinations,
+    identities,
+    sending,
+    ses,
+    ses_suppressions,
+    sightings,
+)
 from emails import provisioning as emails_provisioning
 from emails.identity_models import IdentitySighting
 from emails.models import Breaker, Notification, Suppression
@@ -37,6 +46,7 @@ from queues.events import Event
 from queues.in_hand import InHand
 from queues.live_models import Duty
 from queues.models import DeadLetter, OutboxEvent
+from queues.roundtrip import Step
 from tests import aws_calls
 from tests.aws_calls import Call
 from tests.stack import Stack, as_listed
@@ -150,6 +160,8 @@ def administers(calls, client, settings):
         identities.statuses(["new@example.org"])
         client.post(f"{pages}delete/", {"name": "example.org", "typed": "example.org"})
         client.post(f"{pages}delete/", {"name": "new@example.org", "typed": "new@example.org"})
+        # As alerts by email go.
+        sending.send_test("ada@example.com")
     ses_suppressions.get("ada@example.org")
     with calls.paused():
         _bury()
@@ -174,10 +186,11 @@ def deploys(calls, client, settings):
     sqs._queue.cache_clear()
     call_command("provision", stdout=StringIO())
     with calls.paused():
-        topic = sns.Topic("orders", TOPICS["orders"])
-        arn = topic.subscription(sqs.queue("orders").attributes()["QueueArn"])
-        assert arn
-        topic.set_subscription_attribute(arn, "RawMessageDelivery", "false")
+        for alias, name in TOPICS.items():
+            topic = sns.Topic(alias, name)
+            arn = topic.subscription(sqs.queue(alias).attributes()["QueueArn"])
+            assert arn
+            topic.set_subscription_attribute(arn, "RawMessageDelivery", "false")
     call_command("provision", stdout=StringIO())
 
 
@@ -204,12 +217,16 @@ def archives(calls, client, settings):
 
 
 def examines(calls, client, settings):
+    with calls.paused():
+        # moto's CloudFormation makes no configuration set.
+        emails_provisioning.provision(lambda line: None)
     for settings.USE_SES_V2 in (False, True):
         with patch.object(examinations, "BOUNCE_SECONDS", 0):
             assert list(doctor.examine(send=True))
         assert probing.send_email("ada@example.com", lambda step: None)
     for alias in ALIASES:
-        assert probing.trip(alias, lambda step: None)
+        said: list[Step] = []
+        assert probing.trip(alias, said.append), said
 
 
 JOURNEYS = {
@@ -218,10 +235,10 @@ JOURNEYS = {
     "consumer": consumes,
     "events": reads_events,
     "ops": administers,
+    "doctor": examines,
     "deploy": deploys,
     "topics": publishes_to_topics,
     "archive": archives,
-    "doctor": examines,
 }
 
 
@@ -401,7 +418,9 @@ def _trip_breakers():
 def _change_suppressions():
     """Of which SES is to be told."""
     for name, task in (("one@example.org", "add"), ("two@example.org", "remove")):
-        Suppression.objects.create(address=name, source="staff", ses_task=task)
+        Suppression.objects.create(
+            address=name, source="staff", ses_task=task, since=timezone.now()
+        )
 
 
 def _doubt():
