@@ -69,10 +69,10 @@ def test_each_trouble_is_counted_and_its_link_lists_it(admin_client):
     assert "All is well." not in response.content.decode()
     assert titles(response) == [
         "Open dead letters",
-        "Emails in doubt",
         "Emails failed",
-        "Late events",
         "Refused events",
+        "Emails in doubt",
+        "Late events",
     ]
     for concern in response.context["concerns"]:
         page = admin_client.get(concern.address).context

@@ -153,7 +153,8 @@ def test_email_that_came_back_is_final_and_wrong(order, status):
             "5.7.1",
             "The email came back. Your mail provider refused it. Please contact us.",
         ),
-        ("bounced_hard", "OnAccountSuppressionList", "We do not send to this address, as earlier"),
+        ("bounced_hard", "Suppressed", "The email was not delivered: we cannot send to this"),
+        ("suppressed", "OnAccountSuppressionList", "The email was not delivered: we cannot"),
         (
             "bounced_soft",
             "4.2.2",
