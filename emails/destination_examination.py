@@ -8,7 +8,7 @@ from django.conf import settings
 
 from emails import destinations
 from emails.destinations import Destination
-from emails.provisioning import EVENT_TYPES
+from emails.provisioning import EVENT_TYPES, NOT_IN_VERSION_1
 from queues import sqs
 from queues.doctor import DENIED, Finding, Verdict, missing_right
 from queues.errors import QueueUnavailable
@@ -16,6 +16,8 @@ from queues.errors import QueueUnavailable
 ALIAS = "ses-events"
 PROVISION = "python manage.py provision"
 _WHY = "Bounces and complaints stay unknown, and emails in doubt wait for a person."
+# As version 1 of the API names them, which is asked.
+_WANTED = {kind.lower() for kind in EVENT_TYPES if kind not in NOT_IN_VERSION_1}
 _NO_SET = {"ConfigurationSetDoesNotExist", "NotFoundException"}
 _NO_TOPIC = {"NotFound", "NotFoundException"}
 _LACKING = {"InvalidAction", "UnknownOperationException", "UnsupportedOperation", "NotImplemented"}
@@ -95,7 +97,7 @@ def _destination(destination: Destination) -> Iterator[Finding]:
             f"The event destination {destination.name} is switched off.",
             "Enable it in the SES console, under the configuration set.",
         )
-    lacking = sorted(set(EVENT_TYPES) - destination.event_types)
+    lacking = sorted(_WANTED - destination.event_types)
     if lacking:
         yield Finding(
             "events.types",

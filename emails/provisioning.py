@@ -21,7 +21,7 @@ EVENT_TYPES = ["SEND", "REJECT", "BOUNCE", "COMPLAINT", "DELIVERY", "DELIVERY_DE
 # SES counts opens by a picture, clicks by links of its own: each is a person watched, so nothing of it by itself.
 TRACKING = {"opens": "OPEN", "clicks": "CLICK"}
 # API version 1 knows no delays.
-_NOT_IN_VERSION_1 = {"DELIVERY_DELAY"}
+NOT_IN_VERSION_1 = {"DELIVERY_DELAY"}
 # What emulators answer to an action that they do not have; moto has no words for it.
 _LACKING = {
     "InvalidAction",
@@ -149,7 +149,7 @@ def _is_right(there: Any, topic: str) -> bool:
 
 
 def _provision_by_version_1(topic: str, say: Say) -> None:
-    kinds = [kind.lower() for kind in _wanted() if kind not in _NOT_IN_VERSION_1]
+    kinds = [kind.lower() for kind in _wanted() if kind not in NOT_IN_VERSION_1]
     destination: Any = {
         "Name": DESTINATION,
         "Enabled": True,
