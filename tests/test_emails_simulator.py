@@ -23,7 +23,7 @@ FATES = {
     "success": (2, Delivery.DELIVERED, ""),
     "bounce": (2, Delivery.BOUNCED_HARD, "5.1.1"),
     "complaint": (3, Delivery.COMPLAINED, "abuse"),
-    "suppressionlist": (2, Delivery.BOUNCED_HARD, "OnAccountSuppressionList"),
+    "suppressionlist": (2, Delivery.SUPPRESSED, "OnAccountSuppressionList"),
     "ooto": (3, Delivery.DELIVERED, ""),
 }
 
