@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import botocore
 import botocore.session
@@ -37,6 +38,7 @@ _LACKING_IN_MOTO: dict[str, dict[str, Any]] = {
     "ses.GetAccountSendingEnabled": {"Enabled": True},
     "sesv2.GetAccount": {"ProductionAccessEnabled": False},
     "sesv2.GetConfigurationSetEventDestinations": {"EventDestinations": []},
+    "sesv2.UpdateConfigurationSetEventDestination": {},
     "sesv2.ListSuppressedDestinations": {"SuppressedDestinationSummaries": []},
     "sesv2.GetSuppressedDestination": {
         "SuppressedDestination": {
@@ -47,6 +49,10 @@ _LACKING_IN_MOTO: dict[str, dict[str, Any]] = {
     },
     "sesv2.PutSuppressedDestination": {},
     "sesv2.DeleteSuppressedDestination": {},
+}
+_OF_A_SET = {
+    "ses:GetConfigurationSetEventDestinations",
+    "ses:UpdateConfigurationSetEventDestination",
 }
 _SENDS = {"ses:SendEmail", "ses:SendRawEmail"}
 
@@ -104,6 +110,13 @@ def recorded() -> Iterator[Calls]:
     finally:
         botocore.unregister_initializer(watch)
         _forget_clients()
+
+
+@contextmanager
+def answers(operation: str, answer: dict[str, Any]) -> Iterator[None]:
+    """What stands in for an operation that moto lacks says this meanwhile."""
+    with patch.dict(_LACKING_IN_MOTO, {operation: answer}):
+        yield
 
 
 def in_sources() -> dict[str, set[str]]:
@@ -179,7 +192,7 @@ def _resources(action: str, params: Mapping[str, Any]) -> list[str]:
         return [params.get("TopicArn") or subscription or _arn("sns", params["Name"])]
     if "EmailIdentity" in params:
         return [_arn("ses", "identity/*")]
-    if action == "ses:GetConfigurationSetEventDestinations":
+    if action in _OF_A_SET:
         return [_arn("ses", f"configuration-set/{params['ConfigurationSetName']}")]
     return ["*"]
 

@@ -182,6 +182,8 @@ def deploys(calls, client, settings):
         for queue in sqs.queues():
             for each in (queue, sqs.dead_letter_queue(queue.alias)):
                 sqs.client().delete_queue(QueueUrl=each.url)
+        api = emails_provisioning._sns(settings.AWS_REGION)
+        api.delete_topic(TopicArn=api.create_topic(Name=settings.SES_EVENTS_TOPIC)["TopicArn"])
     settings.TOPICS, settings.ARCHIVE_QUEUE = TOPICS, "notifier-archive"
     sqs._queue.cache_clear()
     call_command("provision", stdout=StringIO())
@@ -191,7 +193,11 @@ def deploys(calls, client, settings):
             arn = topic.subscription(sqs.queue(alias).attributes()["QueueArn"])
             assert arn
             topic.set_subscription_attribute(arn, "RawMessageDelivery", "false")
-    call_command("provision", stdout=StringIO())
+    with aws_calls.answers(
+        "sesv2.GetConfigurationSetEventDestinations",
+        {"EventDestinations": [{"Name": emails_provisioning.DESTINATION, "Enabled": False}]},
+    ):
+        call_command("provision", stdout=StringIO())
 
 
 def publishes_to_topics(calls, client, settings):
@@ -317,6 +323,7 @@ def test_only_our_senders_may_be_sent_from(stack):
 
 
 def _walk(role, client, settings):
+    seconds = settings.QUEUE_VISIBILITY_SECONDS
     with aws_calls.recorded() as calls:
         with calls.paused():
             for name in ("shop@example.com", "ada@example.com", "ada@example.org"):
@@ -325,6 +332,7 @@ def _walk(role, client, settings):
         JOURNEYS[role](calls, client, settings)
     settings.OUTBOX_PUBLISH_ON_COMMIT = settings.USE_SES_V2 = False
     settings.TOPICS, settings.ARCHIVE_QUEUE = {}, ""
+    settings.QUEUE_VISIBILITY_SECONDS = seconds
     return calls
 
 
