@@ -42,7 +42,7 @@ run: $(STAMP) .env ## start everything on this machine: shop, admin, consumer, l
 test: WORKERS ?= 3
 test: $(STAMP) ## the whole test suite; what locks also on PostgreSQL, what shows also in Chromium
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal
-	@TEST_DATABASE=postgresql $(BIN)/pytest -m locking -n $(WORKERS) --dist worksteal
+	@TEST_DATABASE=postgresql $(BIN)/pytest -m locking
 
 pictures: $(STAMP) ## take the pictures in docs/images anew, by the browser tests
 	@$(BIN)/pytest -m browser
