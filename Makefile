@@ -38,8 +38,8 @@ run: $(STAMP) .env ## start everything on this machine: shop, admin, consumer, l
 	# Settings read .env themselves, and honcho would read it otherwise.
 	@exec $(BIN)/honcho start --env /dev/null
 
-# More than there are cores: many tests wait for processes.
-test: WORKERS ?= 3
+# As many as CI has cores.
+test: WORKERS ?= 2
 test: $(STAMP) ## the whole test suite; what locks also on PostgreSQL, what shows also in Chromium
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal
 	@TEST_DATABASE=postgresql $(BIN)/pytest -m locking

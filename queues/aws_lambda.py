@@ -115,7 +115,10 @@ def _stopped_in_time(consumer: Consumer, context: Context) -> Iterator[None]:
     def stop() -> None:
         consumer.stopping = True
 
-    timer = threading.Timer(_seconds_to_work(context), stop)
+    seconds = _seconds_to_work(context)
+    if seconds <= 0:
+        stop()
+    timer = threading.Timer(seconds, stop)
     timer.daemon = True
     timer.start()
     try:
