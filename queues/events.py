@@ -51,7 +51,10 @@ class Stake:
 
 
 class EventData(BaseModel):
-    """The base of every event's data. Subclasses give ``type``, ``queue`` (an alias) and ``source``."""
+    """The base of every event's data. Subclasses give ``type``, ``queue`` (an alias) and ``source``.
+
+    A second class of a type that there is raises TypeError.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -66,6 +69,10 @@ class EventData(BaseModel):
         if not type:
             return
         cls.event_type, cls.event_queue, cls.event_source = type, queue, source
+        there = _types.setdefault(type, cls)
+        if (there.__module__, there.__qualname__) != (cls.__module__, cls.__qualname__):
+            # The last would win, and events of the other go to its queue.
+            raise TypeError(f"{type} is {there.__module__}.{there.__qualname__} already")
         _types[type] = cls
 
     def stake(self) -> Stake | None:

@@ -11,7 +11,7 @@ from queues.events import Event, EventData
 from queues.models import HandlingFailure, OutboxEvent
 
 
-class BellRung(EventData, type="bell.rung.v1", queue="orders", source="/tests"):
+class ChimeStruck(EventData, type="chime.struck.v1", queue="orders", source="/tests"):
     tone: str = "a"
 
 
@@ -23,7 +23,7 @@ raises: dict[object, Exception] = {}
 handled: list[object] = []
 
 
-@registry.handles("bell.rung.v1")
+@registry.handles("chime.struck.v1")
 @registry.handles("step.taken.v1")
 def remember(event):
     key = event.data.get("tone") or event.data["number"]
@@ -124,7 +124,7 @@ def last_receive(event, settings):
 
 
 def test_whole_batch_is_handled_and_nothing_is_named(aws):
-    publish(BellRung(tone="a"), BellRung(tone="b"), BellRung(tone="c"))
+    publish(ChimeStruck(tone="a"), ChimeStruck(tone="b"), ChimeStruck(tone="c"))
 
     answer = handler(received("orders"), Context())
 
@@ -134,7 +134,7 @@ def test_whole_batch_is_handled_and_nothing_is_named(aws):
 
 
 def test_handled_messages_are_left_for_lambda_to_delete(aws):
-    publish(BellRung())
+    publish(ChimeStruck())
 
     handler(received("orders"), Context())
 
@@ -144,7 +144,7 @@ def test_handled_messages_are_left_for_lambda_to_delete(aws):
 def test_only_what_failed_is_named_and_is_hidden_for_its_backoff(aws, settings):
     settings.RETRY_BASE_SECONDS = 100
     raises["b"] = Retry("out of tune", code="Flat")
-    publish(BellRung(tone="a"), BellRung(tone="b"), BellRung(tone="c"))
+    publish(ChimeStruck(tone="a"), ChimeStruck(tone="b"), ChimeStruck(tone="c"))
     event = received("orders")
 
     answer = handler(event, Context())
@@ -156,7 +156,7 @@ def test_only_what_failed_is_named_and_is_hidden_for_its_backoff(aws, settings):
 
 def test_what_cannot_heal_comes_back_at_once(aws):
     raises["a"] = Reject("cracked")
-    publish(BellRung())
+    publish(ChimeStruck())
     event = received("orders")
 
     answer = handler(event, Context())
@@ -198,7 +198,7 @@ def test_rest_of_a_group_does_not_die_untried_with_its_last_receive(aws, setting
 
 
 def test_redelivered_message_that_was_handled_is_done(aws):
-    publish(BellRung())
+    publish(ChimeStruck())
     event = received("orders")
     handler(event, Context())
 
@@ -208,7 +208,7 @@ def test_redelivered_message_that_was_handled_is_done(aws):
 
 
 def test_closed_queue_burns_no_receive(aws):
-    publish(BellRung(tone="a"), BellRung(tone="b"))
+    publish(ChimeStruck(tone="a"), ChimeStruck(tone="b"))
     pausing.pause("orders", by="ada", reason="wrong prices")
 
     answer = handler(received("orders"), Context())
@@ -220,7 +220,7 @@ def test_closed_queue_burns_no_receive(aws):
 
 
 def test_message_of_another_producer_survives_a_closed_queue(aws):
-    body = Event.of(BellRung(tone="z"), subject="Z", partition_key="g").to_json()
+    body = Event.of(ChimeStruck(tone="z"), subject="Z", partition_key="g").to_json()
     sqs.queue("orders").send_batch([sqs.Outgoing(key="1", body=body)])
     pausing.pause("orders", by="ada", reason="wrong prices")
 
@@ -230,7 +230,7 @@ def test_message_of_another_producer_survives_a_closed_queue(aws):
 
 
 def test_what_time_did_not_suffice_for_comes_back_at_once(aws):
-    publish(BellRung(tone="a"), BellRung(tone="b"))
+    publish(ChimeStruck(tone="a"), ChimeStruck(tone="b"))
     event = received("orders")
 
     answer = handler(event, Context(seconds=0))
@@ -241,7 +241,7 @@ def test_what_time_did_not_suffice_for_comes_back_at_once(aws):
 
 
 def test_lack_of_time_makes_no_dead_letter(aws, settings):
-    publish(BellRung())
+    publish(ChimeStruck())
     event = last_receive(received("orders"), settings)
 
     answer = handler(event, Context(seconds=0))
@@ -252,7 +252,7 @@ def test_lack_of_time_makes_no_dead_letter(aws, settings):
 
 def test_given_back_by_its_handler_makes_no_dead_letter(aws, settings):
     raises["a"] = GiveBack("stopping")
-    publish(BellRung())
+    publish(ChimeStruck())
 
     answer = handler(last_receive(received("orders"), settings), Context())
 
@@ -261,7 +261,7 @@ def test_given_back_by_its_handler_makes_no_dead_letter(aws, settings):
 
 
 def test_database_that_is_away_hides_messages_ever_longer(aws, caplog):
-    publish(BellRung())
+    publish(ChimeStruck())
     event = received("orders")
 
     def away(execute, sql, params, many, context):
@@ -276,7 +276,7 @@ def test_database_that_is_away_hides_messages_ever_longer(aws, caplog):
 
 
 def test_queue_that_no_setting_names_is_told_with_those_that_are(aws):
-    publish(BellRung())
+    publish(ChimeStruck())
     event = received("orders")
     event["Records"][0]["eventSourceARN"] = "arn:aws:sqs:eu-west-1:123456789012:elsewhere"
 
@@ -291,8 +291,8 @@ def test_event_of_a_schedule_is_sent_to_the_other_handler():
 
 def test_sweep_publishes_and_collects(aws):
     with transaction.atomic():
-        outbox.record(Event.of(BellRung(), subject="B", partition_key="g"))
-    dead = Event.of(BellRung(), subject="B", partition_key="g").to_json()
+        outbox.record(Event.of(ChimeStruck(), subject="B", partition_key="g"))
+    dead = Event.of(ChimeStruck(), subject="B", partition_key="g").to_json()
     sqs.dead_letter_queue("orders").send_batch([sqs.Outgoing(key="1", body=dead)])
 
     counts = sweep({}, Context())

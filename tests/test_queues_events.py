@@ -3,7 +3,7 @@ import json
 import pytest
 
 from queues.errors import BadEnvelope
-from queues.events import Event
+from queues.events import Event, EventData, data_types
 from tests.parcels import ParcelPacked
 
 
@@ -55,3 +55,12 @@ def test_error_names_the_field_and_not_its_value():
 
     assert "subject" in str(caught.value)
     assert "ada@example.com" not in str(caught.value)
+
+
+def test_type_of_two_models_is_an_error_that_names_the_first():
+    with pytest.raises(TypeError, match="parcel.packed.v1 is tests.parcels.ParcelPacked already"):
+
+        class Packed(EventData, type="parcel.packed.v1", queue="transactions", source="/tests"):
+            pass
+
+    assert data_types()["parcel.packed.v1"] is ParcelPacked
