@@ -13,7 +13,8 @@ from django.conf import settings
 from emails import ses
 from queues import sqs
 from queues.errors import QueueUnavailable
-from queues.provisioning import Say, grant
+from queues.provisioning import Say
+from queues.queue_policies import grant, topics_may_send
 from queues.registry import provisions
 
 DESTINATION = "notifier-events"
@@ -86,7 +87,7 @@ def _provision_topic(say: Say) -> str:
     topic: str = sns.create_topic(Name=settings.SES_EVENTS_TOPIC)["TopicArn"]
     queue = sqs.queue("ses-events")
     queue_arn = queue.attributes()["QueueArn"]
-    grant(queue, _topic_may_send(topic), say)
+    grant(queue, topics_may_send("SesEventsTopic", topic), say)
     _provision_attributes(sns, topic, say)
     known = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
     if any(found["Endpoint"] == queue_arn for page in known for found in page["Subscriptions"]):
@@ -176,17 +177,6 @@ def _made(create: Any) -> bool:
             return False
         raise
     return True
-
-
-def _topic_may_send(topic: str) -> dict[str, Any]:
-    """Of the queue's policy."""
-    return {
-        "Sid": "SesEventsTopic",
-        "Effect": "Allow",
-        "Principal": {"Service": "sns.amazonaws.com"},
-        "Action": "sqs:SendMessage",
-        "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
-    }
 
 
 def _provision_attributes(sns: Any, topic: str, say: Say) -> None:

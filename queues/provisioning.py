@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from django.conf import settings
 
 from queues import registry, sqs, subscriptions
 from queues.errors import QueueMissing, QueueUnavailable
+from queues.queue_policies import TLS_ONLY, grant
 from queues.sqs import Queue
 
 DAY_SECONDS = 86_400
@@ -17,14 +17,6 @@ DAY_SECONDS = 86_400
 DEAD_LETTER_RETENTION_DAYS = 14
 RETENTION_DAYS = 4
 
-# Whoever comes without TLS is refused, whatever rights it has.
-TLS_ONLY: dict[str, Any] = {
-    "Sid": "TlsOnly",
-    "Effect": "Deny",
-    "Principal": "*",
-    "Action": "sqs:*",
-    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-}
 # What emulators answer to an attribute that they do not have.
 _LACKING = {"InvalidAttributeName", "InvalidAttributeValue", "UnsupportedOperation"}
 
@@ -44,32 +36,6 @@ def provision(say: Say) -> None:
     subscriptions.provision(say)
     for provisioner in registry.provisioners():
         provisioner(say)
-
-
-def grant(queue: Queue, statement: Mapping[str, Any], say: Say) -> None:
-    """Let the queue's policy have this statement, in place of one with its ``Sid``; ``Resource`` is filled in.
-
-    Others stay, except the same without a ``Sid``, as it was made once. Raises QueueUnavailable.
-    """
-    found = queue.attributes()
-    wanted = dict(statement) | {"Resource": found["QueueArn"]}
-    before = _statements(found.get("Policy", ""))
-    others = [
-        one
-        for one in before
-        if one.get("Sid") != wanted["Sid"] and one | {"Sid": wanted["Sid"]} != wanted
-    ]
-    if wanted in before and len(others) == len(before) - 1:
-        return
-    policy = {"Version": "2012-10-17", "Statement": [*others, wanted]}
-    queue.set_attributes({"Policy": json.dumps(policy)})
-    say(f"mended queue {queue.name}: policy {wanted['Sid']}")
-
-
-def _statements(policy: str) -> list[dict[str, Any]]:
-    """One alone may stand without a list."""
-    found = json.loads(policy)["Statement"] if policy else []
-    return found if isinstance(found, list) else [found]
 
 
 def _provision_queue(queue: Queue, say: Say) -> None:

@@ -14,6 +14,7 @@ from django.conf import settings
 from queues.doctor import Finding, Verdict
 from queues.events import MAX_BYTES
 from queues.provisioning import DAY_SECONDS
+from queues.queue_policies import statements
 from queues.sqs import Queue
 
 PROVISION = "python manage.py provision"
@@ -155,8 +156,8 @@ def _protection(queue: Queue, attributes: Attributes) -> Iterator[Finding]:
             why="Messages hold names and addresses of customers.",
             mend=PROVISION,
         )
-    statements = _statements(attributes.get("Policy"))
-    if any(_is_for_everybody(statement) for statement in statements):
+    found = statements(_json(attributes.get("Policy")))
+    if any(_is_for_everybody(statement) for statement in found):
         yield Finding(
             "queue.open",
             f"The policy of {queue.name} lets anybody in.",
@@ -165,7 +166,7 @@ def _protection(queue: Queue, attributes: Attributes) -> Iterator[Finding]:
             mend="Take the statement with Principal * out of the queue's policy.",
         )
     # A local AWS is reached by plain HTTP.
-    if not settings.AWS_ENDPOINT_URL and not any(map(_demands_tls, statements)):
+    if not settings.AWS_ENDPOINT_URL and not any(map(_demands_tls, found)):
         yield Finding(
             "queue.plain_http",
             f"The policy of {queue.name} does not refuse requests without TLS.",
@@ -173,11 +174,6 @@ def _protection(queue: Queue, attributes: Attributes) -> Iterator[Finding]:
             why="AWS's own security checks (SQS.3, CIS) ask for a Deny where aws:SecureTransport is false.",
             mend=PROVISION + ", or the template in infra/ where your version has one.",
         )
-
-
-def _statements(policy: str | None) -> list[dict[str, Any]]:
-    found = _json(policy).get("Statement", [])
-    return found if isinstance(found, list) else [found]
 
 
 def _is_for_everybody(statement: Mapping[str, Any]) -> bool:

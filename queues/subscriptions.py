@@ -7,12 +7,13 @@ a filter policy a quarter of an hour later only.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.conf import settings
 
 from queues import events, sns, sqs
+from queues.queue_policies import grant, topics_may_send
 from queues.sns import Topic
 from queues.sqs import Queue
 
@@ -30,25 +31,12 @@ def provision(say: Say) -> None:
     # Rights before subscriptions: what is published in between would be lost.
     for topic in topics:
         queue = sqs.queue(topic.alias)
-        allow(queue, [topic.arn], say)
+        grant(queue, topics_may_send(STATEMENT, [topic.arn]), say)
         subscribe(topic, queue, filter_of(topic.alias), say)
     if (archive := sqs.archive_queue()) and topics:
-        allow(archive, [topic.arn for topic in topics], say)
+        grant(archive, topics_may_send(STATEMENT, [topic.arn for topic in topics]), say)
         for topic in topics:
             subscribe(topic, archive, filter_of_archive(), say)
-
-
-def allow(queue: Queue, topics: Sequence[str], say: Say) -> None:
-    """Let just these topics, by their ARNs, write to the queue; anybody else needs a right of their own."""
-    found = queue.attributes()
-    policy = json.loads(found.get("Policy") or "{}")
-    others = [each for each in policy.get("Statement", []) if each.get("Sid") != STATEMENT]
-    ours = _statement(found["QueueArn"], topics)
-    if ours in policy.get("Statement", []):
-        return
-    wanted = {"Version": "2012-10-17"} | policy | {"Statement": [*others, ours]}
-    queue.set_attributes({"Policy": json.dumps(wanted)})
-    say(f"let {', '.join(arn.rsplit(':', 1)[-1] for arn in topics)} write to queue {queue.name}")
 
 
 def subscribe(topic: Topic, queue: Queue, policy: Mapping[str, Any], say: Say) -> None:
@@ -86,17 +74,6 @@ def filter_of_archive() -> dict[str, Any]:
         {"prefix": name[:-1]} if name.endswith("*") else name for name in settings.ARCHIVE_TYPES
     ]
     return {"event_type": wanted} if wanted else {}
-
-
-def _statement(queue_arn: str, topics: Sequence[str]) -> dict[str, Any]:
-    return {
-        "Sid": STATEMENT,
-        "Effect": "Allow",
-        "Principal": {"Service": "sns.amazonaws.com"},
-        "Action": "sqs:SendMessage",
-        "Resource": queue_arn,
-        "Condition": {"ArnEquals": {"aws:SourceArn": list(topics)}},
-    }
 
 
 def _same(found: str | None, wanted: str) -> bool:

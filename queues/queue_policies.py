@@ -1,0 +1,59 @@
+"""Who may do what with a queue: statements of its policy, put in one by one beside those of others.
+
+Source: Amazon SQS developer guide, "Custom access policies".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from queues.sqs import Queue
+
+# Whoever comes without TLS is refused, whatever rights it has.
+TLS_ONLY: dict[str, Any] = {
+    "Sid": "TlsOnly",
+    "Effect": "Deny",
+    "Principal": "*",
+    "Action": "sqs:*",
+    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+}
+
+
+def grant(queue: Queue, statement: Mapping[str, Any], say: Callable[[str], None]) -> None:
+    """Let the queue's policy have this statement, in place of one with its ``Sid``; ``Resource`` is filled in.
+
+    Others stay, except the same without a ``Sid``, as it was made once. Raises QueueUnavailable.
+    """
+    found = queue.attributes()
+    policy = json.loads(found.get("Policy") or "{}")
+    wanted = dict(statement) | {"Resource": found["QueueArn"]}
+    before = statements(policy)
+    others = [
+        one
+        for one in before
+        if one.get("Sid") != wanted["Sid"] and one | {"Sid": wanted["Sid"]} != wanted
+    ]
+    if wanted in before and len(others) == len(before) - 1:
+        return
+    changed = {"Version": "2012-10-17"} | policy | {"Statement": [*others, wanted]}
+    queue.set_attributes({"Policy": json.dumps(changed)})
+    say(f"mended queue {queue.name}: policy {wanted['Sid']}")
+
+
+def statements(policy: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One alone may stand without a list."""
+    found = policy.get("Statement", [])
+    return found if isinstance(found, list) else [found]
+
+
+def topics_may_send(sid: str, source: str | list[str]) -> dict[str, Any]:
+    """Just these, by one ARN or several; anybody else needs a right of their own."""
+    return {
+        "Sid": sid,
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Condition": {"ArnEquals": {"aws:SourceArn": source}},
+    }
