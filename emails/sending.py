@@ -98,36 +98,34 @@ def send_test(recipient: str) -> str:
         raise Refused(
             "The address is on the suppression list: lift it there first.", code="Suppressed"
         )
-    message = Email(
+    return _send_ours(
+        "test",
         subject="Test email from Notifier",
         body="This email shows that Notifier can send from this address through Amazon SES.",
-        from_email=default_sender.in_force(),
-        to=[recipient],
-        headers=_headers({"kind": "test"}),
+        recipient=recipient,
     )
-    return transport.send(message)
 
 
 def send_canary() -> str:
     """An email to SES's mailbox simulator, so that SES has something to tell; returns its id, raises SendError."""
-    message = Email(
-        subject="canary",
-        body="canary",
-        from_email=default_sender.in_force(),
-        to=["success@simulator.amazonses.com"],
-        headers=_headers({"kind": "canary"}),
-    )
-    return transport.send(message)
+    recipient = "success@simulator.amazonses.com"
+    return _send_ours("canary", subject="canary", body="canary", recipient=recipient)
 
 
 def send_bounce() -> str:
     """The same, and the simulator lets it bounce."""
+    recipient = "bounce@simulator.amazonses.com"
+    return _send_ours("doctor", subject="doctor", body="doctor", recipient=recipient)
+
+
+def _send_ours(kind: str, *, subject: str, body: str, recipient: str) -> str:
+    """For a purpose of our own: it has no notification."""
     message = Email(
-        subject="doctor",
-        body="doctor",
+        subject=subject,
+        body=body,
         from_email=default_sender.in_force(),
-        to=["bounce@simulator.amazonses.com"],
-        headers=_headers({"kind": "doctor"}),
+        to=[recipient],
+        headers=_headers({"kind": kind}),
     )
     return transport.send(message)
 
