@@ -4,30 +4,27 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 
 from emails import event_admin as event_admin  # Django looks for admins here.
 from emails import (
-    identity_views,
     preview_views,
     reasons,
     rendering,
-    sender_views,
     sending,
     states,
-    trial_views,
 )
 from emails.admin_filters import FateFilter
 from emails.admin_sections import attempts_section, reports_section, seconds
 from emails.errors import RenderError
 from emails.guard_admin import GuardAdmin as GuardAdmin
-from emails.models import Identity, Notification, Suppression
+from emails.identity_admin import IdentityAdmin as IdentityAdmin
+from emails.models import Notification, Suppression
 from emails.suppression_admin import SuppressionAdmin as SuppressionAdmin
 from queues import masking
 from queues.fact_admin import Act, FactAdmin, column, pretty_json
@@ -264,39 +261,6 @@ class NotificationAdmin(FactAdmin):
             path("templates/", view(preview_views.first), name="emails_templates"),
             path("templates/<str:name>/", view(preview_views.preview), name="emails_template"),
             *super().get_urls(),
-        ]
-
-
-@admin.register(Identity)
-class IdentityAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
-    """SES keeps the identities, so none of Django's own pages can work: these take their places."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view
-        return [
-            path("", view(identity_views.show_all), name="emails_identity_changelist"),
-            path("verify/", view(identity_views.verify), name="emails_identity_verify"),
-            path("delete/", view(identity_views.delete), name="emails_identity_delete"),
-            path("refresh/", view(identity_views.refresh), name="emails_identity_refresh"),
-            path("sender/", view(sender_views.choose), name="emails_identity_sender"),
-            path("sender/reset/", view(sender_views.reset), name="emails_identity_sender_reset"),
-            path("test/", view(trial_views.send), name="emails_identity_test"),
-            path("test/<uuid:event_id>/", view(trial_views.follow), name="emails_identity_trial"),
-            path(
-                "test/<uuid:event_id>/progress/",
-                view(trial_views.progress),
-                name="emails_identity_trial_progress",
-            ),
-            path("<str:name>/", view(identity_views.show_one), name="emails_identity_change"),
         ]
 
 
