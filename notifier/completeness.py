@@ -155,6 +155,10 @@ def sentence(owed: Owed) -> str:
 
 def reasons() -> list[Why]:
     """In the order of an event's way."""
+    return [*_of_events(), *_of_emails()]
+
+
+def _of_events() -> list[Why]:
     return [
         Why(
             "pending",
@@ -197,6 +201,11 @@ def reasons() -> list[Why]:
             "recorded_at",
             is_stuck=True,
         ),
+    ]
+
+
+def _of_emails() -> list[Why]:
+    return [
         Why(
             "doubt",
             "In doubt",
