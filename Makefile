@@ -26,7 +26,7 @@ $(STAMP): requirements-dev.txt
 .env:
 	@cp .env.example $@
 
-# honcho keeps the name PORT for itself
+# honcho keeps the name PORT for itself, and is kept from .env: settings read that themselves.
 run: export WEB_PORT := $(PORT)
 run: export BASE_URL := http://127.0.0.1:$(PORT)
 run: export AWS_ENDPOINT_URL := http://127.0.0.1:$(AWS_PORT)
@@ -35,7 +35,6 @@ run: $(STAMP) .env ## start everything on this machine: shop, admin, consumer, l
 	@$(BIN)/python -m sandbox.ready --check $(PORT) $(AWS_PORT)
 	@$(BIN)/python manage.py migrate --verbosity 0
 	@$(BIN)/python manage.py load_demo
-	# Settings read .env themselves, and honcho would read it otherwise.
 	@exec $(BIN)/honcho start --env /dev/null
 
 # As many as CI has cores.
