@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import uuid
+from collections.abc import Sequence
 from typing import Any, NoReturn, TypeVar
 
-from django.db import models
+from django.db import connection, models
 
 from orders.errors import Immutable
 
@@ -26,6 +26,10 @@ class FactQuerySet(models.QuerySet[Row]):
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Raise Immutable."""
         self._refuse()
+
+    def insert(self, rows: Sequence[Row]) -> None:
+        """All of them at once; for the ``save()`` of the fact that they belong to."""
+        super().bulk_create(rows)
 
     def _refuse(self) -> NoReturn:
         names = self.model._meta.verbose_name_plural
@@ -48,12 +52,20 @@ class Fact(models.Model):
         if not self._state.adding:
             raise Immutable(f"{self} is a fact and cannot be changed; record another one instead")
 
-    def _insert(self) -> None:
+    def _insert_numbered(self, *, field: str, prefix: str) -> None:
+        """Insert the row with the number that is made of its id."""
+        self.pk = _next_id(type(self))
+        setattr(self, field, f"{prefix}-{self.pk:06d}")
         super().save(force_insert=True)
 
-    def _insert_numbered(self, *, field: str, prefix: str) -> None:
-        """Insert the row under a unique stand-in, then give it the number made of its id."""
-        setattr(self, field, uuid.uuid4().hex)
-        super().save(force_insert=True)
-        setattr(self, field, f"{prefix}-{self.pk:06d}")
-        super().save(update_fields=[field])
+
+def _next_id(model: type[models.Model]) -> int:
+    """Of the row that this transaction inserts next; on SQLite it holds the lock of writers already."""
+    table = model._meta.db_table
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SELECT nextval(pg_get_serial_sequence(%s, 'id'))", [table])
+        else:
+            cursor.execute("SELECT MAX(seq) FROM sqlite_sequence WHERE name = %s", [table])
+        ((id,),) = cursor.fetchall()
+    return int(id) if connection.vendor == "postgresql" else (id or 0) + 1

@@ -46,20 +46,30 @@ class Request:
     hash: str
 
 
-def once(request: Request, act: Callable[[], Answer]) -> Answer:
-    """Do it, or give the answer that it got before; raises KeyReused, KeyInUse, and what ``act`` raises."""
+class Declined(Exception):
+    """Nothing is to be done, and this answer says why: what was written is undone, the answer is kept."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.body)
+        self.answer = answer
+
+
+def once(request: Request | None, act: Callable[[], Answer]) -> Answer:
+    """Do it, or give the answer that it got before; raises KeyReused, KeyInUse, and what ``act`` raises.
+
+    ``act`` raises Declined to refuse. Without a request, which has a key, it is done as often as it is asked for.
+    """
+    if request is None:
+        return _carried_out(act, lambda answer: None)
     claim = uuid.uuid4()
     if answer := _claim(request, claim):
         return answer
     mine = _rows(request).filter(claim=claim)
     try:
-        with transaction.atomic():
-            answer = act()
-            _keep(mine, answer)
+        return _carried_out(act, lambda answer: _keep(mine, answer))
     except BaseException:
         _give_back(mine)
         raise
-    return answer
 
 
 @sweeps
@@ -68,6 +78,17 @@ def forget_old_keys() -> int:
     return delete_batch(
         IdempotentRequest.objects.filter(asked_at__lt=Now() - timedelta(hours=KEEP_HOURS))
     )
+
+
+def _carried_out(act: Callable[[], Answer], keep: Callable[[Answer], None]) -> Answer:
+    try:
+        with transaction.atomic():
+            answer = act()
+            keep(answer)
+            return answer
+    except Declined as exc:
+        keep(exc.answer)
+        return exc.answer
 
 
 def _claim(request: Request, claim: uuid.UUID) -> Answer | None:

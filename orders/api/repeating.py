@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Annotated
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from ninja.params.functions import Header
 from pydantic import BaseModel, Field
@@ -17,7 +16,7 @@ from orders import idempotency
 from orders.api.auth import caller_of
 from orders.api.problems import CONTENT_TYPE, Problem
 from orders.errors import KeyInUse, KeyReused, Refused, UnknownProduct
-from orders.idempotency import Answer
+from orders.idempotency import Answer, Declined
 
 IdempotencyKey = Annotated[str | None, Field(pattern=r"^[!-~]{1,255}$")]
 KEY: str | None = Header(
@@ -35,13 +34,12 @@ def once(
 
     def answer() -> Answer:
         try:
-            with transaction.atomic():
-                return act()
+            return act()
         except (Refused, ValidationError) as exc:
-            return Answer(422, refused(exc).body())
+            raise Declined(Answer(422, refused(exc).body())) from exc
 
     try:
-        return _response(idempotency.once(_same(request, key, body), answer) if key else answer())
+        return _response(idempotency.once(_same(request, key, body), answer))
     except KeyReused as exc:
         raise Problem(422, "key_reused", str(exc)) from exc
     except KeyInUse as exc:
@@ -59,8 +57,10 @@ def refused(exc: Refused | ValidationError) -> Problem:
     return Problem(422, code, str(exc), errors=errors)
 
 
-def _same(request: HttpRequest, key: str, body: BaseModel) -> idempotency.Request:
-    """Two bodies that say the same are the same, however they are written."""
+def _same(request: HttpRequest, key: str | None, body: BaseModel) -> idempotency.Request | None:
+    """Two bodies that say the same are the same, however they are written; None without a key."""
+    if not key:
+        return None
     asked = f"{request.method} {request.path}\n{body.model_dump_json()}"
     hash = hashlib.sha256(asked.encode()).hexdigest()
     return idempotency.Request(client=caller_of(request).client, key=key, hash=hash)
