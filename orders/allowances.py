@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from orders.errors import TooFast
 from orders.models import RequestAllowance
-from queues.expressions import clock_us, greatest
+from queues.expressions import clock_us, greatest, unhurried
 from queues.housekeeping import delete_batch
 from queues.registry import sweeps
 
@@ -28,7 +28,7 @@ def take(client: str) -> None:
         cursor.execute(
             # The parts are constants.
             "INSERT INTO orders_requestallowance AS known (client, tat_us) "  # noqa: S608
-            f"VALUES (%s, {now} + %s) ON CONFLICT (client) DO UPDATE "
+            f"SELECT %s, {now} + %s WHERE {unhurried()} ON CONFLICT (client) DO UPDATE "
             f"SET tat_us = {greatest()}(known.tat_us, {now}) + %s "
             f"WHERE known.tat_us <= {now} + %s RETURNING tat_us",
             [client, step_us, step_us, ahead_us],

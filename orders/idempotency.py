@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.db import Error, connection, transaction
 from django.db.models import QuerySet
@@ -18,7 +19,7 @@ from django.db.models.functions import Now
 
 from orders.errors import KeyInUse, KeyReused
 from orders.models import IdempotentRequest
-from queues.expressions import moment
+from queues.expressions import moment, unhurried
 from queues.housekeeping import delete_batch
 from queues.registry import sweeps
 
@@ -64,11 +65,10 @@ def once(request: Request | None, act: Callable[[], Answer]) -> Answer:
     claim = uuid.uuid4()
     if answer := _claim(request, claim):
         return answer
-    mine = _rows(request).filter(claim=claim)
     try:
-        return _carried_out(act, lambda answer: _keep(mine, answer))
+        return _carried_out(act, lambda answer: _keep(request, claim, answer))
     except BaseException:
-        _give_back(mine)
+        _give_back(_rows(request).filter(claim=claim))
         raise
 
 
@@ -111,27 +111,35 @@ def _claim(request: Request, claim: uuid.UUID) -> Answer | None:
 def _insert(request: Request, claim: uuid.UUID) -> bool:
     """False where the key is known. Written out: to the ORM, what was ignored looks like what was inserted."""
     lease_until, moment_values = moment(timedelta(seconds=LEASE_SECONDS))
-    claim_value = IdempotentRequest._meta.get_field("claim").get_db_prep_value(claim, connection)
     with connection.cursor() as cursor:
         cursor.execute(
-            # The part is a constant.
+            # The parts are constants. A claim that is lost with the machine has done nothing.
             "INSERT INTO orders_idempotentrequest (client, key, request_hash, claim, lease_until)"  # noqa: S608
-            f" VALUES (%s, %s, %s, %s, {lease_until}) ON CONFLICT (client, key) DO NOTHING",
-            [request.client, request.key, request.hash, claim_value, *moment_values],
+            f" SELECT %s, %s, %s, %s, {lease_until} WHERE {unhurried()}"
+            " ON CONFLICT (client, key) DO NOTHING",
+            [request.client, request.key, request.hash, _stored(claim), *moment_values],
         )
         return bool(cursor.rowcount == 1)
 
 
-def _keep(mine: QuerySet[IdempotentRequest], answer: Answer) -> None:
-    kept = mine.update(
-        status=answer.status,
-        body=answer.body,
-        location=answer.location,
-        claim=None,
-        lease_until=None,
-    )
-    if not kept:
-        raise KeyInUse("This request took too long, and another one took its key. Try again.")
+def _keep(request: Request, claim: uuid.UUID, answer: Answer) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE orders_idempotentrequest"
+            " SET status = %s, body = %s, location = %s, claim = NULL, lease_until = NULL"
+            " WHERE client = %s AND key = %s AND claim = %s",
+            [
+                *(answer.status, answer.body, answer.location),
+                *(request.client, request.key, _stored(claim)),
+            ],
+        )
+        if cursor.rowcount != 1:
+            raise KeyInUse("This request took too long, and another one took its key. Try again.")
+
+
+def _stored(claim: uuid.UUID) -> Any:
+    """As the column's field passes it on."""
+    return IdempotentRequest._meta.get_field("claim").get_db_prep_value(claim, connection)
 
 
 def _give_back(mine: QuerySet[IdempotentRequest]) -> None:

@@ -31,6 +31,15 @@ def _moment(vendor: str, ahead: timedelta) -> tuple[str, tuple[Any, ...]]:
     return sql, tuple(params)
 
 
+def unhurried() -> str:
+    """A condition that holds, and lets the statement's commit return before the disk has it.
+
+    For what may be lost when the database's machine fails, and is seen by everybody until then. What is committed
+    later, and waits for the disk, takes it along. In a transaction it changes nothing: the rest must not be lost.
+    """
+    return "TRUE" if connection.in_atomic_block else _UNHURRIED[connection.vendor]
+
+
 def clock_us() -> str:
     """SQL of the database's own time in microseconds since 1970, an integer; not that of the transaction."""
     return _CLOCK_US[connection.vendor]
@@ -41,6 +50,10 @@ def greatest() -> str:
     return _GREATEST[connection.vendor]
 
 
+_UNHURRIED = {
+    "sqlite": "TRUE",
+    "postgresql": "set_config('synchronous_commit', 'off', true) = 'off'",
+}
 _CLOCK_US = {
     "sqlite": "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
     "postgresql": "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)",

@@ -189,6 +189,24 @@ def test_whoever_forges_a_token_is_told_the_same_whatever_is_wrong(pool):
     assert {answer["WWW-Authenticate"] for answer in answers} == {'Bearer error="invalid_token"'}
 
 
+def test_token_that_was_right_a_moment_ago_is_not_checked_again(pool, monkeypatch):
+    token = pool.token()
+    tokens.verify(token)
+    monkeypatch.setattr(tokens.jwt, "decode", pytest.fail)
+
+    assert tokens.verify(token).email == "ada@example.com"
+
+
+def test_token_that_was_right_a_moment_ago_expires_all_the_same(pool, monkeypatch):
+    token = pool.token(exp=_now(5))
+    claims = tokens._signed_claims(token, pool.issuer, 0)
+    monkeypatch.setattr(tokens, "_signed_claims", lambda *_: claims)
+    monkeypatch.setattr(tokens.time, "time", lambda: claims["exp"] + tokens.LEEWAY_SECONDS)
+
+    with pytest.raises(BadToken):
+        tokens.verify(token)
+
+
 def test_id_token_names_the_customer(pool):
     caller = tokens.verify(pool.token(given_name="Ada", family_name="Lovelace"))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Protocol
 
 import jwt
@@ -30,6 +30,8 @@ MAX_CLIENT_LENGTH = 128
 KEYS_SECONDS = 3600
 UNKNOWN_KEY_SECONDS = 60
 FAILED_SECONDS = 10
+# A token that was right is not checked again by the same process within so many seconds.
+REMEMBER_SECONDS = 30
 _REQUIRED = ["exp", "iat", "iss", "sub", "token_use"]
 
 
@@ -77,19 +79,28 @@ def verify(token: str) -> Caller:
     """Whose token this is; raises BadToken or KeysUnavailable."""
     if len(token) > MAX_LENGTH:
         raise BadToken("longer than any of Cognito's")
+    claims = _signed_claims(token, issuer(), int(time.time() / REMEMBER_SECONDS))
+    # It may have expired since its signature was checked.
+    if int(claims["exp"]) <= time.time() - LEEWAY_SECONDS:
+        raise BadToken("expired")
+    return _caller(claims)
+
+
+@lru_cache(maxsize=1024)
+def _signed_claims(token: str, issuer: str, moment: int) -> dict[str, Any]:
+    """Of a token of this issuer; remembered until the moment is over, as clients send theirs again and again."""
     try:
-        claims = jwt.decode(
+        return jwt.decode(
             token,
             _key(token),
             algorithms=ALGORITHMS,
-            issuer=issuer(),
+            issuer=issuer,
             leeway=LEEWAY_SECONDS,
-            # ``aud`` is checked below: access tokens have none.
+            # ``aud`` is checked later: access tokens have none.
             options={"require": _REQUIRED, "verify_aud": False},
         )
     except (PyJWTError, ValueError, RecursionError) as exc:
         raise BadToken(f"{type(exc).__name__}: {exc}") from exc
-    return _caller(claims)
 
 
 def issuer() -> str:
