@@ -133,12 +133,13 @@ bench-console: N ?= 1000000
 bench-console: $(STAMP) ## how long the admin's pages take as the tables grow (N= DB= WRITE=on)
 	@$(BIN)/python -m benchmarks.console_bench --rows=$(N) --database=$(DB) $(if $(WRITE),--write)
 
-bench-api: RATE ?= 100
+bench-api: RATES ?= 50,100
 bench-api: SECONDS ?= 30
 bench-api: DB ?= postgresql
 bench-api: CONSUMERS ?= 1
-bench-api: $(STAMP) ## how long the API takes for an order while emails go out (RATE= SECONDS= DB= CONSUMERS=)
-	@$(BIN)/python -m benchmarks.api_bench --rate=$(RATE) --seconds=$(SECONDS) --database=$(DB) --consumers=$(CONSUMERS)
+bench-api: $(STAMP) ## how long the API takes for an order while emails go out (RATES= SECONDS= DB= CONSUMERS= WRITE=on)
+	@$(BIN)/python -m benchmarks.api_bench --rates=$(RATES) --seconds=$(SECONDS) --database=$(DB) \
+		--consumers=$(CONSUMERS) $(if $(WRITE),--write)
 
 lambda: $(STAMP) ## the zip that AWS Lambda runs, in dist/; docs/lambda.md
 	@$(BIN)/python -m infra.lambda_package

@@ -11,15 +11,15 @@ import argparse
 import http.client
 import http.server
 import json
+import multiprocessing
 import os
 import socket
 import sys
 import threading
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -29,8 +29,13 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
-from benchmarks.rig import Rig, print_rows
+from benchmarks.fleet import ROOT
+from benchmarks.process_tree import usage
+from benchmarks.report import replace_section
+from benchmarks.rig import Rig
+from benchmarks.soak import LEAN
 
+DOCUMENT = ROOT / "docs" / "api.md"
 APPLICATION = "benchmark"
 SKU = "MUG-01"
 CLIENTS = 50
@@ -49,39 +54,80 @@ class Answered:
     status: int
 
 
+@dataclass(frozen=True)
+class Run:
+    """What came of one rate; the warm-up is not among ``answers``."""
+
+    rate: float
+    answers: Sequence[Answered]
+    placed: int
+    emails: int
+    web_ms: float
+    consumers_ms: float
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the slowest are fast enough, nobody was refused, and each order became one email."""
+        is_taken = all(answer.status == 201 for answer in self.answers)
+        return (
+            percentile(self.answers, 99) <= GOAL_SECONDS and is_taken and self.emails == self.placed
+        )
+
+
 def main() -> None:
-    """One run, and its figures."""
+    """A run at each rate, and the table of them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rate", type=float, default=100.0, help="orders a second")
+    parser.add_argument("--rates", default="50,100", help="orders a second, one run each")
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--consumers", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=2, help="of gunicorn, 8 threads each")
+    parser.add_argument("--workers", type=int, default=2, help="of gunicorn")
+    parser.add_argument("--threads", type=int, default=4, help="of each of them")
+    parser.add_argument("--client", choices=["boto3", "lean"], default="lean")
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="postgresql")
+    parser.add_argument("--write", action="store_true", help="into docs/api.md")
     options = parser.parse_args()
+    runs = [run(float(rate), options) for rate in options.rates.split(",")]
+    print(table(runs))
+    if options.write:
+        replace_section(DOCUMENT, f"api-{options.database}", table(runs))
+    sys.exit(0 if all(each.is_met for each in runs) else 1)
+
+
+def run(rate: float, options: argparse.Namespace) -> Run:
+    """In a process of its own: settings are read once."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as one:
+        return one.submit(_run, rate, options).result()
+
+
+def table(runs: Sequence[Run]) -> str:
+    """Markdown."""
+    head = "| orders a second | p50 ms | p99 ms | slowest ms | CPU ms of the web | of consumers | emails of orders |"
+    lines = [head, "|--:" * 7 + "|"]
+    for each in runs:
+        slowest = max(answer.seconds for answer in each.answers)
+        times = [percentile(each.answers, 50), percentile(each.answers, 99), slowest]
+        cells = [f"{each.rate:g}", *(f"{seconds * 1000:.0f}" for seconds in times)]
+        cells += [f"{each.web_ms:.1f}", f"{each.consumers_ms:.1f}"]
+        lines.append(f"| {' | '.join(cells)} | {each.emails:,} of {each.placed:,} |")
+    return "\n".join(lines)
+
+
+def _run(rate: float, options: argparse.Namespace) -> Run:
     with pool() as (issuer, sign), Rig(None, **_rig(options, issuer)) as rig:
         _add_product()
         for _ in range(options.consumers):
             rig.consumer()
-        port = _serve(rig, options.workers)
-        answers = _place(port, _tokens(sign), options)
+        port = _serve(rig, workers=options.workers, threads=options.threads)
+        began = [usage(member.pid).cpu_seconds for member in rig.members]
+        answers = _place(port, _tokens(sign), rate=rate, seconds=options.seconds)
         emails = _wait_for_emails(rig, len(answers))
+        spent = [usage(member.pid).cpu_seconds for member in rig.members]
+    *consumers, web = (
+        (after - before) * 1000 / len(answers) for before, after in zip(began, spent, strict=True)
+    )
     measured = [answer for answer in answers if answer.due >= WARM_UP_SECONDS]
-    rows = figures(measured)
-    print_rows(rows | {"emails of all orders": f"{emails} of {len(answers)}"})
-    is_met = percentile(measured, 99) <= GOAL_SECONDS and emails == len(answers)
-    sys.exit(0 if is_met else 1)
-
-
-def figures(answers: Sequence[Answered]) -> dict[str, object]:
-    """What is printed; the warm-up is not among them."""
-    times = {name: percentile(answers, share) for name, share in (("p50", 50), ("p99", 99))}
-    slowest = max(answer.seconds for answer in answers)
-    return {
-        "orders measured": len(answers),
-        "answers by status": dict(Counter(answer.status for answer in answers)),
-        **{f"{name}, ms": f"{seconds * 1000:.1f}" for name, seconds in times.items()},
-        "slowest, ms": f"{slowest * 1000:.1f}",
-    }
+    return Run(rate, measured, len(answers), emails, web, sum(consumers))
 
 
 def percentile(answers: Sequence[Answered], share: float) -> float:
@@ -131,7 +177,8 @@ def _rig(options: argparse.Namespace, issuer: str) -> dict[str, Any]:
             "LOG_LEVEL": "WARNING",
             # The relay publishes many at once, for a fraction of what one by one costs the web process.
             "OUTBOX_PUBLISH_ON_COMMIT": "off",
-        },
+        }
+        | (LEAN if options.client == "lean" else {}),
     }
 
 
@@ -143,12 +190,12 @@ def _add_product() -> None:
     Product.objects.create(sku=SKU, name="Stoneware mug", price="18.00")
 
 
-def _serve(rig: Rig, workers: int) -> int:
+def _serve(rig: Rig, *, workers: int, threads: int) -> int:
     """Start gunicorn; returns its port as soon as it answers."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
-    rig.web(port, workers=workers)
+    rig.web(port, workers=workers, threads=threads)
     deadline = time.monotonic() + 60
     while True:
         try:
@@ -182,20 +229,20 @@ def _tokens(sign: Callable[[dict[str, Any]], str]) -> list[str]:
     ]
 
 
-def _place(port: int, tokens: Sequence[str], options: argparse.Namespace) -> list[Answered]:
+def _place(port: int, tokens: Sequence[str], *, rate: float, seconds: float) -> list[Answered]:
     """All orders, each when it is due, over connections that are kept."""
     connections = threading.local()
     began = time.monotonic() + 0.5
 
     def place(number: int) -> Answered:
-        due = number / options.rate
+        due = number / rate
         time.sleep(max(0.0, began + due - time.monotonic()))
         if not hasattr(connections, "one"):
             connections.one = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         status = _post(connections.one, tokens[number % len(tokens)])
         return Answered(due, time.monotonic() - began - due, status)
 
-    count = round(options.rate * (options.seconds + WARM_UP_SECONDS))
+    count = round(rate * (seconds + WARM_UP_SECONDS))
     with ThreadPoolExecutor(THREADS) as threads:
         return list(threads.map(place, range(count)))
 

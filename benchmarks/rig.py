@@ -104,10 +104,10 @@ class Rig:
         command = ["manage.py", "consume_queue", f"--concurrency={CONCURRENCY}", *arguments]
         return self._member("consumer", command)
 
-    def web(self, port: int, *, workers: int) -> Member:
+    def web(self, port: int, *, workers: int, threads: int) -> Member:
         """gunicorn, as in production but for the proxy before it."""
         command = ["-m", "gunicorn", "notifier.wsgi", f"--bind=127.0.0.1:{port}"]
-        options = [f"--workers={workers}", "--threads=8", "--keep-alive=60"]
+        options = [f"--workers={workers}", f"--threads={threads}", "--keep-alive=60"]
         return self._member("web", [*command, *options])
 
     def relay(self) -> Member:
