@@ -55,6 +55,7 @@ if SANDBOX:
     INSTALLED_APPS.append("sandbox")
 
 MIDDLEWARE = [
+    "notifier.content_policy.middleware",
     "notifier.health.probes",
     "notifier.request_context.follow",
     "orders.api.problems.middleware",
@@ -142,7 +143,6 @@ STORAGES = {
     },
 }
 
-X_FRAME_OPTIONS = "SAMEORIGIN"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = not DEBUG
 SECURE_HSTS_SECONDS = 0 if DEBUG else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEBUG

@@ -95,7 +95,7 @@ class Site:
         return [mail for mail in mails if to in mail["to"]]
 
     def close(self) -> None:
-        """All its pages; an error in the console of any fails the test, as does a foreign request."""
+        """All its pages; an error in the console of any, as what the content policy refused, fails the test."""
         for context in self._chromium.contexts:
             context.close()
         assert not self.problems, "\n".join(self.problems)
