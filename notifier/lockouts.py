@@ -62,7 +62,7 @@ def fail(account: str, origin: str) -> None:
             "log-in locked user=%s from=%s minutes=%d",
             user.first() or "unknown",
             client_address.masked(origin),
-            LOCKED_FOR.total_seconds() // 60,
+            LOCKED_FOR // timedelta(minutes=1),
         )
 
 
