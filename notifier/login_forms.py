@@ -16,15 +16,16 @@ class LoginForm(AuthenticationForm):  # type: ignore[misc]  # Unfold has no type
 
     def clean(self) -> dict[str, Any]:
         """Counts before the password is looked at: many guesses may come at the same time."""
-        account = self.cleaned_data.get("username")
-        if not account or not self.cleaned_data.get("password"):
-            return self.cleaned_data
+        cleaned: dict[str, Any] = self.cleaned_data
+        account = cleaned.get("username")
+        if not account or not cleaned.get("password"):
+            return cleaned
         origin = client_address.origin(self.request)
         self.wait_seconds = lockouts.begin(account, origin)
         if self.wait_seconds:
             raise ValidationError(_words(self.wait_seconds), code="locked")
         try:
-            cleaned: dict[str, Any] = super().clean()
+            cleaned = super().clean()
         except ValidationError:
             lockouts.fail(account, origin)
             raise

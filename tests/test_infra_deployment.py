@@ -165,6 +165,6 @@ def test_nginx_lets_through_what_the_largest_form_takes():
 
 def section(unit, name):
     parser = RawConfigParser(strict=False, delimiters="=")
-    parser.optionxform = str
+    parser.optionxform = str  # type: ignore[method-assign, assignment]  # keeps capitals; as its documentation says
     parser.read(unit)
     return parser[name]

@@ -107,9 +107,12 @@ def words(response):
 def test_password_of_an_unknown_account_is_hashed_as_often(client, ada, monkeypatch):
     hashed = []
     encode = MD5PasswordHasher.encode
-    monkeypatch.setattr(
-        MD5PasswordHasher, "encode", lambda *args: hashed.append(args) or encode(*args)
-    )
+
+    def counted(*args):
+        hashed.append(args)
+        return encode(*args)
+
+    monkeypatch.setattr(MD5PasswordHasher, "encode", counted)
 
     log_in(client)
     for_a_known_one = len(hashed)
