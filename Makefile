@@ -9,7 +9,7 @@ PICTURES := shop order mailbox mail admin dead-letter dead-letters redrive redri
 	overview-dark overview-phone-dark causes-dark causes-phone-dark redrive-runs-dark redrive-runs-phone-dark \
 	shop-phone-dark
 
-.PHONY: help run test pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-relay bench-events bench-growth bench-console bench-api lambda lambda-start lint format lock clean
+.PHONY: help run test pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-relay bench-events bench-growth bench-console bench-api lambda lambda-start lint audit format lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -156,6 +156,9 @@ lint: $(STAMP) ## what CI checks before the tests
 	@$(TEST) $(BIN)/python manage.py check
 	@$(TEST) $(BIN)/python manage.py makemigrations --check --dry-run
 	@$(TEST) $(BIN)/python manage.py export_schemas --check
+
+audit: $(STAMP) ## look the pinned packages up in the list of known vulnerabilities (OPTIONS="--ignore-vuln ID")
+	@$(BIN)/python -m infra.audit $(OPTIONS)
 
 format: $(STAMP) ## put the code into shape
 	@$(BIN)/ruff check --fix-only --quiet .

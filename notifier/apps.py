@@ -13,7 +13,7 @@ class NotifierConfig(AppConfig):
 
     def ready(self) -> None:
         """Import what registers itself with the queues; give rights when they are made."""
-        for module in ("alerts", "email_status", "embedded_metrics", "sns"):
+        for module in ("alerts", "email_status", "embedded_metrics", "lockouts", "sessions", "sns"):
             import_module(f"notifier.{module}")
         doctor.add("notifier.examinations")
         checkups = import_module("queues.checkups")

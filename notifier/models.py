@@ -1,8 +1,9 @@
-"""Who may see what of whom: the right to personal data, and which rights the roles were given."""
+"""Who may see what of whom, and log in: personal data, the rights that roles were given, failed log-ins."""
 
 from __future__ import annotations
 
 from django.db import models
+from django.db.models.functions import Now
 
 
 class PersonalData(models.Model):
@@ -29,3 +30,39 @@ class RoleGrant(models.Model):
 
     def __str__(self) -> str:
         return f"{self.role}: {self.permission}"
+
+
+class LoginFailure(models.Model):
+    """How often somebody failed to log in to one account from one place; ``notifier.lockouts`` has the rules."""
+
+    class State(models.TextChoices):
+        """Whether more may be tried; how long a lock lasts is told by ``last_at``."""
+
+        COUNTED = "counted"
+        LOCKED = "locked"
+        UNLOCKED = "unlocked"
+
+    # As it was typed: there may be no such account.
+    account = models.CharField(max_length=150)
+    # An IPv4 address, or the network that an IPv6 address is in.
+    origin = models.CharField("address", max_length=45)
+    failures = models.PositiveSmallIntegerField(db_default=0)
+    state = models.CharField(max_length=10, choices=State, db_default=State.COUNTED)
+    last_at = models.DateTimeField("last failure", db_default=Now())
+
+    class Meta:
+        verbose_name = "failed log-in"
+        default_permissions = ()
+        permissions = [
+            ("view_loginfailure", "Can view failed log-ins"),
+            ("unlock_loginfailure", "Can unlock log-ins"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "origin"], name="one_login_failure_per_origin"
+            )
+        ]
+        indexes = [models.Index("last_at", name="login_failure_last")]
+
+    def __str__(self) -> str:
+        return f"{self.account} from {self.origin or 'this machine'}"

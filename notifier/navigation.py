@@ -46,6 +46,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             _list(request, "auth.User", "person"),
             _list(request, "auth.Group", "groups"),
             _list(request, "admin.LogEntry", "history"),
+            _list(request, "notifier.LoginFailure", "lock"),
         ),
     ]
 

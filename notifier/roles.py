@@ -59,13 +59,15 @@ _MEND = {
     "emails.export_suppression",
     "emails.stop_bulk",
     "emails.resume_bulk",
+    "notifier.unlock_loginfailure",
 }
+_WATCH = {"notifier.view_loginfailure"}
 _AUDIT = {"admin.view_logentry", "auth.view_user", "auth.view_group"}
 
 ROLES = {
     "support": _LOOK | _KNOW | _REDRIVE | _SUPPRESS,
-    "operator": _LOOK | _KNOW | _REDRIVE | _SUPPRESS | _MEND,
-    "auditor": _LOOK | _AUDIT,
+    "operator": _LOOK | _KNOW | _REDRIVE | _SUPPRESS | _MEND | _WATCH,
+    "auditor": _LOOK | _AUDIT | _WATCH,
 }
 
 

@@ -55,6 +55,7 @@ if SANDBOX:
     INSTALLED_APPS.append("sandbox")
 
 MIDDLEWARE = [
+    "notifier.content_policy.middleware",
     "notifier.health.probes",
     "notifier.request_context.follow",
     "orders.api.problems.middleware",
@@ -142,11 +143,14 @@ STORAGES = {
     },
 }
 
-X_FRAME_OPTIONS = "SAMEORIGIN"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = not DEBUG
 SECURE_HSTS_SECONDS = 0 if DEBUG else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEBUG
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# How many proxies stand in front: so many addresses at the end of X-Forwarded-For are theirs to say.
+TRUSTED_PROXIES: int = env.int("TRUSTED_PROXIES", default=0)
+if TRUSTED_PROXIES < 0:
+    raise ImproperlyConfigured("TRUSTED_PROXIES is a number of proxies, 0 or more.")
 
 # --- AWS
 
@@ -313,6 +317,7 @@ UNFOLD = {
     "ENVIRONMENT": "notifier.navigation.environment",
     "DASHBOARD_CALLBACK": "notifier.dashboard.index",
     "STYLES": ["notifier.navigation.stylesheet"],
+    "LOGIN": {"form": "notifier.login_forms.LoginForm"},
     "SIDEBAR": {"navigation": "notifier.navigation.sidebar"},
     # Tailwind's indigo.
     "COLORS": {

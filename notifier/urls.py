@@ -10,6 +10,7 @@ from notifier import (
     completeness_views,
     dashboard,
     journey_views,
+    login_views,
     search_views,
     views,
 )
@@ -44,6 +45,7 @@ urlpatterns = [
     path("admin/doctor/roundtrip/", staff(checkup_views.roundtrip), name="checkup-roundtrip"),
     path("admin/doctor/<uuid:pk>/", staff(checkup_views.show_one), name="checkup"),
     path("admin/doctor/<uuid:pk>/now/", staff(checkup_views.progress), name="checkup-progress"),
+    path("admin/login/", login_views.log_in, name="login"),
     path("admin/", admin.site.urls),
     re_path(r"^orders/(?P<number>ORD-[0-9]{6,18})/email/$", views.order_email, name="order-email"),
     path("ses/events/", webhook.ses_events, name="ses-events"),

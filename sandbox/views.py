@@ -23,6 +23,7 @@ TABS = ("html", "text", "headers", "source")
 # The mail may be anybody's HTML: it runs no scripts and belongs to no origin.
 MAIL_POLICY = (
     "default-src 'none'; img-src * data:; font-src *; style-src 'unsafe-inline'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'; "
     "sandbox allow-popups allow-popups-to-escape-sandbox"
 )
 _TROUBLES: dict[type[SandboxError], tuple[str, int]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -50,14 +51,14 @@ _CONTROLS = {
 class Site:
     """The product with its demo data, and the pages that are open on it."""
 
-    def __init__(self, chromium: Browser, platform: Platform) -> None:
+    def __init__(self, chromium: Browser, platform: Platform, *, api_key: Path) -> None:
         self.aws: Any = platform.aws
         self.problems: list[str] = []
         self._chromium = chromium
         # Each takes over a second to start: let them do so together.
         demo = platform.manage("load_demo")
         consumer = platform.manage("consume_queue")
-        self.base = platform.web()
+        self.base = platform.web(API_LOCAL_KEY=str(api_key))
         consumer.wait_for("consuming")
         assert demo.wait() == 0, demo.output
 
@@ -95,7 +96,7 @@ class Site:
         return [mail for mail in mails if to in mail["to"]]
 
     def close(self) -> None:
-        """All its pages; an error in the console of any fails the test, as does a foreign request."""
+        """All its pages; an error in the console of any, as what the content policy refused, fails the test."""
         for context in self._chromium.contexts:
             context.close()
         assert not self.problems, "\n".join(self.problems)
@@ -146,9 +147,9 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def site(chromium: Browser, platform: Platform) -> Iterator[Site]:
+def site(chromium: Browser, platform: Platform, tmp_path: Path) -> Iterator[Site]:
     """The product, running on the local AWS."""
-    site = Site(chromium, platform)
+    site = Site(chromium, platform, api_key=tmp_path / "api-key.pem")
     yield site
     site.close()
 

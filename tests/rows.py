@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from emails import rendering
 from emails.models import Notification, Suppression
+from notifier.models import LoginFailure
 from queues.models import DeadLetter, OutboxEvent, Redrive
 
 
@@ -77,6 +78,17 @@ def make_redrive(**fields: Any) -> Redrive:
         "next_at": timezone.now(),
     }
     return Redrive.objects.create(**defaults | fields)
+
+
+def make_login_failure(**fields: Any) -> LoginFailure:
+    """An account that is locked for whoever tried it from one address."""
+    defaults: dict[str, Any] = {
+        "account": "ada@example.com",
+        "origin": "203.0.113.7",
+        "failures": 5,
+        "state": LoginFailure.State.LOCKED,
+    }
+    return LoginFailure.objects.create(**defaults | fields)
 
 
 def make_suppression(**fields: Any) -> Suppression:

@@ -35,9 +35,9 @@ NOT_VERIFIED = "SES sandbox: the recipient is not verified"
 
 
 @pytest.fixture
-def site(chromium, fast_platform):
+def site(chromium, fast_platform, tmp_path):
     """The product on a stub of AWS that is fast enough for hundreds of emails."""
-    site = Site(chromium, fast_platform)
+    site = Site(chromium, fast_platform, api_key=tmp_path / "api-key.pem")
     yield site
     site.close()
 

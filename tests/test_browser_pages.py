@@ -70,3 +70,15 @@ def test_every_page_opens_without_errors_and_fits_a_phone_in_light_and_dark(site
     pages = {*sidebar, *first_rows(staff, sidebar), *PUBLIC, order.get_absolute_url()}
 
     assert [fault for page in sorted(pages) for fault in faults(staff, page)] == []
+    assert "Content Security Policy" in refused_to(staff, site)
+
+
+def refused_to(page, site):
+    """What the console says of a style in the page of the API, which else needs none."""
+    page.goto("/api/v1/docs")
+    page.locator(".opblock").first.wait_for()
+    page.evaluate(
+        "document.head.append(Object.assign(document.createElement('style'), {textContent: 'p {}'}))"
+    )
+    wait_until(lambda: site.problems, what="a word in the console")
+    return site.problems.pop()

@@ -20,7 +20,7 @@ from django.utils import timezone
 from emails import default_sender, guard, trials
 from emails.models import Notification, Suppression
 from notifier import roles
-from notifier.models import RoleGrant
+from notifier.models import LoginFailure, RoleGrant
 from queues import checkups, pausing, sqs
 from queues.fact_admin import FactAdmin
 from queues.foresight import Bucket
@@ -29,6 +29,7 @@ from tests.conftest import SENDER
 from tests.living import make_silent
 from tests.rows import (
     make_letter,
+    make_login_failure,
     make_notification,
     make_outbox_event,
     make_redrive,
@@ -55,6 +56,7 @@ ACTS = {
     "send_again": OPERATOR,
     "cancel": OPERATOR,
     "lift": KNOWING,
+    "unlock": OPERATOR,
 }
 MAKE: dict[Any, Any] = {
     DeadLetter: make_letter,
@@ -62,6 +64,7 @@ MAKE: dict[Any, Any] = {
     OutboxEvent: make_outbox_event,
     Notification: make_notification,
     Suppression: make_suppression,
+    LoginFailure: make_login_failure,
 }
 TOMORROW = (timezone.now() + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M")
 # What a row must be besides its state, and what is posted besides a reason.
@@ -152,6 +155,7 @@ def pages() -> Iterator[tuple[str, set[str]]]:
         yield from _pages_of(fact, EVERYBODY)
     for personal in (make_order(), make_transaction(), make_customer(), make_account()):
         yield from _pages_of(personal, KNOWING)
+    yield from _pages_of(make_login_failure(), {"operator", "auditor"})
     grace = User.objects.create_user("grace")
     entry = LogEntry.objects.create(user=grace, action_flag=2)
     for row in (grace, Group.objects.get(name="support"), entry):

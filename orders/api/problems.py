@@ -13,7 +13,8 @@ PREFIX = "/api/"
 CONTENT_TYPE = "application/problem+json"
 MAX_BYTES = 64 * 1024
 
-_KEPT_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
+# All other headers of a page that becomes a problem stay: when to try again, and what protects the browser.
+_OF_THE_BODY = ("Content-Type", "Content-Length")
 # What other parts of the project answer by a page.
 _WORDS = {
     400: ("bad_request", "This request cannot be understood."),
@@ -95,9 +96,9 @@ def _is_too_large(request: HttpRequest) -> bool:
 
 def _translated(response: HttpResponse) -> HttpResponse:
     translated = _of(response.status_code).response()
-    for name in _KEPT_HEADERS:
-        if name in response:
-            translated[name] = response[name]
+    for name, value in response.items():
+        if name not in _OF_THE_BODY:
+            translated[name] = value
     return translated
 
 

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from notifier import client_address, lockouts
+from notifier.models import LoginFailure
+from queues import masking
+from queues.fact_admin import Act, FactAdmin, column
+
+State = LoginFailure.State
+
+
+@admin.register(LoginFailure)
+class LoginFailureAdmin(FactAdmin):
+    list_display = ("account", "origin", "state_label", "failures", "last_at")
+    list_filter = ("state",)
+    search_fields = ("account", "origin")
+    search_help_text = "Account or address"
+    ordering = ("-last_at", "-id")
+    fields = (("account", "origin"), ("failures", "last_at"))
+    acts = {
+        "unlock": Act(
+            label="Unlock",
+            done="unlocked",
+            service=lockouts.unlock,
+            states=(State.LOCKED,),
+            permission="notifier.unlock_loginfailure",
+            reason_required=True,
+            question="Whoever is locked may try five more passwords at once. Do so when the owner of the account has "
+            "told you, by a way that you trust, that they mistyped theirs.",
+        ),
+    }
+    state_colours = {State.LOCKED: "danger", State.COUNTED: "", State.UNLOCKED: "success"}
+    personal = {"account": masking.addresses, "origin": client_address.masked}
+
+    @column(description="state", ordering="state", colours=state_colours)
+    def state_label(self, row: LoginFailure) -> tuple[str, str]:
+        return row.state, row.get_state_display()
+
+    def explain(self, row: LoginFailure) -> str:
+        if row.state == State.UNLOCKED:
+            return "Unlocked: the history says who did so, and why."
+        minutes = math.ceil(lockouts.seconds_left(row) / 60)
+        if not minutes:
+            return "Over: it counts no more, and a consumer deletes it."
+        if row.state == State.COUNTED:
+            left = lockouts.MOST_FAILURES - row.failures
+            return f"It may be tried {left} more time{'s' if left > 1 else ''} before it is locked."
+        return f"Locked from there for another {minutes} min. From elsewhere the account is open."
+
+    def links(self, request: HttpRequest, row: LoginFailure) -> Iterable[tuple[str, str]]:
+        return ()

@@ -1,0 +1,89 @@
+"""Nobody guesses passwords: five failures lock an account, for whoever tried, until a quarter of an hour has passed.
+
+Counted in the database, so it holds for all processes, and before the password is looked at, so it holds for guesses
+made at the same time. An account stays open from elsewhere: nobody can lock somebody else out.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from datetime import timedelta
+
+from django.contrib.auth import get_user_model
+from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from notifier import client_address
+from notifier.models import LoginFailure
+from queues.housekeeping import delete_batch
+from queues.registry import sweeps
+
+logger = logging.getLogger(__name__)
+
+MOST_FAILURES = 5
+LOCKED_FOR = timedelta(minutes=15)
+
+_FRESH = Q(state=LoginFailure.State.UNLOCKED) | Q(last_at__lte=Now() - LOCKED_FOR)
+
+
+def begin(account: str, origin: str) -> int:
+    """Count a failure, which ``succeed`` takes back; returns the seconds to wait, and counts nothing, if locked."""
+    rows = _rows(account, origin)
+    LoginFailure.objects.bulk_create(
+        [LoginFailure(account=account, origin=origin)], ignore_conflicts=True
+    )
+    may = rows.filter(_FRESH | Q(failures__lt=MOST_FAILURES)).update(
+        failures=Case(When(_FRESH, then=Value(1)), default=F("failures") + 1),
+        state=Case(
+            When(Q(failures=MOST_FAILURES - 1) & ~_FRESH, then=Value(LoginFailure.State.LOCKED)),
+            default=Value(LoginFailure.State.COUNTED),
+        ),
+        last_at=Now(),
+    )
+    if may:
+        return 0
+    row = rows.first()
+    # If it is gone, somebody got in a moment ago.
+    return max(1, seconds_left(row)) if row else 1
+
+
+def succeed(account: str, origin: str) -> None:
+    """Whoever it was knows the password: count no more against them."""
+    _rows(account, origin).delete()
+
+
+def fail(account: str, origin: str) -> None:
+    """Log it if this was the last of the failures that are let pass. What was typed as a name may be a password."""
+    if _rows(account, origin).filter(state=LoginFailure.State.LOCKED).exists():
+        user = get_user_model().objects.filter(username=account).values_list("pk", flat=True)
+        logger.warning(
+            "log-in locked user=%s from=%s minutes=%d",
+            user.first() or "unknown",
+            client_address.masked(origin),
+            LOCKED_FOR // timedelta(minutes=1),
+        )
+
+
+def unlock(rows: QuerySet[LoginFailure]) -> int:
+    """Let whoever is locked try again now; returns how many."""
+    return rows.filter(state=LoginFailure.State.LOCKED).update(
+        state=LoginFailure.State.UNLOCKED, failures=0
+    )
+
+
+def seconds_left(row: LoginFailure) -> int:
+    """Until its failures count no more, whole seconds; 0 if they do not."""
+    left = row.last_at + LOCKED_FOR - timezone.now()
+    return max(0, math.ceil(left.total_seconds()))
+
+
+@sweeps
+def forget_old_failures() -> int:
+    """One batch of those that count no more."""
+    return delete_batch(LoginFailure.objects.filter(last_at__lte=timezone.now() - LOCKED_FOR))
+
+
+def _rows(account: str, origin: str) -> QuerySet[LoginFailure]:
+    return LoginFailure.objects.filter(account=account, origin=origin)
