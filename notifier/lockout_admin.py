@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from django.contrib import admin
 from django.http import HttpRequest
 
-from notifier import client_address, lockouts
+from notifier import lockouts
 from notifier.models import LoginFailure
+from orders import client_address
 from queues import masking
 from queues.fact_admin import Act, FactAdmin, column
 

@@ -15,8 +15,8 @@ from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from notifier import client_address
 from notifier.models import LoginFailure
+from orders import client_address
 from queues.housekeeping import delete_batch
 from queues.registry import sweeps
 

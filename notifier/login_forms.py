@@ -6,7 +6,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from unfold.forms import AuthenticationForm
 
-from notifier import client_address, lockouts
+from notifier import lockouts
+from orders import client_address
 
 
 class LoginForm(AuthenticationForm):  # type: ignore[misc]  # Unfold has no types

@@ -6,8 +6,9 @@ from django.contrib.auth.models import User
 from django.test import RequestFactory
 from django.utils import timezone
 
-from notifier import client_address, lockouts
+from notifier import lockouts
 from notifier.models import LoginFailure
+from orders import client_address
 from tests.rows import make_login_failure, staff
 from tests.threads import at_once
 
