@@ -1,11 +1,13 @@
-"""How fast each client of the API may ask, counted for all processes: a leaky bucket (GCRA) in one row a client."""
+"""How often each may ask, counted for all processes: a leaky bucket (GCRA) in one row for each.
+
+Those who ask are clients of the API, callers who post our forms, and recipients of what a form makes us send.
+"""
 
 from __future__ import annotations
 
 import math
 from datetime import timedelta
 
-from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
@@ -15,14 +17,15 @@ from queues.expressions import clock_us, greatest, unhurried
 from queues.housekeeping import delete_batch
 from queues.registry import sweeps
 
-# Who has been quiet for a while may ask for so many seconds' worth at once.
-BURST_SECONDS = 10
 
+def take(client: str, *, allowed: int, seconds: int, burst_seconds: int) -> None:
+    """Count one request; raises TooFast, and counts nothing, where it is too early.
 
-def take(client: str) -> None:
-    """Count one request; raises TooFast, and counts nothing, where it is too early."""
-    step_us = 60_000_000 // settings.API_REQUESTS_PER_MINUTE
-    ahead_us = max(0, BURST_SECONDS * 1_000_000 - step_us)
+    So many are ``allowed`` in so many ``seconds``; who has been quiet for a while, ``burst_seconds``' worth at once.
+    In a transaction the count is part of it.
+    """
+    step_us = seconds * 1_000_000 // allowed
+    ahead_us = max(0, burst_seconds * 1_000_000 - step_us)
     now = clock_us()
     with connection.cursor() as cursor:
         cursor.execute(

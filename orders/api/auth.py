@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import cast
 
+from django.conf import settings
 from django.http import HttpRequest
 from ninja.security import HttpBearer
 
@@ -19,6 +20,7 @@ logger = logging.getLogger(__name__)
 READ_TRANSACTIONS = "transactions:read"
 WRITE_TRANSACTIONS = "transactions:write"
 _RETRY_SECONDS = "10"
+_BURST_SECONDS = 10
 
 
 class Token(HttpBearer):
@@ -37,7 +39,7 @@ class Token(HttpBearer):
         """The caller, with this request counted."""
         try:
             caller = tokens.verify(token)
-            allowances.take(caller.client)
+            _count(caller)
         except BadToken as exc:
             logger.info("refused a token: %s", exc)
             raise _unknown(challenge='Bearer error="invalid_token"') from exc
@@ -65,6 +67,15 @@ def need_scope(caller: Caller, name: str) -> None:
             f"This needs an access token with the scope {scope}.",
             headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'},
         )
+
+
+def _count(caller: Caller) -> None:
+    allowances.take(
+        caller.client,
+        allowed=settings.API_REQUESTS_PER_MINUTE,
+        seconds=60,
+        burst_seconds=_BURST_SECONDS,
+    )
 
 
 def _unknown(*, challenge: str) -> Problem:

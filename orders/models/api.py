@@ -33,7 +33,7 @@ class IdempotentRequest(models.Model):
 
 
 class RequestAllowance(models.Model):
-    """How fast a client asks; ``orders.allowances`` has the rules.
+    """How fast a client asks, or a caller or a recipient of our forms; ``orders.allowances`` has the rules.
 
     ``tat_us`` is when the client may ask again at its steady rate, in microseconds since 1970 on the database's clock.
     """
