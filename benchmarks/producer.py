@@ -15,6 +15,7 @@ import uuid
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import django
 from django.db import DatabaseError, close_old_connections
@@ -26,7 +27,7 @@ from benchmarks.ledger import Fact, Ledger  # noqa: E402
 from orders import services  # noqa: E402
 from orders.models import BankAccount, Product, Transaction  # noqa: E402
 
-ADDRESS = {
+ADDRESS: dict[str, Any] = {
     "customer_name": "Ada Lovelace",
     "shipping_name": "Ada Lovelace",
     "shipping_street": "12 St James's Square",

@@ -264,6 +264,11 @@ if API_LOCAL_KEY and not DEBUG:
     )
 API_REQUESTS_PER_MINUTE: int = env.int("API_REQUESTS_PER_MINUTE", default=600)
 
+# --- The shop's forms, by which anybody can make us send an email to anybody; 0: any number
+
+FORM_POSTS_PER_MINUTE: int = env.int("FORM_POSTS_PER_MINUTE", default=10)
+FORM_ORDERS_PER_HOUR: int = env.int("FORM_ORDERS_PER_HOUR", default=5)
+
 # --- The local AWS
 
 SANDBOX_VERIFIED: list[str] = env.list("SANDBOX_VERIFIED", default=[])

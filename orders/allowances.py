@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from django.db import connection
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from orders.errors import TooFast
 from orders.models import RequestAllowance
@@ -38,6 +39,12 @@ def take(client: str, *, allowed: int, seconds: int, burst_seconds: int) -> None
         )
         if not cursor.fetchall():
             raise TooFast(_seconds_until(client, ahead_us))
+
+
+def row_of(kind: str, address: str) -> str:
+    """The client that stands for somebody's address, whatever its case: a keyed hash, as the address is not kept."""
+    key = salted_hmac(f"orders.allowances.{kind}", address.lower(), algorithm="sha256").hexdigest()
+    return f"{kind}:{key[:32]}"
 
 
 @sweeps

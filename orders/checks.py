@@ -1,11 +1,11 @@
-"""System checks: settings of the API and of foreign producers that cannot mean what they say."""
+"""System checks: settings of the API, the forms and foreign producers that cannot mean what they say."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
 from queues.checks import TAG
 
@@ -78,5 +78,34 @@ def allowance(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             "API_REQUESTS_PER_MINUTE must be at least 1.",
             hint="To have no API, set neither COGNITO_ISSUER nor API_LOCAL_KEY.",
             id="orders.E005",
+        )
+    ]
+
+
+@register(Tags.security)
+def form_limits(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A negative number would let nobody in, or everybody."""
+    return [
+        Error(
+            f"{name} must be 0, for any number, or more.",
+            hint="Leave it out for the default.",
+            id="orders.E006",
+        )
+        for name in ("FORM_POSTS_PER_MINUTE", "FORM_ORDERS_PER_HOUR")
+        if getattr(settings, name) < 0
+    ]
+
+
+@register(Tags.security, deploy=True)
+def callers_are_told_apart(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """In production something stands in front of the web process, which speaks plain HTTP."""
+    if settings.TRUSTED_PROXIES or not settings.FORM_POSTS_PER_MINUTE:
+        return []
+    return [
+        Warning(
+            "TRUSTED_PROXIES is 0: all who come through a proxy are one caller, who posts "
+            f"{settings.FORM_POSTS_PER_MINUTE} forms a minute.",
+            hint="Say how many proxies stand in front of the web process, each of which adds to X-Forwarded-For.",
+            id="orders.W001",
         )
     ]

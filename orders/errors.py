@@ -82,7 +82,7 @@ class KeyInUse(OrdersError):
 
 
 class TooFast(OrdersError):
-    """A client asks more often than it may."""
+    """Somebody asks more often than they may."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__(f"You ask too often. Try again in {seconds} s.")

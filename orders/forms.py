@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NoReturn
 
 from django import forms
+from django.core.exceptions import ValidationError
 
 from orders.events import MAX_QUANTITY
 from orders.models import Order, Product
@@ -13,7 +15,54 @@ from orders.validators import validate_recipient, validate_single_line
 _QUANTITY = "quantity-"
 
 
-class OrderForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
+class _Forgetful(forms.TextInput):
+    """Shows nothing of what was put into it."""
+
+    def get_context(self, name: str, value: object, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        return super().get_context(name, None, attrs)
+
+
+def _refuse_program(text: str) -> NoReturn:
+    raise ValidationError(
+        "Something filled in a field that people do not see: a program, or an add-on of your browser."
+        " It is empty again. If it was not you, please send the form once more."
+    )
+
+
+class PublicForm(forms.Form):
+    """The base of forms by which anybody can make us send an email to anybody."""
+
+    # People do not see it; programs that fill in everything do. They are told, as now and then one fills it in for
+    # somebody who would otherwise wait for an email that never comes.
+    website = forms.CharField(
+        required=False,
+        label="Leave this empty",
+        widget=_Forgetful({"autocomplete": "off", "tabindex": "-1"}),
+        validators=[_refuse_program],
+    )
+    wait_seconds = 0
+
+    def put_off(self, cause: str, *, seconds: int) -> None:
+        """Refuse what was posted for so long; what was typed stays."""
+        self.wait_seconds = seconds
+        self.add_error(None, f"{cause} Please send it again in {_in_words(seconds)}.")
+
+    @property
+    def status(self) -> int:
+        """Of the answer that shows the form again."""
+        if self.wait_seconds:
+            return 429
+        return 400 if "website" in self.errors else 200
+
+
+def _in_words(seconds: int) -> str:
+    if seconds < 60:
+        return "a second" if seconds == 1 else f"{seconds} seconds"
+    minutes = math.ceil(seconds / 60)
+    return "a minute" if minutes == 1 else f"{minutes} minutes"
+
+
+class OrderForm(PublicForm, forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
     """The shop's form: a quantity for each product on sale, and where they go."""
 
     idempotency_key = forms.UUIDField(
@@ -23,14 +72,6 @@ class OrderForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable
             "required": "This page is out of date. Please reload it.",
             "invalid": "This page is out of date. Please reload it.",
         },
-    )
-    # People do not see it; programs that fill in everything do.
-    website = forms.CharField(
-        required=False,
-        max_length=0,
-        label="Leave this empty",
-        widget=forms.TextInput({"autocomplete": "off", "tabindex": "-1"}),
-        error_messages={"max_length": "Please leave the hidden field empty and try again."},
     )
 
     class Meta:
@@ -112,7 +153,7 @@ def _quantity_field(product: Product) -> forms.IntegerField:
     )
 
 
-class RegistrationForm(forms.Form):
+class RegistrationForm(PublicForm):
     """Not a ModelForm: that one would tell a stranger which addresses are registered."""
 
     name = forms.CharField(
@@ -129,7 +170,7 @@ class RegistrationForm(forms.Form):
     )
 
 
-class SignInForm(forms.Form):
+class SignInForm(PublicForm):
     """Which address's orders somebody wants to see."""
 
     email = forms.EmailField(

@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from orders import events
+from orders import allowances, events
 from orders.errors import (
     AlreadyPlaced,
     BadLink,
@@ -34,12 +34,13 @@ def place_order(
     *,
     idempotency_key: uuid.UUID | None = None,
     lines: Iterable[tuple[Product, int]],
+    most_an_hour: int = 0,
     **fields: Any,
 ) -> Order:
     """Save the order with its event; the same again with the same key gives the order that it made.
 
     Without a key it is an order of its own. ``fields`` are those of Order. Raises AlreadyPlaced, NoLines,
-    MixedCurrencies or ValidationError.
+    MixedCurrencies, ValidationError, or TooFast where its address had ``most_an_hour`` of those with a key.
     """
     lines = list(lines)
     customer = Customer.objects.with_email(fields["customer_email"])
@@ -49,9 +50,12 @@ def place_order(
         return _repeated(order, lines, fields)
     try:
         with transaction.atomic():
-            return Order.objects.place(
+            order = Order.objects.place(
                 idempotency_key=idempotency_key, lines=lines, customer=customer, **fields
             )
+            # Last: neither what is refused nor the same again counts.
+            _count_order(order, most_an_hour)
+            return order
     except IntegrityError:
         # Somebody with the same key was faster by a moment.
         if order := Order.objects.filter(idempotency_key=idempotency_key).first():
@@ -190,6 +194,12 @@ def _signing_in(token: str) -> tuple[Customer, int]:
     if int(number) < customer.sign_ins:
         raise LinkUsed("the link was used")
     return customer, int(number)
+
+
+def _count_order(order: Order, most_an_hour: int) -> None:
+    if most_an_hour:
+        recipient = allowances.row_of("recipient", order.customer_email)
+        allowances.take(recipient, allowed=most_an_hour, seconds=3600, burst_seconds=3600)
 
 
 def _repeated(

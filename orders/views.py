@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+
+from django.conf import settings
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
-from orders import access, services
-from orders.errors import AlreadyPlaced, BadLink, LinkExpired, LinkUsed, Refused
-from orders.forms import OrderForm, RegistrationForm, SignInForm
+from orders import access, form_limits, services
+from orders.errors import AlreadyPlaced, BadLink, LinkExpired, LinkUsed, Refused, TooFast
+from orders.forms import OrderForm, PublicForm, RegistrationForm, SignInForm
 from orders.models import Order, Product
+
+logger = logging.getLogger(__name__)
 
 ORDERS_PER_PAGE = 20
 _LINK_STATES = {LinkUsed: "used", LinkExpired: "expired", BadLink: "bad"}
@@ -23,20 +28,35 @@ def shop(request: HttpRequest) -> HttpResponse:
     """The products and the order form; a valid order leads to its page."""
     posted = request.POST if request.method == "POST" else None
     form = OrderForm(posted, products=Product.objects.filter(is_active=True))
-    if form.is_valid() and (order := _place(form)):
+    if form_limits.admits(request, form) and form.is_valid() and (order := _place(form)):
         access.remember(request, order)
         return redirect(order)
-    return render(request, "orders/order_form.html", {"form": form})
+    return _show(request, "orders/order_form.html", form)
 
 
 def _place(form: OrderForm) -> Order | None:
     try:
-        return services.place_order(**form.order())
+        return services.place_order(**form.order(), most_an_hour=settings.FORM_ORDERS_PER_HOUR)
+    except TooFast as exc:
+        logger.info("refused an order: too many to its address")
+        form.put_off(
+            "This email address had as many orders as we take within an hour, so this one was not placed.",
+            seconds=exc.seconds,
+        )
+        return None
     except Refused as exc:
         if isinstance(exc, AlreadyPlaced):
             form.take_new_key()
         form.add_error(None, str(exc))
         return None
+
+
+def _show(request: HttpRequest, template: str, form: PublicForm) -> HttpResponse:
+    """The page with the form, empty or with what is wrong with it."""
+    response = render(request, template, {"form": form}, status=form.status)
+    if form.wait_seconds:
+        response["Retry-After"] = str(form.wait_seconds)
+    return response
 
 
 @never_cache
@@ -50,10 +70,10 @@ def detail(request: HttpRequest, number: str) -> HttpResponse:
 def register(request: HttpRequest) -> HttpResponse:
     """The registration form; the answer is the same for new and known addresses."""
     form = RegistrationForm(request.POST if request.method == "POST" else None)
-    if form.is_valid():
-        services.register(**form.cleaned_data)
+    if form_limits.admits(request, form) and form.is_valid():
+        services.register(name=form.cleaned_data["name"], email=form.cleaned_data["email"])
         return redirect("orders:registered")
-    return render(request, "orders/customer_form.html", {"form": form})
+    return _show(request, "orders/customer_form.html", form)
 
 
 @never_cache
@@ -93,10 +113,10 @@ def mine(request: HttpRequest) -> HttpResponse:
         page = pages.get_page(request.GET.get("page"))
         return render(request, "orders/order_list.html", {"customer": customer, "page": page})
     form = SignInForm(request.POST if request.method == "POST" else None)
-    if form.is_valid():
+    if form_limits.admits(request, form) and form.is_valid():
         services.request_sign_in(form.cleaned_data["email"])
         return redirect("orders:link-sent")
-    return render(request, "orders/sign_in.html", {"form": form})
+    return _show(request, "orders/sign_in.html", form)
 
 
 @never_cache

@@ -22,6 +22,7 @@ for name in list(os.environ):
             "DNS_",
             "EMAIL_TRANSPORT",
             "FAILPOINTS",
+            "FORM_",
             "GUARD_",
             "QUEUE_",
             "SANDBOX",

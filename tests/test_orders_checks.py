@@ -9,8 +9,17 @@ from tests.local_aws import ROOT
 POOL = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Pool"
 
 
-def found():
-    return {message.id for message in run_checks() if str(message.id).startswith("orders.")}
+def found(**options):
+    messages = run_checks(**options)
+    return {message.id for message in messages if str(message.id).startswith("orders.")}
+
+
+def test_deployment_that_takes_its_proxy_for_everybody_is_warned(settings):
+    assert found(include_deployment_checks=True) == {"orders.W001"}
+
+    settings.TRUSTED_PROXIES = 1
+
+    assert found(include_deployment_checks=True) == set()
 
 
 @pytest.mark.parametrize(
@@ -21,6 +30,8 @@ def found():
         ({"COGNITO_CLIENT_IDS": []}, "orders.E003"),
         ({"API_LOCAL_KEY": "key.pem"}, "orders.E004"),
         ({"API_REQUESTS_PER_MINUTE": 0}, "orders.E005"),
+        ({"FORM_POSTS_PER_MINUTE": -1}, "orders.E006"),
+        ({"FORM_ORDERS_PER_HOUR": -1}, "orders.E006"),
     ],
 )
 def test_setting_that_cannot_be_meant_is_named(settings, changes, error):

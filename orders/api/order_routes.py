@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
@@ -95,5 +95,5 @@ def _place(caller: Caller, asked: OrderIn) -> Answer:
     return Answer(201, OrderOut.placed(order).model_dump_json(), location)
 
 
-def _shipping(address: AddressIn) -> dict[str, str]:
+def _shipping(address: AddressIn) -> dict[str, Any]:
     return {f"shipping_{name}": value for name, value in address.model_dump().items()}

@@ -1,0 +1,37 @@
+"""How many forms one caller may post, so that nobody floods mailboxes by them; each makes us send an email."""
+
+from __future__ import annotations
+
+import logging
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from orders import allowances, client_address
+from orders.errors import TooFast
+from orders.forms import PublicForm
+
+logger = logging.getLogger(__name__)
+
+
+def admits(request: HttpRequest, form: PublicForm) -> bool:
+    """Count what was posted, right or wrong; False, and the form says when to try again, if that is too early."""
+    if not form.is_bound:
+        return False
+    origin = client_address.origin(request)
+    try:
+        _count_post(origin)
+    except TooFast as exc:
+        logger.info("refused a form from=%s", client_address.masked(origin))
+        form.put_off(
+            "Too many forms came from where you are, so this one was not taken.",
+            seconds=exc.seconds,
+        )
+        return False
+    return True
+
+
+def _count_post(origin: str) -> None:
+    if allowed := settings.FORM_POSTS_PER_MINUTE:
+        caller = allowances.row_of("caller", origin)
+        allowances.take(caller, allowed=allowed, seconds=60, burst_seconds=60)
