@@ -46,6 +46,15 @@ def test_sixth_failure_is_refused_with_the_time_to_wait(client, ada):
     assert "Try again in 15 minutes" in response.content.decode()
 
 
+def test_locked_page_says_nothing_but_that_it_is_locked(client, ada):
+    fail(client)
+
+    locked = log_in(client).content.decode()
+
+    assert locked.count('class="errornote') == 1
+    assert "Please correct" not in locked
+
+
 def test_right_password_opens_nothing_while_locked(client, ada):
     fail(client)
 
