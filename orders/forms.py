@@ -25,7 +25,7 @@ class _Forgetful(forms.TextInput):
 def _refuse_program(text: str) -> NoReturn:
     raise ValidationError(
         "Something filled in a field that people do not see: a program, or an add-on of your browser."
-        " It is empty again. If it was not you, please send the form once more."
+        " It is empty again: please send the form once more."
     )
 
 
