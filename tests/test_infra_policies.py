@@ -188,7 +188,7 @@ def deploys(calls, client, settings):
     sqs._queue.cache_clear()
     call_command("provision", stdout=StringIO())
     with calls.paused():
-        for alias, name in TOPICS.items():
+        for alias, name in (TOPICS | {"ses-events": settings.SES_EVENTS_TOPIC}).items():
             topic = sns.Topic(alias, name)
             arn = topic.subscription(sqs.queue(alias).attributes()["QueueArn"])
             assert arn
