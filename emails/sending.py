@@ -74,12 +74,13 @@ def notify(event: Event, *, template: str, recipient: str, bulk: bool = False) -
     except RenderError as exc:
         _fail_unrendered(owed, exc)
         return
-    held, slot = _claims(owed)
-    if held is None:
+    claimed = _claims(owed)
+    if claimed is None:
         notification = _notification(owed)
         if not _is_done(notification):
             _wait_for_other(notification)
     else:
+        held, slot = claimed
         notification = held.notification
         _wait_claimed(held, slot)
         if notification.context != event.data:
@@ -166,14 +167,19 @@ def _event(notification: Notification) -> Event:
     )
 
 
-def _claim_together(owed: Sequence[states.Owed]) -> list[tuple[states.Claim | None, limiter.Slot]]:
+def _claim_together(owed: Sequence[states.Owed]) -> list[tuple[states.Claim, limiter.Slot] | None]:
     """The turn of its slots is waited for before the claims: no lease must run while one waits for long."""
     # Known before a claim depends on it.
     default_sender.in_force()
     # Made with the slots in hand they would be late, and all be sent at once.
     transport.prepare()
     slots = limiter.wait_for_slots(len(owed))
-    return list(zip(writing.call(states.claim_owed, owed), slots, strict=True))
+    claims = writing.call(states.claim_owed, owed)
+    # The first ones to what is sent; what is suppressed, or was sent before, takes none of the rate.
+    taken = iter(slots)
+    claimed = [(held, next(taken)) if held else None for held in claims]
+    limiter.give_back(list(taken))
+    return claimed
 
 
 def _wait_claimed(held: states.Claim, slot: limiter.Slot) -> None:
@@ -265,9 +271,10 @@ def _learn_of_other(notification: Notification) -> None:
 
 def _tried_again(notification: Notification, email: Rendered) -> bool:
     """Another claim and another call; False as below."""
-    limiter.wait_for_slot()
+    slot = limiter.wait_for_slot()
     held = states.claim(notification)
     if held is None:
+        limiter.give_back([slot])
         _wait_for_other(notification)
         return True
     # What becomes of it is read from the row that the caller has.

@@ -6,6 +6,7 @@ import logging
 import random
 import re
 import tempfile
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
@@ -51,6 +52,7 @@ def memory_of_its_own() -> Iterator[None]:
         for name, combined in shared.items():
             own = Combined(combined._perform, most=combined._most, linger_seconds=0.0)
             patch.setattr(sending, name, own)
+        patch.setattr(limiter, "_unused", deque())
         yield
 
 
@@ -67,6 +69,8 @@ def _replace_time_and_chance(world: World, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(timezone, "now", world.clock.now)
     for module in (holding, limiter, patience, states, uuid7):
         patch.setattr(module, "time", world.clock)
+    # Slots of another clock.
+    patch.setattr(limiter, "_unused", deque())
     # Ids sort by time, and then as the seed says.
     patch.setattr(uuid7, "os", SimpleNamespace(urandom=world.random.randbytes))
     patch.setattr(failpoints, "os", world.interruptions)
