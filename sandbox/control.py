@@ -84,7 +84,7 @@ class ControlApi:
         identity = self._post_office.identities.get(name)
         if identity is None:
             raise NotFound(f"No identity {name}")
-        identity.verified = True
+        identity.publish()
         return {"identity": identity.name, "verified": True}
 
     def _open_link(self, request: Request) -> Response:
@@ -105,10 +105,12 @@ def _records(identity: Identity) -> list[dict[str, str]]:
     if not identity.is_domain:
         return []
     found = identity.records(region=settings.AWS_REGION)
+    published = identity.published(region=settings.AWS_REGION)
     return [
         {"type": kind, "name": name, "value": value.rstrip(".")}
         for (kind, name), values in found.items()
         for value in values
+        if (kind, name) not in published
     ]
 
 

@@ -157,6 +157,8 @@ def administers(calls, client, settings):
             client.post(f"{pages}verify/", {"name": name})
         for page in ("", "new@example.org/"):
             assert client.get(f"{pages}{page}").status_code == 200
+        chosen = {"name": "example.org", "mail_from": "bounce.example.org"}
+        client.post(f"{pages}mail-from/", chosen | {"failing": "UseDefaultValue"})
         identities.statuses(["new@example.org"])
         client.post(f"{pages}delete/", {"name": "example.org", "typed": "example.org"})
         client.post(f"{pages}delete/", {"name": "new@example.org", "typed": "new@example.org"})
