@@ -170,7 +170,9 @@ class NotificationAdmin(FactAdmin):
 
     @column(description="email", ordering="subject")
     def what(self, notification: Notification) -> SafeString:
-        return two_lines(notification.subject or "no subject", notification.template)
+        # Events of an earlier release, and of producers elsewhere, may have no subject.
+        words = notification.subject or notification.template.replace("_", " ")
+        return two_lines(words, notification.template)
 
     @column(description="state", ordering="state", colours=state_colours)
     def state_label(self, notification: Notification) -> tuple[str, str]:
