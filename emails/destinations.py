@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from django.conf import settings
 
-from emails import ses
+from emails import ses, ses_errors
 from queues.errors import QueueUnavailable
 
 
@@ -98,5 +98,5 @@ def _ask(call: Callable[..., Any], **parameters: Any) -> Any:
     try:
         return call(**parameters)
     except (ClientError, BotoCoreError, ResponseParserError) as exc:
-        code, text = ses.describe(exc)
+        code, text = ses_errors.describe(exc)
         raise QueueUnavailable(f"{code}: {text}", code=code) from exc

@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from django.conf import settings
 
-from emails import ses
+from emails import ses, ses_errors
 from queues import sqs, subscriptions
 from queues.errors import QueueUnavailable
 from queues.provisioning import Say
@@ -76,7 +76,7 @@ def _provision_way_back(say: Say) -> None:
 def _unavailable(
     what: str, exc: ClientError | BotoCoreError | ResponseParserError
 ) -> QueueUnavailable:
-    code, text = ses.describe(exc)
+    code, text = ses_errors.describe(exc)
     return QueueUnavailable(f"{what}: {code}: {text}", code=code)
 
 
@@ -108,7 +108,7 @@ def _provision_destination(topic: str, say: Say) -> None:
     try:
         _provision_by_version_2(topic, say)
     except (ClientError, ResponseParserError) as exc:
-        if ses.describe(exc)[0] not in _LACKING and not isinstance(exc, ResponseParserError):
+        if ses_errors.describe(exc)[0] not in _LACKING and not isinstance(exc, ResponseParserError):
             raise
         _provision_by_version_1(topic, say)
 
@@ -173,7 +173,7 @@ def _made(create: Any) -> bool:
     try:
         create()
     except ClientError as exc:
-        if ses.describe(exc)[0] in _EXISTS:
+        if ses_errors.describe(exc)[0] in _EXISTS:
             return False
         raise
     return True
