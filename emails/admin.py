@@ -16,7 +16,7 @@ from emails import (
     preview_views,
     reasons,
     rendering,
-    sending,
+    services,
     states,
 )
 from emails.admin_filters import FateFilter
@@ -86,7 +86,7 @@ class NotificationAdmin(FactAdmin):
         "mark_sent": Act(
             label="It was sent",
             done="marked as sent",
-            service=sending.mark_sent,
+            service=services.mark_sent,
             states=(State.IN_DOUBT,),
             permission="emails.mark_sent_notification",
             question="Say so only on evidence: the customer has it, or SES's own records show it. "
@@ -96,7 +96,7 @@ class NotificationAdmin(FactAdmin):
         "send_again": Act(
             label="Send again",
             done="sent again",
-            service=sending.send_again,
+            service=services.send_again,
             states=(State.IN_DOUBT, State.FAILED, State.SUPPRESSED),
             permission="emails.send_again_notification",
             colour="default",

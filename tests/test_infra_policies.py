@@ -19,7 +19,7 @@ from emails import (
     breakers,
     examinations,
     identities,
-    sending,
+    own_emails,
     ses,
     ses_suppressions,
     sightings,
@@ -163,7 +163,7 @@ def administers(calls, client, settings):
         client.post(f"{pages}delete/", {"name": "example.org", "typed": "example.org"})
         client.post(f"{pages}delete/", {"name": "new@example.org", "typed": "new@example.org"})
         # As alerts by email go.
-        sending.send_test("ada@example.com")
+        own_emails.send_test("ada@example.com")
     ses_suppressions.get("ada@example.org")
     with calls.paused():
         _bury()
