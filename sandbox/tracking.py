@@ -18,7 +18,7 @@ PICTURE = b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 
 _TAG = re.compile(r"<a\b[^>]*>", re.IGNORECASE)
 _ADDRESS = re.compile(r"""(\bhref\s*=\s*)(["'])(https?://.*?)\2""", re.IGNORECASE | re.DOTALL)
-_UNTRACKED = re.compile(r"\sses:no-track\b", re.IGNORECASE)
+_UNTRACKED = re.compile(r"""\sses:no-track\b(=["']{2})?""", re.IGNORECASE)
 _END = re.compile(r"</body\s*>", re.IGNORECASE)
 
 

@@ -55,6 +55,7 @@ def test_links_lead_over_ses_and_from_there_to_where_they_led():
             '<a ses:no-track href="https://example.com/">1</a>',
             '<a href="https://example.com/">1</a>',
         ),
+        ('<a ses:no-track="" href="https://a.test/">1</a>', '<a href="https://a.test/">1</a>'),
         ('<a href="mailto:ada@example.com">1</a>', '<a href="mailto:ada@example.com">1</a>'),
         ('<a name="top">1</a>', '<a name="top">1</a>'),
     ],
