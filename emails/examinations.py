@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from emails import default_sender, destination_examination, identities, sending, ses
+from emails import default_sender, destination_examination, identities, own_emails, ses
 from emails.errors import IdentityError, InDoubt, SendError
 from emails.models import Breaker, DeliveryEvent
 from queues.aws_clients import is_about_credentials
@@ -196,7 +196,7 @@ def bounce() -> Iterable[Finding]:
         return
     began = time.monotonic()
     try:
-        message_id = sending.send_bounce()
+        message_id = own_emails.send_bounce()
     except SendError as exc:
         yield _not_sent(exc)
         return

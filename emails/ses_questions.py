@@ -9,7 +9,7 @@ from xml.etree.ElementTree import ParseError
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from emails import ses
+from emails import ses_errors
 from emails.errors import IdentityError, NoSuchIdentity
 
 _DENIED = {
@@ -34,7 +34,7 @@ def ask(operation: str, call: Callable[..., Answer], **parameters: Any) -> Answe
     try:
         return call(**parameters)
     except (ClientError, BotoCoreError, ResponseParserError, ParseError, OSError) as exc:
-        code, text = ses.describe(exc)
+        code, text = ses_errors.describe(exc)
         if code in _UNKNOWN:
             raise NoSuchIdentity(f"{operation}: {text} ({code})") from exc
         raise IdentityError(_words(operation, code, text, exc)) from exc

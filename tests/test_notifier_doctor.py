@@ -13,7 +13,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from emails import ses
 from emails.models import Breaker
-from queues import doctor, pausing, queue_examination, sqs
+from queues import doctor, pausing, queue_examination, sns, sqs
 from queues.doctor import Finding, Verdict
 from tests.living import make_consumer, make_silent
 
@@ -26,6 +26,7 @@ TLS_ONLY = {
     "Resource": "*",
     "Condition": {"Bool": {"aws:SecureTransport": "false"}},
 }
+EVENTS = sns.Topic("ses-events", "notifier-ses-events")
 OPEN = {"Effect": "Allow", "Principal": "*", "Action": "sqs:*", "Resource": "*"}
 
 
@@ -195,6 +196,44 @@ def test_configuration_set_that_ses_has_not_got_is_told(order, settings):
     settings.SES_CONFIGURATION_SET = "gone"
 
     assert "events.no_set" in amiss()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "key"),
+    [
+        ("RawMessageDelivery", "false", "events.wrapped"),
+        ("FilterPolicy", '{"kind": ["Bounce"]}', "events.filtered"),
+    ],
+)
+def test_subscription_of_ses_events_that_delivers_otherwise_is_told(order, name, value, key):
+    arn = EVENTS.subscription(sqs.queue("ses-events").attributes()["QueueArn"])
+    assert arn
+    EVENTS.set_subscription_attribute(arn, name, value)
+
+    assert amiss() == {key}
+    assert one(key).mend == "python manage.py provision"
+
+
+@pytest.mark.parametrize(
+    ("changes", "keys"),
+    [
+        ({"Effect": "Deny"}, {"events.topic_closed"}),
+        ({"Action": "sns:Subscribe"}, {"events.topic_closed"}),
+        ({"Principal": {"Service": "s3.amazonaws.com"}}, {"events.topic_closed"}),
+        ({"Condition": {"StringLike": {"AWS:SourceArn": "*/other"}}}, {"events.topic_closed"}),
+        ({"Condition": {"StringLike": {"AWS:SourceArn": "*/notifier"}}}, set()),
+        ({"Principal": "*", "Condition": {}}, {"events.topic_open"}),
+    ],
+)
+def test_policy_of_the_topic_is_told_where_ses_is_shut_out_or_anybody_let_in(order, changes, keys):
+    policy = json.loads(EVENTS.attributes()["Policy"])
+    policy["Statement"] = policy["Statement"][0] | changes
+    sns.client().set_topic_attributes(
+        TopicArn=EVENTS.arn, AttributeName="Policy", AttributeValue=json.dumps(policy)
+    )
+
+    assert amiss() == keys
+    assert all(one(key).mend == "python manage.py provision" for key in keys)
 
 
 def test_open_breaker_is_told(order):

@@ -18,7 +18,7 @@ from typing import Any, Self
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
-from emails import rendering, sending, states
+from emails import rendering, services, states
 from emails.models import Notification
 from queues import dead_letters, holding, outbox, registry, relay, sqs, sweeper
 from queues.consumer import Consumer
@@ -188,8 +188,8 @@ class World:
         sent = doubtful.filter(subject__in=self.accepted)
         unsent = doubtful.exclude(subject__in=self.accepted)
         self.decided |= set(unsent.values_list("subject", flat=True))
-        return (self._run("mark sent", lambda: sending.mark_sent(sent)) or 0) + (
-            self._run("send again", lambda: sending.send_again(unsent)) or 0
+        return (self._run("mark sent", lambda: services.mark_sent(sent)) or 0) + (
+            self._run("send again", lambda: services.send_again(unsent)) or 0
         )
 
     # Amazon.
