@@ -15,8 +15,10 @@ from email.utils import formatdate, make_msgid
 from typing import Any
 
 from django.conf import settings
-from django.core.mail import DNS_NAME, BadHeaderError, EmailMultiAlternatives
+from django.core.mail import DNS_NAME, EmailMultiAlternatives
 from django.core.mail.message import SafeMIMEText, forbid_multi_line_headers
+
+from emails.errors import Unwritable
 
 _CRLF = "\r\n"
 # RFC 5322: a name has no colon and no space.
@@ -48,17 +50,17 @@ class Email(EmailMultiAlternatives):
     """Django's email. It costs least with a text, and HTML as its only alternative."""
 
     def message(self) -> Any:  # type: ignore[override]  # the stubs are those of Django 6
-        """Raises BadHeaderError for what cannot be written; no text ever becomes a header of its own."""
+        """Raises Unwritable for what cannot be written; no text ever becomes a header of its own."""
         try:
             self._refuse_names()
             return self._written() if self._is_simple() else super().message()
         except (ValueError, MessageError) as exc:
-            raise BadHeaderError(str(exc)) from exc
+            raise Unwritable(str(exc)) from exc
 
     def _refuse_names(self) -> None:
         for name in self.extra_headers:
             if not _NAME.fullmatch(name):
-                raise BadHeaderError(f"{name!r} is no name of a header")
+                raise Unwritable(f"{name!r} is no name of a header")
 
     def _is_simple(self) -> bool:
         kinds = [kind for _, kind in self.alternatives]

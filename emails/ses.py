@@ -32,11 +32,19 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 from django.conf import settings
-from django.core.mail import BadHeaderError, EmailMessage
+from django.core.mail import EmailMessage
 from django_ses import SESBackend
 
 from emails import default_sender, ses_lean
-from emails.errors import InDoubt, NotSent, Refused, SendError, Throttled, Unavailable
+from emails.errors import (
+    InDoubt,
+    NotSent,
+    Refused,
+    SendError,
+    Throttled,
+    Unavailable,
+    Unwritable,
+)
 from queues import lean_connections, tracing
 
 if TYPE_CHECKING:
@@ -122,8 +130,8 @@ def send(message: EmailMessage) -> str:
     try:
         with tracing.span("SES SendEmail", kind="client"):
             connection().send_messages([message])
-    except (BadHeaderError, UnicodeEncodeError) as exc:
-        # Django refuses a header with a newline, Python an address it cannot encode: before any call.
+    except (Unwritable, UnicodeEncodeError) as exc:
+        # A header with a newline, an address that Python cannot encode: before any call.
         raise Refused(str(exc), code=type(exc).__name__) from exc
     except (KeyError, ValueError) as exc:
         # An answer that cannot be read. django-ses looks for the message id in it first, and then for more.
