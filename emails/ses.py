@@ -46,6 +46,7 @@ from emails.errors import (
     Unwritable,
 )
 from queues import lean_connections, tracing
+from queues.aws_clients import STUMBLES, UNREADABLE, unreadable
 
 if TYPE_CHECKING:
     from mypy_boto3_ses import SESClient
@@ -62,6 +63,8 @@ _FOREIGN = (
     ParseError,
     OSError,
 )
+# What a question may raise besides: a send asks django-ses, and knows its own.
+_UNANSWERED = (*_FOREIGN, *STUMBLES)
 # No request left this machine.
 _NEVER_LEFT = (
     ConnectTimeoutError,
@@ -157,7 +160,7 @@ def quota() -> Quota:
     """Ask SES; raises SendError."""
     try:
         found = api().get_send_quota()
-    except (ClientError, BotoCoreError, HTTPClientError, ResponseParserError, OSError) as exc:
+    except _UNANSWERED as exc:
         raise _classified(exc) from exc
     return Quota(found["MaxSendRate"], found["Max24HourSend"], found["SentLast24Hours"])
 
@@ -175,7 +178,7 @@ def require_sending_enabled() -> None:
     """Raise SendError while the account is paused; an endpoint that cannot say counts as healed."""
     try:
         enabled = api().get_account_sending_enabled()["Enabled"]
-    except (ClientError, BotoCoreError, HTTPClientError, ResponseParserError, OSError) as exc:
+    except _UNANSWERED as exc:
         if describe(exc)[0] in _LACKING:
             return
         raise _classified(exc) from exc
@@ -190,7 +193,7 @@ def require_configuration() -> None:
     try:
         if settings.SES_CONFIGURATION_SET:
             api().describe_configuration_set(ConfigurationSetName=settings.SES_CONFIGURATION_SET)
-    except (ClientError, BotoCoreError, HTTPClientError, ResponseParserError, OSError) as exc:
+    except _UNANSWERED as exc:
         if describe(exc)[0] in _LACKING:
             return
         raise _classified(exc) from exc
@@ -204,7 +207,7 @@ def sender_is_verified() -> bool:
     names = covering(default_sender.address())
     try:
         answer = api().get_identity_verification_attributes(Identities=names)
-    except (ClientError, BotoCoreError, HTTPClientError, ResponseParserError, OSError) as exc:
+    except _UNANSWERED as exc:
         if describe(exc)[0] in _LACKING:
             return True
         raise _classified(exc) from exc
@@ -220,10 +223,12 @@ def covering(address: str) -> list[str]:
 
 
 def describe(exc: Exception) -> tuple[str, str]:
-    """The code and the text of a botocore error, as AWS gave them."""
+    """The code and the text of an error, as AWS gave them, or in words of ours."""
     if isinstance(exc, ClientError):
         error = exc.response.get("Error", {})
         return error.get("Code", "ClientError"), error.get("Message", str(exc))
+    if isinstance(exc, STUMBLES) and not isinstance(exc, OSError):
+        return UNREADABLE, unreadable(exc)
     return type(exc).__name__, str(exc)
 
 
