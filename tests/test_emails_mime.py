@@ -189,3 +189,14 @@ def test_header_set_after_the_message_was_made_is_in_the_next():
     message.extra_headers["X-SES-CONFIGURATION-SET"] = "late"
 
     assert b"\nX-SES-CONFIGURATION-SET: late\n" in message.message().as_bytes()
+
+
+def test_policy_says_how_lines_end_as_django_6_asks():
+    message = Email("Your order", "Thank you", SENDER, ["ada@example.com"])
+    message.attach_alternative("<p>Thank you</p>", "text/html")
+
+    asked, told = message.message(policy=email.policy.SMTP), message.message()
+
+    assert told.as_bytes(policy=email.policy.SMTP) == told.as_bytes(linesep="\r\n")
+    assert asked.as_bytes() == asked.as_bytes(linesep="\r\n")
+    assert b"\r" not in told.as_bytes()
