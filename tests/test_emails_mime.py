@@ -2,6 +2,7 @@ import email
 import email.policy
 import re
 
+import django
 import pytest
 from django.core.mail import EmailMultiAlternatives
 from hypothesis import given
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 from emails.errors import Unwritable
 from emails.mime import Email
 
+# Since version 6 Django folds and encodes otherwise; our own emails stay as they are.
+as_django = pytest.mark.skipif(django.VERSION >= (6,), reason="the bytes are those of Django 5.2")
 SENDER = "Notifier Shop <shop@example.com>"
 # What is new in each email, even from the same data.
 NEW = re.compile(rb"={15}\d{19}==|(?<=\r\nDate: )[^\r]+|(?<=\r\nMessage-ID: )[^>]+>")
@@ -55,6 +58,7 @@ def assert_same(**fields):
         *("y" * length for length in range(62, 72)),
     ],
 )
+@as_django
 def test_subject_is_written_as_django_writes_it(subject):
     assert_same(subject=subject)
 
@@ -79,6 +83,7 @@ def test_subject_is_written_as_django_writes_it(subject):
     ],
 )
 @pytest.mark.parametrize("field", ["to", "from_email"])
+@as_django
 def test_address_is_written_as_django_writes_it(field, address):
     assert_same(**{field: [address] if field == "to" else address})
 
@@ -103,12 +108,14 @@ def test_address_is_written_as_django_writes_it(field, address):
         "half a character: \udce9",
     ],
 )
+@as_django
 def test_body_is_written_as_django_writes_it(text):
     assert_same(text=text)
     assert_same(html=text)
 
 
 @given(subject=header_text, name=header_text, text=lines, html=lines)
+@as_django
 def test_any_text_is_written_as_django_writes_it(subject, name, text, html):
     assert_same(subject=subject, text=text, html=html, headers={"X-Name": name})
 
@@ -130,6 +137,7 @@ def test_any_text_is_written_as_django_writes_it(subject, name, text, html):
         {"attachments": [("bill.txt", "one mug", "text/plain")]},
     ],
 )
+@as_django
 def test_other_kinds_of_email_are_those_of_django(fields):
     assert_same(**fields)
 
