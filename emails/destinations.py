@@ -17,6 +17,7 @@ from botocore.parsers import ResponseParserError
 from django.conf import settings
 
 from emails import ses, ses_errors
+from queues.aws_clients import STUMBLES
 from queues.errors import QueueUnavailable
 
 
@@ -97,6 +98,6 @@ def _sns(region: str) -> Any:
 def _ask(call: Callable[..., Any], **parameters: Any) -> Any:
     try:
         return call(**parameters)
-    except (ClientError, BotoCoreError, ResponseParserError) as exc:
+    except (ClientError, BotoCoreError, ResponseParserError, *STUMBLES) as exc:
         code, text = ses_errors.describe(exc)
         raise QueueUnavailable(f"{code}: {text}", code=code) from exc

@@ -120,8 +120,7 @@ def _wanted() -> list[str]:
 
 def _provision_by_version_2(topic: str, say: Say) -> None:
     api, name = ses.api_v2(), settings.SES_CONFIGURATION_SET
-    found = api.get_configuration_set_event_destinations(ConfigurationSetName=name)
-    there = {each["Name"]: each for each in found.get("EventDestinations", [])}.get(DESTINATION)
+    there = _destinations_by_version_2(name).get(DESTINATION)
     if there and _is_right(there, topic):
         say(f"event destination {DESTINATION} is as it should be")
         return
@@ -139,6 +138,19 @@ def _provision_by_version_2(topic: str, say: Say) -> None:
         ConfigurationSetName=name, EventDestinationName=DESTINATION, EventDestination=destination
     )
     say(f"{'mended' if there else 'made'} event destination {DESTINATION}")
+
+
+def _destinations_by_version_2(name: str) -> dict[str, Any]:
+    """By their names. Some emulators keep the sets of each version apart: there it is made by both."""
+    api = ses.api_v2()
+    try:
+        found = api.get_configuration_set_event_destinations(ConfigurationSetName=name)
+    except ClientError as exc:
+        if ses_errors.describe(exc)[0] != "NotFoundException":
+            raise
+        _made(lambda: api.create_configuration_set(ConfigurationSetName=name))
+        return {}
+    return {each["Name"]: each for each in found.get("EventDestinations", [])}
 
 
 def _is_right(there: Any, topic: str) -> bool:

@@ -21,13 +21,14 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 from django.conf import settings
-from django.core.mail import BadHeaderError, EmailMessage
+from django.core.mail import EmailMessage
 from django_ses import SESBackend
 
 from emails import default_sender, ses_lean
-from emails.errors import InDoubt, NotSent, Refused
+from emails.errors import InDoubt, NotSent, Refused, Unwritable
 from emails.ses_errors import classified, describe
 from queues import lean_connections, tracing
+from queues.aws_clients import STUMBLES
 
 if TYPE_CHECKING:
     from mypy_boto3_ses import SESClient
@@ -44,6 +45,8 @@ _FOREIGN = (
     ParseError,
     OSError,
 )
+# What a question may raise besides: a send asks django-ses, and knows its own.
+_UNANSWERED = (*_FOREIGN, *STUMBLES)
 _LACKING = {"InvalidAction", "UnknownOperationException", "UnsupportedOperation", "NotImplemented"}
 
 
@@ -64,8 +67,8 @@ def send(message: EmailMessage) -> str:
     try:
         with tracing.span("SES SendEmail", kind="client"):
             connection().send_messages([message])
-    except (BadHeaderError, UnicodeEncodeError) as exc:
-        # Django refuses a header with a newline, Python an address it cannot encode: before any call.
+    except (Unwritable, UnicodeEncodeError) as exc:
+        # A header with a newline, an address that Python cannot encode: before any call.
         raise Refused(str(exc), code=type(exc).__name__) from exc
     except (KeyError, ValueError) as exc:
         # An answer that cannot be read. django-ses looks for the message id in it first, and then for more.
@@ -91,7 +94,7 @@ def quota() -> Quota:
     """Ask SES; raises SendError."""
     try:
         found = api().get_send_quota()
-    except (ClientError, BotoCoreError, HTTPClientError, ResponseParserError, OSError) as exc:
+    except _UNANSWERED as exc:
         raise classified(exc) from exc
     return Quota(found["MaxSendRate"], found["Max24HourSend"], found["SentLast24Hours"])
 
@@ -109,7 +112,7 @@ def require_sending_enabled() -> None:
     """Raise SendError while the account is paused; an endpoint that cannot say counts as healed."""
     try:
         enabled = api().get_account_sending_enabled()["Enabled"]
-    except (ClientError, BotoCoreError, HTTPClientError, ResponseParserError, OSError) as exc:
+    except _UNANSWERED as exc:
         if describe(exc)[0] in _LACKING:
             return
         raise classified(exc) from exc
@@ -124,7 +127,7 @@ def require_configuration() -> None:
     try:
         if settings.SES_CONFIGURATION_SET:
             api().describe_configuration_set(ConfigurationSetName=settings.SES_CONFIGURATION_SET)
-    except (ClientError, BotoCoreError, HTTPClientError, ResponseParserError, OSError) as exc:
+    except _UNANSWERED as exc:
         if describe(exc)[0] in _LACKING:
             return
         raise classified(exc) from exc
@@ -138,7 +141,7 @@ def sender_is_verified() -> bool:
     names = covering(default_sender.address())
     try:
         answer = api().get_identity_verification_attributes(Identities=names)
-    except (ClientError, BotoCoreError, HTTPClientError, ResponseParserError, OSError) as exc:
+    except _UNANSWERED as exc:
         if describe(exc)[0] in _LACKING:
             return True
         raise classified(exc) from exc

@@ -22,6 +22,7 @@ from botocore.exceptions import (
 )
 
 from emails.errors import InDoubt, NotSent, Refused, SendError, Throttled, Unavailable
+from queues.aws_clients import STUMBLES, UNREADABLE, unreadable
 
 # No request left this machine.
 _NEVER_LEFT = (
@@ -74,10 +75,12 @@ _NOT_VERIFIED = re.compile(r"not verified|failed the check", re.IGNORECASE)
 
 
 def describe(exc: Exception) -> tuple[str, str]:
-    """The code and the text of a botocore error, as AWS gave them."""
+    """The code and the text of an error, as AWS gave them, or in words of ours."""
     if isinstance(exc, ClientError):
         error = exc.response.get("Error", {})
         return error.get("Code", "ClientError"), error.get("Message", str(exc))
+    if isinstance(exc, STUMBLES) and not isinstance(exc, OSError):
+        return UNREADABLE, unreadable(exc)
     return type(exc).__name__, str(exc)
 
 

@@ -11,6 +11,7 @@ from botocore.parsers import ResponseParserError
 
 from emails import ses_errors
 from emails.errors import IdentityError, NoSuchIdentity
+from queues.aws_clients import STUMBLES
 
 _DENIED = {
     "AccessDenied",
@@ -33,7 +34,7 @@ def ask(operation: str, call: Callable[..., Answer], **parameters: Any) -> Answe
     """
     try:
         return call(**parameters)
-    except (ClientError, BotoCoreError, ResponseParserError, ParseError, OSError) as exc:
+    except (ClientError, BotoCoreError, ResponseParserError, ParseError, OSError, *STUMBLES) as exc:
         code, text = ses_errors.describe(exc)
         if code in _UNKNOWN:
             raise NoSuchIdentity(f"{operation}: {text} ({code})") from exc
@@ -45,6 +46,6 @@ def _words(operation: str, code: str, text: str, exc: Exception) -> str:
         return f"Not available here: the right ses:{operation} is missing. SES says: {text}"
     if code in _THROTTLED:
         return f"SES takes {operation} about once a second. Wait a moment, then try again."
-    if code in _LACKING or isinstance(exc, ResponseParserError | ParseError):
+    if code in _LACKING or isinstance(exc, (ResponseParserError, ParseError, *STUMBLES)):
         return f"Not available here: this endpoint does not answer {operation}."
     return f"{operation}: {text} ({code})"

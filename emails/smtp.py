@@ -16,7 +16,7 @@ from functools import cache, partial
 from typing import Any, cast
 
 from django.conf import settings
-from django.core.mail import BadHeaderError, EmailMessage
+from django.core.mail import EmailMessage
 from django.core.mail.backends.smtp import EmailBackend
 
 from emails import ses_errors
@@ -248,7 +248,7 @@ def _not_accepted(exc: Exception, *, sender: str, is_ended: bool) -> SendError:
         return _answered(exc, sender=sender)
     if is_ended:
         return InDoubt(text, code=code)
-    if isinstance(exc, BadHeaderError | UnicodeError | ValueError):
+    if isinstance(exc, ValueError):
         return Refused(text, code=code)
     return NotSent(text, code=code)
 

@@ -16,6 +16,7 @@ from emails.models import Breaker
 from queues import doctor, pausing, queue_examination, sns, sqs
 from queues.doctor import Finding, Verdict
 from tests.living import make_consumer, make_silent
+from tests.scripted_server import ScriptedServer, cut, said
 
 pytestmark = pytest.mark.django_db
 
@@ -166,7 +167,7 @@ def test_missing_queue_is_told_with_the_command_that_makes_it(order):
 
 
 def test_missing_right_is_named_and_ends_nothing(order, denies):
-    denies(sqs.client(), "GetQueueAttributes", "sqs:getqueueattributes")
+    denies(sqs.client(hurried=True), "GetQueueAttributes", "sqs:getqueueattributes")
     denies(ses.api(), "GetSendQuota", "ses:GetSendQuota")
     denies(ses.api(), "DescribeConfigurationSet", "ses:DescribeConfigurationSet")
 
@@ -184,6 +185,31 @@ def test_aws_out_of_reach_is_told_once_and_not_waited_for_again(settings):
 
     assert [each.key for each in looked].count("aws.away") == 1
     assert not any(each.key.startswith("ses.quota") for each in looked)
+
+
+@pytest.mark.parametrize(
+    ("answer", "key"),
+    [
+        (said(200, b"\x00\xff{"), "aws.not_aws"),
+        (said(200, b"<html>Sign in to our network</html>"), "aws.not_aws"),
+        (said(200, []), "aws.not_aws"),
+        (said(403, b"<html>Forbidden</html>"), "aws.not_aws"),
+        (cut(), "aws.away"),
+    ],
+    ids=["bytes", "page", "list", "proxy", "hangs up"],
+)
+def test_whoever_answers_in_the_place_of_aws_is_told_once_and_asked_no_more(settings, answer, key):
+    server = ScriptedServer()
+    server.answer = answer
+    settings.AWS_ENDPOINT_URL = server.url
+
+    keys = [each.key for each in found()]
+
+    server.stop()
+    assert [one for one in keys if one.startswith(("aws.", "ses.", "doctor."))] == [
+        key,
+        "ses.journal",
+    ]
 
 
 def test_unverified_sender_is_told(order, settings):

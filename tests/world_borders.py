@@ -21,7 +21,7 @@ from django.utils import timezone
 from django_ses import SESBackend
 
 from emails import claims, limiter, ses, shared_writes
-from queues import failpoints, holding, patience, sqs, uuid7
+from queues import failpoints, holding, patience, sns, sqs, uuid7
 from queues.combining import Combined
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def _replace_aws(world: World, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ses, "connection", lambda: backend)
     patch.setattr(ses, "api", lambda: world.ses)
     patch.setattr(sqs, "client", lambda hurried=False: world.sqs)
+    patch.setattr(sns, "client", lambda hurried=False: world.sns)
 
 
 def _replace_time_and_chance(world: World, patch: pytest.MonkeyPatch) -> None:
