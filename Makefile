@@ -4,6 +4,7 @@ AWS_PORT ?= 4566
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+MINISTACK := .venv-ministack/.installed
 TEST := ENV_FILE=tests/test.env
 PICTURES := shop order mailbox mail admin dead-letter dead-letters redrive redrive-done redrive-halted identities \
 	overview-dark overview-phone-dark causes-dark causes-phone-dark redrive-runs-dark redrive-runs-phone-dark \
@@ -23,6 +24,12 @@ $(STAMP): requirements-dev.txt
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.txt
 	@touch $@
 
+# Beside the project, not in it: it pins another botocore.
+$(MINISTACK): requirements-ministack.txt | $(STAMP)
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
+	@$(BIN)/uv pip sync --quiet --python $(@D)/bin/python --require-hashes requirements-ministack.txt
+	@touch $@
+
 .env:
 	@cp .env.example $@
 
@@ -39,7 +46,7 @@ run: $(STAMP) .env ## start everything on this machine: shop, admin, consumer, l
 
 # As many as CI has cores.
 test: WORKERS ?= 2
-test: $(STAMP) ## the whole test suite; what locks also on PostgreSQL, what shows also in Chromium
+test: $(STAMP) $(MINISTACK) ## the whole test suite; what locks also on PostgreSQL, what shows also in Chromium
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal
 	@TEST_DATABASE=postgresql $(BIN)/pytest -m locking
 
@@ -167,6 +174,7 @@ format: $(STAMP) ## put the code into shape
 lock: $(STAMP) ## pin what requirements*.in ask for, with hashes
 	@$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-header --python-version 3.11 requirements.in -o requirements.txt
 	@$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-header --python-version 3.11 -c requirements.txt requirements-dev.in -o requirements-dev.txt
+	@$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-header --python-version 3.11 requirements-ministack.in -o requirements-ministack.txt
 
 clean: ## forget the environment and the data of this machine
-	@rm -rf $(VENV) .env db.sqlite3* staticfiles test-artifacts
+	@rm -rf $(VENV) $(dir $(MINISTACK)) .env db.sqlite3* staticfiles test-artifacts

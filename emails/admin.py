@@ -16,7 +16,7 @@ from emails import (
     preview_views,
     reasons,
     rendering,
-    sending,
+    services,
     states,
 )
 from emails.admin_filters import FateFilter
@@ -31,6 +31,7 @@ from queues.fact_admin import Act, FactAdmin, column, pretty_json
 from queues.fact_sections import (
     Section,
     change_url,
+    coloured,
     dead_letters_section,
     moment,
     outbox_section,
@@ -51,10 +52,8 @@ class NotificationAdmin(FactAdmin):
         "what",
         "recipient",
         "state_label",
-        "delivery_label",
-        "fate",
-        "created",
-        "sent",
+        "delivery",
+        "times",
     )
     list_filter = ("state", FateFilter)
     search_fields = ("recipient", "subject", "event_id", "provider_message_id")
@@ -87,7 +86,7 @@ class NotificationAdmin(FactAdmin):
         "mark_sent": Act(
             label="It was sent",
             done="marked as sent",
-            service=sending.mark_sent,
+            service=services.mark_sent,
             states=(State.IN_DOUBT,),
             permission="emails.mark_sent_notification",
             question="Say so only on evidence: the customer has it, or SES's own records show it. "
@@ -97,7 +96,7 @@ class NotificationAdmin(FactAdmin):
         "send_again": Act(
             label="Send again",
             done="sent again",
-            service=sending.send_again,
+            service=services.send_again,
             states=(State.IN_DOUBT, State.FAILED, State.SUPPRESSED),
             permission="emails.send_again_notification",
             colour="default",
@@ -170,39 +169,32 @@ class NotificationAdmin(FactAdmin):
 
     @column(description="email", ordering="subject")
     def what(self, notification: Notification) -> SafeString:
-        return two_lines(notification.subject or "no subject", notification.template)
+        # Events of an earlier release, and of producers elsewhere, may have no subject.
+        words = notification.subject or notification.template.replace("_", " ")
+        return two_lines(words, notification.template)
 
     @column(description="state", ordering="state", colours=state_colours)
     def state_label(self, notification: Notification) -> tuple[str, str]:
         return notification.state, notification.get_state_display()
 
-    @column(description="delivery", ordering="delivery_status", colours=delivery_colours)
-    def delivery_label(self, notification: Notification) -> tuple[str, str]:
-        if notification.delivery_status == Delivery.NONE:
-            return "", ""
-        return notification.delivery_status, notification.get_delivery_status_display()
-
-    @column(description="what became of it")
-    def fate(self, notification: Notification) -> SafeString | str:
-        """The cause of trouble, or how fast it was and what its reader did."""
-        if notification.delivery_code:
-            sentence = reasons.sentence(notification.delivery_code)
-            return two_lines(sentence, notification.delivery_code)
-        read = "clicked" if notification.clicked_at else "opened" if notification.opened_at else ""
-        took = seconds(notification.time_to_mailbox)
-        return two_lines(f"in {took}" if took else read, read if took else "")
+    @column(description="delivery", ordering="delivery_status")
+    def delivery(self, notification: Notification) -> SafeString | str:
+        status = Delivery(notification.delivery_status)
+        if status == Delivery.NONE:
+            return "—"
+        return two_lines(
+            coloured(status.label, self.delivery_colours.get(status, "")), _fate(notification)
+        )
 
     @column(description="time to the mailbox")
     def time_to_mailbox(self, notification: Notification) -> str:
         return seconds(notification.time_to_mailbox) or "—"
 
     @column(description="created", ordering="created_at")
-    def created(self, notification: Notification) -> str:
-        return moment(notification.created_at)
-
-    @column(description="sent", ordering="sent_at")
-    def sent(self, notification: Notification) -> SafeString:
-        return two_lines(moment(notification.sent_at), f"attempts: {notification.attempts}")
+    def times(self, notification: Notification) -> SafeString:
+        sent = f"sent {moment(notification.sent_at)}" if notification.sent_at else ""
+        tries = f"attempts: {notification.attempts}" if notification.attempts != 1 else ""
+        return two_lines(moment(notification.created_at), ", ".join(filter(None, (sent, tries))))
 
     @column(description="as the customer got it")
     def email_html(self, notification: Notification) -> SafeString:
@@ -262,6 +254,15 @@ class NotificationAdmin(FactAdmin):
             path("templates/<str:name>/", view(preview_views.preview), name="emails_template"),
             *super().get_urls(),
         ]
+
+
+def _fate(notification: Notification) -> str:
+    """The cause of trouble, or how fast it was and what its reader did."""
+    if code := notification.delivery_code:
+        return f"{reasons.sentence(code)} ({code})"
+    took = seconds(notification.time_to_mailbox)
+    read = "clicked" if notification.clicked_at else "opened" if notification.opened_at else ""
+    return ", ".join(filter(None, (f"in {took}" if took else "", read)))
 
 
 def _open_letters(notification: Notification) -> QuerySet[DeadLetter]:

@@ -10,7 +10,7 @@ from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
-from emails import states
+from emails import claims
 from queues.checks import TAG
 from queues.figures import KEEP_DAYS
 
@@ -51,7 +51,7 @@ def lease_within_visibility(app_configs: Any, **kwargs: Any) -> list[CheckMessag
 @register(TAG)
 def call_within_lease(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Another consumer would take a call for abandoned that may still be accepted."""
-    longest = states.longest_call_seconds()
+    longest = claims.longest_call_seconds()
     if longest < settings.LEASE_SECONDS:
         return []
     return [

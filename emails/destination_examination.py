@@ -1,4 +1,4 @@
-"""Whether SES's events reach us: configuration set, event destination, topic, subscription, queue policy."""
+"""Whether SES's events reach us: configuration set, event destination, and what ``topic_examination`` looks at."""
 
 from __future__ import annotations
 
@@ -6,21 +6,19 @@ from collections.abc import Iterator
 
 from django.conf import settings
 
-from emails import destinations
+from emails import destinations, topic_examination
 from emails.destinations import Destination
 from emails.provisioning import EVENT_TYPES, NOT_IN_VERSION_1
+from emails.topic_examination import PROVISION, WHY, error, unasked
 from queues import sqs
-from queues.doctor import DENIED, Finding, Verdict, missing_right
+from queues.doctor import Finding, Verdict
 from queues.errors import QueueUnavailable
 
 ALIAS = "ses-events"
-PROVISION = "python manage.py provision"
-_WHY = "Bounces and complaints stay unknown, and emails in doubt wait for a person."
 # As version 1 of the API names them, which is asked.
 _WANTED = {kind.lower() for kind in EVENT_TYPES if kind not in NOT_IN_VERSION_1}
 _NO_SET = {"ConfigurationSetDoesNotExist", "NotFoundException"}
 _NO_TOPIC = {"NotFound", "NotFoundException"}
-_LACKING = {"InvalidAction", "UnknownOperationException", "UnsupportedOperation", "NotImplemented"}
 
 
 def look() -> Iterator[Finding]:
@@ -31,7 +29,7 @@ def look() -> Iterator[Finding]:
             "events.off",
             "SES_CONFIGURATION_SET is empty: SES tells nobody what becomes of emails.",
             Verdict.WARNING,
-            why=_WHY,
+            why=WHY,
             mend="Set SES_CONFIGURATION_SET and SES_EVENTS_TOPIC, then: " + PROVISION,
         )
         return
@@ -44,7 +42,7 @@ def look() -> Iterator[Finding]:
     topics = {*settings.SES_WEBHOOK_TOPICS, settings.SES_EVENTS_TOPIC} - {""}
     ours = [each for each in found if each.topic and _is_ours(each.topic, topics)]
     if not ours:
-        yield _error(
+        yield error(
             "events.no_destination",
             f"No event destination of {name} leads to {' or '.join(sorted(topics)) or 'a topic of ours'}.",
         )
@@ -65,34 +63,12 @@ def _set_unknown(name: str, exc: QueueUnavailable) -> Finding:
             why="SES refuses every email that names it, and ours all do.",
             mend=PROVISION,
         )
-    return _unasked(exc, "ses:DescribeConfigurationSet", f"configuration set {name}")
-
-
-def _unasked(exc: QueueUnavailable, right: str, of: str) -> Finding:
-    if exc.code in DENIED:
-        return missing_right(str(exc), otherwise=right, of=of)
-    if exc.code in _LACKING:
-        return Finding(
-            "events.unknown",
-            f"Not available here: this endpoint does not tell of {of}.",
-            Verdict.NOTE,
-        )
-    return Finding(
-        "events.unknown",
-        f"AWS does not tell of {of}: {exc}",
-        Verdict.WARNING,
-        why="Nobody knows whether bounces and complaints reach us.",
-        mend="Wait a moment and run the doctor again; if it stays, AWS's words above say why.",
-    )
-
-
-def _error(key: str, what: str, mend: str = PROVISION) -> Finding:
-    return Finding(key, what, Verdict.ERROR, why=_WHY, mend=mend)
+    return unasked(exc, "ses:DescribeConfigurationSet", f"configuration set {name}")
 
 
 def _destination(destination: Destination) -> Iterator[Finding]:
     if not destination.is_enabled:
-        yield _error(
+        yield error(
             "events.disabled",
             f"The event destination {destination.name} is switched off.",
             "Enable it in the SES console, under the configuration set.",
@@ -115,41 +91,20 @@ def _topic(topic: str) -> Iterator[Finding]:
         found = destinations.subscriptions(topic)
     except QueueUnavailable as exc:
         if exc.code in _NO_TOPIC:
-            yield _error(
-                "events.no_topic", f"There is no topic {name}, where SES sends its events."
-            )
+            yield error("events.no_topic", f"There is no topic {name}, where SES sends its events.")
         else:
-            yield _unasked(exc, "sns:ListSubscriptionsByTopic", f"topic {name}")
+            yield unasked(exc, "sns:ListSubscriptionsByTopic", f"topic {name}")
         return
+    yield from topic_examination.policy(topic)
     if ALIAS in settings.QUEUES and name == settings.SES_EVENTS_TOPIC:
-        yield from _queue(topic, {each.endpoint for each in found if each.is_confirmed})
+        yield from topic_examination.way_to_queue(topic, sqs.queue(ALIAS), found)
         return
     webhooks = [each for each in found if each.protocol == "https"]
     if any(each.is_confirmed for each in webhooks):
         yield Finding("events.webhook", f"The topic {name} posts to {webhooks[0].endpoint}.")
     else:
-        yield _error(
+        yield error(
             "events.no_webhook",
             f"The topic {name} has no confirmed subscription by HTTPS.",
             f"Subscribe {settings.BASE_URL}/ses/events/ to it (docs/operating.md, SES's events by HTTPS).",
         )
-
-
-def _queue(topic: str, endpoints: set[str]) -> Iterator[Finding]:
-    name, queue = topic.rpartition(":")[2], sqs.queue(ALIAS)
-    try:
-        attributes = queue.attributes()
-    except QueueUnavailable:
-        # The examination of the queues says so.
-        return
-    if attributes["QueueArn"] not in endpoints:
-        yield _error(
-            "events.no_subscription", f"The queue {queue.name} is not subscribed to {name}."
-        )
-    elif topic not in attributes.get("Policy", ""):
-        yield _error(
-            "events.not_let_in",
-            f"The policy of {queue.name} does not let the topic {name} write to it.",
-        )
-    else:
-        yield Finding("events.reach", f"SES's events reach {queue.name} by the topic {name}.")

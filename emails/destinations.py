@@ -5,7 +5,8 @@ Sources: SES API reference, version 2010-12-01, DescribeConfigurationSet; SNS AP
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from django.conf import settings
 
-from emails import ses
+from emails import ses, ses_errors
+from queues.aws_clients import STUMBLES
 from queues.errors import QueueUnavailable
 
 
@@ -31,11 +33,12 @@ class Destination:
 
 @dataclass(frozen=True)
 class Subscription:
-    """Of a topic; SNS delivers nothing before it is confirmed."""
+    """Of a topic; SNS delivers nothing before it is confirmed, and it has no ARN of its own until then."""
 
     protocol: str
     endpoint: str
     is_confirmed: bool
+    arn: str
 
 
 def destinations() -> Sequence[Destination]:
@@ -64,12 +67,25 @@ def subscriptions(topic: str) -> Sequence[Subscription]:
     while True:
         answer = _ask(client.list_subscriptions_by_topic, TopicArn=topic, **start)
         found += [
-            Subscription(each["Protocol"], each["Endpoint"], each["SubscriptionArn"].count(":") > 4)
+            Subscription(each["Protocol"], each["Endpoint"], arn.count(":") > 4, arn)
             for each in answer["Subscriptions"]
+            for arn in [each["SubscriptionArn"]]
         ]
         if not answer.get("NextToken"):
             return found
         start = {"NextToken": answer["NextToken"]}
+
+
+def subscription_attributes(arn: str) -> Mapping[str, str]:
+    """``RawMessageDelivery``, ``FilterPolicy`` …; raises QueueUnavailable."""
+    answer = _ask(_sns(arn.split(":")[3]).get_subscription_attributes, SubscriptionArn=arn)
+    return dict(answer["Attributes"])
+
+
+def topic_policy(topic: str) -> Mapping[str, Any]:
+    """Who may do what with the topic of this ARN; raises QueueUnavailable."""
+    answer = _ask(_sns(topic.split(":")[3]).get_topic_attributes, TopicArn=topic)
+    return dict(json.loads(answer["Attributes"].get("Policy") or "{}"))
 
 
 def _sns(region: str) -> Any:
@@ -82,6 +98,6 @@ def _sns(region: str) -> Any:
 def _ask(call: Callable[..., Any], **parameters: Any) -> Any:
     try:
         return call(**parameters)
-    except (ClientError, BotoCoreError, ResponseParserError) as exc:
-        code, text = ses.describe(exc)
+    except (ClientError, BotoCoreError, ResponseParserError, *STUMBLES) as exc:
+        code, text = ses_errors.describe(exc)
         raise QueueUnavailable(f"{code}: {text}", code=code) from exc

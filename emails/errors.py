@@ -6,6 +6,7 @@ SendError
 │   └── Unavailable     nothing can be sent now: wait until it heals; the message is not to blame
 ├── Refused         SES will never accept this message as it is
 └── InDoubt         may have been accepted: do not try again on a guess
+Unwritable          no email can be made of these headers; SES was not called
 RenderError         the template and its data do not fit; SES was not called
 IdentityError       SES did not do what was asked of an identity; says why
 ListUnavailable     SES's suppression list cannot be read or told now; says why
@@ -53,6 +54,10 @@ class Refused(SendError):
 
 class InDoubt(SendError):
     """The answer was lost or makes no sense: SES may have accepted the email."""
+
+
+class Unwritable(ValueError):
+    """A header with a line break, say. Of Django's own BadHeaderError later versions make any ValueError."""
 
 
 class RenderError(Exception):

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from django.conf import settings
 
-from emails import default_sender, destination_examination, identities, sending, ses
+from emails import default_sender, destination_examination, identities, own_emails, ses
 from emails.errors import IdentityError, InDoubt, SendError
 from emails.models import Breaker, DeliveryEvent
-from queues.aws_clients import is_about_credentials
+from queues.aws_clients import is_about_credentials, is_away
 from queues.doctor import DENIED, AwsAway, Finding, Verdict, examines, missing_right
+from queues.examinations import away
 from queues.live_models import LiveConsumer
 
 ALIAS = "ses-events"
@@ -47,6 +48,9 @@ def account() -> Iterable[Finding]:
 
 
 def _unasked(exc: SendError, *, right: str) -> Finding:
+    if is_away(exc.code):
+        # Each of the questions that are left would wait as long.
+        raise AwsAway(away(f"SES does not answer: {exc}")) from exc
     if is_about_credentials(exc.code):
         raise AwsAway(
             Finding(
@@ -196,7 +200,7 @@ def bounce() -> Iterable[Finding]:
         return
     began = time.monotonic()
     try:
-        message_id = sending.send_bounce()
+        message_id = own_emails.send_bounce()
     except SendError as exc:
         yield _not_sent(exc)
         return

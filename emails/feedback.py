@@ -1,6 +1,6 @@
 """What SES says later of an email: read from the events queue, recorded once, moving the notification on.
 
-Payload: see ``emails.ses_events``; as it is, or in the wrapper that SNS puts around it without raw delivery. Any of
+Payload: see ``emails.ses_events``; what SNS wraps around it without raw delivery is off when it comes here. Any of
 these events proves that SES accepted the email.
 """
 
@@ -40,9 +40,6 @@ def take(body: str) -> None:
         logger.info("SES can publish to the events topic")
         return
     raw = json_object(body)
-    if raw.get("Type") == "Notification" and isinstance(raw.get("Message"), str):
-        take(raw["Message"])
-        return
     if is_ignored(raw):
         logger.info("ignored what SES tells of no email")
         return

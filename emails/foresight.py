@@ -9,7 +9,7 @@ from uuid import UUID
 from emails import guard, identities, planning, rendering, suppressions
 from emails.errors import IdentityError, RenderError
 from emails.models import Notification
-from emails.states import Owed
+from emails.owed import Owed
 from queues import registry
 from queues.events import Event
 from queues.foresight import Bucket, gravest

@@ -6,7 +6,11 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.core.validators import DomainNameValidator, EmailValidator
-from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    UnfoldAdminEmailInputWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+)
 
 
 class IdentityForm(forms.Form):
@@ -44,6 +48,39 @@ class DeleteIdentityForm(forms.Form):
         return typed
 
 
+class MailFromForm(forms.Form):
+    """Of a domain; without a ``mail_from`` it has none any more."""
+
+    name = forms.CharField(max_length=255, widget=forms.HiddenInput)
+    mail_from = forms.CharField(
+        label="MAIL FROM domain",
+        max_length=255,
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="A domain below this one that takes no email and is in no From address.",
+    )
+    failing = forms.ChoiceField(
+        label="While its MX record is missing",
+        choices=[
+            ("UseDefaultValue", "send with amazonses.com"),
+            ("RejectMessage", "let SES reject every email"),
+        ],
+        initial="UseDefaultValue",
+        widget=UnfoldAdminSelectWidget,
+    )
+
+    def clean_name(self) -> str:
+        return _domain(self.cleaned_data["name"])
+
+    def clean_mail_from(self) -> str:
+        given = self.cleaned_data["mail_from"]
+        name = self.cleaned_data.get("name", "")
+        domain = _domain(given) if given else ""
+        if domain and not domain.endswith(f".{name}"):
+            raise ValidationError(f"{domain} is not below {name}: SES takes bounce.{name}, say.")
+        return domain
+
+
 class SenderForm(forms.Form):
     address = forms.EmailField(
         label="Address",
@@ -76,6 +113,15 @@ class TestEmailForm(forms.Form):
 
     def clean_sender(self) -> str:
         return _as_ses_writes(self.cleaned_data["sender"])
+
+
+def _domain(name: str) -> str:
+    name = _as_ses_writes(name)
+    try:
+        DomainNameValidator()(name)
+    except ValidationError:
+        raise ValidationError(f"{name} is not a domain.") from None
+    return name
 
 
 def _as_ses_writes(name: str) -> str:

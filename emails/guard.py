@@ -16,10 +16,10 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models.functions import Now
 
-from emails import states
+from emails import claims
 from emails.models import Notification
+from emails.owed import Owed
 from emails.reputation_models import Guard
-from emails.states import Owed
 from queues import duties, figures
 from queues.figures import TEN_MINUTES
 from queues.registry import watches
@@ -144,5 +144,5 @@ def keep_back(owed: Sequence[Owed]) -> list[bool]:
     """Whether these, all bulk, are not to be sent now; then they are saved as kept."""
     is_kept = is_stopped()
     if is_kept:
-        states.keep(owed)
+        claims.keep(owed)
     return [is_kept] * len(owed)

@@ -39,6 +39,15 @@ def delete(name: str) -> None:
     _api().delete(name)
 
 
+def set_mail_from(name: str, domain: str, *, failing: str) -> None:
+    """Let bounces of this identity go to a domain below it, or with an empty one to Amazon's.
+
+    ``failing`` says what SES does without that domain's MX record: UseDefaultValue or RejectMessage. Raises
+    IdentityError.
+    """
+    _api().set_mail_from(name, domain, failing)
+
+
 def statuses(names: Sequence[str]) -> Mapping[str, str]:
     """Of those among these hundred at most that SES has, by name in lower case. Raises IdentityError."""
     return _api().statuses(names)

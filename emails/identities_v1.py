@@ -2,7 +2,7 @@
 
 Sources: SES API reference, version 2010-12-01: ListIdentities, GetIdentityVerificationAttributes (100 identities
 at most), GetIdentityDkimAttributes, GetIdentityMailFromDomainAttributes, VerifyEmailIdentity, VerifyDomainIdentity,
-VerifyDomainDkim, DeleteIdentity. SES answers most of these once a second.
+VerifyDomainDkim, SetIdentityMailFromDomain, DeleteIdentity. SES answers most of these once a second.
 """
 
 from __future__ import annotations
@@ -49,6 +49,17 @@ class V1:
         if "@" not in name:
             ask("VerifyDomainIdentity", ses.api().verify_domain_identity, Domain=name)
         verify_again(name)
+
+    def set_mail_from(self, name: str, domain: str, failing: str) -> None:
+        """Without the parameter SES takes away what there was."""
+        named = {"MailFromDomain": domain} if domain else {}
+        ask(
+            "SetIdentityMailFromDomain",
+            ses.api().set_identity_mail_from_domain,
+            Identity=name,
+            BehaviorOnMXFailure=failing,
+            **named,
+        )
 
     def delete(self, name: str) -> None:
         """No error if there was none."""

@@ -1,11 +1,12 @@
 """Identities by version 2 of SES's API.
 
 Sources: SES API reference, version 2019-09-27: ListEmailIdentities, GetEmailIdentity, CreateEmailIdentity (a domain
-gets Easy DKIM at once), DeleteEmailIdentity.
+gets Easy DKIM at once), PutEmailIdentityMailFromAttributes, DeleteEmailIdentity.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -79,6 +80,17 @@ class V2:
         else:
             identities_v1.verify_again(name)
 
+    def set_mail_from(self, name: str, domain: str, failing: str) -> None:
+        """Without the parameter SES takes away what there was."""
+        named = {"MailFromDomain": domain} if domain else {}
+        ask(
+            "PutEmailIdentityMailFromAttributes",
+            ses.api_v2().put_email_identity_mail_from_attributes,
+            EmailIdentity=name,
+            BehaviorOnMxFailure=_upper(failing),
+            **named,
+        )
+
     def delete(self, name: str) -> None:
         """Raises NoSuchIdentity if there was none."""
         ask("DeleteEmailIdentity", ses.api_v2().delete_email_identity, EmailIdentity=name)
@@ -111,6 +123,11 @@ def _identity(name: str, found: Mapping[str, Any]) -> Identity:
 def _camel(word: str) -> str:
     """As version 1 writes it: ``TemporaryFailure`` of ``TEMPORARY_FAILURE``."""
     return "".join(part.title() for part in word.split("_"))
+
+
+def _upper(word: str) -> str:
+    """As version 2 writes it: ``REJECT_MESSAGE`` of ``RejectMessage``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", word).upper()
 
 
 def _iso(moment: datetime | None) -> str:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import URLPattern, path
 
-from emails import identity_views, sender_views, trial_views
+from emails import identity_views, mail_from_views, sender_views, trial_views
 from emails.models import Identity
 from emails.own_pages import OwnPagesAdmin
 
@@ -18,6 +18,7 @@ class IdentityAdmin(OwnPagesAdmin):
             path("", view(identity_views.show_all), name="emails_identity_changelist"),
             path("verify/", view(identity_views.verify), name="emails_identity_verify"),
             path("delete/", view(identity_views.delete), name="emails_identity_delete"),
+            path("mail-from/", view(mail_from_views.choose), name="emails_identity_mail_from"),
             path("refresh/", view(identity_views.refresh), name="emails_identity_refresh"),
             path("sender/", view(sender_views.choose), name="emails_identity_sender"),
             path("sender/reset/", view(sender_views.reset), name="emails_identity_sender_reset"),

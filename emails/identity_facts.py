@@ -82,6 +82,10 @@ class Api(Protocol):
         """A new one: an address gets an email with a link, a domain tokens for its DNS, DKIM included."""
         ...
 
+    def set_mail_from(self, name: str, domain: str, failing: str) -> None:
+        """An empty domain: none; ``failing`` in the words of version 1."""
+        ...
+
     def delete(self, name: str) -> None:
         """SES forgets it."""
         ...

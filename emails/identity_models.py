@@ -21,6 +21,7 @@ class Identity(models.Model):
             ("view_identity", "Can view identities"),
             ("verify_identity", "Can verify identities"),
             ("delete_identity", "Can delete identities"),
+            ("set_mail_from", "Can set the MAIL FROM domain of identities"),
             ("set_default_sender", "Can choose the address that emails are sent from"),
             ("send_test_email", "Can send a test email"),
         ]

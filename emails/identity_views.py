@@ -32,13 +32,19 @@ from emails import (
     sightings,
 )
 from emails.errors import IdentityError
-from emails.forms import DeleteIdentityForm, IdentityForm, SenderForm, TestEmailForm
+from emails.forms import DeleteIdentityForm, IdentityForm, MailFromForm, SenderForm, TestEmailForm
 from emails.identity_facts import Identity as Facts
 from emails.identity_models import Identity
 from emails.send_statistics import WINDOWS
 
 LIST = "admin:emails_identity_changelist"
-ACTS = ("verify_identity", "delete_identity", "set_default_sender", "send_test_email")
+ACTS = (
+    "verify_identity",
+    "delete_identity",
+    "set_mail_from",
+    "set_default_sender",
+    "send_test_email",
+)
 # Questions whose answers are kept.
 _ACCOUNT = {
     "standing": account.standing,
@@ -85,6 +91,7 @@ def show_one(request: HttpRequest, name: str) -> HttpResponse:
         "row": row,
         "identity": identity,
         "sender_form": SenderForm(initial={"address": "" if identity.is_domain else name}),
+        "mail_from_form": _mail_from_form(identity),
         "test_form": TestEmailForm(initial={"recipient": getattr(request.user, "email", "")}),
     }
     return render(request, "identity", context | _records(identity))
@@ -195,6 +202,17 @@ def _rows(found: Sequence[Facts]) -> list[dict[str, Any]]:
         }
         for identity in found
     ]
+
+
+def _mail_from_form(identity: Facts) -> MailFromForm:
+    """As it is, or as most choose it."""
+    return MailFromForm(
+        initial={
+            "name": identity.name,
+            "mail_from": identity.mail_from or f"bounce.{identity.name}",
+            "failing": identity.mail_from_failing,
+        }
+    )
 
 
 def _is_sender(name: str) -> bool:

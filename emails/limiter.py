@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from operator import attrgetter
 
 from django.conf import settings
 from django.db import connection
@@ -42,27 +45,35 @@ SLOWED_SECONDS = 60
 SLOWEST = 4
 
 
-def wait_for_slot() -> None:
+def wait_for_slot() -> Slot:
     """Return when one recipient may be sent to; raises GiveBack when the consumer stops.
 
     Never inside a transaction: the row would stay locked until it ends.
     """
-    wait_for_slots(1)[0].wait()
+    return wait_for_slots(1)[0].wait()
 
 
 def wait_for_slots(count: int) -> list[Slot]:
     """Return shortly before several recipients may be sent to; ``Slot.wait`` waits for each. Raises GiveBack."""
     while True:
-        found = writing.call(reserve, count)
-        if found is None:
-            holding.pause(0.1)
-            continue
-        first = time.monotonic() + found.wait_us / 1_000_000
-        slots = [Slot(first + number * found.step_us / 1_000_000) for number in range(count)]
-        holding.pause(max(0.0, found.wait_us / 1_000_000 - EARLY_SECONDS))
+        slots = _unused_slots(count)
+        if len(slots) < count:
+            slots += _reserved(count - len(slots))
+        slots.sort(key=attrgetter("at"))
+        holding.pause(max(0.0, slots[0].at - time.monotonic() - EARLY_SECONDS))
         # Those of them that were missed are exchanged one by one; the others are still good.
         if not slots[-1].is_missed:
             return slots
+
+
+def give_back(slots: Sequence[Slot]) -> None:
+    """Nothing is sent in these: whoever waits next in this process takes them first, unless they are missed by then."""
+    _unused.extend(slots)
+
+
+def forget() -> None:
+    """Slots that were given back."""
+    _unused.clear()
 
 
 def slots_a_second() -> int:
@@ -87,11 +98,10 @@ class Slot:
         """Whether it is too late for it."""
         return time.monotonic() - self.at > MAX_LATE_US / 1_000_000
 
-    def wait(self) -> None:
-        """Return when it has come; one that was missed is exchanged for another."""
+    def wait(self) -> Slot:
+        """Return when it has come; one that was missed is exchanged for another, which is returned."""
         time.sleep(max(0.0, self.at - time.monotonic()))
-        if self.is_missed:
-            wait_for_slot()
+        return wait_for_slot() if self.is_missed else self
 
 
 @dataclass(frozen=True)
@@ -173,6 +183,29 @@ def refresh() -> bool:
         step_us=_step_us(row.max_send_rate), slowed_until=None
     )
     return True
+
+
+# Both ends of a deque are safe to take from in many threads.
+_unused: deque[Slot] = deque()
+
+
+def _unused_slots(count: int) -> list[Slot]:
+    found: list[Slot] = []
+    while len(found) < count:
+        try:
+            slot = _unused.popleft()
+        except IndexError:
+            break
+        if not slot.is_missed:
+            found.append(slot)
+    return found
+
+
+def _reserved(count: int) -> list[Slot]:
+    while (found := writing.call(reserve, count)) is None:
+        holding.pause(0.1)
+    first = time.monotonic() + found.wait_us / 1_000_000
+    return [Slot(first + number * found.step_us / 1_000_000) for number in range(count)]
 
 
 def _current_step_us() -> int | None:

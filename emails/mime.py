@@ -10,13 +10,15 @@ import re
 import secrets
 from collections.abc import Iterator
 from email.errors import MessageError
-from email.policy import compat32
+from email.policy import Policy, compat32
 from email.utils import formatdate, make_msgid
 from typing import Any
 
 from django.conf import settings
-from django.core.mail import DNS_NAME, BadHeaderError, EmailMultiAlternatives
+from django.core.mail import DNS_NAME, EmailMultiAlternatives
 from django.core.mail.message import SafeMIMEText, forbid_multi_line_headers
+
+from emails.errors import Unwritable
 
 _CRLF = "\r\n"
 # RFC 5322: a name has no colon and no space.
@@ -32,13 +34,18 @@ _OURS = {"from", "to", "cc", "reply-to", "date", "message-id"}
 
 
 class Written:
-    """What django-ses and Django's backends ask a message for."""
+    """What django-ses and Django's backends ask a message for; since Django 6 they say by a policy how lines end."""
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, policy: Policy[Any] | None) -> None:
         self._content = content
+        self._policy = policy
 
-    def as_bytes(self, unixfrom: bool = False, linesep: str = "\n") -> bytes:
+    def as_bytes(
+        self, unixfrom: bool = False, linesep: str = "", policy: Policy[Any] | None = None
+    ) -> bytes:
         """The whole email; ``unixfrom`` is Python's, and means nothing here."""
+        policy = policy or self._policy
+        linesep = linesep or (policy.linesep if policy else "\n")
         if linesep == _CRLF:
             return self._content
         return self._content.replace(b"\r\n", linesep.encode())
@@ -47,18 +54,20 @@ class Written:
 class Email(EmailMultiAlternatives):
     """Django's email. It costs least with a text, and HTML as its only alternative."""
 
-    def message(self) -> Any:  # type: ignore[override]  # the stubs are those of Django 6
-        """Raises BadHeaderError for what cannot be written; no text ever becomes a header of its own."""
+    def message(self, *, policy: Policy[Any] | None = None) -> Any:
+        """Raises Unwritable for what cannot be written; no text ever becomes a header of its own."""
         try:
             self._refuse_names()
-            return self._written() if self._is_simple() else super().message()
+            if self._is_simple():
+                return self._written(policy)
+            return super().message(**({"policy": policy} if policy else {}))
         except (ValueError, MessageError) as exc:
-            raise BadHeaderError(str(exc)) from exc
+            raise Unwritable(str(exc)) from exc
 
     def _refuse_names(self) -> None:
         for name in self.extra_headers:
             if not _NAME.fullmatch(name):
-                raise BadHeaderError(f"{name!r} is no name of a header")
+                raise Unwritable(f"{name!r} is no name of a header")
 
     def _is_simple(self) -> bool:
         kinds = [kind for _, kind in self.alternatives]
@@ -71,7 +80,7 @@ class Email(EmailMultiAlternatives):
             and _OURS.isdisjoint(map(str.lower, self.extra_headers))
         )
 
-    def _written(self) -> Written:
+    def _written(self, policy: Policy[Any] | None) -> Written:
         # As Python makes it. Nobody can guess it, so no text contains it.
         boundary = f"{'=' * 15}{secrets.randbelow(10**19):019}=="
         [(html, _)] = self.alternatives
@@ -89,7 +98,8 @@ class Email(EmailMultiAlternatives):
                     between,
                     b"--\r\n",
                 )
-            )
+            ),
+            policy,
         )
 
     def _lines(self) -> Iterator[tuple[str, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 
-from emails.states import Owed
+from emails.owed import Owed
 from queues import registry
 from queues.events import Event
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from emails import planning, rendering
 from emails.errors import RenderError
-from emails.states import Owed
+from emails.owed import Owed
 from queues import registry
 from queues.events import Event
 from queues.previews import Preview

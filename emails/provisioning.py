@@ -10,12 +10,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from django.conf import settings
 
-from emails import ses
-from queues import sqs
+from emails import ses, ses_errors
+from queues import sqs, subscriptions
 from queues.errors import QueueUnavailable
 from queues.provisioning import Say
 from queues.queue_policies import grant, topics_may_send
 from queues.registry import provisions
+from queues.sns import Topic
 
 DESTINATION = "notifier-events"
 EVENT_TYPES = ["SEND", "REJECT", "BOUNCE", "COMPLAINT", "DELIVERY", "DELIVERY_DELAY"]
@@ -46,18 +47,11 @@ def provision(say: Say) -> None:
         say("no SES_CONFIGURATION_SET: SES will not tell what becomes of the emails")
         return
     try:
-        _provision_configuration_set(say)
-        if settings.SES_EVENTS_TOPIC:
-            topic = _provision_topic(say)
-            _provision_destination(topic, say)
-    except (ClientError, BotoCoreError, ResponseParserError) as exc:
-        code, text = ses.describe(exc)
-        if code in _LACKING:
-            say(
-                f"not available at this endpoint ({text}): SES will not tell what becomes of the emails"
-            )
-            return
-        raise QueueUnavailable(f"events from SES: {code}: {text}", code=code) from exc
+        _provision_way_back(say)
+    except QueueUnavailable as exc:
+        if exc.code not in _LACKING:
+            raise
+        say(f"not available at this endpoint ({exc}): SES will not tell what becomes of the emails")
 
 
 def confirm_subscription(topic: str, token: str) -> None:
@@ -66,8 +60,24 @@ def confirm_subscription(topic: str, token: str) -> None:
     try:
         _sns(region).confirm_subscription(TopicArn=topic, Token=token)
     except (ClientError, BotoCoreError, ResponseParserError) as exc:
-        code, text = ses.describe(exc)
-        raise QueueUnavailable(f"ConfirmSubscription: {code}: {text}", code=code) from exc
+        raise _unavailable("ConfirmSubscription", exc) from exc
+
+
+def _provision_way_back(say: Say) -> None:
+    try:
+        _provision_configuration_set(say)
+        if settings.SES_EVENTS_TOPIC:
+            topic = _provision_topic(say)
+            _provision_destination(topic, say)
+    except (ClientError, BotoCoreError, ResponseParserError) as exc:
+        raise _unavailable("events from SES", exc) from exc
+
+
+def _unavailable(
+    what: str, exc: ClientError | BotoCoreError | ResponseParserError
+) -> QueueUnavailable:
+    code, text = ses_errors.describe(exc)
+    return QueueUnavailable(f"{what}: {code}: {text}", code=code)
 
 
 def _sns(region: str) -> Any:
@@ -86,20 +96,10 @@ def _provision_topic(say: Say) -> str:
     sns = _sns(settings.AWS_REGION)
     topic: str = sns.create_topic(Name=settings.SES_EVENTS_TOPIC)["TopicArn"]
     queue = sqs.queue("ses-events")
-    queue_arn = queue.attributes()["QueueArn"]
     grant(queue, topics_may_send("SesEventsTopic", topic), say)
     _provision_attributes(sns, topic, say)
-    known = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
-    if any(found["Endpoint"] == queue_arn for page in known for found in page["Subscriptions"]):
-        say(f"topic {settings.SES_EVENTS_TOPIC} is as it should be")
-        return topic
-    sns.subscribe(
-        TopicArn=topic,
-        Protocol="sqs",
-        Endpoint=queue_arn,
-        Attributes={"RawMessageDelivery": "true"},
-    )
-    say(f"subscribed queue {queue.name} to topic {settings.SES_EVENTS_TOPIC}")
+    # All of it: what SES publishes has no attributes to choose by.
+    subscriptions.subscribe(Topic("ses-events", topic), queue, {}, say)
     return topic
 
 
@@ -108,7 +108,7 @@ def _provision_destination(topic: str, say: Say) -> None:
     try:
         _provision_by_version_2(topic, say)
     except (ClientError, ResponseParserError) as exc:
-        if ses.describe(exc)[0] not in _LACKING and not isinstance(exc, ResponseParserError):
+        if ses_errors.describe(exc)[0] not in _LACKING and not isinstance(exc, ResponseParserError):
             raise
         _provision_by_version_1(topic, say)
 
@@ -120,8 +120,7 @@ def _wanted() -> list[str]:
 
 def _provision_by_version_2(topic: str, say: Say) -> None:
     api, name = ses.api_v2(), settings.SES_CONFIGURATION_SET
-    found = api.get_configuration_set_event_destinations(ConfigurationSetName=name)
-    there = {each["Name"]: each for each in found.get("EventDestinations", [])}.get(DESTINATION)
+    there = _destinations_by_version_2(name).get(DESTINATION)
     if there and _is_right(there, topic):
         say(f"event destination {DESTINATION} is as it should be")
         return
@@ -139,6 +138,19 @@ def _provision_by_version_2(topic: str, say: Say) -> None:
         ConfigurationSetName=name, EventDestinationName=DESTINATION, EventDestination=destination
     )
     say(f"{'mended' if there else 'made'} event destination {DESTINATION}")
+
+
+def _destinations_by_version_2(name: str) -> dict[str, Any]:
+    """By their names. Some emulators keep the sets of each version apart: there it is made by both."""
+    api = ses.api_v2()
+    try:
+        found = api.get_configuration_set_event_destinations(ConfigurationSetName=name)
+    except ClientError as exc:
+        if ses_errors.describe(exc)[0] != "NotFoundException":
+            raise
+        _made(lambda: api.create_configuration_set(ConfigurationSetName=name))
+        return {}
+    return {each["Name"]: each for each in found.get("EventDestinations", [])}
 
 
 def _is_right(there: Any, topic: str) -> bool:
@@ -173,7 +185,7 @@ def _made(create: Any) -> bool:
     try:
         create()
     except ClientError as exc:
-        if ses.describe(exc)[0] in _EXISTS:
+        if ses_errors.describe(exc)[0] in _EXISTS:
             return False
         raise
     return True

@@ -1,18 +1,15 @@
 """Amazon SES: where this app meets botocore and django-ses.
 
-Sources: SES developer guide, "Amazon SES API error codes" and "Managing your sending quotas"; django-ses 4.8.
+Sources: SES API reference; django-ses 4.8. What its errors mean is in ``emails.ses_errors``.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from email.utils import parseaddr
 from functools import cache
-from traceback import walk_tb
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import ParseError
 
@@ -20,24 +17,18 @@ import boto3
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    ConnectTimeoutError,
-    CredentialRetrievalError,
-    EndpointConnectionError,
     HTTPClientError,
-    NoCredentialsError,
-    ParamValidationError,
-    PartialCredentialsError,
-    ProxyConnectionError,
-    SSLError,
 )
 from botocore.parsers import ResponseParserError
 from django.conf import settings
-from django.core.mail import BadHeaderError, EmailMessage
+from django.core.mail import EmailMessage
 from django_ses import SESBackend
 
 from emails import default_sender, ses_lean
-from emails.errors import InDoubt, NotSent, Refused, SendError, Throttled, Unavailable
+from emails.errors import InDoubt, NotSent, Refused, Unwritable
+from emails.ses_errors import classified, describe
 from queues import lean_connections, tracing
+from queues.aws_clients import STUMBLES
 
 if TYPE_CHECKING:
     from mypy_boto3_ses import SESClient
@@ -54,54 +45,8 @@ _FOREIGN = (
     ParseError,
     OSError,
 )
-# No request left this machine.
-_NEVER_LEFT = (
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    ProxyConnectionError,
-)
-# Their names, as failures record them.
-NEVER_LEFT = {error.__name__ for error in (*_NEVER_LEFT, SSLError)}
-# SES will not take this message, whenever it is asked.
-_FINAL = {
-    "MessageRejected",
-    "InvalidParameterValue",
-    "InvalidParameterCombination",
-    "BadRequestException",
-    "ValidationError",
-}
-_THROTTLED = {"Throttling", "ThrottlingException", "TooManyRequestsException"}
-_ACCOUNT = {
-    "AccountSendingPaused",
-    "AccountSendingPausedException",
-    "AccountSuspendedException",
-    "ConfigurationSetSendingPaused",
-    "ConfigurationSetSendingPausedException",
-    "SendingPausedException",
-}
-_CONFIGURATION = {
-    "AccessDenied",
-    "AccessDeniedException",
-    "ConfigurationSetDoesNotExist",
-    "ConfigurationSetDoesNotExistException",
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "IncompleteSignature",
-    "IncompleteSignatureException",
-    "InvalidClientTokenId",
-    "InvalidSignatureException",
-    "MailFromDomainNotVerified",
-    "MailFromDomainNotVerifiedException",
-    "MissingAuthenticationToken",
-    "MissingAuthenticationTokenException",
-    "NotFoundException",
-    "RequestExpired",
-    "SignatureDoesNotMatch",
-    "UnrecognizedClientException",
-}
-_NO_CREDENTIALS = (CredentialRetrievalError, NoCredentialsError, PartialCredentialsError)
-_CONFIGURATION |= {error.__name__ for error in _NO_CREDENTIALS}
-_NOT_VERIFIED = re.compile(r"not verified|failed the check", re.IGNORECASE)
+# What a question may raise besides: a send asks django-ses, and knows its own.
+_UNANSWERED = (*_FOREIGN, *STUMBLES)
 _LACKING = {"InvalidAction", "UnknownOperationException", "UnsupportedOperation", "NotImplemented"}
 
 
@@ -122,8 +67,8 @@ def send(message: EmailMessage) -> str:
     try:
         with tracing.span("SES SendEmail", kind="client"):
             connection().send_messages([message])
-    except (BadHeaderError, UnicodeEncodeError) as exc:
-        # Django refuses a header with a newline, Python an address it cannot encode: before any call.
+    except (Unwritable, UnicodeEncodeError) as exc:
+        # A header with a newline, an address that Python cannot encode: before any call.
         raise Refused(str(exc), code=type(exc).__name__) from exc
     except (KeyError, ValueError) as exc:
         # An answer that cannot be read. django-ses looks for the message id in it first, and then for more.
@@ -132,7 +77,7 @@ def send(message: EmailMessage) -> str:
                 f"the answer of SES cannot be read: {exc}", code=type(exc).__name__
             ) from exc
     except _FOREIGN as exc:
-        raise _classified(exc, sender=message.from_email) from exc
+        raise classified(exc, sender=message.from_email) from exc
     message_id = message.extra_headers.get("message_id", "")
     if not message_id:
         raise InDoubt("SES answered without a message id")
@@ -149,8 +94,8 @@ def quota() -> Quota:
     """Ask SES; raises SendError."""
     try:
         found = api().get_send_quota()
-    except (ClientError, BotoCoreError, HTTPClientError, ResponseParserError, OSError) as exc:
-        raise _classified(exc) from exc
+    except _UNANSWERED as exc:
+        raise classified(exc) from exc
     return Quota(found["MaxSendRate"], found["Max24HourSend"], found["SentLast24Hours"])
 
 
@@ -167,10 +112,10 @@ def require_sending_enabled() -> None:
     """Raise SendError while the account is paused; an endpoint that cannot say counts as healed."""
     try:
         enabled = api().get_account_sending_enabled()["Enabled"]
-    except (ClientError, BotoCoreError, HTTPClientError, ResponseParserError, OSError) as exc:
+    except _UNANSWERED as exc:
         if describe(exc)[0] in _LACKING:
             return
-        raise _classified(exc) from exc
+        raise classified(exc) from exc
     if not enabled:
         raise NotSent("sending is paused for this account", code="AccountSendingPaused")
 
@@ -182,10 +127,10 @@ def require_configuration() -> None:
     try:
         if settings.SES_CONFIGURATION_SET:
             api().describe_configuration_set(ConfigurationSetName=settings.SES_CONFIGURATION_SET)
-    except (ClientError, BotoCoreError, HTTPClientError, ResponseParserError, OSError) as exc:
+    except _UNANSWERED as exc:
         if describe(exc)[0] in _LACKING:
             return
-        raise _classified(exc) from exc
+        raise classified(exc) from exc
     if not is_verified:
         address = default_sender.address()
         raise NotSent(f"the sender {address} is not verified", code="SenderNotVerified")
@@ -196,10 +141,10 @@ def sender_is_verified() -> bool:
     names = covering(default_sender.address())
     try:
         answer = api().get_identity_verification_attributes(Identities=names)
-    except (ClientError, BotoCoreError, HTTPClientError, ResponseParserError, OSError) as exc:
+    except _UNANSWERED as exc:
         if describe(exc)[0] in _LACKING:
             return True
-        raise _classified(exc) from exc
+        raise classified(exc) from exc
     found = answer["VerificationAttributes"].values()
     return any(attributes["VerificationStatus"] == "Success" for attributes in found)
 
@@ -209,14 +154,6 @@ def covering(address: str) -> list[str]:
     domain = address.rpartition("@")[2]
     labels = domain.split(".")
     return [address, *(".".join(labels[start:]) for start in range(max(1, len(labels) - 1)))]
-
-
-def describe(exc: Exception) -> tuple[str, str]:
-    """The code and the text of a botocore error, as AWS gave them."""
-    if isinstance(exc, ClientError):
-        error = exc.response.get("Error", {})
-        return error.get("Code", "ClientError"), error.get("Message", str(exc))
-    return type(exc).__name__, str(exc)
 
 
 def connection() -> SESBackend:
@@ -294,59 +231,3 @@ def _api_v2(endpoint: str | None, region: str) -> SESV2Client:
     return _session().client(
         "sesv2", region_name=region, endpoint_url=endpoint, config=settings.AWS_SES_CONFIG
     )
-
-
-def _classified(exc: Exception, *, sender: str = "") -> SendError:
-    """Which errors say that nothing was sent, and whose trouble they are."""
-    code, text = describe(exc)
-    if isinstance(exc, _NO_CREDENTIALS):
-        return Unavailable(text, code=code, breaker="configuration")
-    if isinstance(exc, ParamValidationError):
-        return Refused(text, code=code)
-    if isinstance(exc, _NEVER_LEFT) or (isinstance(exc, SSLError) and _while_connecting(exc)):
-        return NotSent(text, code=code)
-    if not isinstance(exc, ClientError):
-        return InDoubt(text, code=code)
-    status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
-    return answered(code, text, status, sender=sender)
-
-
-def _while_connecting(exc: BaseException | None) -> bool:
-    """Where it was raised says it: TLS may also break when the request has left, and the error is the same."""
-    while exc is not None:
-        if any(frame.f_code.co_name == "connect" for frame, _ in walk_tb(exc.__traceback__)):
-            return True
-        exc = exc.__context__
-    return False
-
-
-def answered(code: str, text: str, status: int, *, sender: str) -> SendError:
-    """What an error means that SES answered with; both limits share one code, so the text must be read.
-
-    ``sender`` is the From of the email.
-    """
-    if "Daily message quota exceeded" in text or code == "LimitExceededException":
-        return Unavailable(text, code=code, breaker="quota")
-    if code in _THROTTLED:
-        return Throttled(text, code=code)
-    if code in _ACCOUNT:
-        return Unavailable(text, code=code, breaker="account")
-    if code in _CONFIGURATION or (names_unverified(text) and names_sender(text, sender)):
-        return Unavailable(text, code=code, breaker="configuration")
-    if status >= 500:
-        return InDoubt(text, code=code)
-    if code in _FINAL and not names_unverified(text):
-        return Refused(text, code=code)
-    return NotSent(text, code=code)
-
-
-def names_unverified(text: str) -> bool:
-    """Whether SES says that an identity is not verified."""
-    return bool(_NOT_VERIFIED.search(text))
-
-
-def names_sender(text: str, sender: str) -> bool:
-    """Whether SES names the address of this From."""
-    address = parseaddr(sender)[1].lower()
-    identities = re.findall(r"[^\s,:<>]+@[^\s,:<>]+", text.lower())
-    return address in identities

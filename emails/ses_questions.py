@@ -9,8 +9,9 @@ from xml.etree.ElementTree import ParseError
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from emails import ses
+from emails import ses_errors
 from emails.errors import IdentityError, NoSuchIdentity
+from queues.aws_clients import STUMBLES
 
 _DENIED = {
     "AccessDenied",
@@ -33,8 +34,8 @@ def ask(operation: str, call: Callable[..., Answer], **parameters: Any) -> Answe
     """
     try:
         return call(**parameters)
-    except (ClientError, BotoCoreError, ResponseParserError, ParseError, OSError) as exc:
-        code, text = ses.describe(exc)
+    except (ClientError, BotoCoreError, ResponseParserError, ParseError, OSError, *STUMBLES) as exc:
+        code, text = ses_errors.describe(exc)
         if code in _UNKNOWN:
             raise NoSuchIdentity(f"{operation}: {text} ({code})") from exc
         raise IdentityError(_words(operation, code, text, exc)) from exc
@@ -45,6 +46,6 @@ def _words(operation: str, code: str, text: str, exc: Exception) -> str:
         return f"Not available here: the right ses:{operation} is missing. SES says: {text}"
     if code in _THROTTLED:
         return f"SES takes {operation} about once a second. Wait a moment, then try again."
-    if code in _LACKING or isinstance(exc, ResponseParserError | ParseError):
+    if code in _LACKING or isinstance(exc, (ResponseParserError, ParseError, *STUMBLES)):
         return f"Not available here: this endpoint does not answer {operation}."
     return f"{operation}: {text} ({code})"

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from emails import ses
+from emails import ses, ses_errors
 from emails.errors import ListBusy, ListForbidden, ListUnavailable, NotListable
 
 PAGE_SIZE = 1000
@@ -98,7 +98,7 @@ def _ask(operation: str, options: dict[str, Any]) -> dict[str, Any]:
 
 def _failed(operation: str, exc: Exception) -> dict[str, Any]:
     """Nothing is found where nothing is; raises the rest in words for staff."""
-    code, text = ses.describe(exc)
+    code, text = ses_errors.describe(exc)
     if code in _ABSENT and operation != "ListSuppressedDestinations":
         return {}
     if code in _REFUSED:

@@ -16,10 +16,10 @@ from functools import cache, partial
 from typing import Any, cast
 
 from django.conf import settings
-from django.core.mail import BadHeaderError, EmailMessage
+from django.core.mail import EmailMessage
 from django.core.mail.backends.smtp import EmailBackend
 
-from emails import ses
+from emails import ses_errors
 from emails.errors import InDoubt, NotSent, Refused, SendError, Throttled, Unavailable
 from queues.registry import sweeps
 
@@ -248,7 +248,7 @@ def _not_accepted(exc: Exception, *, sender: str, is_ended: bool) -> SendError:
         return _answered(exc, sender=sender)
     if is_ended:
         return InDoubt(text, code=code)
-    if isinstance(exc, BadHeaderError | UnicodeError | ValueError):
+    if isinstance(exc, ValueError):
         return Refused(text, code=code)
     return NotSent(text, code=code)
 
@@ -259,7 +259,7 @@ def _answered(exc: Exception, *, sender: str, while_opening: bool = False) -> Se
     code = f"SMTP {number}"
     lower = text.lower()
     if number == 454 and "throttling" in lower:
-        return ses.answered("Throttling", text, 400, sender=sender)
+        return ses_errors.answered("Throttling", text, 400, sender=sender)
     if number == 421 and "too many" in lower:
         return Throttled(text, code=code)
     if number in (530, 534, 535, 538) or (number == 454 and while_opening):
@@ -268,8 +268,8 @@ def _answered(exc: Exception, *, sender: str, while_opening: bool = False) -> Se
         return Unavailable(text, code=code, breaker="account")
     if "access denied" in lower or "not authorized" in lower or _NO_SET.search(text):
         return Unavailable(text, code=code, breaker="configuration")
-    if ses.names_unverified(text):
-        return ses.answered("MessageRejected", text, 400, sender=sender)
+    if ses_errors.names_unverified(text):
+        return ses_errors.answered("MessageRejected", text, 400, sender=sender)
     return Refused(text, code=code) if number >= 500 else NotSent(text, code=code)
 
 

@@ -16,76 +16,31 @@ pending ──claim──> sending ──accept──> sent
    ├── cancel ── pending, failed, kept ──> cancelled             by a person
    └── correct, withdraw ── pending, failed ──> pending, cancelled   a person corrected its event
 
-Evidence of acceptance wins from any state, and nothing leaves ``sent``.
+Evidence of acceptance wins from any state, and nothing leaves ``sent``. What claims, suppresses or keeps is in
+``emails.claims``.
 """
 
 from __future__ import annotations
 
-import time
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
-from django.db.models.functions import Lower, Now
-from django.utils import timezone
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 
 from emails import bulk
+from emails.claims import Claim
 from emails.errors import SendError
-from emails.models import Attempt, Notification, Suppression
-from queues.events import Event
+from emails.models import Attempt, Notification
 from queues.writing import by_one_thread
 
 State = Notification.State
 Outcome = Attempt.Outcome
-
-
-@dataclass(frozen=True)
-class Owed:
-    """What an event owes to a recipient; there may be a notification of it already."""
-
-    event: Event
-    template: str
-    recipient: str
-    # May be kept back while too much bounces.
-    bulk: bool = False
-
-    @property
-    def key(self) -> tuple[uuid.UUID, str, str]:
-        """What makes one event one email."""
-        return self.event.id, self.template, self.recipient
-
-    def notification(self, **fields: Any) -> Notification:
-        """A new one, not saved."""
-        return Notification(
-            event_id=self.event.id,
-            template=self.template,
-            recipient=self.recipient,
-            event_type=self.event.type,
-            subject=self.event.subject,
-            event_source=self.event.source,
-            partition_key=self.event.partitionkey,
-            context=self.event.data,
-            next_at=Now(),
-            **fields,
-        )
-
-
-@dataclass(frozen=True)
-class Claim:
-    """The right to call SES once for a notification, until the lease ends.
-
-    ``since`` is this machine's clock right before the lease began; it goes on while the process is frozen.
-    """
-
-    notification: Notification
-    token: uuid.UUID
-    attempt: int
-    since: float
 
 
 @dataclass(frozen=True)
@@ -95,114 +50,6 @@ class Acceptance:
     notification_id: uuid.UUID
     attempt: int
     provider_message_id: str
-
-
-@by_one_thread
-def claim(notification: Notification) -> Claim | None:
-    """Take the right to send, committed before SES is called; None if it is not to be had now.
-
-    ``failed`` may be claimed as well: SES refused for certain, and what comes now is a redrive.
-    """
-    with transaction.atomic():
-        return _claim(Q(pk=notification.pk))
-
-
-def claim_owed(owed: Sequence[Owed]) -> list[Claim | None]:
-    """The same for many in one transaction, notifications made where there are none yet."""
-    token, since = uuid.uuid4(), clock()
-    # In one order everywhere, or two processes would wait for each other.
-    new = {
-        wanted.key: wanted.notification(state=State.SENDING, attempts=1)
-        for wanted in sorted(owed, key=lambda wanted: wanted.key)
-    }
-    # All or none: an error after some of them were claimed would leave these claimed by nobody, in doubt.
-    with transaction.atomic():
-        made, unwanted = bulk.insert_claimed(list(new.values()), claim=token, lease=_lease())
-        if unwanted:
-            _suppress_new(unwanted)
-        claims = {
-            key: Claim(row, token, row.attempts, since) if row.pk in made else _claim(_same(row))
-            for key, row in new.items()
-            if row.pk not in unwanted
-        }
-    # The same message may be here twice: the claim is for one of them.
-    return [claims.pop(wanted.key, None) for wanted in owed]
-
-
-def _same(new: Notification) -> Q:
-    """The row that was there before this one could be."""
-    return Q(event_id=new.event_id, template=new.template, recipient=new.recipient)
-
-
-def _claim(which: Q) -> Claim | None:
-    """At most one; none that must get no email, which is suppressed."""
-    token, since = uuid.uuid4(), clock()
-    unsent = Notification.objects.filter(which, state__in=Notification.UNSENT)
-    taken = unsent.filter(~_is_unwanted(), next_at__lte=Now()).update(
-        state=State.SENDING,
-        attempts=F("attempts") + 1,
-        claim=token,
-        lease_until=Now() + _lease(),
-        attempt_started_at=Now(),
-        safe_at=None,
-    )
-    if not taken:
-        _suppress(unsent.filter(_is_unwanted()))
-        return None
-    row = Notification.objects.get(which)
-    Attempt.objects.create(notification=row, number=row.attempts, started_at=timezone.now())
-    return Claim(row, token, row.attempts, since)
-
-
-def _is_unwanted() -> Exists:
-    """That the address of a notification must get no email."""
-    listed = Suppression.objects.active().alias(folded=Lower("address"))
-    return Exists(listed.filter(folded=Lower(OuterRef("recipient"))))
-
-
-def _suppress(notifications: QuerySet[Notification], **changes: object) -> int:
-    return notifications.update(
-        state=State.SUPPRESSED,
-        reason_code="Suppressed",
-        reason="The address is on the suppression list.",
-        **changes,
-    )
-
-
-def _suppress_new(ids: Collection[uuid.UUID]) -> None:
-    """They were saved as claimed, and SES is not called for them."""
-    _suppress(
-        Notification.objects.filter(pk__in=ids),
-        attempts=0,
-        claim=None,
-        lease_until=None,
-        attempt_started_at=None,
-    )
-
-
-def keep(owed: Sequence[Owed]) -> None:
-    """Bulk email is stopped: these are not sent before ``reopen``. Their messages are done with."""
-    rows = [wanted.notification(state=State.KEPT) for wanted in owed]
-    Notification.objects.bulk_create(rows, ignore_conflicts=True)
-    for row in rows:
-        Notification.objects.filter(_same(row), state__in=Notification.UNSENT).update(
-            state=State.KEPT, reason_code="", reason=""
-        )
-
-
-def clock() -> float:
-    """Seconds; unlike ``time.monotonic`` it also goes on while the machine sleeps."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
-
-
-def fence(held: Claim) -> bool:
-    """Whether the claim still stands, asked right before SES is called, and outlasts the call.
-
-    As long as it does by this machine's clock, the database need not be asked; later the lease is renewed.
-    """
-    if clock() - held.since + longest_call_seconds() < settings.LEASE_SECONDS:
-        return True
-    return _renewed(held)
 
 
 @transaction.atomic
@@ -353,34 +200,6 @@ def _correctable(notification: Notification) -> QuerySet[Notification]:
     )
 
 
-def longest_call_seconds() -> float:
-    """What one call to SES may take, connecting included."""
-    if settings.EMAIL_TRANSPORT == "smtp":
-        # Opening and writing share one time limit; the answer has another.
-        return 2.0 * settings.EMAIL_TIMEOUT
-    config: Any = settings.AWS_SES_CONFIG
-    return float(config.connect_timeout + config.read_timeout)
-
-
-def _lease() -> timedelta:
-    return timedelta(seconds=settings.LEASE_SECONDS)
-
-
-def _held(held: Claim) -> QuerySet[Notification]:
-    return Notification.objects.filter(
-        pk=held.notification.pk, claim=held.token, state=State.SENDING
-    )
-
-
-@by_one_thread
-def _renewed(held: Claim) -> bool:
-    return bool(
-        _held(held)
-        .filter(lease_until__gt=Now())
-        .update(lease_until=Now() + _lease(), attempt_started_at=Now())
-    )
-
-
 @transaction.atomic
 def _settle(
     held: Claim,
@@ -389,7 +208,7 @@ def _settle(
     error: SendError,
     **changes: object,
 ) -> None:
-    _held(held).update(
+    held.standing().update(
         state=state,
         claim=None,
         lease_until=None,

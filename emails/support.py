@@ -26,6 +26,8 @@ from queues.registry import sweeps
 logger = logging.getLogger(__name__)
 
 DUTY = "support"
+# What their rows are found by; the page of an order shows what is about it, and this is for staff.
+SUBJECT = "support-alert"
 EVERY_SECONDS = 10
 AGAIN_SECONDS = 3600
 # In one email, so that its event fits into a message; of a storm the others are in the next ones.
@@ -109,8 +111,7 @@ def _event(rows: QuerySet[Incident]) -> Event:
         emails=[_told(row) for row in found[:MOST]],
         more=max(0, len(found) - MOST),
     )
-    # Without a subject: the page of an order shows what is about it, and this is for staff.
-    return Event.of(data, subject="", partition_key=DUTY)
+    return Event.of(data, subject=SUBJECT, partition_key=DUTY)
 
 
 def _told(row: Incident) -> Returned:

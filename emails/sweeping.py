@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from emails import evidence, guard, limiter, sending, states
+from emails import evidence, guard, limiter, services, states
 from emails.models import Attempt, DeliveryEvent, Notification
 from emails.reputation_models import Incident
 from queues import groups
@@ -52,7 +52,7 @@ def resend_doubts() -> int:
         return 0
     grace = timedelta(seconds=settings.DOUBT_GRACE_SECONDS)
     old = Notification.objects.filter(state=State.IN_DOUBT, attempt_started_at__lt=Now() - grace)
-    return sending.send_again(old)
+    return services.send_again(old)
 
 
 @sweeps
@@ -64,7 +64,7 @@ def send_kept() -> int:
     keys = list(kept.values_list("pk", flat=True)[:MOST_KEPT])
     batches = [keys[start : start + KEPT_BATCH] for start in range(0, len(keys), KEPT_BATCH)]
     return sum(
-        sending.send_again(Notification.objects.filter(pk__in=batch, state=State.KEPT))
+        services.send_again(Notification.objects.filter(pk__in=batch, state=State.KEPT))
         for batch in batches
     )
 

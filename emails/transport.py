@@ -8,7 +8,7 @@ from collections.abc import Callable
 from django.conf import settings
 from django.core.mail import EmailMessage
 
-from emails import ses, smtp
+from emails import ses, ses_errors, smtp
 from emails.errors import NotSent, Unavailable
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def _require(check: Callable[[], None]) -> None:
             raise
         logger.info("SES's API does not say whether it has healed: %s", exc)
     except NotSent as exc:
-        if not _is_smtp() or exc.code not in ses.NEVER_LEFT:
+        if not _is_smtp() or exc.code not in ses_errors.NEVER_LEFT:
             raise
         logger.info("SES's API is not reached to say whether it has healed: %s", exc)
 

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.core import mail
 from django.db import DatabaseError, connection
 
-from emails import default_sender
+from emails import default_sender, suppressions
 from notifier import concerns, healing, sns
 from notifier.concerns import Cause, Concern
 from notifier.healing import Healed
@@ -144,20 +144,31 @@ def _tell(notices: Sequence[Alert | Healed]) -> bool:
 
 
 def _mailed(subject: str, text: str) -> bool:
-    if not settings.ADMINS:
-        return False
     try:
-        mail.send_mail(
-            f"{settings.EMAIL_SUBJECT_PREFIX}{subject}",
-            text,
-            default_sender.in_force(),
-            [address for _, address in settings.ADMINS],
-        )
+        recipients = _recipients()
+        if recipients:
+            mail.send_mail(
+                f"{settings.EMAIL_SUBJECT_PREFIX}{subject}",
+                text,
+                default_sender.in_force(),
+                recipients,
+            )
     except Exception as exc:
         # Each way of mailing has errors of its own, and none may keep other alerts from being told.
         logger.error("alert not mailed: %s: %s", type(exc).__name__, exc)
         return False
-    return True
+    return bool(recipients)
+
+
+def _recipients() -> list[str]:
+    """Those of ADMINS that may get email: one that bounces again and again harms everybody's."""
+    admins = [address for _, address in settings.ADMINS]
+    listed = suppressions.listed(admins)
+    if listed:
+        logger.warning(
+            "alert not mailed to addresses of ADMINS that are suppressed count=%d", len(listed)
+        )
+    return [address for address in admins if address.lower() not in listed]
 
 
 def _published(subject: str, text: str) -> bool:

@@ -14,7 +14,7 @@ from django.db.models import Count, Max, Min, Model, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
-from emails import breakers, evidence, guard, sender, states
+from emails import breakers, evidence, guard, sender, states, suppressions
 from emails.models import Breaker, EventChannel, Identity, Notification, Suppression
 from emails.reputation_models import Guard
 from queues import letter_groups, masking
@@ -212,6 +212,19 @@ def _support() -> Iterable[Concern]:
         )
 
 
+def _admins() -> Iterable[Concern]:
+    """Some or all of those who are to be called cannot be."""
+    count = len(suppressions.listed([address for _, address in settings.ADMINS]))
+    if count:
+        yield Concern(
+            key="admins",
+            title="Alerts do not reach all of ADMINS",
+            advice="Of the addresses in ADMINS there are on the suppression list: "
+            f"{count} of {len(settings.ADMINS)}. Mend the mailbox and lift it, or set another.",
+            model=Suppression,
+        )
+
+
 def _sender() -> Iterable[Concern]:
     if found := sender.unverified():
         yield Concern(
@@ -386,6 +399,7 @@ _CHECKS: list[tuple[str, Callable[[], Iterable[Concern]]]] = [
     ("emails.view_notification", _sender),
     ("emails.view_guard", _guard),
     ("emails.view_suppression", _support),
+    ("emails.view_suppression", _admins),
     ("queues.view_deadletter", _letters),
     ("emails.view_notification", _emails),
     ("queues.view_outboxevent", _outbox),

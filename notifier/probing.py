@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emails import sending
+from emails import own_emails
 from emails.errors import InDoubt, SendError
 from queues import masking, roundtrip
 from queues.errors import QueueUnavailable
@@ -18,7 +18,7 @@ def send_email(recipient: str, say: Say) -> bool:
     """A test email, right now and past the queues; returns whether SES took it."""
 
     def send() -> Done:
-        return f"SES took a test email to {masking.addresses(recipient)}", sending.send_test(
+        return f"SES took a test email to {masking.addresses(recipient)}", own_emails.send_test(
             recipient
         )
 

@@ -53,6 +53,7 @@ _MEND = {
     "emails.cancel_notification",
     "emails.verify_identity",
     "emails.delete_identity",
+    "emails.set_mail_from",
     "emails.set_default_sender",
     "emails.send_test_email",
     "emails.import_suppression",

@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from django.conf import settings
 
+from queues.aws_clients import STUMBLES, UNREADABLE, unreadable
 from queues.errors import QueueUnavailable
 
 # Of credentials, where the SDK found them, in words.
@@ -63,14 +64,17 @@ def caller() -> Caller:
             )
             .get_caller_identity()
         )
+        account, arn = answer["Account"], answer["Arn"]
     except ClientError as exc:
         error = exc.response.get("Error", {})
         code = error.get("Code", "")
         raise QueueUnavailable(f"{code}: {error.get('Message', exc)}", code=code) from exc
-    except (BotoCoreError, ResponseParserError, ValueError) as exc:
+    except (BotoCoreError, ResponseParserError) as exc:
         raise QueueUnavailable(str(exc), code=type(exc).__name__) from exc
+    except STUMBLES as exc:
+        raise QueueUnavailable(unreadable(exc), code=UNREADABLE) from exc
     headers = answer["ResponseMetadata"].get("HTTPHeaders", {})
-    return Caller(answer["Account"], answer["Arn"], _seconds_ahead(headers.get("date", "")))
+    return Caller(account, arn, _seconds_ahead(headers.get("date", "")))
 
 
 def known_regions() -> list[str]:

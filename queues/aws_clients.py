@@ -36,6 +36,21 @@ _BAD_CREDENTIALS = {
     "PartialCredentialsError",
 }
 
+# What the SDK says where no request got through, or no answer back.
+_AWAY = {
+    "ConnectTimeoutError",
+    "ConnectionClosedError",
+    "EndpointConnectionError",
+    "HTTPClientError",
+    "ProxyConnectionError",
+    "ReadTimeoutError",
+    "SSLError",
+}
+# Our own code for an answer that AWS does not give: of a proxy, or a page to sign in to a network. The SDK tells of it
+# by whatever Python stumbles over.
+UNREADABLE = "UnreadableAnswer"
+STUMBLES = (AttributeError, KeyError, TypeError, ValueError)
+
 Make = TypeVar("Make", bound=Callable[..., Any])
 
 _caches: list[Any] = []
@@ -63,6 +78,21 @@ def forget_clients() -> None:
 def is_about_credentials(code: str) -> bool:
     """Whether an error of this code says that AWS does not take our credentials, or that there are none."""
     return code in _BAD_CREDENTIALS
+
+
+def is_away(code: str) -> bool:
+    """Whether an error of this code says that AWS was not reached, or did not answer."""
+    return code in _AWAY
+
+
+def is_not_aws(code: str) -> bool:
+    """Whether somebody else answered: AWS gives each error a name, where others leave the SDK a status alone."""
+    return code == UNREADABLE or (code.isdigit() and code < "500")
+
+
+def unreadable(exc: Exception) -> str:
+    """What to say of one of the STUMBLES."""
+    return f"the answer cannot be read ({type(exc).__name__})"
 
 
 def config(*, hurried: bool) -> Config:
@@ -97,6 +127,8 @@ def translated(name: str, *, kind: str) -> Iterator[None]:
         raise _unavailable(code, f"{name}: {code}: {text}") from exc
     except (BotoCoreError, ResponseParserError) as exc:
         raise _unavailable(type(exc).__name__, f"{name}: {exc}") from exc
+    except STUMBLES as exc:
+        raise _unavailable(UNREADABLE, f"{name}: {unreadable(exc)}") from exc
 
 
 def _unavailable(code: str, reason: str) -> QueueUnavailable:

@@ -15,17 +15,8 @@ from queues.live_models import LiveConsumer, PausedQueue
 # AWS refuses a signature that is five minutes off; a clock that drifts gets there.
 MAX_SKEW_SECONDS, SKEW_SECONDS = 300, 20
 
-# What the SDK says where no request got through.
-_AWAY = {
-    "ConnectTimeoutError",
-    "ConnectionClosedError",
-    "EndpointConnectionError",
-    "HTTPClientError",
-    "ProxyConnectionError",
-    "ReadTimeoutError",
-    "SSLError",
-}
 _REGION_OF_URL = re.compile(r"://sqs\.([a-z0-9-]+)\.amazonaws\.")
+_NOTHING_MOVES = "Nothing is sent or received; the examinations that need AWS were left out."
 _CREDENTIALS_MEND = (
     "Give the process credentials as the SDK expects them: a role of the machine or container, or AWS_ACCESS_KEY_ID "
     "and AWS_SECRET_ACCESS_KEY in its environment."
@@ -154,7 +145,7 @@ def _queue(queue: sqs.Queue) -> Iterator[Finding]:
     attributes: dict[str, dict[str, str]] = {}
     for each in (queue, sqs.dead_letter_queue(queue.alias)):
         try:
-            attributes[each.name] = each.attributes()
+            attributes[each.name] = _attributes(each)
         except QueueMissing:
             yield _missing(each, is_dead_letter_queue=each is not queue)
         except QueueUnavailable as exc:
@@ -164,6 +155,16 @@ def _queue(queue: sqs.Queue) -> Iterator[Finding]:
         yield from queue_examination.of_queue(
             queue, attributes[queue.name], dead, attributes.get(dead.name)
         )
+
+
+def _attributes(queue: sqs.Queue) -> dict[str, str]:
+    """Asked twice for three seconds: whoever waits at a screen does not wait as long as a consumer."""
+    try:
+        return queue.attributes(hurried=True)
+    except QueueUnavailable as exc:
+        if not aws_clients.is_away(exc.code):
+            raise
+    return queue.attributes(hurried=True)
 
 
 def _missing(queue: sqs.Queue, *, is_dead_letter_queue: bool) -> Finding:
@@ -179,17 +180,10 @@ def _missing(queue: sqs.Queue, *, is_dead_letter_queue: bool) -> Finding:
 
 
 def _unasked(queue: sqs.Queue, exc: QueueUnavailable) -> Finding:
-    if exc.code in _AWAY:
-        raise AwsAway(
-            Finding(
-                "aws.away",
-                f"SQS does not answer: {exc}",
-                Verdict.ERROR,
-                why="Nothing is sent or received; the examinations that need AWS were left out.",
-                mend="See that this machine reaches AWS: network, DNS, proxy, VPC endpoint. "
-                "AWS_ENDPOINT_URL is for a local AWS only.",
-            )
-        ) from exc
+    if aws_clients.is_away(exc.code):
+        raise AwsAway(away(f"SQS does not answer: {exc}")) from exc
+    if aws_clients.is_not_aws(exc.code):
+        raise AwsAway(_not_aws(f"What answers for SQS is not AWS: {exc}")) from exc
     if aws_clients.is_about_credentials(exc.code):
         raise AwsAway(_no_credentials(f"SQS does not take the credentials: {exc}")) from exc
     if exc.code in DENIED:
@@ -200,6 +194,29 @@ def _unasked(queue: sqs.Queue, exc: QueueUnavailable) -> Finding:
         Verdict.ERROR,
         why="Nobody knows whether it is set right.",
         mend="Wait a moment and run the doctor again; if it stays, SQS's words above say why.",
+    )
+
+
+def away(what: str) -> Finding:
+    """AWS cannot be asked; ``what`` says how that shows."""
+    return Finding(
+        "aws.away",
+        what,
+        Verdict.ERROR,
+        why=_NOTHING_MOVES,
+        mend="See that this machine reaches AWS: network, DNS, proxy, VPC endpoint. "
+        "AWS_ENDPOINT_URL is for a local AWS only.",
+    )
+
+
+def _not_aws(what: str) -> Finding:
+    return Finding(
+        "aws.not_aws",
+        what,
+        Verdict.ERROR,
+        why=_NOTHING_MOVES,
+        mend="See what answers in its place: a proxy, a firewall, a page to sign in to the network, or the program "
+        "at AWS_ENDPOINT_URL, which is for a local AWS only.",
     )
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError
 
-from queues import postponing, registry, sqs
+from queues import postponing, registry, sqs, unwrapping
 from queues.errors import QueueUnavailable, ReceiptExpired
 from queues.sqs import BATCH_ENTRIES, Queue, Received
 
@@ -138,18 +138,17 @@ def _alias(arn: str) -> str:
 
 def _received(record: Mapping[str, Any]) -> Received:
     attributes = dict(record.get("attributes", {}))
+    body, labels = unwrapping.unwrapped(
+        record["body"], record.get("messageAttributes", {}), key="stringValue"
+    )
     return Received(
         id=record["messageId"],
         receipt=record["receiptHandle"],
-        body=record["body"],
+        body=body,
         receive_count=int(attributes.get("ApproximateReceiveCount", 1)),
         group=attributes.get("MessageGroupId", ""),
         attributes=attributes,
-        message_attributes={
-            name: value["stringValue"]
-            for name, value in record.get("messageAttributes", {}).items()
-            if "stringValue" in value
-        },
+        message_attributes=labels,
     )
 
 

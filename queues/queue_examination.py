@@ -14,7 +14,7 @@ from django.conf import settings
 from queues.doctor import Finding, Verdict
 from queues.events import MAX_BYTES
 from queues.provisioning import DAY_SECONDS
-from queues.queue_policies import statements
+from queues.queue_policies import is_for_everybody, statements
 from queues.sqs import Queue
 
 PROVISION = "python manage.py provision"
@@ -157,7 +157,7 @@ def _protection(queue: Queue, attributes: Attributes) -> Iterator[Finding]:
             mend=PROVISION,
         )
     found = statements(_json(attributes.get("Policy")))
-    if any(_is_for_everybody(statement) for statement in found):
+    if any(map(is_for_everybody, found)):
         yield Finding(
             "queue.open",
             f"The policy of {queue.name} lets anybody in.",
@@ -174,16 +174,6 @@ def _protection(queue: Queue, attributes: Attributes) -> Iterator[Finding]:
             why="AWS's own security checks (SQS.3, CIS) ask for a Deny where aws:SecureTransport is false.",
             mend=PROVISION + ", or the template in infra/ where your version has one.",
         )
-
-
-def _is_for_everybody(statement: Mapping[str, Any]) -> bool:
-    principal = statement.get("Principal")
-    named = principal.get("AWS") if isinstance(principal, dict) else principal
-    return (
-        statement.get("Effect") == "Allow"
-        and not statement.get("Condition")
-        and (named == "*" or (isinstance(named, list) and "*" in named))
-    )
 
 
 def _demands_tls(statement: Mapping[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""Who may do what with a queue: statements of its policy, put in one by one beside those of others.
+"""Who may do what with a queue or a topic: statements of its policy, put in one by one beside those of others.
 
 Source: Amazon SQS developer guide, "Custom access policies".
 """
@@ -46,6 +46,17 @@ def statements(policy: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One alone may stand without a list."""
     found = policy.get("Statement", [])
     return found if isinstance(found, list) else [found]
+
+
+def is_for_everybody(statement: Mapping[str, Any]) -> bool:
+    """Whether it lets anybody in, without a condition."""
+    principal = statement.get("Principal")
+    named = principal.get("AWS") if isinstance(principal, dict) else principal
+    return (
+        statement.get("Effect") == "Allow"
+        and not statement.get("Condition")
+        and (named == "*" or (isinstance(named, list) and "*" in named))
+    )
 
 
 def topics_may_send(sid: str, source: str | list[str]) -> dict[str, Any]:

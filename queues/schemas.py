@@ -6,6 +6,7 @@ Made from the models that consumers check messages by, so they say what is refus
 from __future__ import annotations
 
 import json
+from inspect import cleandoc
 from typing import Any
 
 from django.conf import settings
@@ -44,7 +45,7 @@ def _schema(model: type[EventData]) -> dict[str, Any]:
     return {
         "$schema": DIALECT,
         "title": model.event_type,
-        "description": model.__doc__,
+        "description": cleandoc(model.__doc__ or ""),
         "type": "object",
         "properties": properties,
         "required": ["specversion", "id", "source", "type", "time", "data"],

@@ -101,10 +101,7 @@ class Queue:
     @property
     def url(self) -> str:
         """Asked of SQS once; raises QueueMissing."""
-        if not self._url:
-            with _translated(self.name):
-                self._url = client().get_queue_url(QueueName=self.name)["QueueUrl"]
-        return self._url
+        return self._asked_url(hurried=False)
 
     def send_batch(
         self, messages: Sequence[Outgoing], *, hurried: bool = False
@@ -187,11 +184,14 @@ class Queue:
         with _translated(self.name):
             client().delete_queue(QueueUrl=self.url)
 
-    def attributes(self) -> dict[str, str]:
-        """All attributes; raises QueueMissing."""
+    def attributes(self, *, hurried: bool = False) -> dict[str, str]:
+        """All attributes; raises QueueMissing. ``hurried`` gives up after one try of at most three seconds a call."""
+        url = self._asked_url(hurried=hurried)
         with _translated(self.name):
-            answer = client().get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])
-        return {str(name): value for name, value in answer.get("Attributes", {}).items()}
+            answer = client(hurried=hurried).get_queue_attributes(
+                QueueUrl=url, AttributeNames=["All"]
+            )
+            return {str(name): value for name, value in answer["Attributes"].items()}
 
     def set_attributes(self, attributes: Mapping[str, str]) -> None:
         """Change the given attributes and no others."""
@@ -200,6 +200,13 @@ class Queue:
                 QueueUrl=self.url,
                 Attributes=dict(attributes),  # type: ignore[arg-type]  # literals
             )
+
+    def _asked_url(self, *, hurried: bool) -> str:
+        if not self._url:
+            with _translated(self.name):
+                found = client(hurried=hurried).get_queue_url(QueueName=self.name)
+                self._url = found["QueueUrl"]
+        return self._url
 
     def _entry(self, number: int, message: Outgoing) -> Any:
         entry: dict[str, Any] = {

@@ -54,6 +54,8 @@ def subscribe(topic: Topic, queue: Queue, policy: Mapping[str, Any], say: Say) -
         topic.set_subscription_attribute(arn, name, wanted[name])
     if changes:
         say(f"mended subscription of {queue.name} to {topic.name}: {', '.join(changes)}")
+    else:
+        say(f"subscription of {queue.name} to {topic.name} is as it should be")
 
 
 def filter_of(alias: str) -> dict[str, Any]:

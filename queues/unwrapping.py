@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def unwrapped(body: str, attributes: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
-    """Body and text attributes of the message itself."""
+def unwrapped(
+    body: str, attributes: Mapping[str, Any], *, key: str = "StringValue"
+) -> tuple[str, dict[str, str]]:
+    """Body and text attributes of the message itself; ``key``: where an attribute has its text, outside a wrapper."""
     wrapper = _wrapper(body)
     if wrapper is None:
-        return body, _texts(attributes, key="StringValue")
+        return body, _texts(attributes, key=key)
     return wrapper["Message"], _texts(wrapper.get("MessageAttributes"), key="Value")
 
 

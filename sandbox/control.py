@@ -1,21 +1,29 @@
-"""The control API under ``/_sandbox/``: the mailbox, pending verifications and the sandbox's rule."""
+"""The control API under ``/_sandbox/``: the mailbox, the mails' links, pending verifications and the sandbox's rule."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
 from django.template.loader import render_to_string
+from moto.ses.models import ses_backends
 from werkzeug import Request, Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from werkzeug.utils import redirect
 
+from sandbox import feedback, tracking
 from sandbox.connection import MARK
 from sandbox.identities import Identity
+from sandbox.mailbox import Mail
 from sandbox.post_office import PostOffice
 
 PREFIX = "/_sandbox/"
+_OF_A_MAIL = re.compile(
+    r"(?P<kind>mail|open)/(?P<mail>[^/]+)|click/(?P<clicked>[^/]+)/(?P<number>[0-9]{1,4})"
+)
 
 
 class ControlApi:
@@ -49,8 +57,9 @@ class ControlApi:
         handler = self._routes.get((request.method, path))
         if handler:
             return handler(request)
-        if path.startswith("mail/") and request.method == "GET":
-            return self._mail(path.removeprefix("mail/"))
+        named = _OF_A_MAIL.fullmatch(path)
+        if named and request.method == "GET":
+            return self._answer_of(self._found(named["mail"] or named["clicked"]), named, request)
         if any(path == known for _, known in self._routes):
             raise MethodNotAllowed
         raise NotFound
@@ -58,11 +67,31 @@ class ControlApi:
     def _mails(self, request: Request) -> Any:
         return [mail.summary() for mail in self._post_office.mailbox.newest_first()]
 
-    def _mail(self, mail_id: str) -> Any:
+    def _answer_of(self, mail: Mail, named: re.Match[str], request: Request) -> Any:
+        if named["number"]:
+            return self._click(mail, int(named["number"]), request)
+        return self._open(mail, request) if named["kind"] == "open" else self._mail(mail)
+
+    def _mail(self, mail: Mail) -> Any:
+        return mail.detail() | {"html": tracking.watched(mail, url=self._post_office.url)}
+
+    def _open(self, mail: Mail, request: Request) -> Response:
+        _publish(mail, feedback.opened(mail, **_visitor(request)))
+        headers = {"Cache-Control": "no-store"}
+        return Response(tracking.PICTURE, content_type="image/gif", headers=headers)
+
+    def _click(self, mail: Mail, number: int, request: Request) -> Response:
+        link = tracking.link(mail, number)
+        if link is None:
+            raise NotFound(f"No link {number} in mail {mail.id}")
+        _publish(mail, feedback.clicked(mail, link=link, **_visitor(request)))
+        return redirect(link)
+
+    def _found(self, mail_id: str) -> Mail:
         mail = self._post_office.mailbox.get(mail_id)
         if mail is None:
             raise NotFound(f"No mail {mail_id}")
-        return mail.detail()
+        return mail
 
     def _empty(self, request: Request) -> Any:
         self._post_office.mailbox.clear()
@@ -84,7 +113,7 @@ class ControlApi:
         identity = self._post_office.identities.get(name)
         if identity is None:
             raise NotFound(f"No identity {name}")
-        identity.verified = True
+        identity.publish()
         return {"identity": identity.name, "verified": True}
 
     def _open_link(self, request: Request) -> Response:
@@ -101,14 +130,27 @@ class ControlApi:
         return self._rules(request)
 
 
+def _publish(mail: Mail, record: feedback.Record) -> None:
+    ses_backends[feedback.ACCOUNT_ID][mail.region].publish_record(mail, record)
+
+
+def _visitor(request: Request) -> dict[str, str]:
+    return {
+        "address": request.remote_addr or "127.0.0.1",
+        "user_agent": request.user_agent.string or "unknown",
+    }
+
+
 def _records(identity: Identity) -> list[dict[str, str]]:
     if not identity.is_domain:
         return []
     found = identity.records(region=settings.AWS_REGION)
+    published = identity.published(region=settings.AWS_REGION)
     return [
         {"type": kind, "name": name, "value": value.rstrip(".")}
         for (kind, name), values in found.items()
         for value in values
+        if (kind, name) not in published
     ]
 
 

@@ -50,6 +50,17 @@ def outcomes(mail: Mail, *, region: str, listed: Container[str] = frozenset()) -
         yield _record(event_type, mail, detail, region=region)
 
 
+def opened(mail: Mail, *, address: str, user_agent: str) -> Record:
+    """Somebody's mail program loaded the picture in it."""
+    return _record("Open", mail, _visit(address, user_agent), region=mail.region)
+
+
+def clicked(mail: Mail, *, link: str, address: str, user_agent: str) -> Record:
+    """Somebody followed a link in it."""
+    detail = _visit(address, user_agent) | {"link": link, "linkTags": None}
+    return _record("Click", mail, detail, region=mail.region)
+
+
 def of_identity(record: Record) -> Record:
     """The same as an identity's notification, which has no tags and another name for its kind."""
     kind = record["eventType"]
@@ -100,6 +111,10 @@ def _tags(mail: Mail) -> dict[str, list[str]]:
         "ses:from-domain": [mail.sender.rpartition("@")[2]],
         "ses:caller-identity": ["local"],
     }
+
+
+def _visit(address: str, user_agent: str) -> Record:
+    return {"timestamp": _iso(datetime.now(UTC)), "ipAddress": address, "userAgent": user_agent}
 
 
 def _delivery(mail: Mail, addresses: list[str]) -> Record:

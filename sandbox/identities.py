@@ -19,6 +19,7 @@ class Identity:
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     mail_from: str = ""
     mail_from_failing: str = "UseDefaultValue"
+    mail_from_verified: bool = False
 
     @property
     def is_domain(self) -> bool:
@@ -34,6 +35,29 @@ class Identity:
             hashlib.sha256(f"{number} {self.name.lower()}".encode()).hexdigest()[:32]
             for number in range(3)
         ]
+
+    @property
+    def is_waiting(self) -> bool:
+        """For its link to be opened, or for records to be published."""
+        return not self.verified or bool(self.mail_from and not self.mail_from_verified)
+
+    def set_mail_from(self, domain: str, *, failing: str) -> None:
+        """Its records are to be published, each time it is set; an empty domain: none any more."""
+        self.mail_from, self.mail_from_failing = domain, failing
+        self.mail_from_verified = False
+
+    def publish(self) -> None:
+        """SES finds all that it waits for."""
+        self.verified = True
+        self.mail_from_verified = bool(self.mail_from)
+
+    def published(self, *, region: str) -> dict[tuple[str, str], list[str]]:
+        """Those of its records that DNS has."""
+        if not self.verified:
+            return {}
+        awaited = self.mail_from.lower() if self.is_waiting else ""
+        found = self.records(region=region)
+        return {key: values for key, values in found.items() if not awaited or key[1] != awaited}
 
     def records(self, *, region: str) -> dict[tuple[str, str], list[str]]:
         """What the owner of a domain publishes, by type and name in lower case."""
@@ -87,4 +111,4 @@ class Identities:
 
     def pending(self) -> list[Identity]:
         """What waits for its link to be opened or its DNS records to be found."""
-        return [identity for identity in self if not identity.verified]
+        return [identity for identity in self if identity.is_waiting]

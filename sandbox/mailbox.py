@@ -32,6 +32,9 @@ class Mail:
     given_recipients: tuple[str, ...] = ()
     given_configuration_set: str = ""
     given_tags: dict[str, str] = field(default_factory=dict)
+    # As its configuration set asked when SES accepted it: ``open``, ``click``; and in which region that was.
+    tracked: frozenset[str] = frozenset()
+    region: str = ""
     id: str = field(default_factory=new_message_id)
     time: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -118,6 +121,7 @@ class Mail:
             "subject": self.subject,
             "configuration_set": self.configuration_set,
             "tags": self.tags,
+            "tracked": sorted(self.tracked),
         }
 
     def detail(self) -> dict[str, Any]:

@@ -30,8 +30,8 @@ def of_post_office(office: PostOffice, *, region: str) -> Answers:
     def answers(kind: str, name: str) -> Sequence[str] | None:
         known: dict[tuple[str, str], list[str]] = {}
         for identity in office.identities:
-            if identity.is_domain and identity.verified:
-                known |= identity.records(region=region)
+            if identity.is_domain:
+                known |= identity.published(region=region)
         if not any(name == published for _, published in known):
             return None
         return known.get((kind, name), [])

@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from moto.core.exceptions import ServiceException
@@ -15,7 +15,7 @@ from moto.ses.exceptions import SesError
 from moto.ses.models import SESBackend, SESQuota
 from moto.sns.models import sns_backends
 
-from sandbox import feedback
+from sandbox import feedback, tracking
 from sandbox.errors import Refused, UnknownConfigurationSet
 from sandbox.mailbox import Mail
 from sandbox.post_office import PostOffice
@@ -63,6 +63,7 @@ class SandboxSES(SESBackend):  # type: ignore[misc]  # moto is untyped here
 
     def submit(self, mail: Mail) -> str:
         """Accept the mail and publish its events; returns its id, raises Refused."""
+        mail = replace(mail, tracked=self._tracked(mail.configuration_set), region=self.region_name)
         try:
             if mail.configuration_set:
                 self.check_configuration_set(mail.configuration_set)
@@ -137,14 +138,24 @@ class SandboxSES(SESBackend):  # type: ignore[misc]  # moto is untyped here
         found: dict[str, str] = self.sns_topics.get(mail.sender) or self.sns_topics.get(domain, {})
         return found
 
+    def _tracked(self, configuration_set: str) -> frozenset[str]:
+        wanted = {
+            event_type
+            for destination in self.destinations.get(configuration_set, {}).values()
+            if destination.enabled
+            for event_type in destination.event_types
+        }
+        return frozenset({tracking.OPEN, tracking.CLICK} & wanted)
+
     def _report(self, mail: Mail) -> None:
-        self._publish_record(mail, feedback.sent(mail, region=self.region_name))
+        self.publish_record(mail, feedback.sent(mail, region=self.region_name))
         time.sleep(self.delivery_seconds)
         listed = self.post_office.suppressed
         for record in feedback.outcomes(mail, region=self.region_name, listed=listed):
-            self._publish_record(mail, record)
+            self.publish_record(mail, record)
 
-    def _publish_record(self, mail: Mail, record: feedback.Record) -> None:
+    def publish_record(self, mail: Mail, record: feedback.Record) -> None:
+        """Tell whoever asked for this kind of event."""
         event_type = record["eventType"].lower()
         for destination in list(self.destinations.get(mail.configuration_set, {}).values()):
             if destination.enabled and event_type in destination.event_types:

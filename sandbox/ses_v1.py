@@ -104,11 +104,11 @@ class SesApi(EmailResponse):  # type: ignore[misc]  # moto is untyped here
         return ActionResult({"DkimAttributes": attributes})
 
     def get_identity_mail_from_domain_attributes(self) -> ActionResult:
-        """In order as soon as the domain is."""
+        """Pending until its records are published."""
         attributes = {
             name: {
                 "MailFromDomain": identity.mail_from,
-                "MailFromDomainStatus": _status(identity),
+                "MailFromDomainStatus": "Success" if identity.mail_from_verified else "Pending",
                 "BehaviorOnMXFailure": identity.mail_from_failing,
             }
             if identity.mail_from
@@ -122,8 +122,10 @@ class SesApi(EmailResponse):  # type: ignore[misc]  # moto is untyped here
         identity = self._post_office.identities.get(self._get_param("Identity"))
         if identity is None:
             raise SesError("InvalidParameterValue", "Identity does not exist.")
-        identity.mail_from = self._get_param("MailFromDomain") or ""
-        identity.mail_from_failing = self._get_param("BehaviorOnMXFailure") or "UseDefaultValue"
+        identity.set_mail_from(
+            self._get_param("MailFromDomain") or "",
+            failing=self._get_param("BehaviorOnMXFailure") or "UseDefaultValue",
+        )
         return EmptyResult()
 
     def get_send_statistics(self) -> ActionResult:

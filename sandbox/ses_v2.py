@@ -104,9 +104,11 @@ class SesV2Api(SESV2Response):  # type: ignore[misc]  # moto is untyped here
     def put_email_identity_mail_from_attributes(self) -> ActionResult:
         """Without a domain: none any more."""
         identity = self._identity()
-        identity.mail_from = self._get_param("MailFromDomain") or ""
         failing = self._get_param("BehaviorOnMxFailure") or "USE_DEFAULT_VALUE"
-        identity.mail_from_failing = "".join(word.title() for word in failing.split("_"))
+        identity.set_mail_from(
+            self._get_param("MailFromDomain") or "",
+            failing="".join(word.title() for word in failing.split("_")),
+        )
         return EmptyResult()
 
     def delete_email_identity(self) -> ActionResult:
@@ -250,7 +252,7 @@ def _mail_from(identity: Identity) -> dict[str, str]:
         return {"BehaviorOnMxFailure": failing}
     return {
         "MailFromDomain": identity.mail_from,
-        "MailFromDomainStatus": _status(identity),
+        "MailFromDomainStatus": "SUCCESS" if identity.mail_from_verified else "PENDING",
         "BehaviorOnMxFailure": failing,
     }
 

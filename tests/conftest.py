@@ -15,7 +15,7 @@ from moto.ses.models import ses_backends
 from moto.sesv2.responses import SESV2Response
 from moto.sqs import models as sqs_models
 
-from emails import default_sender, ses
+from emails import default_sender, limiter, ses
 from queues import provisioning, relay, sqs
 from queues.consumer import Consumer
 from sandbox.sqs import WholeQueue
@@ -65,6 +65,14 @@ def nobody_remembers_a_sender() -> Iterator[None]:
     default_sender.forget()
     yield
     default_sender.forget()
+
+
+@pytest.fixture(autouse=True)
+def nobody_has_slots_left() -> Iterator[None]:
+    """What one test did not use is no other test's."""
+    limiter.forget()
+    yield
+    limiter.forget()
 
 
 def _lacks_get_account(self: Any) -> Any:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from emails import rendering, states
+from emails import claims, rendering
 from emails.models import Notification
+from emails.owed import Owed
 from queues import outbox
 from queues.events import Event
 
@@ -32,15 +33,15 @@ def owed(event: Event) -> Notification:
 
 def notification_of(event: Event, template: str, recipient: str) -> Notification:
     """The same, for any template."""
-    notification = states.Owed(event, template, recipient).notification()
+    notification = Owed(event, template, recipient).notification()
     notification.save()
     notification.refresh_from_db()
     return notification
 
 
-def claimed(notification: Notification) -> states.Claim:
+def claimed(notification: Notification) -> claims.Claim:
     """A claim that is granted."""
-    claim = states.claim(notification)
+    claim = claims.claim(notification)
     assert claim is not None
     return claim
 

@@ -130,7 +130,7 @@ class Platform:
 
     def web(self, **environment: str) -> str:
         """A web server; returns its address."""
-        port = _free_port()
+        port = free_port()
         base = f"http://127.0.0.1:{port}"
         self.manage(
             "runserver",
@@ -182,7 +182,8 @@ def _database_url() -> str:
     return url._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Of this machine; somebody else may take it meanwhile."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -151,12 +151,12 @@ def _read(connection: socket.socket) -> bytes:
             return b""
         request += received
     head, _, body = request.partition(b"\r\n\r\n")
-    [length] = [
+    lengths = [
         int(line.partition(b":")[2])
         for line in head.splitlines()
         if line.lower().startswith(b"content-length:")
     ]
-    while len(body) < length:
+    while len(body) < sum(lengths):
         body += connection.recv(65536)
     return head + b"\r\n\r\n" + body
 

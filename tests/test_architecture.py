@@ -19,6 +19,7 @@ BORDERS = {
     "queues/sqs.py",
     "queues/sqs_lean.py",
     "emails/ses.py",
+    "emails/ses_errors.py",
     "emails/ses_lean.py",
     "emails/ses_questions.py",
     "emails/ses_suppressions.py",

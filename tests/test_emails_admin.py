@@ -281,7 +281,10 @@ def test_data_nested_beyond_reason_breaks_no_page(admin_client):
         nested = [nested]
     notification = make_notification(context={"extra": nested})
 
-    assert "nested too deeply" in page_of(admin_client, notification)
+    page = page_of(admin_client, notification)
+
+    # Python 3.12 and later write such a depth all the same.
+    assert "nested too deeply" in page or page.count("[") > 800
 
 
 def test_data_with_half_a_surrogate_pair_breaks_no_page(admin_client):

@@ -7,6 +7,7 @@ from emails import feedback, states
 from emails.errors import InDoubt
 from emails.models import DeliveryEvent, Notification
 from emails.ses_events import parsed
+from queues import sqs
 from queues.errors import BadData, BadEnvelope
 from tests.owed import claimed, only, owed, place
 
@@ -60,10 +61,12 @@ def test_delivery_moves_a_sent_notification_to_delivered(sent):
 
 
 @pytest.mark.django_db
-def test_wrapper_of_sns_is_read_as_well(sent):
+def test_wrapper_of_sns_is_read_as_well(sent, consume):
     event = ses_event("Delivery", notification=sent)
+    wrapper = {"Type": "Notification", "TopicArn": "t", "Message": json.dumps(event)}
+    sqs.queue("ses-events").send_batch([sqs.Outgoing(key="1", body=json.dumps(wrapper))])
 
-    feedback.take(json.dumps({"Type": "Notification", "Message": json.dumps(event)}))
+    consume("ses-events")
 
     assert only().delivery_status == Delivery.DELIVERED
 

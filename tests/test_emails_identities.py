@@ -28,6 +28,8 @@ REFRESH = reverse("admin:emails_identity_refresh")
 SENDER_CHOICE = reverse("admin:emails_identity_sender")
 SENDER_RESET = reverse("admin:emails_identity_sender_reset")
 TEST = reverse("admin:emails_identity_test")
+MAIL_FROM = reverse("admin:emails_identity_mail_from")
+FAILING = {"failing": "UseDefaultValue"}
 
 Answer = Callable[..., None]
 
@@ -221,6 +223,7 @@ def test_the_next_page_begins_where_ses_says(admin_client, ses_answers):
 ACTS = {
     VERIFY: ("verify_identity", {"name": "new@example.com"}),
     DELETE: ("delete_identity", {"name": "shop@example.com", "typed": "shop@example.com"}),
+    MAIL_FROM: ("set_mail_from", {"name": "example.org", "mail_from": "b.example.org"} | FAILING),
     SENDER_CHOICE: ("set_default_sender", {"address": "shop@example.com"}),
     TEST: ("send_test_email", {"recipient": "ada@example.com"}),
 }
@@ -230,6 +233,7 @@ ACTS = {
 @pytest.mark.parametrize("address", ACTS)
 def test_an_act_takes_its_own_permission_and_a_post(client, aws, address, held):
     needed, fields = ACTS[address]
+    ses.api().verify_domain_identity(Domain="example.org")
     client.force_login(staff("view_identity", held))
 
     got, posted = client.get(address, fields), client.post(address, fields)
@@ -333,6 +337,30 @@ def test_a_mail_from_domain_that_ses_will_not_tell_is_not_guessed(admin_client, 
 
     assert "SES would not say." in page
     assert "amazonses.com</span>" not in page
+
+
+@pytest.mark.parametrize(
+    "mail_from", ["example.org", "bounce.example.com", "no domain", "xexample.org", "a@example.org"]
+)
+def test_a_mail_from_domain_must_be_below_its_identity(admin_client, aws, mail_from):
+    ses.api().verify_domain_identity(Domain="example.org")
+
+    response = admin_client.post(
+        MAIL_FROM, {"name": "example.org", "mail_from": mail_from} | FAILING
+    )
+
+    assert "is not" in said(response)
+    assert identities.get("example.org")[0].mail_from == ""
+    assert not LogEntry.objects.exists()
+
+
+def test_setting_mail_from_without_its_right_names_the_right(admin_client, ses_answers):
+    ses_answers("SetIdentityMailFromDomain", 403, error("AccessDenied", "no"))
+
+    response = admin_client.post(MAIL_FROM, ACTS[MAIL_FROM][1])
+
+    assert "the right ses:SetIdentityMailFromDomain is missing" in said(response)
+    assert not LogEntry.objects.exists()
 
 
 def test_a_status_is_dated_from_when_it_was_seen_first(admin_client, aws):

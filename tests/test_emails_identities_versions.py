@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import quote
 from django.contrib.messages import get_messages
 from django.urls import reverse
@@ -18,6 +19,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.processes]
 
 LIST = reverse("admin:emails_identity_changelist")
 VERIFY = reverse("admin:emails_identity_verify")
+MAIL_FROM = reverse("admin:emails_identity_mail_from")
 
 
 @pytest.fixture(params=[False, True], ids=["v1", "v2"], autouse=True)
@@ -98,6 +100,31 @@ def test_mail_from_is_shown_with_its_records(admin_client, local_aws):
     assert (identity.mail_from_failing, list(missing)) == ("RejectMessage", [])
     assert "feedback-smtp.eu-west-1.amazonses.com" in page
     assert "Without its MX record SES rejects every email." in page
+
+
+def test_a_mail_from_domain_is_set_on_the_page_and_taken_away_again(admin_client, local_aws):
+    domain = new_domain()
+    identities.verify(domain)
+    local_aws.verify(domain)
+    chosen = {"name": domain, "mail_from": f"Bounce.{domain}", "failing": "RejectMessage"}
+
+    admin_client.post(MAIL_FROM, chosen)
+
+    page = page_of(admin_client, domain)
+    identity, _ = identities.get(domain)
+    assert (identity.mail_from, identity.mail_from_status) == (f"bounce.{domain}", "Pending")
+    assert identity.mail_from_failing == "RejectMessage"
+    assert "".join(page.split()).count(">missing<") == 2
+    local_aws.verify(domain)
+    admin_client.post(reverse("admin:emails_identity_refresh"))
+    assert ">missing<" not in "".join(page_of(admin_client, domain).split())
+    assert identities.get(domain)[0].mail_from_status == "Success"
+    admin_client.post(MAIL_FROM, chosen | {"mail_from": ""})
+    assert identities.get(domain)[0].mail_from == ""
+    assert [entry.change_message for entry in LogEntry.objects.order_by("id")] == [
+        f"MAIL FROM set to bounce.{domain}; while its MX record is missing: RejectMessage.",
+        "MAIL FROM is amazonses.com again.",
+    ]
 
 
 def test_an_identity_that_ses_has_not_got_is_said_so(admin_client):

@@ -6,10 +6,10 @@ from django.db import connection
 from django.utils import timezone
 
 from emails import limiter, sending, ses
-from emails.models import SendRate
+from emails.models import Notification, SendRate, Suppression
 from queues import holding
 from queues.errors import GiveBack
-from tests.owed import only, placed
+from tests.owed import only, place, placed
 from tests.threads import at_once
 
 
@@ -76,6 +76,56 @@ def test_slots_taken_together_are_a_step_apart(rate):
     steps = [later.at - earlier.at for earlier, later in zip(slots, slots[1:], strict=False)]
     assert all(0.09 < step < 0.105 for step in steps)
     assert after > 200_000
+
+
+@pytest.fixture
+def never_missed(monkeypatch):
+    """However slow this machine is."""
+    monkeypatch.setattr(limiter, "MAX_LATE_US", 3_600_000_000)
+
+
+@pytest.mark.django_db
+def test_slot_that_was_given_back_is_taken_before_a_new_one(rate, never_missed):
+    rate(10)
+    first, second, third = limiter.wait_for_slots(3)
+    before = SendRate.objects.get().tat_us
+
+    limiter.give_back([second, third])
+
+    assert limiter.wait_for_slots(1) == [second]
+    assert SendRate.objects.get().tat_us == before
+    assert limiter.wait_for_slots(2)[0] == third
+    assert SendRate.objects.get().tat_us > before
+
+
+@pytest.mark.django_db
+def test_slot_that_was_given_back_and_missed_is_thrown_away(rate):
+    rate(10)
+    late = limiter.Slot(time.monotonic() - 1)
+
+    limiter.give_back([late])
+
+    assert limiter.wait_for_slots(1) != [late]
+
+
+@pytest.mark.django_db
+def test_suppressed_email_takes_none_of_the_rate(rate, consume, never_missed):
+    rate(2)
+    Suppression.objects.create(address="no@example.com", source="bounce", since=timezone.now())
+    place(recipient="no@example.com")
+    consume()
+    before = SendRate.objects.get().tat_us
+
+    place(recipient="no@example.com")
+    place(recipient="yes@example.com")
+    consume()
+
+    assert sorted(Notification.objects.values_list("state", flat=True)) == [
+        "sent",
+        "suppressed",
+        "suppressed",
+    ]
+    assert SendRate.objects.get().tat_us == before
 
 
 @pytest.mark.django_db

@@ -7,7 +7,7 @@ import uuid
 import pytest
 from django.db import connection
 
-from emails import sending, ses, states
+from emails import claims, sending, ses, states
 from emails.models import Attempt, Notification
 from queues import handling, holding, sqs, writing
 from queues.errors import Retry
@@ -22,21 +22,21 @@ pytestmark = [pytest.mark.locking, pytest.mark.django_db(transaction=True)]
 def test_of_many_claims_at_once_one_is_granted():
     notification = owed(place())
 
-    claims = at_once(8, lambda: states.claim(notification))
+    granted = at_once(8, lambda: claims.claim(notification))
 
-    assert len([claim for claim in claims if claim]) == 1
+    assert len([claim for claim in granted if claim]) == 1
     assert Attempt.objects.count() == 1
 
 
 def test_claim_and_cancelling_at_once_have_one_winner():
     notification = owed(place())
     rows = Notification.objects.filter(pk=notification.pk)
-    acts = itertools.cycle([lambda: states.claim(notification), lambda: states.cancel(rows)])
+    acts = itertools.cycle([lambda: claims.claim(notification), lambda: states.cancel(rows)])
 
     winners = [answer for answer in at_once(8, lambda: next(acts)()) if answer]
 
     assert len(winners) == 1
-    is_claimed = isinstance(winners[0], states.Claim)
+    is_claimed = isinstance(winners[0], claims.Claim)
     assert rows.get().state == (State.SENDING if is_claimed else State.CANCELLED)
 
 

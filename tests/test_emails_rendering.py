@@ -103,6 +103,13 @@ def test_samples_are_what_the_producer_promises(name, model):
     assert data == sample.data
 
 
+@pytest.mark.parametrize("name", ["sign_in_link", "verify_email"])
+def test_link_that_signs_in_is_kept_from_the_tracking_of_ses(name):
+    html = rendering.render(name, rendering.sample(name).data).html
+
+    assert html.count("<a ") == html.count("ses:no-track") == 2
+
+
 def test_unknown_sample_is_an_error():
     with pytest.raises(RenderError, match="nothing: no sample.json"):
         rendering.sample("nothing")

@@ -8,9 +8,10 @@ from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
-from emails import sending, ses, states
+from emails import claims, own_emails, sending, services, ses, states
 from emails.errors import InDoubt
 from emails.models import Attempt, Notification
+from emails.owed import Owed
 from queues import outbox
 from queues.errors import Reject
 from queues.models import HandlingFailure, OutboxEvent
@@ -100,7 +101,7 @@ def test_redelivered_event_sends_no_second_email(aws, consume):
 def test_second_consumer_waits_while_the_first_is_sending(aws, consume):
     event = place()
     notification = owed(event)
-    assert states.claim(notification)
+    assert claims.claim(notification)
 
     consume()
 
@@ -112,13 +113,13 @@ def test_second_consumer_waits_while_the_first_is_sending(aws, consume):
 def test_only_one_of_two_claims_is_granted(aws):
     notification = owed(place())
 
-    assert [bool(states.claim(notification)) for _ in range(2)] == [True, False]
+    assert [bool(claims.claim(notification)) for _ in range(2)] == [True, False]
 
 
 @pytest.mark.django_db
 def test_claim_of_a_dead_process_is_in_doubt_and_not_sent_again(aws, consume):
     notification = owed(place())
-    states.claim(notification)
+    claims.claim(notification)
     Notification.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
 
     consume()
@@ -133,14 +134,14 @@ def test_lost_claim_is_fenced_off_before_ses_is_called(aws):
     held = claimed(notification)
     Notification.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
 
-    assert states.fence(replace(held, since=held.since - 60)) is False
+    assert claims.fence(replace(held, since=held.since - 60)) is False
 
 
 @pytest.mark.django_db
 def test_claims_of_many_are_granted_all_or_none(aws):
     new, known = place(), place()
     owed(known)
-    wanted = [states.Owed(event, "order_confirmation", "ada@example.com") for event in (new, known)]
+    wanted = [Owed(event, "order_confirmation", "ada@example.com") for event in (new, known)]
 
     def fail(execute, sql, *rest):
         if sql.startswith('UPDATE "emails_notification"'):
@@ -148,10 +149,10 @@ def test_claims_of_many_are_granted_all_or_none(aws):
         return execute(sql, *rest)
 
     with connection.execute_wrapper(fail), pytest.raises(OperationalError):
-        states.claim_owed(wanted)
+        claims.claim_owed(wanted)
 
     assert not Notification.objects.filter(state=State.SENDING).exists()
-    assert all(states.claim_owed(wanted))
+    assert all(claims.claim_owed(wanted))
 
 
 @pytest.mark.django_db
@@ -160,9 +161,9 @@ def test_claim_that_is_too_old_for_a_call_is_renewed(aws, settings):
     rows = Notification.objects.filter(pk=held.notification.pk)
     before = rows.get().lease_until
 
-    assert states.fence(held)
+    assert claims.fence(held)
     assert rows.get().lease_until == before
-    assert states.fence(replace(held, since=held.since - settings.LEASE_SECONDS + 13))
+    assert claims.fence(replace(held, since=held.since - settings.LEASE_SECONDS + 13))
     assert rows.filter(lease_until__gt=before).exists()
 
 
@@ -256,7 +257,7 @@ def test_one_call_is_one_try_whatever_happens(aws, refuses):
     )
 
     with pytest.raises(InDoubt):
-        sending.send_canary()
+        own_emails.send_canary()
 
     events.unregister("before-send.ses.SendRawEmail", unique_id="count")
     assert len(calls) == 1
@@ -299,7 +300,7 @@ def test_email_in_doubt_is_sent_when_a_person_says_so(aws):
     notification = owed(place())
     states.doubt(claimed(notification), InDoubt("lost"))
 
-    counts = [sending.mark_sent(Notification.objects.all()) for _ in range(2)]
+    counts = [services.mark_sent(Notification.objects.all()) for _ in range(2)]
 
     assert counts == [1, 0]
     assert only().state == State.SENT
@@ -313,7 +314,7 @@ def test_email_in_doubt_is_sent_again_when_a_person_asks(aws, consume):
     states.doubt(claimed(notification), InDoubt("lost"))
     consume()
 
-    counts = [sending.send_again(Notification.objects.all()) for _ in range(2)]
+    counts = [services.send_again(Notification.objects.all()) for _ in range(2)]
     consume()
 
     assert counts == [1, 0]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from types import SimpleNamespace
 
 import pytest
+import urllib3
 
 from emails import ses
 from emails.models import DeliveryEvent, Notification
@@ -55,6 +57,14 @@ def run_until(events: int) -> None:
         consumer.poll_once()
 
 
+def read(addresses):
+    """As a mail program does; returns where each of them leads, if elsewhere."""
+    return [
+        urllib3.request("GET", address, redirect=False).headers.get("Location")
+        for address in addresses
+    ]
+
+
 def fates() -> dict[str, tuple[str, str]]:
     return {
         row.recipient.partition("@")[0]: (row.delivery_status, row.delivery_code)
@@ -89,6 +99,29 @@ def test_the_same_is_told_by_the_notifications_of_an_identity(way, settings):
     told = DeliveryEvent.objects.values_list("raw", flat=True)
     assert {raw["notificationType"] for raw in told} == {"Delivery", "Bounce"}
     assert fates() == {"success": ("delivered", ""), "bounce": ("bounced_hard", "5.1.1")}
+
+
+def test_opens_and_clicks_in_the_mailbox_come_back_as_events(way, local_aws, settings):
+    settings.SES_TRACKING = ["opens", "clicks"]
+    provisioning.provision(lambda line: None)
+    event = place(recipient="success@simulator.amazonses.com")
+    run_until(2)
+    sent = Notification.objects.get(event_id=event.id)
+    assert (sent.opened_at, sent.clicked_at) == (None, None)
+    html = local_aws.mail_detail(sent.provider_message_id)["html"]
+
+    read(re.findall(r'<img alt="" src="([^"]+/_sandbox/open/[^"]+)"', html))
+    run_until(3)
+    leads_to = read(re.findall(r'href="([^"]+/_sandbox/click/[^"]+)"', html)[:1])
+    run_until(4)
+
+    sent.refresh_from_db()
+    assert sent.opened_at
+    assert sent.clicked_at
+    assert sent.opened_at <= sent.clicked_at
+    [click] = DeliveryEvent.objects.filter(type="Click")
+    assert leads_to == [click.raw["click"]["link"]]
+    assert "/orders/" in leads_to[0]
 
 
 def test_delays_are_asked_for_and_tracking_only_if_it_is_set(way, settings):

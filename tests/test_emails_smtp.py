@@ -6,7 +6,7 @@ import pytest
 from django.core.checks import run_checks
 from django.core.mail import mail_admins
 
-from emails import breakers, smtp, states, transport
+from emails import breakers, claims, smtp, transport
 from emails.errors import InDoubt, NotSent, Refused, Throttled, Unavailable
 from emails.mime import Email
 from emails.models import Breaker, Notification
@@ -367,7 +367,7 @@ def test_probe_does_not_wait_for_rights_that_smtp_does_not_need(server, settings
 def test_claim_outlasts_the_longest_call(server, settings):
     settings.EMAIL_TIMEOUT = 30
 
-    assert states.longest_call_seconds() == 60
+    assert claims.longest_call_seconds() == 60
     assert "emails.E006" in [found.id for found in run_checks(tags=["delivery"])]
 
 

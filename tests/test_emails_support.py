@@ -187,6 +187,26 @@ def test_bounced_alert_makes_no_alert_and_the_overview_says_so(aws, consume):
     assert "The support gets no alerts" in {concern.title for concern in concerns.current()}
 
 
+def test_alert_has_a_name_to_be_found_by_and_is_not_on_the_page_of_the_order(aws, consume):
+    came_back(sent(subject="ORD-000001"))
+
+    look()
+    consume()
+
+    assert Notification.objects.get(template="support_alert").subject == support.SUBJECT
+
+
+def test_alert_to_a_suppressed_support_is_not_sent(aws, consume):
+    Suppression.objects.create(address=SUPPORT, source="complaint", since=timezone.now())
+    came_back(sent())
+
+    look()
+    consume()
+
+    assert Notification.objects.get(template="support_alert").state == Notification.State.SUPPRESSED
+    assert bodies(aws) == []
+
+
 def test_soft_bounce_of_what_has_arrived_is_an_answer_by_a_machine():
     came_back(sent(delivered_at=timezone.now()), **SOFT)
 

@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from emails import feedback, ses_events, states, suppressions, trials
+from emails import claims, feedback, ses_events, states, suppressions, trials
 from emails.errors import NotSent
 from emails.models import Attempt, Notification, Suppression
+from emails.owed import Owed
 from emails.suppressions import Entry, Source
 from queues import foresight, sweeper
 from queues.foresight import Bucket
@@ -74,13 +75,13 @@ def test_lifted_address_gets_emails_again(aws, consume):
 def test_of_emails_that_are_claimed_together_only_the_suppressed_one_is_not_sent(aws):
     suppress("b@example.com")
     wanted = [
-        states.Owed(place(recipient=address), "order_confirmation", address)
+        Owed(place(recipient=address), "order_confirmation", address)
         for address in ("a@example.com", "b@example.com", "c@example.com")
     ]
 
-    claims = states.claim_owed(wanted)
+    granted = claims.claim_owed(wanted)
 
-    assert [claim is not None for claim in claims] == [True, False, True]
+    assert [claim is not None for claim in granted] == [True, False, True]
     assert Attempt.objects.count() == 2
 
 
@@ -89,20 +90,20 @@ def test_email_that_was_put_back_is_suppressed_when_it_comes_again(aws):
     states.put_back(claimed(notification), NotSent("later"), seconds=0)
     suppress()
 
-    assert states.claim(notification) is None
+    assert claims.claim(notification) is None
 
     assert (only().state, only().attempts) == (State.SUPPRESSED, 1)
 
 
 def test_claiming_asks_nothing_more_for_the_list(aws, django_assert_num_queries):
     wanted = [
-        states.Owed(place(recipient=f"{number}@example.com"), "order_confirmation", "a@b.example")
+        Owed(place(recipient=f"{number}@example.com"), "order_confirmation", "a@b.example")
         for number in range(5)
     ]
 
     # A savepoint, the notifications, their attempts, and its end.
     with django_assert_num_queries(4):
-        states.claim_owed(wanted)
+        claims.claim_owed(wanted)
 
 
 def test_hard_bounce_suppresses_with_the_words_of_the_mail_server(sent):

@@ -10,7 +10,7 @@ from botocore.exceptions import ReadTimeoutError
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from emails import evidence, feedback, journal, sending, ses, states
+from emails import claims, evidence, feedback, journal, sending, ses, states
 from emails.errors import InDoubt
 from emails.models import Notification
 from queues import relay, sqs
@@ -250,7 +250,7 @@ def test_email_that_is_not_to_be_sent_any_more_is_not_sent(aws, consume, state):
 
     consume()
 
-    assert states.claim(notification) is None
+    assert claims.claim(notification) is None
     assert aws.accepted == []
     assert only().state == state
     assert OutboxEvent.objects.get().state == OutboxEvent.State.HANDLED

@@ -31,6 +31,7 @@ class History:
             self._random.randrange(10**9),
             doubts=self._random.choices(DOUBTS, [6, 3, 1])[0],
             poison=self._random.choice(["skip", "hold"]),
+            topics=self._random.random() < 0.5,
         )
         # Some histories are calm, some are not.
         self._trouble = self._random.choice([0.0, 0.2, 0.5])
@@ -157,7 +158,8 @@ def run(seeds: range) -> Iterator[str]:
             history.run()
         except Exception as exc:
             lines = "\n".join(history.world.trace[-200:])
-            kind = f"doubts={history.world.doubts} poison={history.world.poison}"
+            world = history.world
+            kind = f"doubts={world.doubts} poison={world.poison} topics={world.has_topics}"
             yield f"{lines}\nseed {seed} ({kind}): {type(exc).__name__}: {exc}"
 
 

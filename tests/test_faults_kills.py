@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
-from emails import sending
+from emails import services
 from emails.models import Notification
 from orders.models import Order, Transaction
 from queues import dead_letters
@@ -102,7 +102,7 @@ def let_a_person_decide(platform, *, accepted):
     doubts = Notification.objects.filter(state=State.IN_DOUBT)
     wait_until(doubts.exists, what="a doubt")
     assert len(mails(platform)) == accepted
-    assert (sending.mark_sent if accepted else sending.send_again)(doubts) == 1
+    assert (services.mark_sent if accepted else services.send_again)(doubts) == 1
 
 
 @pytest.mark.locking

@@ -1,6 +1,6 @@
 """Hypothesis looks for the shortest story in which an email is lost, doubled, invented or out of order.
 
-The product is the real one, its processes stepped one by one; SQS, SES and time are replaced (``tests.world``).
+The product is the real one, its processes stepped one by one; SQS, SNS, SES and time are replaced (``tests.world``).
 """
 
 from __future__ import annotations
@@ -50,9 +50,10 @@ class Machine(RuleBasedStateMachine):
         seed=st.integers(0, 99),
         doubts=st.sampled_from(DOUBTS),
         poison=st.sampled_from(["skip", "hold"]),
+        topics=st.booleans(),
     )
-    def begin(self, seed, doubts, poison):
-        self.world = World(seed, doubts=doubts, poison=poison)
+    def begin(self, seed, doubts, poison, topics):
+        self.world = World(seed, doubts=doubts, poison=poison, topics=topics)
         self.world.__enter__()
         self.judgement = Judgement(self.world)
         self.is_right = True

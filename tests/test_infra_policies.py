@@ -19,7 +19,7 @@ from emails import (
     breakers,
     examinations,
     identities,
-    sending,
+    own_emails,
     ses,
     ses_suppressions,
     sightings,
@@ -157,11 +157,13 @@ def administers(calls, client, settings):
             client.post(f"{pages}verify/", {"name": name})
         for page in ("", "new@example.org/"):
             assert client.get(f"{pages}{page}").status_code == 200
+        chosen = {"name": "example.org", "mail_from": "bounce.example.org"}
+        client.post(f"{pages}mail-from/", chosen | {"failing": "UseDefaultValue"})
         identities.statuses(["new@example.org"])
         client.post(f"{pages}delete/", {"name": "example.org", "typed": "example.org"})
         client.post(f"{pages}delete/", {"name": "new@example.org", "typed": "new@example.org"})
         # As alerts by email go.
-        sending.send_test("ada@example.com")
+        own_emails.send_test("ada@example.com")
     ses_suppressions.get("ada@example.org")
     with calls.paused():
         _bury()
@@ -188,7 +190,7 @@ def deploys(calls, client, settings):
     sqs._queue.cache_clear()
     call_command("provision", stdout=StringIO())
     with calls.paused():
-        for alias, name in TOPICS.items():
+        for alias, name in (TOPICS | {"ses-events": settings.SES_EVENTS_TOPIC}).items():
             topic = sns.Topic(alias, name)
             arn = topic.subscription(sqs.queue(alias).attributes()["QueueArn"])
             assert arn

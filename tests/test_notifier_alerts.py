@@ -8,7 +8,7 @@ from django.utils import timezone
 from moto import mock_aws
 
 from emails import breakers
-from emails.models import Notification
+from emails.models import Notification, Suppression
 from notifier import alerts, sns
 from queues import pausing, registry
 from queues.live_models import Duty
@@ -65,6 +65,31 @@ def hour_passes():
 def test_when_all_is_well_nobody_is_called():
     assert look() == 0
     assert mail.outbox == []
+
+
+def test_suppressed_admin_is_left_out_and_the_others_are_told_of_that(settings, caplog):
+    settings.ADMINS = [("ops", "ops@example.com"), ("gone", "Gone@example.com")]
+    Suppression.objects.create(address="gone@example.com", source="bounce", since=timezone.now())
+    die()
+
+    look()
+
+    [sent] = mail.outbox
+    assert sent.to == ["ops@example.com"]
+    assert "Alerts do not reach all of ADMINS" in str(sent.body)
+    assert "suppressed count=1" in caplog.text
+    assert "example.com" not in caplog.text
+
+
+def test_alert_that_suppression_keeps_from_everybody_is_tried_again_later(caplog):
+    Suppression.objects.create(address="ops@example.com", source="bounce", since=timezone.now())
+    die()
+
+    assert look() == 0
+    assert mail.outbox == []
+    Suppression.objects.update(state=Suppression.State.LIFTED)
+
+    assert look() == 1
 
 
 def test_new_cause_of_dead_letters_is_told_with_the_page_to_look_at(client, admin_user):

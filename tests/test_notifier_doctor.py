@@ -13,9 +13,10 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from emails import ses
 from emails.models import Breaker
-from queues import doctor, pausing, queue_examination, sqs
+from queues import doctor, pausing, queue_examination, sns, sqs
 from queues.doctor import Finding, Verdict
 from tests.living import make_consumer, make_silent
+from tests.scripted_server import ScriptedServer, cut, said
 
 pytestmark = pytest.mark.django_db
 
@@ -26,6 +27,7 @@ TLS_ONLY = {
     "Resource": "*",
     "Condition": {"Bool": {"aws:SecureTransport": "false"}},
 }
+EVENTS = sns.Topic("ses-events", "notifier-ses-events")
 OPEN = {"Effect": "Allow", "Principal": "*", "Action": "sqs:*", "Resource": "*"}
 
 
@@ -165,7 +167,7 @@ def test_missing_queue_is_told_with_the_command_that_makes_it(order):
 
 
 def test_missing_right_is_named_and_ends_nothing(order, denies):
-    denies(sqs.client(), "GetQueueAttributes", "sqs:getqueueattributes")
+    denies(sqs.client(hurried=True), "GetQueueAttributes", "sqs:getqueueattributes")
     denies(ses.api(), "GetSendQuota", "ses:GetSendQuota")
     denies(ses.api(), "DescribeConfigurationSet", "ses:DescribeConfigurationSet")
 
@@ -185,6 +187,31 @@ def test_aws_out_of_reach_is_told_once_and_not_waited_for_again(settings):
     assert not any(each.key.startswith("ses.quota") for each in looked)
 
 
+@pytest.mark.parametrize(
+    ("answer", "key"),
+    [
+        (said(200, b"\x00\xff{"), "aws.not_aws"),
+        (said(200, b"<html>Sign in to our network</html>"), "aws.not_aws"),
+        (said(200, []), "aws.not_aws"),
+        (said(403, b"<html>Forbidden</html>"), "aws.not_aws"),
+        (cut(), "aws.away"),
+    ],
+    ids=["bytes", "page", "list", "proxy", "hangs up"],
+)
+def test_whoever_answers_in_the_place_of_aws_is_told_once_and_asked_no_more(settings, answer, key):
+    server = ScriptedServer()
+    server.answer = answer
+    settings.AWS_ENDPOINT_URL = server.url
+
+    keys = [each.key for each in found()]
+
+    server.stop()
+    assert [one for one in keys if one.startswith(("aws.", "ses.", "doctor."))] == [
+        key,
+        "ses.journal",
+    ]
+
+
 def test_unverified_sender_is_told(order, settings):
     settings.SES_FROM_EMAIL = "other@example.com"
 
@@ -195,6 +222,44 @@ def test_configuration_set_that_ses_has_not_got_is_told(order, settings):
     settings.SES_CONFIGURATION_SET = "gone"
 
     assert "events.no_set" in amiss()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "key"),
+    [
+        ("RawMessageDelivery", "false", "events.wrapped"),
+        ("FilterPolicy", '{"kind": ["Bounce"]}', "events.filtered"),
+    ],
+)
+def test_subscription_of_ses_events_that_delivers_otherwise_is_told(order, name, value, key):
+    arn = EVENTS.subscription(sqs.queue("ses-events").attributes()["QueueArn"])
+    assert arn
+    EVENTS.set_subscription_attribute(arn, name, value)
+
+    assert amiss() == {key}
+    assert one(key).mend == "python manage.py provision"
+
+
+@pytest.mark.parametrize(
+    ("changes", "keys"),
+    [
+        ({"Effect": "Deny"}, {"events.topic_closed"}),
+        ({"Action": "sns:Subscribe"}, {"events.topic_closed"}),
+        ({"Principal": {"Service": "s3.amazonaws.com"}}, {"events.topic_closed"}),
+        ({"Condition": {"StringLike": {"AWS:SourceArn": "*/other"}}}, {"events.topic_closed"}),
+        ({"Condition": {"StringLike": {"AWS:SourceArn": "*/notifier"}}}, set()),
+        ({"Principal": "*", "Condition": {}}, {"events.topic_open"}),
+    ],
+)
+def test_policy_of_the_topic_is_told_where_ses_is_shut_out_or_anybody_let_in(order, changes, keys):
+    policy = json.loads(EVENTS.attributes()["Policy"])
+    policy["Statement"] = policy["Statement"][0] | changes
+    sns.client().set_topic_attributes(
+        TopicArn=EVENTS.arn, AttributeName="Policy", AttributeValue=json.dumps(policy)
+    )
+
+    assert amiss() == keys
+    assert all(one(key).mend == "python manage.py provision" for key in keys)
 
 
 def test_open_breaker_is_told(order):

@@ -9,6 +9,10 @@ from tests.local_aws import ROOT
 POOL = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Pool"
 
 
+# Django 6 asks the database what it can.
+pytestmark = pytest.mark.django_db
+
+
 def found(**options):
     messages = run_checks(**options)
     return {message.id for message in messages if str(message.id).startswith("orders.")}

@@ -1,3 +1,4 @@
+import json
 import uuid
 from types import SimpleNamespace
 
@@ -131,6 +132,17 @@ def test_whole_batch_is_handled_and_nothing_is_named(aws):
     assert answer == {"batchItemFailures": []}
     assert sorted(map(str, handled)) == ["a", "b", "c"]
     assert states() == ["handled"] * 3
+
+
+def test_wrapper_of_sns_is_read_as_raw_delivery(aws):
+    publish(ChimeStruck())
+    event = received("orders")
+    [one] = event["Records"]
+    one["body"] = json.dumps({"Type": "Notification", "TopicArn": "t", "Message": one["body"]})
+
+    assert handler(event, Context()) == {"batchItemFailures": []}
+
+    assert handled == ["a"]
 
 
 def test_handled_messages_are_left_for_lambda_to_delete(aws):

@@ -1,12 +1,11 @@
 import json
 
-import boto3
 import pytest
 from django.core.management import CommandError, call_command
 from moto import mock_aws
 
 from emails import ses
-from queues import provisioning, sqs
+from queues import provisioning, sns, sqs
 
 
 @pytest.fixture
@@ -81,7 +80,8 @@ def test_endpoint_without_event_destinations_is_told_and_goes_on():
     finally:
         events.unregister(name, lack)
 
-    assert said[-1].startswith("not available at this endpoint (Unknown action)")
+    assert said[-1].startswith("not available at this endpoint (events from SES: ")
+    assert "Unknown action" in said[-1]
 
 
 def statements(alias):
@@ -116,12 +116,28 @@ def test_statement_that_an_earlier_release_made_without_a_name_is_replaced(lines
 
 
 def test_topic_of_ses_events_takes_from_our_configuration_set_alone(lines):
-    sns = boto3.client("sns", region_name="eu-west-1")
-    topic = "arn:aws:sns:eu-west-1:123456789012:notifier-ses-events"
-    (only,) = json.loads(sns.get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"])[
-        "Statement"
-    ]
+    topic = sns.Topic("ses-events", "notifier-ses-events")
+    (only,) = json.loads(topic.attributes()["Policy"])["Statement"]
 
     source = only["Condition"]["StringEquals"]["aws:SourceArn"]
     assert only["Principal"] == {"Service": "ses.amazonaws.com"}
     assert source == "arn:aws:ses:eu-west-1:123456789012:configuration-set/notifier"
+
+
+def test_subscription_of_the_events_queue_that_somebody_changed_is_brought_in_line(lines):
+    topic = sns.Topic("ses-events", "notifier-ses-events")
+    arn = topic.subscription(sqs.queue("ses-events").attributes()["QueueArn"])
+    assert arn
+    topic.set_subscription_attribute(arn, "RawMessageDelivery", "false")
+    topic.set_subscription_attribute(arn, "FilterPolicy", '{"kind": ["Bounce"]}')
+    again: list[str] = []
+
+    provisioning.provision(again.append)
+
+    after = topic.subscription_attributes(arn)
+    assert after["RawMessageDelivery"] == "true"
+    assert json.loads(after.get("FilterPolicy", "{}")) == {}
+    assert (
+        "mended subscription of notifier-ses-events to notifier-ses-events: "
+        "RawMessageDelivery, FilterPolicy"
+    ) in again

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gzip
 import json
 import subprocess
 import sys
@@ -49,6 +50,19 @@ def test_stale_file_is_named_and_written_anew(tmp_path):
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.schema.json")), ids=lambda path: path.name)
 def test_schema_is_one(path):
     jsonschema.Draft202012Validator.check_schema(json.loads(path.read_text()))
+
+
+def test_asyncapi_document_is_one_by_the_schema_of_that_standard():
+    schema = json.loads(
+        gzip.decompress((ROOT / "tests" / "asyncapi" / "3.0.0.json.gz").read_bytes())
+    )
+    document = json.loads((FOLDER / "asyncapi.json").read_text())
+    judge = jsonschema.Draft7Validator(schema)
+
+    assert not list(judge.iter_errors(document))
+    # It looks into channels too.
+    document["channels"]["transactions"]["bindings"]["sqs"]["queue"]["fifoQueue"] = "yes"
+    assert not judge.is_valid(document)
 
 
 def test_every_reference_of_the_asyncapi_document_leads_somewhere():

@@ -1,4 +1,5 @@
-"""A small world around the product: its real processes step by step, with SQS, SES and time replaced.
+"""A small world around the product: its real processes step by step, with SQS, SNS, SES and time
+replaced.
 
 Everything that happens comes from whoever calls these methods, or from ``seed``: the same calls give the same world.
 ``trace`` says what happened. What ought to be true of it stands in ``tests.world_judgement``.
@@ -18,7 +19,7 @@ from typing import Any, Self
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
-from emails import rendering, sending, states
+from emails import rendering, services, states
 from emails.models import Notification
 from queues import dead_letters, holding, outbox, registry, relay, sqs, sweeper
 from queues.consumer import Consumer
@@ -29,6 +30,7 @@ from tests import world_borders
 from tests.world_clock import Clock
 from tests.world_interruptions import Crash, Interruptions
 from tests.world_ses import SENDER, Ses
+from tests.world_sns import Sns
 from tests.world_sqs import Message, Sqs
 
 ORDERS, TRANSACTIONS, EVENTS = "orders", "transactions", "ses-events"
@@ -55,7 +57,9 @@ class Owed:
 class World:
     """Use it as a context: it begins with an empty database at a time of its own, and leaves both as they were."""
 
-    def __init__(self, seed: int, *, doubts: str = "events", poison: str = "skip") -> None:
+    def __init__(
+        self, seed: int, *, doubts: str = "events", poison: str = "skip", topics: bool = False
+    ) -> None:
         self.doubts, self.poison = doubts, poison
         self.random = random.Random(seed)  # noqa: S311  # no secret
         self.trace: list[str] = []
@@ -72,7 +76,10 @@ class World:
         events = self.sqs.queue(QUEUES[EVENTS]) if doubts == "events" else None
         self.ses = Ses(self.clock, self.random, self.sqs, events)
         self.aliases = [ORDERS, TRANSACTIONS, *([EVENTS] if events else [])]
+        self.sns = Sns(self.clock, self.random, self.sqs)
+        self._topics = self._made_topics() if topics else {}
         self.clock.on_sleep = self._sleep
+        self.sqs.arrive = self.sns.deliver
         self.sqs.on_dead = self._die
         self.sqs.around = self.ses.around = self.interruptions.around
         self._numbers = itertools.count(1)
@@ -90,6 +97,11 @@ class World:
     def note(self, line: str) -> None:
         """One line for whoever looks for the cause of a failure."""
         self.trace.append(f"{self.clock.now():%H:%M:%S} {'    ' * self._depth}{line}")
+
+    @property
+    def has_topics(self) -> bool:
+        """Whether events go by topics, to their queues and to an archive."""
+        return bool(self._topics)
 
     @property
     def accepted(self) -> set[str]:
@@ -188,8 +200,8 @@ class World:
         sent = doubtful.filter(subject__in=self.accepted)
         unsent = doubtful.exclude(subject__in=self.accepted)
         self.decided |= set(unsent.values_list("subject", flat=True))
-        return (self._run("mark sent", lambda: sending.mark_sent(sent)) or 0) + (
-            self._run("send again", lambda: sending.send_again(unsent)) or 0
+        return (self._run("mark sent", lambda: services.mark_sent(sent)) or 0) + (
+            self._run("send again", lambda: services.send_again(unsent)) or 0
         )
 
     # Amazon.
@@ -267,6 +279,11 @@ class World:
         self.note(f"  {message.id} used up its receives: {self.reference_of(message.event_id)}")
         self.dead.add(self.reference_of(message.event_id))
 
+    def _made_topics(self) -> dict[str, str]:
+        return {
+            alias: self.sns.topic(self.sqs.queue(QUEUES[alias])) for alias in (ORDERS, TRANSACTIONS)
+        }
+
     def _sleep(self) -> None:
         """While a consumer holds a message, others act now and then."""
         if not self._depth and self.clock.time() - self._looked_up > 90:
@@ -277,6 +294,7 @@ class World:
         """Those of production, but for what SES tells."""
         return {
             "QUEUES": {alias: QUEUES[alias] for alias in self.aliases},
+            "TOPICS": self._topics,
             "SES_EVENTS_TOPIC": "world" if self.doubts == "events" else "",
             "SES_FROM_EMAIL": f"World <{SENDER}>",
             "SES_MAX_SEND_RATE": 0.0,

@@ -6,6 +6,7 @@ import logging
 import random
 import re
 import tempfile
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
@@ -19,8 +20,8 @@ from django.test import override_settings
 from django.utils import timezone
 from django_ses import SESBackend
 
-from emails import limiter, sending, ses, states
-from queues import failpoints, holding, patience, sqs, uuid7
+from emails import claims, limiter, ses, shared_writes
+from queues import failpoints, holding, patience, sns, sqs, uuid7
 from queues.combining import Combined
 
 if TYPE_CHECKING:
@@ -46,11 +47,12 @@ def replaced(world: World, settings: Mapping[str, object]) -> Iterator[None]:
 @contextmanager
 def memory_of_its_own() -> Iterator[None]:
     """What the threads of one process share, another process does not."""
-    shared = {name: it for name, it in vars(sending).items() if isinstance(it, Combined)}
+    shared = {name: it for name, it in vars(shared_writes).items() if isinstance(it, Combined)}
     with pytest.MonkeyPatch.context() as patch:
         for name, combined in shared.items():
             own = Combined(combined._perform, most=combined._most, linger_seconds=0.0)
-            patch.setattr(sending, name, own)
+            patch.setattr(shared_writes, name, own)
+        patch.setattr(limiter, "_unused", deque())
         yield
 
 
@@ -61,12 +63,15 @@ def _replace_aws(world: World, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ses, "connection", lambda: backend)
     patch.setattr(ses, "api", lambda: world.ses)
     patch.setattr(sqs, "client", lambda hurried=False: world.sqs)
+    patch.setattr(sns, "client", lambda hurried=False: world.sns)
 
 
 def _replace_time_and_chance(world: World, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(timezone, "now", world.clock.now)
-    for module in (holding, limiter, patience, states, uuid7):
+    for module in (claims, holding, limiter, patience, uuid7):
         patch.setattr(module, "time", world.clock)
+    # Slots of another clock.
+    patch.setattr(limiter, "_unused", deque())
     # Ids sort by time, and then as the seed says.
     patch.setattr(uuid7, "os", SimpleNamespace(urandom=world.random.randbytes))
     patch.setattr(failpoints, "os", world.interruptions)

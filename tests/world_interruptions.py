@@ -1,6 +1,6 @@
 """What may befall a process of the world at any place where it meets somebody else: it dies, freezes, or is refused.
 
-Places are the product's own failpoints, each statement of SQL (``sql``), and each call to SQS and SES, before and
+Places are the product's own failpoints, each statement of SQL (``sql``), and each call to SQS, SNS and SES, before and
 after it is done (``before SendRawEmail``).
 """
 
@@ -28,7 +28,13 @@ FAILPOINTS = (
 )
 BORDERS = tuple(
     f"{when} {operation}"
-    for operation in ("SendRawEmail", "SendMessageBatch", "ReceiveMessage", "DeleteMessageBatch")
+    for operation in (
+        "SendRawEmail",
+        "SendMessageBatch",
+        "PublishBatch",
+        "ReceiveMessage",
+        "DeleteMessageBatch",
+    )
     for when in ("before", "after")
 )
 PLACES = (*FAILPOINTS, *BORDERS, "sql")

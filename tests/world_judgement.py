@@ -48,6 +48,7 @@ class Judgement:
             self._settle()
         waiting = set(world.owed) - world.accepted - world.discarded - world.cancelled
         assert not waiting, f"never sent: {sorted(waiting)}"
+        self._require_an_archive()
         assert not DeadLetter.objects.filter(state=DeadLetter.State.OPEN).exists()
 
     def _require_one_email_each(self) -> None:
@@ -116,6 +117,14 @@ class Judgement:
         known = world.accepted | dead | parked | behind | world.discarded | world.cancelled
         assert set(world.owed) <= known, f"lost: {sorted(set(world.owed) - known)}"
 
+    def _require_an_archive(self) -> None:
+        """Whoever else subscribes to the topics has got each event, and nothing that nobody recorded."""
+        world = self._world
+        archived = set(map(world.reference_of, world.sns.archived))
+        assert archived == (set(world.owed) if world.has_topics else set()), (
+            f"archived: {sorted(archived)}"
+        )
+
     def _settle(self) -> None:
         """Everybody acts, again and again, until nothing changes."""
         for number in range(MAX_ROUNDS):
@@ -151,7 +160,7 @@ def _round(world: World) -> None:
 
 def _is_quiet(world: World) -> bool:
     """Nothing moves by itself any more: what is left waits for a person."""
-    if any(queue.messages for queue in world.sqs.queues):
+    if not world.sns.is_quiet or any(queue.messages for queue in world.sqs.queues):
         return False
     parked = _parked(world)
     moving = Notification.objects.filter(state__in=[State.SENDING, State.IN_DOUBT])

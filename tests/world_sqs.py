@@ -69,6 +69,8 @@ class Sqs:
         self.receives: Counter[str] = Counter()
         self.on_dead: Callable[[Message], None] = lambda message: None
         self.around: Callable[[str], None] = lambda place: None
+        # Before anything is handed out.
+        self.arrive: Callable[[], None] = lambda: None
         self._clock = clock
         self._random = rng
         self._max_receives = max_receives
@@ -131,7 +133,7 @@ class Sqs:
             )
             return {"Id": entry["Id"], "MessageId": message_id}
 
-        return self._batch("SendMessageBatch", Entries, send)
+        return self.batch("SendMessageBatch", Entries, send)
 
     def receive_message(
         self,
@@ -144,6 +146,7 @@ class Sqs:
         queue = self._of(QueueUrl)
 
         def receive() -> list[Any]:
+            self.arrive()
             self._bury(queue)
             taken = self.receivable(queue)[:MaxNumberOfMessages]
             return [self._hand_out(message, VisibilityTimeout) for message in taken]
@@ -159,7 +162,7 @@ class Sqs:
                 queue.deleted.append(message)
             return {"Id": entry["Id"]}
 
-        return self._batch("DeleteMessageBatch", Entries, delete)
+        return self.batch("DeleteMessageBatch", Entries, delete)
 
     def change_message_visibility(
         self,
@@ -257,9 +260,10 @@ class Sqs:
             raise ReadTimeoutError(endpoint_url="https://sqs")
         return answer
 
-    def _batch(
+    def batch(
         self, operation: str, entries: Iterable[Any], act: Callable[[Any], dict[str, Any]]
     ) -> dict[str, Any]:
+        """The answer to a call with several entries; ``act`` does what one of them asks for."""
         partial = self.fault == "partial"
 
         def each() -> dict[str, Any]:

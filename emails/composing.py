@@ -1,0 +1,33 @@
+"""The email that SES is given: addresses, both parts, and the headers that SES reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from django.conf import settings
+
+from emails import default_sender, trials
+from emails.claims import Claim
+from emails.mime import Email
+from emails.rendering import Rendered
+
+
+def message(held: Claim, email: Rendered) -> Email:
+    """With the notification and the attempt as tags, by which SES's events find them."""
+    made = Email(
+        subject=email.subject,
+        body=email.text,
+        from_email=trials.sender_of(held.notification) or default_sender.in_force(),
+        to=[held.notification.recipient],
+        headers=headers({"nid": str(held.notification.pk), "att": str(held.attempt)}),
+    )
+    made.attach_alternative(email.html, "text/html")
+    return made
+
+
+def headers(tags: Mapping[str, str]) -> dict[str, str]:
+    """SES reads and removes them: it publishes what becomes of the email with these tags."""
+    made = {"X-SES-MESSAGE-TAGS": ", ".join(f"{name}={value}" for name, value in tags.items())}
+    if settings.SES_CONFIGURATION_SET:
+        made["X-SES-CONFIGURATION-SET"] = settings.SES_CONFIGURATION_SET
+    return made

@@ -1,0 +1,43 @@
+"""What events owe: an email to a recipient, whether there is a notification of it already or not."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models.functions import Now
+
+from emails.models import Notification
+from queues.events import Event
+
+
+@dataclass(frozen=True)
+class Owed:
+    """What an event owes to a recipient; there may be a notification of it already."""
+
+    event: Event
+    template: str
+    recipient: str
+    # May be kept back while too much bounces.
+    bulk: bool = False
+
+    @property
+    def key(self) -> tuple[uuid.UUID, str, str]:
+        """What makes one event one email."""
+        return self.event.id, self.template, self.recipient
+
+    def notification(self, **fields: Any) -> Notification:
+        """A new one, not saved."""
+        return Notification(
+            event_id=self.event.id,
+            template=self.template,
+            recipient=self.recipient,
+            event_type=self.event.type,
+            subject=self.event.subject,
+            event_source=self.event.source,
+            partition_key=self.event.partitionkey,
+            context=self.event.data,
+            next_at=Now(),
+            **fields,
+        )

@@ -1,0 +1,46 @@
+"""Emails for a purpose of our own, right now and past the queues: they have no notification."""
+
+from __future__ import annotations
+
+from emails import default_sender, transport
+from emails.composing import headers
+from emails.errors import Refused
+from emails.mime import Email
+from emails.models import Suppression
+
+
+def send_test(recipient: str) -> str:
+    """A test email right now, past the queues; returns SES's message id, raises SendError."""
+    if Suppression.objects.active().of([recipient]).exists():
+        raise Refused(
+            "The address is on the suppression list: lift it there first.", code="Suppressed"
+        )
+    return _send_ours(
+        "test",
+        subject="Test email from Notifier",
+        body="This email shows that Notifier can send from this address through Amazon SES.",
+        recipient=recipient,
+    )
+
+
+def send_canary() -> str:
+    """An email to SES's mailbox simulator, so that SES has something to tell; returns its id, raises SendError."""
+    recipient = "success@simulator.amazonses.com"
+    return _send_ours("canary", subject="canary", body="canary", recipient=recipient)
+
+
+def send_bounce() -> str:
+    """The same, and the simulator lets it bounce."""
+    recipient = "bounce@simulator.amazonses.com"
+    return _send_ours("doctor", subject="doctor", body="doctor", recipient=recipient)
+
+
+def _send_ours(kind: str, *, subject: str, body: str, recipient: str) -> str:
+    message = Email(
+        subject=subject,
+        body=body,
+        from_email=default_sender.in_force(),
+        to=[recipient],
+        headers=headers({"kind": kind}),
+    )
+    return transport.send(message)

@@ -1,0 +1,165 @@
+"""Whether the topic of SES's events takes them from SES alone, and hands all of them on to the queue as they are.
+
+Sources: SES developer guide, "Set up an Amazon SNS event destination"; SNS developer guide, "Raw message delivery",
+"Subscription filter policies".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from django.conf import settings
+
+from emails import destinations
+from emails.destinations import Subscription
+from queues.doctor import DENIED, Finding, Verdict, missing_right
+from queues.errors import QueueUnavailable
+from queues.queue_policies import is_for_everybody, statements
+from queues.sqs import Queue
+
+PROVISION = "python manage.py provision"
+WHY = "Bounces and complaints stay unknown, and emails in doubt wait for a person."
+# Of a topic that ``provision`` does not make.
+_BY_HAND = (
+    "Edit the topic's access policy in the SNS console (docs/operating.md, SES's events by HTTPS)."
+)
+_LACKING = {"InvalidAction", "UnknownOperationException", "UnsupportedOperation", "NotImplemented"}
+_PUBLISH = {"sns:publish", "sns:*", "*"}
+_EQUALS = {"StringEquals", "StringLike", "ArnEquals", "ArnLike"}
+
+
+def policy(topic: str) -> Iterator[Finding]:
+    """That SES may publish for our configuration set, and not just anybody."""
+    name = topic.rpartition(":")[2]
+    try:
+        found = statements(destinations.topic_policy(topic))
+    except QueueUnavailable as exc:
+        yield unasked(exc, "sns:GetTopicAttributes", f"topic {name}")
+        return
+    mend = PROVISION if name == settings.SES_EVENTS_TOPIC else _BY_HAND
+    if not any(_lets_ses_in(statement, topic) for statement in found):
+        yield error(
+            "events.topic_closed",
+            f"The policy of the topic {name} does not let SES publish for the configuration set "
+            f"{settings.SES_CONFIGURATION_SET}.",
+            mend,
+        )
+    if any(is_for_everybody(statement) and _may_publish(statement) for statement in found):
+        yield Finding(
+            "events.topic_open",
+            f"The policy of the topic {name} lets anybody publish.",
+            Verdict.ERROR,
+            why="Whoever knows its ARN can make up bounces, and so have any address suppressed.",
+            mend=mend,
+        )
+
+
+def way_to_queue(
+    topic: str, queue: Queue, subscriptions: Sequence[Subscription]
+) -> Iterator[Finding]:
+    """From the topic: the subscription of this queue, how it delivers, and the queue's own policy."""
+    name = topic.rpartition(":")[2]
+    try:
+        attributes = queue.attributes()
+    except QueueUnavailable:
+        # The examination of the queues says so.
+        return
+    ours = [
+        each
+        for each in subscriptions
+        if each.is_confirmed and each.endpoint == attributes["QueueArn"]
+    ]
+    if not ours:
+        yield error(
+            "events.no_subscription", f"The queue {queue.name} is not subscribed to {name}."
+        )
+    elif topic not in attributes.get("Policy", ""):
+        yield error(
+            "events.not_let_in",
+            f"The policy of {queue.name} does not let the topic {name} write to it.",
+        )
+    else:
+        found = list(_subscription(ours[0], f"The subscription of {queue.name} to {name}"))
+        yield from found
+        if all(each.verdict != Verdict.ERROR for each in found):
+            yield Finding("events.reach", f"SES's events reach {queue.name} by the topic {name}.")
+
+
+def unasked(exc: QueueUnavailable, right: str, of: str) -> Finding:
+    """AWS did not tell, which is no finding on what it was asked about."""
+    if exc.code in DENIED:
+        return missing_right(str(exc), otherwise=right, of=of)
+    if exc.code in _LACKING:
+        return Finding(
+            "events.unknown",
+            f"Not available here: this endpoint does not tell of {of}.",
+            Verdict.NOTE,
+        )
+    return Finding(
+        "events.unknown",
+        f"AWS does not tell of {of}: {exc}",
+        Verdict.WARNING,
+        why="Nobody knows whether bounces and complaints reach us.",
+        mend="Wait a moment and run the doctor again; if it stays, AWS's words above say why.",
+    )
+
+
+def error(key: str, what: str, mend: str = PROVISION) -> Finding:
+    """The way is broken here."""
+    return Finding(key, what, Verdict.ERROR, why=WHY, mend=mend)
+
+
+def _subscription(subscription: Subscription, named: str) -> Iterator[Finding]:
+    try:
+        found = destinations.subscription_attributes(subscription.arn)
+    except QueueUnavailable as exc:
+        yield unasked(exc, "sns:GetSubscriptionAttributes", named[0].lower() + named[1:])
+        return
+    if json.loads(found.get("FilterPolicy") or "{}"):
+        yield error("events.filtered", f"{named} has a filter policy, so not all events arrive.")
+    if found.get("RawMessageDelivery", "false").lower() != "true":
+        yield Finding(
+            "events.wrapped",
+            f"{named} does not deliver raw.",
+            Verdict.WARNING,
+            why="Each event comes in a wrapper of SNS, which is read as well: larger, and slower to read.",
+            mend=PROVISION,
+        )
+
+
+def _lets_ses_in(statement: Mapping[str, Any], topic: str) -> bool:
+    principal = statement.get("Principal", {})
+    services = principal.get("Service", []) if isinstance(principal, dict) else [principal]
+    return (
+        statement.get("Effect") == "Allow"
+        and bool({"ses.amazonaws.com", "*"} & set(_listed(services)))
+        and _may_publish(statement)
+        and _is_met(statement.get("Condition", {}), topic)
+    )
+
+
+def _may_publish(statement: Mapping[str, Any]) -> bool:
+    return bool(_PUBLISH & {action.lower() for action in _listed(statement.get("Action", []))})
+
+
+def _is_met(condition: Mapping[str, Mapping[str, Any]], topic: str) -> bool:
+    """By what SES says of itself when it publishes; what it does not say meets no condition."""
+    _, partition, _, region, account, _ = topic.split(":")
+    named = settings.SES_CONFIGURATION_SET
+    said = {
+        "aws:sourceaccount": account,
+        "aws:sourcearn": f"arn:{partition}:ses:{region}:{account}:configuration-set/{named}",
+    }
+    return all(
+        operator in _EQUALS
+        and any(fnmatchcase(said.get(key.lower(), ""), pattern) for pattern in _listed(patterns))
+        for operator, keys in condition.items()
+        for key, patterns in keys.items()
+    )
+
+
+def _listed(one_or_more: str | list[str]) -> list[str]:
+    return [one_or_more] if isinstance(one_or_more, str) else one_or_more
