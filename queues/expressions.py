@@ -20,6 +20,14 @@ def moment(ahead: timedelta = timedelta()) -> tuple[str, list[Any]]:
     return sql, [*params]
 
 
+def due_in(seconds: int) -> Any:
+    """The database's own time so many seconds ahead, for the ORM.
+
+    SQLite compares texts, and writes a sum with more digits: now and nothing would come after now.
+    """
+    return Now() + timedelta(seconds=seconds) if seconds else Now()
+
+
 @cache
 def _moment(vendor: str, ahead: timedelta) -> tuple[str, tuple[Any, ...]]:
     expression: Any = Now() + ahead if ahead else Now()

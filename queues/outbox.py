@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import uuid
-from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -14,6 +13,7 @@ from django.db.models.functions import Now
 
 from queues import relay, sqs
 from queues.events import Event, envelope_fields
+from queues.expressions import due_in
 from queues.failpoints import failpoint
 from queues.models import OutboxEvent
 from queues.uuid7 import uuid7
@@ -64,7 +64,7 @@ def adopt(
         group=message.group,
         body=message.body,
         state=state,
-        available_at=Now() + timedelta(seconds=seconds),
+        available_at=due_in(seconds),
         sqs_message_id=message.id,
     )
 

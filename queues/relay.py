@@ -23,7 +23,7 @@ from django.db.models.functions import Now
 from queues import backoff, claims, heads, sending, sns, sqs
 from queues.claims import Claimed
 from queues.errors import QueueUnavailable
-from queues.expressions import RandomUuid
+from queues.expressions import RandomUuid, due_in
 from queues.failpoints import failpoint
 from queues.models import OutboxEvent, in_state
 
@@ -96,8 +96,8 @@ def publish_again(events: QuerySet[OutboxEvent]) -> int:
 def put_back(event: OutboxEvent, *, seconds: int = 0) -> bool:
     """Pending again after so many seconds, with a new deduplication id; False if the row changed meanwhile."""
     row = OutboxEvent.objects.filter(pk=event.pk, state=event.state)
-    due = Now() + timedelta(seconds=seconds)
-    return bool(row.update(**_AGAIN | {"deduplication_id": uuid.uuid4(), "available_at": due}))
+    changes = {"deduplication_id": uuid.uuid4(), "available_at": due_in(seconds)}
+    return bool(row.update(**_AGAIN | changes))
 
 
 def _publish_now(pk: int, alias: str) -> None:

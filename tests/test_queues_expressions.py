@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 from django.db import connection, transaction
+from django.db.models import F
+from django.db.models.functions import Now
 
-from queues.expressions import unhurried
+from queues.expressions import due_in, unhurried
+from queues.models import OutboxEvent
 
 
 def _setting():
@@ -33,3 +36,12 @@ def test_transaction_with_an_unhurried_statement_waits_for_the_disk():
         assert cursor.fetchall() == [(1,)]
         if connection.vendor == "postgresql":
             assert _setting() == "on"
+
+
+@pytest.mark.django_db
+def test_what_is_due_in_no_time_is_due_at_the_same_moment():
+    row = OutboxEvent.objects.create(queue="orders", body="{}", available_at=Now())
+
+    OutboxEvent.objects.filter(pk=row.pk).update(available_at=due_in(0), published_at=Now())
+
+    assert OutboxEvent.objects.filter(available_at__lte=F("published_at")).exists()
