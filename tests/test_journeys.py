@@ -15,7 +15,7 @@ from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from tests.processes import wait_until
 from tests.support import make_account, make_order, make_product, make_transaction, shipping
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.locking]
 
 ADA = "ada@example.com"
 State = Notification.State
