@@ -10,8 +10,8 @@ from django.db.models.functions import Now
 
 from orders import allowances, idempotency
 from orders.errors import KeyInUse
-from orders.idempotency import Answer, Request
-from orders.models import IdempotentRequest, Order, RequestAllowance, Transaction
+from orders.idempotency import Answer, Declined, Request
+from orders.models import BankAccount, IdempotentRequest, Order, RequestAllowance, Transaction
 from queues import registry
 from queues.models import OutboxEvent
 from tests.api import EVE, ApiClient, access_token, id_token, order
@@ -113,6 +113,17 @@ def test_refusal_is_an_answer_that_stays():
     assert first.json()["code"] == "overdraft"
     assert answered(first) == answered(again)
     assert Transaction.objects.count() == 1
+
+
+def test_what_a_refusal_had_written_is_undone_and_its_answer_kept():
+    def refuse():
+        make_account()
+        raise Declined(Answer(422, "{}"))
+
+    first, again = (idempotency.once(REQUEST, refuse) for _ in range(2))
+
+    assert (first.status, again.status, again.is_replayed) == (422, 422, True)
+    assert not BankAccount.objects.exists()
 
 
 def test_what_failed_by_an_error_of_ours_may_be_sent_againat_once():
