@@ -19,7 +19,7 @@ threads = 4
 # A worker that hangs for so long is killed. The slowest page asks SES, which is given 13 s at most.
 timeout = 30
 
-# What a request may still take after SIGTERM; whoever stops us must wait longer (systemd 30 s, containers 30 s).
+# What a request may still take after SIGTERM; whoever stops us must wait longer (systemd 30 s, containers 35 s).
 graceful_timeout = 25
 
 # Longer than the proxy keeps an idle connection (AWS's load balancer 60 s): else it sends into one that just closed.
