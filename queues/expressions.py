@@ -20,21 +20,20 @@ def moment(ahead: timedelta = timedelta()) -> tuple[str, list[Any]]:
     return sql, [*params]
 
 
-def due_in(seconds: int) -> Any:
-    """The database's own time so many seconds ahead, for the ORM.
+def due_in(ahead: timedelta) -> Any:
+    """The database's own time, so far ahead, for the ORM.
 
     SQLite compares texts, and writes a sum with more digits: now and nothing would come after now.
     """
-    return Now() + timedelta(seconds=seconds) if seconds else Now()
+    return Now() + ahead if ahead else Now()
 
 
 @cache
 def _moment(vendor: str, ahead: timedelta) -> tuple[str, tuple[Any, ...]]:
-    expression: Any = Now() + ahead if ahead else Now()
     # Of no model: it names no column.
     query = Query(None)
     sql, params = query.get_compiler(connection=connection).compile(
-        expression.resolve_expression(query)
+        due_in(ahead).resolve_expression(query)
     )
     return sql, tuple(params)
 

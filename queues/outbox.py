@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -64,7 +65,7 @@ def adopt(
         group=message.group,
         body=message.body,
         state=state,
-        available_at=due_in(seconds),
+        available_at=due_in(timedelta(seconds=seconds)),
         sqs_message_id=message.id,
     )
 

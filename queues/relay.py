@@ -96,7 +96,7 @@ def publish_again(events: QuerySet[OutboxEvent]) -> int:
 def put_back(event: OutboxEvent, *, seconds: int = 0) -> bool:
     """Pending again after so many seconds, with a new deduplication id; False if the row changed meanwhile."""
     row = OutboxEvent.objects.filter(pk=event.pk, state=event.state)
-    changes = {"deduplication_id": uuid.uuid4(), "available_at": due_in(seconds)}
+    changes = {"deduplication_id": uuid.uuid4(), "available_at": due_in(timedelta(seconds=seconds))}
     return bool(row.update(**_AGAIN | changes))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models.functions import Now
 
+from queues.expressions import due_in
 from queues.redrive_models import Redrive
 
 # One transaction takes well below a second. Who needs longer loses the turn, and nothing else.
@@ -55,5 +56,4 @@ class Turn:
     def end(self, *, pause: timedelta) -> None:
         """Give it back; nobody looks again before the pause is over."""
         mine = Redrive.objects.filter(pk=self.redrive.pk, claim=self.token)
-        # SQLite would write a sum with more digits, and find it later than the very same moment.
-        mine.update(claim=None, next_at=Now() + pause if pause else Now())
+        mine.update(claim=None, next_at=due_in(pause))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection, transaction
 from django.db.models import F
@@ -42,6 +44,8 @@ def test_transaction_with_an_unhurried_statement_waits_for_the_disk():
 def test_what_is_due_in_no_time_is_due_at_the_same_moment():
     row = OutboxEvent.objects.create(queue="orders", body="{}", available_at=Now())
 
-    OutboxEvent.objects.filter(pk=row.pk).update(available_at=due_in(0), published_at=Now())
+    OutboxEvent.objects.filter(pk=row.pk).update(
+        available_at=due_in(timedelta()), published_at=Now()
+    )
 
     assert OutboxEvent.objects.filter(available_at__lte=F("published_at")).exists()
