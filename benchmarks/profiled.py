@@ -27,7 +27,7 @@ STAGES = [
     ("receive from SQS", "queues.sqs", "Queue.receive"),
     ("delete from SQS", "queues.sqs", "Queue.delete_batch"),
     ("handle one message", "queues.handling", "handle"),
-    ("read the envelope", "queues.events", "Event.from_json"),
+    ("read the envelope", "queues.events.envelope", "Event.from_json"),
     ("render", "emails.rendering", "render"),
     ("render: inline CSS", "emails.rendering", "_inline_css"),
     ("limiter", "emails.limiter", "reserve"),

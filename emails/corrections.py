@@ -8,7 +8,7 @@ from emails import planning, states
 from emails.models import Notification
 from queues import registry
 from queues.errors import Uncorrectable
-from queues.events import Event
+from queues.events.envelope import Event
 
 State = Notification.State
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from queues.events import EventData
+from queues.events.envelope import EventData
 
 
 class Returned(BaseModel):

@@ -19,7 +19,7 @@ from emails.models import DeliveryEvent, Notification
 from emails.ses_events import Key, SesEvent, is_ignored, parsed
 from queues import groups, writing
 from queues.combining import Combined
-from queues.events import json_object
+from queues.events.envelope import json_object
 from queues.registry import reads
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from emails.errors import IdentityError, RenderError
 from emails.models import Notification
 from emails.owed import Owed
 from queues import registry
-from queues.events import Event
+from queues.events.envelope import Event
 from queues.foresight import Bucket, gravest
 
 State = Notification.State

@@ -5,7 +5,7 @@ from __future__ import annotations
 from emails import events as events  # Defines the types of this app.
 from emails import trials
 from emails.sending import notify
-from queues.events import Event
+from queues.events.envelope import Event
 from queues.registry import handles
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models.functions import Now
 
 from emails.models import Notification
-from queues.events import Event
+from queues.events.envelope import Event
 
 
 @dataclass(frozen=True)

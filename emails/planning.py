@@ -10,7 +10,7 @@ from contextvars import ContextVar
 
 from emails.owed import Owed
 from queues import registry
-from queues.events import Event
+from queues.events.envelope import Event
 
 _plan: ContextVar[list[Owed] | None] = ContextVar("plan", default=None)
 

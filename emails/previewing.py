@@ -6,7 +6,7 @@ from emails import planning, rendering
 from emails.errors import RenderError
 from emails.owed import Owed
 from queues import registry
-from queues.events import Event
+from queues.events.envelope import Event
 from queues.previews import Preview
 
 

@@ -39,7 +39,7 @@ from emails.owed import Owed
 from emails.rendering import Rendered
 from queues import backoff, sqs, writing
 from queues.errors import GiveBack, Hold, Reject, Retry
-from queues.events import Event
+from queues.events.envelope import Event
 from queues.failpoints import failpoint
 
 logger = logging.getLogger(__name__)

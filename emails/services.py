@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from emails import states
 from emails.models import Notification
 from queues import groups, outbox
-from queues.events import Event
+from queues.events.envelope import Event
 
 State = Notification.State
 

@@ -27,8 +27,9 @@ from django_ses import SESBackend
 from emails import default_sender, ses_lean
 from emails.errors import InDoubt, NotSent, Refused, Unwritable
 from emails.ses_errors import classified, describe
-from queues import lean_connections, tracing
+from queues import lean_connections
 from queues.aws_clients import STUMBLES
+from queues.events import tracing
 
 if TYPE_CHECKING:
     from mypy_boto3_ses import SESClient

@@ -26,7 +26,7 @@ from pydantic import (
 from emails import reasons
 from emails.models import Notification
 from queues.errors import BadData
-from queues.events import summary
+from queues.events.envelope import summary
 
 Delivery = Notification.Delivery
 

@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from emails.errors import CertificateUnavailable, Untrusted
 from queues.errors import BadEnvelope
-from queues.events import json_object, summary
+from queues.events.envelope import json_object, summary
 
 # SNS tries a webhook for an hour; its clock is not ours.
 FRESH = timedelta(hours=1, minutes=5)

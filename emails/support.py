@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 from emails.events import EmailReturned, Returned
 from emails.reputation_models import Incident
 from queues import duties, outbox
-from queues.events import Event
+from queues.events.envelope import Event
 from queues.registry import sweeps
 
 logger = logging.getLogger(__name__)

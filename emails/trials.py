@@ -17,7 +17,7 @@ from emails.breakers import CONFIGURATION
 from emails.errors import InDoubt, SendError, Throttled, Unavailable
 from emails.models import Notification
 from queues import outbox
-from queues.events import Event, EventData
+from queues.events.envelope import Event, EventData
 
 TYPE = "email.test_requested.v1"
 TEMPLATE = "test_email"

@@ -16,7 +16,8 @@ from structlog.processors import ExceptionRenderer, JSONRenderer, TimeStamper
 from structlog.stdlib import ProcessorFormatter, add_log_level, add_logger_name
 
 from notifier import request_context
-from queues import masking, tracing
+from queues import masking
+from queues.events import tracing
 
 # One value in a template, with the name before it where it has one.
 _VALUE = re.compile(r"(?:\b([a-z_]+)=)?%(?:\.\d+)?[a-z]")

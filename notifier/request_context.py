@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from queues import tracing
+from queues.events import tracing
 
 logger = logging.getLogger(__name__)
 

@@ -157,7 +157,7 @@ if TRUSTED_PROXIES < 0:
 AWS_REGION: str = env("AWS_REGION", default="eu-west-1")
 AWS_ENDPOINT_URL: str | None = env("AWS_ENDPOINT_URL", default=None)
 
-# --- Queues: alias → name or URL. A type of event names its alias, see queues/events.py.
+# --- Queues: alias → name or URL. A type of event names its alias, see queues/events/envelope.py.
 
 QUEUES: dict[str, str] = {
     "orders": env("QUEUE_ORDERS", default="notifier-orders"),

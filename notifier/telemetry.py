@@ -18,8 +18,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags
 
-from queues import tracing
-from queues.tracing import Kind
+from queues.events import tracing
+from queues.events.tracing import Kind
 
 EXPORTERS = {
     "otlp": "opentelemetry.exporter.otlp.proto.http.trace_exporter.OTLPSpanExporter",
@@ -43,7 +43,7 @@ class Tracer:
     def span(
         self, name: str, *, kind: Kind, parent: str, attributes: dict[str, str]
     ) -> Iterator[Any]:
-        """As ``queues.tracing.Tracer``."""
+        """As ``queues.events.tracing.Tracer``."""
         with self._tracer.start_as_current_span(
             name,
             context=_context(parent) if parent else None,
@@ -60,7 +60,7 @@ class Tracer:
                 raise
 
     def traceparent(self) -> str:
-        """As ``queues.tracing.Tracer``."""
+        """As ``queues.events.tracing.Tracer``."""
         current = trace.get_current_span().get_span_context()
         if not current.is_valid:
             return ""

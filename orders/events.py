@@ -16,7 +16,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from orders.money import Currency, to_cents
 from orders.validators import validate_recipient, validate_single_line
-from queues.events import Event, EventData, Stake
+from queues.events.envelope import Event, EventData, Stake
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -15,7 +15,7 @@ from orders.events import TransactionPosted
 from orders.models import BankAccount
 from queues.advice import Advice, Cause
 from queues.errors import Reject
-from queues.events import Event
+from queues.events.envelope import Event
 from queues.foresight import Bucket
 from queues.registry import advises, foresees, handles
 

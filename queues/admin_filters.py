@@ -11,7 +11,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from queues import events, letter_groups, relay
+from queues import letter_groups, relay
+from queues.events import envelope
 from queues.models import IS_PARKED, OutboxEvent, in_state
 
 # What is older and not published is stuck, or nothing is running that publishes.
@@ -70,7 +71,7 @@ class TypeFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Each type."""
-        return [(name, name) for name in sorted(events.data_types())]
+        return [(name, name) for name in sorted(envelope.data_types())]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Rows of this type."""

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from queues.errors import BadEnvelope
-from queues.events import json_object
+from queues.events.envelope import json_object
 from queues.failpoints import failpoint
 from queues.sqs import Received
 

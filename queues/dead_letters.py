@@ -13,8 +13,9 @@ from django.db import DataError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from queues import events, outbox, sqs
-from queues.events import Stake, envelope_fields
+from queues import outbox, sqs
+from queues.events import envelope
+from queues.events.envelope import Stake, envelope_fields
 from queues.failpoints import failpoint
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from queues.sqs import Received
@@ -55,10 +56,10 @@ def redrive(letters: QuerySet[DeadLetter]) -> int:
     name no queue for its alias.
     """
     known = letters.filter(state=State.OPEN, queue__in=list(settings.QUEUES))
-    events = [redrive_one(letter) for letter in known.order_by("id")]
-    for event in filter(None, events):
+    envelope = [redrive_one(letter) for letter in known.order_by("id")]
+    for event in filter(None, envelope):
         outbox.publish_on_commit(event)
-    return sum(event is not None for event in events)
+    return sum(event is not None for event in envelope)
 
 
 def redrive_one(letter: DeadLetter) -> OutboxEvent | None:
@@ -152,7 +153,7 @@ def _keep(alias: str, message: Received) -> bool:
     )
     code, reason = (cause.code, cause.reason) if cause else _NO_RECORD
     fields = envelope_fields(message.body)
-    stake = events.stake(message.body)
+    stake = envelope.stake(message.body)
     letter, is_new = DeadLetter.objects.get_or_create(
         queue=alias,
         sqs_message_id=message.id,

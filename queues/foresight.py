@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 
 from queues import registry
 from queues.errors import Reject
-from queues.events import Event
+from queues.events.envelope import Event
 from queues.models import DeadLetter
 
 BATCH_SIZE = 500

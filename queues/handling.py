@@ -12,9 +12,10 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models.functions import Now
 
-from queues import backoff, dead_letters, groups, registry, tracing, writing
+from queues import backoff, dead_letters, groups, registry, writing
 from queues.errors import GiveBack, Hold, Reject, Retry
-from queues.events import envelope_fields
+from queues.events import tracing
+from queues.events.envelope import envelope_fields
 from queues.expressions import moment
 from queues.failpoints import failpoint
 from queues.models import HandlingFailure, OutboxEvent

@@ -14,10 +14,11 @@ from typing import Any
 from django.db import transaction
 from pydantic import ValidationError
 
-from queues import events, registry
+from queues import registry
 from queues.dead_letters import stake_fields
 from queues.errors import BadEnvelope, Reject, Uncorrectable
-from queues.events import Event
+from queues.events import envelope as events
+from queues.events.envelope import Event
 from queues.models import DeadLetter
 
 # More changes than this are another event.

@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from queues import relay, sqs
-from queues.events import Event, envelope_fields
+from queues.events.envelope import Event, envelope_fields
 from queues.expressions import due_in
 from queues.failpoints import failpoint
 from queues.models import OutboxEvent

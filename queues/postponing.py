@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 
 from queues import outbox, relay
-from queues.events import envelope_fields
+from queues.events.envelope import envelope_fields
 from queues.models import OutboxEvent
 from queues.sqs import Queue, Received
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from queues import registry
-from queues.events import Event
+from queues.events.envelope import Event
 
 
 @dataclass(frozen=True)

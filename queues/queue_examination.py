@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 
 from queues.doctor import Finding, Verdict
-from queues.events import MAX_BYTES
+from queues.events.envelope import MAX_BYTES
 from queues.provisioning import DAY_SECONDS
 from queues.queue_policies import is_for_everybody, statements
 from queues.sqs import Queue

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 from queues.errors import UnknownType
-from queues.events import Event
+from queues.events.envelope import Event
 from queues.outcomes import Outcome
 
 if TYPE_CHECKING:

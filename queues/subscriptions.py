@@ -12,7 +12,8 @@ from typing import Any
 
 from django.conf import settings
 
-from queues import events, sns, sqs
+from queues import sns, sqs
+from queues.events import envelope
 from queues.queue_policies import grant, topics_may_send
 from queues.sns import Topic
 from queues.sqs import Queue
@@ -64,7 +65,7 @@ def filter_of(alias: str) -> dict[str, Any]:
     So must a message that names no type.
     """
     foreign = sorted(
-        name for name, model in events.data_types().items() if model.event_queue != alias
+        name for name, model in envelope.data_types().items() if model.event_queue != alias
     )
     # In this order: some emulators look no further where the attribute is missing.
     return {"event_type": [{"exists": False}, {"anything-but": foreign}]} if foreign else {}

@@ -16,7 +16,7 @@ from collections.abc import Collection
 from django.conf import settings
 from django.db import DatabaseError
 
-from queues.events import envelope_fields
+from queues.events.envelope import envelope_fields
 from queues.models import HandlingFailure
 from queues.sqs import Queue, Received
 from queues.writing import by_one_thread

@@ -35,7 +35,7 @@ class Deadly(AppConfig):
     def ready(self) -> None:
         """Only now may models be imported."""
         from queues import registry
-        from queues.events import EventData
+        from queues.events.envelope import EventData
 
         class BombArmed(EventData, type=TYPE, queue="orders", source="/tests"):
             """No data."""

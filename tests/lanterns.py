@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from queues import dead_letters, redrives, registry
 from queues.errors import Reject
-from queues.events import Event, EventData
+from queues.events.envelope import Event, EventData
 from queues.models import DeadLetter, OutboxEvent, Redrive
 
 

@@ -8,8 +8,9 @@ from typing import Any
 from django.contrib.auth.models import Permission, User
 
 from emails import rendering
-from queues import dead_letters, events
-from queues.events import Event
+from queues import dead_letters
+from queues.events import envelope
+from queues.events.envelope import Event
 from queues.models import DeadLetter
 
 UNVERIFIED = (
@@ -47,7 +48,7 @@ def make_letter(
         "fingerprint": dead_letters.fingerprint(code, reason),
         "receive_count": 3,
     }
-    stake = dead_letters.stake_fields(events.stake(body))
+    stake = dead_letters.stake_fields(envelope.stake(body))
     return DeadLetter.objects.create(**defaults | stake | fields)
 
 

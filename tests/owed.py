@@ -8,7 +8,7 @@ from emails import claims, rendering
 from emails.models import Notification
 from emails.owed import Owed
 from queues import outbox
-from queues.events import Event
+from queues.events.envelope import Event
 
 
 def placed(*, recipient: str = "ada@example.com") -> Event:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 
 from queues import outbox
-from queues.events import Event, EventData
+from queues.events.envelope import Event, EventData
 from queues.models import OutboxEvent
 
 

@@ -17,7 +17,7 @@ from benchmarks import course, plot, profile_consumer, profiled, report, stand_i
 from benchmarks.order_events import envelope, order_number
 from benchmarks.trial import Trial, TrialError
 from emails.models import Attempt, Notification
-from queues.events import Event
+from queues.events.envelope import Event
 from queues.models import OutboxEvent
 from tests.local_aws import REGION
 

@@ -13,7 +13,8 @@ from playwright.sync_api import expect
 from benchmarks import table_rows
 from benchmarks.order_events import envelope, event_id, order_number
 from notifier import concerns
-from queues import dead_letters, events
+from queues import dead_letters
+from queues.events import envelope as events
 from queues.models import DeadLetter, Redrive, RedriveItem
 from tests.browser import PHONE, Clicks, Site, take_picture
 from tests.processes import wait_until

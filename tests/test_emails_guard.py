@@ -10,8 +10,9 @@ from emails import guard, planning, states, sweeping
 from emails.models import DeliveryEvent, Notification
 from emails.sending import notify
 from notifier import alerts, concerns
-from queues import events, figures, foresight, outbox, registry
-from queues.events import Event, EventData
+from queues import figures, foresight, outbox, registry
+from queues.events import envelope
+from queues.events.envelope import Event, EventData
 from queues.figures import TEN_MINUTES
 from queues.foresight import Bucket
 from queues.live_models import Duty, Figure
@@ -50,7 +51,7 @@ def newsletter():
     registry.handles(TYPE)(send)
     yield data
     del registry._handlers[TYPE]
-    del events._types[TYPE]
+    del envelope._types[TYPE]
 
 
 def issue(*, times=1):

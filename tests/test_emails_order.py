@@ -10,7 +10,7 @@ from emails.errors import InDoubt
 from emails.models import Notification
 from orders.models import Transaction
 from queues import sqs
-from queues.events import Event
+from queues.events.envelope import Event
 from queues.models import HandlingFailure, OutboxEvent
 from tests.owed import claimed, notification_of
 from tests.support import make_account, make_transaction

@@ -18,7 +18,7 @@ from orders.models import Order
 from queues import aws_clients, dead_letters, provisioning, registry, relay, sqs, sweeper
 from queues.consumer import Consumer
 from queues.errors import QueueUnavailable
-from queues.events import Event, EventData
+from queues.events.envelope import Event, EventData
 from queues.handling import Fate
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from tests.owed import place

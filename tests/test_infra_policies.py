@@ -42,7 +42,7 @@ from queues import (
     watching,
 )
 from queues.consumer import Consumer
-from queues.events import Event
+from queues.events.envelope import Event
 from queues.in_hand import InHand
 from queues.live_models import Duty
 from queues.models import DeadLetter, OutboxEvent

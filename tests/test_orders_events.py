@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from queues.errors import BadData
-from queues.events import Event
+from queues.events.envelope import Event
 from queues.models import OutboxEvent
 from tests.support import make_account, make_order, make_product, make_transaction
 

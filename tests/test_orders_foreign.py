@@ -14,7 +14,7 @@ from examples import core_banking_app
 from orders import foreign
 from queues import advice, dead_letters, foresight
 from queues.advice import Cause
-from queues.events import Event
+from queues.events.envelope import Event
 from queues.foresight import Bucket
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from tests.support import make_account, make_transaction

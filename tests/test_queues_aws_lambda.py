@@ -8,7 +8,7 @@ from django.db import OperationalError, connection, transaction
 from queues import lambda_batch, outbox, pausing, registry, relay, sqs
 from queues.aws_lambda import handler, sweep
 from queues.errors import GiveBack, QueueUnavailable, Reject, Retry
-from queues.events import Event, EventData
+from queues.events.envelope import Event, EventData
 from queues.models import HandlingFailure, OutboxEvent
 
 

@@ -11,7 +11,7 @@ from django.db import transaction
 from queues import dead_letters, outbox, registry, sqs
 from queues.consumer import Consumer
 from queues.errors import Reject, Retry
-from queues.events import Event, EventData
+from queues.events.envelope import Event, EventData
 from queues.handling import Fate
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 

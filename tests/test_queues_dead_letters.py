@@ -3,7 +3,7 @@ from django.db import OperationalError, connection, transaction
 
 from queues import dead_letters, outbox, registry, sqs
 from queues.errors import Reject
-from queues.events import Event, EventData
+from queues.events.envelope import Event, EventData
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from queues.errors import BadEnvelope
-from queues.events import Event, EventData, data_types
+from queues.events.envelope import Event, EventData, data_types
 from tests.parcels import ParcelPacked
 
 

@@ -20,7 +20,7 @@ from queues import (
     sweeper,
 )
 from queues.errors import QueueMissing
-from queues.events import Event
+from queues.events.envelope import Event
 from queues.live_models import QueueDepth
 from queues.models import DeadLetter, OutboxEvent
 from tests.parcels import ParcelWeighed, record

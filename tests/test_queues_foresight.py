@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from queues import foresight, pausing, registry
-from queues.events import EventData
+from queues.events.envelope import EventData
 from queues.foresight import Bucket
 from queues.models import DeadLetter, OutboxEvent, Redrive
 from tests.letters import make_letter, placed, staff

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from queues import dead_letters, groups, registry, relay, sqs, sweeper
 from queues.errors import Hold, Reject
-from queues.events import Event, EventData
+from queues.events.envelope import Event, EventData
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from tests.parcels import record
 

@@ -4,7 +4,7 @@ import pytest
 from django.db.models.functions import Now
 
 from queues import heads, relay, sqs
-from queues.events import Event
+from queues.events.envelope import Event
 from queues.models import OutboxEvent
 from tests.parcels import ParcelWeighed, record
 

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from queues import dead_letters, relay, sqs
-from queues.events import Event
+from queues.events.envelope import Event
 from queues.models import DeadLetter, OutboxEvent
 from tests.parcels import ParcelWeighed, record
 from tests.threads import at_once

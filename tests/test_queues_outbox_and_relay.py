@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from queues import outbox, relay, sqs
 from queues.errors import EventTooLarge
-from queues.events import Event
+from queues.events.envelope import Event
 from queues.models import OutboxEvent
 from tests.parcels import ParcelPacked, ParcelWeighed, record
 from tests.processes import wait_until

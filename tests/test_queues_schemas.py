@@ -13,7 +13,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from queues.errors import Reject
-from queues.events import Event
+from queues.events.envelope import Event
 from queues.models import OutboxEvent
 from tests.local_aws import ROOT
 from tests.support import make_order, make_transaction

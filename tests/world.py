@@ -24,7 +24,7 @@ from emails.models import Notification
 from queues import dead_letters, holding, outbox, registry, relay, sqs, sweeper
 from queues.consumer import Consumer
 from queues.errors import QueueUnavailable
-from queues.events import Event
+from queues.events.envelope import Event
 from queues.models import DeadLetter, OutboxEvent
 from tests import world_borders
 from tests.world_clock import Clock

@@ -9,7 +9,7 @@ from ninja.parser import Parser
 
 from orders.api.problems import Problem
 from queues.errors import BadEnvelope
-from queues.events import json_object
+from queues.events.envelope import json_object
 
 MAX_DEPTH = 20
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from queues import schemas
+from queues.events import schemas
 
 
 class Command(BaseCommand):

@@ -20,8 +20,8 @@ from typing import Any, ClassVar, Literal
 from django.utils.crypto import salted_hmac
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from queues import tracing
 from queues.errors import BadData, BadEnvelope, EventTooLarge, Reject, UnknownType
+from queues.events import tracing
 from queues.uuid7 import uuid7
 
 # SQS takes 256 KiB from older queues; ours stay far below, so that ten fit into one batch.
@@ -46,7 +46,9 @@ class Stake:
         cls, address: str, *, amount_cents: int | None = None, currency: str = ""
     ) -> Stake:
         """Of whoever has this email address; the address itself is not kept."""
-        key = salted_hmac("queues.events.Stake", address.lower(), algorithm="sha256").hexdigest()
+        key = salted_hmac(
+            "queues.events.envelope.Stake", address.lower(), algorithm="sha256"
+        ).hexdigest()
         return cls(key[:32], amount_cents, currency)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.conf import settings
 
-from queues.events import MAX_BYTES, Event, EventData, data_types
+from queues.events.envelope import MAX_BYTES, Event, EventData, data_types
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 ASYNCAPI = "asyncapi.json"
