@@ -15,7 +15,7 @@ from typing import Any
 from django.db import connection
 
 from emails.models import Attempt, DeliveryEvent, Notification
-from queues.expressions import moment
+from queues.models.sql import moment
 
 Prepared = list[Any]
 

@@ -15,7 +15,7 @@ from emails.models import Breaker, DeliveryEvent
 from queues.aws_clients import is_about_credentials, is_away
 from queues.doctor import DENIED, AwsAway, Finding, Verdict, examines, missing_right
 from queues.examinations import away
-from queues.live_models import LiveConsumer
+from queues.models.live import LiveConsumer
 
 ALIAS = "ses-events"
 BOUNCE_SECONDS = 60

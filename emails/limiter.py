@@ -25,7 +25,7 @@ from emails import ses
 from emails.errors import SendError
 from emails.models import SendRate
 from queues import holding, writing
-from queues.expressions import clock_us, greatest
+from queues.models.sql import clock_us, greatest
 
 logger = logging.getLogger(__name__)
 

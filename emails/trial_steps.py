@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from emails import evidence, trials
 from emails.models import Breaker, DeliveryEvent, Notification
-from queues.live_models import LiveConsumer, PausedQueue
 from queues.models import DeadLetter, OutboxEvent
+from queues.models.live import LiveConsumer, PausedQueue
 
 Email = Notification.State
 Delivery = Notification.Delivery

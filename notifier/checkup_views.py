@@ -19,8 +19,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from notifier.checkup_forms import DoctorForm, RoundtripForm
 from queues import checkups, doctor, masking
-from queues.checkup_models import Checkup
 from queues.doctor import Finding, Verdict
+from queues.models.checkups import Checkup
 
 VIEW = "queues.view_checkup"
 DOCTOR, ROUNDTRIP = "doctor", "roundtrip"

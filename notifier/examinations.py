@@ -13,7 +13,7 @@ from django.db import DatabaseError, connection
 from notifier import health
 from queues.checks import TAG
 from queues.doctor import Finding, Verdict, examines
-from queues.live_models import LiveConsumer
+from queues.models.live import LiveConsumer
 
 MIGRATE = "python manage.py migrate"
 MAX_CLOCK_SECONDS = 5

@@ -15,7 +15,7 @@ from emails.models import SendRate
 from notifier.charts import Chart, Series, draw
 from queues import figures
 from queues.figures import HOUR, MINUTE, TEN_MINUTES
-from queues.live_models import Figure
+from queues.models.live import Figure
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from notifier.concerns import MOST
 from queues import figures
 from queues.admin_filters import LATE_SECONDS, late
 from queues.figures import MINUTE, TEN_MINUTES
-from queues.live_models import LiveConsumer
 from queues.models import DeadLetter, OutboxEvent, in_state
+from queues.models.live import LiveConsumer
 
 COUNT, SECONDS, NONE = "Count", "Seconds", "None"
 

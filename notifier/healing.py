@@ -18,8 +18,8 @@ from notifier import concerns
 from notifier.concerns import Concern
 from queues import duties, letter_groups
 from queues.fact_sections import moment
-from queues.live_models import Duty
 from queues.models import DeadLetter, RedriveItem
+from queues.models.live import Duty
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.conf import settings
 
-from queues.live_models import LiveConsumer, PausedQueue, QueueDepth
+from queues.models.live import LiveConsumer, PausedQueue, QueueDepth
 
 
 @dataclass(frozen=True)

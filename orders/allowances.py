@@ -14,8 +14,8 @@ from django.utils.crypto import salted_hmac
 
 from orders.errors import TooFast
 from orders.models import RequestAllowance
-from queues.expressions import clock_us, greatest, unhurried
 from queues.housekeeping import delete_batch
+from queues.models.sql import clock_us, greatest, unhurried
 from queues.registry import sweeps
 
 

@@ -19,8 +19,8 @@ from django.db.models.functions import Now
 
 from orders.errors import KeyInUse, KeyReused
 from orders.models import IdempotentRequest
-from queues.expressions import moment, unhurried
 from queues.housekeeping import delete_batch
+from queues.models.sql import moment, unhurried
 from queues.registry import sweeps
 
 # Longer than a web server lets a request run.

@@ -22,7 +22,7 @@ from django.db.models.functions import Now
 
 from queues import writing
 from queues.background import Repeated
-from queues.live_models import LiveConsumer
+from queues.models.live import LiveConsumer
 
 logger = logging.getLogger(__name__)
 

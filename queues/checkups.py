@@ -19,9 +19,9 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from queues.checkup_models import Checkup
-from queues.live_models import LiveConsumer
 from queues.models import in_state
+from queues.models.checkups import Checkup
+from queues.models.live import LiveConsumer
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from queues import heads, sqs
-from queues.expressions import moment
+from queues.models.sql import moment
 
 LEASE = timedelta(seconds=30)
 

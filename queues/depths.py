@@ -10,8 +10,8 @@ from django.conf import settings
 
 from queues import duties, sns, sqs
 from queues.errors import QueueMissing, QueueUnavailable
-from queues.live_models import QueueDepth
 from queues.models import OutboxEvent, in_state
+from queues.models.live import QueueDepth
 from queues.registry import watches
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from django.db.models.functions import Now
 
-from queues.live_models import Duty
+from queues.models.live import Duty
 
 
 def take(name: str, *, every: int) -> datetime | None:

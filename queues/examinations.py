@@ -10,7 +10,7 @@ from django.conf import settings
 from queues import account, aws_clients, queue_examination, sqs
 from queues.doctor import DENIED, AwsAway, Finding, Verdict, examines, missing_right
 from queues.errors import QueueMissing, QueueUnavailable
-from queues.live_models import LiveConsumer, PausedQueue
+from queues.models.live import LiveConsumer, PausedQueue
 
 # AWS refuses a signature that is five minutes off; a clock that drifts gets there.
 MAX_SKEW_SECONDS, SKEW_SECONDS = 300, 20

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from queues import duties, registry
-from queues.live_models import Figure
+from queues.models.live import Figure
 from queues.registry import watches
 
 MINUTE, TEN_MINUTES, HOUR = 60, 600, 3600

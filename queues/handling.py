@@ -16,9 +16,9 @@ from queues import backoff, dead_letters, groups, registry, writing
 from queues.errors import GiveBack, Hold, Reject, Retry
 from queues.events import tracing
 from queues.events.envelope import envelope_fields
-from queues.expressions import moment
 from queues.failpoints import failpoint
 from queues.models import HandlingFailure, OutboxEvent
+from queues.models.sql import moment
 from queues.patience import OUTAGES
 from queues.sqs import NO_EVENT, Queue, Received
 

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from queues import pausing
 from queues.fact_admin import ReasonForm
-from queues.live_models import LiveConsumer, PausedQueue
+from queues.models.live import LiveConsumer, PausedQueue
 
 OVERVIEW = "admin:index"
 

@@ -14,9 +14,9 @@ from django.db.models.functions import Now
 
 from queues import relay, sqs
 from queues.events.envelope import Event, envelope_fields
-from queues.expressions import due_in
 from queues.failpoints import failpoint
 from queues.models import OutboxEvent
+from queues.models.sql import due_in
 from queues.uuid7 import uuid7
 
 logger = logging.getLogger(__name__)

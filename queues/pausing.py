@@ -9,7 +9,7 @@ import logging
 
 from django.db.models.functions import Now
 
-from queues.live_models import PausedQueue
+from queues.models.live import PausedQueue
 from queues.registry import gates
 
 logger = logging.getLogger(__name__)

@@ -23,9 +23,9 @@ from django.db.models.functions import Now
 from queues import backoff, claims, heads, sending, sns, sqs
 from queues.claims import Claimed
 from queues.errors import QueueUnavailable
-from queues.expressions import RandomUuid, due_in
 from queues.failpoints import failpoint
 from queues.models import OutboxEvent, in_state
+from queues.models.sql import RandomUuid, due_in
 
 logger = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from django.db.models.functions import Now
 
 from queues import dead_letters, registry
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent, RedriveItem
+from queues.models.dead_letters import DIED
 from queues.outcomes import Outcome, Verdict
-from queues.suspects import DIED
 from queues.turns import Turn
 
 PAGE = 500

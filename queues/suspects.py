@@ -18,10 +18,10 @@ from django.db import DatabaseError
 
 from queues.events.envelope import envelope_fields
 from queues.models import HandlingFailure
+from queues.models.dead_letters import DIED
 from queues.sqs import Queue, Received
 from queues.writing import by_one_thread
 
-DIED = "Died"
 # One to die alone with others waiting, one for those others, one for a death that none of them has to do with.
 LAST_RECEIVES = 3
 _REASON = "The consumer ended while it handled this message, and nothing else was in hand."

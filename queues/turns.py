@@ -12,8 +12,8 @@ from typing import Any
 from django.db import transaction
 from django.db.models.functions import Now
 
-from queues.expressions import due_in
-from queues.redrive_models import Redrive
+from queues.models.redrives import Redrive
+from queues.models.sql import due_in
 
 # One transaction takes well below a second. Who needs longer loses the turn, and nothing else.
 LEASE = timedelta(seconds=10)

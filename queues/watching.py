@@ -14,7 +14,7 @@ from django.utils import timezone
 from queues import duties, registry
 from queues.figures import KEEP_DAYS as KEEP_FIGURES_DAYS
 from queues.housekeeping import delete_batch
-from queues.live_models import Duty, Figure, LiveConsumer
+from queues.models.live import Duty, Figure, LiveConsumer
 from queues.registry import watches
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from queues.live_models import SILENT_SECONDS, LiveConsumer
+from queues.models.live import SILENT_SECONDS, LiveConsumer
 
 
 def make_consumer(**fields: Any) -> LiveConsumer:

@@ -15,8 +15,8 @@ from queues.events import envelope
 from queues.events.envelope import Event, EventData
 from queues.figures import TEN_MINUTES
 from queues.foresight import Bucket
-from queues.live_models import Duty, Figure
 from queues.models import OutboxEvent
+from queues.models.live import Duty, Figure
 from tests.living import make_consumer
 from tests.owed import only, owed, place, placed
 from tests.support import make_order

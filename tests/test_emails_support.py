@@ -11,8 +11,8 @@ from emails import feedback, ses_events, support
 from emails.models import Notification, Suppression
 from emails.reputation_models import Incident
 from notifier import concerns
-from queues.live_models import Duty
 from queues.models import OutboxEvent
+from queues.models.live import Duty
 from tests.rows import make_notification
 from tests.support import make_order, make_transaction
 from tests.test_emails_feedback import ses_event

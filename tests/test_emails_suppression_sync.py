@@ -10,7 +10,7 @@ from django.utils import timezone
 from emails import ses, ses_suppressions, suppression_sync, suppressions
 from emails.models import Suppression, SuppressionSync
 from emails.suppressions import Entry, Source
-from queues.live_models import Duty
+from queues.models.live import Duty
 
 pytestmark = [pytest.mark.processes, pytest.mark.django_db]
 

@@ -44,8 +44,8 @@ from queues import (
 from queues.consumer import Consumer
 from queues.events.envelope import Event
 from queues.in_hand import InHand
-from queues.live_models import Duty
 from queues.models import DeadLetter, OutboxEvent
+from queues.models.live import Duty
 from queues.roundtrip import Step
 from tests import aws_calls
 from tests.aws_calls import Call

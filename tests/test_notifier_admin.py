@@ -10,8 +10,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from emails.models import Notification
-from queues.live_models import LiveConsumer
 from queues.models import DeadLetter, OutboxEvent
+from queues.models.live import LiveConsumer
 
 pytestmark = pytest.mark.django_db
 

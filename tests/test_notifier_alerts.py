@@ -11,8 +11,8 @@ from emails import breakers
 from emails.models import Notification, Suppression
 from notifier import alerts, sns
 from queues import pausing, registry
-from queues.live_models import Duty
 from queues.models import DeadLetter
+from queues.models.live import Duty
 from tests.living import make_consumer, make_silent
 from tests.owed import owed, place
 from tests.threads import at_once

@@ -17,8 +17,8 @@ from emails.models import Attempt, EventChannel, Notification, SenderCheck, Send
 from notifier import charts, concerns
 from notifier.charts import Series, draw
 from queues import figures, pausing, registry, watching
-from queues.live_models import Duty, Figure, QueueDepth
 from queues.models import DeadLetter, OutboxEvent
+from queues.models.live import Duty, Figure, QueueDepth
 from tests.living import make_consumer, make_silent
 from tests.owed import owed, place
 

@@ -10,8 +10,8 @@ from emails import breakers
 from emails.models import Breaker
 from notifier import alerts, concerns
 from queues import parking
-from queues.live_models import Duty, LiveConsumer
 from queues.models import DeadLetter
+from queues.models.live import Duty, LiveConsumer
 from tests import lanterns
 from tests.lanterns import make_letter, outcomes, start
 from tests.living import make_consumer, make_silent

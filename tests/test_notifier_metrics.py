@@ -15,7 +15,7 @@ from emails.models import Breaker
 from notifier import embedded_metrics, gauges
 from notifier.metrics import prometheus_name
 from queues.figures import MINUTE, TEN_MINUTES, floor
-from queues.live_models import Figure, QueueDepth
+from queues.models.live import Figure, QueueDepth
 from tests.living import make_consumer, make_silent
 from tests.local_aws import ROOT
 from tests.rows import make_letter, make_notification, make_outbox_event

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from notifier import probing
 from queues import checkups, roundtrip, sqs
-from queues.checkup_models import Checkup
+from queues.models.checkups import Checkup
 from queues.roundtrip import Step
 from tests.conftest import SENDER
 from tests.living import make_consumer

@@ -11,7 +11,7 @@ from django.utils import timezone
 from queues import outbox, registry, relay, watching, writing
 from queues.beats import Beats, Load
 from queues.events.envelope import Event, EventData
-from queues.live_models import Duty, LiveConsumer
+from queues.models.live import Duty, LiveConsumer
 from tests.living import make_consumer, make_silent
 from tests.processes import wait_until
 

@@ -9,8 +9,8 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from queues.expressions import due_in, unhurried
 from queues.models import OutboxEvent
+from queues.models.sql import due_in, unhurried
 
 
 def _setting():

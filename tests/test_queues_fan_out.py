@@ -21,8 +21,8 @@ from queues import (
 )
 from queues.errors import QueueMissing
 from queues.events.envelope import Event
-from queues.live_models import QueueDepth
 from queues.models import DeadLetter, OutboxEvent
+from queues.models.live import QueueDepth
 from tests.parcels import ParcelWeighed, record
 from tests.support import make_account, make_order, make_transaction
 

@@ -9,8 +9,8 @@ from emails.errors import NotSent
 from emails.models import Attempt, DeliveryEvent, SenderCheck
 from orders import figures as order_figures
 from queues import depths, duties, figures, registry, relay, sqs
-from queues.live_models import Duty, Figure, QueueDepth
 from queues.models import OutboxEvent
+from queues.models.live import Duty, Figure, QueueDepth
 from tests.owed import claimed, owed, place
 from tests.parcels import record
 from tests.support import make_order

@@ -12,7 +12,7 @@ from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 
 from queues import pausing
-from queues.live_models import LiveConsumer, PausedQueue
+from queues.models.live import LiveConsumer, PausedQueue
 from tests.living import make_consumer, make_silent
 
 LIVE = reverse("overview-live")

@@ -6,8 +6,8 @@ from django.core.management import CommandError, call_command
 from queues import pausing, registry, relay, sqs
 from queues.consumer import Consumer
 from queues.handling import Fate
-from queues.live_models import PausedQueue
 from queues.models import HandlingFailure
+from queues.models.live import PausedQueue
 from tests.parcels import record
 from tests.processes import wait_until
 from tests.threads import at_once

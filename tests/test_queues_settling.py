@@ -9,8 +9,8 @@ from django.db.models.functions import Now
 
 from queues import dead_letters, redrives, registry
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent, Redrive
+from queues.models.dead_letters import DIED
 from queues.outcomes import Outcome, Verdict
-from queues.suspects import DIED
 from tests import lanterns
 from tests.lanterns import (
     LanternHung,

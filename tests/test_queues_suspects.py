@@ -7,7 +7,7 @@ import pytest
 from queues import sqs, suspects
 from queues.consumer import Consumer
 from queues.handling import Fate
-from queues.models import HandlingFailure
+from queues.models import HandlingFailure, dead_letters
 from tests.processes import wait_until
 
 IN_PROCESS = pytest.mark.django_db
@@ -28,7 +28,7 @@ def die(*, recorded=(), mark=()):
     """What a consumer leaves that died with all of them in hand: failures of some, a mark on others."""
     queue = sqs.queue("orders")
     for message in queue.receive(limit=10, wait_seconds=0):
-        code = "Hot" if message.body in recorded else suspects.DIED
+        code = "Hot" if message.body in recorded else dead_letters.DIED
         if message.body in (*recorded, *mark):
             HandlingFailure.objects.create(
                 queue="orders", sqs_message_id=message.id, receive_count=1, code=code
@@ -37,7 +37,7 @@ def die(*, recorded=(), mark=()):
 
 
 def marks():
-    return HandlingFailure.objects.filter(code=suspects.DIED)
+    return HandlingFailure.objects.filter(code=dead_letters.DIED)
 
 
 class Seen(list[tuple[str, int, int]]):

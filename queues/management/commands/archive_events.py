@@ -17,7 +17,7 @@ from queues import checks, sqs
 from queues.archive import MAX_BYTES, Archive
 from queues.beats import Beats, Load
 from queues.errors import QueueUnavailable
-from queues.live_models import LiveConsumer
+from queues.models.live import LiveConsumer
 
 logger = logging.getLogger(__name__)
 

@@ -27,7 +27,7 @@ from queues.background import Repeated
 from queues.beats import Beats, Load
 from queues.consumer import CONCURRENCY, Consumer
 from queues.errors import QueueUnavailable
-from queues.live_models import LiveConsumer
+from queues.models.live import LiveConsumer
 from queues.sizing import AUTO, Sizing
 from queues.supervisor import Crashed, Supervisor
 
