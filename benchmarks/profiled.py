@@ -38,11 +38,11 @@ STAGES = [
     ("send: django-ses", "emails.ses", "send"),
     ("send: MIME", "django_ses", "get_message_bytes"),
     ("send: MIME", "django.core.mail", "EmailMessage.message"),
-    ("mend connection", "queues.connections", "mend"),
+    ("mend connection", "queues.threads.writer", "mend"),
     ("SQL: connect", "django.db.backends.base.base", "BaseDatabaseWrapper.connect"),
     ("SQL: commit", "django.db.backends.base.base", "BaseDatabaseWrapper.commit"),
     ("log", "logging", "Logger.handle"),
-    ("submit to the crew", "queues.crew", "Crew.submit"),
+    ("submit to the crew", "queues.threads.worker_pool", "Crew.submit"),
 ]
 
 

@@ -19,7 +19,7 @@ from emails.errors import SendError
 from emails.models import Breaker
 from queues import holding
 from queues.registry import gates, sweeps
-from queues.writing import by_one_thread
+from queues.threads.writer import by_one_thread
 
 logger = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from django.utils import timezone
 from emails import bulk
 from emails.models import Attempt, Notification, Suppression
 from emails.owed import Owed
-from queues.writing import by_one_thread
+from queues.threads.writer import by_one_thread
 
 State = Notification.State
 

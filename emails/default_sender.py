@@ -17,7 +17,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from emails.identity_models import DefaultSender
-from queues.writing import by_one_thread
+from queues.threads.writer import by_one_thread
 
 logger = logging.getLogger(__name__)
 

@@ -17,10 +17,11 @@ from django.db.models import QuerySet
 from emails import bad_news, bulk, evidence, fate, orphans, states
 from emails.models import DeliveryEvent, Notification
 from emails.ses_events import Key, SesEvent, is_ignored, parsed
-from queues import groups, writing
-from queues.combining import Combined
+from queues import groups
 from queues.events.envelope import json_object
 from queues.registry import reads
+from queues.threads import writer
+from queues.threads.group_commit import Combined
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ def record(told: Sequence[Told]) -> None:
 
 
 def _record_together(told: Sequence[Told]) -> list[None]:
-    writing.call(record, told)
+    writer.call(record, told)
     return [None] * len(told)
 
 

@@ -24,8 +24,9 @@ from django.utils import timezone
 from emails import ses
 from emails.errors import SendError
 from emails.models import SendRate
-from queues import holding, writing
+from queues import holding
 from queues.models.sql import clock_us, greatest
+from queues.threads import writer
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ def slots_a_second() -> int:
 
 def rate() -> float | None:
     """Recipients a second now, of all processes together; None as long as nobody has asked SES."""
-    step_us = writing.call(_current_step_us)
+    step_us = writer.call(_current_step_us)
     return 1_000_000 / step_us if step_us else None
 
 
@@ -132,7 +133,7 @@ def reserve(count: int = 1) -> Reserved | None:
     return None
 
 
-@writing.by_one_thread
+@writer.by_one_thread
 def slow_down() -> None:
     """SES said that we are too fast: two thirds of the rate for a minute; a sixth at the least.
 
@@ -202,7 +203,7 @@ def _unused_slots(count: int) -> list[Slot]:
 
 
 def _reserved(count: int) -> list[Slot]:
-    while (found := writing.call(reserve, count)) is None:
+    while (found := writer.call(reserve, count)) is None:
         holding.pause(0.1)
     first = time.monotonic() + found.wait_us / 1_000_000
     return [Slot(first + number * found.step_us / 1_000_000) for number in range(count)]

@@ -37,10 +37,11 @@ from emails.models import Notification
 from emails.moving_average import MovingAverage
 from emails.owed import Owed
 from emails.rendering import Rendered
-from queues import backoff, sqs, writing
+from queues import backoff, sqs
 from queues.errors import GiveBack, Hold, Reject, Retry
 from queues.events.envelope import Event
 from queues.failpoints import failpoint
+from queues.threads import writer
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ def _wait_claimed(held: Claim, slot: limiter.Slot) -> None:
         raise
 
 
-@writing.by_one_thread
+@writer.by_one_thread
 def _notification(owed: Owed) -> Notification:
     event_id, template, recipient = owed.key
     return Notification.objects.get(event_id=event_id, template=template, recipient=recipient)
@@ -122,7 +123,7 @@ def _fail_unrendered(owed: Owed, error: RenderError) -> None:
         raise Reject(str(error), code="RenderError") from error
 
 
-@writing.by_one_thread
+@writer.by_one_thread
 def _failed_unrendered(owed: Owed, reason: str) -> Notification:
     Notification.objects.bulk_create([owed.notification()], ignore_conflicts=True)
     notification = _notification(owed)
@@ -154,7 +155,7 @@ def _wait_for_other(notification: Notification) -> None:
     logger.info("is %s notification=%s", notification.state, notification.pk)
 
 
-@writing.by_one_thread
+@writer.by_one_thread
 def _learn_of_other(notification: Notification) -> None:
     states.doubt_abandoned()
     notification.refresh_from_db()

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from emails import claims, default_sender, guard, limiter, states, transport
 from emails.owed import Owed
-from queues import writing
-from queues.combining import Combined
+from queues.threads import writer
+from queues.threads.group_commit import Combined
 
 # No more threads than that send at once.
 MAX_ACCEPTANCES = MAX_BULK = 64
@@ -20,7 +20,7 @@ def _claim_together(owed: Sequence[Owed]) -> list[tuple[claims.Claim, limiter.Sl
     # Made with the slots in hand they would be late, and all be sent at once.
     transport.prepare()
     slots = limiter.wait_for_slots(len(owed))
-    held = writing.call(claims.claim_owed, owed)
+    held = writer.call(claims.claim_owed, owed)
     # The first ones to what is sent; what is suppressed, or was sent before, takes none of the rate.
     taken = iter(slots)
     claimed = [(one, next(taken)) if one else None for one in held]
@@ -29,13 +29,13 @@ def _claim_together(owed: Sequence[Owed]) -> list[tuple[claims.Claim, limiter.Sl
 
 
 def _accept_together(accepted: Sequence[states.Acceptance]) -> list[None]:
-    writing.call(states.accept_many, accepted)
+    writer.call(states.accept_many, accepted)
     return [None] * len(accepted)
 
 
 def _keep_together(owed: Sequence[Owed]) -> list[bool]:
     """Before their slots are taken: what is kept must not slow what is sent."""
-    return writing.call(guard.keep_back, owed)
+    return writer.call(guard.keep_back, owed)
 
 
 keep_back = Combined(_keep_together, most=lambda: MAX_BULK, linger_seconds=0.004)

@@ -37,7 +37,7 @@ from emails import bulk
 from emails.claims import Claim
 from emails.errors import SendError
 from emails.models import Attempt, Notification
-from queues.writing import by_one_thread
+from queues.threads.writer import by_one_thread
 
 State = Notification.State
 Outcome = Attempt.Outcome

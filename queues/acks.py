@@ -13,9 +13,10 @@ from uuid import UUID
 
 from django.db import DatabaseError
 
-from queues import connections, handling, writing
+from queues import handling
 from queues.errors import QueueUnavailable
 from queues.sqs import BATCH_ENTRIES, Queue, Received
+from queues.threads import writer
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class Acks:
             batch = waiting[start : start + BATCH_ENTRIES]
             try:
                 if event_ids := [event_id for _, event_id in batch if event_id]:
-                    writing.call(handling.mark_handled, event_ids)
+                    writer.call(handling.mark_handled, event_ids)
                 self._delete([message for message, _ in batch])
             except (QueueUnavailable, DatabaseError) as exc:
                 # They come again and are recognised as done.
@@ -64,7 +65,7 @@ class Acks:
                     "not deleted queue=%s count=%d: %s", self._queue.alias, len(batch), exc
                 )
                 # Of the thread that waits for SIGTERM nobody else does.
-                connections.mend()
+                writer.drop_broken_connection()
 
     def _delete(self, messages: list[Received]) -> None:
         kept = self._queue.delete_batch(messages)

@@ -20,9 +20,9 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models.functions import Now
 
-from queues import writing
-from queues.background import Repeated
 from queues.models.live import LiveConsumer
+from queues.threads import writer
+from queues.threads.repeated import Repeated
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Beats:
         """One of them; returns 0, so that the next waits its turn."""
         try:
             # By the connection that all threads of a consumer write by.
-            writing.call(self._write)
+            writer.call(self._write)
         except DatabaseError as exc:
             logger.warning("no beat: %s", type(exc).__name__)
         return 0

@@ -19,13 +19,14 @@ from functools import partial
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from queues import connections, handling, holding, registry, suspects, writing
+from queues import handling, holding, registry, suspects
 from queues.acks import MAX_WAIT_SECONDS, Acks
-from queues.crew import Crew
 from queues.errors import GiveBack, QueueClosed, QueueUnavailable, ReceiptExpired
 from queues.in_hand import InHand
 from queues.patience import OUTAGES, Patience
 from queues.sqs import BATCH_ENTRIES, Queue, Received
+from queues.threads import writer
+from queues.threads.worker_pool import Crew
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ class Consumer:
 
     def run(self) -> None:
         """Consume until ``stopping``, then give back what waits and finish what runs."""
-        with writing.one_thread():
+        with writer.one_thread():
             self._run()
 
     def _run(self) -> None:
@@ -111,7 +112,7 @@ class Consumer:
 
     def run_until_empty(self, *, between: Callable[[], int]) -> None:
         """Consume until nothing is received and ``between`` (relay, collector) finds nothing to do either."""
-        with writing.one_thread():
+        with writer.one_thread():
             try:
                 while not self.stopping:
                     # A short poll may miss what is there, so only a long one may say that nothing is.
@@ -209,7 +210,7 @@ class Consumer:
                 )
                 self._sleep(pause)
             finally:
-                connections.mend()
+                writer.drop_broken_connection()
         connection.close()
 
     def _begin_poll(self) -> bool:
@@ -244,7 +245,7 @@ class Consumer:
         try:
             self._process_alone(queue, message)
         finally:
-            connections.mend()
+            writer.drop_broken_connection()
 
     def _process_alone(self, queue: Queue, message: Received) -> None:
         """What is done is deleted before and after it."""
@@ -271,7 +272,7 @@ class Consumer:
                 # The group waits for the delete.
                 self._acks[queue.alias].flush()
         finally:
-            connections.mend()
+            writer.drop_broken_connection()
 
     def _process(self, queue: Queue, message: Received, *, handle: Handle) -> None:
         with self._lock:

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models.functions import Now
 
-from queues import backoff, dead_letters, groups, registry, writing
+from queues import backoff, dead_letters, groups, registry
 from queues.errors import GiveBack, Hold, Reject, Retry
 from queues.events import tracing
 from queues.events.envelope import envelope_fields
@@ -21,6 +21,7 @@ from queues.models import HandlingFailure, OutboxEvent
 from queues.models.sql import moment
 from queues.patience import OUTAGES
 from queues.sqs import NO_EVENT, Queue, Received
+from queues.threads import writer
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ def handle(queue: Queue, message: Received) -> Fate:
 
 def _handled(queue: Queue, message: Received) -> Fate:
     try:
-        if queue.is_fifo and writing.call(groups.must_wait, queue, message):
+        if queue.is_fifo and writer.call(groups.must_wait, queue, message):
             return Fate(delete=True)
         event = registry.reader_for(queue.alias)(message.body)
         if event is None and message.event_id == NO_EVENT:
@@ -111,7 +112,7 @@ def mark_handled(event_ids: Collection[UUID]) -> None:
     failpoint("after_handled")
 
 
-@writing.by_one_thread
+@writer.by_one_thread
 def _mark_message_handled(queue: Queue, message: Received) -> None:
     """The same for a redriven message that is no envelope: the outbox knows it by the id that SQS gave it."""
     OutboxEvent.objects.filter(event_id=None, queue=queue.alias, sqs_message_id=message.id).exclude(
@@ -121,7 +122,7 @@ def _mark_message_handled(queue: Queue, message: Received) -> None:
 
 def _held(queue: Queue, message: Received, reason: str) -> Fate:
     try:
-        writing.call(groups.hold, queue, message, reason=reason)
+        writer.call(groups.hold, queue, message, reason=reason)
     except OUTAGES:
         raise
     except DatabaseError as exc:
@@ -148,7 +149,7 @@ def _failed(queue: Queue, message: Received, code: str, reason: str, *, hide_sec
     return Fate(delete=False, hide_seconds=hide_seconds)
 
 
-@writing.by_one_thread
+@writer.by_one_thread
 def _record_failure(queue: Queue, message: Received, code: str, reason: str) -> None:
     if _holds_its_group(queue, message):
         dead_letters.bury(queue, message)

@@ -13,7 +13,8 @@ from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError
 
-from queues import connections, holding
+from queues import holding
+from queues.threads import writer
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ class Patience:
                 pause = min(MAX_PAUSE_SECONDS, pause * 2 or 1.0)
             _log(name, error, pause)
             # A connection that broke would fail for ever.
-            connections.mend()
+            writer.drop_broken_connection()
             holding.pause(pause)
             tries += 1
             try:

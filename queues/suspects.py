@@ -20,7 +20,7 @@ from queues.events.envelope import envelope_fields
 from queues.models import HandlingFailure
 from queues.models.dead_letters import DIED
 from queues.sqs import Queue, Received
-from queues.writing import by_one_thread
+from queues.threads.writer import by_one_thread
 
 # One to die alone with others waiting, one for those others, one for a death that none of them has to do with.
 LAST_RECEIVES = 3

@@ -9,8 +9,9 @@ from django.db import connection
 
 from emails import claims, sending, ses, states
 from emails.models import Attempt, Notification
-from queues import handling, holding, sqs, writing
+from queues import handling, holding, sqs
 from queues.errors import Retry
+from queues.threads import writer
 from tests.owed import claimed, owed, place, placed
 from tests.threads import at_once
 
@@ -90,5 +91,5 @@ def test_threads_that_all_fail_at_once_take_no_connections_of_their_own(aws, ref
         handling.handle(sqs.queue("orders"), message)
         return connection.connection is None
 
-    with writing.one_thread():
+    with writer.one_thread():
         assert at_once(4, handle) == [True] * 4

@@ -1,6 +1,6 @@
 import threading
 
-from queues.background import Repeated
+from queues.threads.repeated import Repeated
 
 
 def test_each_thread_makes_its_own_steps_until_all_are_stopped():

@@ -8,10 +8,11 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from queues import outbox, registry, relay, watching, writing
+from queues import outbox, registry, relay, watching
 from queues.beats import Beats, Load
 from queues.events.envelope import Event, EventData
 from queues.models.live import Duty, LiveConsumer
+from queues.threads import writer
 from tests.living import make_consumer, make_silent
 from tests.processes import wait_until
 
@@ -91,7 +92,7 @@ def test_lost_beat_stops_nothing(monkeypatch, caplog):
     def fail(write):
         raise DatabaseError("locked")
 
-    monkeypatch.setattr(writing, "call", fail)
+    monkeypatch.setattr(writer, "call", fail)
 
     assert make_beats().beat() == 0
     assert "no beat: DatabaseError" in caplog.text

@@ -3,7 +3,7 @@ import threading
 import pytest
 from django.db import DataError
 
-from queues.combining import Combined
+from queues.threads.group_commit import Combined
 from tests.threads import at_once
 
 

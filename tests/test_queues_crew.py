@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from queues.crew import Crew
+from queues.threads.worker_pool import Crew
 
 
 class Work:

@@ -20,7 +20,7 @@ from django.conf import settings
 from django.core.management.base import CommandError
 settings.configure(DATABASES={})
 logging.basicConfig(level="INFO", format="%(message)s", stream=sys.stdout)
-from queues.supervisor import Crashed, Supervisor
+from queues.threads.supervisor import Crashed, Supervisor
 
 def say(text):
     os.write(1, f"{text}\\n".encode())

@@ -3,8 +3,8 @@ import threading
 import pytest
 from django.db import OperationalError, connection
 
-from queues import writing
 from queues.models import OutboxEvent
+from queues.threads import writer
 
 
 def name_of_thread():
@@ -12,15 +12,15 @@ def name_of_thread():
 
 
 def test_without_a_consumer_a_call_is_a_call():
-    assert writing.call(name_of_thread) == name_of_thread()
+    assert writer.call(name_of_thread) == name_of_thread()
 
 
 def test_calls_of_all_threads_are_made_in_one():
     found = []
 
-    with writing.one_thread():
+    with writer.one_thread():
         threads = [
-            threading.Thread(target=lambda: found.append(writing.call(name_of_thread)))
+            threading.Thread(target=lambda: found.append(writer.call(name_of_thread)))
             for _ in range(5)
         ]
         for thread in threads:
@@ -34,23 +34,23 @@ def test_calls_of_all_threads_are_made_in_one():
 
 
 def test_call_within_a_call_does_not_wait_for_itself():
-    with writing.one_thread():
-        assert writing.call(lambda: writing.call(name_of_thread)).startswith("write")
+    with writer.one_thread():
+        assert writer.call(lambda: writer.call(name_of_thread)).startswith("write")
 
 
 def test_error_is_raised_where_the_call_was_made():
     def fail():
         raise OperationalError("locked")
 
-    with writing.one_thread(), pytest.raises(OperationalError, match="locked"):
-        writing.call(fail)
+    with writer.one_thread(), pytest.raises(OperationalError, match="locked"):
+        writer.call(fail)
 
 
 def test_after_the_consumer_a_call_is_a_call_again():
-    with writing.one_thread():
+    with writer.one_thread():
         pass
 
-    assert writing.call(name_of_thread) == name_of_thread()
+    assert writer.call(name_of_thread) == name_of_thread()
 
 
 @pytest.mark.locking
@@ -61,8 +61,8 @@ def test_connection_that_broke_is_replaced_for_the_next_call():
         connection.connection.close()
         OutboxEvent.objects.count()
 
-    with writing.one_thread():
+    with writer.one_thread():
         with pytest.raises(Exception, match="closed"):
-            writing.call(break_it)
+            writer.call(break_it)
 
-        assert writing.call(OutboxEvent.objects.count) == 0
+        assert writer.call(OutboxEvent.objects.count) == 0

@@ -22,7 +22,7 @@ from django_ses import SESBackend
 
 from emails import claims, limiter, ses, shared_writes
 from queues import failpoints, holding, patience, sns, sqs, uuid7
-from queues.combining import Combined
+from queues.threads.group_commit import Combined
 
 if TYPE_CHECKING:
     from tests.world import World

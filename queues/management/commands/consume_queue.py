@@ -23,13 +23,13 @@ from queues import (
     sweeper,
     watching,
 )
-from queues.background import Repeated
 from queues.beats import Beats, Load
 from queues.consumer import CONCURRENCY, Consumer
 from queues.errors import QueueUnavailable
 from queues.models.live import LiveConsumer
 from queues.sizing import AUTO, Sizing
-from queues.supervisor import Crashed, Supervisor
+from queues.threads.repeated import Repeated
+from queues.threads.supervisor import Crashed, Supervisor
 
 RELAY_SECONDS = 1.0
 COLLECT_SECONDS = 5.0

@@ -12,10 +12,10 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from queues import checks, relay
-from queues.background import Repeated
 from queues.beats import Beats, Load
 from queues.models import OutboxEvent
 from queues.models.live import LiveConsumer
+from queues.threads.repeated import Repeated
 
 POLL_SECONDS = 1.0
 # Each is a relay like any other: while one waits for the database, the other sends.

@@ -15,8 +15,6 @@ from typing import ParamSpec, TypeVar
 
 from django.db import connection
 
-from queues import connections
-
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
@@ -73,9 +71,18 @@ def _written(write: Callable[[], Result]) -> Result:
     try:
         return write()
     finally:
-        connections.mend()
+        drop_broken_connection()
 
 
 def _close() -> None:
     """The connection of the thread that this runs in, looked up there."""
     connection.close()
+
+
+def drop_broken_connection() -> None:
+    """Give this thread's connection up if it failed; the next query opens another.
+
+    Django's own way, at the end of a request, would open one for each message.
+    """
+    if connection.errors_occurred:
+        connection.close_if_unusable_or_obsolete()
