@@ -10,7 +10,7 @@ import django
 django.setup()
 
 from emails import rendering, ses  # noqa: E402  # models need Django set up
-from queues import sqs  # noqa: E402
+from queues.aws import sqs  # noqa: E402
 from queues.events import envelope  # noqa: E402
 
 for name in (

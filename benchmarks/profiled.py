@@ -24,8 +24,8 @@ import django
 from django.core.management import execute_from_command_line
 
 STAGES = [
-    ("receive from SQS", "queues.sqs", "Queue.receive"),
-    ("delete from SQS", "queues.sqs", "Queue.delete_batch"),
+    ("receive from SQS", "queues.aws.sqs", "Queue.receive"),
+    ("delete from SQS", "queues.aws.sqs", "Queue.delete_batch"),
     ("handle one message", "queues.handling", "handle"),
     ("read the envelope", "queues.events.envelope", "Event.from_json"),
     ("render", "emails.rendering", "render"),

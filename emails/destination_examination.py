@@ -10,7 +10,7 @@ from emails import destinations, topic_examination
 from emails.destinations import Destination
 from emails.provisioning import EVENT_TYPES, NOT_IN_VERSION_1
 from emails.topic_examination import PROVISION, WHY, error, unasked
-from queues import sqs
+from queues.aws import sqs
 from queues.doctor import Finding, Verdict
 from queues.errors import QueueUnavailable
 

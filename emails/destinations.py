@@ -17,7 +17,7 @@ from botocore.parsers import ResponseParserError
 from django.conf import settings
 
 from emails import ses, ses_errors
-from queues.aws_clients import STUMBLES
+from queues.aws.clients import STUMBLES
 from queues.errors import QueueUnavailable
 
 

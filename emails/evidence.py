@@ -23,7 +23,7 @@ from django.utils import timezone
 from emails import own_emails, services
 from emails.errors import SendError
 from emails.models import DeliveryEvent, EventChannel, Notification
-from queues import sqs
+from queues.aws import sqs
 from queues.models import DeadLetter
 from queues.registry import sweeps
 

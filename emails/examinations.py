@@ -12,7 +12,7 @@ from django.conf import settings
 from emails import default_sender, destination_examination, identities, own_emails, ses
 from emails.errors import IdentityError, InDoubt, SendError
 from emails.models import Breaker, DeliveryEvent
-from queues.aws_clients import is_about_credentials, is_away
+from queues.aws.clients import is_about_credentials, is_away
 from queues.doctor import DENIED, AwsAway, Finding, Verdict, examines, missing_right
 from queues.examinations import away
 from queues.models.live import LiveConsumer

@@ -11,12 +11,12 @@ from botocore.parsers import ResponseParserError
 from django.conf import settings
 
 from emails import ses, ses_errors
-from queues import sqs, subscriptions
+from queues.aws import sqs, subscriptions
+from queues.aws.policies import grant, topics_may_send
+from queues.aws.provisioning import Say
+from queues.aws.sns import Topic
 from queues.errors import QueueUnavailable
-from queues.provisioning import Say
-from queues.queue_policies import grant, topics_may_send
 from queues.registry import provisions
-from queues.sns import Topic
 
 DESTINATION = "notifier-events"
 EVENT_TYPES = ["SEND", "REJECT", "BOUNCE", "COMPLAINT", "DELIVERY", "DELIVERY_DELAY"]

@@ -37,7 +37,8 @@ from emails.models import Notification
 from emails.moving_average import MovingAverage
 from emails.owed import Owed
 from emails.rendering import Rendered
-from queues import backoff, sqs
+from queues import backoff
+from queues.aws import sqs
 from queues.errors import GiveBack, Hold, Reject, Retry
 from queues.events.envelope import Event
 from queues.failpoints import failpoint

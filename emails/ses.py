@@ -27,8 +27,8 @@ from django_ses import SESBackend
 from emails import default_sender, ses_lean
 from emails.errors import InDoubt, NotSent, Refused, Unwritable
 from emails.ses_errors import classified, describe
-from queues import lean_connections
-from queues.aws_clients import STUMBLES
+from queues.aws import lean_connections
+from queues.aws.clients import STUMBLES
 from queues.events import tracing
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from botocore.exceptions import (
 )
 
 from emails.errors import InDoubt, NotSent, Refused, SendError, Throttled, Unavailable
-from queues.aws_clients import STUMBLES, UNREADABLE, unreadable
+from queues.aws.clients import STUMBLES, UNREADABLE, unreadable
 
 # No request left this machine.
 _NEVER_LEFT = (

@@ -1,6 +1,7 @@
 """A lean client for the one call that every email costs: SendEmail of SES API version 2.
 
-It stands where boto3's client stands in django-ses's backend, and takes a tenth of its time (``queues.lean``).
+It stands where boto3's client stands in django-ses's backend, and takes a tenth of its time
+(``queues.aws.lean_requests``).
 
 Source: SES API reference version 2, SendEmail.
 """
@@ -15,8 +16,8 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.parsers import RestJSONParser
 
-from queues import lean
-from queues.lean_connections import IDLE_SECONDS
+from queues.aws import lean_requests
+from queues.aws.lean_connections import IDLE_SECONDS
 
 
 class LeanClient:
@@ -31,7 +32,7 @@ class LeanClient:
         config: Config,
         idle_seconds: float = IDLE_SECONDS,
     ) -> None:
-        self._service = lean.Service(
+        self._service = lean_requests.Service(
             "ses",
             credentials,
             endpoint=endpoint,
@@ -54,7 +55,7 @@ class LeanClient:
         }
 
 
-def _message_id(answer: lean.Answer) -> str:
+def _message_id(answer: lean_requests.Answer) -> str:
     """Anything but an id is a ResponseParserError."""
     try:
         message_id = json.loads(answer.content)["MessageId"]

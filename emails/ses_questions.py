@@ -11,7 +11,7 @@ from botocore.parsers import ResponseParserError
 
 from emails import ses_errors
 from emails.errors import IdentityError, NoSuchIdentity
-from queues.aws_clients import STUMBLES
+from queues.aws.clients import STUMBLES
 
 _DENIED = {
     "AccessDenied",

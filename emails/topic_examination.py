@@ -15,10 +15,10 @@ from django.conf import settings
 
 from emails import destinations
 from emails.destinations import Subscription
+from queues.aws.policies import is_for_everybody, statements
+from queues.aws.sqs import Queue
 from queues.doctor import DENIED, Finding, Verdict, missing_right
 from queues.errors import QueueUnavailable
-from queues.queue_policies import is_for_everybody, statements
-from queues.sqs import Queue
 
 PROVISION = "python manage.py provision"
 WHY = "Bounces and complaints stay unknown, and emails in doubt wait for a person."

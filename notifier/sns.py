@@ -15,8 +15,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from django.conf import settings
 
+from queues.aws.provisioning import Say
 from queues.errors import QueueUnavailable
-from queues.provisioning import Say
 from queues.registry import provisions
 
 SUBJECT_LENGTH = 99

@@ -14,8 +14,8 @@ from uuid import UUID
 from django.db import DatabaseError
 
 from queues import handling
+from queues.aws.sqs import BATCH_ENTRIES, Queue, Received
 from queues.errors import QueueUnavailable
-from queues.sqs import BATCH_ENTRIES, Queue, Received
 from queues.threads import writer
 
 logger = logging.getLogger(__name__)

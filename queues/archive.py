@@ -16,10 +16,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from queues.aws.sqs import Received
 from queues.errors import BadEnvelope
 from queues.events.envelope import json_object
 from queues.failpoints import failpoint
-from queues.sqs import Received
 
 logger = logging.getLogger(__name__)
 

@@ -23,10 +23,11 @@ if not apps.ready:
 from django.conf import settings  # noqa: E402  # models need what is set up above
 from django.db import DatabaseError, close_old_connections  # noqa: E402
 
-from queues import dead_letters, lambda_batch, redrives, relay, sqs, sweeper, watching  # noqa: E402
+from queues import dead_letters, lambda_batch, redrives, relay, sweeper, watching  # noqa: E402
+from queues.aws import sqs  # noqa: E402
+from queues.aws.sqs import BATCH_ENTRIES  # noqa: E402
 from queues.consumer import DRAIN_SECONDS, Consumer  # noqa: E402
 from queues.errors import QueueUnavailable  # noqa: E402
-from queues.sqs import BATCH_ENTRIES  # noqa: E402
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from queues import heads, sqs
+from queues import heads
+from queues.aws import sqs
 from queues.models.sql import moment
 
 LEASE = timedelta(seconds=30)

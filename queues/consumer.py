@@ -21,10 +21,10 @@ from django.db import DatabaseError, connection
 
 from queues import handling, holding, registry, suspects
 from queues.acks import MAX_WAIT_SECONDS, Acks
+from queues.aws.sqs import BATCH_ENTRIES, Queue, Received
 from queues.errors import GiveBack, QueueClosed, QueueUnavailable, ReceiptExpired
 from queues.in_hand import InHand
 from queues.patience import OUTAGES, Patience
-from queues.sqs import BATCH_ENTRIES, Queue, Received
 from queues.threads import writer
 from queues.threads.worker_pool import Crew
 

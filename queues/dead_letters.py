@@ -13,12 +13,13 @@ from django.db import DataError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from queues import outbox, sqs
+from queues import outbox
+from queues.aws import sqs
+from queues.aws.sqs import Received
 from queues.events import envelope
 from queues.events.envelope import Stake, envelope_fields
 from queues.failpoints import failpoint
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
-from queues.sqs import Received
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from django.conf import settings
 
-from queues import duties, sns, sqs
+from queues import duties
+from queues.aws import sns, sqs
 from queues.errors import QueueMissing, QueueUnavailable
 from queues.models import OutboxEvent, in_state
 from queues.models.live import QueueDepth

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from django.conf import settings
 
-from queues import account, aws_clients, queue_examination, sqs
+from queues import queue_examination
+from queues.aws import account, clients, sqs
 from queues.doctor import DENIED, AwsAway, Finding, Verdict, examines, missing_right
 from queues.errors import QueueMissing, QueueUnavailable
 from queues.models.live import LiveConsumer, PausedQueue
@@ -58,7 +59,7 @@ def _no_credentials(what: str) -> Finding:
 
 def _caller_unknown(exc: QueueUnavailable) -> Finding:
     """Bad credentials end the examination; an endpoint without STS does not."""
-    if aws_clients.is_about_credentials(exc.code):
+    if clients.is_about_credentials(exc.code):
         raise AwsAway(_no_credentials(f"AWS does not take the credentials: {exc}")) from exc
     return Finding(
         "credentials.unknown",
@@ -162,7 +163,7 @@ def _attributes(queue: sqs.Queue) -> dict[str, str]:
     try:
         return queue.attributes(hurried=True)
     except QueueUnavailable as exc:
-        if not aws_clients.is_away(exc.code):
+        if not clients.is_away(exc.code):
             raise
     return queue.attributes(hurried=True)
 
@@ -180,11 +181,11 @@ def _missing(queue: sqs.Queue, *, is_dead_letter_queue: bool) -> Finding:
 
 
 def _unasked(queue: sqs.Queue, exc: QueueUnavailable) -> Finding:
-    if aws_clients.is_away(exc.code):
+    if clients.is_away(exc.code):
         raise AwsAway(away(f"SQS does not answer: {exc}")) from exc
-    if aws_clients.is_not_aws(exc.code):
+    if clients.is_not_aws(exc.code):
         raise AwsAway(_not_aws(f"What answers for SQS is not AWS: {exc}")) from exc
-    if aws_clients.is_about_credentials(exc.code):
+    if clients.is_about_credentials(exc.code):
         raise AwsAway(_no_credentials(f"SQS does not take the credentials: {exc}")) from exc
     if exc.code in DENIED:
         return missing_right(str(exc), otherwise="sqs:GetQueueAttributes", of=f"queue {queue.name}")

@@ -20,9 +20,9 @@ from django.db.models import BigAutoField, F, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, Now
 
 from queues import dead_letters, outbox, relay
+from queues.aws.sqs import Queue, Received
 from queues.events.envelope import envelope_fields
 from queues.models import OutboxEvent, in_state
-from queues.sqs import Queue, Received
 
 logger = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from django.db import DatabaseError, connection
 from django.db.models.functions import Now
 
 from queues import backoff, dead_letters, groups, registry
+from queues.aws.sqs import NO_EVENT, Queue, Received
 from queues.errors import GiveBack, Hold, Reject, Retry
 from queues.events import tracing
 from queues.events.envelope import envelope_fields
@@ -20,7 +21,6 @@ from queues.failpoints import failpoint
 from queues.models import HandlingFailure, OutboxEvent
 from queues.models.sql import moment
 from queues.patience import OUTAGES
-from queues.sqs import NO_EVENT, Queue, Received
 from queues.threads import writer
 
 logger = logging.getLogger(__name__)

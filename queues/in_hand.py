@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 from django.conf import settings
 
+from queues.aws.sqs import Queue, Received
 from queues.errors import QueueUnavailable
-from queues.sqs import Queue, Received
 
 logger = logging.getLogger(__name__)
 

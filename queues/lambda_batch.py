@@ -18,9 +18,10 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError
 
-from queues import postponing, registry, sqs, unwrapping
+from queues import postponing, registry
+from queues.aws import sqs, wrappers
+from queues.aws.sqs import BATCH_ENTRIES, Queue, Received
 from queues.errors import QueueUnavailable, ReceiptExpired
-from queues.sqs import BATCH_ENTRIES, Queue, Received
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +139,7 @@ def _alias(arn: str) -> str:
 
 def _received(record: Mapping[str, Any]) -> Received:
     attributes = dict(record.get("attributes", {}))
-    body, labels = unwrapping.unwrapped(
+    body, labels = wrappers.unwrapped(
         record["body"], record.get("messageAttributes", {}), key="stringValue"
     )
     return Received(

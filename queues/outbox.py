@@ -12,7 +12,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from queues import relay, sqs
+from queues import relay
+from queues.aws import sqs
 from queues.events.envelope import Event, envelope_fields
 from queues.failpoints import failpoint
 from queues.models import OutboxEvent

@@ -8,9 +8,9 @@ from __future__ import annotations
 import logging
 
 from queues import outbox, relay
+from queues.aws.sqs import Queue, Received
 from queues.events.envelope import envelope_fields
 from queues.models import OutboxEvent
-from queues.sqs import Queue, Received
 
 logger = logging.getLogger(__name__)
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from django.conf import settings
 
+from queues.aws.policies import is_for_everybody, statements
+from queues.aws.provisioning import DAY_SECONDS
+from queues.aws.sqs import Queue
 from queues.doctor import Finding, Verdict
 from queues.events.envelope import MAX_BYTES
-from queues.provisioning import DAY_SECONDS
-from queues.queue_policies import is_for_everybody, statements
-from queues.sqs import Queue
 
 PROVISION = "python manage.py provision"
 

@@ -20,7 +20,8 @@ from django.db import close_old_connections
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from queues import backoff, claims, heads, sending, sns, sqs
+from queues import backoff, claims, heads, sending
+from queues.aws import sns, sqs
 from queues.claims import Claimed
 from queues.errors import QueueUnavailable
 from queues.failpoints import failpoint

@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from queues import sqs
+from queues.aws import sqs
+from queues.aws.sqs import Outgoing, Queue, Received
 from queues.doctor import DENIED, missing_right
 from queues.errors import QueueMissing, QueueUnavailable
-from queues.sqs import Outgoing, Queue, Received
 from queues.uuid7 import uuid7
 
 logger = logging.getLogger(__name__)

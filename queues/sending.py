@@ -10,9 +10,9 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Protocol
 
+from queues.aws.sqs import Outgoing, Unsent
 from queues.errors import QueueUnavailable
 from queues.events import tracing
-from queues.sqs import Outgoing, Unsent
 
 # One batch that hangs must not keep for longer from the database what became of the others.
 PATIENCE_SECONDS = 0.25

@@ -16,10 +16,10 @@ from collections.abc import Collection
 from django.conf import settings
 from django.db import DatabaseError
 
+from queues.aws.sqs import Queue, Received
 from queues.events.envelope import envelope_fields
 from queues.models import HandlingFailure
 from queues.models.dead_letters import DIED
-from queues.sqs import Queue, Received
 from queues.threads.writer import by_one_thread
 
 # One to die alone with others waiting, one for those others, one for a death that none of them has to do with.

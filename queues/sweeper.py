@@ -11,7 +11,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 
-from queues import registry, relay, sqs
+from queues import registry, relay
+from queues.aws import sqs
 from queues.errors import QueueUnavailable
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent, in_state
 

@@ -21,7 +21,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 
 from emails import ses
 from notifier import sns
-from queues import aws_clients, sqs
+from queues.aws import clients, sqs
 from queues.roundtrip import MARK
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -169,7 +169,7 @@ def operations_of(method: str) -> set[str]:
 
 
 def _forget_clients() -> None:
-    aws_clients.forget_clients()
+    clients.forget_clients()
     ses.forget_clients()
     sns._client.cache_clear()
 

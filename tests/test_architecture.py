@@ -12,12 +12,12 @@ MAY_IMPORT = {
     "notifier": {"queues", "orders", "emails", "sandbox"},
 }
 BORDERS = {
-    "queues/aws_clients.py",
-    "queues/account.py",
-    "queues/lean.py",
-    "queues/lean_connections.py",
-    "queues/sqs.py",
-    "queues/sqs_lean.py",
+    "queues/aws/clients.py",
+    "queues/aws/account.py",
+    "queues/aws/lean_requests.py",
+    "queues/aws/lean_connections.py",
+    "queues/aws/sqs.py",
+    "queues/aws/lean_sqs.py",
     "emails/ses.py",
     "emails/ses_errors.py",
     "emails/ses_lean.py",

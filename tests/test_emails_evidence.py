@@ -6,7 +6,7 @@ from django.utils import timezone
 from emails import evidence, states
 from emails.errors import InDoubt
 from emails.models import DeliveryEvent, EventChannel, Notification
-from queues import sqs
+from queues.aws import sqs
 from queues.models import DeadLetter, OutboxEvent
 from tests.owed import claimed, only, owed, place
 

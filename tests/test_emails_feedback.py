@@ -7,7 +7,7 @@ from emails import feedback, states
 from emails.errors import InDoubt
 from emails.models import DeliveryEvent, Notification
 from emails.ses_events import parsed
-from queues import sqs
+from queues.aws import sqs
 from queues.errors import BadData, BadEnvelope
 from tests.owed import claimed, only, owed, place
 

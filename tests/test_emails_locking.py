@@ -9,7 +9,8 @@ from django.db import connection
 
 from emails import claims, sending, ses, states
 from emails.models import Attempt, Notification
-from queues import handling, holding, sqs
+from queues import handling, holding
+from queues.aws import sqs
 from queues.errors import Retry
 from queues.threads import writer
 from tests.owed import claimed, owed, place, placed

@@ -9,7 +9,7 @@ from emails import feedback, limiter, services, states, sweeping
 from emails.errors import InDoubt
 from emails.models import Notification
 from orders.models import Transaction
-from queues import sqs
+from queues.aws import sqs
 from queues.events.envelope import Event
 from queues.models import HandlingFailure, OutboxEvent
 from tests.owed import claimed, notification_of

@@ -13,7 +13,8 @@ import urllib3
 from emails import ses
 from emails.models import DeliveryEvent, Notification
 from emails.provisioning import DESTINATION
-from queues import provisioning, relay, sqs
+from queues import relay
+from queues.aws import provisioning, sqs
 from queues.consumer import Consumer
 from tests.owed import place
 

@@ -13,7 +13,8 @@ from django.utils import timezone
 from emails import claims, evidence, feedback, journal, sending, ses, states
 from emails.errors import InDoubt
 from emails.models import Notification
-from queues import relay, sqs
+from queues import relay
+from queues.aws import sqs
 from queues.consumer import Consumer
 from queues.models import HandlingFailure, OutboxEvent
 from tests.owed import claimed, only, owed, place

@@ -15,7 +15,8 @@ from django.utils import timezone
 from moto.core import set_initial_no_auth_action_count
 
 from orders.models import Order
-from queues import aws_clients, dead_letters, provisioning, registry, relay, sqs, sweeper
+from queues import dead_letters, registry, relay, sweeper
+from queues.aws import clients, provisioning, sqs
 from queues.consumer import Consumer
 from queues.errors import QueueUnavailable
 from queues.events.envelope import Event, EventData
@@ -215,8 +216,8 @@ def test_renewed_credentials_are_read_without_a_restart(
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    aws_clients.forget_clients()
-    request.addfinalizer(aws_clients.forget_clients)
+    clients.forget_clients()
+    request.addfinalizer(clients.forget_clients)
     if expired:
         # Moto's own refusal is XML, which is not what SQS speaks.
         write_keys(file, "AKIAEXPIRED", "expired")

@@ -12,7 +12,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
 from emails.models import Notification
-from queues import sqs
+from queues.aws import sqs
 from queues.models import OutboxEvent
 from tests.owed import claimed, owed, place, placed
 

@@ -28,19 +28,8 @@ from emails import provisioning as emails_provisioning
 from emails.identity_models import IdentitySighting
 from emails.models import Breaker, Notification, Suppression
 from notifier import alerts, probing
-from queues import (
-    aws_clients,
-    dead_letters,
-    doctor,
-    outbox,
-    redrives,
-    registry,
-    relay,
-    sns,
-    sqs,
-    sweeper,
-    watching,
-)
+from queues import dead_letters, doctor, outbox, redrives, registry, relay, sweeper, watching
+from queues.aws import clients, sns, sqs
 from queues.consumer import Consumer
 from queues.events.envelope import Event
 from queues.in_hand import InHand
@@ -207,7 +196,7 @@ def publishes_to_topics(calls, client, settings):
     with calls.paused():
         for alias, name in TOPICS.items():
             sns.Topic(alias, name).create()
-        aws_clients.forget_clients()
+        clients.forget_clients()
     make_order()
     make_transaction()
     while relay.publish_pending():

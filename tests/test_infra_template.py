@@ -8,7 +8,7 @@ from moto import mock_aws
 from emails import provisioning as emails_provisioning
 from emails import ses
 from notifier import sns
-from queues import provisioning, sqs
+from queues.aws import provisioning, sqs
 from tests.stack import Stack, as_listed, statements
 
 QUEUES = {

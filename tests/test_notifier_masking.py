@@ -13,7 +13,8 @@ from django.urls import get_resolver, reverse
 from emails import feedback, suppressions
 from emails.models import DeliveryEvent, Notification, Suppression
 from notifier.logs import MaskingFormatter
-from queues import dead_letters, masking, sqs
+from queues import dead_letters, masking
+from queues.aws import sqs
 from queues.letter_groups import key_of
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from tests.rows import make_letter, make_notification, make_outbox_event, staff

@@ -14,7 +14,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from notifier import probing
-from queues import checkups, roundtrip, sqs
+from queues import checkups, roundtrip
+from queues.aws import sqs
 from queues.models.checkups import Checkup
 from queues.roundtrip import Step
 from tests.conftest import SENDER

@@ -12,7 +12,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from notifier import telemetry
-from queues import relay, sqs
+from queues import relay
+from queues.aws import sqs
 from queues.events import tracing
 from queues.models import OutboxEvent
 from tests.support import make_product, shipping

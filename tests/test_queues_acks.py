@@ -3,8 +3,9 @@ from contextlib import suppress
 import pytest
 from django.db import DatabaseError, connection
 
-from queues import relay, sqs
+from queues import relay
 from queues.acks import Acks
+from queues.aws import sqs
 from tests.parcels import record
 
 

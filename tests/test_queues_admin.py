@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from moto import mock_aws
 
-from queues import sqs
+from queues.aws import sqs
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 
 pytestmark = pytest.mark.django_db

@@ -7,9 +7,9 @@ from uuid import uuid4
 import pytest
 from django.core.management import CommandError, call_command
 
-from queues import sqs
 from queues.archive import Archive, line
-from queues.sqs import Received
+from queues.aws import sqs
+from queues.aws.sqs import Received
 
 DAY = "2026-11-26"
 

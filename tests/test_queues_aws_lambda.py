@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from queues import lambda_batch, outbox, pausing, registry, relay, sqs
+from queues import lambda_batch, outbox, pausing, registry, relay
+from queues.aws import sqs
 from queues.aws_lambda import handler, sweep
 from queues.errors import GiveBack, QueueUnavailable, Reject, Retry
 from queues.events.envelope import Event, EventData

@@ -8,7 +8,8 @@ from botocore.exceptions import EndpointConnectionError
 from django.core.management import CommandError, call_command
 from django.db import transaction
 
-from queues import dead_letters, outbox, registry, sqs
+from queues import dead_letters, outbox, registry
+from queues.aws import sqs
 from queues.consumer import Consumer
 from queues.errors import Reject, Retry
 from queues.events.envelope import Event, EventData

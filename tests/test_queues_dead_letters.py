@@ -1,7 +1,8 @@
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from queues import dead_letters, outbox, registry, sqs
+from queues import dead_letters, outbox, registry
+from queues.aws import sqs
 from queues.errors import Reject
 from queues.events.envelope import Event, EventData
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent

@@ -8,17 +8,8 @@ from django.core.checks import run_checks
 from django.utils import timezone
 
 from notifier import concerns
-from queues import (
-    dead_letters,
-    depths,
-    groups,
-    provisioning,
-    relay,
-    sns,
-    sqs,
-    subscriptions,
-    sweeper,
-)
+from queues import dead_letters, depths, groups, relay, sweeper
+from queues.aws import provisioning, sns, sqs, subscriptions
 from queues.errors import QueueMissing
 from queues.events.envelope import Event
 from queues.models import DeadLetter, OutboxEvent

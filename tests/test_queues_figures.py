@@ -8,7 +8,8 @@ from emails import latencies, sender, ses, states
 from emails.errors import NotSent
 from emails.models import Attempt, DeliveryEvent, SenderCheck
 from orders import figures as order_figures
-from queues import depths, duties, figures, registry, relay, sqs
+from queues import depths, duties, figures, registry, relay
+from queues.aws import sqs
 from queues.models import OutboxEvent
 from queues.models.live import Duty, Figure, QueueDepth
 from tests.owed import claimed, owed, place

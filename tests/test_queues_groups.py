@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from queues import dead_letters, groups, registry, relay, sqs, sweeper
+from queues import dead_letters, groups, registry, relay, sweeper
+from queues.aws import sqs
 from queues.errors import Hold, Reject
 from queues.events.envelope import Event, EventData
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent

@@ -3,7 +3,8 @@
 import pytest
 from django.db.models.functions import Now
 
-from queues import heads, relay, sqs
+from queues import heads, relay
+from queues.aws import sqs
 from queues.events.envelope import Event
 from queues.models import OutboxEvent
 from tests.parcels import ParcelWeighed, record

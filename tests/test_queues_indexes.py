@@ -5,7 +5,8 @@ import re
 import pytest
 from django.db import connection
 
-from queues import claims, groups, housekeeping, relay, sqs, sweeper
+from queues import claims, groups, housekeeping, relay, sweeper
+from queues.aws import sqs
 from queues.models import DeadLetter, OutboxEvent
 from tests.parcels import ParcelWeighed, record
 

@@ -4,7 +4,8 @@ import itertools
 
 import pytest
 
-from queues import dead_letters, relay, sqs
+from queues import dead_letters, relay
+from queues.aws import sqs
 from queues.events.envelope import Event
 from queues.models import DeadLetter, OutboxEvent
 from tests.parcels import ParcelWeighed, record

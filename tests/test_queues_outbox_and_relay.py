@@ -7,7 +7,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
-from queues import outbox, relay, sqs
+from queues import outbox, relay
+from queues.aws import sqs
 from queues.errors import EventTooLarge
 from queues.events.envelope import Event
 from queues.models import OutboxEvent

@@ -8,7 +8,8 @@ import time
 import pytest
 from django.db import InterfaceError, OperationalError
 
-from queues import holding, sqs
+from queues import holding
+from queues.aws import sqs
 from queues.consumer import Consumer
 from queues.errors import GiveBack
 from queues.handling import Fate

@@ -3,7 +3,8 @@ import threading
 import pytest
 from django.core.management import CommandError, call_command
 
-from queues import pausing, registry, relay, sqs
+from queues import pausing, registry, relay
+from queues.aws import sqs
 from queues.consumer import Consumer
 from queues.handling import Fate
 from queues.models import HandlingFailure

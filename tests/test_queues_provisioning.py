@@ -5,7 +5,7 @@ from django.core.management import CommandError, call_command
 from moto import mock_aws
 
 from emails import ses
-from queues import provisioning, sns, sqs
+from queues.aws import provisioning, sns, sqs
 
 
 @pytest.fixture

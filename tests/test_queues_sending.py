@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from queues import sending
+from queues.aws.sqs import Outgoing
 from queues.errors import QueueUnavailable
-from queues.sqs import Outgoing
 
 BATCHES = [[Outgoing(key=str(number), body="x")] for number in range(3)]
 

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from queues import aws_clients, sqs
+from queues.aws import clients, sqs
+from queues.aws.sqs import Outgoing, Received
 from queues.errors import QueueMissing, QueueUnavailable, ReceiptExpired
-from queues.sqs import Outgoing, Received
 from tests.scripted_server import ScriptedServer, cut, said, written
 
 URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/notifier-orders"
@@ -33,9 +33,9 @@ def client(request):
 def queue(settings, server, client):
     """A queue at the scripted server, called by each of the two clients."""
     settings.AWS_ENDPOINT_URL, settings.SQS_CLIENT = server.url, client
-    aws_clients.forget_clients()
+    clients.forget_clients()
     yield sqs.Queue("orders", URL)
-    aws_clients.forget_clients()
+    clients.forget_clients()
 
 
 def refused(status, code, text, query_code=""):
@@ -206,24 +206,24 @@ def test_hurried_batch_is_tried_once(server, queue):
 @pytest.mark.parametrize("content", [b"<html>", b"[]", b"\xff\xfe"])
 def test_answer_that_cannot_be_read_is_unavailable(server, settings, content):
     settings.AWS_ENDPOINT_URL, settings.SQS_CLIENT = server.url, "lean"
-    aws_clients.forget_clients()
+    clients.forget_clients()
     server.answer = said(200, content)
 
     with pytest.raises(QueueUnavailable):
         sqs.Queue("orders", URL).receive(limit=1, wait_seconds=0)
 
-    aws_clients.forget_clients()
+    clients.forget_clients()
 
 
 def test_behind_a_proxy_boto3_calls(settings, monkeypatch, caplog):
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     settings.AWS_ENDPOINT_URL, settings.SQS_CLIENT = "https://sqs.example", "lean"
-    aws_clients.forget_clients()
+    clients.forget_clients()
 
     with pytest.raises(QueueUnavailable) as caught:
         sqs.Queue("orders", URL).send_batch([Outgoing(key="a", body="1")], hurried=True)
 
-    aws_clients.forget_clients()
+    clients.forget_clients()
     assert caught.value.code == "ProxyConnectionError"
     assert "boto3's client is used" in caplog.text
 
@@ -234,7 +234,7 @@ def test_local_aws_sends_receives_hides_and_deletes_by_each_client(
     local_aws, settings, client, name
 ):
     settings.AWS_ENDPOINT_URL, settings.SQS_CLIENT = local_aws.endpoint, client
-    aws_clients.forget_clients()
+    clients.forget_clients()
     queue = sqs.Queue("orders", f"{client}-{name}")
     queue.create({"FifoQueue": "true"} if queue.is_fifo else {})
     message = Outgoing(
@@ -248,7 +248,7 @@ def test_local_aws_sends_receives_hides_and_deletes_by_each_client(
     queue.hide_batch([again], seconds=30)
     left = queue.delete_batch([again])
 
-    aws_clients.forget_clients()
+    clients.forget_clients()
     assert sent == {"a": first.id}
     assert (again.body, again.group, again.event_id) == ('{"a": "é"}', "g", "e")
     assert again.receive_count == 2

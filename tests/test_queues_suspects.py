@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from queues import sqs, suspects
+from queues import suspects
+from queues.aws import sqs
 from queues.consumer import Consumer
 from queues.handling import Fate
 from queues.models import HandlingFailure, dead_letters

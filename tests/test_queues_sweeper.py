@@ -3,7 +3,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from queues import registry, relay, sqs, sweeper
+from queues import registry, relay, sweeper
+from queues.aws import sqs
 from queues.errors import QueueUnavailable
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from tests.parcels import record

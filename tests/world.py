@@ -21,7 +21,8 @@ from django.db import DatabaseError, connection, transaction
 
 from emails import rendering, services, states
 from emails.models import Notification
-from queues import dead_letters, holding, outbox, registry, relay, sqs, sweeper
+from queues import dead_letters, holding, outbox, registry, relay, sweeper
+from queues.aws import sqs
 from queues.consumer import Consumer
 from queues.errors import QueueUnavailable
 from queues.events.envelope import Event

@@ -21,7 +21,8 @@ from django.utils import timezone
 from django_ses import SESBackend
 
 from emails import claims, limiter, ses, shared_writes
-from queues import failpoints, holding, patience, sns, sqs, uuid7
+from queues import failpoints, holding, patience, uuid7
+from queues.aws import sns, sqs
 from queues.threads.group_commit import Combined
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def memory_of_its_own() -> Iterator[None]:
 
 
 def _replace_aws(world: World, patch: pytest.MonkeyPatch) -> None:
-    """django-ses and ``queues.sqs`` stay what they are; their clients do not."""
+    """django-ses and ``queues.aws.sqs`` stay what they are; their clients do not."""
     backend = SESBackend(aws_region_name="eu-west-1")
     backend.connection = world.ses
     patch.setattr(ses, "connection", lambda: backend)

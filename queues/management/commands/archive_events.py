@@ -13,8 +13,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from queues import checks, sqs
+from queues import checks
 from queues.archive import MAX_BYTES, Archive
+from queues.aws import sqs
 from queues.beats import Beats, Load
 from queues.errors import QueueUnavailable
 from queues.models.live import LiveConsumer

@@ -19,10 +19,10 @@ from queues import (
     registry,
     relay,
     sizing,
-    sqs,
     sweeper,
     watching,
 )
+from queues.aws import sqs
 from queues.beats import Beats, Load
 from queues.consumer import CONCURRENCY, Consumer
 from queues.errors import QueueUnavailable

@@ -8,7 +8,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from queues import checks, provisioning
+from queues import checks
+from queues.aws import provisioning
 from queues.errors import QueueUnavailable
 
 

@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from django.conf import settings
 
-from queues.aws_clients import STUMBLES, UNREADABLE, unreadable
+from queues.aws.clients import STUMBLES, UNREADABLE, unreadable
 from queues.errors import QueueUnavailable
 
 # Of credentials, where the SDK found them, in words.

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from queues import aws_clients, sqs
+from queues.aws import clients, sqs
+from queues.aws.sqs import Outgoing, Unsent
 from queues.errors import QueueMissing
-from queues.sqs import Outgoing, Unsent
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -55,7 +55,7 @@ class Topic:
         """
         entries = [self._entry(number, message) for number, message in enumerate(messages)]
         arn = self.arn
-        with aws_clients.translated(self.name, kind="topic"):
+        with clients.translated(self.name, kind="topic"):
             answer = client(hurried=hurried).publish_batch(
                 TopicArn=arn, PublishBatchRequestEntries=entries
             )
@@ -72,20 +72,20 @@ class Topic:
         else:
             return False
         fifo = {"FifoTopic": "true"} if self.is_fifo else {}
-        with aws_clients.translated(self.name, kind="topic"):
+        with clients.translated(self.name, kind="topic"):
             self._arn = client().create_topic(Name=self.name, Attributes=fifo)["TopicArn"]
         return True
 
     def attributes(self) -> dict[str, str]:
         """All attributes."""
         arn = self.arn
-        with aws_clients.translated(self.name, kind="topic"):
+        with clients.translated(self.name, kind="topic"):
             return dict(client().get_topic_attributes(TopicArn=arn)["Attributes"])
 
     def subscription(self, queue_arn: str) -> str | None:
         """The ARN of this queue's subscription; None where it has none."""
         pages = client().get_paginator("list_subscriptions_by_topic").paginate(TopicArn=self.arn)
-        with aws_clients.translated(self.name, kind="topic"):
+        with clients.translated(self.name, kind="topic"):
             found = (each for page in pages for each in page["Subscriptions"])
             return next(
                 (each["SubscriptionArn"] for each in found if each["Endpoint"] == queue_arn), None
@@ -93,20 +93,20 @@ class Topic:
 
     def subscribe(self, queue_arn: str, attributes: Mapping[str, str]) -> None:
         """Deliver to this queue from now on."""
-        with aws_clients.translated(self.name, kind="topic"):
+        with clients.translated(self.name, kind="topic"):
             client().subscribe(
                 TopicArn=self.arn, Protocol="sqs", Endpoint=queue_arn, Attributes=dict(attributes)
             )
 
     def subscription_attributes(self, arn: str) -> dict[str, str]:
         """Of a subscription."""
-        with aws_clients.translated(self.name, kind="topic"):
+        with clients.translated(self.name, kind="topic"):
             found = client().get_subscription_attributes(SubscriptionArn=arn)["Attributes"]
         return dict(found)
 
     def set_subscription_attribute(self, arn: str, name: str, value: str) -> None:
         """Of a subscription; SNS takes them one by one."""
-        with aws_clients.translated(self.name, kind="topic"):
+        with clients.translated(self.name, kind="topic"):
             client().set_subscription_attributes(
                 SubscriptionArn=arn, AttributeName=name, AttributeValue=value
             )
@@ -137,7 +137,7 @@ def client(*, hurried: bool = False) -> SNSClient:
         return _client(settings.AWS_REGION, settings.AWS_ENDPOINT_URL, hurried)
 
 
-@aws_clients.remembered
+@clients.remembered
 def _topic(alias: str, name_or_arn: str) -> Topic:
     return Topic(alias, name_or_arn)
 
@@ -145,12 +145,12 @@ def _topic(alias: str, name_or_arn: str) -> Topic:
 _making = threading.Lock()
 
 
-@aws_clients.remembered
+@clients.remembered
 def _client(region: str, endpoint: str | None, hurried: bool) -> SNSClient:
     # A message that is published twice is one event all the same.
-    return aws_clients.session().client(
+    return clients.session().client(
         "sns",
         region_name=region,
         endpoint_url=endpoint,
-        config=aws_clients.config(hurried=hurried),
+        config=clients.config(hurried=hurried),
     )

@@ -19,7 +19,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import JSONParser
 
-from queues.lean import Answer, Service
+from queues.aws.lean_requests import Answer, Service
 
 _BROKEN = (ConnectionClosedError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError)
 _THROTTLED = {"RequestThrottled", "Throttling", "ThrottlingException", "TooManyRequestsException"}

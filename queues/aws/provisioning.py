@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 
 from django.conf import settings
 
-from queues import registry, sqs, subscriptions
+from queues import registry
+from queues.aws import sqs, subscriptions
+from queues.aws.policies import TLS_ONLY, grant
+from queues.aws.sqs import Queue
 from queues.errors import QueueMissing, QueueUnavailable
-from queues.queue_policies import TLS_ONLY, grant
-from queues.sqs import Queue
 
 DAY_SECONDS = 86_400
 # The longest that SQS keeps a message; of a standard queue's DLQ it counts from the first enqueue.

@@ -12,11 +12,11 @@ from typing import Any
 
 from django.conf import settings
 
-from queues import sns, sqs
+from queues.aws import sns, sqs
+from queues.aws.policies import grant, topics_may_send
+from queues.aws.sns import Topic
+from queues.aws.sqs import Queue
 from queues.events import envelope
-from queues.queue_policies import grant, topics_may_send
-from queues.sns import Topic
-from queues.sqs import Queue
 
 Say = Callable[[str], None]
 

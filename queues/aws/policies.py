@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from queues.sqs import Queue
+from queues.aws.sqs import Queue
 
 # Whoever comes without TLS is refused, whatever rights it has.
 TLS_ONLY: dict[str, Any] = {

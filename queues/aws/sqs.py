@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, cast
 from botocore.exceptions import ClientError
 from django.conf import settings
 
-from queues import aws_clients, lean, lean_connections, unwrapping
+from queues.aws import clients, lean_connections, lean_requests, wrappers
+from queues.aws.lean_sqs import LeanClient
 from queues.errors import ReceiptExpired
-from queues.sqs_lean import LeanClient
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -299,11 +299,11 @@ def _queue(alias: str, name_or_url: str) -> Queue:
 _making = threading.Lock()
 
 
-@aws_clients.remembered
+@clients.remembered
 def _client(region: str, endpoint: str | None, kind: str, hurried: bool) -> SQSClient:
     # Repeating a call to SQS is harmless: what is doubled meets the claim on the notification.
-    config = aws_clients.config(hurried=hurried)
-    boto3_client = aws_clients.session().client(
+    config = clients.config(hurried=hurried)
+    boto3_client = clients.session().client(
         "sqs", region_name=region, endpoint_url=endpoint, config=config
     )
     return _lean(boto3_client, config) if kind == "lean" else boto3_client
@@ -315,9 +315,9 @@ def _lean(client: SQSClient, config: Any) -> SQSClient:
     if not lean_connections.reaches(endpoint):
         logger.warning("SQS is behind a proxy: boto3's client is used")
         return client
-    service = lean.Service(
+    service = lean_requests.Service(
         "sqs",
-        aws_clients.session().get_credentials(),
+        clients.session().get_credentials(),
         endpoint=endpoint,
         path="/",
         region=client.meta.region_name,
@@ -334,7 +334,7 @@ def _dead_letter_name(name: str) -> str:
 
 def _received(message: Any) -> Received:
     attributes = dict(message.get("Attributes", {}))
-    body, labels = unwrapping.unwrapped(message["Body"], message.get("MessageAttributes", {}))
+    body, labels = wrappers.unwrapped(message["Body"], message.get("MessageAttributes", {}))
     return Received(
         id=message["MessageId"],
         receipt=message["ReceiptHandle"],
@@ -349,11 +349,11 @@ def _received(message: Any) -> Received:
 @contextmanager
 def _translated(name: str) -> Iterator[None]:
     """Botocore's errors end here."""
-    with aws_clients.translated(name, kind="queue"):
+    with clients.translated(name, kind="queue"):
         try:
             yield
         except ClientError as exc:
-            code, text = aws_clients.described(exc)
+            code, text = clients.described(exc)
             if code in _EXPIRED and "eceipt" in f"{code} {text}":
                 raise ReceiptExpired(text) from exc
             raise

@@ -26,7 +26,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParser, ResponseParserError
 
-from queues.lean_connections import IDLE_SECONDS, Connections
+from queues.aws.lean_connections import IDLE_SECONDS, Connections
 
 
 @dataclass(frozen=True)
