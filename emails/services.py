@@ -7,8 +7,9 @@ from django.db.models import QuerySet
 
 from emails import states
 from emails.models import Notification
-from queues import groups, outbox
+from queues import groups
 from queues.events.envelope import Event
+from queues.outbox import recording
 
 State = Notification.State
 
@@ -33,7 +34,7 @@ def send_again(notifications: QuerySet[Notification]) -> int:
     count = 0
     for notification in notifications.filter(state__in=states.REOPENED):
         if states.reopen(notification):
-            outbox.record_again(_event(notification))
+            recording.record_again(_event(notification))
             count += 1
     return count
 

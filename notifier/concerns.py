@@ -18,13 +18,13 @@ from emails import breakers, evidence, guard, sender, states, suppressions
 from emails.models import Breaker, EventChannel, Identity, Notification, Suppression
 from emails.reputation_models import Guard
 from queues import letter_groups, masking
-from queues.admin_filters import late
 from queues.advice import UNEXPECTED, advise
 from queues.advice import Cause as LetterCause
 from queues.fact_sections import list_url, moment, short
 from queues.figures import TEN_MINUTES
 from queues.models import DeadLetter, OutboxEvent, in_state
 from queues.models.live import Figure, LiveConsumer, PausedQueue, QueueDepth
+from queues.outbox.relay import late
 
 MOST = 10_000
 # So many causes are told apart; the overview names the first few.

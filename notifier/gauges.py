@@ -19,10 +19,10 @@ from emails.models import Breaker, EventChannel, Notification, SendRate
 from notifier import running
 from notifier.concerns import MOST
 from queues import figures
-from queues.admin_filters import LATE_SECONDS, late
 from queues.figures import MINUTE, TEN_MINUTES
 from queues.models import DeadLetter, OutboxEvent, in_state
 from queues.models.live import LiveConsumer
+from queues.outbox.relay import LATE_SECONDS, late
 
 COUNT, SECONDS, NONE = "Count", "Seconds", "None"
 

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from queues import letter_admin as letter_admin  # Django looks for admins here.
-from queues import masking, relay
+from queues import masking
 from queues import redrive_admin as redrive_admin
 from queues.admin_filters import LateFilter, QueueFilter, TypeFilter
 from queues.fact_admin import Act, FactAdmin, column, pretty
@@ -21,6 +21,7 @@ from queues.fact_sections import (
     two_lines,
 )
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
+from queues.outbox import relay
 
 Outbox = OutboxEvent.State
 

@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 
-from queues import letter_groups, relay
+from queues import letter_groups
 from queues.events import envelope
-from queues.models import IS_PARKED, OutboxEvent, in_state
-
-# What is older and not published is stuck, or nothing is running that publishes.
-LATE_SECONDS = 60
-
-
-def late(rows: QuerySet[OutboxEvent]) -> QuerySet[OutboxEvent]:
-    """Events that should be in SQS by now and are not; those behind a held one or a dead letter wait rightly."""
-    held = OutboxEvent.objects.filter(
-        relay.holding(), queue=OuterRef("queue"), group=OuterRef("group"), id__lt=OuterRef("id")
-    )
-    return rows.filter(
-        # The index is on these states together.
-        in_state(*OutboxEvent.UNFINISHED),
-        ~Q(group__gt="") | ~Exists(held),
-        state__in=[OutboxEvent.State.PENDING, OutboxEvent.State.CLAIMED],
-        recorded_at__lt=timezone.now() - timedelta(seconds=LATE_SECONDS),
-    )
+from queues.models import IS_PARKED
+from queues.outbox.relay import late
 
 
 class LateFilter(admin.SimpleListFilter):

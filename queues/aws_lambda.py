@@ -16,6 +16,8 @@ from typing import Any, Protocol
 import django
 from django.apps import apps
 
+from queues.upkeep import sweeping
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "notifier.settings")
 if not apps.ready:
     django.setup()
@@ -23,11 +25,14 @@ if not apps.ready:
 from django.conf import settings  # noqa: E402  # models need what is set up above
 from django.db import DatabaseError, close_old_connections  # noqa: E402
 
-from queues import dead_letters, lambda_batch, redrives, relay, sweeper, watching  # noqa: E402
+from queues import dead_letters, lambda_batch, redrives, watching  # noqa: E402
 from queues.aws import sqs  # noqa: E402
 from queues.aws.sqs import BATCH_ENTRIES  # noqa: E402
 from queues.consumer import DRAIN_SECONDS, Consumer  # noqa: E402
 from queues.errors import QueueUnavailable  # noqa: E402
+from queues.outbox import (
+    relay,  # noqa: E402
+)
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +89,7 @@ def sweep(event: object, context: Context) -> dict[str, int]:
             "published": relay.publish_pending,
             "collected": dead_letters.collect_all if settings.DEAD_LETTER_COLLECT else lambda: 0,
             "redriven": redrives.advance,
-            "swept": sweeper.sweep,
+            "swept": sweeping.sweep,
             "watched": watching.watch,
         }.items()
     }

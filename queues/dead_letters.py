@@ -13,13 +13,13 @@ from django.db import DataError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from queues import outbox
 from queues.aws import sqs
 from queues.aws.sqs import Received
 from queues.events import envelope
 from queues.events.envelope import Stake, envelope_fields
 from queues.failpoints import failpoint
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
+from queues.outbox import recording
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def redrive(letters: QuerySet[DeadLetter]) -> int:
     known = letters.filter(state=State.OPEN, queue__in=list(settings.QUEUES))
     envelope = [redrive_one(letter) for letter in known.order_by("id")]
     for event in filter(None, envelope):
-        outbox.publish_on_commit(event)
+        recording.publish_on_commit(event)
     return sum(event is not None for event in envelope)
 
 
@@ -72,7 +72,7 @@ def redrive_one(letter: DeadLetter) -> OutboxEvent | None:
     taken = waiting.update(state=State.REDRIVEN, redriven_at=Now())
     if not taken:
         return None
-    event = outbox.at_its_place(
+    event = recording.at_its_place(
         _rows(letter), alias=letter.queue, redrive_of=letter, body=letter.body
     ) or OutboxEvent.objects.create(
         event_id=letter.event_id,
@@ -111,7 +111,7 @@ def bury(queue: sqs.Queue, message: Received) -> None:
     )
     buried = rows.filter(state=OutboxEvent.State.PUBLISHED).update(state=OutboxEvent.State.DEAD)
     if not buried and queue.is_fifo and settings.FIFO_POISON == "hold" and not rows.exists():
-        outbox.adopt(queue, message, state=OutboxEvent.State.DEAD)
+        recording.adopt(queue, message, state=OutboxEvent.State.DEAD)
 
 
 def fingerprint(code: str, reason: str) -> str:

@@ -19,10 +19,11 @@ from django.db import connection
 from django.db.models import BigAutoField, F, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, Now
 
-from queues import dead_letters, outbox, relay
+from queues import dead_letters
 from queues.aws.sqs import Queue, Received
 from queues.events.envelope import envelope_fields
 from queues.models import OutboxEvent, in_state
+from queues.outbox import recording, relay
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ FROM (SELECT COALESCE(MAX(id), 9223372036854775807) AS id FROM queues_outboxeven
 
 def hold(queue: Queue, message: Received, *, reason: str) -> None:
     """Let the group wait for this event; the caller deletes the message afterwards."""
-    row = _own(queue, message).first() or outbox.adopt(queue, message, state=State.HELD)
+    row = _own(queue, message).first() or recording.adopt(queue, message, state=State.HELD)
     OutboxEvent.objects.filter(pk=row.pk).update(
         state=State.HELD, claim=None, lease_until=None, error=reason
     )
@@ -65,7 +66,7 @@ def must_wait(queue: Queue, message: Received) -> bool:
     """
     if not (_has_unfinished(queue, message) and _has_predecessor(queue, message)):
         return False
-    row = _own(queue, message).first() or outbox.adopt(queue, message, state=State.PENDING)
+    row = _own(queue, message).first() or recording.adopt(queue, message, state=State.PENDING)
     if row.state == State.HANDLED:
         return False
     if row.state not in (State.PENDING, State.HELD):

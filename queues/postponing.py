@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import logging
 
-from queues import outbox, relay
 from queues.aws.sqs import Queue, Received
 from queues.events.envelope import envelope_fields
 from queues.models import OutboxEvent
+from queues.outbox import recording, relay
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ def postpone(queue: Queue, message: Received) -> None:
     """
     row = _row(queue, message)
     if row is None:
-        outbox.adopt(queue, message, state=State.PENDING, seconds=FIRST_SECONDS)
+        recording.adopt(queue, message, state=State.PENDING, seconds=FIRST_SECONDS)
     elif row.state not in _AS_IT_IS:
         relay.put_back(row, seconds=_delay(row.tries))
     logger.info("postponed event=%s message=%s", message.event_id, message.id)

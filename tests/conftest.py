@@ -16,9 +16,9 @@ from moto.sesv2.responses import SESV2Response
 from moto.sqs import models as sqs_models
 
 from emails import default_sender, limiter, ses
-from queues import relay
 from queues.aws import provisioning, sqs
 from queues.consumer import Consumer
+from queues.outbox import relay
 from sandbox.sqs import WholeQueue
 from tests.browser import chromium, site  # noqa: F401  # fixtures
 from tests.local_aws import local_aws  # noqa: F401  # a fixture

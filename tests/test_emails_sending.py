@@ -12,9 +12,9 @@ from emails import claims, own_emails, sending, services, ses, states
 from emails.errors import InDoubt
 from emails.models import Attempt, Notification
 from emails.owed import Owed
-from queues import outbox
 from queues.errors import Reject
 from queues.models import HandlingFailure, OutboxEvent
+from queues.outbox import recording
 from tests.owed import claimed, only, owed, place
 
 State = Notification.State
@@ -90,7 +90,7 @@ def test_redelivered_event_sends_no_second_email(aws, consume):
     consume()
 
     with transaction.atomic():
-        outbox.record_again(event)
+        recording.record_again(event)
     consume()
 
     assert len(aws.accepted) == 1
@@ -236,7 +236,7 @@ def test_refused_connection_is_certainly_not_sent(aws, consume, ses_answers):
     heal()
     due_now()
     with transaction.atomic():
-        outbox.record_again(event)
+        recording.record_again(event)
     consume()
 
     assert len(aws.accepted) == 1

@@ -13,9 +13,9 @@ import urllib3
 from emails import ses
 from emails.models import DeliveryEvent, Notification
 from emails.provisioning import DESTINATION
-from queues import relay
 from queues.aws import provisioning, sqs
 from queues.consumer import Consumer
+from queues.outbox import relay
 from tests.owed import place
 
 pytestmark = pytest.mark.django_db

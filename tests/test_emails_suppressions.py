@@ -9,9 +9,10 @@ from emails.errors import NotSent
 from emails.models import Attempt, Notification, Suppression
 from emails.owed import Owed
 from emails.suppressions import Entry, Source
-from queues import foresight, sweeper
+from queues import foresight
 from queues.foresight import Bucket
 from queues.models import DeadLetter, OutboxEvent
+from queues.upkeep import sweeping
 from tests.owed import claimed, only, owed, place
 from tests.rows import make_letter
 from tests.test_emails_feedback import bounce, ses_event
@@ -213,7 +214,7 @@ def test_lifting_alone_sends_nothing(aws, consume):
     consume()
 
     suppressions.lift(Suppression.objects.all())
-    sweeper.sweep()
+    sweeping.sweep()
     consume()
 
     assert only().state == State.SUPPRESSED

@@ -13,10 +13,10 @@ from django.utils import timezone
 from emails import claims, evidence, feedback, journal, sending, ses, states
 from emails.errors import InDoubt
 from emails.models import Notification
-from queues import relay
 from queues.aws import sqs
 from queues.consumer import Consumer
 from queues.models import HandlingFailure, OutboxEvent
+from queues.outbox import relay
 from tests.owed import claimed, only, owed, place
 from tests.processes import wait_until
 

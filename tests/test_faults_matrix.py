@@ -37,7 +37,7 @@ def test_row_without_a_test_says_why():
 
 
 def test_every_failpoint_is_in_the_table():
-    code = [path.read_text() for app in ("queues", "emails") for path in (ROOT / app).glob("*.py")]
+    code = [path.read_text() for app in ("queues", "emails") for path in (ROOT / app).rglob("*.py")]
     points = set(re.findall(r'failpoint\("(\w+)"\)', "".join(code)))
 
     assert points == set(re.findall(r"^\| `([a-z_]+)` \|", TEXT, flags=re.MULTILINE))

@@ -15,13 +15,15 @@ from django.utils import timezone
 from moto.core import set_initial_no_auth_action_count
 
 from orders.models import Order
-from queues import dead_letters, registry, relay, sweeper
+from queues import dead_letters, registry
 from queues.aws import clients, provisioning, sqs
 from queues.consumer import Consumer
 from queues.errors import QueueUnavailable
 from queues.events.envelope import Event, EventData
 from queues.handling import Fate
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
+from queues.outbox import relay
+from queues.upkeep import sweeping
 from tests.owed import place
 from tests.parcels import ParcelWeighed, record
 from tests.support import make_account, make_order, make_product, make_transaction, shipping
@@ -166,7 +168,7 @@ def test_messages_that_sqs_lost_are_published_again_and_sent_once(aws, consume, 
         provisioning.provision(lambda line: None)
     OutboxEvent.objects.update(published_at=timezone.now() - timedelta(hours=1))
 
-    sweeper.sweep()
+    sweeping.sweep()
     consume()
 
     assert len(aws.accepted) == 1
@@ -242,7 +244,7 @@ def test_backlog_is_published_once_however_long_it_waits(aws):
     OutboxEvent.objects.update(published_at=timezone.now() - timedelta(days=1))
 
     for _ in range(3):
-        sweeper.sweep()
+        sweeping.sweep()
 
     assert relay.publish_pending() == 0
     assert sqs.queue("orders").depth().visible == 25

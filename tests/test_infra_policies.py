@@ -28,14 +28,16 @@ from emails import provisioning as emails_provisioning
 from emails.identity_models import IdentitySighting
 from emails.models import Breaker, Notification, Suppression
 from notifier import alerts, probing
-from queues import dead_letters, doctor, outbox, redrives, registry, relay, sweeper, watching
+from queues import dead_letters, doctor, redrives, registry, watching
 from queues.aws import clients, sns, sqs
 from queues.consumer import Consumer
 from queues.events.envelope import Event
 from queues.in_hand import InHand
 from queues.models import DeadLetter, OutboxEvent
 from queues.models.live import Duty
+from queues.outbox import recording, relay
 from queues.roundtrip import Step
+from queues.upkeep import sweeping
 from tests import aws_calls
 from tests.aws_calls import Call
 from tests.stack import Stack, as_listed
@@ -95,7 +97,7 @@ def web(calls, client, settings):
 def relays(calls, client, settings):
     make_order()
     make_transaction()
-    row = outbox.adopt(
+    row = recording.adopt(
         sqs.queue("ses-events"),
         sqs.Received(id="1", receipt="1", body=SES_EVENT),
         state=OutboxEvent.State.PENDING,
@@ -120,9 +122,9 @@ def consumes(calls, client, settings):
     assert dead_letters.collect_all() >= 3
     redrives.advance()
     _trip_breakers()
-    sweeper.sweep()
+    sweeping.sweep()
     _doubt()
-    sweeper.sweep()
+    sweeping.sweep()
     _change_suppressions()
     sightings.note({"new@example.org": "Pending"})
     watching.watch()

@@ -12,10 +12,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from notifier import telemetry
-from queues import relay
 from queues.aws import sqs
 from queues.events import tracing
 from queues.models import OutboxEvent
+from queues.outbox import relay
 from tests.support import make_product, shipping
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

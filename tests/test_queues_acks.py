@@ -3,9 +3,9 @@ from contextlib import suppress
 import pytest
 from django.db import DatabaseError, connection
 
-from queues import relay
 from queues.acks import Acks
 from queues.aws import sqs
+from queues.outbox import relay
 from tests.parcels import record
 
 

@@ -7,9 +7,9 @@ from uuid import uuid4
 import pytest
 from django.core.management import CommandError, call_command
 
-from queues.archive import Archive, line
 from queues.aws import sqs
 from queues.aws.sqs import Received
+from queues.outbox.archive import Archive, line
 
 DAY = "2026-11-26"
 

@@ -5,12 +5,13 @@ from types import SimpleNamespace
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from queues import lambda_batch, outbox, pausing, registry, relay
+from queues import lambda_batch, outbox, pausing, registry
 from queues.aws import sqs
 from queues.aws_lambda import handler, sweep
 from queues.errors import GiveBack, QueueUnavailable, Reject, Retry
 from queues.events.envelope import Event, EventData
 from queues.models import HandlingFailure, OutboxEvent
+from queues.outbox import relay
 
 
 class ChimeStruck(EventData, type="chime.struck.v1", queue="orders", source="/tests"):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from queues import claims
 from queues.models import OutboxEvent
+from queues.outbox import claims
 from tests.parcels import ParcelWeighed, record
 
 pytestmark = [pytest.mark.locking, pytest.mark.django_db]

@@ -8,12 +8,13 @@ from django.core.checks import run_checks
 from django.utils import timezone
 
 from notifier import concerns
-from queues import dead_letters, depths, groups, relay, sweeper
+from queues import dead_letters, depths, groups
 from queues.aws import provisioning, sns, sqs, subscriptions
 from queues.errors import QueueMissing
 from queues.events.envelope import Event
 from queues.models import DeadLetter, OutboxEvent
 from queues.models.live import QueueDepth
+from queues.outbox import lost, relay
 from tests.parcels import ParcelWeighed, record
 from tests.support import make_account, make_order, make_transaction
 
@@ -162,7 +163,7 @@ def test_what_the_topic_lost_is_published_again_and_sent_once(fan_out, consume):
     assert consume() == 0
     OutboxEvent.objects.update(published_at=timezone.now() - timedelta(days=1))
 
-    sweeper.republish_lost("orders")
+    lost.republish_lost("orders")
 
     assert consume() == 1
     assert len(fan_out.accepted) == 1

@@ -7,11 +7,13 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from queues import dead_letters, groups, registry, relay, sweeper
+from queues import dead_letters, groups, registry
 from queues.aws import sqs
 from queues.errors import Hold, Reject
 from queues.events.envelope import Event, EventData
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
+from queues.outbox import relay
+from queues.upkeep import sweeping
 from tests.parcels import record
 
 pytestmark = pytest.mark.django_db
@@ -201,7 +203,7 @@ def test_dead_message_that_sqs_lost_holds_its_group_for_a_person_alone(
     OutboxEvent.objects.update(published_at=long_ago, recorded_at=long_ago)
 
     Drums.rejected = set()
-    sweeper.sweep()
+    sweeping.sweep()
     consume_all(consume)
 
     assert Drums.heard == ([] if where == "the database" else ["a", "b", "c"])

@@ -3,10 +3,10 @@
 import pytest
 from django.db.models.functions import Now
 
-from queues import heads, relay
 from queues.aws import sqs
 from queues.events.envelope import Event
 from queues.models import OutboxEvent
+from queues.outbox import fifo_heads, relay
 from tests.parcels import ParcelWeighed, record
 
 pytestmark = pytest.mark.django_db
@@ -35,7 +35,7 @@ def published():
 
 def turn():
     """The groups that are looked at next, two at a time."""
-    page = next(heads.pages("transactions", size=2))
+    page = next(fifo_heads.pages("transactions", size=2))
     rows = OutboxEvent.objects.filter(pk__in=page).order_by("group")
     return list(rows.values_list("group", flat=True))
 

@@ -5,9 +5,10 @@ import re
 import pytest
 from django.db import connection
 
-from queues import claims, groups, housekeeping, relay, sweeper
+from queues import groups, housekeeping
 from queues.aws import sqs
 from queues.models import DeadLetter, OutboxEvent
+from queues.outbox import claims, lost, relay
 from tests.parcels import ParcelWeighed, record
 
 pytestmark = [pytest.mark.locking, pytest.mark.django_db(transaction=True)]
@@ -65,7 +66,7 @@ def republish():
         queue = sqs.queue(alias)
         queue.delete_batch(queue.receive(limit=10, wait_seconds=0))
     OutboxEvent.objects.update(published_at="2020-01-01T00:00Z")
-    assert sweeper.republish_lost("transactions")
+    assert lost.republish_lost("transactions")
 
 
 def wait_for_the_group():

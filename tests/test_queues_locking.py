@@ -4,10 +4,11 @@ import itertools
 
 import pytest
 
-from queues import dead_letters, relay
+from queues import dead_letters
 from queues.aws import sqs
 from queues.events.envelope import Event
 from queues.models import DeadLetter, OutboxEvent
+from queues.outbox import relay
 from tests.parcels import ParcelWeighed, record
 from tests.threads import at_once
 

@@ -7,11 +7,12 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
-from queues import outbox, relay
+from queues import outbox
 from queues.aws import sqs
 from queues.errors import EventTooLarge
 from queues.events.envelope import Event
 from queues.models import OutboxEvent
+from queues.outbox import relay
 from tests.parcels import ParcelPacked, ParcelWeighed, record
 from tests.processes import wait_until
 

@@ -3,12 +3,13 @@ import threading
 import pytest
 from django.core.management import CommandError, call_command
 
-from queues import pausing, registry, relay
+from queues import pausing, registry
 from queues.aws import sqs
 from queues.consumer import Consumer
 from queues.handling import Fate
 from queues.models import HandlingFailure
 from queues.models.live import PausedQueue
+from queues.outbox import relay
 from tests.parcels import record
 from tests.processes import wait_until
 from tests.threads import at_once

@@ -4,9 +4,9 @@ import threading
 
 import pytest
 
-from queues import sending
 from queues.aws.sqs import Outgoing
 from queues.errors import QueueUnavailable
+from queues.outbox import batches
 
 BATCHES = [[Outgoing(key=str(number), body="x")] for number in range(3)]
 
@@ -41,7 +41,7 @@ class Refusing:
 
 
 def answers(queue):
-    return [answer for some in sending.side_by_side(queue, BATCHES) for answer in some]
+    return [answer for some in batches.side_by_side(queue, BATCHES) for answer in some]
 
 
 def test_all_batches_are_under_way_at_once_and_their_threads_are_used_again():

@@ -3,10 +3,12 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from queues import registry, relay, sweeper
+from queues import registry
 from queues.aws import sqs
 from queues.errors import QueueUnavailable
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
+from queues.outbox import lost, relay
+from queues.upkeep import sweeping
 from tests.parcels import record
 
 
@@ -28,7 +30,7 @@ def purged(published):
 
 @pytest.mark.django_db
 def test_event_whose_message_was_lost_is_published_again(purged):
-    assert sweeper.republish_lost("orders") == 1
+    assert lost.republish_lost("orders") == 1
 
     assert relay.publish_pending() == 1
     assert sqs.queue("orders").depth().visible == 1
@@ -36,7 +38,7 @@ def test_event_whose_message_was_lost_is_published_again(purged):
 
 @pytest.mark.django_db
 def test_event_whose_message_still_waits_is_left_alone(published):
-    assert sweeper.republish_lost("orders") == 0
+    assert lost.republish_lost("orders") == 0
 
 
 def overtake(*, by):
@@ -53,7 +55,7 @@ def overtake(*, by):
 def test_event_that_much_later_ones_overtook_is_published_again_under_traffic(purged):
     overtake(by=timedelta(minutes=11))
 
-    assert sweeper.republish_lost("orders") == 1
+    assert lost.republish_lost("orders") == 1
 
     purged.refresh_from_db()
     assert purged.state == OutboxEvent.State.PENDING
@@ -63,7 +65,7 @@ def test_event_that_much_later_ones_overtook_is_published_again_under_traffic(pu
 def test_event_that_others_overtook_by_a_little_is_left_alone(purged):
     overtake(by=timedelta(minutes=9))
 
-    assert sweeper.republish_lost("orders") == 0
+    assert lost.republish_lost("orders") == 0
 
 
 @pytest.mark.django_db
@@ -73,7 +75,7 @@ def test_event_that_failed_is_still_in_the_queue_and_is_left_alone(purged):
         queue="orders", sqs_message_id="m", event_id=purged.event_id, receive_count=1
     )
 
-    assert sweeper.republish_lost("orders") == 0
+    assert lost.republish_lost("orders") == 0
 
 
 @pytest.mark.django_db
@@ -81,28 +83,28 @@ def test_nothing_is_published_again_while_a_dead_letter_is_not_collected(purged)
     overtake(by=timedelta(minutes=11))
     sqs.dead_letter_queue("orders").send_batch([sqs.Outgoing(key="1", body="x")])
 
-    assert sweeper.republish_lost("orders") == 0
+    assert lost.republish_lost("orders") == 0
 
 
 @pytest.mark.django_db
 def test_event_published_just_now_is_left_alone(purged):
     OutboxEvent.objects.update(published_at=timezone.now())
 
-    assert sweeper.republish_lost("orders") == 0
+    assert lost.republish_lost("orders") == 0
 
 
 @pytest.mark.django_db
 def test_event_with_an_open_dead_letter_waits_for_a_person(purged):
     DeadLetter.objects.create(queue="orders", sqs_message_id="m", event_id=purged.event_id, body="")
 
-    assert sweeper.republish_lost("orders") == 0
+    assert lost.republish_lost("orders") == 0
 
 
 @pytest.mark.django_db
 def test_message_that_waits_in_the_dead_letter_queue_is_not_lost(purged):
     sqs.dead_letter_queue("orders").send_batch([sqs.Outgoing(key="1", body="x")])
 
-    assert sweeper.republish_lost("orders") == 0
+    assert lost.republish_lost("orders") == 0
 
 
 @pytest.mark.django_db
@@ -119,7 +121,7 @@ def test_step_that_aws_does_not_answer_keeps_no_other_from_running(aws, caplog):
     for step in (fail, run):
         registry.sweeps(step)
     try:
-        sweeper.sweep()
+        sweeping.sweep()
     finally:
         del registry._sweeps[-2:]
 

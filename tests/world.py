@@ -21,12 +21,14 @@ from django.db import DatabaseError, connection, transaction
 
 from emails import rendering, services, states
 from emails.models import Notification
-from queues import dead_letters, holding, outbox, registry, relay, sweeper
+from queues import dead_letters, holding, outbox, registry
 from queues.aws import sqs
 from queues.consumer import Consumer
 from queues.errors import QueueUnavailable
 from queues.events.envelope import Event
 from queues.models import DeadLetter, OutboxEvent
+from queues.outbox import relay
+from queues.upkeep import sweeping
 from tests import world_borders
 from tests.world_clock import Clock
 from tests.world_interruptions import Crash, Interruptions
@@ -138,7 +140,7 @@ class World:
 
     def sweep(self) -> None:
         """One round of a sweeper."""
-        self._run("sweep", sweeper.sweep)
+        self._run("sweep", sweeping.sweep)
 
     def collect(self, alias: str) -> int:
         """One round of a collector."""

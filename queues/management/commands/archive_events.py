@@ -14,11 +14,11 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from queues import checks
-from queues.archive import MAX_BYTES, Archive
 from queues.aws import sqs
 from queues.beats import Beats, Load
 from queues.errors import QueueUnavailable
 from queues.models.live import LiveConsumer
+from queues.outbox.archive import MAX_BYTES, Archive
 
 logger = logging.getLogger(__name__)
 

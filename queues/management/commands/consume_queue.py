@@ -11,25 +11,17 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from queues import (
-    checks,
-    checkups,
-    dead_letters,
-    redrives,
-    registry,
-    relay,
-    sizing,
-    sweeper,
-    watching,
-)
+from queues import checks, checkups, dead_letters, redrives, registry, sizing, watching
 from queues.aws import sqs
 from queues.beats import Beats, Load
 from queues.consumer import CONCURRENCY, Consumer
 from queues.errors import QueueUnavailable
 from queues.models.live import LiveConsumer
+from queues.outbox import relay
 from queues.sizing import AUTO, Sizing
 from queues.threads.repeated import Repeated
 from queues.threads.supervisor import Crashed, Supervisor
+from queues.upkeep import sweeping
 
 RELAY_SECONDS = 1.0
 COLLECT_SECONDS = 5.0
@@ -131,7 +123,7 @@ class Command(BaseCommand):
 
     def _run(self) -> None:
         chores = [
-            Repeated("sweeper", sweeper.sweep, seconds=settings.SWEEP_SECONDS),
+            Repeated("sweeper", sweeping.sweep, seconds=settings.SWEEP_SECONDS),
             Repeated("watcher", watching.watch, seconds=watching.SECONDS),
         ]
         if self._relays:

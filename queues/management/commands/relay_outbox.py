@@ -11,10 +11,11 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from queues import checks, relay
+from queues import checks
 from queues.beats import Beats, Load
 from queues.models import OutboxEvent
 from queues.models.live import LiveConsumer
+from queues.outbox import relay
 from queues.threads.repeated import Repeated
 
 POLL_SECONDS = 1.0

@@ -12,12 +12,12 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from queues import relay
 from queues.aws import sqs
 from queues.events.envelope import Event, envelope_fields
 from queues.failpoints import failpoint
 from queues.models import OutboxEvent
 from queues.models.sql import due_in
+from queues.outbox import relay
 from queues.uuid7 import uuid7
 
 logger = logging.getLogger(__name__)

@@ -17,16 +17,19 @@ from typing import Any
 
 from django.conf import settings
 from django.db import close_old_connections
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
+from django.utils import timezone
 
-from queues import backoff, claims, heads, sending
+from queues import backoff
 from queues.aws import sns, sqs
-from queues.claims import Claimed
 from queues.errors import QueueUnavailable
 from queues.failpoints import failpoint
 from queues.models import OutboxEvent, in_state
 from queues.models.sql import RandomUuid, due_in
+from queues.outbox import batches as sending
+from queues.outbox import claims, fifo_heads, relay
+from queues.outbox.claims import Claimed
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +126,7 @@ def _claim_next(alias: str) -> list[Claimed]:
     """On FIFO the heads of the next groups in turn: behind a long-waiting group there may be a million rows."""
     if not sqs.queue(alias).is_fifo:
         return _claimed(claims.take_oldest(alias, most=CLAIM_ROWS))
-    turns = (claims.take_these(alias, page) for page in heads.pages(alias, size=CLAIM_ROWS))
+    turns = (claims.take_these(alias, page) for page in fifo_heads.pages(alias, size=CLAIM_ROWS))
     return _claimed(next(filter(None, turns), []))
 
 
@@ -215,3 +218,21 @@ def _release(event: Claimed, reason: str) -> None:
 def _held(event: Claimed) -> QuerySet[OutboxEvent]:
     """The row, as far as its claim stands."""
     return OutboxEvent.objects.filter(pk=event.pk, claim=event.claim, state=State.CLAIMED)
+
+
+def late(rows: QuerySet[OutboxEvent]) -> QuerySet[OutboxEvent]:
+    """Events that should be in SQS by now and are not; those behind a held one or a dead letter wait rightly."""
+    held = OutboxEvent.objects.filter(
+        relay.holding(), queue=OuterRef("queue"), group=OuterRef("group"), id__lt=OuterRef("id")
+    )
+    return rows.filter(
+        # The index is on these states together.
+        in_state(*OutboxEvent.UNFINISHED),
+        ~Q(group__gt="") | ~Exists(held),
+        state__in=[OutboxEvent.State.PENDING, OutboxEvent.State.CLAIMED],
+        recorded_at__lt=timezone.now() - timedelta(seconds=LATE_SECONDS),
+    )
+
+
+# What is older and not published is stuck, or nothing is running that publishes.
+LATE_SECONDS = 60

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from queues import heads
 from queues.aws import sqs
 from queues.models.sql import moment
+from queues.outbox import fifo_heads
 
 LEASE = timedelta(seconds=30)
 
@@ -91,7 +91,7 @@ def take_oldest(alias: str, *, most: int) -> list[Claimed]:
 
 def take_these(alias: str, pks: Sequence[int]) -> list[Claimed]:
     """Claim those that are due, of a FIFO queue only those that nothing in their groups has to come before."""
-    head = heads.head(queue="event.queue", group='event."group"')
+    head = fifo_heads.head(queue="event.queue", group='event."group"')
     due = _THESE.format(
         marks=_marks(pks),
         now=moment()[0],

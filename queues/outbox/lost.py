@@ -1,36 +1,20 @@
-"""Make good what SQS lost: nothing waits only there."""
+"""Publish again what SQS lost: nothing waits only there."""
 
 from __future__ import annotations
 
 import logging
 from datetime import timedelta
-from functools import partial
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 
-from queues import registry, relay
 from queues.aws import sqs
-from queues.errors import QueueUnavailable
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent, in_state
+from queues.outbox import relay
 
 logger = logging.getLogger(__name__)
-
-
-def sweep() -> int:
-    """Run every step once; returns 0, so that the next round waits its turn.
-
-    A step that AWS does not answer must not keep the others from running: a probe, a journal, a doubt.
-    """
-    steps = registry.sweep_steps() + [partial(republish_lost, alias) for alias in settings.QUEUES]
-    for step in steps:
-        try:
-            step()
-        except QueueUnavailable as exc:
-            logger.error("sweep step failed: %s", exc)
-    return 0
 
 
 def republish_lost(alias: str) -> int:

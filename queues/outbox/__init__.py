@@ -1,0 +1,5 @@
+"""The outbox: ``record`` saves an event in the caller's transaction; the relay publishes it."""
+
+from queues.outbox.recording import record
+
+__all__ = ["record"]

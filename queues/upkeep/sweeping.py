@@ -1,0 +1,28 @@
+"""Run the steps that every consumer repeats each half minute: what SQS lost, and what upper apps registered."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+
+from django.conf import settings
+
+from queues import registry
+from queues.errors import QueueUnavailable
+from queues.outbox.lost import republish_lost
+
+logger = logging.getLogger(__name__)
+
+
+def sweep() -> int:
+    """Run every step once; returns 0, so that the next round waits its turn.
+
+    A step that AWS does not answer must not keep the others from running: a probe, a journal, a doubt.
+    """
+    steps = registry.sweep_steps() + [partial(republish_lost, alias) for alias in settings.QUEUES]
+    for step in steps:
+        try:
+            step()
+        except QueueUnavailable as exc:
+            logger.error("sweep step failed: %s", exc)
+    return 0
