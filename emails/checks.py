@@ -12,7 +12,7 @@ from django.core.validators import validate_email
 
 from emails import claims
 from queues.checks import TAG
-from queues.figures import KEEP_DAYS
+from queues.upkeep.figures import KEEP_DAYS
 
 # SES developer guide, "Connecting to an Amazon SES SMTP endpoint": its TLS wrapper.
 _TLS_PORTS = (465, 2465)

@@ -20,9 +20,9 @@ from emails import claims
 from emails.models import Notification
 from emails.owed import Owed
 from emails.reputation_models import Guard
-from queues import duties, figures
-from queues.figures import TEN_MINUTES
 from queues.registry import watches
+from queues.upkeep import duties, figures
+from queues.upkeep.figures import TEN_MINUTES
 
 logger = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from django.db.models import Exists, OuterRef, Q
 from emails import bad_news, fate
 from emails.models import DeliveryEvent, Notification
 from emails.ses_events import SesEvent, read_again
-from queues.housekeeping import delete_batch
 from queues.registry import sweeps
+from queues.upkeep.old_rows import delete_batch
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ import logging
 from emails import default_sender, ses
 from emails.errors import SendError
 from emails.models import SenderCheck
-from queues import duties
 from queues.registry import watches
+from queues.upkeep import duties
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from emails import answers, identities
 from emails.errors import IdentityError
 from emails.identity_facts import VERIFIED
 from emails.identity_models import IdentitySighting
-from queues import duties
 from queues.registry import watches
+from queues.upkeep import duties
 
 logger = logging.getLogger(__name__)
 

@@ -19,9 +19,10 @@ from django.db.models.functions import Now
 
 from emails.events import EmailReturned, Returned
 from emails.reputation_models import Incident
-from queues import duties, outbox
+from queues import outbox
 from queues.events.envelope import Event
 from queues.registry import sweeps
+from queues.upkeep import duties
 
 logger = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ from emails import ses_suppressions
 from emails.errors import ListBusy, ListForbidden, ListUnavailable, NotListable
 from emails.models import Suppression, SuppressionSync
 from emails.ses_suppressions import Listed
-from queues import duties
 from queues.registry import watches
+from queues.upkeep import duties
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from emails import evidence, guard, limiter, services, states
 from emails.models import Attempt, DeliveryEvent, Notification
 from emails.reputation_models import Incident
 from queues import groups
-from queues.housekeeping import delete_batch
 from queues.models import in_state
 from queues.registry import sweeps
+from queues.upkeep.old_rows import delete_batch
 
 State = Notification.State
 

@@ -21,11 +21,11 @@ from emails import default_sender, suppressions
 from notifier import concerns, healing, sns
 from notifier.concerns import Cause, Concern
 from notifier.healing import Healed
-from queues import duties
 from queues.errors import QueueUnavailable
 from queues.fact_sections import moment
 from queues.models import DeadLetter
 from queues.registry import watches
+from queues.upkeep import duties
 
 logger = logging.getLogger(__name__)
 

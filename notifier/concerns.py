@@ -21,10 +21,10 @@ from queues import letter_groups, masking
 from queues.advice import UNEXPECTED, advise
 from queues.advice import Cause as LetterCause
 from queues.fact_sections import list_url, moment, short
-from queues.figures import TEN_MINUTES
 from queues.models import DeadLetter, OutboxEvent, in_state
 from queues.models.live import Figure, LiveConsumer, PausedQueue, QueueDepth
 from queues.outbox.relay import late
+from queues.upkeep.figures import TEN_MINUTES
 
 MOST = 10_000
 # So many causes are told apart; the overview names the first few.

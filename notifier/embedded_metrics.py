@@ -16,8 +16,8 @@ from django.conf import settings
 
 from notifier import gauges
 from notifier.gauges import Gauge
-from queues import duties
 from queues.registry import watches
+from queues.upkeep import duties
 
 NAMESPACE = "Notifier"
 EVERY_SECONDS = 60

@@ -13,9 +13,9 @@ from django.utils.timezone import localtime
 from emails.latencies import percentile
 from emails.models import SendRate
 from notifier.charts import Chart, Series, draw
-from queues import figures
-from queues.figures import HOUR, MINUTE, TEN_MINUTES
 from queues.models.live import Figure
+from queues.upkeep import figures
+from queues.upkeep.figures import HOUR, MINUTE, TEN_MINUTES
 
 
 @dataclass(frozen=True)

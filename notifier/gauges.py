@@ -18,11 +18,11 @@ from emails.latencies import percentile
 from emails.models import Breaker, EventChannel, Notification, SendRate
 from notifier import running
 from notifier.concerns import MOST
-from queues import figures
-from queues.figures import MINUTE, TEN_MINUTES
 from queues.models import DeadLetter, OutboxEvent, in_state
 from queues.models.live import LiveConsumer
 from queues.outbox.relay import LATE_SECONDS, late
+from queues.upkeep import figures
+from queues.upkeep.figures import MINUTE, TEN_MINUTES
 
 COUNT, SECONDS, NONE = "Count", "Seconds", "None"
 

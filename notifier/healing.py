@@ -16,10 +16,11 @@ from django.utils import timezone
 
 from notifier import concerns
 from notifier.concerns import Concern
-from queues import duties, letter_groups
+from queues import letter_groups
 from queues.fact_sections import moment
 from queues.models import DeadLetter, RedriveItem
 from queues.models.live import Duty
+from queues.upkeep import duties
 
 logger = logging.getLogger(__name__)
 

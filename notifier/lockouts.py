@@ -17,8 +17,8 @@ from django.utils import timezone
 
 from notifier.models import LoginFailure
 from orders import client_address
-from queues.housekeeping import delete_batch
 from queues.registry import sweeps
+from queues.upkeep.old_rows import delete_batch
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
-from queues.housekeeping import delete_batch
 from queues.registry import sweeps
+from queues.upkeep.old_rows import delete_batch
 
 
 @sweeps

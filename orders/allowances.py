@@ -14,9 +14,9 @@ from django.utils.crypto import salted_hmac
 
 from orders.errors import TooFast
 from orders.models import RequestAllowance
-from queues.housekeeping import delete_batch
 from queues.models.sql import clock_us, greatest, unhurried
 from queues.registry import sweeps
+from queues.upkeep.old_rows import delete_batch
 
 
 def take(client: str, *, allowed: int, seconds: int, burst_seconds: int) -> None:

@@ -19,9 +19,9 @@ from django.db.models.functions import Now
 
 from orders.errors import KeyInUse, KeyReused
 from orders.models import IdempotentRequest
-from queues.housekeeping import delete_batch
 from queues.models.sql import moment, unhurried
 from queues.registry import sweeps
+from queues.upkeep.old_rows import delete_batch
 
 # Longer than a web server lets a request run.
 LEASE_SECONDS = 60

@@ -10,6 +10,13 @@ class QueuesConfig(AppConfig):
 
     def ready(self) -> None:
         """Import what registers itself."""
-        for module in ("checks", "depths", "figures", "housekeeping", "pausing", "watching"):
+        for module in (
+            "checks",
+            "pausing",
+            "upkeep.depths",
+            "upkeep.figures",
+            "upkeep.old_rows",
+            "upkeep.watching",
+        ):
             import_module(f"queues.{module}")
         doctor.add("queues.examinations")

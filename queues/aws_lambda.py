@@ -25,7 +25,7 @@ if not apps.ready:
 from django.conf import settings  # noqa: E402  # models need what is set up above
 from django.db import DatabaseError, close_old_connections  # noqa: E402
 
-from queues import dead_letters, lambda_batch, redrives, watching  # noqa: E402
+from queues import dead_letters, lambda_batch, redrives  # noqa: E402
 from queues.aws import sqs  # noqa: E402
 from queues.aws.sqs import BATCH_ENTRIES  # noqa: E402
 from queues.consumer import DRAIN_SECONDS, Consumer  # noqa: E402
@@ -33,6 +33,7 @@ from queues.errors import QueueUnavailable  # noqa: E402
 from queues.outbox import (
     relay,  # noqa: E402
 )
+from queues.upkeep import watching  # noqa: E402
 
 logger = logging.getLogger(__name__)
 

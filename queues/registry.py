@@ -234,7 +234,7 @@ def sweep_steps() -> list[Callable[[], int]]:
 def watches(step: Callable[[], int]) -> Callable[[], int]:
     """Register a step that looks, counts or tells: no email depends on it. Consumers run it every 15 seconds.
 
-    Any number of consumers may run it at once: ``queues.duties`` lets one of them do it for all.
+    Any number of consumers may run it at once: ``queues.upkeep.duties`` lets one of them do it for all.
     """
     _watches.append(step)
     return step

@@ -10,13 +10,14 @@ from emails import guard, planning, states, sweeping
 from emails.models import DeliveryEvent, Notification
 from emails.sending import notify
 from notifier import alerts, concerns
-from queues import figures, foresight, outbox, registry
+from queues import foresight, outbox, registry
 from queues.events import envelope
 from queues.events.envelope import Event, EventData
-from queues.figures import TEN_MINUTES
 from queues.foresight import Bucket
 from queues.models import OutboxEvent
 from queues.models.live import Duty, Figure
+from queues.upkeep import figures
+from queues.upkeep.figures import TEN_MINUTES
 from tests.living import make_consumer
 from tests.owed import only, owed, place, placed
 from tests.support import make_order

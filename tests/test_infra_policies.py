@@ -28,7 +28,7 @@ from emails import provisioning as emails_provisioning
 from emails.identity_models import IdentitySighting
 from emails.models import Breaker, Notification, Suppression
 from notifier import alerts, probing
-from queues import dead_letters, doctor, redrives, registry, watching
+from queues import dead_letters, doctor, redrives, registry
 from queues.aws import clients, sns, sqs
 from queues.consumer import Consumer
 from queues.events.envelope import Event
@@ -37,7 +37,7 @@ from queues.models import DeadLetter, OutboxEvent
 from queues.models.live import Duty
 from queues.outbox import recording, relay
 from queues.roundtrip import Step
-from queues.upkeep import sweeping
+from queues.upkeep import sweeping, watching
 from tests import aws_calls
 from tests.aws_calls import Call
 from tests.stack import Stack, as_listed

@@ -16,9 +16,10 @@ from emails import breakers
 from emails.models import Attempt, EventChannel, Notification, SenderCheck, SendRate
 from notifier import charts, concerns
 from notifier.charts import Series, draw
-from queues import figures, pausing, registry, watching
+from queues import pausing, registry
 from queues.models import DeadLetter, OutboxEvent
 from queues.models.live import Duty, Figure, QueueDepth
+from queues.upkeep import figures, watching
 from tests.living import make_consumer, make_silent
 from tests.owed import owed, place
 

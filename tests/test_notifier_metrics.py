@@ -14,8 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from emails.models import Breaker
 from notifier import embedded_metrics, gauges
 from notifier.metrics import prometheus_name
-from queues.figures import MINUTE, TEN_MINUTES, floor
 from queues.models.live import Figure, QueueDepth
+from queues.upkeep.figures import MINUTE, TEN_MINUTES, floor
 from tests.living import make_consumer, make_silent
 from tests.local_aws import ROOT
 from tests.rows import make_letter, make_notification, make_outbox_event

@@ -8,12 +8,13 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from queues import outbox, registry, watching
-from queues.beats import Beats, Load
+from queues import outbox, registry
 from queues.events.envelope import Event, EventData
 from queues.models.live import Duty, LiveConsumer
 from queues.outbox import relay
 from queues.threads import writer
+from queues.upkeep import watching
+from queues.upkeep.heartbeats import Beats, Load
 from tests.living import make_consumer, make_silent
 from tests.processes import wait_until
 

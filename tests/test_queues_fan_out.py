@@ -8,13 +8,14 @@ from django.core.checks import run_checks
 from django.utils import timezone
 
 from notifier import concerns
-from queues import dead_letters, depths, groups
+from queues import dead_letters, groups
 from queues.aws import provisioning, sns, sqs, subscriptions
 from queues.errors import QueueMissing
 from queues.events.envelope import Event
 from queues.models import DeadLetter, OutboxEvent
 from queues.models.live import QueueDepth
 from queues.outbox import lost, relay
+from queues.upkeep import depths
 from tests.parcels import ParcelWeighed, record
 from tests.support import make_account, make_order, make_transaction
 

@@ -8,11 +8,12 @@ from emails import latencies, sender, ses, states
 from emails.errors import NotSent
 from emails.models import Attempt, DeliveryEvent, SenderCheck
 from orders import figures as order_figures
-from queues import depths, duties, figures, registry
+from queues import registry
 from queues.aws import sqs
 from queues.models import OutboxEvent
 from queues.models.live import Duty, Figure, QueueDepth
 from queues.outbox import relay
+from queues.upkeep import depths, duties, figures
 from tests.owed import claimed, owed, place
 from tests.parcels import record
 from tests.support import make_order

@@ -5,8 +5,8 @@ from django.utils import timezone
 
 from emails import states, sweeping
 from emails.models import Attempt, DeliveryEvent, Notification
-from queues import housekeeping
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
+from queues.upkeep import old_rows
 from tests.owed import claimed, owed, place
 from tests.parcels import record
 
@@ -23,7 +23,7 @@ def test_handled_events_go_after_their_time_and_others_stay():
     OutboxEvent.objects.filter(pk=old.pk).update(handled_at=LONG_AGO)
     OutboxEvent.objects.filter(pk=unhandled.pk).update(recorded_at=LONG_AGO, published_at=LONG_AGO)
 
-    housekeeping.tidy()
+    old_rows.tidy()
 
     assert set(OutboxEvent.objects.values_list("pk", flat=True)) == {young.pk, unhandled.pk}
 
@@ -37,19 +37,19 @@ def test_open_dead_letter_and_its_history_stay_however_old():
     DeadLetter.objects.update(collected_at=LONG_AGO)
     HandlingFailure.objects.update(failed_at=LONG_AGO)
 
-    housekeeping.tidy()
+    old_rows.tidy()
 
     assert [letter.state for letter in DeadLetter.objects.all()] == ["open"]
     assert [failure.sqs_message_id for failure in HandlingFailure.objects.all()] == ["open"]
 
 
 def test_one_round_deletes_a_bounded_number(monkeypatch):
-    monkeypatch.setattr(housekeeping, "BATCH", 2)
+    monkeypatch.setattr(old_rows, "BATCH", 2)
     for _ in range(5):
         record()
     OutboxEvent.objects.update(state="handled", handled_at=LONG_AGO)
 
-    assert [housekeeping.tidy() for _ in range(4)] == [2, 2, 1, 0]
+    assert [old_rows.tidy() for _ in range(4)] == [2, 2, 1, 0]
 
 
 def test_attempts_go_when_their_email_is_done_and_the_notification_stays(aws):

@@ -5,10 +5,11 @@ import re
 import pytest
 from django.db import connection
 
-from queues import groups, housekeeping
+from queues import groups
 from queues.aws import sqs
 from queues.models import DeadLetter, OutboxEvent
 from queues.outbox import claims, lost, relay
+from queues.upkeep import old_rows
 from tests.parcels import ParcelWeighed, record
 
 pytestmark = [pytest.mark.locking, pytest.mark.django_db(transaction=True)]
@@ -82,7 +83,7 @@ def carry_rubbish():
 
 
 @pytest.mark.parametrize(
-    "asking", [publish, release, republish, wait_for_the_group, carry_rubbish, housekeeping.tidy]
+    "asking", [publish, release, republish, wait_for_the_group, carry_rubbish, old_rows.tidy]
 )
 def test_no_question_reads_the_whole_outbox(aws, plans, asking):
     record()

@@ -8,9 +8,10 @@ from django.contrib.auth.models import User
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from queues import dead_letters, housekeeping, parking, redrives, releasing
+from queues import dead_letters, parking, redrives, releasing
 from queues.models import DeadLetter, OutboxEvent, Redrive, RedriveItem
 from queues.turns import LEASE, Turn, TurnLost
+from queues.upkeep import old_rows
 from tests import lanterns
 from tests.lanterns import (
     advance,
@@ -242,8 +243,8 @@ def test_the_record_of_a_redrive_and_its_letters_goes_after_its_time():
     DeadLetter.objects.update(collected_at=long_ago)
     Redrive.objects.filter(pk=old.pk).update(ended_at=long_ago)
 
-    housekeeping.tidy()
-    housekeeping.tidy()
+    old_rows.tidy()
+    old_rows.tidy()
 
     assert Redrive.objects.get() == young
     assert DeadLetter.objects.get() == young.items.get().letter

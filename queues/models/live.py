@@ -34,7 +34,7 @@ def _is_silent() -> Q:
 
 
 class LiveConsumer(models.Model):
-    """A process that works, as it says itself every few seconds; its row goes when it stops. See ``queues.beats``."""
+    """A process that works, as it says itself every few seconds; its row goes when it stops. See ``queues.upkeep.heartbeats``."""
 
     class Kind(models.TextChoices):
         """``relay``: only publishes the outbox. ``archiver``: writes events to files."""
@@ -92,7 +92,7 @@ class PausedQueue(models.Model):
 
 
 class QueueDepth(models.Model):
-    """What SQS said last of a queue, asked by one consumer once a minute; see ``queues.depths``."""
+    """What SQS said last of a queue, asked by one consumer once a minute; see ``queues.upkeep.depths``."""
 
     alias = models.CharField("queue alias", max_length=50, primary_key=True)
     visible = models.PositiveIntegerField(default=0)
@@ -123,7 +123,7 @@ class QueueDepth(models.Model):
 
 
 class Figure(models.Model):
-    """What happened in so many seconds: counts by name, which add up; see ``queues.figures``."""
+    """What happened in so many seconds: counts by name, which add up; see ``queues.upkeep.figures``."""
 
     seconds = models.PositiveIntegerField()
     begins_at = models.DateTimeField()
@@ -141,7 +141,7 @@ class Figure(models.Model):
 
 
 class Duty(models.Model):
-    """When something that one process does for all was begun last; see ``queues.duties``."""
+    """When something that one process does for all was begun last; see ``queues.upkeep.duties``."""
 
     name = models.CharField(max_length=150, primary_key=True)
     taken_at = models.DateTimeField()

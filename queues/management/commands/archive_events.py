@@ -15,10 +15,10 @@ from django.core.management.base import BaseCommand, CommandError
 
 from queues import checks
 from queues.aws import sqs
-from queues.beats import Beats, Load
 from queues.errors import QueueUnavailable
 from queues.models.live import LiveConsumer
 from queues.outbox.archive import MAX_BYTES, Archive
+from queues.upkeep.heartbeats import Beats, Load
 
 logger = logging.getLogger(__name__)
 

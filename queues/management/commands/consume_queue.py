@@ -11,9 +11,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from queues import checks, checkups, dead_letters, redrives, registry, sizing, watching
+from queues import checks, checkups, dead_letters, redrives, registry, sizing
 from queues.aws import sqs
-from queues.beats import Beats, Load
 from queues.consumer import CONCURRENCY, Consumer
 from queues.errors import QueueUnavailable
 from queues.models.live import LiveConsumer
@@ -21,7 +20,8 @@ from queues.outbox import relay
 from queues.sizing import AUTO, Sizing
 from queues.threads.repeated import Repeated
 from queues.threads.supervisor import Crashed, Supervisor
-from queues.upkeep import sweeping
+from queues.upkeep import sweeping, watching
+from queues.upkeep.heartbeats import Beats, Load
 
 RELAY_SECONDS = 1.0
 COLLECT_SECONDS = 5.0

@@ -12,11 +12,11 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from queues import checks
-from queues.beats import Beats, Load
 from queues.models import OutboxEvent
 from queues.models.live import LiveConsumer
 from queues.outbox import relay
 from queues.threads.repeated import Repeated
+from queues.upkeep.heartbeats import Beats, Load
 
 POLL_SECONDS = 1.0
 # Each is a relay like any other: while one waits for the database, the other sends.

@@ -8,12 +8,12 @@ from typing import Any
 
 from django.conf import settings
 
-from queues import duties
 from queues.aws import sns, sqs
 from queues.errors import QueueMissing, QueueUnavailable
 from queues.models import OutboxEvent, in_state
 from queues.models.live import QueueDepth
 from queues.registry import watches
+from queues.upkeep import duties
 
 logger = logging.getLogger(__name__)
 

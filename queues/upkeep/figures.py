@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
-from queues import duties, registry
+from queues import registry
 from queues.models.live import Figure
 from queues.registry import watches
+from queues.upkeep import duties
 
 MINUTE, TEN_MINUTES, HOUR = 60, 600, 3600
 KEEP_DAYS = 8

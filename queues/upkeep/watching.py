@@ -11,11 +11,12 @@ from datetime import timedelta
 from django.db import DatabaseError
 from django.utils import timezone
 
-from queues import duties, registry
-from queues.figures import KEEP_DAYS as KEEP_FIGURES_DAYS
-from queues.housekeeping import delete_batch
+from queues import registry
 from queues.models.live import Duty, Figure, LiveConsumer
 from queues.registry import watches
+from queues.upkeep import duties
+from queues.upkeep.figures import KEEP_DAYS as KEEP_FIGURES_DAYS
+from queues.upkeep.old_rows import delete_batch
 
 logger = logging.getLogger(__name__)
 
