@@ -26,7 +26,7 @@ from django.core.management import execute_from_command_line
 STAGES = [
     ("receive from SQS", "queues.aws.sqs", "Queue.receive"),
     ("delete from SQS", "queues.aws.sqs", "Queue.delete_batch"),
-    ("handle one message", "queues.handling", "handle"),
+    ("handle one message", "queues.consumer.handling", "handle"),
     ("read the envelope", "queues.events.envelope", "Event.from_json"),
     ("render", "emails.rendering", "render"),
     ("render: inline CSS", "emails.rendering", "_inline_css"),
@@ -34,7 +34,7 @@ STAGES = [
     ("claim", "emails.claims", "claim_owed"),
     ("fence", "emails.claims", "fence"),
     ("accept", "emails.states", "accept_many"),
-    ("mark handled", "queues.handling", "mark_handled"),
+    ("mark handled", "queues.consumer.handling", "mark_handled"),
     ("send: django-ses", "emails.ses", "send"),
     ("send: MIME", "django_ses", "get_message_bytes"),
     ("send: MIME", "django.core.mail", "EmailMessage.message"),

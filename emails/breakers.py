@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from emails import transport
 from emails.errors import SendError
 from emails.models import Breaker
-from queues import holding
+from queues.consumer import retry_in_place
 from queues.registry import gates, sweeps
 from queues.threads.writer import by_one_thread
 
@@ -55,7 +55,7 @@ def reset(name: str) -> bool:
 def hold(name: str) -> bool:
     """Wait with the message in hand until the breaker closes; False after 14 minutes. Raises GiveBack."""
     for _ in range(HOLD_SECONDS):
-        holding.pause(1)
+        retry_in_place.pause(1)
         if not _is_open(name):
             return True
     return False

@@ -17,7 +17,7 @@ from django.db.models import QuerySet
 from emails import bad_news, bulk, evidence, fate, orphans, states
 from emails.models import DeliveryEvent, Notification
 from emails.ses_events import Key, SesEvent, is_ignored, parsed
-from queues import groups
+from queues.consumer import fifo_groups
 from queues.events.envelope import json_object
 from queues.registry import reads
 from queues.threads import writer
@@ -57,7 +57,7 @@ def record(told: Sequence[Told]) -> None:
         found = _notifications([event for event, _ in told])
         accepted = [event for event, _ in told if _is_news(event, found.get(event.key))]
         if accepted:
-            groups.end_holds([found[event.key].event_id for event in accepted])
+            fifo_groups.end_holds([found[event.key].event_id for event in accepted])
         bad_news.follow((event, found[event.key]) for event, _ in told if event.key in found)
         fate.raise_delivery(
             [(found[event.key].pk, event) for event, _ in told if event.key in found]

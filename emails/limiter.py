@@ -24,7 +24,7 @@ from django.utils import timezone
 from emails import ses
 from emails.errors import SendError
 from emails.models import SendRate
-from queues import holding
+from queues.consumer import retry_in_place
 from queues.models.sql import clock_us, greatest
 from queues.threads import writer
 
@@ -61,7 +61,7 @@ def wait_for_slots(count: int) -> list[Slot]:
         if len(slots) < count:
             slots += _reserved(count - len(slots))
         slots.sort(key=attrgetter("at"))
-        holding.pause(max(0.0, slots[0].at - time.monotonic() - EARLY_SECONDS))
+        retry_in_place.pause(max(0.0, slots[0].at - time.monotonic() - EARLY_SECONDS))
         # Those of them that were missed are exchanged one by one; the others are still good.
         if not slots[-1].is_missed:
             return slots
@@ -204,7 +204,7 @@ def _unused_slots(count: int) -> list[Slot]:
 
 def _reserved(count: int) -> list[Slot]:
     while (found := writer.call(reserve, count)) is None:
-        holding.pause(0.1)
+        retry_in_place.pause(0.1)
     first = time.monotonic() + found.wait_us / 1_000_000
     return [Slot(first + number * found.step_us / 1_000_000) for number in range(count)]
 

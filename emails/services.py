@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 
 from emails import states
 from emails.models import Notification
-from queues import groups
+from queues.consumer import fifo_groups
 from queues.events.envelope import Event
 from queues.outbox import recording
 
@@ -20,7 +20,7 @@ def mark_sent(notifications: QuerySet[Notification]) -> int:
     doubtful = notifications.filter(state=State.IN_DOUBT)
     event_ids = list(doubtful.values_list("event_id", flat=True))
     count = states.mark_sent(doubtful)
-    groups.end_holds(event_ids)
+    fifo_groups.end_holds(event_ids)
     return count
 
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from emails import evidence, guard, limiter, services, states
 from emails.models import Attempt, DeliveryEvent, Notification
 from emails.reputation_models import Incident
-from queues import groups
+from queues.consumer import fifo_groups
 from queues.models import in_state
 from queues.registry import sweeps
 from queues.upkeep.old_rows import delete_batch
@@ -38,11 +38,11 @@ def abandon() -> int:
 @sweeps
 def end_holds() -> int:
     """The FIFO group of an email that is in doubt no more goes on, however the doubt ended."""
-    held = groups.held()
+    held = fifo_groups.held()
     if not held:
         return 0
     doubtful = Notification.objects.filter(event_id__in=held, state=State.IN_DOUBT)
-    return groups.end_holds(held - set(doubtful.values_list("event_id", flat=True)))
+    return fifo_groups.end_holds(held - set(doubtful.values_list("event_id", flat=True)))
 
 
 @sweeps

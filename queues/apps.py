@@ -12,7 +12,7 @@ class QueuesConfig(AppConfig):
         """Import what registers itself."""
         for module in (
             "checks",
-            "pausing",
+            "consumer.pausing",
             "upkeep.depths",
             "upkeep.figures",
             "upkeep.old_rows",

@@ -25,10 +25,11 @@ if not apps.ready:
 from django.conf import settings  # noqa: E402  # models need what is set up above
 from django.db import DatabaseError, close_old_connections  # noqa: E402
 
-from queues import dead_letters, lambda_batch, redrives  # noqa: E402
+from queues import dead_letters, redrives  # noqa: E402
 from queues.aws import sqs  # noqa: E402
 from queues.aws.sqs import BATCH_ENTRIES  # noqa: E402
-from queues.consumer import DRAIN_SECONDS, Consumer  # noqa: E402
+from queues.consumer import lambda_batch  # noqa: E402
+from queues.consumer.loop import DRAIN_SECONDS, Consumer  # noqa: E402
 from queues.errors import QueueUnavailable  # noqa: E402
 from queues.outbox import (
     relay,  # noqa: E402

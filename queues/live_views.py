@@ -15,7 +15,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_http_methods, require_POST
 
-from queues import pausing
+from queues.consumer import pausing
 from queues.fact_admin import ReasonForm
 from queues.models.live import LiveConsumer, PausedQueue
 

@@ -17,7 +17,7 @@ from moto.sqs import models as sqs_models
 
 from emails import default_sender, limiter, ses
 from queues.aws import provisioning, sqs
-from queues.consumer import Consumer
+from queues.consumer.loop import Consumer
 from queues.outbox import relay
 from sandbox.sqs import WholeQueue
 from tests.browser import chromium, site  # noqa: F401  # fixtures

@@ -4,7 +4,8 @@ from django.core.management import CommandError, call_command
 
 from emails import breakers, ses
 from emails.models import Attempt, Breaker, Notification, SendRate
-from queues import holding, registry
+from queues import registry
+from queues.consumer import retry_in_place
 from queues.models import HandlingFailure
 from tests.owed import only, place
 
@@ -14,9 +15,9 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def stop_when_held():
     """A consumer that stops as soon as a breaker is open, so that nothing waits for a quarter of an hour."""
-    holding.begin(lambda: Breaker.objects.filter(is_open=True).exists())
+    retry_in_place.begin(lambda: Breaker.objects.filter(is_open=True).exists())
     yield
-    holding.begin(lambda: False)
+    retry_in_place.begin(lambda: False)
 
 
 @pytest.mark.parametrize(

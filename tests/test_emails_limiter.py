@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from emails import limiter, sending, ses
 from emails.models import Notification, SendRate, Suppression
-from queues import holding
+from queues.consumer import retry_in_place
 from queues.errors import GiveBack
 from tests.owed import only, place, placed
 from tests.threads import at_once
@@ -40,9 +40,9 @@ def stall():
         time.sleep(left.pop() if left else 0)
         return False
 
-    holding.begin(is_stopping)
+    retry_in_place.begin(is_stopping)
     yield left.append
-    holding.begin(lambda: False)
+    retry_in_place.begin(lambda: False)
 
 
 @pytest.mark.django_db
@@ -305,10 +305,10 @@ def test_email_whose_slot_was_missed_is_claimed_by_nobody_when_the_consumer_stop
             stopping.append(True)
         return execute(sql, *rest)
 
-    holding.begin(lambda: bool(stopping))
+    retry_in_place.begin(lambda: bool(stopping))
     with connection.execute_wrapper(claims_slowly), pytest.raises(GiveBack):
         sending.notify(placed(), template="order_confirmation", recipient="ada@example.com")
-    holding.begin(lambda: False)
+    retry_in_place.begin(lambda: False)
 
     assert stopping
     assert only().state == "pending"

@@ -9,8 +9,8 @@ from django.db import connection
 
 from emails import claims, sending, ses, states
 from emails.models import Attempt, Notification
-from queues import handling, holding
 from queues.aws import sqs
+from queues.consumer import handling, retry_in_place
 from queues.errors import Retry
 from queues.threads import writer
 from tests.owed import claimed, owed, place, placed
@@ -87,7 +87,7 @@ def test_threads_that_all_fail_at_once_take_no_connections_of_their_own(aws, ref
     until = time.monotonic() + 1.5
 
     def handle():
-        holding.begin(lambda: time.monotonic() > until)
+        retry_in_place.begin(lambda: time.monotonic() > until)
         message = sqs.Received(id=str(uuid.uuid4()), receipt="r", body=next(bodies))
         handling.handle(sqs.queue("orders"), message)
         return connection.connection is None

@@ -14,7 +14,7 @@ from emails import ses
 from emails.models import DeliveryEvent, Notification
 from emails.provisioning import DESTINATION
 from queues.aws import provisioning, sqs
-from queues.consumer import Consumer
+from queues.consumer.loop import Consumer
 from queues.outbox import relay
 from tests.owed import place
 

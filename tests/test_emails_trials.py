@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from emails import breakers, feedback, trial_steps, trials
 from emails.models import Attempt, Breaker, Notification
-from queues import pausing
+from queues.consumer import pausing
 from queues.models import DeadLetter, OutboxEvent
 from tests.rows import staff
 

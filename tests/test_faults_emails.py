@@ -14,7 +14,7 @@ from emails import claims, evidence, feedback, journal, sending, ses, states
 from emails.errors import InDoubt
 from emails.models import Notification
 from queues.aws import sqs
-from queues.consumer import Consumer
+from queues.consumer.loop import Consumer
 from queues.models import HandlingFailure, OutboxEvent
 from queues.outbox import relay
 from tests.owed import claimed, only, owed, place

@@ -17,10 +17,10 @@ from moto.core import set_initial_no_auth_action_count
 from orders.models import Order
 from queues import dead_letters, registry
 from queues.aws import clients, provisioning, sqs
-from queues.consumer import Consumer
+from queues.consumer.handling import Fate
+from queues.consumer.loop import Consumer
 from queues.errors import QueueUnavailable
 from queues.events.envelope import Event, EventData
-from queues.handling import Fate
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from queues.outbox import relay
 from queues.upkeep import sweeping

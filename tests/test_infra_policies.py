@@ -30,9 +30,9 @@ from emails.models import Breaker, Notification, Suppression
 from notifier import alerts, probing
 from queues import dead_letters, doctor, redrives, registry
 from queues.aws import clients, sns, sqs
-from queues.consumer import Consumer
+from queues.consumer.in_flight import InHand
+from queues.consumer.loop import Consumer
 from queues.events.envelope import Event
-from queues.in_hand import InHand
 from queues.models import DeadLetter, OutboxEvent
 from queues.models.live import Duty
 from queues.outbox import recording, relay

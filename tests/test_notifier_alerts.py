@@ -10,7 +10,8 @@ from moto import mock_aws
 from emails import breakers
 from emails.models import Notification, Suppression
 from notifier import alerts, sns
-from queues import pausing, registry
+from queues import registry
+from queues.consumer import pausing
 from queues.models import DeadLetter
 from queues.models.live import Duty
 from tests.living import make_consumer, make_silent

@@ -16,7 +16,8 @@ from emails import breakers
 from emails.models import Attempt, EventChannel, Notification, SenderCheck, SendRate
 from notifier import charts, concerns
 from notifier.charts import Series, draw
-from queues import pausing, registry
+from queues import registry
+from queues.consumer import pausing
 from queues.models import DeadLetter, OutboxEvent
 from queues.models.live import Duty, Figure, QueueDepth
 from queues.upkeep import figures, watching

@@ -13,8 +13,9 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from emails import ses
 from emails.models import Breaker
-from queues import doctor, pausing, queue_examination
+from queues import doctor, queue_examination
 from queues.aws import sns, sqs
+from queues.consumer import pausing
 from queues.doctor import Finding, Verdict
 from tests.living import make_consumer, make_silent
 from tests.scripted_server import ScriptedServer, cut, said

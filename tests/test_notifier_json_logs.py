@@ -33,7 +33,7 @@ def lines(request):
 
 
 def said(template: str, *values: object, lines) -> dict[str, object]:
-    logging.getLogger("queues.handling").info(template, *values)
+    logging.getLogger("queues.consumer.handling").info(template, *values)
     found: dict[str, object] = lines()[-1]
     return found
 
@@ -54,7 +54,7 @@ def test_names_in_a_line_become_fields(lines):
             "message_id": "m",
             "receive": 2,
             "level": "info",
-            "logger": "queues.handling",
+            "logger": "queues.consumer.handling",
         }.items()
     )
     assert line["text"] == f"received event={event_id} queue=orders message=m receive=2"

@@ -21,8 +21,9 @@ from emails import default_sender, guard, trials
 from emails.models import Notification, Suppression
 from notifier import roles
 from notifier.models import LoginFailure, RoleGrant
-from queues import checkups, pausing
+from queues import checkups
 from queues.aws import sqs
+from queues.consumer import pausing
 from queues.fact_admin import FactAdmin
 from queues.foresight import Bucket
 from queues.models import DeadLetter, OutboxEvent, Redrive

@@ -75,7 +75,7 @@ def test_production_refuses_a_local_key():
 
 def test_without_an_issuer_there_is_no_api_and_consumers_load_none_of_it():
     done = _run(
-        "import sys, notifier.urls, queues.consumer;"
+        "import sys, notifier.urls, queues.consumer.loop;"
         "assert not [p for p in notifier.urls.urlpatterns if str(p.pattern) == 'api/v1/'];"
         "assert not {'ninja', 'jwt', 'orders.api.app'} & sys.modules.keys()"
     )

@@ -3,8 +3,8 @@ from contextlib import suppress
 import pytest
 from django.db import DatabaseError, connection
 
-from queues.acks import Acks
 from queues.aws import sqs
+from queues.consumer.acks import Acks
 from queues.outbox import relay
 from tests.parcels import record
 

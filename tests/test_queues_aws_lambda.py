@@ -5,9 +5,10 @@ from types import SimpleNamespace
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from queues import lambda_batch, outbox, pausing, registry
+from queues import outbox, registry
 from queues.aws import sqs
 from queues.aws_lambda import handler, sweep
+from queues.consumer import lambda_batch, pausing
 from queues.errors import GiveBack, QueueUnavailable, Reject, Retry
 from queues.events.envelope import Event, EventData
 from queues.models import HandlingFailure, OutboxEvent

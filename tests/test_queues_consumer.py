@@ -10,10 +10,10 @@ from django.db import transaction
 
 from queues import dead_letters, outbox, registry
 from queues.aws import sqs
-from queues.consumer import Consumer
+from queues.consumer.handling import Fate
+from queues.consumer.loop import Consumer
 from queues.errors import Reject, Retry
 from queues.events.envelope import Event, EventData
-from queues.handling import Fate
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 
 

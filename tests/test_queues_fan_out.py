@@ -8,8 +8,9 @@ from django.core.checks import run_checks
 from django.utils import timezone
 
 from notifier import concerns
-from queues import dead_letters, groups
+from queues import dead_letters
 from queues.aws import provisioning, sns, sqs, subscriptions
+from queues.consumer import fifo_groups
 from queues.errors import QueueMissing
 from queues.events.envelope import Event
 from queues.models import DeadLetter, OutboxEvent
@@ -199,7 +200,7 @@ def test_message_by_the_topic_is_known_as_the_latest_of_its_event(fan_out, consu
     [message] = received(queue)
 
     assert message.event_id == str(second.event_id)
-    assert not groups.must_wait(queue, message)
+    assert not fifo_groups.must_wait(queue, message)
 
 
 @pytest.mark.django_db

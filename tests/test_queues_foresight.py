@@ -10,7 +10,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from queues import foresight, pausing, registry
+from queues import foresight, registry
+from queues.consumer import pausing
 from queues.events.envelope import EventData
 from queues.foresight import Bucket
 from queues.models import DeadLetter, OutboxEvent, Redrive

@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from queues import dead_letters, groups, registry
+from queues import dead_letters, registry
 from queues.aws import sqs
+from queues.consumer import fifo_groups
 from queues.errors import Hold, Reject
 from queues.events.envelope import Event, EventData
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
@@ -95,7 +96,7 @@ def test_held_event_comes_first_when_its_hold_ends(beaten, consume):
     record("d", data_type=DrumBeaten)
 
     Drums.held = set()
-    assert groups.end_holds(groups.held()) == 1
+    assert fifo_groups.end_holds(fifo_groups.held()) == 1
     consume_all(consume)
 
     assert Drums.heard == ["a", "b", "c", "d"]
@@ -113,7 +114,7 @@ def test_message_still_in_sqs_does_not_overtake_what_was_published_again(
     assert states() == ["a held", "b pending", "c published"]
 
     Drums.held = set()
-    groups.end_holds(groups.held())
+    fifo_groups.end_holds(fifo_groups.held())
     consume_all(consume)
 
     assert Drums.heard == ["a", "b", "c"]
@@ -127,7 +128,7 @@ def test_older_copy_of_a_message_does_not_overtake_either(beaten, consume):
     assert states() == ["a held", "b pending", "c published"]
 
     Drums.held = set()
-    groups.end_holds(groups.held())
+    fifo_groups.end_holds(fifo_groups.held())
     consume_all(consume)
 
     # The last copy comes behind, and a handler may be called again.
@@ -145,7 +146,7 @@ def test_message_of_a_producer_elsewhere_does_not_overtake_either(aws, consume, 
     assert states() == ["a held", "b pending"]
 
     Drums.held = set()
-    groups.end_holds(groups.held())
+    fifo_groups.end_holds(fifo_groups.held())
     consume_all(consume)
 
     assert Drums.heard == ["a", "b", "c"]
@@ -168,7 +169,7 @@ def test_events_of_a_producer_elsewhere_keep_their_order_too(aws, consume):
     assert states() == ["a held", "b pending", "c pending"]
 
     Drums.held = set()
-    groups.end_holds(groups.held())
+    fifo_groups.end_holds(fifo_groups.held())
     consume_all(consume)
 
     assert Drums.heard == ["a", "b", "c"]

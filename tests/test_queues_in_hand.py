@@ -1,7 +1,7 @@
 import threading
 
 from queues.aws.sqs import Queue, Received
-from queues.in_hand import InHand
+from queues.consumer.in_flight import InHand
 
 MESSAGE = Received(id="1", receipt="r", body="{}")
 

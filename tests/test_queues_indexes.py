@@ -5,8 +5,8 @@ import re
 import pytest
 from django.db import connection
 
-from queues import groups
 from queues.aws import sqs
+from queues.consumer import fifo_groups
 from queues.models import DeadLetter, OutboxEvent
 from queues.outbox import claims, lost, relay
 from queues.upkeep import old_rows
@@ -74,8 +74,8 @@ def wait_for_the_group():
     relay.publish_pending()
     OutboxEvent.objects.filter(group="g", subject="first").update(state="held")
     [message] = sqs.queue("transactions").receive(limit=1, wait_seconds=0)
-    groups.must_wait(sqs.queue("transactions"), message)
-    assert groups.held() is not None
+    fifo_groups.must_wait(sqs.queue("transactions"), message)
+    assert fifo_groups.held() is not None
 
 
 def carry_rubbish():

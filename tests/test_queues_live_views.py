@@ -11,7 +11,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 
-from queues import pausing
+from queues.consumer import pausing
 from queues.models.live import LiveConsumer, PausedQueue
 from tests.living import make_consumer, make_silent
 

@@ -8,13 +8,13 @@ import time
 import pytest
 from django.db import InterfaceError, OperationalError
 
-from queues import holding
 from queues.aws import sqs
-from queues.consumer import Consumer
+from queues.consumer import retry_in_place
+from queues.consumer.handling import Fate
+from queues.consumer.loop import Consumer
+from queues.consumer.retry_in_place import HOLD_SECONDS, Patience
 from queues.errors import GiveBack
-from queues.handling import Fate
 from queues.models import HandlingFailure
-from queues.patience import HOLD_SECONDS, Patience
 from tests.processes import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -57,7 +57,7 @@ def test_conflict_is_tried_thrice_at_once_and_then_with_pauses(caplog):
 
 def test_message_is_given_back_when_the_consumer_stops():
     def run():
-        holding.begin(lambda: True)
+        retry_in_place.begin(lambda: True)
         Patience().run(failing(9, OperationalError("gone")), name="event=e")
 
     with pytest.raises(GiveBack):

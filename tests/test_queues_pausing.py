@@ -3,10 +3,11 @@ import threading
 import pytest
 from django.core.management import CommandError, call_command
 
-from queues import pausing, registry
+from queues import registry
 from queues.aws import sqs
-from queues.consumer import Consumer
-from queues.handling import Fate
+from queues.consumer import pausing
+from queues.consumer.handling import Fate
+from queues.consumer.loop import Consumer
 from queues.models import HandlingFailure
 from queues.models.live import PausedQueue
 from queues.outbox import relay

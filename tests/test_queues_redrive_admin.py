@@ -10,7 +10,8 @@ from django.contrib.auth.models import Permission, User
 from django.db.models.functions import Now
 from django.urls import reverse
 
-from queues import pausing, redrives
+from queues import redrives
+from queues.consumer import pausing
 from queues.models import DeadLetter, Redrive, RedriveItem
 from queues.turns import Turn
 from tests.lanterns import handle_all, make_letter, make_letters, outcomes, start

@@ -1,7 +1,7 @@
 import pytest
 
 from queues import registry
-from queues.sizing import LEAST, MOST, Sizing
+from queues.consumer.sizing import LEAST, MOST, Sizing
 
 
 @registry.needs

@@ -4,10 +4,10 @@ import threading
 
 import pytest
 
-from queues import suspects
 from queues.aws import sqs
-from queues.consumer import Consumer
-from queues.handling import Fate
+from queues.consumer import quarantine
+from queues.consumer.handling import Fate
+from queues.consumer.loop import Consumer
 from queues.models import HandlingFailure, dead_letters
 from tests.processes import wait_until
 
@@ -68,7 +68,7 @@ def test_with_receives_to_spare_none_is_suspected(aws, settings, most, is_suspec
     settings.QUEUE_MAX_RECEIVE_COUNT = most
     put("a")
     die()
-    queue, waiting = sqs.queue("orders"), suspects.Suspects()
+    queue, waiting = sqs.queue("orders"), quarantine.Suspects()
 
     waiting.take(queue, queue.receive(limit=10, wait_seconds=0))
 
@@ -105,7 +105,7 @@ def test_messages_of_the_common_path_cost_no_query(aws, django_assert_num_querie
     messages = sqs.queue("orders").receive(limit=10, wait_seconds=0)
 
     with django_assert_num_queries(0):
-        assert suspects.Suspects().take(sqs.queue("orders"), messages) == messages
+        assert quarantine.Suspects().take(sqs.queue("orders"), messages) == messages
 
 
 @IN_THREADS
@@ -163,7 +163,7 @@ def test_suspects_are_given_back_when_the_consumer_stops(aws):
 def test_only_one_that_died_alone_waits_for_the_end_of_long_polls(aws):
     put("deadly", "a")
     die(mark=("deadly",))
-    queue, waiting = sqs.queue("orders"), suspects.Suspects()
+    queue, waiting = sqs.queue("orders"), quarantine.Suspects()
     waiting.take(queue, queue.receive(limit=10, wait_seconds=0))
 
     order = []
@@ -179,7 +179,7 @@ def test_only_one_that_died_alone_waits_for_the_end_of_long_polls(aws):
 def test_suspects_are_handed_out_one_at_a_time(aws):
     put("a", "b")
     die()
-    queue, waiting = sqs.queue("orders"), suspects.Suspects()
+    queue, waiting = sqs.queue("orders"), quarantine.Suspects()
     waiting.take(queue, queue.receive(limit=10, wait_seconds=0))
 
     assert waiting.next()

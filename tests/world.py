@@ -21,9 +21,10 @@ from django.db import DatabaseError, connection, transaction
 
 from emails import rendering, services, states
 from emails.models import Notification
-from queues import dead_letters, holding, outbox, registry
+from queues import dead_letters, outbox, registry
 from queues.aws import sqs
-from queues.consumer import Consumer
+from queues.consumer import retry_in_place
+from queues.consumer.loop import Consumer
 from queues.errors import QueueUnavailable
 from queues.events.envelope import Event
 from queues.models import DeadLetter, OutboxEvent
@@ -130,7 +131,7 @@ class World:
 
         def step() -> int:
             until = self.clock.time() + patience
-            holding.begin(lambda: self.clock.time() >= until)
+            retry_in_place.begin(lambda: self.clock.time() >= until)
             if reason := registry.why_closed(alias):
                 self.note(f"  not receiving: {reason}")
                 return 0

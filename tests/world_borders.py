@@ -21,8 +21,9 @@ from django.utils import timezone
 from django_ses import SESBackend
 
 from emails import claims, limiter, ses, shared_writes
-from queues import failpoints, holding, patience, uuid7
+from queues import failpoints, uuid7
 from queues.aws import sns, sqs
+from queues.consumer import retry_in_place
 from queues.threads.group_commit import Combined
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def _replace_aws(world: World, patch: pytest.MonkeyPatch) -> None:
 
 def _replace_time_and_chance(world: World, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(timezone, "now", world.clock.now)
-    for module in (claims, holding, limiter, patience, uuid7):
+    for module in (claims, limiter, retry_in_place, uuid7):
         patch.setattr(module, "time", world.clock)
     # Slots of another clock.
     patch.setattr(limiter, "_unused", deque())

@@ -34,7 +34,10 @@ def _is_silent() -> Q:
 
 
 class LiveConsumer(models.Model):
-    """A process that works, as it says itself every few seconds; its row goes when it stops. See ``queues.upkeep.heartbeats``."""
+    """A process that works, as it says itself every few seconds; its row goes when it stops.
+
+    See ``queues.upkeep.heartbeats``.
+    """
 
     class Kind(models.TextChoices):
         """``relay``: only publishes the outbox. ``archiver``: writes events to files."""
@@ -75,7 +78,7 @@ class LiveConsumer(models.Model):
 
 
 class PausedQueue(models.Model):
-    """A queue that nobody receives from until somebody resumes it; see ``queues.pausing``."""
+    """A queue that nobody receives from until somebody resumes it; see ``queues.consumer.pausing``."""
 
     alias = models.CharField("queue alias", max_length=50, primary_key=True)
     paused_by = models.CharField(max_length=150)

@@ -34,7 +34,9 @@ class OutboxEvent(models.Model):
     """An event recorded in the transaction of its cause; the relay publishes it, handling marks it handled."""
 
     class State(models.TextChoices):
-        """``claimed``: a relay is publishing it. ``held``: its FIFO group waits for it, see ``queues.groups``.
+        """``claimed``: a relay is publishing it. ``held``.
+
+        Its FIFO group waits for it, see ``queues.consumer.fifo_groups``.
 
         ``dead``: a dead letter. ``refused``: SQS will never take it as it is.
         """

@@ -11,13 +11,14 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from queues import checks, checkups, dead_letters, redrives, registry, sizing
+from queues import checks, checkups, dead_letters, redrives, registry
 from queues.aws import sqs
-from queues.consumer import CONCURRENCY, Consumer
+from queues.consumer import sizing
+from queues.consumer.loop import CONCURRENCY, Consumer
+from queues.consumer.sizing import AUTO, Sizing
 from queues.errors import QueueUnavailable
 from queues.models.live import LiveConsumer
 from queues.outbox import relay
-from queues.sizing import AUTO, Sizing
 from queues.threads.repeated import Repeated
 from queues.threads.supervisor import Crashed, Supervisor
 from queues.upkeep import sweeping, watching

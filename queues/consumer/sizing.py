@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable
 
 from queues import registry
-from queues.consumer import CONCURRENCY
+from queues.consumer.loop import CONCURRENCY
 
 logger = logging.getLogger(__name__)
 

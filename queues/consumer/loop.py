@@ -4,8 +4,8 @@ One thread per queue receives; a crew handles. What was received and not begun i
 most. From a FIFO queue messages are received one by one: SQS gives nothing more of a group before the delete, and in
 a batch those behind a message that fails would use up their receives with it.
 
-A message whose consumer died is handled alone (``queues.suspects``); while the database fails one, it stays in hand and
-is handled again (``queues.patience``). Meanwhile nothing is received.
+A message whose consumer died is handled alone (``queues.consumer.quarantine``); while the database fails one, it
+stays in hand and is handled again (``queues.consumer.retry_in_place``). Meanwhile nothing is received.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from functools import partial
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from queues import handling, holding, registry, suspects
-from queues.acks import MAX_WAIT_SECONDS, Acks
+from queues import registry
 from queues.aws.sqs import BATCH_ENTRIES, Queue, Received
+from queues.consumer import handling, quarantine, retry_in_place
+from queues.consumer.acks import MAX_WAIT_SECONDS, Acks
+from queues.consumer.in_flight import InHand
+from queues.consumer.retry_in_place import OUTAGES, Patience
 from queues.errors import GiveBack, QueueClosed, QueueUnavailable, ReceiptExpired
-from queues.in_hand import InHand
-from queues.patience import OUTAGES, Patience
 from queues.threads import writer
 from queues.threads.worker_pool import Crew
 
@@ -67,7 +68,7 @@ class Consumer:
         self._waiting = {queue.alias: 0 for queue in queues}
         self._polls = 0
         self._patience = Patience()
-        self._suspects = suspects.Suspects()
+        self._suspects = quarantine.Suspects()
         # One crew each: messages of one queue that are held must not keep another queue from being read.
         self._crews = {
             queue.alias: Crew(f"handle-{queue.alias}", size=concurrency) for queue in queues
@@ -241,7 +242,7 @@ class Consumer:
 
     def _work_alone(self, queue: Queue, message: Received) -> None:
         """One job of the crew, for a suspect."""
-        holding.begin(lambda: self.stopping)
+        retry_in_place.begin(lambda: self.stopping)
         try:
             self._process_alone(queue, message)
         finally:
@@ -258,14 +259,14 @@ class Consumer:
             self._suspects.done()
 
     def _handle_alone(self, queue: Queue, message: Received) -> handling.Fate:
-        suspects.mark(queue, message)
+        quarantine.mark(queue, message)
         fate = self._handle(queue, message)
-        suspects.unmark(queue, message)
+        quarantine.unmark(queue, message)
         return fate
 
     def _work(self, queue: Queue, message: Received) -> None:
         """One job of the crew."""
-        holding.begin(lambda: self.stopping)
+        retry_in_place.begin(lambda: self.stopping)
         try:
             self._process(queue, message, handle=self._handle)
             if queue.is_fifo:

@@ -9,11 +9,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError
 
-from queues import holding
+from queues.errors import GiveBack
 from queues.threads import writer
 
 logger = logging.getLogger(__name__)
@@ -60,14 +61,14 @@ class Patience:
 
     def _insist(self, handle: Callable[[], Result], error: Exception, *, name: str) -> Result:
         until = time.monotonic() + HOLD_SECONDS
-        tries, pause = 1, 0.0
+        tries, seconds = 1, 0.0
         while True:
             if not (_gave_way(error) and tries <= _TRIES_AT_ONCE):
-                pause = min(MAX_PAUSE_SECONDS, pause * 2 or 1.0)
-            _log(name, error, pause)
+                seconds = min(MAX_PAUSE_SECONDS, seconds * 2 or 1.0)
+            _log(name, error, seconds)
             # A connection that broke would fail for ever.
             writer.drop_broken_connection()
-            holding.pause(pause)
+            pause(seconds)
             tries += 1
             try:
                 return handle()
@@ -81,7 +82,27 @@ def _gave_way(exc: Exception) -> bool:
     return getattr(exc.__cause__, "sqlstate", "") in _GAVE_WAY
 
 
-def _log(name: str, exc: Exception, pause: float) -> None:
+def _log(name: str, exc: Exception, seconds: float) -> None:
     # Without the lines after the first: PostgreSQL puts whole rows, a customer's data, there.
     reason = str(exc).partition("\n")[0]
-    logger.error("in hand, next try in %.0f s %s %s: %s", pause, name, type(exc).__name__, reason)
+    logger.error("in hand, next try in %.0f s %s %s: %s", seconds, name, type(exc).__name__, reason)
+
+
+_stopping: ContextVar[Callable[[], bool]] = ContextVar("stopping", default=lambda: False)
+
+
+def begin(stopping: Callable[[], bool]) -> None:
+    """Tell this thread how to learn that its consumer stops."""
+    _stopping.set(stopping)
+
+
+def pause(seconds: float) -> None:
+    """Sleep; raises GiveBack as soon as the consumer stops."""
+    until = time.monotonic() + seconds
+    while True:
+        if _stopping.get()():
+            raise GiveBack("the consumer stops")
+        left = until - time.monotonic()
+        if left <= 0:
+            return
+        time.sleep(min(left, 0.1))

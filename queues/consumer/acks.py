@@ -13,8 +13,8 @@ from uuid import UUID
 
 from django.db import DatabaseError
 
-from queues import handling
 from queues.aws.sqs import BATCH_ENTRIES, Queue, Received
+from queues.consumer import handling
 from queues.errors import QueueUnavailable
 from queues.threads import writer
 

@@ -12,15 +12,16 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models.functions import Now
 
-from queues import backoff, dead_letters, groups, registry
+from queues import backoff, dead_letters, registry
 from queues.aws.sqs import NO_EVENT, Queue, Received
+from queues.consumer import fifo_groups
+from queues.consumer.retry_in_place import OUTAGES
 from queues.errors import GiveBack, Hold, Reject, Retry
 from queues.events import tracing
 from queues.events.envelope import envelope_fields
 from queues.failpoints import failpoint
 from queues.models import HandlingFailure, OutboxEvent
 from queues.models.sql import moment
-from queues.patience import OUTAGES
 from queues.threads import writer
 
 logger = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ def handle(queue: Queue, message: Received) -> Fate:
 
 def _handled(queue: Queue, message: Received) -> Fate:
     try:
-        if queue.is_fifo and writer.call(groups.must_wait, queue, message):
+        if queue.is_fifo and writer.call(fifo_groups.must_wait, queue, message):
             return Fate(delete=True)
         event = registry.reader_for(queue.alias)(message.body)
         if event is None and message.event_id == NO_EVENT:
@@ -122,7 +123,7 @@ def _mark_message_handled(queue: Queue, message: Received) -> None:
 
 def _held(queue: Queue, message: Received, reason: str) -> Fate:
     try:
-        writer.call(groups.hold, queue, message, reason=reason)
+        writer.call(fifo_groups.hold, queue, message, reason=reason)
     except OUTAGES:
         raise
     except DatabaseError as exc:

@@ -18,10 +18,13 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError
 
-from queues import postponing, registry
+from queues import registry
 from queues.aws import sqs, wrappers
 from queues.aws.sqs import BATCH_ENTRIES, Queue, Received
 from queues.errors import QueueUnavailable, ReceiptExpired
+from queues.events.envelope import envelope_fields
+from queues.models import OutboxEvent
+from queues.outbox import recording, relay
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +90,7 @@ class Batch(Queue):
         """
         rest = [message for message in self._messages if message.id not in self._settled]
         try:
-            rest = self._postponed(rest)
+            rest = self._deferred(rest)
         except DatabaseError as exc:
             logger.error("given back for long, the database fails: %s", type(exc).__name__)
             for message in rest:
@@ -95,16 +98,16 @@ class Batch(Queue):
         else:
             self._let_back(rest, seconds=0)
 
-    def _postponed(self, rest: Sequence[Received]) -> list[Received]:
+    def _deferred(self, rest: Sequence[Received]) -> list[Received]:
         """Returns those that were not."""
         if not rest:
             return []
         if reason := registry.why_closed(self.alias):
-            logger.warning("postponed queue=%s count=%d: %s", self.alias, len(rest), reason)
+            logger.warning("deferred queue=%s count=%d: %s", self.alias, len(rest), reason)
         kept = []
         for message in rest:
             if reason or message.receive_count >= settings.QUEUE_MAX_RECEIVE_COUNT:
-                postponing.postpone(self._queue, message)
+                defer(self._queue, message)
                 self._done.add(message.id)
             else:
                 kept.append(message)
@@ -156,3 +159,40 @@ def _received(record: Mapping[str, Any]) -> Received:
 def _outage_seconds(receive_count: int) -> int:
     seconds: int = OUTAGE_SECONDS * OUTAGE_FACTOR ** min(receive_count - 1, 10)
     return min(MOST_OUTAGE_SECONDS, seconds)
+
+
+FIRST_SECONDS = 60
+
+
+MOST_SECONDS = 900
+
+
+State = OutboxEvent.State
+
+
+# It waits there already, or needs no message any more.
+_AS_IT_IS = (State.PENDING, State.HELD, State.HANDLED)
+
+
+def defer(queue: Queue, message: Received) -> None:
+    """Publish its event again: after a minute, and twice as long each time, a quarter of an hour at most.
+
+    On a FIFO queue its group waits for it, so it keeps its place. Messages of one group must come in their order.
+    """
+    row = _outbox_row(queue, message)
+    if row is None:
+        recording.adopt(queue, message, state=State.PENDING, seconds=FIRST_SECONDS)
+    elif row.state not in _AS_IT_IS:
+        relay.put_back(row, seconds=_delay(row.tries))
+    logger.info("deferred event=%s message=%s", message.event_id, message.id)
+
+
+def _outbox_row(queue: Queue, message: Received) -> OutboxEvent | None:
+    rows = OutboxEvent.objects.carried_by(
+        queue.alias, event_id=envelope_fields(message.body).id, sqs_message_id=message.id
+    )
+    return rows.order_by("-id").first()
+
+
+def _delay(tries: int) -> int:
+    return min(MOST_SECONDS, FIRST_SECONDS << max(0, min(tries, 10) - 1))
