@@ -85,7 +85,7 @@ def timings(letters: int, times: int) -> Iterator[tuple[str, Timing]]:
 
 def _make_letters(count: int) -> Any:
     """As collected within the last hours; returns one of them."""
-    from queues import dead_letters
+    from queues.dead_letters import collecting
     from queues.models import DeadLetter
 
     letters = [
@@ -98,7 +98,7 @@ def _make_letters(count: int) -> Any:
             body="{}",
             code=CAUSES[number % len(CAUSES)],
             reason="the same for all of a cause",
-            fingerprint=dead_letters.fingerprint(CAUSES[number % len(CAUSES)], "the same"),
+            fingerprint=collecting.fingerprint(CAUSES[number % len(CAUSES)], "the same"),
             customer=f"customer-{number}",
             amount_cents=1250,
             currency="USD",

@@ -1,4 +1,4 @@
-"""What would come of an event's emails if it were handled now; see ``queues.foresight``."""
+"""What would come of an event's emails if it were handled now; see ``queues.redrives.preflight``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from emails.models import Notification
 from emails.owed import Owed
 from queues import registry
 from queues.events.envelope import Event
-from queues.foresight import Bucket, gravest
+from queues.redrives.preflight import Bucket, gravest
 
 State = Notification.State
 Key = tuple[UUID, str, str]

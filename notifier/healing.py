@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from notifier import concerns
 from notifier.concerns import Concern
-from queues import letter_groups
+from queues.dead_letters import causes
 from queues.fact_sections import moment
 from queues.models import DeadLetter, RedriveItem
 from queues.models.live import Duty
@@ -90,7 +90,7 @@ class Healed:
     def _link(self) -> str:
         kind, which = _split(self.key)
         if kind == _LETTERS:
-            page = reverse("admin:queues_deadletter_group", args=[letter_groups.key_of(which)])
+            page = reverse("admin:queues_deadletter_group", args=[causes.key_of(which)])
         else:
             page = reverse("admin:index")
         return f"{settings.BASE_URL}{page}"

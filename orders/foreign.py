@@ -16,7 +16,7 @@ from orders.models import BankAccount
 from queues.advice import Advice, Cause
 from queues.errors import Reject
 from queues.events.envelope import Event
-from queues.foresight import Bucket
+from queues.redrives.preflight import Bucket
 from queues.registry import advises, foresees, handles
 
 CODE = "UnknownAccount"

@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from queues import letter_groups
+from queues.dead_letters import causes
 from queues.events import envelope
 from queues.models import IS_PARKED
 from queues.outbox.relay import late
@@ -73,7 +73,7 @@ class FingerprintFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Letters of this fingerprint."""
         key = self.value()
-        return queryset.filter(fingerprint=letter_groups.fingerprint_of(key)) if key else queryset
+        return queryset.filter(fingerprint=causes.fingerprint_of(key)) if key else queryset
 
 
 class ParkedFilter(admin.SimpleListFilter):
@@ -87,7 +87,7 @@ class ParkedFilter(admin.SimpleListFilter):
         return [("yes", "Parked"), ("no", "Not parked")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """See ``parking``."""
+        """See ``DeadLetter.parked_until``."""
         match self.value():
             case "yes":
                 return queryset.filter(IS_PARKED)

@@ -25,15 +25,16 @@ if not apps.ready:
 from django.conf import settings  # noqa: E402  # models need what is set up above
 from django.db import DatabaseError, close_old_connections  # noqa: E402
 
-from queues import dead_letters, redrives  # noqa: E402
 from queues.aws import sqs  # noqa: E402
 from queues.aws.sqs import BATCH_ENTRIES  # noqa: E402
 from queues.consumer import lambda_batch  # noqa: E402
 from queues.consumer.loop import DRAIN_SECONDS, Consumer  # noqa: E402
+from queues.dead_letters import collecting  # noqa: E402
 from queues.errors import QueueUnavailable  # noqa: E402
 from queues.outbox import (
     relay,  # noqa: E402
 )
+from queues.redrives import jobs  # noqa: E402
 from queues.upkeep import watching  # noqa: E402
 
 logger = logging.getLogger(__name__)
@@ -89,8 +90,8 @@ def sweep(event: object, context: Context) -> dict[str, int]:
         name: _repeated(name, step, until, errors)
         for name, step in {
             "published": relay.publish_pending,
-            "collected": dead_letters.collect_all if settings.DEAD_LETTER_COLLECT else lambda: 0,
-            "redriven": redrives.advance,
+            "collected": collecting.collect_all if settings.DEAD_LETTER_COLLECT else lambda: 0,
+            "redriven": jobs.advance,
             "swept": sweeping.sweep,
             "watched": watching.watch,
         }.items()

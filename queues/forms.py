@@ -17,7 +17,7 @@ from unfold.widgets import (
 
 from queues.fact_admin import ReasonForm
 from queues.fact_sections import moment
-from queues.foresight import ORDER, Forecast
+from queues.redrives.preflight import ORDER, Forecast
 
 # Above this many, the number is to be typed: nobody discards a thousand letters by a slip.
 TYPED_ABOVE = 10

@@ -18,16 +18,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from queues import (
-    dead_letters,
-    letter_edit_views,
-    letter_group_views,
-    letter_groups,
-    masking,
-    parking,
-    redrive_start_views,
-    registry,
-)
+from queues import letter_edit_views, letter_group_views, masking, redrive_start_views, registry
 from queues.admin_filters import (
     FingerprintFilter,
     ParkedFilter,
@@ -35,6 +26,7 @@ from queues.admin_filters import (
     TypeFilter,
 )
 from queues.advice import Advice, Cause, advise
+from queues.dead_letters import causes, collecting, decisions
 from queues.errors import QueueUnavailable
 from queues.fact_admin import Act, FactAdmin, ReasonForm, column, pretty, pretty_json
 from queues.fact_sections import (
@@ -104,7 +96,7 @@ class DeadLetterAdmin(FactAdmin):
         "park": Act(
             label="Park",
             done="parked",
-            service=parking.park,
+            service=decisions.park,
             states=(Letter.OPEN,),
             permission="queues.park_deadletter",
             question="They leave the groups that wait for a person, and come back by themselves. Nobody gets their "
@@ -116,7 +108,7 @@ class DeadLetterAdmin(FactAdmin):
         "unpark": Act(
             label="Unpark",
             done="no longer parked",
-            service=parking.unpark,
+            service=decisions.unpark,
             states=(Letter.OPEN,),
             condition=IS_PARKED,
             permission="queues.park_deadletter",
@@ -125,7 +117,7 @@ class DeadLetterAdmin(FactAdmin):
         "discard": Act(
             label="Discard",
             done="discarded",
-            service=dead_letters.discard,
+            service=decisions.discard,
             states=(Letter.OPEN,),
             permission="queues.discard_deadletter",
             question="They stay here to be read, and are never handled. Nobody gets their emails. “Reopen” takes it "
@@ -137,7 +129,7 @@ class DeadLetterAdmin(FactAdmin):
         "reopen": Act(
             label="Reopen",
             done="open again",
-            service=dead_letters.reopen,
+            service=decisions.reopen,
             states=(Letter.DISCARDED,),
             permission="queues.discard_deadletter",
             question="They wait for a person again. Where a dead letter holds its FIFO group, later messages of the "
@@ -200,7 +192,7 @@ class DeadLetterAdmin(FactAdmin):
 
     @column(description="group")
     def group_link(self, letter: DeadLetter) -> SafeString:
-        key = letter_groups.key_of(letter.fingerprint)
+        key = causes.key_of(letter.fingerprint)
         address = reverse("admin:queues_deadletter_group", args=[key])
         return format_html('<a class="text-link" href="{}">All of this cause</a>', address)
 
@@ -317,7 +309,7 @@ class DeadLetterAdmin(FactAdmin):
         count = 0
         for alias in settings.QUEUES:
             try:
-                count += dead_letters.collect(alias)
+                count += collecting.collect(alias)
             except QueueUnavailable as exc:
                 messages.error(request, f"SQS did not answer for {alias}: {exc}")
         noun = "dead letter" if count == 1 else "dead letters"

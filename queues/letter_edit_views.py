@@ -16,11 +16,13 @@ from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_http_methods
 
-from queues import letter_edits, masking, previews, redrive_start_views, redrives
+from queues import masking, previews, redrive_start_views
+from queues.dead_letters import edits
 from queues.errors import Uncorrectable
 from queues.fact_sections import change_url
 from queues.forms import LetterDataForm
 from queues.models import DeadLetter, Redrive
+from queues.redrives import jobs
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -32,7 +34,7 @@ def edit(request: HttpRequest, key: UUID) -> HttpResponse:
     letter = get_object_or_404(DeadLetter, pk=key)
     if redrive := redrive_start_views.started(request):
         return redirect(change_url(redrive))
-    if objection := letter_edits.objection(letter):
+    if objection := edits.objection(letter):
         messages.error(request, objection)
         return redirect(change_url(letter))
     if request.method != "POST":
@@ -40,19 +42,19 @@ def edit(request: HttpRequest, key: UUID) -> HttpResponse:
     form = LetterDataForm(request.POST)
     if not form.is_valid():
         return _show(request, letter, form)
-    for problem in letter_edits.problems(letter, form.cleaned_data["content"]):
+    for problem in edits.problems(letter, form.cleaned_data["content"]):
         form.add_error("content", problem)
     if form.cleaned_data["seen"] != _digest(letter):
         form.add_error(None, "Somebody edited this letter meanwhile. Open the page again.")
     if form.errors:
         return _show(request, letter, form)
-    draft = letter_edits.draft(letter, form.cleaned_data["content"])
+    draft = edits.draft(letter, form.cleaned_data["content"])
     if "save" not in request.POST:
         return _show(request, letter, form, shown=previews.of(draft.event), checked=True)
     return _save(request, draft, form)
 
 
-def _save(request: HttpRequest, draft: letter_edits.Draft, form: LetterDataForm) -> HttpResponse:
+def _save(request: HttpRequest, draft: edits.Draft, form: LetterDataForm) -> HttpResponse:
     try:
         redrive = _save_and_redrive(request, draft, form)
     except Uncorrectable as exc:
@@ -63,11 +65,9 @@ def _save(request: HttpRequest, draft: letter_edits.Draft, form: LetterDataForm)
 
 
 @transaction.atomic
-def _save_and_redrive(
-    request: HttpRequest, draft: letter_edits.Draft, form: LetterDataForm
-) -> Redrive:
+def _save_and_redrive(request: HttpRequest, draft: edits.Draft, form: LetterDataForm) -> Redrive:
     """Both or neither."""
-    letter_edits.save(draft)
+    edits.save(draft)
     reason = form.cleaned_data["reason"]
     LogEntry.objects.log_actions(
         cast(int, request.user.pk),
@@ -76,7 +76,7 @@ def _save_and_redrive(
         f"Edited {draft.summary}" + (f": {reason}" if reason else "."),
         single_object=True,
     )
-    return redrives.start(
+    return jobs.start(
         DeadLetter.objects.filter(pk=draft.letter.pk),
         by=cast(User, request.user),
         reason=reason,
@@ -86,7 +86,7 @@ def _save_and_redrive(
 
 
 def _form(letter: DeadLetter) -> LetterDataForm:
-    return LetterDataForm(initial={"content": letter_edits.data(letter), "seen": _digest(letter)})
+    return LetterDataForm(initial={"content": edits.data(letter), "seen": _digest(letter)})
 
 
 def _show(
@@ -100,7 +100,7 @@ def _show(
             "title": f"Edit {letter}",
             "letter": letter,
             "address": change_url(letter),
-            "envelope": letter_edits.envelope(letter),
+            "envelope": edits.envelope(letter),
             "form": form,
         }
         | context,

@@ -11,8 +11,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_safe
 
-from queues import letter_groups, masking
+from queues import masking
 from queues.advice import Cause, advise
+from queues.dead_letters import causes
 from queues.fact_sections import Section, link, list_url, moment, short
 from queues.models import DeadLetter, DeadLetterQuerySet
 
@@ -24,13 +25,13 @@ MAX_LETTERS = 20
 @permission_required("queues.view_deadletter", raise_exception=True)
 def show_all(request: HttpRequest) -> HttpResponse:
     """Every group that waits, and what is parked."""
-    groups, parked = letter_groups.waiting(), letter_groups.parked()
+    groups, parked = causes.waiting(), causes.parked()
     if masking.hides(request):
         groups, parked = [group.masked() for group in groups], [group.masked() for group in parked]
     context = {
         "title": "Dead letters",
         "groups": groups,
-        "is_cut": len(groups) == letter_groups.MAX_GROUPS,
+        "is_cut": len(groups) == causes.MAX_GROUPS,
         "parked": parked,
     }
     return _render(request, "letter_groups", context)
@@ -40,9 +41,9 @@ def show_all(request: HttpRequest) -> HttpResponse:
 @permission_required("queues.view_deadletter", raise_exception=True)
 def show_one(request: HttpRequest, key: str) -> HttpResponse:
     """One group with its newest letters; also when it is drained, so that an old link has an answer."""
-    fingerprint = letter_groups.fingerprint_of(key)
+    fingerprint = causes.fingerprint_of(key)
     letters = DeadLetter.objects.filter(fingerprint=fingerprint)
-    group, parked = letter_groups.one(fingerprint), letter_groups.parked(fingerprint)
+    group, parked = causes.one(fingerprint), causes.parked(fingerprint)
     # In no order: that of keys might be had by reading all letters.
     any_letter = next(iter(letters.order_by().defer("body", "original_body")[:1]), None)
     if any_letter is None:

@@ -16,7 +16,6 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from queues import redrives, releasing, standstill
 from queues.fact_admin import Act, FactAdmin, column
 from queues.fact_sections import (
     MAX_ROWS,
@@ -28,6 +27,7 @@ from queues.fact_sections import (
     two_lines,
 )
 from queues.models import DeadLetter, Redrive, RedriveItem
+from queues.redrives import jobs, releasing, standstill
 
 State = Redrive.State
 Outcome = RedriveItem.Outcome
@@ -88,7 +88,7 @@ class RedriveAdmin(FactAdmin):
         "stop": Act(
             label="Stop",
             done="stopped",
-            service=lambda rows: sum(redrives.stop(row) for row in rows),
+            service=lambda rows: sum(jobs.stop(row) for row in rows),
             states=(State.RUNNING,),
             permission="queues.redrive_deadletter",
             colour="danger",
@@ -177,7 +177,7 @@ def redrives_section(letter: DeadLetter) -> Section:
 
 def _progress(request: HttpRequest, redrive: Redrive) -> dict[str, Any]:
     """What changes while it runs."""
-    counts = redrives.counts(redrive)
+    counts = jobs.counts(redrive)
     shown = [(outcome, counts[outcome]) for outcome in OUTCOME_COLOURS if counts[outcome]]
     return {
         "redrive": redrive,

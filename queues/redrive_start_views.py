@@ -16,12 +16,12 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from queues import foresight, redrives, standstill
 from queues.advice import Cause, advise
 from queues.fact_sections import change_url, list_url
-from queues.foresight import Forecast
 from queues.forms import RedriveForm
 from queues.models import DeadLetter, Redrive
+from queues.redrives import jobs, preflight, standstill
+from queues.redrives.preflight import Forecast
 
 # The letters, where they were chosen one by one.
 KEYS_NAME = "letter"
@@ -64,7 +64,7 @@ def started(request: HttpRequest) -> Redrive | None:
 
 
 def _foreseen(letters: QuerySet[DeadLetter]) -> Forecast:
-    forecast = foresight.sort(letters)
+    forecast = preflight.sort(letters)
     waiting = standstill.why_not_received(letters.filter(state=DeadLetter.State.OPEN))
     forecast.notes += [waiting] if waiting else []
     return forecast
@@ -79,7 +79,7 @@ def _words(request: HttpRequest, letters: QuerySet[DeadLetter]) -> str:
 
 
 def _start(request: HttpRequest, form: RedriveForm, chosen: Sequence[UUID]) -> Redrive:
-    return redrives.start(
+    return jobs.start(
         DeadLetter.objects.filter(pk__in=chosen),
         by=cast(User, request.user),
         reason=form.cleaned_data["reason"],

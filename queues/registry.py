@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from queues.advice import Advice, Cause
     from queues.fact_sections import Section
-    from queues.foresight import Bucket
     from queues.previews import Preview
+    from queues.redrives.preflight import Bucket
 
 Handler = Callable[[Event], None]
 Reader = Callable[[str], Event | None]

@@ -10,10 +10,12 @@ from typing import Any
 
 from django.db.models.functions import Now
 
-from queues import dead_letters, redrives, registry
+from queues import registry
+from queues.dead_letters import collecting
 from queues.errors import Reject
 from queues.events.envelope import Event, EventData
 from queues.models import DeadLetter, OutboxEvent, Redrive
+from queues.redrives import jobs
 
 
 class LanternLit(EventData, type="lantern.lit.v1", queue="orders", source="/tests"):
@@ -73,7 +75,7 @@ def make_letter(
         "receive_count": 3,
         "code": code,
         "reason": reason,
-        "fingerprint": dead_letters.fingerprint(code, reason),
+        "fingerprint": collecting.fingerprint(code, reason),
     }
     return DeadLetter.objects.create(**defaults | fields)
 
@@ -90,7 +92,7 @@ def start(letters: Any = None, **options: Any) -> Redrive:
     else:
         rows = DeadLetter.objects.all()
     defaults: dict[str, Any] = {"by": "a test", "reason": "mended", "key": str(uuid.uuid4())}
-    return redrives.start(rows, **defaults | options)
+    return jobs.start(rows, **defaults | options)
 
 
 def handle_all() -> None:
@@ -100,12 +102,12 @@ def handle_all() -> None:
 
 def outcomes(redrive: Redrive) -> dict[str, int]:
     """Those that there are."""
-    return {outcome: count for outcome, count in redrives.counts(redrive).items() if count}
+    return {outcome: count for outcome, count in jobs.counts(redrive).items() if count}
 
 
 def advance() -> None:
     """Until nothing more is to be done now."""
-    while redrives.advance():
+    while jobs.advance():
         pass
 
 
@@ -113,7 +115,7 @@ def fail_again(consume: Callable[[str], int], alias: str = "orders") -> None:
     """Until its message is a dead letter again."""
     for _ in range(4):
         consume(alias)
-    dead_letters.collect(alias)
+    collecting.collect(alias)
 
 
 def released() -> int:

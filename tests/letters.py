@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib.auth.models import Permission, User
 
 from emails import rendering
-from queues import dead_letters
+from queues.dead_letters import collecting
 from queues.events import envelope
 from queues.events.envelope import Event
 from queues.models import DeadLetter
@@ -45,10 +45,10 @@ def make_letter(
         "body": body,
         "code": code,
         "reason": reason,
-        "fingerprint": dead_letters.fingerprint(code, reason),
+        "fingerprint": collecting.fingerprint(code, reason),
         "receive_count": 3,
     }
-    stake = dead_letters.stake_fields(envelope.stake(body))
+    stake = collecting.stake_fields(envelope.stake(body))
     return DeadLetter.objects.create(**defaults | stake | fields)
 
 

@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from benchmarks import table_rows
 from benchmarks.order_events import envelope, event_id, order_number
 from notifier import concerns
-from queues import dead_letters
+from queues.dead_letters import collecting
 from queues.events import envelope as events
 from queues.models import DeadLetter, Redrive, RedriveItem
 from tests.browser import PHONE, Clicks, Site, take_picture
@@ -69,9 +69,9 @@ def letter_of(number, code, reason):
         receive_count=5,
         code=code,
         reason=reason,
-        fingerprint=dead_letters.fingerprint(code, reason),
+        fingerprint=collecting.fingerprint(code, reason),
         sent_at=timezone.now(),
-        **dead_letters.stake_fields(events.stake(body)),
+        **collecting.stake_fields(events.stake(body)),
     )
 
 

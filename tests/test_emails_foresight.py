@@ -4,9 +4,9 @@ import pytest
 
 from emails import planning, ses
 from emails.models import Notification
-from queues import foresight
-from queues.foresight import Bucket
 from queues.models import DeadLetter
+from queues.redrives import preflight
+from queues.redrives.preflight import Bucket
 from tests.letters import make_letter, placed
 from tests.owed import notification_of
 
@@ -19,7 +19,7 @@ def owed_in(event, state, **fields):
 
 
 def look():
-    return foresight.sort(DeadLetter.objects.all())
+    return preflight.sort(DeadLetter.objects.all())
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_in_production_nobody_needs_to_be_verified(account):
 
 
 def test_ses_is_asked_once_for_any_number_of_batches(account, monkeypatch):
-    monkeypatch.setattr(foresight, "BATCH_SIZE", 2)
+    monkeypatch.setattr(preflight, "BATCH_SIZE", 2)
     for _ in range(6):
         make_letter()
 

@@ -10,12 +10,13 @@ from emails import guard, planning, states, sweeping
 from emails.models import DeliveryEvent, Notification
 from emails.sending import notify
 from notifier import alerts, concerns
-from queues import foresight, outbox, registry
+from queues import outbox, registry
 from queues.events import envelope
 from queues.events.envelope import Event, EventData
-from queues.foresight import Bucket
 from queues.models import OutboxEvent
 from queues.models.live import Duty, Figure
+from queues.redrives import preflight
+from queues.redrives.preflight import Bucket
 from queues.upkeep import figures
 from queues.upkeep.figures import TEN_MINUTES
 from tests.living import make_consumer
@@ -192,11 +193,11 @@ def test_first_reason_of_a_stop_stays():
 def test_preflight_says_that_bulk_would_be_kept(account, newsletter):
     event = place().model_copy(update={"type": TYPE})
     assert planning.planned(event)[0].bulk
-    assert foresight.of(event) == Bucket.SENDS
+    assert preflight.of(event) == Bucket.SENDS
 
     guard.stop(reason="a test")
 
-    assert foresight.of(event) == Bucket.KEPT
+    assert preflight.of(event) == Bucket.KEPT
 
 
 def test_stop_by_the_guard_is_told_and_shown(settings):

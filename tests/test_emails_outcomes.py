@@ -9,9 +9,10 @@ from django.utils import timezone
 
 from emails import outcomes
 from emails.models import Notification
-from queues import dead_letters, redrives
+from queues.dead_letters import collecting
 from queues.models import DeadLetter, OutboxEvent
 from queues.outcomes import Verdict
+from queues.redrives import jobs
 from tests.lanterns import start
 from tests.support import make_order
 
@@ -101,7 +102,7 @@ def test_many_events_are_told_in_one_query(django_assert_num_queries):
 
 
 def advance() -> None:
-    while redrives.advance():
+    while jobs.advance():
         pass
 
 
@@ -120,7 +121,7 @@ def bury_orders(count: int) -> None:
             body=row.body,
             code=code,
             reason=reason,
-            fingerprint=dead_letters.fingerprint(code, reason),
+            fingerprint=collecting.fingerprint(code, reason),
         )
     OutboxEvent.objects.update(state="dead")
 

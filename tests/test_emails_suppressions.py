@@ -9,9 +9,9 @@ from emails.errors import NotSent
 from emails.models import Attempt, Notification, Suppression
 from emails.owed import Owed
 from emails.suppressions import Entry, Source
-from queues import foresight
-from queues.foresight import Bucket
 from queues.models import DeadLetter, OutboxEvent
+from queues.redrives import preflight
+from queues.redrives.preflight import Bucket
 from queues.upkeep import sweeping
 from tests.owed import claimed, only, owed, place
 from tests.rows import make_letter
@@ -237,11 +237,11 @@ def test_redrive_to_a_suppressed_address_closes_the_letter_and_sends_nothing(aws
     letter = make_letter(event_id=event.id, body=event.to_json())
     suppress()
 
-    assert list(foresight.sort(DeadLetter.objects.all()).buckets) == [Bucket.SUPPRESSED]
+    assert list(preflight.sort(DeadLetter.objects.all()).buckets) == [Bucket.SUPPRESSED]
     consume()
 
     assert only().state == State.SUPPRESSED
-    assert foresight.of(event) == Bucket.SUPPRESSED
+    assert preflight.of(event) == Bucket.SUPPRESSED
     assert letter.pk
 
 

@@ -16,7 +16,7 @@ from django.db import connection
 from emails import services
 from emails.models import Notification
 from orders.models import Order, Transaction
-from queues import dead_letters
+from queues.dead_letters import decisions
 from queues.models import DeadLetter, OutboxEvent
 from tests import deadly, postgres
 from tests.owed import placed
@@ -189,7 +189,7 @@ def test_collector_killed_between_row_and_delete_leaves_one_letter(matrix, alias
     wait_until(lambda: dead.count() == 0, what=f"nothing left in SQS\n{consumer.output}")
 
     assert DeadLetter.objects.get().body == "rubbish"
-    assert dead_letters.redrive(DeadLetter.objects.all()) == 1
+    assert decisions.redrive(DeadLetter.objects.all()) == 1
 
 
 def status(address):

@@ -15,10 +15,11 @@ from django.utils import timezone
 from moto.core import set_initial_no_auth_action_count
 
 from orders.models import Order
-from queues import dead_letters, registry
+from queues import registry
 from queues.aws import clients, provisioning, sqs
 from queues.consumer.handling import Fate
 from queues.consumer.loop import Consumer
+from queues.dead_letters import collecting, decisions
 from queues.errors import QueueUnavailable
 from queues.events.envelope import Event, EventData
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
@@ -130,7 +131,7 @@ def test_letter_of_an_email_that_was_sent_is_redriven_without_a_second(aws, cons
         body=event.to_json(),
     )
 
-    assert dead_letters.redrive(DeadLetter.objects.all()) == 1
+    assert decisions.redrive(DeadLetter.objects.all()) == 1
     consume()
 
     assert len(aws.accepted) == 1
@@ -145,7 +146,7 @@ def test_poison_at_the_head_of_a_fifo_group_lets_the_rest_pass(aws, consume):
 
     for _ in range(5):
         consume()
-    dead_letters.collect_all()
+    collecting.collect_all()
 
     assert [letter.code for letter in DeadLetter.objects.all()] == ["BadEnvelope"]
     assert relayed.reference in aws.accepted[0].raw_data
@@ -383,14 +384,14 @@ def test_event_of_a_later_version_is_handled_after_the_upgrade_and_a_redrive(aws
     put(json.dumps({"source": "/t", "type": "kite.flown.v1", "data": {}}))
     for _ in range(4):
         consume()
-    dead_letters.collect_all()
+    collecting.collect_all()
     letter = DeadLetter.objects.get()
     assert letter.code == "UnknownType"
 
     flown: list[Event] = []
     registry.handles("kite.flown.v1")(flown.append)
     try:
-        dead_letters.redrive(DeadLetter.objects.all())
+        decisions.redrive(DeadLetter.objects.all())
         consume()
     finally:
         del registry._handlers["kite.flown.v1"]

@@ -28,14 +28,16 @@ from emails import provisioning as emails_provisioning
 from emails.identity_models import IdentitySighting
 from emails.models import Breaker, Notification, Suppression
 from notifier import alerts, probing
-from queues import dead_letters, doctor, redrives, registry
+from queues import doctor, registry
 from queues.aws import clients, sns, sqs
 from queues.consumer.in_flight import InHand
 from queues.consumer.loop import Consumer
+from queues.dead_letters import collecting, decisions
 from queues.events.envelope import Event
 from queues.models import DeadLetter, OutboxEvent
 from queues.models.live import Duty
 from queues.outbox import recording, relay
+from queues.redrives import jobs
 from queues.roundtrip import Step
 from queues.upkeep import sweeping, watching
 from tests import aws_calls
@@ -119,8 +121,8 @@ def consumes(calls, client, settings):
     _beat(settings)
     with calls.paused():
         _bury()
-    assert dead_letters.collect_all() >= 3
-    redrives.advance()
+    assert collecting.collect_all() >= 3
+    jobs.advance()
     _trip_breakers()
     sweeping.sweep()
     _doubt()
@@ -162,7 +164,7 @@ def administers(calls, client, settings):
     for foresee in registry.foresights():
         foresee([Event.from_json(make_order_event().body)])
     settings.OUTBOX_PUBLISH_ON_COMMIT = True
-    assert dead_letters.redrive(DeadLetter.objects.all()) == 3
+    assert decisions.redrive(DeadLetter.objects.all()) == 3
     _wait_for_publisher()
     alerts.check()
     topic = settings.ALERTS_TOPIC.replace("alerts", "ses-events")

@@ -10,7 +10,7 @@ from http.cookiejar import CookieJar
 import pytest
 
 from emails.models import Notification
-from queues import dead_letters
+from queues.dead_letters import decisions
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from tests.processes import wait_until
 from tests.support import make_account, make_order, make_product, make_transaction, shipping
@@ -78,11 +78,11 @@ def test_unverified_customer_gets_the_email_after_verification_and_redrive_once(
     platform.aws.client("ses").verify_email_identity(EmailAddress=grace)
     [pending] = [found for found in platform.aws.pending() if found["identity"] == grace]
     urllib.request.urlopen(pending["link"])
-    dead_letters.redrive(DeadLetter.objects.all())
+    decisions.redrive(DeadLetter.objects.all())
 
     wait_until(lambda: handled(2), what="the redriven event handled")
     assert len([mail for mail in mails(platform, grace) if order.number in mail["subject"]]) == 1
-    assert dead_letters.redrive(DeadLetter.objects.all()) == 0
+    assert decisions.redrive(DeadLetter.objects.all()) == 0
 
 
 def test_consumer_killed_between_receive_and_send_sends_once_after_restart(platform):

@@ -10,7 +10,7 @@ from http.cookiejar import CookieJar
 import pytest
 
 from emails.models import Notification, Suppression
-from queues import dead_letters
+from queues.dead_letters import decisions
 from queues.models import DeadLetter, OutboxEvent
 from tests import ministack as emulator
 from tests.processes import Platform, wait_until
@@ -104,7 +104,7 @@ def test_dead_letters_are_collected_and_sent_once_after_their_redrive(platform, 
     assert all(customer in letter.reason for letter in DeadLetter.objects.all())
 
     ministack.require_verified_recipients(False)
-    dead_letters.redrive(DeadLetter.objects.all())
+    decisions.redrive(DeadLetter.objects.all())
 
     wait_until(lambda: len(ministack.subjects(to=customer)) > 1, what="both emails")
     wait_until(all_are_handled, what="the redriven events handled")

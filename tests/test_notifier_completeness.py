@@ -14,7 +14,7 @@ from django.utils import timezone
 from emails.models import Notification
 from notifier import completeness
 from notifier.completeness import sentence
-from queues import dead_letters
+from queues.dead_letters import decisions
 from queues.models import DeadLetter, OutboxEvent
 from tests.rows import make_letter, make_notification, make_outbox_event, staff
 from tests.support import make_order
@@ -90,7 +90,7 @@ def test_a_redrive_does_not_count_twice():
     event = make_outbox_event(state=State.DEAD)
     make_letter(event_id=event.event_id)
 
-    dead_letters.redrive(DeadLetter.objects.all())
+    decisions.redrive(DeadLetter.objects.all())
 
     assert counts() == {"pending": 1}
 
@@ -100,7 +100,7 @@ def test_what_was_discarded_is_owed_no_more():
     make_letter(event_id=event.event_id)
     make_notification(event_id=event.event_id, state="failed")
 
-    dead_letters.discard(DeadLetter.objects.all())
+    decisions.discard(DeadLetter.objects.all())
 
     assert counts() == {}
 

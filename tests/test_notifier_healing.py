@@ -9,7 +9,7 @@ from django.utils import timezone
 from emails import breakers
 from emails.models import Breaker
 from notifier import alerts, concerns
-from queues import parking
+from queues.dead_letters import decisions
 from queues.models import DeadLetter
 from queues.models.live import Duty, LiveConsumer
 from tests import lanterns
@@ -127,7 +127,7 @@ def test_letters_are_not_drained_while_their_redrive_may_bring_them_back():
 def test_letters_that_were_parked_are_drained_for_now():
     letter = die()
     look()
-    parking.park(
+    decisions.park(
         DeadLetter.objects.filter(pk=letter.pk),
         until=timezone.now() + timedelta(hours=1),
         note="later",

@@ -13,8 +13,9 @@ from django.urls import reverse
 from emails import feedback
 from emails.models import Notification
 from notifier import journey
-from queues import dead_letters, redrives
+from queues.dead_letters import decisions
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
+from queues.redrives import jobs
 from tests.rows import make_letter, make_notification, make_outbox_event, staff
 from tests.support import make_order, make_transaction
 
@@ -104,8 +105,8 @@ def test_a_redrive_is_told_with_the_name_of_who_did_it(admin_user):
     event = make_outbox_event(state=OutboxEvent.State.DEAD)
     letter = make_letter(event_id=event.event_id)
     letters = DeadLetter.objects.filter(pk=letter.pk)
-    redrives.start(letters, by=admin_user, reason="address verified", key="k")
-    redrives.advance()
+    jobs.start(letters, by=admin_user, reason="address verified", key="k")
+    jobs.advance()
 
     found = known(event.event_id)
 
@@ -121,7 +122,7 @@ def test_a_redrive_is_told_with_the_name_of_who_did_it(admin_user):
 def test_a_redrive_by_a_command_is_told_as_well():
     event = make_outbox_event(state=OutboxEvent.State.DEAD)
     letter = make_letter(event_id=event.event_id)
-    dead_letters.redrive(DeadLetter.objects.filter(pk=letter.pk))
+    decisions.redrive(DeadLetter.objects.filter(pk=letter.pk))
 
     [redriven] = [step for step in known(event.event_id).steps if step.title == "Redriven"]
 

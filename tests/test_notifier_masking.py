@@ -13,9 +13,10 @@ from django.urls import get_resolver, reverse
 from emails import feedback, suppressions
 from emails.models import DeliveryEvent, Notification, Suppression
 from notifier.logs import MaskingFormatter
-from queues import dead_letters, masking
+from queues import masking
 from queues.aws import sqs
-from queues.letter_groups import key_of
+from queues.dead_letters import collecting
+from queues.dead_letters.causes import key_of
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from tests.rows import make_letter, make_notification, make_outbox_event, staff
 from tests.support import make_account, make_order, make_product, make_transaction
@@ -63,7 +64,7 @@ def everything(aws, consume, refuses):
     [row] = OutboxEvent.objects.filter(subject=order.number)
     dead = sqs.dead_letter_queue("orders")
     dead.send_batch([sqs.Outgoing(key="1", body=row.body)])
-    dead_letters.collect("orders")
+    collecting.collect("orders")
     DeadLetter.objects.update(
         reason=f"not verified: {ADDRESS}", message_attributes={"who": {"StringValue": NAME}}
     )

@@ -25,8 +25,8 @@ from queues import checkups
 from queues.aws import sqs
 from queues.consumer import pausing
 from queues.fact_admin import FactAdmin
-from queues.foresight import Bucket
 from queues.models import DeadLetter, OutboxEvent, Redrive
+from queues.redrives.preflight import Bucket
 from tests.conftest import SENDER
 from tests.living import make_silent
 from tests.rows import (

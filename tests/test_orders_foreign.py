@@ -12,11 +12,13 @@ import pytest
 
 from examples import core_banking_app
 from orders import foreign
-from queues import advice, dead_letters, foresight
+from queues import advice
 from queues.advice import Cause
+from queues.dead_letters import collecting
 from queues.events.envelope import Event
-from queues.foresight import Bucket
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
+from queues.redrives import preflight
+from queues.redrives.preflight import Bucket
 from tests.support import make_account, make_transaction
 
 pytestmark = pytest.mark.django_db
@@ -52,7 +54,7 @@ def _bury(consume):
     """Until SQS has moved what fails, and the collector has it."""
     for _ in range(4):
         consume("transactions")
-    dead_letters.collect("transactions")
+    collecting.collect("transactions")
     return DeadLetter.objects.get()
 
 
@@ -186,10 +188,10 @@ def test_redrive_of_an_unknown_account_is_foreseen_to_fail(post, consume, accoun
     post(account="US100200309999")
     event = Event.from_json(_bury(consume).body)
 
-    before = foresight.of(event)
+    before = preflight.of(event)
     make_account(number="US100200309999", holder_email=ADA)
 
-    assert (before, foresight.of(event)) == (Bucket.FAILS, Bucket.SENDS)
+    assert (before, preflight.of(event)) == (Bucket.FAILS, Bucket.SENDS)
 
 
 def test_staff_are_told_what_mends_an_unknown_account():

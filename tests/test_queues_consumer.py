@@ -8,10 +8,11 @@ from botocore.exceptions import EndpointConnectionError
 from django.core.management import CommandError, call_command
 from django.db import transaction
 
-from queues import dead_letters, outbox, registry
+from queues import outbox, registry
 from queues.aws import sqs
 from queues.consumer.handling import Fate
 from queues.consumer.loop import Consumer
+from queues.dead_letters import collecting
 from queues.errors import Reject, Retry
 from queues.events.envelope import Event, EventData
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
@@ -163,7 +164,7 @@ def test_poison_message_takes_none_of_its_group_with_it(consume):
 
     for _ in range(6):
         consume("transactions")
-        dead_letters.collect("transactions")
+        collecting.collect("transactions")
 
     assert [data["name"] for data in handled] == ["a", "a", "a", "b", "c"]
     assert DeadLetter.objects.count() == 1

@@ -1,8 +1,9 @@
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from queues import dead_letters, outbox, registry
+from queues import outbox, registry
 from queues.aws import sqs
+from queues.dead_letters import collecting, decisions
 from queues.errors import Reject
 from queues.events.envelope import Event, EventData
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
@@ -41,7 +42,7 @@ def dead(consume):
 
 @pytest.mark.django_db
 def test_collected_letter_has_its_cause_history_and_address(dead):
-    assert dead_letters.collect("transactions") == 1
+    assert collecting.collect("transactions") == 1
 
     letter = DeadLetter.objects.get()
     assert (letter.code, letter.reason) == ("Cracked", "cracked bell 17")
@@ -59,9 +60,9 @@ def test_letter_collected_twice_is_one_row(dead):
     queue = sqs.dead_letter_queue("transactions")
     [message] = queue.receive(limit=10, wait_seconds=0)
     queue.hide(message, seconds=0)
-    dead_letters.collect("transactions")
+    collecting.collect("transactions")
 
-    assert dead_letters._keep("transactions", message) is False
+    assert collecting._keep("transactions", message) is False
     assert DeadLetter.objects.count() == 1
 
 
@@ -73,7 +74,7 @@ def test_letter_and_the_state_of_its_event_are_kept_together(dead):
         return execute(sql, *rest)
 
     with connection.execute_wrapper(fail), pytest.raises(OperationalError):
-        dead_letters.collect("transactions")
+        collecting.collect("transactions")
 
     assert not DeadLetter.objects.exists()
 
@@ -82,7 +83,7 @@ def test_letter_and_the_state_of_its_event_are_kept_together(dead):
 def test_message_that_killed_its_consumer_says_that_nothing_was_recorded(aws):
     sqs.dead_letter_queue("orders").send_batch([sqs.Outgoing(key="1", body="boom")])
 
-    dead_letters.collect("orders")
+    collecting.collect("orders")
 
     letter = DeadLetter.objects.get()
     assert letter.code == "NoRecord"
@@ -92,10 +93,10 @@ def test_message_that_killed_its_consumer_says_that_nothing_was_recorded(aws):
 
 @pytest.mark.django_db
 def test_redriven_letter_is_handled_once_with_the_same_event_id(dead, consume):
-    dead_letters.collect("transactions")
+    collecting.collect("transactions")
     Cracked.now = False
 
-    counts = [dead_letters.redrive(DeadLetter.objects.all()) for _ in range(2)]
+    counts = [decisions.redrive(DeadLetter.objects.all()) for _ in range(2)]
     consume("transactions")
 
     assert counts == [1, 0]
@@ -111,7 +112,7 @@ def test_redriven_message_without_an_event_is_handled_once(consume):
     DeadLetter.objects.create(
         queue="ses-events", sqs_message_id="m-1", body='{"eventType": "Subscription"}'
     )
-    dead_letters.redrive(DeadLetter.objects.all())
+    decisions.redrive(DeadLetter.objects.all())
 
     consume("ses-events")
 
@@ -121,12 +122,12 @@ def test_redriven_message_without_an_event_is_handled_once(consume):
 
 @pytest.mark.django_db
 def test_letter_that_fails_again_is_a_new_letter(dead, consume):
-    dead_letters.collect("transactions")
-    dead_letters.redrive(DeadLetter.objects.all())
+    collecting.collect("transactions")
+    decisions.redrive(DeadLetter.objects.all())
 
     for _ in range(4):
         consume("transactions")
-    dead_letters.collect("transactions")
+    collecting.collect("transactions")
 
     states = list(DeadLetter.objects.order_by("collected_at").values_list("state", flat=True))
     assert states == ["redriven", "open"]
@@ -134,18 +135,18 @@ def test_letter_that_fails_again_is_a_new_letter(dead, consume):
 
 @pytest.mark.django_db
 def test_discarded_letter_cannot_be_redriven(dead):
-    dead_letters.collect("transactions")
+    collecting.collect("transactions")
 
-    assert dead_letters.discard(DeadLetter.objects.all()) == 1
-    assert dead_letters.redrive(DeadLetter.objects.all()) == 0
+    assert decisions.discard(DeadLetter.objects.all()) == 1
+    assert decisions.redrive(DeadLetter.objects.all()) == 0
 
 
 @pytest.mark.django_db
 def test_rolled_back_redrive_leaves_the_letter_open(dead):
-    dead_letters.collect("transactions")
+    collecting.collect("transactions")
 
     with pytest.raises(ZeroDivisionError), transaction.atomic():
-        dead_letters.redrive(DeadLetter.objects.all())
+        decisions.redrive(DeadLetter.objects.all())
         raise ZeroDivisionError
 
     assert DeadLetter.objects.get().state == DeadLetter.State.OPEN
@@ -153,11 +154,11 @@ def test_rolled_back_redrive_leaves_the_letter_open(dead):
 
 
 def test_same_failure_of_other_messages_has_the_same_fingerprint():
-    one = dead_letters.fingerprint("MessageRejected", "not verified: ada@example.com, order 12")
-    two = dead_letters.fingerprint("MessageRejected", "not verified: bob@example.net, order 345")
+    one = collecting.fingerprint("MessageRejected", "not verified: ada@example.com, order 12")
+    two = collecting.fingerprint("MessageRejected", "not verified: bob@example.net, order 345")
 
     assert one == two
-    assert one != dead_letters.fingerprint("Throttling", "not verified: ada@example.com, order 12")
+    assert one != collecting.fingerprint("Throttling", "not verified: ada@example.com, order 12")
 
 
 @pytest.mark.django_db
@@ -167,18 +168,18 @@ def test_same_failure_of_other_messages_has_the_same_fingerprint():
 def test_letter_with_text_that_no_database_keeps_is_collected_without_it(aws, body):
     sqs.dead_letter_queue("orders").send_batch([sqs.Outgoing(key="1", body=body)])
 
-    assert dead_letters.collect("orders") == 1
+    assert collecting.collect("orders") == 1
     letter = DeadLetter.objects.get()
     assert (letter.subject, letter.body) == ("", body)
 
 
 @pytest.mark.django_db
 def test_redriven_letter_carries_no_trace_that_is_none(dead, consume):
-    dead_letters.collect("transactions")
+    collecting.collect("transactions")
     OutboxEvent.objects.all().delete()
     DeadLetter.objects.update(message_attributes={"traceparent": "x" * 100})
 
-    dead_letters.redrive(DeadLetter.objects.all())
+    decisions.redrive(DeadLetter.objects.all())
 
     assert OutboxEvent.objects.latest("id").traceparent == ""
 
@@ -187,5 +188,5 @@ def test_redriven_letter_carries_no_trace_that_is_none(dead, consume):
 def test_letter_of_a_queue_that_is_gone_stays_open():
     DeadLetter.objects.create(queue="parcels", sqs_message_id="m", body="{}")
 
-    assert dead_letters.redrive(DeadLetter.objects.all()) == 0
+    assert decisions.redrive(DeadLetter.objects.all()) == 0
     assert DeadLetter.objects.get().state == DeadLetter.State.OPEN

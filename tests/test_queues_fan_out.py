@@ -8,9 +8,9 @@ from django.core.checks import run_checks
 from django.utils import timezone
 
 from notifier import concerns
-from queues import dead_letters
 from queues.aws import provisioning, sns, sqs, subscriptions
 from queues.consumer import fifo_groups
+from queues.dead_letters import collecting, decisions
 from queues.errors import QueueMissing
 from queues.events.envelope import Event
 from queues.models import DeadLetter, OutboxEvent
@@ -130,10 +130,10 @@ def test_what_is_published_again_goes_to_the_queue_alone(fan_out):
 def test_redriven_letter_goes_to_the_queue_alone(fan_out, consume, settings):
     settings.RETRY_BASE_SECONDS = 0
     publish("rubbish", event_type="order.placed.v9")
-    while not dead_letters.collect("orders"):
+    while not collecting.collect("orders"):
         consume("orders")
 
-    dead_letters.redrive(DeadLetter.objects.all())
+    decisions.redrive(DeadLetter.objects.all())
     relay.publish_pending()
 
     [message] = received(sqs.queue("orders"))

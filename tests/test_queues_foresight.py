@@ -10,11 +10,12 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from queues import foresight, registry
+from queues import registry
 from queues.consumer import pausing
 from queues.events.envelope import EventData
-from queues.foresight import Bucket
 from queues.models import DeadLetter, OutboxEvent, Redrive
+from queues.redrives import preflight
+from queues.redrives.preflight import Bucket
 from tests.letters import make_letter, placed, staff
 from tests.owed import notification_of
 
@@ -36,7 +37,7 @@ def settle(event, state):
 
 
 def sorted_letters():
-    forecast = foresight.sort(DeadLetter.objects.all())
+    forecast = preflight.sort(DeadLetter.objects.all())
     return {str(bucket): len(keys) for bucket, keys in forecast.buckets.items()}
 
 
@@ -89,10 +90,10 @@ def test_closed_letters_are_not_looked_at():
 
 
 def test_one_look_takes_the_oldest_and_says_how_many_it_leaves(monkeypatch):
-    monkeypatch.setattr(foresight, "MAX_LETTERS", 3)
+    monkeypatch.setattr(preflight, "MAX_LETTERS", 3)
     letters = [make_letter() for _ in range(5)]
 
-    forecast = foresight.sort(DeadLetter.objects.all())
+    forecast = preflight.sort(DeadLetter.objects.all())
 
     keys = [key for keys in forecast.buckets.values() for key in keys]
     assert sorted(keys) == sorted(letter.pk for letter in letters[:3])
@@ -100,12 +101,12 @@ def test_one_look_takes_the_oldest_and_says_how_many_it_leaves(monkeypatch):
 
 
 def test_a_look_costs_three_queries_for_each_batch(monkeypatch):
-    monkeypatch.setattr(foresight, "BATCH_SIZE", 10)
+    monkeypatch.setattr(preflight, "BATCH_SIZE", 10)
     for _ in range(20):
         make_letter()
 
     with CaptureQueriesContext(connection) as queries:
-        foresight.sort(DeadLetter.objects.all())
+        preflight.sort(DeadLetter.objects.all())
 
     assert len(queries) == 1 + 2 * 3
 
@@ -318,7 +319,7 @@ def test_every_bucket_has_its_words():
     for bucket in Bucket:
         assert bucket.words
         assert bucket.consequence
-    assert set(foresight.ORDER) == set(Bucket)
+    assert set(preflight.ORDER) == set(Bucket)
 
 
 def test_registered_foresights_are_new_for_each_look():

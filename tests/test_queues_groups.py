@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from queues import dead_letters, registry
+from queues import registry
 from queues.aws import sqs
 from queues.consumer import fifo_groups
+from queues.dead_letters import collecting, decisions
 from queues.errors import Hold, Reject
 from queues.events.envelope import Event, EventData
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
@@ -197,7 +198,7 @@ def test_dead_message_that_sqs_lost_holds_its_group_for_a_person_alone(
         consume(ALIAS)
     if where == "the database":
         consume_all(consume)
-        dead_letters.collect(ALIAS)
+        collecting.collect(ALIAS)
     else:
         sqs.client().purge_queue(QueueUrl=sqs.queue(ALIAS).url)
     long_ago = timezone.now() - timedelta(hours=1)
@@ -214,7 +215,7 @@ def test_dead_letter_lets_its_group_pass(beaten, consume):
     Drums.rejected = {"a"}
 
     consume_all(consume)
-    dead_letters.collect(ALIAS)
+    collecting.collect(ALIAS)
 
     assert Drums.heard == ["b", "c"]
     assert states() == ["a dead", "b handled", "c handled"]
@@ -231,7 +232,7 @@ def poisoned(holding, beaten, consume):
     """The first event of three is a dead letter."""
     Drums.rejected = {"a"}
     consume_all(consume)
-    dead_letters.collect(ALIAS)
+    collecting.collect(ALIAS)
     return consume
 
 
@@ -244,16 +245,16 @@ def test_dead_letter_holds_its_group_where_settings_say_so(poisoned):
 def test_group_follows_its_dead_letter_once_that_is_redriven(poisoned):
     Drums.rejected = set()
 
-    assert dead_letters.redrive(DeadLetter.objects.all()) == 1
+    assert decisions.redrive(DeadLetter.objects.all()) == 1
     consume_all(poisoned)
 
     assert Drums.heard == ["a", "b", "c"]
 
 
 def test_redriven_letter_that_dies_again_holds_its_group_again(poisoned):
-    dead_letters.redrive(DeadLetter.objects.all())
+    decisions.redrive(DeadLetter.objects.all())
     consume_all(poisoned)
-    dead_letters.collect(ALIAS)
+    collecting.collect(ALIAS)
 
     assert Drums.heard == []
     assert states() == ["a dead", "b pending", "c pending"]
@@ -261,7 +262,7 @@ def test_redriven_letter_that_dies_again_holds_its_group_again(poisoned):
 
 
 def test_group_goes_on_without_a_dead_letter_that_is_discarded(poisoned):
-    assert dead_letters.discard(DeadLetter.objects.all()) == 1
+    assert decisions.discard(DeadLetter.objects.all()) == 1
     consume_all(poisoned)
 
     assert Drums.heard == ["b", "c"]
@@ -294,10 +295,10 @@ def test_poison_that_is_no_event_holds_its_group_until_it_is_discarded(holding, 
     sqs.queue(ALIAS).send_batch([message])
     put("b")
     consume_all(consume)
-    dead_letters.collect(ALIAS)
+    collecting.collect(ALIAS)
     assert Drums.heard == []
 
-    dead_letters.discard(DeadLetter.objects.all())
+    decisions.discard(DeadLetter.objects.all())
     consume_all(consume)
 
     assert Drums.heard == ["b"]
@@ -306,8 +307,8 @@ def test_poison_that_is_no_event_holds_its_group_until_it_is_discarded(holding, 
 def test_discarded_event_is_not_published_again_as_lost(beaten, consume):
     Drums.rejected = {"a"}
     consume_all(consume)
-    dead_letters.collect(ALIAS)
+    collecting.collect(ALIAS)
 
-    dead_letters.discard(DeadLetter.objects.all())
+    decisions.discard(DeadLetter.objects.all())
 
     assert states()[0] == "a discarded"

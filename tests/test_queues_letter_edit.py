@@ -9,9 +9,10 @@ from django.contrib.messages import get_messages
 from django.urls import reverse
 
 from emails.models import Notification
-from queues import dead_letters, letter_edits, redrives
+from queues.dead_letters import collecting, edits
 from queues.errors import Uncorrectable
 from queues.models import DeadLetter, OutboxEvent, Redrive
+from queues.redrives import jobs
 from tests.letters import make_letter, placed, staff
 from tests.owed import notification_of, only
 
@@ -84,7 +85,7 @@ def test_a_mended_letter_ends_in_an_email(admin_client, aws, consume):
     letter = broken()
     post(admin_client, letter, mended(letter))
 
-    while redrives.advance():
+    while jobs.advance():
         pass
     consume("orders")
 
@@ -176,11 +177,11 @@ def test_an_email_sent_between_the_look_and_the_save_forbids_the_edit():
     event = placed()
     notification = owed_in(event, "pending")
     letter = make_letter(event)
-    draft = letter_edits.draft(letter, mended(letter, email="bob@example.com"))
+    draft = edits.draft(letter, mended(letter, email="bob@example.com"))
     Notification.objects.filter(pk=notification.pk).update(state="sent")
 
     with pytest.raises(Uncorrectable, match="what was sent stays sent"):
-        letter_edits.save(draft)
+        edits.save(draft)
 
     letter.refresh_from_db()
     assert letter.original_body == ""
@@ -195,7 +196,7 @@ def test_an_email_to_the_same_address_says_what_the_letter_says_now(
     letter = make_letter(event)
 
     post(admin_client, letter, mended(letter, order_number="ORD-999999"))
-    while redrives.advance():
+    while jobs.advance():
         pass
     consume("orders")
 
@@ -211,7 +212,7 @@ def test_an_email_to_another_address_replaces_the_one_that_was_owed(admin_client
     letter = make_letter(event)
 
     post(admin_client, letter, mended(letter))
-    while redrives.advance():
+    while jobs.advance():
         pass
     consume("orders")
 
@@ -226,9 +227,9 @@ def test_an_address_that_is_edited_back_is_owed_again():
     owed_in(event, "pending")
     letter = make_letter(event)
 
-    letter_edits.save(letter_edits.draft(letter, mended(letter, email="bob@example.com")))
+    edits.save(edits.draft(letter, mended(letter, email="bob@example.com")))
     letter.refresh_from_db()
-    letter_edits.save(letter_edits.draft(letter, mended(letter, email="ada@example.com")))
+    edits.save(edits.draft(letter, mended(letter, email="ada@example.com")))
 
     assert only().state == Notification.State.PENDING
 
@@ -239,7 +240,7 @@ def test_the_first_body_stays_the_original():
 
     for email in ("bob@example.com", "ada@example.com"):
         letter.refresh_from_db()
-        letter_edits.save(letter_edits.draft(letter, mended(letter, email=email)))
+        edits.save(edits.draft(letter, mended(letter, email=email)))
 
     letter.refresh_from_db()
     assert letter.original_body == first
@@ -248,13 +249,13 @@ def test_the_first_body_stays_the_original():
 def test_two_who_edit_the_same_letter_do_not_overwrite_each_other():
     letter = broken()
     drafts = [
-        letter_edits.draft(letter, mended(letter, email=email))
+        edits.draft(letter, mended(letter, email=email))
         for email in ("ada@example.com", "bob@example.com")
     ]
-    letter_edits.save(drafts[0])
+    edits.save(drafts[0])
 
     with pytest.raises(Uncorrectable, match="Somebody else"):
-        letter_edits.save(drafts[1])
+        edits.save(drafts[1])
 
 
 def test_a_form_made_from_an_older_body_is_refused(admin_client):
@@ -303,7 +304,7 @@ def test_what_cannot_be_edited_says_why(admin_client, fields, words):
 def test_a_type_that_nobody_knows_cannot_be_edited():
     letter = make_letter(placed().model_copy(update={"type": "nobody.knows.v1"}))
 
-    assert "unknown event type" in letter_edits.objection(letter)
+    assert "unknown event type" in edits.objection(letter)
 
 
 @pytest.mark.parametrize(
@@ -329,7 +330,7 @@ def test_the_letters_page_shows_the_body_before_it_was_edited(admin_client):
     page = reverse("admin:queues_deadletter_change", args=[letter.pk])
     before = admin_client.get(page).content.decode()
 
-    letter_edits.save(letter_edits.draft(letter, mended(letter)))
+    edits.save(edits.draft(letter, mended(letter)))
     after = admin_client.get(page).content.decode()
 
     assert "Body before it was edited" not in before
@@ -350,7 +351,7 @@ def test_the_letters_page_shows_every_attempt_of_its_email(admin_client, refuses
     refuses("MessageRejected", "Illegal address")
     for _ in range(4):
         consume("orders")
-    dead_letters.collect("orders")
+    collecting.collect("orders")
     letter = DeadLetter.objects.get()
 
     page = admin_client.get(

@@ -10,8 +10,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from queues import letter_groups, redrives
+from queues.dead_letters import causes
 from queues.models import DeadLetter, OutboxEvent
+from queues.redrives import jobs
 from tests.letters import UNVERIFIED, make_letter, placed, staff
 
 pytestmark = pytest.mark.django_db
@@ -41,7 +42,7 @@ def test_letters_of_one_cause_are_one_group_whatever_their_addresses():
         make_letter(placed(email=address), code="MessageRejected", reason=UNVERIFIED + address)
     make_letter(code="UnknownType", reason="no handler")
 
-    groups = letter_groups.waiting()
+    groups = causes.waiting()
 
     assert {(group.code, group.count) for group in groups} == {
         ("MessageRejected", 2),
@@ -55,7 +56,7 @@ def test_a_group_counts_customers_once_and_adds_money_by_currency():
     make_letter(placed(currency="GBP"))
     make_letter(body="not JSON")
 
-    [group] = letter_groups.waiting()
+    [group] = causes.waiting()
 
     total = placed().data["total_cents"]
     assert (group.customers, group.silent) == (2, 1)
@@ -84,7 +85,7 @@ def test_what_letters_do_not_say_is_not_called_nothing(stakes, customers, money)
     for customer, cents in stakes:
         make_letter(customer=customer, amount_cents=cents, currency="USD" if cents else "")
 
-    [group] = letter_groups.waiting()
+    [group] = causes.waiting()
 
     assert (group.customers_touched, group.at_stake) == (customers, money)
 
@@ -100,7 +101,7 @@ def test_amounts_that_add_up_to_more_than_a_database_counts_break_nothing():
     for _ in range(3):
         make_letter(amount_cents=2**62, currency="USD")
 
-    [group] = letter_groups.waiting()
+    [group] = causes.waiting()
 
     assert group.money[0][0] > 2**63
 
@@ -114,7 +115,7 @@ def test_a_group_says_whether_it_grows():
         collected_at=timezone.now() - timedelta(minutes=20)
     )
 
-    trends = {group.code: group.trend for group in letter_groups.waiting()}
+    trends = {group.code: group.trend for group in causes.waiting()}
 
     assert trends == {"A": "quiet", "B": "growing", "C": "slowing"}
     assert new.fingerprint != old.fingerprint
@@ -123,27 +124,27 @@ def test_a_group_says_whether_it_grows():
 def test_a_closed_letter_is_in_no_group():
     make_letter(state=DeadLetter.State.REDRIVEN)
 
-    assert letter_groups.waiting() == []
+    assert causes.waiting() == []
 
 
 def test_a_parked_letter_leaves_its_group_until_its_time_is_over():
     letter = make_letter(parked_until=timezone.now() + timedelta(hours=1), note="after the release")
 
-    before = letter_groups.waiting(), [group.note for group in letter_groups.parked()]
+    before = causes.waiting(), [group.note for group in causes.parked()]
     DeadLetter.objects.update(parked_until=timezone.now() - timedelta(seconds=1))
 
     assert before == ([], ["after the release"])
-    assert [group.fingerprint for group in letter_groups.waiting()] == [letter.fingerprint]
-    assert letter_groups.parked() == []
+    assert [group.fingerprint for group in causes.waiting()] == [letter.fingerprint]
+    assert causes.parked() == []
 
 
 def test_a_group_says_how_many_of_it_are_in_a_redrive_already(admin_user):
     letters = [make_letter() for _ in range(3)]
-    redrives.start(
+    jobs.start(
         DeadLetter.objects.filter(pk=letters[0].pk), by=admin_user, reason="", key="k", canary=True
     )
 
-    [group] = letter_groups.waiting()
+    [group] = causes.waiting()
 
     assert (group.count, group.underway) == (3, 1)
 
@@ -225,7 +226,7 @@ def test_a_cause_with_markup_breaks_no_page(admin_client):
 def test_a_letter_without_a_fingerprint_has_its_group_too(admin_client):
     make_letter(fingerprint="", code="", reason="")
 
-    [group] = letter_groups.waiting()
+    [group] = causes.waiting()
 
     assert admin_client.get(group.address).context["group"].count == 1
     listed = admin_client.get(LETTERS, {"fingerprint": group.key})
@@ -263,13 +264,13 @@ def test_a_group_is_parked_with_a_note_and_unparked(admin_client):
 
     asked = act_on_group(admin_client, letters[0], "park")
     parked = act_on_group(admin_client, letters[0], "park", **fields)
-    groups = [group.code for group in letter_groups.waiting()]
+    groups = [group.code for group in causes.waiting()]
     act_on_group(admin_client, letters[0], "unpark", parked="yes")
 
     assert "Park: 3 dead letters" in asked.content.decode()
     assert parked.url == GROUPS
     assert groups == [other.code]
-    assert {group.count for group in letter_groups.waiting()} == {1, 3}
+    assert {group.count for group in causes.waiting()} == {1, 3}
     assert LogEntry.objects.filter(change_message__endswith=": after the release").count() == 3
     assert LogEntry.objects.filter(change_message="No longer parked.").count() == 3
 
@@ -388,7 +389,7 @@ def test_the_groups_are_found_by_the_index_on_open_letters():
             cursor.execute("SET enable_seqscan = off")
         explaining = "EXPLAIN QUERY PLAN" if connection.vendor == "sqlite" else "EXPLAIN"
         with CaptureQueriesContext(connection) as queries:
-            letter_groups.waiting()
+            causes.waiting()
         cursor.execute(f"{explaining} {queries[0]['sql']}")
         plan = " ".join(str(row[-1]) for row in cursor.fetchall())
         if connection.vendor == "postgresql":

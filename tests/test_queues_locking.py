@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from queues import dead_letters
 from queues.aws import sqs
+from queues.dead_letters import decisions
 from queues.events.envelope import Event
 from queues.models import DeadLetter, OutboxEvent
 from queues.outbox import relay
@@ -75,7 +75,7 @@ def test_four_relays_keep_the_order_of_every_fifo_group_through_lost_answers(
 def test_letter_redriven_by_many_at_once_goes_out_once(aws):
     DeadLetter.objects.create(queue="orders", sqs_message_id="m", body="{}")
 
-    counts = at_once(6, lambda: dead_letters.redrive(DeadLetter.objects.all()))
+    counts = at_once(6, lambda: decisions.redrive(DeadLetter.objects.all()))
 
     assert sorted(counts) == [0, 0, 0, 0, 0, 1]
     assert OutboxEvent.objects.count() == 1

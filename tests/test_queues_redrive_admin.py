@@ -10,10 +10,10 @@ from django.contrib.auth.models import Permission, User
 from django.db.models.functions import Now
 from django.urls import reverse
 
-from queues import redrives
 from queues.consumer import pausing
 from queues.models import DeadLetter, Redrive, RedriveItem
-from queues.turns import Turn
+from queues.redrives import jobs
+from queues.redrives.leases import Turn
 from tests.lanterns import handle_all, make_letter, make_letters, outcomes, start
 
 pytestmark = pytest.mark.django_db
@@ -49,7 +49,7 @@ def settle(item: RedriveItem, outcome: str, **fields: Any) -> None:
 def test_the_page_says_how_far_it_is_and_asks_for_more_while_it_runs(admin_client):
     make_letters(3)
     redrive = start()
-    redrives.advance()
+    jobs.advance()
 
     response = admin_client.get(page(redrive))
 
@@ -65,9 +65,9 @@ def test_the_page_says_how_far_it_is_and_asks_for_more_while_it_runs(admin_clien
 def test_the_same_page_is_the_record_afterwards(admin_client):
     make_letters(1)
     redrive = start(reason="the wicks are dry")
-    redrives.advance()
+    jobs.advance()
     handle_all()
-    redrives.advance()
+    jobs.advance()
 
     html = admin_client.get(page(redrive)).content.decode()
 
@@ -181,7 +181,7 @@ def test_the_button_is_shown_only_to_those_who_may_and_while_it_runs(client):
 
     client.force_login(staff("view_redrive", "redrive_deadletter"))
     assert 'value="stop"' in client.get(page(redrive)).content.decode()
-    redrives.stop(redrive)
+    jobs.stop(redrive)
     assert 'value="stop"' not in client.get(page(redrive)).content.decode()
 
 
@@ -253,7 +253,7 @@ def test_the_list_costs_the_same_however_long_it_is(admin_client, django_assert_
 def test_the_list_says_how_many_came_through(admin_client):
     make_letters(2)
     redrive = start(canary=False)
-    redrives.advance()
+    jobs.advance()
     first, last = redrive.items.all()
     settle(first, "accepted")
     settle(last, "returned")

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 from django.core.management import CommandError, call_command
 
-from queues import dead_letters, redrives
+from queues.dead_letters import collecting
 from queues.models import DeadLetter, OutboxEvent, Redrive
+from queues.redrives import jobs
 from tests import lanterns
 from tests.lanterns import handle_all, make_letter, make_letters, outcomes, start
 
@@ -53,7 +54,7 @@ def test_a_dry_run_changes_nothing(capsys):
         "--queue=transactions",
         "--subject=L-7",
         "--code=Dim",
-        f"--fingerprint={dead_letters.fingerprint('Dim', 'no oil')}",
+        f"--fingerprint={collecting.fingerprint('Dim', 'no oil')}",
     ],
 )
 def test_each_condition_chooses_its_letters(condition):
@@ -134,7 +135,7 @@ def test_waiting_fails_with_the_cause_when_it_halts(consume, meanwhile):
     def bury():
         for _ in range(4):
             consume("orders")
-        dead_letters.collect("orders")
+        collecting.collect("orders")
         Redrive.objects.update(next_at="2026-01-01T00:00:00Z")
 
     meanwhile(lambda: consume("orders"), bury)
@@ -150,7 +151,7 @@ def test_waiting_fails_when_a_letter_came_back(consume, meanwhile):
     def bury():
         for _ in range(4):
             consume("orders")
-        dead_letters.collect("orders")
+        collecting.collect("orders")
 
     meanwhile(bury)
 
@@ -163,7 +164,7 @@ def test_waiting_fails_when_somebody_stops_it(meanwhile):
 
     def stop():
         handle_all()
-        redrives.stop(Redrive.objects.get())
+        jobs.stop(Redrive.objects.get())
 
     meanwhile(stop)
 

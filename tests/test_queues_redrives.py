@@ -8,9 +8,10 @@ from django.contrib.auth.models import User
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from queues import dead_letters, parking, redrives, releasing
+from queues.dead_letters import decisions
 from queues.models import DeadLetter, OutboxEvent, Redrive, RedriveItem
-from queues.turns import LEASE, Turn, TurnLost
+from queues.redrives import jobs, releasing
+from queues.redrives.leases import LEASE, Turn, TurnLost
 from queues.upkeep import old_rows
 from tests import lanterns
 from tests.lanterns import (
@@ -59,7 +60,7 @@ def test_letters_in_another_redrive_are_left_out():
 
 def test_letters_whose_redrive_was_stopped_may_be_started_again():
     make_letters(3)
-    redrives.stop(start())
+    jobs.stop(start())
 
     assert start().total == 3
 
@@ -94,7 +95,7 @@ def test_each_letter_of_a_user_gets_an_entry_in_the_log():
     letters = make_letters(2)
     redrive = start(by=user, canary=False)
 
-    redrives.advance()
+    jobs.advance()
 
     entries = {(entry.object_id, entry.change_message) for entry in LogEntry.objects.all()}
     assert redrive.started_by == "ada"
@@ -111,7 +112,7 @@ def test_stopping_releases_no_more_and_follows_what_was_released():
     redrive = start()
     advance()
 
-    stopped = redrives.stop(redrive)
+    stopped = jobs.stop(redrive)
     advance()
     handle_all()
     Redrive.objects.update(next_at=Now())
@@ -127,7 +128,7 @@ def test_stopping_releases_no_more_and_follows_what_was_released():
 def test_what_does_not_run_cannot_be_stopped():
     redrive = start([])
 
-    assert not redrives.stop(redrive)
+    assert not jobs.stop(redrive)
 
 
 # --- Whatever dies
@@ -138,7 +139,7 @@ def test_nobody_advances_a_redrive_while_another_does():
     redrive = start()
     Turn.take(redrive.pk)
 
-    redrives.advance()
+    jobs.advance()
 
     assert released() == 0
 
@@ -149,7 +150,7 @@ def test_a_redrive_whose_consumer_was_killed_goes_on_when_the_lease_ends():
     Turn.take(redrive.pk)
     Redrive.objects.update(next_at=Now() - timedelta(seconds=1))
 
-    redrives.advance()
+    jobs.advance()
 
     assert released() == 1
 
@@ -175,7 +176,7 @@ def test_a_letter_is_released_in_the_transaction_that_redrives_it(monkeypatch):
     monkeypatch.setattr(LogEntry.objects, "log_actions", lambda *args, **kwargs: 1 / 0)
 
     with pytest.raises(ZeroDivisionError):
-        redrives.advance()
+        jobs.advance()
 
     assert outcomes(redrive) == {"waiting": 2}
     assert set(DeadLetter.objects.values_list("state", flat=True)) == {"open"}
@@ -185,7 +186,7 @@ def test_a_letter_is_released_in_the_transaction_that_redrives_it(monkeypatch):
 def test_a_letter_redriven_by_somebody_else_is_skipped():
     make_letters(1)
     redrive = start()
-    dead_letters.redrive(DeadLetter.objects.all())
+    decisions.redrive(DeadLetter.objects.all())
 
     advance()
 
@@ -197,7 +198,9 @@ def test_a_letter_redriven_by_somebody_else_is_skipped():
 def test_a_letter_parked_before_its_turn_stays_where_it_is():
     letter = make_letter(1)
     redrive = start(canary=False)
-    parking.park(DeadLetter.objects.all(), until=timezone.now() + timedelta(hours=1), note="later")
+    decisions.park(
+        DeadLetter.objects.all(), until=timezone.now() + timedelta(hours=1), note="later"
+    )
 
     advance()
 
@@ -227,10 +230,10 @@ def test_an_outcome_is_known_even_where_the_outbox_row_is_gone():
 
 def test_looking_when_nothing_runs_is_one_query(django_assert_num_queries):
     make_letters(1)
-    redrives.stop(start())
+    jobs.stop(start())
 
     with django_assert_num_queries(1):
-        assert redrives.advance() == 0
+        assert jobs.advance() == 0
 
 
 def test_the_record_of_a_redrive_and_its_letters_goes_after_its_time():
@@ -280,7 +283,7 @@ def test_many_who_advance_at_once_release_each_letter_once():
     make_letters(250)
     redrive = start(canary=False)
 
-    at_once(4, lambda: [redrives.advance() for _ in range(3)])
+    at_once(4, lambda: [jobs.advance() for _ in range(3)])
     advance()
 
     events = OutboxEvent.objects.values_list("redrive_of", flat=True)
@@ -295,7 +298,7 @@ def test_letters_discarded_while_they_are_released_are_one_of_both():
     redrive = start(canary=False)
     waiting = DeadLetter.objects.open()
 
-    at_once(3, lambda: (redrives.advance(), dead_letters.discard(waiting), redrives.advance()))
+    at_once(3, lambda: (jobs.advance(), decisions.discard(waiting), jobs.advance()))
     advance()
 
     found = outcomes(redrive)
@@ -308,9 +311,9 @@ def test_letters_discarded_while_they_are_released_are_one_of_both():
 @pytest.mark.django_db(transaction=True)
 def test_letters_reopened_by_two_at_once_are_opened_once():
     make_letters(20)
-    dead_letters.discard(DeadLetter.objects.all())
+    decisions.discard(DeadLetter.objects.all())
 
-    counts = at_once(2, lambda: dead_letters.reopen(DeadLetter.objects.all()))
+    counts = at_once(2, lambda: decisions.reopen(DeadLetter.objects.all()))
 
     assert sum(counts) == DeadLetter.objects.open().count() == 20
 
@@ -321,7 +324,7 @@ def test_a_stop_while_letters_are_released_leaves_each_letter_sent_back_or_open(
     make_letters(250)
     redrive = start(canary=False)
 
-    at_once(3, lambda: (redrives.advance(), redrives.stop(redrive), redrives.advance()))
+    at_once(3, lambda: (jobs.advance(), jobs.stop(redrive), jobs.advance()))
 
     found = outcomes(redrive)
     assert found.get("pending", 0) == released()

@@ -8,8 +8,9 @@ import pytest
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from queues import dead_letters, redrives, releasing
+from queues.dead_letters import decisions
 from queues.models import DeadLetter, OutboxEvent, Redrive
+from queues.redrives import jobs, releasing
 from tests import lanterns
 from tests.lanterns import (
     LanternHung,
@@ -79,7 +80,7 @@ def test_without_a_canary_all_go_at_once():
 def test_a_letter_that_was_skipped_proves_nothing_and_another_takes_its_place():
     letters = make_letters(3)
     redrive = start()
-    dead_letters.discard(DeadLetter.objects.filter(pk=letters[0].pk))
+    decisions.discard(DeadLetter.objects.filter(pk=letters[0].pk))
 
     advance()
 
@@ -128,7 +129,7 @@ def test_a_rate_holds_letters_back_until_they_are_due():
     before = released()
     due(redrive)
 
-    redrives.advance()
+    jobs.advance()
 
     assert before == 0
     assert released() == 1

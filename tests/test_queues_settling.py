@@ -7,10 +7,12 @@ from uuid import UUID
 import pytest
 from django.db.models.functions import Now
 
-from queues import dead_letters, redrives, registry
+from queues import registry
+from queues.dead_letters import decisions
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent, Redrive
 from queues.models.dead_letters import DIED
 from queues.outcomes import Outcome, Verdict
+from queues.redrives import jobs
 from tests import lanterns
 from tests.lanterns import (
     LanternHung,
@@ -119,11 +121,11 @@ def test_the_rest_halts_too_when_its_failure_is_back(consume):
     redrive = start(rate=1, canary=False)
     for _ in range(2):
         due(redrive)
-        redrives.advance()
+        jobs.advance()
     hold(redrive)
 
     consume("orders")
-    redrives.advance()
+    jobs.advance()
 
     redrive.refresh_from_db()
     assert redrive.state == State.HALTED
@@ -134,7 +136,7 @@ def test_a_failure_from_before_the_redrive_halts_nothing(consume):
     """On a FIFO queue the same row, and until it is published the same message id, is used again."""
     lanterns.broken.update({1: ("Wet", "the wick of lantern 1 is wet")})
     letter = make_letter(1, data=LanternHung)
-    dead_letters.redrive(DeadLetter.objects.all())
+    decisions.redrive(DeadLetter.objects.all())
     fail_again(consume, "transactions")
     make_letter(2, data=LanternHung)
     redrive = start()

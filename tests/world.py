@@ -21,10 +21,11 @@ from django.db import DatabaseError, connection, transaction
 
 from emails import rendering, services, states
 from emails.models import Notification
-from queues import dead_letters, outbox, registry
+from queues import outbox, registry
 from queues.aws import sqs
 from queues.consumer import retry_in_place
 from queues.consumer.loop import Consumer
+from queues.dead_letters import collecting, decisions
 from queues.errors import QueueUnavailable
 from queues.events.envelope import Event
 from queues.models import DeadLetter, OutboxEvent
@@ -145,7 +146,7 @@ class World:
 
     def collect(self, alias: str) -> int:
         """One round of a collector."""
-        return self._run(f"collect {alias}", lambda: dead_letters.collect(alias)) or 0
+        return self._run(f"collect {alias}", lambda: collecting.collect(alias)) or 0
 
     def others(self, seconds: float) -> None:
         """Time passes for one process, and others act; they may have been given the same message."""
@@ -171,7 +172,7 @@ class World:
 
     def redrive(self) -> int:
         """Every open dead letter."""
-        return self._run("redrive", lambda: dead_letters.redrive(DeadLetter.objects.all())) or 0
+        return self._run("redrive", lambda: decisions.redrive(DeadLetter.objects.all())) or 0
 
     def discard(self, number: int) -> None:
         """One open dead letter of an email."""
@@ -179,7 +180,7 @@ class World:
         if found := list(letters.order_by("id")):
             letter = found[number % len(found)]
             one = DeadLetter.objects.filter(pk=letter.pk)
-            if self._run(f"discard {letter.subject}", lambda: dead_letters.discard(one)):
+            if self._run(f"discard {letter.subject}", lambda: decisions.discard(one)):
                 self.discarded.add(letter.subject)
 
     def publish_again(self, number: int) -> None:

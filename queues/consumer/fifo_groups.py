@@ -19,8 +19,8 @@ from django.db import connection
 from django.db.models import BigAutoField, F, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, Now
 
-from queues import dead_letters
 from queues.aws.sqs import Queue, Received
+from queues.dead_letters import collecting
 from queues.events.envelope import envelope_fields
 from queues.models import OutboxEvent, in_state
 from queues.outbox import recording, relay
@@ -120,7 +120,7 @@ def _found_gone(queue: Queue, published: QuerySet[OutboxEvent], since: datetime 
         return False
     gone = published.filter(published_at__lte=since)
     if gone.exists():
-        dead_letters.collect(queue.alias)
+        collecting.collect(queue.alias)
         relay.publish_again(gone)
     return True
 

@@ -12,10 +12,11 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models.functions import Now
 
-from queues import backoff, dead_letters, registry
+from queues import backoff, registry
 from queues.aws.sqs import NO_EVENT, Queue, Received
 from queues.consumer import fifo_groups
 from queues.consumer.retry_in_place import OUTAGES
+from queues.dead_letters import collecting
 from queues.errors import GiveBack, Hold, Reject, Retry
 from queues.events import tracing
 from queues.events.envelope import envelope_fields
@@ -153,7 +154,7 @@ def _failed(queue: Queue, message: Received, code: str, reason: str, *, hide_sec
 @writer.by_one_thread
 def _record_failure(queue: Queue, message: Received, code: str, reason: str) -> None:
     if _holds_its_group(queue, message):
-        dead_letters.bury(queue, message)
+        collecting.bury(queue, message)
     HandlingFailure.objects.bulk_create(
         [
             HandlingFailure(

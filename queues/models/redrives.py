@@ -23,7 +23,7 @@ class RedriveQuerySet(models.QuerySet["Redrive"]):
 
 
 class Redrive(models.Model):
-    """Dead letters that somebody sends back together; see ``queues.redrives``."""
+    """Dead letters that somebody sends back together; see ``queues.redrives.jobs``."""
 
     class State(models.TextChoices):
         """``stopped``: by a person. ``halted``: by itself, because its failure came back."""

@@ -11,14 +11,16 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from queues import checks, checkups, dead_letters, redrives, registry
+from queues import checks, checkups, registry
 from queues.aws import sqs
 from queues.consumer import sizing
 from queues.consumer.loop import CONCURRENCY, Consumer
 from queues.consumer.sizing import AUTO, Sizing
+from queues.dead_letters import collecting
 from queues.errors import QueueUnavailable
 from queues.models.live import LiveConsumer
 from queues.outbox import relay
+from queues.redrives import jobs
 from queues.threads.repeated import Repeated
 from queues.threads.supervisor import Crashed, Supervisor
 from queues.upkeep import sweeping, watching
@@ -130,9 +132,9 @@ class Command(BaseCommand):
         if self._relays:
             chores.append(Repeated("relay", relay.publish_pending, seconds=RELAY_SECONDS))
         if self._collects:
-            chores.append(Repeated("collector", dead_letters.collect_all, seconds=COLLECT_SECONDS))
+            chores.append(Repeated("collector", collecting.collect_all, seconds=COLLECT_SECONDS))
         if self._redrives:
-            chores.append(Repeated("redrives", redrives.advance, seconds=REDRIVE_SECONDS))
+            chores.append(Repeated("redrives", jobs.advance, seconds=REDRIVE_SECONDS))
             # Asked for in the admin, and by no script.
             chores.append(Repeated("checkups", checkups.advance, seconds=checkups.SECONDS))
         if self._sizing:
@@ -163,9 +165,9 @@ class Command(BaseCommand):
         return Sizing(aliases, resize=self._consumer.resize, processes=processes)
 
     def _chores(self) -> int:
-        done = redrives.advance() if self._redrives else 0
+        done = jobs.advance() if self._redrives else 0
         done += relay.publish_pending() if self._relays else 0
-        return done + (dead_letters.collect_all() if self._collects else 0)
+        return done + (collecting.collect_all() if self._collects else 0)
 
     def _stop(self, *args: Any) -> None:
         if self._consumer.stopping:

@@ -9,8 +9,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from queues import redrives
 from queues.models import DeadLetter, Redrive, RedriveItem
+from queues.redrives import jobs
 
 POLL_SECONDS = 1.0
 CONDITIONS = ("queue", "subject", "code", "fingerprint")
@@ -55,7 +55,7 @@ class Command(BaseCommand):
         if options["dry_run"]:
             self.stdout.write(f"would redrive {letters.count()} dead letter(s)")
             return
-        redrive = redrives.start(
+        redrive = jobs.start(
             letters,
             by="manage.py redrive",
             reason=options["reason"],
@@ -66,7 +66,7 @@ class Command(BaseCommand):
         self.stdout.write(f"redrive {redrive.pk} of {redrive.total} dead letter(s) started")
         if redrive.left_out:
             self.stdout.write(f"{redrive.left_out} left out: in another redrive already")
-        while redrives.advance():
+        while jobs.advance():
             pass
         if options["wait"]:
             self._wait(redrive)
@@ -83,7 +83,7 @@ class Command(BaseCommand):
                 self.stdout.write(said := progress)
             if redrive.ended_at:
                 break
-            if not redrives.advance():
+            if not jobs.advance():
                 sleep(POLL_SECONDS)
         self._judge(redrive)
 
@@ -92,7 +92,7 @@ class Command(BaseCommand):
             raise CommandError(f"halted: {redrive.why}")
         if redrive.state == Redrive.State.STOPPED:
             raise CommandError("stopped by a person; the admin's log says by whom")
-        counts = redrives.counts(redrive)
+        counts = jobs.counts(redrive)
         if bad := counts[RedriveItem.Outcome.RETURNED] + counts[RedriveItem.Outcome.BOUNCED]:
             raise CommandError(
                 f"{bad} dead letter(s) did not come through; the admin has the causes"
@@ -100,7 +100,7 @@ class Command(BaseCommand):
 
 
 def _progress(redrive: Redrive) -> str:
-    counts = redrives.counts(redrive)
+    counts = jobs.counts(redrive)
     parts = [f"{count} {outcome}" for outcome, count in counts.items() if count]
     return ", ".join(parts) or "nothing to redrive"
 

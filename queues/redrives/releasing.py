@@ -11,9 +11,9 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.db.models import Count, QuerySet
 from django.db.models.functions import Now
 
-from queues import dead_letters
+from queues.dead_letters import decisions
 from queues.models import Redrive, RedriveItem
-from queues.turns import Turn
+from queues.redrives.leases import Turn
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ def _send_back(redrive: Redrive, items: Sequence[RedriveItem]) -> None:
     sent = []
     for item in items:
         if item.letter.queue in settings.QUEUES:
-            item.outbox_event = dead_letters.redrive_one(item.letter)
+            item.outbox_event = decisions.redrive_one(item.letter)
         if item.outbox_event:
             sent.append(item)
     RedriveItem.objects.bulk_update(sent, ["outbox_event"])

@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 
 from queues import masking, registry
 from queues.models import DeadLetter, Redrive
-from queues.turns import LEASE
+from queues.redrives.leases import LEASE
 
 # A consumer looks every second.
 SILENT = timedelta(seconds=10)

@@ -13,11 +13,12 @@ from uuid import UUID
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from queues import dead_letters, registry
+from queues import registry
+from queues.dead_letters import collecting
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent, RedriveItem
 from queues.models.dead_letters import DIED
 from queues.outcomes import Outcome, Verdict
-from queues.turns import Turn
+from queues.redrives.leases import Turn
 
 PAGE = 500
 
@@ -155,18 +156,18 @@ def _told(outcome: Outcome) -> Settled:
         case Verdict.UNSENT:
             return Settled(Fate.HANDLED, outcome.words)
         case Verdict.BOUNCED:
-            cause = dead_letters.fingerprint("Bounced", outcome.words)
+            cause = collecting.fingerprint("Bounced", outcome.words)
             return Settled(Fate.BOUNCED, outcome.words, cause)
         case _:
             return _returned("Failed", outcome.words)
 
 
 def _returned(code: str, reason: str) -> Settled:
-    return Settled(Fate.RETURNED, _words(code, reason), dead_letters.fingerprint(code, reason))
+    return Settled(Fate.RETURNED, _words(code, reason), collecting.fingerprint(code, reason))
 
 
 def _words(code: str, reason: str) -> str:
-    return f"{code}: {dead_letters.general(reason)}"
+    return f"{code}: {collecting.general(reason)}"
 
 
 def _letters(page: Sequence[_Sent]) -> dict[int, DeadLetter]:
@@ -209,6 +210,6 @@ def _failing(page: Sequence[_Sent]) -> dict[int, Settled]:
         if failure := last.get((sent.queue, sent.sqs_message_id or "")):
             words = _words(failure.code, failure.reason)
             if words != sent.detail:
-                cause = dead_letters.fingerprint(failure.code, failure.reason)
+                cause = collecting.fingerprint(failure.code, failure.reason)
                 found[sent.pk] = Settled(Fate.PENDING, words, cause)
     return found

@@ -20,9 +20,10 @@ from django.db.models import Case, Count, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 from django.utils.text import Truncator
 
-from queues import dead_letters, releasing, settling
+from queues.dead_letters import collecting
 from queues.models import DeadLetter, Redrive, RedriveItem
-from queues.turns import Turn, TurnLost
+from queues.redrives import releasing, settling
+from queues.redrives.leases import Turn, TurnLost
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +128,7 @@ def _causes(redrive: Redrive) -> str:
     codes = list(redrive.items.order_by().values_list("letter__code", flat=True).distinct()[:4])
     first = redrive.items.select_related("letter").first()
     if first and len(codes) == 1:
-        words = f"{codes[0] or 'no cause recorded'}: {dead_letters.general(first.letter.reason)}"
+        words = f"{codes[0] or 'no cause recorded'}: {collecting.general(first.letter.reason)}"
         return Truncator(" ".join(words.split())).chars(300)
     return ", ".join(sorted(codes)[:3]) + (" and others" if len(codes) > 3 else "")
 

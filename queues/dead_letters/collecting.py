@@ -10,8 +10,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db import DataError, transaction
-from django.db.models import QuerySet
-from django.db.models.functions import Now
 
 from queues.aws import sqs
 from queues.aws.sqs import Received
@@ -46,62 +44,6 @@ def collect(alias: str) -> int:
 def collect_all() -> int:
     """The same for all queues."""
     return sum(collect(alias) for alias in settings.QUEUES)
-
-
-@transaction.atomic
-def redrive(letters: QuerySet[DeadLetter]) -> int:
-    """Send open letters that are not parked through the outbox again, as they are; returns how many.
-
-    The event id stays, so what was sent stays sent; the deduplication id is new, because SQS drops a repeat
-    within five minutes. A letter is redriven once, however often this is asked, and stays open while settings
-    name no queue for its alias.
-    """
-    known = letters.filter(state=State.OPEN, queue__in=list(settings.QUEUES))
-    envelope = [redrive_one(letter) for letter in known.order_by("id")]
-    for event in filter(None, envelope):
-        recording.publish_on_commit(event)
-    return sum(event is not None for event in envelope)
-
-
-def redrive_one(letter: DeadLetter) -> OutboxEvent | None:
-    """The row that carries this letter from now on, for a relay to publish; None if it waits for nobody any more.
-
-    In the caller's transaction.
-    """
-    waiting = DeadLetter.objects.waiting().filter(pk=letter.pk)
-    taken = waiting.update(state=State.REDRIVEN, redriven_at=Now())
-    if not taken:
-        return None
-    event = recording.at_its_place(
-        _rows(letter), alias=letter.queue, redrive_of=letter, body=letter.body
-    ) or OutboxEvent.objects.create(
-        event_id=letter.event_id,
-        type=letter.type,
-        subject=letter.subject,
-        queue=letter.queue,
-        group=letter.group,
-        traceparent=_traceparent(letter),
-        body=letter.body,
-        available_at=Now(),
-        redrive_of=letter,
-    )
-    logger.info("redriven event=%s message=%s letter=%s", *_ids(letter))
-    return event
-
-
-@transaction.atomic
-def discard(letters: QuerySet[DeadLetter]) -> int:
-    """Close open letters without sending them; returns how many. A group that one of them held goes on."""
-    return sum(_discard(letter) for letter in letters.filter(state=State.OPEN).order_by("id"))
-
-
-@transaction.atomic
-def reopen(letters: QuerySet[DeadLetter]) -> int:
-    """Take back that these were discarded; returns how many were.
-
-    Where a dead letter holds its FIFO group, what comes after it waits again; what has gone meanwhile has gone.
-    """
-    return sum(_reopen(letter) for letter in letters.filter(state=State.DISCARDED).order_by("id"))
 
 
 def bury(queue: sqs.Queue, message: Received) -> None:
@@ -184,41 +126,6 @@ _NO_RECORD = (
     "NoRecord",
     "No failure was recorded: the consumer died with it, or it was sent here by hand.",
 )
-
-
-def _discard(letter: DeadLetter) -> bool:
-    taken = DeadLetter.objects.filter(pk=letter.pk, state=State.OPEN).update(state=State.DISCARDED)
-    if taken:
-        waiting = [OutboxEvent.State.PUBLISHED, OutboxEvent.State.DEAD]
-        _rows(letter).filter(state__in=waiting).update(
-            state=OutboxEvent.State.DISCARDED, handled_at=Now()
-        )
-    return bool(taken)
-
-
-def _reopen(letter: DeadLetter) -> bool:
-    taken = DeadLetter.objects.filter(pk=letter.pk, state=State.DISCARDED).update(
-        state=State.OPEN, parked_until=None
-    )
-    if taken:
-        _rows(letter).filter(state=OutboxEvent.State.DISCARDED).update(
-            state=OutboxEvent.State.DEAD, handled_at=None
-        )
-    return bool(taken)
-
-
-def _rows(letter: DeadLetter) -> QuerySet[OutboxEvent]:
-    return OutboxEvent.objects.carried_by(
-        letter.queue, event_id=letter.event_id, sqs_message_id=letter.sqs_message_id
-    )
-
-
-def _traceparent(letter: DeadLetter) -> str:
-    """As W3C's Trace Context has it; whoever put the message on the queue may have written anything."""
-    found = letter.message_attributes.get("traceparent", "")
-    return (
-        found if re.fullmatch(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", found) else ""
-    )
 
 
 def _ids(letter: DeadLetter) -> tuple[object, object, object]:

@@ -15,7 +15,7 @@ from django.db import transaction
 from pydantic import ValidationError
 
 from queues import registry
-from queues.dead_letters import stake_fields
+from queues.dead_letters.collecting import stake_fields
 from queues.errors import BadEnvelope, Reject, Uncorrectable
 from queues.events import envelope as events
 from queues.events.envelope import Event

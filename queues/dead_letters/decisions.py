@@ -1,0 +1,125 @@
+"""Redrive, discard, reopen, park: what staff and redrives decide about dead letters."""
+
+from __future__ import annotations
+
+import logging
+import re
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from queues.models import DeadLetter, OutboxEvent
+from queues.outbox import recording
+
+logger = logging.getLogger(__name__)
+
+State = DeadLetter.State
+
+
+@transaction.atomic
+def redrive(letters: QuerySet[DeadLetter]) -> int:
+    """Send open letters that are not parked through the outbox again, as they are; returns how many.
+
+    The event id stays, so what was sent stays sent; the deduplication id is new, because SQS drops a repeat
+    within five minutes. A letter is redriven once, however often this is asked, and stays open while settings
+    name no queue for its alias.
+    """
+    known = letters.filter(state=State.OPEN, queue__in=list(settings.QUEUES))
+    events = [redrive_one(letter) for letter in known.order_by("id")]
+    for event in filter(None, events):
+        recording.publish_on_commit(event)
+    return sum(event is not None for event in events)
+
+
+def redrive_one(letter: DeadLetter) -> OutboxEvent | None:
+    """The row that carries this letter from now on, for a relay to publish; None if it waits for nobody any more.
+
+    In the caller's transaction.
+    """
+    waiting = DeadLetter.objects.waiting().filter(pk=letter.pk)
+    taken = waiting.update(state=State.REDRIVEN, redriven_at=Now())
+    if not taken:
+        return None
+    event = recording.at_its_place(
+        _rows(letter), alias=letter.queue, redrive_of=letter, body=letter.body
+    ) or OutboxEvent.objects.create(
+        event_id=letter.event_id,
+        type=letter.type,
+        subject=letter.subject,
+        queue=letter.queue,
+        group=letter.group,
+        traceparent=_traceparent(letter),
+        body=letter.body,
+        available_at=Now(),
+        redrive_of=letter,
+    )
+    logger.info(
+        "redriven event=%s message=%s letter=%s",
+        letter.event_id or "-",
+        letter.sqs_message_id,
+        letter.pk,
+    )
+    return event
+
+
+@transaction.atomic
+def discard(letters: QuerySet[DeadLetter]) -> int:
+    """Close open letters without sending them; returns how many. A group that one of them held goes on."""
+    return sum(_discard(letter) for letter in letters.filter(state=State.OPEN).order_by("id"))
+
+
+@transaction.atomic
+def reopen(letters: QuerySet[DeadLetter]) -> int:
+    """Take back that these were discarded; returns how many were.
+
+    Where a dead letter holds its FIFO group, what comes after it waits again; what has gone meanwhile has gone.
+    """
+    return sum(_reopen(letter) for letter in letters.filter(state=State.DISCARDED).order_by("id"))
+
+
+def _discard(letter: DeadLetter) -> bool:
+    taken = DeadLetter.objects.filter(pk=letter.pk, state=State.OPEN).update(state=State.DISCARDED)
+    if taken:
+        waiting = [OutboxEvent.State.PUBLISHED, OutboxEvent.State.DEAD]
+        _rows(letter).filter(state__in=waiting).update(
+            state=OutboxEvent.State.DISCARDED, handled_at=Now()
+        )
+    return bool(taken)
+
+
+def _reopen(letter: DeadLetter) -> bool:
+    taken = DeadLetter.objects.filter(pk=letter.pk, state=State.DISCARDED).update(
+        state=State.OPEN, parked_until=None
+    )
+    if taken:
+        _rows(letter).filter(state=OutboxEvent.State.DISCARDED).update(
+            state=OutboxEvent.State.DEAD, handled_at=None
+        )
+    return bool(taken)
+
+
+def _rows(letter: DeadLetter) -> QuerySet[OutboxEvent]:
+    return OutboxEvent.objects.carried_by(
+        letter.queue, event_id=letter.event_id, sqs_message_id=letter.sqs_message_id
+    )
+
+
+def _traceparent(letter: DeadLetter) -> str:
+    """As W3C's Trace Context has it; whoever put the message on the queue may have written anything."""
+    found = letter.message_attributes.get("traceparent", "")
+    return (
+        found if re.fullmatch(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", found) else ""
+    )
+
+
+def park(letters: QuerySet[DeadLetter], *, until: datetime, note: str) -> int:
+    """Park open letters, or park them anew; returns how many."""
+    return letters.filter(state=DeadLetter.State.OPEN).update(parked_until=until, note=note)
+
+
+def unpark(letters: QuerySet[DeadLetter]) -> int:
+    """Let open letters wait for a person again; returns how many. What the note said stays."""
+    return letters.filter(state=DeadLetter.State.OPEN).update(parked_until=None)
