@@ -27,9 +27,9 @@ from emails.identity_admin import IdentityAdmin as IdentityAdmin
 from emails.models import Notification, Suppression
 from emails.suppression_admin import SuppressionAdmin as SuppressionAdmin
 from queues import masking
+from queues.answers import Section
 from queues.fact_admin import Act, FactAdmin, column, pretty_json
 from queues.fact_sections import (
-    Section,
     change_url,
     coloured,
     dead_letters_section,

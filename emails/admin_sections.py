@@ -12,7 +12,8 @@ from django.http import HttpRequest
 from emails import report_words
 from emails.models import DeliveryEvent, Notification
 from queues import masking, registry
-from queues.fact_sections import MAX_ROWS, Section, link, moment
+from queues.answers import Section
+from queues.fact_sections import MAX_ROWS, link, moment
 
 
 def attempts_section(notification: Notification) -> Section:

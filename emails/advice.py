@@ -11,7 +11,7 @@ from django.urls import reverse
 from emails import default_sender, rendering, ses_errors, smtp
 from emails.errors import Refused, Unavailable
 from queues import registry
-from queues.advice import Advice, Cause
+from queues.answers import Advice, Cause
 
 _BREAKERS = {
     "quota": Advice(

@@ -2,7 +2,7 @@ from importlib import import_module
 
 from django.apps import AppConfig
 
-from queues import doctor
+from queues.doctor import findings
 
 
 class EmailsConfig(AppConfig):
@@ -35,4 +35,4 @@ class EmailsConfig(AppConfig):
             "workload",
         ):
             import_module(f"emails.{module}")
-        doctor.add("emails.examinations")
+        findings.add("emails.examinations")

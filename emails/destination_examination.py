@@ -11,7 +11,7 @@ from emails.destinations import Destination
 from emails.provisioning import EVENT_TYPES, NOT_IN_VERSION_1
 from emails.topic_examination import PROVISION, WHY, error, unasked
 from queues.aws import sqs
-from queues.doctor import Finding, Verdict
+from queues.doctor.findings import Finding, Verdict
 from queues.errors import QueueUnavailable
 
 ALIAS = "ses-events"

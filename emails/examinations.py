@@ -13,8 +13,8 @@ from emails import default_sender, destination_examination, identities, own_emai
 from emails.errors import IdentityError, InDoubt, SendError
 from emails.models import Breaker, DeliveryEvent
 from queues.aws.clients import is_about_credentials, is_away
-from queues.doctor import DENIED, AwsAway, Finding, Verdict, examines, missing_right
-from queues.examinations import away
+from queues.doctor.checks import away
+from queues.doctor.findings import DENIED, AwsAway, Finding, Verdict, examines, missing_right
 from queues.models.live import LiveConsumer
 
 ALIAS = "ses-events"

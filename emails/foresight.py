@@ -11,8 +11,9 @@ from emails.errors import IdentityError, RenderError
 from emails.models import Notification
 from emails.owed import Owed
 from queues import registry
+from queues.answers import Bucket
 from queues.events.envelope import Event
-from queues.redrives.preflight import Bucket, gravest
+from queues.redrives.preflight import gravest
 
 State = Notification.State
 Key = tuple[UUID, str, str]

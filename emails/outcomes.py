@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from emails import evidence
 from emails.models import Notification
-from queues.outcomes import Outcome, Verdict
+from queues.answers import Outcome, Verdict
 from queues.registry import tells_outcomes
 
 # Most mail servers take an email within seconds. After so long, that SES accepted it must do.

@@ -6,8 +6,8 @@ from emails import planning, rendering
 from emails.errors import RenderError
 from emails.owed import Owed
 from queues import registry
+from queues.answers import Preview
 from queues.events.envelope import Event
-from queues.previews import Preview
 
 
 @registry.previews

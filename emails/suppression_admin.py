@@ -13,8 +13,9 @@ from emails import suppression_views, suppressions
 from emails.models import Notification, Suppression, SuppressionSync
 from emails.suppression_forms import LiftForm
 from queues import masking
+from queues.answers import Section
 from queues.fact_admin import Act, FactAdmin, column
-from queues.fact_sections import MAX_ROWS, Section, link, moment, short, two_lines
+from queues.fact_sections import MAX_ROWS, link, moment, short, two_lines
 
 State = Suppression.State
 Source = Suppression.Source

@@ -17,7 +17,7 @@ from emails import destinations
 from emails.destinations import Subscription
 from queues.aws.policies import is_for_everybody, statements
 from queues.aws.sqs import Queue
-from queues.doctor import DENIED, Finding, Verdict, missing_right
+from queues.doctor.findings import DENIED, Finding, Verdict, missing_right
 from queues.errors import QueueUnavailable
 
 PROVISION = "python manage.py provision"

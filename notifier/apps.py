@@ -5,7 +5,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models.signals import post_migrate
 
-from queues import doctor
+from queues.doctor import findings
 
 
 class NotifierConfig(AppConfig):
@@ -15,8 +15,8 @@ class NotifierConfig(AppConfig):
         """Import what registers itself with the queues; give rights when they are made."""
         for module in ("alerts", "email_status", "embedded_metrics", "lockouts", "sessions", "sns"):
             import_module(f"notifier.{module}")
-        doctor.add("notifier.examinations")
-        checkups = import_module("queues.checkups")
+        findings.add("notifier.examinations")
+        checkups = import_module("queues.doctor.runs")
         checkups.add("doctor", "notifier.checkup_runs.examine")
         checkups.add("roundtrip", "notifier.checkup_runs.roundtrip")
         self._tell_abroad()

@@ -7,19 +7,19 @@ from dataclasses import asdict
 from typing import Any
 
 from notifier import probing
-from queues import doctor
-from queues.checkups import Results
-from queues.doctor import Verdict
-from queues.roundtrip import Step
+from queues.doctor import findings
+from queues.doctor.findings import Verdict
+from queues.doctor.roundtrip import Step
+from queues.doctor.runs import Results
 
 
 def examine(arguments: Mapping[str, Any], say: Results) -> str:
     """``send``: whether to send a bounce as well. Each result is a Finding."""
     found = []
-    for finding in doctor.examine(send=arguments.get("send", False)):
+    for finding in findings.examine(send=arguments.get("send", False)):
         found.append(finding)
         say(asdict(finding))
-    return doctor.worst(found)
+    return findings.worst(found)
 
 
 def roundtrip(arguments: Mapping[str, Any], say: Results) -> str:

@@ -18,8 +18,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from notifier.checkup_forms import DoctorForm, RoundtripForm
-from queues import checkups, doctor, masking
-from queues.doctor import Finding, Verdict
+from queues import masking
+from queues.doctor import findings, runs
+from queues.doctor.findings import Finding, Verdict
 from queues.models.checkups import Checkup
 
 VIEW = "queues.view_checkup"
@@ -94,7 +95,7 @@ def roundtrip(request: HttpRequest) -> HttpResponse:
 
 
 def _asked(request: HttpRequest, kind: str, arguments: Mapping[str, Any]) -> HttpResponse:
-    checkup = checkups.ask(kind, arguments, by=request.user.get_username())
+    checkup = runs.ask(kind, arguments, by=request.user.get_username())
     said = ", ".join(f"{name}: {value}" for name, value in arguments.items() if value)
     LogEntry.objects.log_actions(
         cast(int, request.user.pk), [checkup], ADDITION, f"Asked for{f' ({said})' if said else ''}."
@@ -114,7 +115,7 @@ def _context(request: HttpRequest, checkup: Checkup) -> dict[str, Any]:
     word, colour = _verdict(checkup)
     shared = {"checkup": checkup, "is_open": is_open, "verdict": word, "colour": colour}
     if is_open:
-        shared["waiting"] = checkups.waiting(checkup)
+        shared["waiting"] = runs.waiting(checkup)
     if checkup.kind == DOCTOR:
         return shared | _findings(results)
     return shared | {"steps": results}
@@ -133,7 +134,7 @@ def _findings(results: list[dict[str, Any]]) -> dict[str, Any]:
     found = [
         Finding(result["key"], result["what"], Verdict(result["verdict"])) for result in results
     ]
-    return {"areas": areas, "summary": doctor.summary(found) if found else ""}
+    return {"areas": areas, "summary": findings.summary(found) if found else ""}
 
 
 def _verdict(checkup: Checkup) -> tuple[str, str]:

@@ -16,8 +16,9 @@ from django.views.decorators.http import require_safe
 from notifier import completeness
 from notifier.completeness import AGES, Age, Why
 from queues import masking
+from queues.answers import Section
 from queues.fact_admin import TIMELINE, timeline_links
-from queues.fact_sections import MAX_ROWS, Section, change_url, moment
+from queues.fact_sections import MAX_ROWS, change_url, moment
 
 
 @require_safe

@@ -18,9 +18,9 @@ from emails import breakers, evidence, guard, sender, states, suppressions
 from emails.models import Breaker, EventChannel, Identity, Notification, Suppression
 from emails.reputation_models import Guard
 from queues import masking
-from queues.advice import UNEXPECTED, advise
-from queues.advice import Cause as LetterCause
+from queues.answers import Cause as LetterCause
 from queues.dead_letters import causes as letter_groups
+from queues.dead_letters.advice import UNEXPECTED, advise
 from queues.fact_sections import list_url, moment, short
 from queues.models import DeadLetter, OutboxEvent, in_state
 from queues.models.live import Figure, LiveConsumer, PausedQueue, QueueDepth

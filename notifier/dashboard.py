@@ -19,7 +19,8 @@ from emails.models import Notification
 from notifier import alerts, concerns, figures, running
 from notifier.figures import WINDOWS
 from queues import masking
-from queues.fact_sections import Section, coloured, link, moment
+from queues.answers import Section
+from queues.fact_sections import coloured, link, moment
 
 RECENT = 10
 

@@ -12,7 +12,7 @@ from django.db import DatabaseError, connection
 
 from notifier import health
 from queues.checks import TAG
-from queues.doctor import Finding, Verdict, examines
+from queues.doctor.findings import Finding, Verdict, examines
 from queues.models.live import LiveConsumer
 
 MIGRATE = "python manage.py migrate"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from emails import own_emails
 from emails.errors import InDoubt, SendError
-from queues import masking, roundtrip
+from queues import masking
+from queues.doctor import roundtrip
+from queues.doctor.roundtrip import Done, Say, Step
 from queues.errors import QueueUnavailable
-from queues.roundtrip import Done, Say, Step
 
 
 def trip(alias: str, say: Say) -> bool:

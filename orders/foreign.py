@@ -13,10 +13,9 @@ from django.conf import settings
 
 from orders.events import TransactionPosted
 from orders.models import BankAccount
-from queues.advice import Advice, Cause
+from queues.answers import Advice, Bucket, Cause
 from queues.errors import Reject
 from queues.events.envelope import Event
-from queues.redrives.preflight import Bucket
 from queues.registry import advises, foresees, handles
 
 CODE = "UnknownAccount"

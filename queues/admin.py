@@ -10,10 +10,10 @@ from queues import letter_admin as letter_admin  # Django looks for admins here.
 from queues import masking
 from queues import redrive_admin as redrive_admin
 from queues.admin_filters import LateFilter, QueueFilter, TypeFilter
+from queues.answers import Section
 from queues.fact_admin import Act, FactAdmin, column, pretty
 from queues.fact_sections import (
     OUTBOX_COLOURS,
-    Section,
     dead_letters_section,
     failures_section,
     link,

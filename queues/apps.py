@@ -2,7 +2,7 @@ from importlib import import_module
 
 from django.apps import AppConfig
 
-from queues import doctor
+from queues.doctor import findings
 
 
 class QueuesConfig(AppConfig):
@@ -19,4 +19,4 @@ class QueuesConfig(AppConfig):
             "upkeep.watching",
         ):
             import_module(f"queues.{module}")
-        doctor.add("queues.examinations")
+        findings.add("queues.doctor.checks")

@@ -30,8 +30,9 @@ from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from queues import masking
+from queues.answers import Section
 from queues.errors import QueueError
-from queues.fact_sections import Section, change_url, list_url
+from queues.fact_sections import change_url, list_url
 from queues.masked_admin import MaskedAdmin
 
 # Short transactions, whatever the number of rows that somebody selects.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.contrib.admin.utils import quote
@@ -16,7 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.timezone import localtime
 
-from queues import masking
+from queues.answers import Section
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 
 # More rows than this tell nobody anything; the lists have them all.
@@ -35,24 +33,6 @@ OUTBOX_COLOURS = {
     "refused": "danger",
 }
 LETTER_COLOURS = {"open": "danger", "parked": "warning", "redriven": "success", "discarded": ""}
-
-
-@dataclass(frozen=True)
-class Section:
-    """A table above a row's own fields; without rows it says ``empty``, or is not there at all."""
-
-    title: str
-    headers: Sequence[str]
-    rows: Sequence[Sequence[object]]
-    empty: str = ""
-
-    def masked(self) -> Section:
-        """Without addresses; links and labels name no person."""
-        rows = [
-            [masking.addresses(cell) if type(cell) is str else cell for cell in row]
-            for row in self.rows
-        ]
-        return replace(self, title=masking.addresses(self.title), rows=rows)
 
 
 def failures_section(failures: QuerySet[HandlingFailure], *, empty: str = "") -> Section:

@@ -15,9 +15,10 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
+from queues.answers import ORDER
 from queues.fact_admin import ReasonForm
 from queues.fact_sections import moment
-from queues.redrives.preflight import ORDER, Forecast
+from queues.redrives.preflight import Forecast
 
 # Above this many, the number is to be typed: nobody discards a thousand letters by a slip.
 TYPED_ABOVE = 10

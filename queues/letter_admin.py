@@ -25,13 +25,13 @@ from queues.admin_filters import (
     QueueFilter,
     TypeFilter,
 )
-from queues.advice import Advice, Cause, advise
+from queues.answers import Advice, Cause, Section
 from queues.dead_letters import causes, collecting, decisions
+from queues.dead_letters.advice import advise
 from queues.errors import QueueUnavailable
 from queues.fact_admin import Act, FactAdmin, ReasonForm, column, pretty, pretty_json
 from queues.fact_sections import (
     LETTER_COLOURS,
-    Section,
     failures_section,
     moment,
     outbox_section,

@@ -16,9 +16,11 @@ from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_http_methods
 
-from queues import masking, previews, redrive_start_views
+from queues import masking, redrive_start_views, registry
+from queues.answers import Preview
 from queues.dead_letters import edits
 from queues.errors import Uncorrectable
+from queues.events.envelope import Event
 from queues.fact_sections import change_url
 from queues.forms import LetterDataForm
 from queues.models import DeadLetter, Redrive
@@ -50,7 +52,7 @@ def edit(request: HttpRequest, key: UUID) -> HttpResponse:
         return _show(request, letter, form)
     draft = edits.draft(letter, form.cleaned_data["content"])
     if "save" not in request.POST:
-        return _show(request, letter, form, shown=previews.of(draft.event), checked=True)
+        return _show(request, letter, form, shown=_previews(draft.event), checked=True)
     return _save(request, draft, form)
 
 
@@ -105,6 +107,11 @@ def _show(
         }
         | context,
     )
+
+
+def _previews(event: Event) -> list[Preview]:
+    """All that the event will make; empty where no app can tell."""
+    return [preview for shows in registry.previewers() for preview in shows(event)]
 
 
 def _digest(letter: DeadLetter) -> str:

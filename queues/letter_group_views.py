@@ -12,9 +12,10 @@ from django.template.response import TemplateResponse
 from django.views.decorators.http import require_safe
 
 from queues import masking
-from queues.advice import Cause, advise
+from queues.answers import Cause, Section
 from queues.dead_letters import causes
-from queues.fact_sections import Section, link, list_url, moment, short
+from queues.dead_letters.advice import advise
+from queues.fact_sections import link, list_url, moment, short
 from queues.models import DeadLetter, DeadLetterQuerySet
 
 # The list has them all.

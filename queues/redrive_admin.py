@@ -16,16 +16,9 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from queues.answers import Section
 from queues.fact_admin import Act, FactAdmin, column
-from queues.fact_sections import (
-    MAX_ROWS,
-    Section,
-    change_url,
-    coloured,
-    link,
-    moment,
-    two_lines,
-)
+from queues.fact_sections import MAX_ROWS, change_url, coloured, link, moment, two_lines
 from queues.models import DeadLetter, Redrive, RedriveItem
 from queues.redrives import jobs, releasing, standstill
 

@@ -16,7 +16,8 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from queues.advice import Cause, advise
+from queues.answers import Cause
+from queues.dead_letters.advice import advise
 from queues.fact_sections import change_url, list_url
 from queues.forms import RedriveForm
 from queues.models import DeadLetter, Redrive

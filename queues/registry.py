@@ -7,17 +7,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
+from queues.answers import Outcome
 from queues.errors import UnknownType
 from queues.events.envelope import Event
-from queues.outcomes import Outcome
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-    from queues.advice import Advice, Cause
-    from queues.fact_sections import Section
-    from queues.previews import Preview
-    from queues.redrives.preflight import Bucket
+    from queues.answers import Advice, Bucket, Cause, Preview, Section
 
 Handler = Callable[[Event], None]
 Reader = Callable[[str], Event | None]

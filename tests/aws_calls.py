@@ -22,7 +22,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from emails import ses
 from notifier import sns
 from queues.aws import clients, sqs
-from queues.roundtrip import MARK
+from queues.doctor.roundtrip import MARK
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVICES = ("sqs", "sns", "ses", "sesv2")

@@ -1,7 +1,8 @@
 import pytest
 from django.urls import reverse
 
-from queues.advice import Cause, advise
+from queues.answers import Cause
+from queues.dead_letters.advice import advise
 from tests.letters import UNVERIFIED
 
 pytestmark = pytest.mark.django_db

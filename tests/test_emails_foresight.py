@@ -4,9 +4,9 @@ import pytest
 
 from emails import planning, ses
 from emails.models import Notification
+from queues.answers import Bucket
 from queues.models import DeadLetter
 from queues.redrives import preflight
-from queues.redrives.preflight import Bucket
 from tests.letters import make_letter, placed
 from tests.owed import notification_of
 

@@ -11,12 +11,12 @@ from emails.models import DeliveryEvent, Notification
 from emails.sending import notify
 from notifier import alerts, concerns
 from queues import outbox, registry
+from queues.answers import Bucket
 from queues.events import envelope
 from queues.events.envelope import Event, EventData
 from queues.models import OutboxEvent
 from queues.models.live import Duty, Figure
 from queues.redrives import preflight
-from queues.redrives.preflight import Bucket
 from queues.upkeep import figures
 from queues.upkeep.figures import TEN_MINUTES
 from tests.living import make_consumer

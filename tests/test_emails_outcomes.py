@@ -9,9 +9,9 @@ from django.utils import timezone
 
 from emails import outcomes
 from emails.models import Notification
+from queues.answers import Verdict
 from queues.dead_letters import collecting
 from queues.models import DeadLetter, OutboxEvent
-from queues.outcomes import Verdict
 from queues.redrives import jobs
 from tests.lanterns import start
 from tests.support import make_order

@@ -9,9 +9,9 @@ from emails.errors import NotSent
 from emails.models import Attempt, Notification, Suppression
 from emails.owed import Owed
 from emails.suppressions import Entry, Source
+from queues.answers import Bucket
 from queues.models import DeadLetter, OutboxEvent
 from queues.redrives import preflight
-from queues.redrives.preflight import Bucket
 from queues.upkeep import sweeping
 from tests.owed import claimed, only, owed, place
 from tests.rows import make_letter

@@ -28,17 +28,18 @@ from emails import provisioning as emails_provisioning
 from emails.identity_models import IdentitySighting
 from emails.models import Breaker, Notification, Suppression
 from notifier import alerts, probing
-from queues import doctor, registry
+from queues import registry
 from queues.aws import clients, sns, sqs
 from queues.consumer.in_flight import InHand
 from queues.consumer.loop import Consumer
 from queues.dead_letters import collecting, decisions
+from queues.doctor import findings
+from queues.doctor.roundtrip import Step
 from queues.events.envelope import Event
 from queues.models import DeadLetter, OutboxEvent
 from queues.models.live import Duty
 from queues.outbox import recording, relay
 from queues.redrives import jobs
-from queues.roundtrip import Step
 from queues.upkeep import sweeping, watching
 from tests import aws_calls
 from tests.aws_calls import Call
@@ -223,7 +224,7 @@ def examines(calls, client, settings):
         emails_provisioning.provision(lambda line: None)
     for settings.USE_SES_V2 in (False, True):
         with patch.object(examinations, "BOUNCE_SECONDS", 0):
-            assert list(doctor.examine(send=True))
+            assert list(findings.examine(send=True))
         assert probing.send_email("ada@example.com", lambda step: None)
     for alias in ALIASES:
         said: list[Step] = []

@@ -13,10 +13,10 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from emails import ses
 from emails.models import Breaker
-from queues import doctor, queue_examination
 from queues.aws import sns, sqs
 from queues.consumer import pausing
-from queues.doctor import Finding, Verdict
+from queues.doctor import findings, queue_attributes
+from queues.doctor.findings import Finding, Verdict
 from tests.living import make_consumer, make_silent
 from tests.scripted_server import ScriptedServer, cut, said
 
@@ -83,7 +83,7 @@ def change(attributes: dict[str, str]) -> None:
 
 
 def found(**options: bool) -> list[Finding]:
-    return list(doctor.examine(**options))
+    return list(findings.examine(**options))
 
 
 def amiss() -> set[str]:
@@ -153,7 +153,7 @@ def test_dead_letter_queue_that_does_not_take_from_its_queue_is_told(order, allo
     # moto does not keep it.
     attributes = dead.attributes() | {"RedriveAllowPolicy": json.dumps(allow)}
 
-    looked = queue_examination.of_queue(queue, queue.attributes(), dead, attributes)
+    looked = queue_attributes.of_queue(queue, queue.attributes(), dead, attributes)
 
     assert [each.key for each in looked] == ["queue.redrive_not_allowed"]
 

@@ -129,7 +129,7 @@ def test_consumers_load_nothing_of_this_unless_settings_ask_for_it():
     program = (
         "import django, sys; django.setup(); "
         "from queues.management.commands import consume_queue; "
-        "heavy = {'structlog', 'opentelemetry', 'sentry_sdk', 'prometheus_client', 'queues.roundtrip'}; "
+        "heavy = {'structlog', 'opentelemetry', 'sentry_sdk', 'prometheus_client', 'queues.doctor.roundtrip'}; "
         "print(sorted(heavy & sys.modules.keys()))"
     )
 

@@ -21,12 +21,12 @@ from emails import default_sender, guard, trials
 from emails.models import Notification, Suppression
 from notifier import roles
 from notifier.models import LoginFailure, RoleGrant
-from queues import checkups
+from queues.answers import Bucket
 from queues.aws import sqs
 from queues.consumer import pausing
+from queues.doctor import runs
 from queues.fact_admin import FactAdmin
 from queues.models import DeadLetter, OutboxEvent, Redrive
-from queues.redrives.preflight import Bucket
 from tests.conftest import SENDER
 from tests.living import make_silent
 from tests.rows import (
@@ -136,7 +136,7 @@ def pages() -> Iterator[tuple[str, set[str]]]:
     yield reverse("overview-live"), EVERYBODY | {"nobody"}
     yield reverse("checkups"), EVERYBODY
     for page in ("checkup", "checkup-progress"):
-        yield reverse(page, args=[checkups.ask("doctor", {}, by="ada").pk]), EVERYBODY
+        yield reverse(page, args=[runs.ask("doctor", {}, by="ada").pk]), EVERYBODY
     yield reverse("admin:queues_deadletter_groups"), EVERYBODY
     yield reverse("admin:queues_deadletter_group", args=["none"]), EVERYBODY
     yield reverse("admin:queues_deadletter_edit", args=[letter.pk]), OPERATOR

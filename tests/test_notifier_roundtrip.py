@@ -14,10 +14,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from notifier import probing
-from queues import checkups, roundtrip
 from queues.aws import sqs
+from queues.doctor import roundtrip, runs
+from queues.doctor.roundtrip import Step
 from queues.models.checkups import Checkup
-from queues.roundtrip import Step
 from tests.conftest import SENDER
 from tests.living import make_consumer
 from tests.processes import wait_until
@@ -156,7 +156,7 @@ def test_examination_asked_for_in_the_admin_is_carried_out_by_a_consumer(operato
 
     page = operator.post(reverse("checkup-doctor"), follow=True)
     assert "It waits for a consumer" in page.content.decode()
-    assert checkups.advance() == 1
+    assert runs.advance() == 1
 
     checkup = Checkup.objects.get()
     shown = operator.get(reverse("checkup", args=[checkup.pk])).content.decode()
@@ -169,7 +169,7 @@ def test_round_trip_asked_for_in_the_admin_keeps_its_steps(operator, aws):
     make_consumer()
     operator.post(reverse("checkup-roundtrip"), {"alias": "orders", "email": SENDER})
 
-    checkups.advance()
+    runs.advance()
 
     checkup = Checkup.objects.get()
     assert checkup.verdict == "good"
@@ -181,17 +181,17 @@ def test_round_trip_asked_for_in_the_admin_keeps_its_steps(operator, aws):
 
 
 def test_checkup_is_carried_out_once(operator, aws):
-    checkups.ask("roundtrip", {"alias": "orders"}, by="ada")
+    runs.ask("roundtrip", {"alias": "orders"}, by="ada")
 
-    assert [checkups.advance(), checkups.advance()] == [1, 0]
+    assert [runs.advance(), runs.advance()] == [1, 0]
 
 
 def test_checkup_that_failed_by_itself_says_so(operator, aws, monkeypatch):
-    checkup = checkups.ask("doctor", {}, by="ada")
-    monkeypatch.setitem(checkups._runners, "doctor", "notifier.no_such")
+    checkup = runs.ask("doctor", {}, by="ada")
+    monkeypatch.setitem(runs._runners, "doctor", "notifier.no_such")
 
     with pytest.raises(ImportError):
-        checkups.advance()
+        runs.advance()
 
     page = operator.get(reverse("checkup", args=[checkup.pk])).content.decode()
     assert "It failed by an error of its own" in page
@@ -208,7 +208,7 @@ def test_checkup_that_failed_by_itself_says_so(operator, aws, monkeypatch):
     ],
 )
 def test_checkup_that_nobody_will_end_says_so(operator, changes, words):
-    checkup = checkups.ask("doctor", {}, by="ada")
+    checkup = runs.ask("doctor", {}, by="ada")
     Checkup.objects.update(**changes)
 
     assert words in operator.get(reverse("checkup", args=[checkup.pk])).content.decode()
@@ -223,7 +223,7 @@ def test_unknown_queue_is_refused(operator, aws):
 
 def test_addresses_are_masked_for_who_may_not_see_them(client, db):
     row = {"name": "email", "what": "to ada@example.com", "milliseconds": 1, "is_ok": True}
-    checkup = checkups.ask("roundtrip", {"alias": "orders", "email": "ada@example.com"}, by="g")
+    checkup = runs.ask("roundtrip", {"alias": "orders", "email": "ada@example.com"}, by="g")
     Checkup.objects.update(results=[row])
     client.force_login(staff(role="auditor"))
 
@@ -239,7 +239,7 @@ def test_bounce_and_probes_come_back_through_a_real_consumer(platform):
 
     assert doctor.wait() < 2, doctor.output
     # By now the consumer has said that it lives, or it would be carried out here.
-    checkup = checkups.ask("roundtrip", {"alias": "transactions"}, by="ada")
+    checkup = runs.ask("roundtrip", {"alias": "transactions"}, by="ada")
     assert "Its bounce was reported and read after" in doctor.output
     assert probe.wait() == 0, probe.output
     wait_until(

@@ -12,13 +12,11 @@ import pytest
 
 from examples import core_banking_app
 from orders import foreign
-from queues import advice
-from queues.advice import Cause
-from queues.dead_letters import collecting
+from queues.answers import Bucket, Cause
+from queues.dead_letters import advice, collecting
 from queues.events.envelope import Event
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from queues.redrives import preflight
-from queues.redrives.preflight import Bucket
 from tests.support import make_account, make_transaction
 
 pytestmark = pytest.mark.django_db

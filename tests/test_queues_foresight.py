@@ -10,12 +10,12 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from queues import registry
+from queues import answers, registry
+from queues.answers import Bucket
 from queues.consumer import pausing
 from queues.events.envelope import EventData
 from queues.models import DeadLetter, OutboxEvent, Redrive
 from queues.redrives import preflight
-from queues.redrives.preflight import Bucket
 from tests.letters import make_letter, placed, staff
 from tests.owed import notification_of
 
@@ -319,7 +319,7 @@ def test_every_bucket_has_its_words():
     for bucket in Bucket:
         assert bucket.words
         assert bucket.consequence
-    assert set(preflight.ORDER) == set(Bucket)
+    assert set(answers.ORDER) == set(Bucket)
 
 
 def test_registered_foresights_are_new_for_each_look():

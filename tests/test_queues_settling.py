@@ -8,10 +8,10 @@ import pytest
 from django.db.models.functions import Now
 
 from queues import registry
+from queues.answers import Outcome, Verdict
 from queues.dead_letters import decisions
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent, Redrive
 from queues.models.dead_letters import DIED
-from queues.outcomes import Outcome, Verdict
 from queues.redrives import jobs
 from tests import lanterns
 from tests.lanterns import (

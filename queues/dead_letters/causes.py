@@ -16,7 +16,8 @@ from django.db.models.functions import Cast, Coalesce, Now
 from django.urls import reverse
 
 from queues import masking
-from queues.advice import Advice, Cause, advise
+from queues.answers import Advice, Cause
+from queues.dead_letters.advice import advise
 from queues.models import DeadLetter, DeadLetterQuerySet, RedriveItem
 
 # More causes at once than that are one: see the log.

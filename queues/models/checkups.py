@@ -1,4 +1,4 @@
-"""What somebody asked to have examined from the admin, and what came of it; see ``queues.checkups``."""
+"""What somebody asked to have examined from the admin, and what came of it; see ``queues.doctor.runs``."""
 
 from __future__ import annotations
 

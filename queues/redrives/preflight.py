@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from uuid import UUID
 
 from django.conf import settings
 from django.db.models import QuerySet
 
 from queues import registry
+from queues.answers import Bucket
 from queues.errors import Reject
 from queues.events.envelope import Event
 from queues.models import DeadLetter
@@ -21,74 +21,6 @@ from queues.models import DeadLetter
 BATCH_SIZE = 500
 # One look must end before its reader gives up; the oldest come first, and what is left takes another redrive.
 MAX_LETTERS = 5_000
-
-
-class Bucket(StrEnum):
-    """What would happen; where an event would do several things, the first of these counts."""
-
-    IN_DOUBT = "in_doubt"
-    FAILS = "fails"
-    NOT_VERIFIED = "not_verified"
-    SENDS = "sends"
-    KEPT = "kept"
-    SUPPRESSED = "suppressed"
-    CANCELLED = "cancelled"
-    SENT = "sent"
-    UNTOLD = "untold"
-
-    @property
-    def words(self) -> str:
-        """For the page: what will happen."""
-        return _WORDS[self][0]
-
-    @property
-    def consequence(self) -> str:
-        """For the page: what that means, and what else to do."""
-        return _WORDS[self][1]
-
-    @property
-    def is_worth_it(self) -> bool:
-        """Whether somebody who knows no better should redrive these."""
-        return self in (Bucket.SENDS, Bucket.SENT, Bucket.UNTOLD)
-
-
-_WORDS = {
-    Bucket.SENDS: ("will send", "Their customers get their emails."),
-    Bucket.SENT: ("already sent", "Nothing is sent again; the letters are closed."),
-    Bucket.NOT_VERIFIED: (
-        "recipient not verified",
-        "The SES account is in the sandbox and refuses them again. Verify the addresses first.",
-    ),
-    Bucket.SUPPRESSED: (
-        "suppressed",
-        "Their addresses must get no email; a redrive only closes the letters. Where that is wrong, lift the address "
-        "under Suppressions.",
-    ),
-    Bucket.KEPT: (
-        "kept back",
-        "Bulk email is stopped. A redrive closes the letters; the emails go out when a person resumes bulk email.",
-    ),
-    Bucket.CANCELLED: (
-        "cancelled",
-        "Somebody cancelled these emails; a redrive only closes the letters.",
-    ),
-    Bucket.IN_DOUBT: (
-        "in doubt",
-        "SES may have accepted these, or is being called right now. A redrive sends nothing: say under "
-        "Notifications what happened.",
-    ),
-    Bucket.FAILS: (
-        "will fail again",
-        "The data does not fit, nobody handles the type, the template cannot be rendered, or settings name no such "
-        "queue. Mend that first, or edit the letter.",
-    ),
-    Bucket.UNTOLD: (
-        "not ours to tell",
-        "They will be handled again; no email is known to come of it.",
-    ),
-}
-# As the page shows them.
-ORDER = tuple(_WORDS)
 
 
 @dataclass

@@ -14,10 +14,10 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from queues import registry
+from queues.answers import Outcome, Verdict
 from queues.dead_letters import collecting
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent, RedriveItem
 from queues.models.dead_letters import DIED
-from queues.outcomes import Outcome, Verdict
 from queues.redrives.leases import Turn
 
 PAGE = 500

@@ -10,8 +10,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from queues import doctor
-from queues.doctor import EXIT_CODES, Finding, Verdict
+from queues.doctor import findings
+from queues.doctor.findings import EXIT_CODES, Finding, Verdict
 
 _MARKS = {
     Verdict.ERROR: "ERROR  ",
@@ -43,15 +43,15 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Print as it finds, or all at once as JSON."""
         found: list[Finding] = []
-        for finding in doctor.examine(send=options["send"]):
+        for finding in findings.examine(send=options["send"]):
             if not options["json"]:
                 self._say(finding, found)
             found.append(finding)
         if options["json"]:
             self.stdout.write(json.dumps(_as_json(found), indent=2))
         else:
-            self.stdout.write(f"\n{doctor.summary(found)}")
-        if code := EXIT_CODES.get(doctor.worst(found), 0):
+            self.stdout.write(f"\n{findings.summary(found)}")
+        if code := EXIT_CODES.get(findings.worst(found), 0):
             sys.exit(code)
 
     def _say(self, finding: Finding, before: Sequence[Finding]) -> None:
@@ -69,7 +69,7 @@ class Command(BaseCommand):
 
 
 def _as_json(found: Sequence[Finding]) -> dict[str, Any]:
-    worst = doctor.worst(found)
+    worst = findings.worst(found)
     return {
         "verdict": worst,
         "exit_code": EXIT_CODES.get(worst, 0),

@@ -12,7 +12,7 @@ from django.core.validators import validate_email
 
 from notifier import probing
 from queues import checks
-from queues.roundtrip import Step
+from queues.doctor.roundtrip import Step
 
 
 class Command(BaseCommand):

@@ -11,12 +11,13 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from queues import checks, checkups, registry
+from queues import checks, registry
 from queues.aws import sqs
 from queues.consumer import sizing
 from queues.consumer.loop import CONCURRENCY, Consumer
 from queues.consumer.sizing import AUTO, Sizing
 from queues.dead_letters import collecting
+from queues.doctor import runs
 from queues.errors import QueueUnavailable
 from queues.models.live import LiveConsumer
 from queues.outbox import relay
@@ -136,7 +137,7 @@ class Command(BaseCommand):
         if self._redrives:
             chores.append(Repeated("redrives", jobs.advance, seconds=REDRIVE_SECONDS))
             # Asked for in the admin, and by no script.
-            chores.append(Repeated("checkups", checkups.advance, seconds=checkups.SECONDS))
+            chores.append(Repeated("checkups", runs.advance, seconds=runs.SECONDS))
         if self._sizing:
             chores.append(Repeated("sizing", self._sizing.adjust, seconds=sizing.SECONDS))
         for chore in chores:

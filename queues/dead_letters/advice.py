@@ -5,32 +5,8 @@ Causes of upper apps are theirs: see ``registry.advises``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from queues import registry
-
-
-@dataclass(frozen=True)
-class Cause:
-    """Why letters are dead. ``is_of_one``: all of one customer, so that an address in the reason is theirs."""
-
-    code: str
-    reason: str
-    is_of_one: bool = False
-
-
-@dataclass(frozen=True)
-class Advice:
-    """``words`` say what happened, ``todo`` what to do; ``label`` and ``address`` are where that is done.
-
-    Only those with ``permission`` may go there; empty is everybody on the staff.
-    """
-
-    words: str
-    todo: str
-    label: str = ""
-    address: str = ""
-    permission: str = ""
+from queues.answers import Advice, Cause
 
 
 def advise(cause: Cause) -> Advice:

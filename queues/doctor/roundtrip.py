@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from queues.aws import sqs
 from queues.aws.sqs import Outgoing, Queue, Received
-from queues.doctor import DENIED, missing_right
+from queues.doctor.findings import DENIED, missing_right
 from queues.errors import QueueMissing, QueueUnavailable
 from queues.uuid7 import uuid7
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 
 from django.conf import settings
 
-from queues import queue_examination
 from queues.aws import account, clients, sqs
-from queues.doctor import DENIED, AwsAway, Finding, Verdict, examines, missing_right
+from queues.doctor import queue_attributes
+from queues.doctor.findings import DENIED, AwsAway, Finding, Verdict, examines, missing_right
 from queues.errors import QueueMissing, QueueUnavailable
 from queues.models.live import LiveConsumer, PausedQueue
 
@@ -153,7 +153,7 @@ def _queue(queue: sqs.Queue) -> Iterator[Finding]:
             yield _unasked(each, exc)
     if queue.name in attributes:
         dead = sqs.dead_letter_queue(queue.alias)
-        yield from queue_examination.of_queue(
+        yield from queue_attributes.of_queue(
             queue, attributes[queue.name], dead, attributes.get(dead.name)
         )
 

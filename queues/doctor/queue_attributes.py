@@ -14,7 +14,7 @@ from django.conf import settings
 from queues.aws.policies import is_for_everybody, statements
 from queues.aws.provisioning import DAY_SECONDS
 from queues.aws.sqs import Queue
-from queues.doctor import Finding, Verdict
+from queues.doctor.findings import Finding, Verdict
 from queues.events.envelope import MAX_BYTES
 
 PROVISION = "python manage.py provision"
