@@ -28,16 +28,10 @@ from emails.models import Notification, Suppression
 from emails.suppression_admin import SuppressionAdmin as SuppressionAdmin
 from queues import masking
 from queues.answers import Section
-from queues.fact_admin import Act, FactAdmin, column, pretty_json
-from queues.fact_sections import (
-    change_url,
-    coloured,
-    dead_letters_section,
-    moment,
-    outbox_section,
-    two_lines,
-)
 from queues.models import DeadLetter, OutboxEvent
+from queues.pages.cells import change_url, coloured, moment, pretty_json, two_lines
+from queues.pages.facts import Act, FactAdmin, column
+from queues.pages.sections import dead_letters_section, outbox_section
 
 State = Notification.State
 Delivery = Notification.Delivery

@@ -13,7 +13,8 @@ from emails import report_words
 from emails.models import DeliveryEvent, Notification
 from queues import masking, registry
 from queues.answers import Section
-from queues.fact_sections import MAX_ROWS, link, moment
+from queues.pages.cells import link, moment
+from queues.pages.sections import MAX_ROWS
 
 
 def attempts_section(notification: Notification) -> Section:

@@ -11,9 +11,9 @@ from emails import report_words
 from emails.admin_filters import KindFilter, OrphanFilter
 from emails.models import DeliveryEvent, Notification
 from queues import masking
-from queues.fact_admin import BoundedPaginator, column, pretty_json
-from queues.fact_sections import link, moment, two_lines
-from queues.masked_admin import MaskedAdmin
+from queues.pages.cells import link, moment, pretty_json, two_lines
+from queues.pages.facts import BoundedPaginator, column
+from queues.pages.masked import MaskedAdmin
 
 
 @admin.register(DeliveryEvent)

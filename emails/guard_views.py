@@ -18,8 +18,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 from emails import guard
 from emails.models import Notification
 from emails.reputation_models import Guard
-from queues.fact_admin import ReasonForm
 from queues.models import in_state
+from queues.pages.facts import ReasonForm
 
 PAGE = "admin:emails_guard_changelist"
 # Nobody reads more.

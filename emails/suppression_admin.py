@@ -14,8 +14,9 @@ from emails.models import Notification, Suppression, SuppressionSync
 from emails.suppression_forms import LiftForm
 from queues import masking
 from queues.answers import Section
-from queues.fact_admin import Act, FactAdmin, column
-from queues.fact_sections import MAX_ROWS, link, moment, short, two_lines
+from queues.pages.cells import link, moment, short, two_lines
+from queues.pages.facts import Act, FactAdmin, column
+from queues.pages.sections import MAX_ROWS
 
 State = Suppression.State
 Source = Suppression.Source

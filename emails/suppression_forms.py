@@ -14,7 +14,7 @@ from unfold.widgets import (
 
 from emails.suppression_csv import MAX_BYTES
 from emails.suppressions import SEND_AGAIN_DAYS
-from queues.fact_admin import ReasonForm
+from queues.pages.facts import ReasonForm
 
 
 class LiftForm(ReasonForm):

@@ -23,7 +23,7 @@ from emails.suppression_csv import Read
 from emails.suppression_forms import AddForm, ImportForm
 from emails.suppressions import Entry, Source
 from queues import masking
-from queues.fact_sections import change_url, moment
+from queues.pages.cells import change_url, moment
 
 LIST = "admin:emails_suppression_changelist"
 # Of the lines that hold no address so many are named.

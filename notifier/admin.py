@@ -11,7 +11,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from notifier import lockout_admin as lockout_admin  # Django looks for admins here.
 from queues import masking
-from queues.masked_admin import MaskedAdmin
+from queues.pages.masked import MaskedAdmin
 
 admin.site.unregister(User)
 admin.site.unregister(Group)

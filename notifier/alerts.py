@@ -22,8 +22,8 @@ from notifier import concerns, healing, sns
 from notifier.concerns import Cause, Concern
 from notifier.healing import Healed
 from queues.errors import QueueUnavailable
-from queues.fact_sections import moment
 from queues.models import DeadLetter
+from queues.pages.cells import moment
 from queues.registry import watches
 from queues.upkeep import duties
 

@@ -17,8 +17,9 @@ from notifier import completeness
 from notifier.completeness import AGES, Age, Why
 from queues import masking
 from queues.answers import Section
-from queues.fact_admin import TIMELINE, timeline_links
-from queues.fact_sections import MAX_ROWS, change_url, moment
+from queues.pages.cells import change_url, moment, timeline_links
+from queues.pages.facts import TIMELINE
+from queues.pages.sections import MAX_ROWS
 
 
 @require_safe

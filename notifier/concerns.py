@@ -21,10 +21,10 @@ from queues import masking
 from queues.answers import Cause as LetterCause
 from queues.dead_letters import causes as letter_groups
 from queues.dead_letters.advice import UNEXPECTED, advise
-from queues.fact_sections import list_url, moment, short
 from queues.models import DeadLetter, OutboxEvent, in_state
 from queues.models.live import Figure, LiveConsumer, PausedQueue, QueueDepth
 from queues.outbox.relay import late
+from queues.pages.cells import list_url, moment, short
 from queues.upkeep.figures import TEN_MINUTES
 
 MOST = 10_000

@@ -20,7 +20,7 @@ from notifier import alerts, concerns, figures, running
 from notifier.figures import WINDOWS
 from queues import masking
 from queues.answers import Section
-from queues.fact_sections import coloured, link, moment
+from queues.pages.cells import coloured, link, moment
 
 RECENT = 10
 

@@ -17,9 +17,9 @@ from django.utils import timezone
 from notifier import concerns
 from notifier.concerns import Concern
 from queues.dead_letters import causes
-from queues.fact_sections import moment
 from queues.models import DeadLetter, RedriveItem
 from queues.models.live import Duty
+from queues.pages.cells import moment
 from queues.upkeep import duties
 
 logger = logging.getLogger(__name__)

@@ -18,8 +18,8 @@ from django.db.models import Model, QuerySet
 from emails import report_words
 from emails.models import Attempt, DeliveryEvent, Notification
 from notifier.subjects import Subject, of_subject
-from queues.fact_sections import change_url
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
+from queues.pages.cells import change_url
 
 # Of each kind of row: more than an event has after ten redrives that all failed.
 MAX_ROWS = 100

@@ -20,8 +20,8 @@ from emails.admin import shown
 from notifier import journey
 from notifier.journey import Journey, Step
 from queues import masking
-from queues.fact_admin import TIMELINE, FactAdmin, subject_links
-from queues.fact_sections import change_url
+from queues.pages.cells import change_url, subject_links
+from queues.pages.facts import TIMELINE, FactAdmin
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from notifier import lockouts
 from notifier.models import LoginFailure
 from orders import client_address
 from queues import masking
-from queues.fact_admin import Act, FactAdmin, column
+from queues.pages.facts import Act, FactAdmin, column
 
 State = LoginFailure.State
 

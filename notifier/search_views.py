@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from notifier import search
 from notifier.search import Hit
 from queues import masking
-from queues.fact_admin import TIMELINE
+from queues.pages.facts import TIMELINE
 
 
 @require_safe

@@ -14,7 +14,7 @@ from notifier import (
     search_views,
     views,
 )
-from queues import live_views
+from queues.pages import live
 
 admin.autodiscover()
 
@@ -37,9 +37,9 @@ urlpatterns = [
         name="owed-some",
     ),
     path("admin/overview/", staff(dashboard.live), name="overview-live"),
-    path("admin/queue/<str:alias>/pause/", staff(live_views.pause), name="queue-pause"),
-    path("admin/queue/<str:alias>/resume/", staff(live_views.resume), name="queue-resume"),
-    path("admin/consumer/<int:pk>/forget/", staff(live_views.forget), name="consumer-forget"),
+    path("admin/queue/<str:alias>/pause/", staff(live.pause), name="queue-pause"),
+    path("admin/queue/<str:alias>/resume/", staff(live.resume), name="queue-resume"),
+    path("admin/consumer/<int:pk>/forget/", staff(live.forget), name="consumer-forget"),
     path("admin/doctor/", staff(checkup_views.show_all), name="checkups"),
     path("admin/doctor/examine/", staff(checkup_views.examine), name="checkup-doctor"),
     path("admin/doctor/roundtrip/", staff(checkup_views.roundtrip), name="checkup-roundtrip"),

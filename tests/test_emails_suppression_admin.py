@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from emails import guard, ses, ses_suppressions, suppression_csv
 from emails.models import Notification, Suppression, SuppressionSync
-from queues.fact_sections import change_url, list_url
+from queues.pages.cells import change_url, list_url
 from tests.rows import make_notification, make_suppression, staff
 from tests.support import make_order
 

@@ -25,8 +25,8 @@ from queues.answers import Bucket
 from queues.aws import sqs
 from queues.consumer import pausing
 from queues.doctor import runs
-from queues.fact_admin import FactAdmin
 from queues.models import DeadLetter, OutboxEvent, Redrive
+from queues.pages.facts import FactAdmin
 from tests.conftest import SENDER
 from tests.living import make_silent
 from tests.rows import (

@@ -122,7 +122,7 @@ def test_an_act_on_all_pages_takes_all_that_the_filter_shows(admin_client):
 def test_an_act_on_many_letters_is_done_in_batches_each_with_its_log_entry(
     admin_client, monkeypatch
 ):
-    monkeypatch.setattr("queues.fact_admin.BATCH_SIZE", 2)
+    monkeypatch.setattr("queues.pages.facts.BATCH_SIZE", 2)
     letters = [make_letter() for _ in range(5)]
 
     act(admin_client, LETTERS, "discard", *letters, **DISCARD)
@@ -366,7 +366,7 @@ def test_an_act_on_rubbish_keys_is_a_bad_request(admin_client, key):
 
 
 def test_a_list_that_counts_no_further_says_so(admin_client, monkeypatch):
-    monkeypatch.setattr("queues.fact_admin.MOST_LISTED", 3)
+    monkeypatch.setattr("queues.pages.facts.MOST_LISTED", 3)
     for _ in range(2):
         make_letter()
     short = admin_client.get(LETTERS).text

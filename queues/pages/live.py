@@ -16,8 +16,8 @@ from django.template.response import TemplateResponse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from queues.consumer import pausing
-from queues.fact_admin import ReasonForm
 from queues.models.live import LiveConsumer, PausedQueue
+from queues.pages.facts import ReasonForm
 
 OVERVIEW = "admin:index"
 

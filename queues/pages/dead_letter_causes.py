@@ -15,8 +15,8 @@ from queues import masking
 from queues.answers import Cause, Section
 from queues.dead_letters import causes
 from queues.dead_letters.advice import advise
-from queues.fact_sections import link, list_url, moment, short
 from queues.models import DeadLetter, DeadLetterQuerySet
+from queues.pages.cells import link, list_url, moment, short
 
 # The list has them all.
 MAX_LETTERS = 20

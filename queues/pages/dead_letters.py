@@ -18,29 +18,19 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from queues import letter_edit_views, letter_group_views, masking, redrive_start_views, registry
-from queues.admin_filters import (
-    FingerprintFilter,
-    ParkedFilter,
-    QueueFilter,
-    TypeFilter,
-)
+from queues import masking, registry
 from queues.answers import Advice, Cause, Section
 from queues.dead_letters import causes, collecting, decisions
 from queues.dead_letters.advice import advise
 from queues.errors import QueueUnavailable
-from queues.fact_admin import Act, FactAdmin, ReasonForm, column, pretty, pretty_json
-from queues.fact_sections import (
-    LETTER_COLOURS,
-    failures_section,
-    moment,
-    outbox_section,
-    short,
-    two_lines,
-)
-from queues.forms import DiscardForm, ParkForm
 from queues.models import IS_PARKED, DeadLetter, HandlingFailure
-from queues.redrive_admin import redrives_section
+from queues.pages import dead_letter_causes, dead_letter_edit, redrive_start
+from queues.pages.cells import moment, pretty, pretty_json, short, two_lines
+from queues.pages.facts import Act, FactAdmin, ReasonForm, column
+from queues.pages.filters import FingerprintFilter, ParkedFilter, QueueFilter, TypeFilter
+from queues.pages.forms import DiscardForm, ParkForm
+from queues.pages.redrives import redrives_section
+from queues.pages.sections import LETTER_COLOURS, failures_section, outbox_section
 
 Letter = DeadLetter.State
 
@@ -91,7 +81,7 @@ class DeadLetterAdmin(FactAdmin):
             label="Redrive",
             states=(Letter.OPEN,),
             permission="queues.redrive_deadletter",
-            page=redrive_start_views.choose,
+            page=redrive_start.choose,
         ),
         "park": Act(
             label="Park",
@@ -247,8 +237,8 @@ class DeadLetterAdmin(FactAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
-        show_all, show_one = letter_group_views.show_all, letter_group_views.show_one
-        edit = letter_edit_views.edit
+        show_all, show_one = dead_letter_causes.show_all, dead_letter_causes.show_one
+        edit = dead_letter_edit.edit
         return [
             path("collect/", view(self.collect_view), name="queues_deadletter_collect"),
             path("redrive/", view(self.redrive_view), name="queues_redrive_start"),
@@ -261,14 +251,14 @@ class DeadLetterAdmin(FactAdmin):
     def redrive_view(self, request: HttpRequest) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        return redrive_start_views.start(request, self._chosen(request))
+        return redrive_start.start(request, self._chosen(request))
 
     def _chosen(self, request: HttpRequest) -> QuerySet[DeadLetter]:
         """The letters that the form names, or else all that the list shows under the address's filters.
 
         Parked ones are put off, unless the filters ask for them.
         """
-        keys = request.POST.getlist(redrive_start_views.KEYS_NAME)
+        keys = request.POST.getlist(redrive_start.KEYS_NAME)
         if keys:
             self._refuse_bad_keys(keys)
             return DeadLetter.objects.filter(pk__in=keys)

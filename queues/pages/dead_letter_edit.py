@@ -16,14 +16,15 @@ from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_http_methods
 
-from queues import masking, redrive_start_views, registry
+from queues import masking, registry
 from queues.answers import Preview
 from queues.dead_letters import edits
 from queues.errors import Uncorrectable
 from queues.events.envelope import Event
-from queues.fact_sections import change_url
-from queues.forms import LetterDataForm
 from queues.models import DeadLetter, Redrive
+from queues.pages import redrive_start
+from queues.pages.cells import change_url
+from queues.pages.forms import LetterDataForm
 from queues.redrives import jobs
 
 
@@ -34,7 +35,7 @@ from queues.redrives import jobs
 def edit(request: HttpRequest, key: UUID) -> HttpResponse:
     """Show the data; check what was made of it and preview its email; save it and redrive the letter."""
     letter = get_object_or_404(DeadLetter, pk=key)
-    if redrive := redrive_start_views.started(request):
+    if redrive := redrive_start.started(request):
         return redirect(change_url(redrive))
     if objection := edits.objection(letter):
         messages.error(request, objection)

@@ -16,8 +16,8 @@ from unfold.widgets import (
 )
 
 from queues.answers import ORDER
-from queues.fact_admin import ReasonForm
-from queues.fact_sections import moment
+from queues.pages.cells import moment
+from queues.pages.facts import ReasonForm
 from queues.redrives.preflight import Forecast
 
 # Above this many, the number is to be typed: nobody discards a thousand letters by a slip.

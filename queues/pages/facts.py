@@ -6,12 +6,10 @@ that is wise, and leaves one entry in the log for each row, in the transaction t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
-from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
@@ -23,17 +21,14 @@ from django.db import transaction
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import NoReverseMatch, reverse
 from django.utils.functional import cached_property
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from queues import masking
 from queues.answers import Section
 from queues.errors import QueueError
-from queues.fact_sections import change_url, list_url
-from queues.masked_admin import MaskedAdmin
+from queues.pages.cells import change_url, list_url, subject_links, timeline_links
+from queues.pages.masked import MaskedAdmin
 
 # Short transactions, whatever the number of rows that somebody selects.
 BATCH_SIZE = 500
@@ -320,40 +315,3 @@ def column(
         return function
 
     return decorate
-
-
-def subject_links(subject: str) -> list[tuple[str, str]]:
-    """Links to what an event is about, and to its emails; none for a subject that no page can have."""
-    try:
-        return [
-            (subject, reverse("subject", args=[subject])),
-            (f"Emails of {subject}", reverse("subject-emails", args=[subject])),
-        ]
-    except NoReverseMatch:
-        return []
-
-
-def timeline_links(event_id: UUID | None) -> list[tuple[str, str]]:
-    """A link to all that happened to an event; garbage from foreign producers has no event id."""
-    return [("Timeline", reverse("timeline", args=[event_id]))] if event_id else []
-
-
-def pretty(body: str) -> SafeString:
-    """A message body to read: indented when it is JSON, as it came otherwise; always escaped."""
-    try:
-        text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        text = body
-    # JSON can write half a surrogate pair, and no page can show it.
-    shown = text.encode(errors="backslashreplace").decode()
-    return format_html('<pre class="fact-code" tabindex="0">{}</pre>', shown)
-
-
-def pretty_json(value: object) -> SafeString | str:
-    """A JSON value to read."""
-    if not value:
-        return "—"
-    try:
-        return pretty(json.dumps(value))
-    except RecursionError:
-        return "It is nested too deeply to be shown."

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from django.contrib.admin.utils import quote
-from django.db.models import Model, QuerySet
-from django.template.loader import render_to_string
-from django.urls import reverse
-from django.utils.formats import localize
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
-from django.utils.text import Truncator
-from django.utils.timezone import localtime
+from django.db.models import QuerySet
 
 from queues.answers import Section
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
+from queues.pages.cells import coloured, link, moment, short
 
 # More rows than this tell nobody anything; the lists have them all.
 MAX_ROWS = 100
@@ -82,40 +73,3 @@ def dead_letters_section(letters: QuerySet[DeadLetter]) -> Section:
             for letter in letters[:MAX_ROWS]
         ],
     )
-
-
-def change_url(row: Model) -> str:
-    """The admin's page of a row."""
-    return reverse(
-        f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[quote(row.pk)]
-    )
-
-
-def list_url(model: type[Model]) -> str:
-    """The admin's list of a model."""
-    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
-
-
-def link(row: Model) -> SafeString:
-    """A link to the admin's page of a row."""
-    return format_html('<a class="text-link" href="{}">{}</a>', change_url(row), row)
-
-
-def short(text: str) -> str:
-    """As much of a text as a column takes."""
-    return Truncator(" ".join(text.split())).chars(80)
-
-
-def moment(time: datetime | None) -> str:
-    """A time to the second, in the site's time zone."""
-    return localize(localtime(time)) if time else "—"
-
-
-def two_lines(first: object, second: object) -> SafeString:
-    """A cell with something to find it by and, smaller, something to know about it."""
-    return format_html('<span class="fact-two">{}<small>{}</small></span>', first, second)
-
-
-def coloured(text: object, colour: str) -> SafeString:
-    """A label like those of the lists."""
-    return render_to_string("unfold/helpers/label.html", {"text": text, "type": colour})
