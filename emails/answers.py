@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.timesince import timesince
 
 from emails.errors import IdentityError
-from emails.identity_models import SesAnswer
+from emails.models.identities import SesAnswer
 
 FRESH = timedelta(minutes=5)
 # What went wrong may be mended soon.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from emails import support, suppressions
 from emails.models import Notification
-from emails.reputation_models import Incident
+from emails.models.reputation import Incident
 from emails.suppressions import Entry, News, Source
 
 if TYPE_CHECKING:

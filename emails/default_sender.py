@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 
-from emails.identity_models import DefaultSender
+from emails.models.identities import DefaultSender
 from queues.threads.writer import by_one_thread
 
 logger = logging.getLogger(__name__)

@@ -18,8 +18,8 @@ from django.db.models.functions import Now
 
 from emails import claims
 from emails.models import Notification
+from emails.models.reputation import Guard
 from emails.owed import Owed
-from emails.reputation_models import Guard
 from queues.registry import watches
 from queues.upkeep import duties, figures
 from queues.upkeep.figures import TEN_MINUTES

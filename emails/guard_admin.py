@@ -4,8 +4,8 @@ from django.contrib import admin
 from django.urls import URLPattern, path
 
 from emails import guard_views
+from emails.models.reputation import Guard
 from emails.own_pages import OwnPagesAdmin
-from emails.reputation_models import Guard
 
 
 @admin.register(Guard)

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from emails import guard
 from emails.models import Notification
-from emails.reputation_models import Guard
+from emails.models.reputation import Guard
 from queues.models import in_state
 from queues.pages.facts import ReasonForm
 

@@ -34,7 +34,7 @@ from emails import (
 from emails.errors import IdentityError
 from emails.forms import DeleteIdentityForm, IdentityForm, MailFromForm, SenderForm, TestEmailForm
 from emails.identity_facts import Identity as Facts
-from emails.identity_models import Identity
+from emails.models.identities import Identity
 from emails.send_statistics import WINDOWS
 
 LIST = "admin:emails_identity_changelist"

@@ -10,7 +10,7 @@ from django.utils import timezone
 from emails import answers, identities
 from emails.errors import IdentityError
 from emails.identity_facts import VERIFIED
-from emails.identity_models import IdentitySighting
+from emails.models.identities import IdentitySighting
 from queues.registry import watches
 from queues.upkeep import duties
 

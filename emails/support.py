@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from emails.events import EmailReturned, Returned
-from emails.reputation_models import Incident
+from emails.models.reputation import Incident
 from queues import outbox
 from queues.events.envelope import Event
 from queues.registry import sweeps

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from emails import evidence, guard, limiter, services, states
 from emails.models import Attempt, DeliveryEvent, Notification
-from emails.reputation_models import Incident
+from emails.models.reputation import Incident
 from queues.consumer import fifo_groups
 from queues.models import in_state
 from queues.registry import sweeps

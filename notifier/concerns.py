@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from emails import breakers, evidence, guard, sender, states, suppressions
 from emails.models import Breaker, EventChannel, Identity, Notification, Suppression
-from emails.reputation_models import Guard
+from emails.models.reputation import Guard
 from queues import masking
 from queues.answers import Cause as LetterCause
 from queues.dead_letters import causes as letter_groups

@@ -9,8 +9,8 @@ from django.db import DatabaseError
 from django.urls import reverse
 
 from emails import default_sender, ses
-from emails.identity_models import DefaultSender
 from emails.models import Breaker, Notification
+from emails.models.identities import DefaultSender
 from tests.support import make_order
 
 pytestmark = pytest.mark.django_db

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from emails import answers, identities, ses, sightings
 from emails.errors import IdentityError
-from emails.identity_models import IdentitySighting, SesAnswer
+from emails.models.identities import IdentitySighting, SesAnswer
 
 pytestmark = pytest.mark.django_db
 

@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from emails import account, default_sender, identities, sightings
 from emails.errors import NoSuchIdentity
-from emails.identity_models import IdentitySighting
+from emails.models.identities import IdentitySighting
 
 pytestmark = [pytest.mark.django_db, pytest.mark.processes]
 

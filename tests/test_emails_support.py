@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from emails import feedback, ses_events, support
 from emails.models import Notification, Suppression
-from emails.reputation_models import Incident
+from emails.models.reputation import Incident
 from notifier import concerns
 from queues.models import OutboxEvent
 from queues.models.live import Duty

@@ -25,8 +25,8 @@ from emails import (
     sightings,
 )
 from emails import provisioning as emails_provisioning
-from emails.identity_models import IdentitySighting
 from emails.models import Breaker, Notification, Suppression
+from emails.models.identities import IdentitySighting
 from notifier import alerts, probing
 from queues import registry
 from queues.aws import clients, sns, sqs

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from emails import feedback, guard, ses_events, support, suppressions, sweeping
 from emails.models import Notification, Suppression
-from emails.reputation_models import Incident
+from emails.models.reputation import Incident
 from emails.suppressions import Entry, Source
 from queues.models import OutboxEvent
 from tests.rows import make_notification, make_suppression

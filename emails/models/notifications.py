@@ -8,11 +8,6 @@ from django.db import models
 from django.db.models import Q, Value
 from django.db.models.functions import Lower
 
-from emails import identity_models as identity_models  # Django looks for models here.
-from emails import reputation_models as reputation_models  # Django looks for models here.
-from emails.identity_models import Identity as Identity
-from emails.suppression_models import Suppression as Suppression
-from emails.suppression_models import SuppressionSync as SuppressionSync
 from queues.uuid7 import uuid7
 
 
@@ -216,66 +211,3 @@ class DeliveryEvent(models.Model):
 
     def __str__(self) -> str:
         return self.type
-
-
-class SendRate(models.Model):
-    """One row: what SES allows, and when the next recipient may be sent to. See ``emails.limiter``."""
-
-    tat_us = models.BigIntegerField(default=0)
-    step_us = models.BigIntegerField()
-    max_send_rate = models.FloatField("recipients a second")
-    max_24_hour_send = models.FloatField("recipients in 24 hours", default=-1)
-    sent_last_24_hours = models.FloatField(default=0)
-    slowed_until = models.DateTimeField(null=True)
-    refresh_at = models.DateTimeField()
-
-    class Meta:
-        verbose_name = "sending rate"
-        constraints = [models.CheckConstraint(condition=Q(id=1), name="one_sending_rate")]
-
-    def __str__(self) -> str:
-        return f"{self.max_send_rate:g}/s"
-
-
-class EventChannel(models.Model):
-    """One row: how far the events of SES have been read; see ``emails.evidence``."""
-
-    newest_sent_at = models.DateTimeField(null=True)
-    canary_at = models.DateTimeField(null=True)
-
-    class Meta:
-        constraints = [models.CheckConstraint(condition=Q(id=1), name="one_event_channel")]
-
-    def __str__(self) -> str:
-        return "events from SES"
-
-
-class SenderCheck(models.Model):
-    """One row: what SES said last of the address that we send from; see ``emails.sender``."""
-
-    address = models.CharField(max_length=254)
-    # None until SES has answered.
-    is_verified = models.BooleanField(null=True)
-    error = models.TextField(blank=True)
-    asked_at = models.DateTimeField()
-
-    class Meta:
-        default_permissions = ()
-        constraints = [models.CheckConstraint(condition=Q(id=1), name="one_sender_check")]
-
-    def __str__(self) -> str:
-        return self.address
-
-
-class Breaker(models.Model):
-    """Why nothing is sent at the moment; see ``emails.breakers``."""
-
-    name = models.CharField(max_length=20, primary_key=True)
-    is_open = models.BooleanField(default=False)
-    code = models.CharField(max_length=100, blank=True)
-    reason = models.TextField(blank=True)
-    opened_at = models.DateTimeField(null=True)
-    probe_at = models.DateTimeField(null=True)
-
-    def __str__(self) -> str:
-        return self.name

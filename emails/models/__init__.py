@@ -1,0 +1,27 @@
+"""The tables of the emails: notifications, what SES said of them, identities, suppressions, and the account."""
+
+from emails.models.account import Breaker, EventChannel, SenderCheck, SendRate
+from emails.models.identities import DefaultSender, Identity, IdentitySighting, SesAnswer
+from emails.models.notifications import Attempt, DeliveryEvent, Notification, NotificationQuerySet
+from emails.models.reputation import Guard, Incident
+from emails.models.suppressions import Suppression, SuppressionQuerySet, SuppressionSync
+
+__all__ = [
+    "Attempt",
+    "Breaker",
+    "DefaultSender",
+    "DeliveryEvent",
+    "EventChannel",
+    "Guard",
+    "Identity",
+    "IdentitySighting",
+    "Incident",
+    "Notification",
+    "NotificationQuerySet",
+    "SendRate",
+    "SenderCheck",
+    "SesAnswer",
+    "Suppression",
+    "SuppressionQuerySet",
+    "SuppressionSync",
+]
