@@ -9,7 +9,8 @@ import django
 
 django.setup()
 
-from emails import rendering, ses  # noqa: E402  # models need Django set up
+from emails import ses  # noqa: E402  # models need Django set up
+from emails.rendering import templates  # noqa: E402  # models need Django set up
 from queues.aws import sqs  # noqa: E402
 from queues.events import envelope  # noqa: E402
 
@@ -31,8 +32,8 @@ sqs.client(hurried=True)
 ses.connection()
 ses.api()
 # What they compile when they first need it.
-for name, sample in rendering.samples().items():
+for name, sample in templates.samples().items():
     envelope.data_type(sample.type).model_validate(sample.data)
-    rendering.render(name, sample.data)
+    templates.render(name, sample.data)
 # What is here for good need not be looked at again, nor copied for its counts, in each of them.
 gc.freeze()

@@ -29,23 +29,23 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     django.setup()
     settings.DEBUG = False
-    from emails import rendering  # needs Django's settings
+    from emails.rendering import templates  # needs Django's settings
 
     print(f"{'µs of CPU':<22}{''.join(f'{name:>16}' for name in FILES)}{'whole email':>16}")
-    for name, sample in rendering.samples().items():
+    for name, sample in templates.samples().items():
         print(_row(name, _with_four_lines(sample.data), rounds))
 
 
 def _row(name: str, data: dict[str, object], rounds: int) -> str:
     from django.template import engines
 
-    from emails import rendering
+    from emails.rendering import templates
 
     def filled(file: str) -> Callable[[], object]:
         # The template is found at each email, as it is in one.
         return lambda: engines["handlebars"].get_template(f"{name}/{file}").render(data)
 
-    works = [*map(filled, FILES), lambda: rendering.render(name, data)]
+    works = [*map(filled, FILES), lambda: templates.render(name, data)]
     return f"{name:<22}{''.join(f'{_microseconds(work, rounds):>16.0f}' for work in works)}"
 
 

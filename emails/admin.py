@@ -12,19 +12,14 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from emails import event_admin as event_admin  # Django looks for admins here.
-from emails import (
-    preview_views,
-    reasons,
-    rendering,
-    services,
-    states,
-)
+from emails import preview_views, reasons, services, states
 from emails.admin_filters import FateFilter
 from emails.admin_sections import attempts_section, reports_section, seconds
 from emails.errors import RenderError
 from emails.guard_admin import GuardAdmin as GuardAdmin
 from emails.identity_admin import IdentityAdmin as IdentityAdmin
 from emails.models import Notification, Suppression
+from emails.rendering import templates
 from emails.suppression_admin import SuppressionAdmin as SuppressionAdmin
 from queues import masking
 from queues.answers import Section
@@ -266,7 +261,7 @@ def _open_letters(notification: Notification) -> QuerySet[DeadLetter]:
 def shown(notification: Notification, part: str) -> SafeString:
     """The email as its customer got it, or why it cannot be rendered; ``part`` is html or text."""
     try:
-        email = rendering.render(notification.template, notification.context)
+        email = templates.render(notification.template, notification.context)
     except RenderError as exc:
         return format_html('<p class="fact-empty">It cannot be rendered: {}</p>', str(exc))
     return render_to_string(f"emails_admin/email_{part}.html", {"email": email})

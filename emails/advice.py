@@ -8,8 +8,9 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
-from emails import default_sender, rendering, ses_errors, smtp
+from emails import default_sender, ses_errors, smtp
 from emails.errors import Refused, Unavailable
+from emails.rendering import templates
 from queues import registry
 from queues.answers import Advice, Cause
 
@@ -96,7 +97,7 @@ def _unrendered(cause: Cause) -> Advice:
         "The reason names the template and the variable. Mend the template and restart the consumers, or edit the "
         "letter's data; then redrive."
     )
-    if name not in rendering.names():
+    if name not in templates.names():
         return Advice(words, todo)
     return Advice(
         words,

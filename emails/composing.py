@@ -8,8 +8,8 @@ from django.conf import settings
 
 from emails import default_sender, trials
 from emails.claims import Claim
-from emails.mime import Email
-from emails.rendering import Rendered
+from emails.rendering.mime import Email
+from emails.rendering.templates import Rendered
 
 
 def message(held: Claim, email: Rendered) -> Email:

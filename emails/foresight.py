@@ -6,10 +6,11 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 from uuid import UUID
 
-from emails import guard, identities, planning, rendering, suppressions
+from emails import guard, identities, planning, suppressions
 from emails.errors import IdentityError, RenderError
 from emails.models import Notification
 from emails.owed import Owed
+from emails.rendering import templates
 from queues import registry
 from queues.answers import Bucket
 from queues.events.envelope import Event
@@ -84,7 +85,7 @@ def _rows(event_ids: Iterable[UUID]) -> dict[Key, Notification]:
 
 def _is_rendered(owed: Owed) -> bool:
     try:
-        rendering.render(owed.template, owed.event.data)
+        templates.render(owed.template, owed.event.data)
     except RenderError:
         return False
     return True

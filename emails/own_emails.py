@@ -5,8 +5,8 @@ from __future__ import annotations
 from emails import default_sender, transport
 from emails.composing import headers
 from emails.errors import Refused
-from emails.mime import Email
 from emails.models import Suppression
+from emails.rendering.mime import Email
 
 
 def send_test(recipient: str) -> str:

@@ -9,22 +9,22 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_safe
 
-from emails import rendering
 from emails.errors import RenderError
+from emails.rendering import templates
 
 
 @require_safe
 @permission_required("emails.preview_email", raise_exception=True)
 def first(request: HttpRequest) -> HttpResponse:
     """Lead to the first template."""
-    return redirect("admin:emails_template", rendering.names()[0])
+    return redirect("admin:emails_template", templates.names()[0])
 
 
 @require_safe
 @permission_required("emails.preview_email", raise_exception=True)
 def preview(request: HttpRequest, name: str) -> HttpResponse:
     """A template's subject, HTML at two widths, and text."""
-    names = rendering.names()
+    names = templates.names()
     if name not in names:
         raise Http404(f"no email template {name}")
     context = admin.site.each_context(request) | {
@@ -33,8 +33,8 @@ def preview(request: HttpRequest, name: str) -> HttpResponse:
         "name": name,
     }
     try:
-        sample = rendering.sample(name)
-        context |= {"sample": sample, "email": rendering.render(name, sample.data)}
+        sample = templates.sample(name)
+        context |= {"sample": sample, "email": templates.render(name, sample.data)}
     except RenderError as exc:
         context["error"] = str(exc)
     return TemplateResponse(request, "emails_admin/template.html", context)

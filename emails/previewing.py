@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from emails import planning, rendering
+from emails import planning
 from emails.errors import RenderError
 from emails.owed import Owed
+from emails.rendering import templates
 from queues import registry
 from queues.answers import Preview
 from queues.events.envelope import Event
@@ -19,7 +20,7 @@ def preview(event: Event) -> list[Preview]:
 def _of(owed: Owed) -> Preview:
     title = f"{owed.template} to {owed.recipient}"
     try:
-        email = rendering.render(owed.template, owed.event.data)
+        email = templates.render(owed.template, owed.event.data)
     except RenderError as exc:
         return Preview(title, problem=f"It cannot be rendered: {exc}")
     return Preview(title, subject=email.subject, html=email.html, text=email.text)

@@ -17,7 +17,6 @@ from emails import (
     journal,
     limiter,
     planning,
-    rendering,
     shared_writes,
     states,
     transport,
@@ -36,7 +35,8 @@ from emails.errors import (
 from emails.models import Notification
 from emails.moving_average import MovingAverage
 from emails.owed import Owed
-from emails.rendering import Rendered
+from emails.rendering import templates
+from emails.rendering.templates import Rendered
 from queues import backoff
 from queues.aws import sqs
 from queues.errors import GiveBack, Hold, Reject, Retry
@@ -68,7 +68,7 @@ def notify(event: Event, *, template: str, recipient: str, bulk: bool = False) -
     try:
         with shared_writes.claim.coming():
             # Before the claim, so that a broken template never leaves a claim behind.
-            email = rendering.render(template, event.data)
+            email = templates.render(template, event.data)
     except RenderError as exc:
         _fail_unrendered(owed, exc)
         return
@@ -135,7 +135,7 @@ def _failed_unrendered(owed: Owed, reason: str) -> Notification:
 def _rendered_as_recorded(held: Claim) -> Rendered:
     """Another message said other things of the same event: what was recorded first counts."""
     try:
-        return rendering.render(held.notification.template, held.notification.context)
+        return templates.render(held.notification.template, held.notification.context)
     except RenderError as exc:
         states.fail(held, Refused(str(exc), code="RenderError"))
         raise Reject(str(exc), code="RenderError") from exc

@@ -87,10 +87,10 @@ TEMPLATES = [
     },
     {
         "NAME": "handlebars",
-        "BACKEND": "emails.handlebars.HandlebarsTemplates",
+        "BACKEND": "emails.rendering.handlebars.HandlebarsTemplates",
         "DIRS": [BASE_DIR / "templates" / "emails"],
         "APP_DIRS": False,
-        "OPTIONS": {"strict": True, "builtins": "emails.template_helpers"},
+        "OPTIONS": {"strict": True, "builtins": "emails.rendering.template_helpers"},
     },
 ]
 

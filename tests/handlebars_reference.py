@@ -11,9 +11,9 @@ from unittest import mock
 
 from dotpromptz_handlebars import Handlebars, StrictModeError, _render
 
-from emails.handlebars_compiler import Compiler
-from emails.handlebars_expressions import State
-from emails.handlebars_outlines import NoOutline
+from emails.rendering.compiler import Compiler
+from emails.rendering.expressions import State
+from emails.rendering.values import NoOutline
 
 # What a template whose partials or data have no end comes to; the words depend on who notices first.
 TOO_DEEP = "too deep"

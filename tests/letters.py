@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib.auth.models import Permission, User
 
-from emails import rendering
+from emails.rendering import templates
 from queues.dead_letters import collecting
 from queues.events import envelope
 from queues.events.envelope import Event
@@ -20,7 +20,7 @@ UNVERIFIED = (
 
 def placed(*, email: str = "ada@example.com", **data: Any) -> Event:
     """An order's event, recorded nowhere."""
-    sample = rendering.sample("order_confirmation")
+    sample = templates.sample("order_confirmation")
     customer = {"name": "Ada", "email": email}
     return Event(
         source="/orders",

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from emails import claims, rendering
+from emails import claims
 from emails.models import Notification
 from emails.owed import Owed
+from emails.rendering import templates
 from queues import outbox
 from queues.events.envelope import Event
 
 
 def placed(*, recipient: str = "ada@example.com") -> Event:
     """An order's event, recorded nowhere."""
-    sample = rendering.sample("order_confirmation")
+    sample = templates.sample("order_confirmation")
     data = {**sample.data, "customer": {"name": "Ada", "email": recipient}}
     return Event(source="/orders", type=sample.type, subject=sample.subject, data=data)
 

@@ -9,8 +9,8 @@ from typing import Any
 from django.contrib.auth.models import Group, Permission, User
 from django.utils import timezone
 
-from emails import rendering
 from emails.models import Notification, Suppression
+from emails.rendering import templates
 from notifier.models import LoginFailure
 from queues.models import DeadLetter, OutboxEvent, Redrive
 
@@ -63,7 +63,7 @@ def make_notification(**fields: Any) -> Notification:
         "subject": "ORD-000001",
         "template": "order_confirmation",
         "recipient": "ada@example.com",
-        "context": rendering.sample("order_confirmation").data,
+        "context": templates.sample("order_confirmation").data,
         "next_at": timezone.now(),
         "state": Notification.State.IN_DOUBT,
     }

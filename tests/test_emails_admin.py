@@ -10,8 +10,8 @@ from django.contrib.messages import get_messages
 from django.urls import reverse
 from django.utils import timezone
 
-from emails import rendering
 from emails.models import Attempt, DeliveryEvent, Notification
+from emails.rendering import templates
 from queues.models import DeadLetter, OutboxEvent
 
 pytestmark = pytest.mark.django_db
@@ -30,7 +30,7 @@ def make_notification(**fields: Any) -> Notification:
         "subject": "ORD-000001",
         "template": TEMPLATE,
         "recipient": "ada@example.com",
-        "context": rendering.sample(TEMPLATE).data,
+        "context": templates.sample(TEMPLATE).data,
         "next_at": timezone.now(),
         "state": State.IN_DOUBT,
     }
@@ -207,7 +207,7 @@ def test_what_the_reader_may_not_see_is_left_out(client):
 
 
 def test_the_email_is_shown_in_a_sandbox_without_rights(admin_client):
-    context = dict(rendering.sample(TEMPLATE).data) | {"order_number": HOSTILE}
+    context = dict(templates.sample(TEMPLATE).data) | {"order_number": HOSTILE}
 
     page = page_of(admin_client, make_notification(context=context, recipient="x@example.com"))
 
@@ -249,7 +249,7 @@ def test_a_list_costs_the_same_however_long_it_is(admin_client, django_assert_ma
         admin_client.get(LIST)
 
 
-@pytest.mark.parametrize("name", rendering.names())
+@pytest.mark.parametrize("name", templates.names())
 def test_every_template_has_a_preview_at_two_widths(admin_client, name):
     page = admin_client.get(reverse("admin:emails_template", args=[name])).content.decode()
 
@@ -260,7 +260,7 @@ def test_every_template_has_a_preview_at_two_widths(admin_client, name):
 def test_previews_begin_with_the_first_template(admin_client):
     response = admin_client.get(reverse("admin:emails_templates"))
 
-    assert response.url == reverse("admin:emails_template", args=[rendering.names()[0]])
+    assert response.url == reverse("admin:emails_template", args=[templates.names()[0]])
 
 
 def test_an_unknown_template_has_no_preview(admin_client):

@@ -14,10 +14,10 @@ from dotpromptz_handlebars import SafeString
 from hypothesis import given, settings
 from hypothesis.strategies import datetimes, integers, sampled_from, timezones
 
-from emails import template_helpers
 from emails.errors import RenderError
-from emails.handlebars import MAX_LIST_ITEMS, MAX_TEMPLATE_BYTES, HandlebarsTemplates
-from emails.handlebars_expressions import Options, no_block
+from emails.rendering import template_helpers
+from emails.rendering.expressions import Options, no_block
+from emails.rendering.handlebars import MAX_LIST_ITEMS, MAX_TEMPLATE_BYTES, HandlebarsTemplates
 
 CASES = json.loads(Path(__file__).with_name("handlebars_cases.json").read_text())
 
@@ -257,7 +257,7 @@ def test_threads_share_one_template(tmp_path):
 
 
 def test_unknown_option_is_refused(tmp_path):
-    options = {"builtins": "emails.template_helpers", "strickt": True}
+    options = {"builtins": "emails.rendering.template_helpers", "strickt": True}
 
     with pytest.raises(ImproperlyConfigured, match="strickt"):
         HandlebarsTemplates({"NAME": "x", "DIRS": [], "APP_DIRS": False, "OPTIONS": options})

@@ -6,9 +6,8 @@ from dotpromptz_handlebars import SafeString
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from emails import rendering, template_helpers
-from emails.handlebars_outlines import MARK, MAX_MARKS, NoOutline
-from emails.handlebars_values import escape
+from emails.rendering import template_helpers, templates
+from emails.rendering.values import MARK, MAX_MARKS, NoOutline, escape
 from tests.handlebars_reference import TOO_DEEP, rendered_by_library, rendered_by_us
 
 CASES = json.loads(Path(__file__).with_name("handlebars_cases.json").read_text())
@@ -181,7 +180,7 @@ def test_cases_of_handlebars_js_come_out_as_by_the_library(case, strict, escape_
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.name}")
 def test_templates_come_out_as_by_the_library_whatever_the_data_lacks(file):
-    for data in without_each_key(dict(rendering.sample(file.parent.name).data)):
+    for data in without_each_key(dict(templates.sample(file.parent.name).data)):
         assert_same(
             file.read_text(),
             data,

@@ -5,11 +5,11 @@ from django.template import engines
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from emails import inlining, rendering
+from emails.rendering import inlining, templates
 
 STYLE = "<style>p {color: red} .big {color: blue} td + td {margin: 0} :empty {top: 0}</style>"
 HOSTILE = """<script>alert("1")</script> &amp; 'x' --> </p></td></style>`={{a}}\xa0\u2028é日"""
-NAMES = rendering.names()
+NAMES = templates.names()
 
 
 def template_of(source):
@@ -38,7 +38,7 @@ def is_free(text):
 
 def data_of(name):
     """The sample, and what else can stand in an event of its kind."""
-    data = copy.deepcopy(dict(rendering.sample(name).data))
+    data = copy.deepcopy(dict(templates.sample(name).data))
     yield data
     for text in ("", " ", "\n", HOSTILE, "O'Hara", "amp;", "x" * 1000):
         yield with_other_texts(data, text)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emails.errors import Unwritable
-from emails.mime import Email
+from emails.rendering.mime import Email
 
 # Since version 6 Django folds and encodes otherwise; our own emails stay as they are.
 as_django = pytest.mark.skipif(django.VERSION >= (6,), reason="the bytes are those of Django 5.2")

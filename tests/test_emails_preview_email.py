@@ -3,7 +3,7 @@ import json
 import pytest
 from django.core.management import CommandError, call_command
 
-from emails import rendering
+from emails.rendering import templates
 
 
 def preview(capsys, *arguments):
@@ -26,8 +26,8 @@ def test_lists_the_templates_without_a_name(capsys):
 
 @pytest.mark.parametrize("part", ["subject", "text", "html"])
 def test_shows_one_part_of_the_sample(part, capsys):
-    sample = rendering.sample("order_confirmation")
-    rendered = rendering.render("order_confirmation", sample.data)
+    sample = templates.sample("order_confirmation")
+    rendered = templates.render("order_confirmation", sample.data)
 
     out = preview(capsys, "order_confirmation", "--format", part)
 
@@ -47,7 +47,7 @@ def test_unknown_name_lists_those_there_are():
 
 
 def test_takes_data_from_a_file(capsys, tmp_path):
-    data = {**rendering.sample("transaction_alert").data, "amount_cents": 4200}
+    data = {**templates.sample("transaction_alert").data, "amount_cents": 4200}
     (tmp_path / "data.json").write_text(json.dumps(data))
 
     out = preview(

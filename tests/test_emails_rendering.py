@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emails import inlining, rendering
 from emails.errors import RenderError
 from emails.events import EmailReturned
+from emails.rendering import inlining, templates
 from emails.trials import EmailTestRequested
 from orders.events import CustomerLinkRequested, CustomerRegistered, OrderPlaced, TransactionPosted
 
@@ -20,9 +20,9 @@ NAMES = [
     "transaction_alert",
     "verify_email",
 ]
-ORDER: dict[str, Any] = dict(rendering.sample("order_confirmation").data)
-ALERT: dict[str, Any] = dict(rendering.sample("transaction_alert").data)
-VERIFY: dict[str, Any] = dict(rendering.sample("verify_email").data)
+ORDER: dict[str, Any] = dict(templates.sample("order_confirmation").data)
+ALERT: dict[str, Any] = dict(templates.sample("transaction_alert").data)
+VERIFY: dict[str, Any] = dict(templates.sample("verify_email").data)
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>{{settings}}\'; --'
 
 
@@ -80,7 +80,7 @@ def template(tmp_path, settings):
 
 
 def test_names_lists_every_template():
-    assert rendering.names() == NAMES
+    assert templates.names() == NAMES
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_names_lists_every_template():
     ],
 )
 def test_samples_are_what_the_producer_promises(name, model):
-    sample = rendering.samples()[name]
+    sample = templates.samples()[name]
 
     data = model.model_validate(sample.data).model_dump(mode="json")
 
@@ -105,14 +105,14 @@ def test_samples_are_what_the_producer_promises(name, model):
 
 @pytest.mark.parametrize("name", ["sign_in_link", "verify_email"])
 def test_link_that_signs_in_is_kept_from_the_tracking_of_ses(name):
-    html = rendering.render(name, rendering.sample(name).data).html
+    html = templates.render(name, templates.sample(name).data).html
 
     assert html.count("<a ") == html.count("ses:no-track") == 2
 
 
 def test_unknown_sample_is_an_error():
     with pytest.raises(RenderError, match="nothing: no sample.json"):
-        rendering.sample("nothing")
+        templates.sample("nothing")
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"type": "a"}', '{"types": "a"}'])
@@ -120,11 +120,11 @@ def test_broken_sample_is_an_error_that_names_it(content, template):
     (template() / "sample.json").write_text(content)
 
     with pytest.raises(RenderError, match=r"trial/sample.json: "):
-        rendering.sample("trial")
+        templates.sample("trial")
 
 
 def test_order_confirmation_tells_what_was_ordered():
-    rendered = rendering.render("order_confirmation", ORDER)
+    rendered = templates.render("order_confirmation", ORDER)
 
     assert rendered.subject == "Your order ORD-000123 is confirmed"
     for part in (Page(rendered.html).text, rendered.text):
@@ -138,7 +138,7 @@ def test_order_confirmation_tells_what_was_ordered():
 
 @pytest.mark.parametrize(("kind", "verb"), [("deposit", "credited"), ("withdrawal", "debited")])
 def test_transaction_alert_says_the_sentence_in_one_piece(kind, verb):
-    rendered = rendering.render("transaction_alert", {**ALERT, "kind": kind})
+    rendered = templates.render("transaction_alert", {**ALERT, "kind": kind})
 
     assert rendered.subject == f"Transaction Alert: $150.00 {verb}"
     for part in (rendered.html, rendered.text):
@@ -148,13 +148,13 @@ def test_transaction_alert_says_the_sentence_in_one_piece(kind, verb):
 
 
 def test_transaction_without_a_description_has_no_empty_row():
-    rendered = rendering.render("transaction_alert", {**ALERT, "description": ""})
+    rendered = templates.render("transaction_alert", {**ALERT, "description": ""})
 
     assert "Description" not in rendered.html + rendered.text
 
 
 def test_verification_has_a_button_and_the_plain_link():
-    rendered = rendering.render("verify_email", VERIFY)
+    rendered = templates.render("verify_email", VERIFY)
 
     page = Page(rendered.html)
     assert page.hrefs() == [VERIFY["verify_url"]] * 2
@@ -165,7 +165,7 @@ def test_verification_has_a_button_and_the_plain_link():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_html_needs_nothing_from_elsewhere(name):
-    page = Page(rendering.render(name, rendering.sample(name).data).html)
+    page = Page(templates.render(name, templates.sample(name).data).html)
 
     assert not {"script", "img", "link", "iframe", "form"} & set(page.tags)
     assert ("html", "lang", "en") in page.attributes
@@ -174,7 +174,7 @@ def test_html_needs_nothing_from_elsewhere(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_css_is_inline_but_for_what_cannot_be(name):
-    html = rendering.render(name, rendering.sample(name).data).html
+    html = templates.render(name, templates.sample(name).data).html
 
     style = html[html.index("<style>") : html.index("</style>")]
     assert "@media (prefers-color-scheme: dark)" in style
@@ -186,18 +186,18 @@ def test_css_is_inline_but_for_what_cannot_be(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_html_fits_where_gmail_cuts(name):
-    assert len(rendering.render(name, rendering.sample(name).data).html.encode()) < 102 * 1024
+    assert len(templates.render(name, templates.sample(name).data).html.encode()) < 102 * 1024
 
 
 @pytest.mark.parametrize(
     ("name", "path"),
-    [(name, path) for name in NAMES for path in texts_in(rendering.sample(name).data)],
+    [(name, path) for name in NAMES for path in texts_in(templates.sample(name).data)],
 )
 def test_html_in_any_field_stays_text(name, path):
-    context = with_value(rendering.sample(name).data, path, HOSTILE)
+    context = with_value(templates.sample(name).data, path, HOSTILE)
 
     try:
-        rendered = rendering.render(name, context)
+        rendered = templates.render(name, context)
     except RenderError:
         # Currencies, times and links are checked; everything else is printed or not used.
         assert path[-1] in {
@@ -223,7 +223,7 @@ def test_html_in_any_field_stays_text(name, path):
 
 
 def test_hostile_name_is_printed_as_it_is():
-    rendered = rendering.render(
+    rendered = templates.render(
         "order_confirmation", with_value(ORDER, ("customer", "name"), HOSTILE)
     )
 
@@ -233,7 +233,7 @@ def test_hostile_name_is_printed_as_it_is():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_long_texts_are_rendered_whole(name):
-    context = rendering.sample(name).data
+    context = templates.sample(name).data
     paths: list[tuple[str | int, ...]] = [
         ("account", "holder_name"),
         ("customer", "name"),
@@ -242,7 +242,7 @@ def test_long_texts_are_rendered_whole(name):
     ]
     [path] = [path for path in paths if path[0] in context]
 
-    rendered = rendering.render(name, with_value(context, path, "Ö" * 10_000))
+    rendered = templates.render(name, with_value(context, path, "Ö" * 10_000))
 
     assert "Ö" * 10_000 in rendered.html
     assert "Ö" * 10_000 in rendered.text
@@ -250,14 +250,14 @@ def test_long_texts_are_rendered_whole(name):
 
 def test_link_that_is_not_of_the_web_is_an_error():
     with pytest.raises(RenderError, match="verify_email/body.html.hbs: link: 'javascript:"):
-        rendering.render("verify_email", {**VERIFY, "verify_url": "javascript:alert(1)"})
+        templates.render("verify_email", {**VERIFY, "verify_url": "javascript:alert(1)"})
 
 
 def test_missing_variable_names_itself_and_its_template():
     context = {key: value for key, value in VERIFY.items() if key != "expires_at"}
 
     with pytest.raises(RenderError) as raised:
-        rendering.render("verify_email", context)
+        templates.render("verify_email", context)
 
     assert str(raised.value) == "verify_email/body.html.hbs: the data has no expires_at"
 
@@ -265,22 +265,22 @@ def test_missing_variable_names_itself_and_its_template():
 @pytest.mark.parametrize("name", ["nothing", "../../templates/admin", "", "partials"])
 def test_unknown_template_is_a_render_error(name):
     with pytest.raises(RenderError, match="no such template"):
-        rendering.render(name, {})
+        templates.render(name, {})
 
 
 def test_broken_text_part_is_a_render_error(template):
     template(text="{{#if x}}")
 
     with pytest.raises(RenderError, match="trial/body.txt.hbs: unclosed block"):
-        rendering.render("trial", {"x": 1})
+        templates.render("trial", {"x": 1})
 
 
 def test_second_email_of_a_shape_is_inlined_by_the_first(template):
     template(html="<style>b {color: red}</style><p>second email</p><b>{{name}}</b>")
-    rendering.render("trial", {"name": "Ada"})
+    templates.render("trial", {"name": "Ada"})
     before = inlining._shape.cache_info()
 
-    html = rendering.render("trial", {"name": "O'Hara"}).html
+    html = templates.render("trial", {"name": "O'Hara"}).html
 
     after = inlining._shape.cache_info()
     assert '<b style="color: red;">O\'Hara</b>' in html
@@ -291,7 +291,7 @@ def test_html_from_the_data_is_inlined_with_the_rest(template):
     template(html="<style>b {color: red}</style><p>{{{note}}}</p>")
 
     for note in ("<b>one</b>", "<b>two</b>"):
-        html = rendering.render("trial", {"note": note}).html
+        html = templates.render("trial", {"note": note}).html
 
         assert f'<p>{note.replace("<b>", """<b style="color: red;">""")}</p>' in html
 
@@ -300,7 +300,7 @@ def test_broken_template_is_a_render_error(template):
     template(html="{{#if x}}")
 
     with pytest.raises(RenderError, match="trial/body.html.hbs: unclosed block"):
-        rendering.render("trial", {"x": 1})
+        templates.render("trial", {"x": 1})
 
 
 @pytest.mark.parametrize(
@@ -321,13 +321,13 @@ def test_broken_template_is_a_render_error(template):
 def test_subject_is_one_plain_line_whatever_the_data_says(name, subject, template):
     template(subject="  {{name}}\n")
 
-    assert rendering.render("trial", {"name": name}).subject == subject
+    assert templates.render("trial", {"name": name}).subject == subject
 
 
 def test_bodies_carry_no_control_characters(template):
     template(html="<p>{{name}}</p>", text="{{name}}")
 
-    rendered = rendering.render("trial", {"name": "a\x00b\ud800c\x1bd\te\nf"})
+    rendered = templates.render("trial", {"name": "a\x00b\ud800c\x1bd\te\nf"})
 
     assert rendered.text == "a\ufffdb\ufffdc\ufffdd\te\nf"
     assert rendered.text in rendered.html
@@ -350,7 +350,7 @@ def test_bodies_carry_no_control_characters(template):
 )
 def test_data_of_any_shape_renders_or_is_a_render_error(changes):
     try:
-        rendered = rendering.render("order_confirmation", {**ORDER, **changes})
+        rendered = templates.render("order_confirmation", {**ORDER, **changes})
     except RenderError as exc:
         assert str(exc).startswith("order_confirmation/")
     else:
@@ -362,7 +362,7 @@ def test_text_is_made_from_the_html_where_none_is_written(template):
     html = '<h1>Hi {{name}}</h1><p>A <a href="{{url}}">link</a>.</p>'
     template(html=f"<style>p {{color: red}}</style><table><tr><td>{html}</td></tr></table>")
 
-    text = rendering.render("trial", {"name": "O'Hara <b>", "url": "https://a.example/?b=c"}).text
+    text = templates.render("trial", {"name": "O'Hara <b>", "url": "https://a.example/?b=c"}).text
 
     assert text == "# Hi O'Hara <b>\n\nA [link](https://a.example/?b=c).\n"
 
@@ -370,12 +370,12 @@ def test_text_is_made_from_the_html_where_none_is_written(template):
 def test_remote_stylesheets_are_not_fetched(template):
     template(html='<link rel="stylesheet" href="http://127.0.0.1:9/style.css"><p>Hi</p>')
 
-    assert "<p>Hi</p>" in rendering.render("trial", {}).html
+    assert "<p>Hi</p>" in templates.render("trial", {}).html
 
 
 def test_a_data_key_cannot_replace_a_partial_or_helper():
     context = {**ORDER, "money": "1", "layout": "x", "partial-block": "y", "brand": "Mallory"}
 
-    assert rendering.render("order_confirmation", context) == rendering.render(
+    assert templates.render("order_confirmation", context) == templates.render(
         "order_confirmation", ORDER
     )

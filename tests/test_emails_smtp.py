@@ -8,8 +8,8 @@ from django.core.mail import mail_admins
 
 from emails import breakers, claims, smtp, transport
 from emails.errors import InDoubt, NotSent, Refused, Throttled, Unavailable
-from emails.mime import Email
 from emails.models import Breaker, Notification
+from emails.rendering.mime import Email
 from tests.owed import only, place
 from tests.smtp_server import HOST, PASSWORD, USER, Server
 

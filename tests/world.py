@@ -19,8 +19,9 @@ from typing import Any, Self
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
-from emails import rendering, services, states
+from emails import services, states
 from emails.models import Notification
+from emails.rendering import templates
 from queues import outbox, registry
 from queues.aws import sqs
 from queues.consumer import retry_in_place
@@ -259,7 +260,7 @@ class World:
         return None
 
     def _record(self, template: str, reference: str, group: str) -> None:
-        sample = rendering.sample(template)
+        sample = templates.sample(template)
         data, recipient = _about(sample.data, reference, f"{group}@example.com")
         event = Event(
             source="/world", type=sample.type, subject=reference, partitionkey=group, data=data

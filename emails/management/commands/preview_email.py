@@ -8,8 +8,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from emails import rendering
 from emails.errors import RenderError
+from emails.rendering import templates
 
 
 class Command(BaseCommand):
@@ -32,7 +32,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Exit non-zero if the template or its data are wrong."""
         if options["name"] is None:
-            text = "\n".join(rendering.names())
+            text = "\n".join(templates.names())
         else:
             text = _preview(options["name"], options["format"], options["data"])
         if options["output"]:
@@ -43,11 +43,11 @@ class Command(BaseCommand):
 
 
 def _preview(name: str, part: str, data: Path | None) -> str:
-    if name not in rendering.names():
-        raise CommandError(f"No template {name!r}. There are: {', '.join(rendering.names())}.")
+    if name not in templates.names():
+        raise CommandError(f"No template {name!r}. There are: {', '.join(templates.names())}.")
     try:
-        context = _read(data) if data else rendering.sample(name).data
-        rendered = rendering.render(name, context)
+        context = _read(data) if data else templates.sample(name).data
+        rendered = templates.render(name, context)
     except RenderError as exc:
         raise CommandError(str(exc)) from exc
     if part == "all":

@@ -13,7 +13,7 @@ from typing import Any
 from dotpromptz_handlebars import SafeString, StrictModeError
 from dotpromptz_handlebars import _render as parser
 
-from emails import handlebars_values as values
+from emails.rendering import values
 
 Frame = dict[str, Any]
 

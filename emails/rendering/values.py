@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from dotpromptz_handlebars import StrictModeError
@@ -91,3 +92,33 @@ def _text(value: object) -> str:
     if is_list(value):
         return ",".join(map(_text, value))  # type: ignore[call-overload]  # a sequence
     return "[object Object]" if isinstance(value, Mapping) else str(value)
+
+
+MAX_MARKS = 500
+
+
+# Of Unicode's private use, so that no parser of HTML minds them.
+MARK = re.compile("\ue000([0-9]+)\ue001")
+
+
+_MARKS = [f"\ue000{number}\ue001" for number in range(MAX_MARKS)]
+
+
+class NoOutline(Exception):
+    """What is printed cannot be told from the template: HTML from the data, say. Fill the template instead."""
+
+
+@dataclass(frozen=True)
+class Outline:
+    """The text, and what stands at each mark, not yet escaped."""
+
+    text: str
+    values: list[str]
+
+
+def mark(value: str, values: list[str]) -> str:
+    """Put the value with the others; returns the mark for it."""
+    if len(values) == MAX_MARKS:
+        raise NoOutline
+    values.append(value)
+    return _MARKS[len(values) - 1]

@@ -24,8 +24,8 @@ from dotpromptz_handlebars import (
 )
 from dotpromptz_handlebars import _render as parser
 
-from emails import handlebars_values as values
-from emails.handlebars_expressions import (
+from emails.rendering import values
+from emails.rendering.expressions import (
     UNBOUND,
     Evaluate,
     Expressions,
@@ -35,7 +35,7 @@ from emails.handlebars_expressions import (
     constant,
     failing,
 )
-from emails.handlebars_outlines import NoOutline, mark
+from emails.rendering.values import NoOutline, mark
 
 MAX_DEPTH = 100
 

@@ -19,8 +19,7 @@ from functools import cache, lru_cache
 
 import css_inline
 
-from emails.handlebars_outlines import MARK, Outline
-from emails.handlebars_values import escape
+from emails.rendering.values import MARK, Outline, escape
 
 # To find a shape costs what four emails inlined whole do, to keep it up to eighty kilobytes. An order of more than
 # forty lines hardly comes twice.

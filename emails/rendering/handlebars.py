@@ -28,9 +28,9 @@ from dotpromptz_handlebars import Handlebars, StrictModeError
 from dotpromptz_handlebars._render import compile_template as parse
 
 from emails.errors import RenderError
-from emails.handlebars_compiler import Body, Compiler
-from emails.handlebars_expressions import State
-from emails.handlebars_outlines import NoOutline, Outline
+from emails.rendering.compiler import Body, Compiler
+from emails.rendering.expressions import State
+from emails.rendering.values import NoOutline, Outline
 
 MAX_TEMPLATE_BYTES = 256 * 1024
 MAX_LIST_ITEMS = 1000

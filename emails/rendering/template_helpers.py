@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from django.utils import timezone
 from django.utils.dates import MONTHS
 
-from emails.handlebars_expressions import Helper, Options
+from emails.rendering.expressions import Helper, Options
 
 _SYMBOLS = {"EUR": "€", "GBP": "£", "USD": "$"}
 _is_currency = re.compile("[A-Z]{3}").fullmatch

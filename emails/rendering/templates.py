@@ -17,9 +17,9 @@ import css_inline
 import html2text
 from django.template import TemplateDoesNotExist, TemplateSyntaxError, engines
 
-from emails import inlining
 from emails.errors import RenderError
-from emails.handlebars import HandlebarsTemplates, Template
+from emails.rendering import inlining
+from emails.rendering.handlebars import HandlebarsTemplates, Template
 
 MAX_SUBJECT_LENGTH = 200
 
