@@ -9,8 +9,8 @@ import django
 
 django.setup()
 
-from emails import ses  # noqa: E402  # models need Django set up
 from emails.rendering import templates  # noqa: E402  # models need Django set up
+from emails.ses import ses_api  # noqa: E402  # models need Django set up
 from queues.aws import sqs  # noqa: E402
 from queues.events import envelope  # noqa: E402
 
@@ -29,8 +29,8 @@ for name in (
 # A client connects when it is used.
 sqs.client()
 sqs.client(hurried=True)
-ses.connection()
-ses.api()
+ses_api.connection()
+ses_api.api()
 # What they compile when they first need it.
 for name, sample in templates.samples().items():
     envelope.data_type(sample.type).model_validate(sample.data)

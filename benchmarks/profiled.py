@@ -35,7 +35,7 @@ STAGES = [
     ("fence", "emails.claims", "fence"),
     ("accept", "emails.states", "accept_many"),
     ("mark handled", "queues.consumer.handling", "mark_handled"),
-    ("send: django-ses", "emails.ses", "send"),
+    ("send: django-ses", "emails.ses.ses_api", "send"),
     ("send: MIME", "django_ses", "get_message_bytes"),
     ("send: MIME", "django.core.mail", "EmailMessage.message"),
     ("mend connection", "queues.threads.writer", "mend"),

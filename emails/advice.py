@@ -8,9 +8,9 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
-from emails import default_sender, ses_errors, smtp
 from emails.errors import Refused, Unavailable
 from emails.rendering import templates
+from emails.ses import default_sender, error_codes, smtp
 from queues import registry
 from queues.answers import Advice, Cause
 
@@ -60,12 +60,12 @@ def advise(cause: Cause) -> Advice | None:
         return _unrendered(cause)
     if _is_unverified_recipient(cause):
         return _unverified(cause)
-    if cause.code in ses_errors.NEVER_LEFT | smtp.NEVER_LEFT:
+    if cause.code in error_codes.NEVER_LEFT | smtp.NEVER_LEFT:
         return Advice(
             "This machine does not reach SES",
             "Mend the network or the endpoint in settings, then redrive.",
         )
-    match ses_errors.answered(cause.code, cause.reason, 400, sender=_sender(cause)):
+    match error_codes.answered(cause.code, cause.reason, 400, sender=_sender(cause)):
         case Unavailable(breaker=breaker):
             return replace(
                 _BREAKERS[breaker], label="Open the first page", address=reverse("admin:index")
@@ -80,14 +80,14 @@ def advise(cause: Cause) -> Advice | None:
 def _is_unverified_recipient(cause: Cause) -> bool:
     return (
         cause.code.startswith("MessageRejected")
-        and ses_errors.names_unverified(cause.reason)
-        and not ses_errors.names_sender(cause.reason, _sender(cause))
+        and error_codes.names_unverified(cause.reason)
+        and not error_codes.names_sender(cause.reason, _sender(cause))
     )
 
 
 def _sender(cause: Cause) -> str:
     """Whom we send as; it matters only where SES says that somebody is not verified."""
-    return default_sender.in_force() if ses_errors.names_unverified(cause.reason) else ""
+    return default_sender.in_force() if error_codes.names_unverified(cause.reason) else ""
 
 
 def _unrendered(cause: Cause) -> Advice:

@@ -25,7 +25,7 @@ class EmailsConfig(AppConfig):
             "orphans",
             "outcomes",
             "previewing",
-            "provisioning",
+            "ses.provisioning",
             "sender",
             "support",
             "suppression_sync",

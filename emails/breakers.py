@@ -14,9 +14,9 @@ from datetime import timedelta
 from django.conf import settings
 from django.db.models.functions import Now
 
-from emails import transport
 from emails.errors import SendError
 from emails.models import Breaker
+from emails.ses import transport
 from queues.consumer import retry_in_place
 from queues.registry import gates, sweeps
 from queues.threads.writer import by_one_thread

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 from django.conf import settings
 
-from emails import default_sender, trials
+from emails import trials
 from emails.claims import Claim
 from emails.rendering.mime import Email
 from emails.rendering.templates import Rendered
+from emails.ses import default_sender
 
 
 def message(held: Claim, email: Rendered) -> Email:

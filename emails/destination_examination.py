@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from django.conf import settings
 
-from emails import destinations, topic_examination
-from emails.destinations import Destination
-from emails.provisioning import EVENT_TYPES, NOT_IN_VERSION_1
+from emails import topic_examination
+from emails.ses import destinations
+from emails.ses.destinations import Destination
+from emails.ses.provisioning import EVENT_TYPES, NOT_IN_VERSION_1
 from emails.topic_examination import PROVISION, WHY, error, unasked
 from queues.aws import sqs
 from queues.doctor.findings import Finding, Verdict

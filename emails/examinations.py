@@ -9,9 +9,10 @@ from pathlib import Path
 
 from django.conf import settings
 
-from emails import default_sender, destination_examination, identities, own_emails, ses
+from emails import destination_examination, identities, own_emails
 from emails.errors import IdentityError, InDoubt, SendError
 from emails.models import Breaker, DeliveryEvent
+from emails.ses import default_sender, ses_api
 from queues.aws.clients import is_about_credentials, is_away
 from queues.doctor.checks import away
 from queues.doctor.findings import DENIED, AwsAway, Finding, Verdict, examines, missing_right
@@ -27,13 +28,13 @@ def account() -> Iterable[Finding]:
     """Sandbox, quota, and whether sending is allowed at all."""
     yield _sandbox()
     try:
-        quota = ses.quota()
+        quota = ses_api.quota()
     except SendError as exc:
         yield _unasked(exc, right="ses:GetSendQuota")
     else:
         yield _quota(quota)
     try:
-        ses.require_sending_enabled()
+        ses_api.require_sending_enabled()
     except SendError as exc:
         if exc.code != "AccountSendingPaused":
             yield _unasked(exc, right="ses:GetAccountSendingEnabled")
@@ -88,7 +89,7 @@ def _sandbox() -> Finding:
     )
 
 
-def _quota(quota: ses.Quota) -> Finding:
+def _quota(quota: ses_api.Quota) -> Finding:
     if quota.max_24_hours < 0:
         return Finding("ses.quota", f"SES sends {quota.max_rate:g} a second, any number a day.")
     used = f"{quota.sent_24_hours:,.0f} of {quota.max_24_hours:,.0f} emails in 24 hours are sent"
@@ -112,7 +113,7 @@ def sender() -> Iterable[Finding]:
         # The examination of settings says so.
         return
     try:
-        is_verified = ses.sender_is_verified()
+        is_verified = ses_api.sender_is_verified()
     except SendError as exc:
         yield _unasked(exc, right="ses:GetIdentityVerificationAttributes")
         return

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from emails import identities_v1, identities_v2, ses
+from emails import identities_v1, identities_v2
 from emails.errors import IdentityError
 from emails.identity_facts import VERIFIED, Api, Identity, Page
-from emails.ses_questions import ask
+from emails.ses import ses_api
+from emails.ses.questions import ask
 
 
 def page(token: str = "") -> Page:  # noqa: S107 - not a password: where the page begins
@@ -55,7 +56,7 @@ def statuses(names: Sequence[str]) -> Mapping[str, str]:
 
 def sends_from(address: str) -> str:
     """The verified identity by which SES sends from this address; empty if there is none. Raises IdentityError."""
-    names = ses.covering(address)
+    names = ses_api.covering(address)
     found = statuses(names)
     return next((name for name in names if found.get(name.lower()) == VERIFIED), "")
 
@@ -68,7 +69,7 @@ class Verified:
 
     def covers(self, address: str) -> bool:
         """By itself, by its domain, or by a domain above that."""
-        return not self.names.isdisjoint(map(str.lower, ses.covering(address)))
+        return not self.names.isdisjoint(map(str.lower, ses_api.covering(address)))
 
 
 def is_sandbox() -> bool:
@@ -76,13 +77,13 @@ def is_sandbox() -> bool:
 
     SES API reference, version 2: GetAccount. Version 1 does not tell.
     """
-    answer = ask("GetAccount", ses.api_v2().get_account)
+    answer = ask("GetAccount", ses_api.api_v2().get_account)
     return not answer["ProductionAccessEnabled"]
 
 
 def verified() -> Verified:
     """All verified identities, by one call for each hundred. Raises IdentityError where there are over a thousand."""
-    listed = ask("ListIdentities", ses.api().list_identities, MaxItems=1000)
+    listed = ask("ListIdentities", ses_api.api().list_identities, MaxItems=1000)
     if listed.get("NextToken"):
         raise IdentityError("There are over a thousand identities.")
     names = listed["Identities"]
@@ -90,7 +91,7 @@ def verified() -> Verified:
     for start in range(0, len(names), 100):
         answer = ask(
             "GetIdentityVerificationAttributes",
-            ses.api().get_identity_verification_attributes,
+            ses_api.api().get_identity_verification_attributes,
             Identities=names[start : start + 100],
         )["VerificationAttributes"]
         found |= {name for name, it in answer.items() if it["VerificationStatus"] == VERIFIED}

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from emails import ses
 from emails.errors import IdentityError, NoSuchIdentity
 from emails.identity_facts import PAGE_SIZE, Identity, Page
-from emails.ses_questions import ask
+from emails.ses import ses_api
+from emails.ses.questions import ask
 
 _VERIFICATION = "GetIdentityVerificationAttributes"
 
@@ -26,7 +26,7 @@ class V1:
     def page(self, token: str) -> Page:
         """ListIdentities tells the names alone; what else there is takes a call for all of them together."""
         start = {"NextToken": token} if token else {}
-        listed = ask("ListIdentities", ses.api().list_identities, MaxItems=PAGE_SIZE, **start)
+        listed = ask("ListIdentities", ses_api.api().list_identities, MaxItems=PAGE_SIZE, **start)
         found, missing = _described(listed["Identities"])
         return Page(found, listed.get("NextToken", ""), missing)
 
@@ -40,14 +40,16 @@ class V1:
     def statuses(self, names: Sequence[str]) -> Mapping[str, str]:
         """One call."""
         found = ask(
-            _VERIFICATION, ses.api().get_identity_verification_attributes, Identities=list(names)
+            _VERIFICATION,
+            ses_api.api().get_identity_verification_attributes,
+            Identities=list(names),
         )["VerificationAttributes"]
         return {name.lower(): it["VerificationStatus"] for name, it in found.items()}
 
     def create(self, name: str) -> None:
         """Asking again does no harm."""
         if "@" not in name:
-            ask("VerifyDomainIdentity", ses.api().verify_domain_identity, Domain=name)
+            ask("VerifyDomainIdentity", ses_api.api().verify_domain_identity, Domain=name)
         verify_again(name)
 
     def set_mail_from(self, name: str, domain: str, failing: str) -> None:
@@ -55,7 +57,7 @@ class V1:
         named = {"MailFromDomain": domain} if domain else {}
         ask(
             "SetIdentityMailFromDomain",
-            ses.api().set_identity_mail_from_domain,
+            ses_api.api().set_identity_mail_from_domain,
             Identity=name,
             BehaviorOnMXFailure=failing,
             **named,
@@ -63,7 +65,7 @@ class V1:
 
     def delete(self, name: str) -> None:
         """No error if there was none."""
-        ask("DeleteIdentity", ses.api().delete_identity, Identity=name)
+        ask("DeleteIdentity", ses_api.api().delete_identity, Identity=name)
 
 
 API = V1()
@@ -71,7 +73,7 @@ API = V1()
 
 def verify_again(name: str) -> None:
     """An address gets its link once more; for a domain SES looks for its records anew. Raises IdentityError."""
-    client = ses.api()
+    client = ses_api.api()
     if "@" in name:
         ask("VerifyEmailIdentity", client.verify_email_identity, EmailAddress=name)
     else:
@@ -82,7 +84,7 @@ def _described(names: Sequence[str]) -> tuple[list[Identity], list[str]]:
     if not names:
         return [], []
     missing: list[str] = []
-    client: Any = ses.api()
+    client: Any = ses_api.api()
 
     def attributes(operation: str, call: Callable[..., Any], key: str) -> Mapping[str, Attributes]:
         try:

@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from emails import identities_v1, ses
+from emails import identities_v1
 from emails.errors import NoSuchIdentity
 from emails.identity_facts import PAGE_SIZE, Identity, Page
-from emails.ses_questions import ask
+from emails.ses import ses_api
+from emails.ses.questions import ask
 
 MOST_ON_A_PAGE = 1000
 
@@ -35,7 +36,7 @@ class V2:
         start = {"NextToken": token} if token else {}
         listed = ask(
             "ListEmailIdentities",
-            ses.api_v2().list_email_identities,
+            ses_api.api_v2().list_email_identities,
             PageSize=PAGE_SIZE,
             **start,
         )
@@ -48,7 +49,7 @@ class V2:
     def get(self, name: str) -> tuple[Identity, Sequence[str]]:
         """All there is of one by one call."""
         try:
-            found = ask("GetEmailIdentity", ses.api_v2().get_email_identity, EmailIdentity=name)
+            found = ask("GetEmailIdentity", ses_api.api_v2().get_email_identity, EmailIdentity=name)
         except NoSuchIdentity:
             raise NoSuchIdentity(f"SES has no identity {name}.") from None
         return _identity(name, found), []
@@ -60,7 +61,7 @@ class V2:
         while True:
             listed = ask(
                 "ListEmailIdentities",
-                ses.api_v2().list_email_identities,
+                ses_api.api_v2().list_email_identities,
                 PageSize=MOST_ON_A_PAGE,
                 **token,
             )
@@ -76,7 +77,7 @@ class V2:
         try:
             self.get(name)
         except NoSuchIdentity:
-            ask("CreateEmailIdentity", ses.api_v2().create_email_identity, EmailIdentity=name)
+            ask("CreateEmailIdentity", ses_api.api_v2().create_email_identity, EmailIdentity=name)
         else:
             identities_v1.verify_again(name)
 
@@ -85,7 +86,7 @@ class V2:
         named = {"MailFromDomain": domain} if domain else {}
         ask(
             "PutEmailIdentityMailFromAttributes",
-            ses.api_v2().put_email_identity_mail_from_attributes,
+            ses_api.api_v2().put_email_identity_mail_from_attributes,
             EmailIdentity=name,
             BehaviorOnMxFailure=_upper(failing),
             **named,
@@ -93,7 +94,7 @@ class V2:
 
     def delete(self, name: str) -> None:
         """Raises NoSuchIdentity if there was none."""
-        ask("DeleteEmailIdentity", ses.api_v2().delete_email_identity, EmailIdentity=name)
+        ask("DeleteEmailIdentity", ses_api.api_v2().delete_email_identity, EmailIdentity=name)
 
 
 API = V2()

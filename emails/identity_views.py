@@ -20,22 +20,13 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
-from emails import (
-    account,
-    answers,
-    default_sender,
-    dns_check,
-    dns_records,
-    identities,
-    send_statistics,
-    ses,
-    sightings,
-)
+from emails import answers, dns_check, dns_records, identities, sightings
 from emails.errors import IdentityError
 from emails.forms import DeleteIdentityForm, IdentityForm, MailFromForm, SenderForm, TestEmailForm
 from emails.identity_facts import Identity as Facts
 from emails.models.identities import Identity
-from emails.send_statistics import WINDOWS
+from emails.ses import account, default_sender, ses_api, statistics
+from emails.ses.statistics import WINDOWS
 
 LIST = "admin:emails_identity_changelist"
 ACTS = (
@@ -217,7 +208,7 @@ def _mail_from_form(identity: Facts) -> MailFromForm:
 
 def _is_sender(name: str) -> bool:
     """Whether the sender in force is this address, or of this domain."""
-    return name.lower() in map(str.lower, ses.covering(default_sender.address()))
+    return name.lower() in map(str.lower, ses_api.covering(default_sender.address()))
 
 
 def _records(identity: Facts) -> dict[str, Any]:
@@ -241,7 +232,7 @@ def _account(request: HttpRequest) -> dict[str, Any]:
     window = window if window in WINDOWS else "24h"
     points = found["statistics"].value
     return found | {
-        "counted": send_statistics.of(points, WINDOWS[window]) if points else None,
+        "counted": statistics.of(points, WINDOWS[window]) if points else None,
         "windows": [(key, each.label) for key, each in WINDOWS.items()],
         "window": window,
         "region": settings.AWS_REGION,

@@ -21,9 +21,9 @@ from django.db.models import BigIntegerField, Case, F, Q, When
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from emails import ses
 from emails.errors import SendError
 from emails.models import SendRate
+from emails.ses import ses_api
 from queues.consumer import retry_in_place
 from queues.models.sql import clock_us, greatest
 from queues.threads import writer
@@ -172,7 +172,7 @@ def refresh() -> bool:
         return False
     row = SendRate.objects.get(pk=1)
     try:
-        quota = ses.quota()
+        quota = ses_api.quota()
         row.max_24_hour_send, row.sent_last_24_hours = quota.max_24_hours, quota.sent_24_hours
         row.max_send_rate = settings.SES_MAX_SEND_RATE or quota.max_rate
     except SendError as exc:

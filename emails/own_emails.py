@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from emails import default_sender, transport
 from emails.composing import headers
 from emails.errors import Refused
 from emails.models import Suppression
 from emails.rendering.mime import Email
+from emails.ses import default_sender, transport
 
 
 def send_test(recipient: str) -> str:

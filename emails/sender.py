@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from emails import default_sender, ses
 from emails.errors import SendError
 from emails.models import SenderCheck
+from emails.ses import default_sender, ses_api
 from queues.registry import watches
 from queues.upkeep import duties
 
@@ -24,7 +24,7 @@ def check() -> int:
     found: dict[str, object] = {"error": ""}
     address = default_sender.address()
     try:
-        found["is_verified"] = ses.sender_is_verified()
+        found["is_verified"] = ses_api.sender_is_verified()
     except SendError as exc:
         # What was known before may still be so, and nobody is alarmed by a question without an answer.
         logger.info("sender unknown: %s", exc)

@@ -19,7 +19,6 @@ from emails import (
     planning,
     shared_writes,
     states,
-    transport,
     trials,
 )
 from emails.claims import Claim
@@ -37,6 +36,7 @@ from emails.moving_average import MovingAverage
 from emails.owed import Owed
 from emails.rendering import templates
 from emails.rendering.templates import Rendered
+from emails.ses import transport
 from queues import backoff
 from queues.aws import sqs
 from queues.errors import GiveBack, Hold, Reject, Retry

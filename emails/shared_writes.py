@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from emails import claims, default_sender, guard, limiter, states, transport
+from emails import claims, guard, limiter, states
 from emails.owed import Owed
+from emails.ses import default_sender, transport
 from queues.threads import writer
 from queues.threads.group_commit import Combined
 

@@ -16,10 +16,10 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from emails import ses_suppressions
 from emails.errors import ListBusy, ListForbidden, ListUnavailable, NotListable
 from emails.models import Suppression, SuppressionSync
-from emails.ses_suppressions import Listed
+from emails.ses import suppression_list
+from emails.ses.suppression_list import Listed
 from queues.registry import watches
 from queues.upkeep import duties
 
@@ -92,9 +92,9 @@ def _tell(row: Suppression) -> None:
     try:
         if row.ses_task == Task.ADD:
             complained = row.source == Source.COMPLAINT
-            ses_suppressions.put(row.address, "COMPLAINT" if complained else "BOUNCE")
+            suppression_list.put(row.address, "COMPLAINT" if complained else "BOUNCE")
         else:
-            ses_suppressions.delete(row.address)
+            suppression_list.delete(row.address)
     except NotListable as exc:
         same.update(ses_task=Task.NONE, ses_error=str(exc)[:300])
         return
@@ -115,7 +115,7 @@ def _begun(row: SuppressionSync) -> bool:
 
 
 def _read_page(row: SuppressionSync) -> int:
-    page = ses_suppressions.page(token=row.next_token, since=row.listed_since)
+    page = suppression_list.page(token=row.next_token, since=row.listed_since)
     count = _learn(page.listed, met_at=row.began_at)
     row.next_token = page.next_token
     row.save(update_fields=["next_token"])

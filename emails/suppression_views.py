@@ -16,9 +16,10 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
-from emails import ses_suppressions, suppression_csv, suppressions
+from emails import suppression_csv, suppressions
 from emails.errors import ListUnavailable, NotListable
 from emails.models import Suppression
+from emails.ses import suppression_list
 from emails.suppression_csv import Read
 from emails.suppression_forms import AddForm, ImportForm
 from emails.suppressions import Entry, Source
@@ -78,7 +79,7 @@ def ask_ses(request: HttpRequest, rows: QuerySet[Suppression]) -> HttpResponse:
     for row in rows[:MOST_ASKED]:
         shown = masking.addresses(row.address) if masking.hides(request) else row.address
         try:
-            found = ses_suppressions.get(row.address)
+            found = suppression_list.get(row.address)
         except (ListUnavailable, NotListable) as exc:
             messages.warning(request, str(exc))
             break

@@ -13,8 +13,8 @@ from typing import Any
 
 from django.conf import settings
 
-from emails import destinations
-from emails.destinations import Subscription
+from emails.ses import destinations
+from emails.ses.destinations import Subscription
 from queues.aws.policies import is_for_everybody, statements
 from queues.aws.sqs import Queue
 from queues.doctor.findings import DENIED, Finding, Verdict, missing_right

@@ -12,8 +12,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from emails import feedback, provisioning, sns
+from emails import feedback, sns
 from emails.errors import CertificateUnavailable, Untrusted
+from emails.ses import provisioning
 from queues.errors import QueueUnavailable, Reject
 
 logger = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from botocore import xform_name
 from django.conf import settings
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from emails import ses
+from emails.ses import ses_api
 from notifier import sns
 from queues.aws import clients, sqs
 from queues.doctor.roundtrip import MARK
@@ -170,7 +170,7 @@ def operations_of(method: str) -> set[str]:
 
 def _forget_clients() -> None:
     clients.forget_clients()
-    ses.forget_clients()
+    ses_api.forget_clients()
     sns._client.cache_clear()
 
 

@@ -15,7 +15,8 @@ from moto.ses.models import ses_backends
 from moto.sesv2.responses import SESV2Response
 from moto.sqs import models as sqs_models
 
-from emails import default_sender, limiter, ses
+from emails import limiter
+from emails.ses import default_sender, ses_api
 from queues.aws import provisioning, sqs
 from queues.consumer.loop import Consumer
 from queues.outbox import relay
@@ -57,7 +58,7 @@ class Aws:
 
     def verify(self, address: str) -> None:
         """Moto verifies at once."""
-        ses.api().verify_email_identity(EmailAddress=address)
+        ses_api.api().verify_email_identity(EmailAddress=address)
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +112,7 @@ class Account:
 @pytest.fixture
 def account(aws) -> Iterator[Account]:
     """Whether SES takes any recipient."""
-    events: Any = ses.api_v2().meta.events
+    events: Any = ses_api.api_v2().meta.events
     here = Account()
     events.register("before-call.sesv2.GetAccount", here.answer)
     yield here
@@ -135,7 +136,7 @@ def refuses(aws, request):
     """Let SES answer sends with an error code and text: always, or the next ``times`` ones."""
 
     def install(code: str, text: str, *, status: int = 400, times: int | None = None) -> None:
-        events = ses.connection().connection.meta.events
+        events = ses_api.connection().connection.meta.events
         left = itertools.count() if times is None else iter(range(times))
 
         def answer(http_response: Any, parsed: dict[str, Any], **kwargs: Any) -> None:

@@ -2,8 +2,9 @@ import pytest
 from botocore.stub import Stubber
 from django.core.management import CommandError, call_command
 
-from emails import breakers, ses
+from emails import breakers
 from emails.models import Attempt, Breaker, Notification, SendRate
+from emails.ses import ses_api
 from queues import registry
 from queues.consumer import retry_in_place
 from queues.models import HandlingFailure
@@ -79,7 +80,7 @@ def test_probe_closes_what_has_healed(aws, settings, name):
 
 def test_probe_keeps_open_what_has_not_healed_and_says_why(aws, settings):
     settings.BREAKER_PROBE_SECONDS = -1
-    ses.api().delete_identity(Identity="shop@example.com")
+    ses_api.api().delete_identity(Identity="shop@example.com")
     breakers.trip(breakers.CONFIGURATION, code="X", reason="x")
 
     assert breakers.probe() == 0
@@ -91,7 +92,7 @@ def test_probe_of_a_paused_account_asks_whether_it_may_send(aws, settings, enabl
     settings.BREAKER_PROBE_SECONDS = -1
     breakers.trip(breakers.ACCOUNT, code="X", reason="x")
 
-    with Stubber(ses.api()) as stubber:
+    with Stubber(ses_api.api()) as stubber:
         stubber.add_response("get_account_sending_enabled", {"Enabled": enabled})
         assert breakers.probe() == closed
 

@@ -8,9 +8,9 @@ from django.contrib.messages import get_messages
 from django.db import DatabaseError
 from django.urls import reverse
 
-from emails import default_sender, ses
 from emails.models import Breaker, Notification
 from emails.models.identities import DefaultSender
+from emails.ses import default_sender, ses_api
 from tests.support import make_order
 
 pytestmark = pytest.mark.django_db
@@ -54,7 +54,7 @@ def test_a_name_that_is_not_ascii_is_encoded_for_ses_and_readable_for_staff():
 
 def test_a_choice_of_another_process_is_in_force_after_two_seconds(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr("emails.default_sender.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("emails.ses.default_sender.time.monotonic", lambda: now[0])
     before = default_sender.in_force()
     DefaultSender.objects.create(pk=1, address=NEW, chosen_by="x", chosen_at="2026-01-01T00:00Z")
 
@@ -73,7 +73,7 @@ def test_many_emails_cost_one_query(django_assert_num_queries):
 def test_what_was_known_stays_in_force_while_the_database_is_away(monkeypatch):
     choose()
     default_sender.in_force()
-    monkeypatch.setattr("emails.default_sender.FRESH_SECONDS", 0)
+    monkeypatch.setattr("emails.ses.default_sender.FRESH_SECONDS", 0)
     default_sender._known.until = 0  # type: ignore[union-attr]
 
     def fail():
@@ -94,7 +94,7 @@ def test_a_sender_that_ses_does_not_know_opens_the_breaker_as_the_one_of_setting
     refuses("MessageRejected", "Email address is not verified: nobody@example.net")
     choose("nobody@example.net")
 
-    assert not ses.sender_is_verified()
+    assert not ses_api.sender_is_verified()
     aws.verify("ada@example.com")
     make_order()
     consume()
@@ -116,7 +116,7 @@ def test_staff_choose_a_verified_address_and_the_log_says_so(admin_client, aws):
 
 
 def test_an_address_of_a_verified_domain_may_be_chosen(admin_client, aws):
-    ses.api().verify_domain_identity(Domain="example.org")
+    ses_api.api().verify_domain_identity(Domain="example.org")
 
     admin_client.post(CHOOSE, {"address": "any@mail.example.org"})
 

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from emails import planning, ses
+from emails import planning
 from emails.models import Notification
+from emails.ses import ses_api
 from queues.answers import Bucket
 from queues.models import DeadLetter
 from queues.redrives import preflight
@@ -61,7 +62,7 @@ def test_in_the_sandbox_an_unverified_recipient_is_told(account, aws):
 
 def test_a_verified_domain_covers_its_addresses(account):
     account.kind = "sandbox"
-    ses.api().verify_domain_identity(Domain="example.org")
+    ses_api.api().verify_domain_identity(Domain="example.org")
     make_letter(placed(email="anybody@mail.example.org"))
 
     assert list(look().buckets) == [Bucket.SENDS]

@@ -15,9 +15,10 @@ from django.contrib.messages import get_messages
 from django.urls import reverse
 from django.utils import timezone
 
-from emails import answers, identities, ses, sightings
+from emails import answers, identities, sightings
 from emails.errors import IdentityError
 from emails.models.identities import IdentitySighting, SesAnswer
+from emails.ses import ses_api
 
 pytestmark = pytest.mark.django_db
 
@@ -52,7 +53,7 @@ class _Raw:
 @pytest.fixture
 def ses_answers(aws) -> Iterator[Answer]:
     """Make SES answer an operation like this instead."""
-    events: Any = ses.api().meta.events
+    events: Any = ses_api.api().meta.events
     registered: list[tuple[str, Callable[..., AWSResponse]]] = []
 
     def answer(operation: str, status: int, body: str) -> None:
@@ -233,7 +234,7 @@ ACTS = {
 @pytest.mark.parametrize("address", ACTS)
 def test_an_act_takes_its_own_permission_and_a_post(client, aws, address, held):
     needed, fields = ACTS[address]
-    ses.api().verify_domain_identity(Domain="example.org")
+    ses_api.api().verify_domain_identity(Domain="example.org")
     client.force_login(staff("view_identity", held))
 
     got, posted = client.get(address, fields), client.post(address, fields)
@@ -343,7 +344,7 @@ def test_a_mail_from_domain_that_ses_will_not_tell_is_not_guessed(admin_client, 
     "mail_from", ["example.org", "bounce.example.com", "no domain", "xexample.org", "a@example.org"]
 )
 def test_a_mail_from_domain_must_be_below_its_identity(admin_client, aws, mail_from):
-    ses.api().verify_domain_identity(Domain="example.org")
+    ses_api.api().verify_domain_identity(Domain="example.org")
 
     response = admin_client.post(
         MAIL_FROM, {"name": "example.org", "mail_from": mail_from} | FAILING

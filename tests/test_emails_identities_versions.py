@@ -11,9 +11,10 @@ from django.contrib.admin.utils import quote
 from django.contrib.messages import get_messages
 from django.urls import reverse
 
-from emails import account, default_sender, identities, sightings
+from emails import identities, sightings
 from emails.errors import NoSuchIdentity
 from emails.models.identities import IdentitySighting
+from emails.ses import account, default_sender
 
 pytestmark = [pytest.mark.django_db, pytest.mark.processes]
 

@@ -5,8 +5,9 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from emails import limiter, sending, ses
+from emails import limiter, sending
 from emails.models import Notification, SendRate, Suppression
+from emails.ses import ses_api
 from queues.consumer import retry_in_place
 from queues.errors import GiveBack
 from tests.owed import only, place, placed
@@ -283,11 +284,11 @@ def test_client_is_made_before_the_first_slot_is_taken(rate):
 
     def look(execute, sql, *rest):
         if sql.startswith("UPDATE emails_sendrate"):
-            made.append(ses._connection.cache_info().currsize)
+            made.append(ses_api._connection.cache_info().currsize)
         return execute(sql, *rest)
 
     rate(100)
-    ses.forget_clients()
+    ses_api.forget_clients()
     with connection.execute_wrapper(look):
         sending.notify(placed(), template="order_confirmation", recipient="ada@example.com")
 

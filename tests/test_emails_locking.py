@@ -7,8 +7,9 @@ import uuid
 import pytest
 from django.db import connection
 
-from emails import claims, sending, ses, states
+from emails import claims, sending, states
 from emails.models import Attempt, Notification
+from emails.ses import ses_api
 from queues.aws import sqs
 from queues.consumer import handling, retry_in_place
 from queues.errors import Retry
@@ -43,7 +44,7 @@ def test_claim_and_cancelling_at_once_have_one_winner():
 
 
 def test_same_message_in_many_hands_becomes_one_email(aws):
-    ses.connection()
+    ses_api.connection()
     event = place()
 
     def handle():

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from emails import send_statistics
-from emails.send_statistics import WINDOWS
+from emails.ses import statistics
+from emails.ses.statistics import WINDOWS
 
 
 def point(*, hours: float, sent: int = 0, bounces: int = 0, complaints: int = 0, rejects: int = 0):
@@ -17,7 +17,7 @@ def point(*, hours: float, sent: int = 0, bounces: int = 0, complaints: int = 0,
 def test_points_are_put_where_they_belong_and_quiet_times_are_zero():
     points = [point(hours=0.1, sent=3), point(hours=0.2, sent=2), point(hours=23.9, sent=1)]
 
-    found = send_statistics.of(points, WINDOWS["24h"])
+    found = statistics.of(points, WINDOWS["24h"])
 
     [sent] = found.sent
     assert (sent.values[0], sent.values[-1], sum(sent.values)) == (1, 5, 6)
@@ -25,14 +25,14 @@ def test_points_are_put_where_they_belong_and_quiet_times_are_zero():
 
 
 def test_what_is_older_than_the_window_is_left_out():
-    found = send_statistics.of([point(hours=30, sent=5)], WINDOWS["24h"])
+    found = statistics.of([point(hours=30, sent=5)], WINDOWS["24h"])
 
     assert sum(found.sent[0].values) == 0
-    assert sum(send_statistics.of([point(hours=30, sent=5)], WINDOWS["14d"]).sent[0].values) == 5
+    assert sum(statistics.of([point(hours=30, sent=5)], WINDOWS["14d"]).sent[0].values) == 5
 
 
 def test_shares_are_said_in_words():
-    found = send_statistics.of(
+    found = statistics.of(
         [point(hours=1, sent=1000, bounces=20, complaints=1, rejects=3)], WINDOWS["24h"]
     )
 
@@ -50,6 +50,6 @@ def test_shares_are_said_in_words():
     ],
 )
 def test_what_makes_aws_review_an_account_is_warned_of(counts, warnings):
-    found = send_statistics.of([point(hours=1, **counts)], WINDOWS["24h"])
+    found = statistics.of([point(hours=1, **counts)], WINDOWS["24h"])
 
     assert len(found.warnings) == warnings

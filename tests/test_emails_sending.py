@@ -8,10 +8,11 @@ from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
-from emails import claims, own_emails, sending, services, ses, states
+from emails import claims, own_emails, sending, services, states
 from emails.errors import InDoubt
 from emails.models import Attempt, Notification
 from emails.owed import Owed
+from emails.ses import ses_api
 from queues.errors import Reject
 from queues.models import HandlingFailure, OutboxEvent
 from queues.outbox import recording
@@ -35,7 +36,7 @@ def ses_answers(aws, request):
             raise answer
 
         name = "after-call.ses.SendRawEmail" if after_accepting else "before-send.ses.SendRawEmail"
-        events = ses.connection().connection.meta.events
+        events = ses_api.connection().connection.meta.events
         events.register_first(name, intervene) if not after_accepting else events.register(
             name, intervene
         )
@@ -251,7 +252,7 @@ def test_refused_connection_is_certainly_not_sent(aws, consume, ses_answers):
 def test_one_call_is_one_try_whatever_happens(aws, refuses):
     refuses("ServiceUnavailable", "later", status=503)
     calls = []
-    events = ses.connection().connection.meta.events
+    events = ses_api.connection().connection.meta.events
     events.register(
         "before-send.ses.SendRawEmail", lambda **kwargs: calls.append(1), unique_id="count"
     )

@@ -11,10 +11,10 @@ from botocore.credentials import Credentials, RefreshableCredentials
 from botocore.exceptions import CredentialRetrievalError, NoCredentialsError
 from django.core.mail import EmailMessage
 
-from emails import ses
 from emails.errors import InDoubt, NotSent, Refused, Throttled, Unavailable
 from emails.models import Notification
-from emails.ses_lean import LeanClient
+from emails.ses import ses_api
+from emails.ses.lean import LeanClient
 from tests.owed import only, place
 from tests.scripted_server import ScriptedServer, certified, cut, said, silent, torn, written
 
@@ -62,7 +62,7 @@ def sending_lean(settings):
 def sender_by(settings, client):
     def send(server):
         point(settings, server.url, client)
-        return ses.send(email())
+        return ses_api.send(email())
 
     return send
 
@@ -80,7 +80,7 @@ def https(tmp_path, monkeypatch):
     server = ScriptedServer(tls)
     yield server
     server.stop()
-    ses.forget_clients()
+    ses_api.forget_clients()
 
 
 def email():
@@ -375,11 +375,11 @@ def test_signature_is_the_one_that_aws_computes(server, token):
 def test_credentials_of_the_environment_are_used_with_their_token(server, sending, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "of-the-environment")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "of-a-session")
-    ses.forget_clients()
+    ses_api.forget_clients()
 
     sending(server)
 
-    ses.forget_clients()
+    ses_api.forget_clients()
     headers = headers_of(server.requests[0])
     assert "Credential=of-the-environment/" in headers["authorization"]
     assert headers["x-amz-security-token"] == "of-a-session"
@@ -423,7 +423,7 @@ def test_behind_a_proxy_boto3_calls(sending_lean, monkeypatch, caplog):
     with pytest.raises(NotSent) as caught:
         sending_lean(SimpleNamespace(url="https://ses.example"))
 
-    ses.forget_clients()
+    ses_api.forget_clients()
     assert caught.value.code == "ProxyConnectionError"
     assert "boto3's client is used" in caplog.text
 
@@ -448,7 +448,7 @@ def test_local_aws_takes_an_email_of_the_lean_client(local_aws, settings):
     message = email()
     message.subject = "By the lean client"
 
-    ses.send(message)
+    ses_api.send(message)
 
     subjects = [mail["subject"] for mail in local_aws.mail()]
     assert "By the lean client" in subjects

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import pytest
 import urllib3
 
-from emails import ses
 from emails.models import DeliveryEvent, Notification
-from emails.provisioning import DESTINATION
+from emails.ses import ses_api
+from emails.ses.provisioning import DESTINATION
 from queues.aws import provisioning, sqs
 from queues.consumer.loop import Consumer
 from queues.outbox import relay
@@ -42,7 +42,7 @@ def way(local_aws, settings):
     settings.QUEUE_WAIT_SECONDS = 1
     said: list[str] = []
     provisioning.provision(said.append)
-    ses.api().verify_email_identity(EmailAddress=settings.SES_FROM_EMAIL)
+    ses_api.api().verify_email_identity(EmailAddress=settings.SES_FROM_EMAIL)
     local_aws.verify(settings.SES_FROM_EMAIL)
     return SimpleNamespace(said=said, sender=settings.SES_FROM_EMAIL, name=f"events-{mark}")
 
@@ -88,7 +88,7 @@ def test_each_address_of_the_simulator_comes_to_its_fate(way):
 def test_the_same_is_told_by_the_notifications_of_an_identity(way, settings):
     arn = f"arn:aws:sns:{settings.AWS_REGION}:123456789012:{way.name}"
     for kind in ("Bounce", "Complaint", "Delivery"):
-        ses.api().set_identity_notification_topic(
+        ses_api.api().set_identity_notification_topic(
             Identity=way.sender, NotificationType=kind, SnsTopic=arn
         )
     settings.SES_CONFIGURATION_SET = ""
@@ -127,7 +127,9 @@ def test_opens_and_clicks_in_the_mailbox_come_back_as_events(way, local_aws, set
 
 def test_delays_are_asked_for_and_tracking_only_if_it_is_set(way, settings):
     def types():
-        found = ses.api_v2().get_configuration_set_event_destinations(ConfigurationSetName=way.name)
+        found = ses_api.api_v2().get_configuration_set_event_destinations(
+            ConfigurationSetName=way.name
+        )
         return set(found["EventDestinations"][0]["MatchingEventTypes"])
 
     assert types() == {"SEND", "REJECT", "BOUNCE", "COMPLAINT", "DELIVERY", "DELIVERY_DELAY"}

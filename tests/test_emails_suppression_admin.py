@@ -11,8 +11,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from django.utils import timezone
 
-from emails import guard, ses, ses_suppressions, suppression_csv
+from emails import guard, suppression_csv
 from emails.models import Notification, Suppression, SuppressionSync
+from emails.ses import ses_api, suppression_list
 from queues.pages.cells import change_url, list_url
 from tests.rows import make_notification, make_suppression, staff
 from tests.support import make_order
@@ -32,7 +33,7 @@ def operator(client):
 @pytest.fixture
 def refuses_v2(aws):
     """SES denies what is asked of its list."""
-    events = ses.api_v2().meta.events
+    events = ses_api.api_v2().meta.events
 
     def answer(**kwargs):
         error = {"Error": {"Code": "AccessDeniedException", "Message": "no"}}
@@ -244,13 +245,13 @@ def test_times_of_old_lifts_are_shown(client, operator):
 @pytest.mark.processes
 def test_ses_is_asked_what_it_has_and_answers_in_words(client, operator, local_aws, settings):
     settings.AWS_ENDPOINT_URL = local_aws.endpoint
-    ses.forget_clients()
+    ses_api.forget_clients()
     here, gone = (make_suppression(address=f"{uuid.uuid4().hex}@example.net") for _ in range(2))
-    ses_suppressions.put(here.address, "COMPLAINT")
+    suppression_list.put(here.address, "COMPLAINT")
     data = {"action": "ask_ses", "_selected_action": [here.pk, gone.pk]}
 
     page = text(client.post(list_url(Suppression), data, follow=True))
-    ses.forget_clients()
+    ses_api.forget_clients()
 
     assert re.search(f"SES has {here.address} on its list since .*: complaint", page)
     assert f"SES does not have {gone.address} on its list" in page

@@ -7,8 +7,9 @@ import pytest
 from botocore.exceptions import ClientError
 from django.utils import timezone
 
-from emails import ses, ses_suppressions, suppression_sync, suppressions
+from emails import suppression_sync, suppressions
 from emails.models import Suppression, SuppressionSync
+from emails.ses import ses_api, suppression_list
 from emails.suppressions import Entry, Source
 from queues.models.live import Duty
 
@@ -21,11 +22,11 @@ State = Suppression.State
 def account(local_aws, settings):
     """SES as this process sees it, its list empty."""
     settings.AWS_ENDPOINT_URL = local_aws.endpoint
-    ses.forget_clients()
-    for listed in ses_suppressions.page().listed:
-        ses_suppressions.delete(listed.address)
+    ses_api.forget_clients()
+    for listed in suppression_list.page().listed:
+        suppression_list.delete(listed.address)
     yield
-    ses.forget_clients()
+    ses_api.forget_clients()
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def answers(request):
     """Let SES answer a call with this error."""
 
     def install(operation, code, *, status=400):
-        events = ses.api_v2().meta.events
+        events = ses_api.api_v2().meta.events
 
         def answer(http_response, parsed, **kwargs):
             http_response.status_code = status
@@ -75,13 +76,13 @@ def test_what_staff_add_and_lift_is_told_to_ses():
     row = add(address)
 
     assert tell() == 1
-    found = ses_suppressions.get(address)
+    found = suppression_list.get(address)
     assert found and found.reason == "BOUNCE"
 
     suppressions.lift(Suppression.objects.filter(pk=row.pk))
     assert tell() == 1
 
-    assert ses_suppressions.get(address) is None
+    assert suppression_list.get(address) is None
     row.refresh_from_db()
     assert (row.ses_task, row.ses_error) == ("", "")
 
@@ -122,8 +123,8 @@ def test_where_the_right_is_missing_it_is_named_and_sending_goes_on(answers):
 def test_list_of_ses_is_read_page_by_page(monkeypatch):
     addresses = [new_address() for _ in range(5)]
     for address in addresses:
-        ses_suppressions.put(address, "COMPLAINT")
-    monkeypatch.setattr(ses_suppressions, "PAGE_SIZE", 2)
+        suppression_list.put(address, "COMPLAINT")
+    monkeypatch.setattr(suppression_list, "PAGE_SIZE", 2)
 
     assert read() == 5
 
@@ -134,8 +135,8 @@ def test_list_of_ses_is_read_page_by_page(monkeypatch):
 
 def test_a_piece_is_bounded_and_the_next_goes_on(monkeypatch):
     for _ in range(5):
-        ses_suppressions.put(new_address(), "BOUNCE")
-    monkeypatch.setattr(ses_suppressions, "PAGE_SIZE", 1)
+        suppression_list.put(new_address(), "BOUNCE")
+    monkeypatch.setattr(suppression_list, "PAGE_SIZE", 1)
     monkeypatch.setattr(suppression_sync, "MOST_PAGES", 2)
 
     assert [read(), read(), read()] == [2, 2, 1]
@@ -146,7 +147,7 @@ def test_between_whole_passes_only_what_is_new_is_asked_for():
     read()
     assert read() == 0
     address = new_address()
-    ses_suppressions.put(address, "COMPLAINT")
+    suppression_list.put(address, "COMPLAINT")
 
     assert read(later=timedelta(minutes=10)) == 1
 
@@ -156,21 +157,21 @@ def test_between_whole_passes_only_what_is_new_is_asked_for():
 
 
 def test_ses_leaves_out_what_was_listed_before():
-    ses_suppressions.put(new_address(), "BOUNCE")
+    suppression_list.put(new_address(), "BOUNCE")
 
-    assert ses_suppressions.page(since=timezone.now() + timedelta(hours=1)).listed == []
-    assert len(ses_suppressions.page(since=timezone.now() - timedelta(hours=1)).listed) == 1
+    assert suppression_list.page(since=timezone.now() + timedelta(hours=1)).listed == []
+    assert len(suppression_list.page(since=timezone.now() - timedelta(hours=1)).listed) == 1
 
 
 def test_what_ses_has_no_more_is_lifted_by_a_whole_pass_unless_others_said_so():
     ours, theirs = new_address(), new_address()
     add(ours)
     tell()
-    ses_suppressions.put(theirs, "BOUNCE")
+    suppression_list.put(theirs, "BOUNCE")
     read()
 
     for address in (ours, theirs):
-        ses_suppressions.delete(address)
+        suppression_list.delete(address)
     read(later=timedelta(minutes=10))
     assert Suppression.objects.of([theirs]).get().state == State.ACTIVE
     read(later=timedelta(days=2))
@@ -181,7 +182,7 @@ def test_what_ses_has_no_more_is_lifted_by_a_whole_pass_unless_others_said_so():
 
 def test_lifted_here_stays_lifted_until_ses_lists_it_anew():
     address = new_address()
-    ses_suppressions.put(address, "BOUNCE")
+    suppression_list.put(address, "BOUNCE")
     read()
     suppressions.lift(Suppression.objects.of([address]))
     row = Suppression.objects.of([address])
@@ -217,7 +218,7 @@ def test_off_asks_nothing_and_pull_only_reads(settings, answers):
     settings.SUPPRESSION_SYNC = "pull"
     add(address)
     assert tell() == 0
-    assert ses_suppressions.get(address) is None
+    assert suppression_list.get(address) is None
 
     settings.SUPPRESSION_SYNC = "off"
     assert read() == 0
@@ -226,7 +227,7 @@ def test_off_asks_nothing_and_pull_only_reads(settings, answers):
 
 def test_mail_to_a_listed_address_is_accepted_and_reported_as_not_tried(local_aws):
     address = new_address()
-    ses_suppressions.put(address, "BOUNCE")
+    suppression_list.put(address, "BOUNCE")
     client = local_aws.client("ses")
     local_aws.set_sandbox_rules(False)
 
@@ -249,7 +250,7 @@ def test_no_address_is_refused_for_itself_alone():
 
     row.refresh_from_db()
     assert "Invalid email address" in row.ses_error
-    assert ses_suppressions.get(other.address)
+    assert suppression_list.get(other.address)
 
 
 def test_unknown_address_cannot_be_deleted_twice(local_aws):

@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from django.db import OperationalError
 from django.test import Client
 
-from emails import checks, feedback, provisioning, sns
+from emails import checks, feedback, sns
 from emails.models import DeliveryEvent, Notification
+from emails.ses import provisioning
 from queues.errors import QueueUnavailable
 from tests.owed import only, place
 from tests.rows import make_notification

@@ -10,9 +10,10 @@ from botocore.exceptions import ReadTimeoutError
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from emails import claims, evidence, feedback, journal, sending, ses, states
+from emails import claims, evidence, feedback, journal, sending, states
 from emails.errors import InDoubt
 from emails.models import Notification
+from emails.ses import ses_api
 from queues.aws import sqs
 from queues.consumer.loop import Consumer
 from queues.models import HandlingFailure, OutboxEvent
@@ -30,7 +31,7 @@ def around_ses(aws, request):
     """Run a function before the call to SES leaves, or after SES accepted and before we know."""
 
     def install(moment, act):
-        events = ses.connection().connection.meta.events
+        events = ses_api.connection().connection.meta.events
         name = f"{moment}.ses.SendRawEmail"
         register = events.register_first if moment == "before-send" else events.register
         register(name, act)

@@ -14,19 +14,11 @@ from django.urls import reverse
 from django.utils import timezone
 from moto import mock_aws
 
-from emails import (
-    answers,
-    breakers,
-    examinations,
-    identities,
-    own_emails,
-    ses,
-    ses_suppressions,
-    sightings,
-)
-from emails import provisioning as emails_provisioning
+from emails import answers, breakers, examinations, identities, own_emails, sightings
 from emails.models import Breaker, Notification, Suppression
 from emails.models.identities import IdentitySighting
+from emails.ses import provisioning as emails_provisioning
+from emails.ses import ses_api, suppression_list
 from notifier import alerts, probing
 from queues import registry
 from queues.aws import clients, sns, sqs
@@ -158,7 +150,7 @@ def administers(calls, client, settings):
         client.post(f"{pages}delete/", {"name": "new@example.org", "typed": "new@example.org"})
         # As alerts by email go.
         own_emails.send_test("ada@example.com")
-    ses_suppressions.get("ada@example.org")
+    suppression_list.get("ada@example.org")
     with calls.paused():
         _bury()
     client.post(reverse("admin:queues_deadletter_collect"))
@@ -323,7 +315,7 @@ def _walk(role, client, settings):
     with aws_calls.recorded() as calls:
         with calls.paused():
             for name in ("shop@example.com", "ada@example.com", "ada@example.org"):
-                ses.api().verify_email_identity(EmailAddress=name)
+                ses_api.api().verify_email_identity(EmailAddress=name)
             Duty.objects.all().delete()
         JOURNEYS[role](calls, client, settings)
     settings.OUTBOX_PUBLISH_ON_COMMIT = settings.USE_SES_V2 = False

@@ -5,8 +5,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from emails import provisioning as emails_provisioning
-from emails import ses
+from emails.ses import provisioning as emails_provisioning
+from emails.ses import ses_api
 from notifier import sns
 from queues.aws import provisioning, sqs
 from tests.stack import Stack, as_listed, statements
@@ -106,7 +106,7 @@ def test_provision_lets_ses_publish_what_the_template_does(stack, provisioned):
     assert kinds == emails_provisioning.EVENT_TYPES
     assert wanted["Name"] == emails_provisioning.DESTINATION
     assert stack.properties("ConfigurationSet")["Name"] == "notifier"
-    assert ses.api().describe_configuration_set(ConfigurationSetName="notifier")
+    assert ses_api.api().describe_configuration_set(ConfigurationSetName="notifier")
     assert wanted["SnsDestination"] == {"TopicARN": TOPIC}
 
 

@@ -11,8 +11,8 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection
 from django.db.migrations.recorder import MigrationRecorder
 
-from emails import ses
 from emails.models import Breaker
+from emails.ses import ses_api
 from queues.aws import sns, sqs
 from queues.consumer import pausing
 from queues.doctor import findings, queue_attributes
@@ -49,7 +49,7 @@ def order(aws, account, settings, tmp_path):
         """Instead of GetAccountSendingEnabled, which moto has not got."""
         return SimpleNamespace(status_code=200), {"Enabled": True}
 
-    events = ses.api().meta.events
+    events = ses_api.api().meta.events
     events.register("before-call.ses.GetAccountSendingEnabled", enabled)
     yield aws
     events.unregister("before-call.ses.GetAccountSendingEnabled", enabled)
@@ -170,8 +170,8 @@ def test_missing_queue_is_told_with_the_command_that_makes_it(order):
 
 def test_missing_right_is_named_and_ends_nothing(order, denies):
     denies(sqs.client(hurried=True), "GetQueueAttributes", "sqs:getqueueattributes")
-    denies(ses.api(), "GetSendQuota", "ses:GetSendQuota")
-    denies(ses.api(), "DescribeConfigurationSet", "ses:DescribeConfigurationSet")
+    denies(ses_api.api(), "GetSendQuota", "ses:GetSendQuota")
+    denies(ses_api.api(), "DescribeConfigurationSet", "ses:DescribeConfigurationSet")
 
     missing = [each.what for each in found() if each.key == "right.missing"]
 

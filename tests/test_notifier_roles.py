@@ -17,8 +17,9 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
-from emails import default_sender, guard, trials
+from emails import guard, trials
 from emails.models import Notification, Suppression
+from emails.ses import default_sender
 from notifier import roles
 from notifier.models import LoginFailure, RoleGrant
 from queues.answers import Bucket

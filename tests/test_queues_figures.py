@@ -4,9 +4,10 @@ import pytest
 from django.utils import timezone
 
 from emails import figures as email_figures
-from emails import latencies, sender, ses, states
+from emails import latencies, sender, states
 from emails.errors import NotSent
 from emails.models import Attempt, DeliveryEvent, SenderCheck
+from emails.ses import ses_api
 from orders import figures as order_figures
 from queues import registry
 from queues.aws import sqs
@@ -262,7 +263,7 @@ def test_sender_of_which_ses_says_nothing_stays_as_it_was(aws, monkeypatch):
     def fail():
         raise NotSent("no answer")
 
-    monkeypatch.setattr(ses, "sender_is_verified", fail)
+    monkeypatch.setattr(ses_api, "sender_is_verified", fail)
 
     assert sender.check() == 0
 

@@ -4,7 +4,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from moto import mock_aws
 
-from emails import ses
+from emails.ses import ses_api
 from queues.aws import provisioning, sns, sqs
 
 
@@ -71,7 +71,10 @@ def test_endpoint_without_event_destinations_is_told_and_goes_on():
         http_response.status_code = 400
         parsed["Error"] = {"Code": "InvalidAction", "Message": "Unknown action"}
 
-    events, name = ses.api().meta.events, "after-call.ses.CreateConfigurationSetEventDestination"
+    events, name = (
+        ses_api.api().meta.events,
+        "after-call.ses.CreateConfigurationSetEventDestination",
+    )
     events.register(name, lack)
     said: list[str] = []
     try:

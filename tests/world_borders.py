@@ -20,7 +20,8 @@ from django.test import override_settings
 from django.utils import timezone
 from django_ses import SESBackend
 
-from emails import claims, limiter, ses, shared_writes
+from emails import claims, limiter, shared_writes
+from emails.ses import ses_api
 from queues import failpoints, uuid7
 from queues.aws import sns, sqs
 from queues.consumer import retry_in_place
@@ -62,8 +63,8 @@ def _replace_aws(world: World, patch: pytest.MonkeyPatch) -> None:
     """django-ses and ``queues.aws.sqs`` stay what they are; their clients do not."""
     backend = SESBackend(aws_region_name="eu-west-1")
     backend.connection = world.ses
-    patch.setattr(ses, "connection", lambda: backend)
-    patch.setattr(ses, "api", lambda: world.ses)
+    patch.setattr(ses_api, "connection", lambda: backend)
+    patch.setattr(ses_api, "api", lambda: world.ses)
     patch.setattr(sqs, "client", lambda hurried=False: world.sqs)
     patch.setattr(sns, "client", lambda hurried=False: world.sns)
 

@@ -66,7 +66,7 @@ class SesAnswer(models.Model):
 
 
 class DefaultSender(models.Model):
-    """One row, or none: whom staff chose to send as; see ``emails.default_sender``."""
+    """One row, or none: whom staff chose to send as; see ``emails.ses.default_sender``."""
 
     address = models.EmailField()
     display_name = models.CharField(max_length=100, blank=True)

@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from django.conf import settings
 
-from emails import ses, ses_errors
+from emails.ses import error_codes, ses_api
 from queues.aws import sqs, subscriptions
 from queues.aws.policies import grant, topics_may_send
 from queues.aws.provisioning import Say
@@ -76,7 +76,7 @@ def _provision_way_back(say: Say) -> None:
 def _unavailable(
     what: str, exc: ClientError | BotoCoreError | ResponseParserError
 ) -> QueueUnavailable:
-    code, text = ses_errors.describe(exc)
+    code, text = error_codes.describe(exc)
     return QueueUnavailable(f"{what}: {code}: {text}", code=code)
 
 
@@ -88,7 +88,7 @@ def _sns(region: str) -> Any:
 
 def _provision_configuration_set(say: Say) -> None:
     name = settings.SES_CONFIGURATION_SET
-    made = _made(lambda: ses.api().create_configuration_set(ConfigurationSet={"Name": name}))
+    made = _made(lambda: ses_api.api().create_configuration_set(ConfigurationSet={"Name": name}))
     say(f"made configuration set {name}" if made else f"configuration set {name} is there")
 
 
@@ -108,7 +108,9 @@ def _provision_destination(topic: str, say: Say) -> None:
     try:
         _provision_by_version_2(topic, say)
     except (ClientError, ResponseParserError) as exc:
-        if ses_errors.describe(exc)[0] not in _LACKING and not isinstance(exc, ResponseParserError):
+        if error_codes.describe(exc)[0] not in _LACKING and not isinstance(
+            exc, ResponseParserError
+        ):
             raise
         _provision_by_version_1(topic, say)
 
@@ -119,7 +121,7 @@ def _wanted() -> list[str]:
 
 
 def _provision_by_version_2(topic: str, say: Say) -> None:
-    api, name = ses.api_v2(), settings.SES_CONFIGURATION_SET
+    api, name = ses_api.api_v2(), settings.SES_CONFIGURATION_SET
     there = _destinations_by_version_2(name).get(DESTINATION)
     if there and _is_right(there, topic):
         say(f"event destination {DESTINATION} is as it should be")
@@ -142,11 +144,11 @@ def _provision_by_version_2(topic: str, say: Say) -> None:
 
 def _destinations_by_version_2(name: str) -> dict[str, Any]:
     """By their names. Some emulators keep the sets of each version apart: there it is made by both."""
-    api = ses.api_v2()
+    api = ses_api.api_v2()
     try:
         found = api.get_configuration_set_event_destinations(ConfigurationSetName=name)
     except ClientError as exc:
-        if ses_errors.describe(exc)[0] != "NotFoundException":
+        if error_codes.describe(exc)[0] != "NotFoundException":
             raise
         _made(lambda: api.create_configuration_set(ConfigurationSetName=name))
         return {}
@@ -170,7 +172,7 @@ def _provision_by_version_1(topic: str, say: Say) -> None:
         "SNSDestination": {"TopicARN": topic},
     }
     made = _made(
-        lambda: ses.api().create_configuration_set_event_destination(
+        lambda: ses_api.api().create_configuration_set_event_destination(
             ConfigurationSetName=settings.SES_CONFIGURATION_SET, EventDestination=destination
         )
     )
@@ -185,7 +187,7 @@ def _made(create: Any) -> bool:
     try:
         create()
     except ClientError as exc:
-        if ses_errors.describe(exc)[0] in _EXISTS:
+        if error_codes.describe(exc)[0] in _EXISTS:
             return False
         raise
     return True

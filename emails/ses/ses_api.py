@@ -1,6 +1,6 @@
 """Amazon SES: where this app meets botocore and django-ses.
 
-Sources: SES API reference; django-ses 4.8. What its errors mean is in ``emails.ses_errors``.
+Sources: SES API reference; django-ses 4.8. What its errors mean is in ``emails.ses.error_codes``.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django_ses import SESBackend
 
-from emails import default_sender, ses_lean
 from emails.errors import InDoubt, NotSent, Refused, Unwritable
-from emails.ses_errors import classified, describe
+from emails.ses import default_sender, lean
+from emails.ses.error_codes import classified, describe
 from queues.aws import lean_connections
 from queues.aws.clients import STUMBLES
 from queues.events import tracing
@@ -201,7 +201,7 @@ def _connection(endpoint: str | None, region: str, v2: bool, client: str) -> SES
     return backend
 
 
-def _lean(backend: SESBackend, endpoint: str | None, region: str) -> ses_lean.LeanClient | None:
+def _lean(backend: SESBackend, endpoint: str | None, region: str) -> lean.LeanClient | None:
     """None where only boto3 gets through."""
     # Both versions of the API have the same one, and boto3 knows it.
     endpoint = endpoint or api().meta.endpoint_url
@@ -209,7 +209,7 @@ def _lean(backend: SESBackend, endpoint: str | None, region: str) -> ses_lean.Le
         logger.warning("SES is behind a proxy: boto3's client is used")
         return None
     credentials = backend.create_session().get_credentials()
-    return ses_lean.LeanClient(
+    return lean.LeanClient(
         credentials, endpoint=endpoint, region=region, config=settings.AWS_SES_CONFIG
     )
 

@@ -10,16 +10,16 @@ from typing import Any
 
 from django.conf import settings
 
-from emails import ses
 from emails.errors import NoSuchIdentity
-from emails.ses_questions import ask
+from emails.ses import ses_api
+from emails.ses.questions import ask
 
 Json = dict[str, Any]
 
 
 def standing() -> Json:
     """``production``, ``enabled`` and ``enforcement`` (HEALTHY, PROBATION or SHUTDOWN). Raises IdentityError."""
-    found = ask("GetAccount", ses.api_v2().get_account)
+    found = ask("GetAccount", ses_api.api_v2().get_account)
     return {
         "production": bool(found.get("ProductionAccessEnabled")),
         "enabled": bool(found.get("SendingEnabled")),
@@ -34,9 +34,9 @@ def quota() -> Json:
     """
     found: Any
     if settings.USE_SES_V2:
-        found = ask("GetAccount", ses.api_v2().get_account).get("SendQuota", {})
+        found = ask("GetAccount", ses_api.api_v2().get_account).get("SendQuota", {})
     else:
-        found = ask("GetSendQuota", ses.api().get_send_quota)
+        found = ask("GetSendQuota", ses_api.api().get_send_quota)
     most, used = found.get("Max24HourSend", 0), found.get("SentLast24Hours", 0)
     rate = found.get("MaxSendRate", 0)
     return {"rate": rate, "most": most, "used": used, "left": max(0, most - used)}
@@ -44,7 +44,7 @@ def quota() -> Json:
 
 def statistics() -> list[list[Any]]:
     """Points of ISO time, attempts, bounces, complaints and rejects, oldest first. Raises IdentityError."""
-    found = ask("GetSendStatistics", ses.api().get_send_statistics)["SendDataPoints"]
+    found = ask("GetSendStatistics", ses_api.api().get_send_statistics)["SendDataPoints"]
     return sorted(
         [
             point["Timestamp"].isoformat(),
@@ -82,13 +82,13 @@ def _destinations(name: str) -> list[Any]:
     if settings.USE_SES_V2:
         found = ask(
             "GetConfigurationSetEventDestinations",
-            ses.api_v2().get_configuration_set_event_destinations,
+            ses_api.api_v2().get_configuration_set_event_destinations,
             ConfigurationSetName=name,
         )
     else:
         found = ask(
             "DescribeConfigurationSet",
-            ses.api().describe_configuration_set,
+            ses_api.api().describe_configuration_set,
             ConfigurationSetName=name,
             ConfigurationSetAttributeNames=["eventDestinations"],
         )

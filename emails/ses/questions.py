@@ -9,8 +9,8 @@ from xml.etree.ElementTree import ParseError
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from emails import ses_errors
 from emails.errors import IdentityError, NoSuchIdentity
+from emails.ses import error_codes
 from queues.aws.clients import STUMBLES
 
 _DENIED = {
@@ -35,7 +35,7 @@ def ask(operation: str, call: Callable[..., Answer], **parameters: Any) -> Answe
     try:
         return call(**parameters)
     except (ClientError, BotoCoreError, ResponseParserError, ParseError, OSError, *STUMBLES) as exc:
-        code, text = ses_errors.describe(exc)
+        code, text = error_codes.describe(exc)
         if code in _UNKNOWN:
             raise NoSuchIdentity(f"{operation}: {text} ({code})") from exc
         raise IdentityError(_words(operation, code, text, exc)) from exc

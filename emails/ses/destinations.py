@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from django.conf import settings
 
-from emails import ses, ses_errors
+from emails.ses import error_codes, ses_api
 from queues.aws.clients import STUMBLES
 from queues.errors import QueueUnavailable
 
@@ -44,7 +44,7 @@ class Subscription:
 def destinations() -> Sequence[Destination]:
     """Of SES_CONFIGURATION_SET; raises QueueUnavailable, with SES's code where there is no such set."""
     answer = _ask(
-        ses.api().describe_configuration_set,
+        ses_api.api().describe_configuration_set,
         ConfigurationSetName=settings.SES_CONFIGURATION_SET,
         ConfigurationSetAttributeNames=["eventDestinations"],
     )
@@ -99,5 +99,5 @@ def _ask(call: Callable[..., Any], **parameters: Any) -> Any:
     try:
         return call(**parameters)
     except (ClientError, BotoCoreError, ResponseParserError, *STUMBLES) as exc:
-        code, text = ses_errors.describe(exc)
+        code, text = error_codes.describe(exc)
         raise QueueUnavailable(f"{code}: {text}", code=code) from exc

@@ -14,8 +14,8 @@ from typing import Any, Literal
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from emails import ses, ses_errors
 from emails.errors import ListBusy, ListForbidden, ListUnavailable, NotListable
+from emails.ses import error_codes, ses_api
 
 PAGE_SIZE = 1000
 
@@ -82,7 +82,7 @@ def get(address: str) -> Listed | None:
 
 
 def _ask(operation: str, options: dict[str, Any]) -> dict[str, Any]:
-    client = ses.api_v2()
+    client = ses_api.api_v2()
     calls: dict[str, Callable[..., Any]] = {
         "ListSuppressedDestinations": client.list_suppressed_destinations,
         "PutSuppressedDestination": client.put_suppressed_destination,
@@ -98,7 +98,7 @@ def _ask(operation: str, options: dict[str, Any]) -> dict[str, Any]:
 
 def _failed(operation: str, exc: Exception) -> dict[str, Any]:
     """Nothing is found where nothing is; raises the rest in words for staff."""
-    code, text = ses_errors.describe(exc)
+    code, text = error_codes.describe(exc)
     if code in _ABSENT and operation != "ListSuppressedDestinations":
         return {}
     if code in _REFUSED:

@@ -19,8 +19,8 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django.core.mail.backends.smtp import EmailBackend
 
-from emails import ses_errors
 from emails.errors import InDoubt, NotSent, Refused, SendError, Throttled, Unavailable
+from emails.ses import error_codes
 from queues.registry import sweeps
 
 logger = logging.getLogger(__name__)
@@ -259,7 +259,7 @@ def _answered(exc: Exception, *, sender: str, while_opening: bool = False) -> Se
     code = f"SMTP {number}"
     lower = text.lower()
     if number == 454 and "throttling" in lower:
-        return ses_errors.answered("Throttling", text, 400, sender=sender)
+        return error_codes.answered("Throttling", text, 400, sender=sender)
     if number == 421 and "too many" in lower:
         return Throttled(text, code=code)
     if number in (530, 534, 535, 538) or (number == 454 and while_opening):
@@ -268,8 +268,8 @@ def _answered(exc: Exception, *, sender: str, while_opening: bool = False) -> Se
         return Unavailable(text, code=code, breaker="account")
     if "access denied" in lower or "not authorized" in lower or _NO_SET.search(text):
         return Unavailable(text, code=code, breaker="configuration")
-    if ses_errors.names_unverified(text):
-        return ses_errors.answered("MessageRejected", text, 400, sender=sender)
+    if error_codes.names_unverified(text):
+        return error_codes.answered("MessageRejected", text, 400, sender=sender)
     return Refused(text, code=code) if number >= 500 else NotSent(text, code=code)
 
 
