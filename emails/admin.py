@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from emails import event_admin as event_admin  # Django looks for admins here.
-from emails import preview_views, reasons, services, states
+from emails import preview_views, reasons
 from emails.admin_filters import FateFilter
 from emails.admin_sections import attempts_section, reports_section, seconds
 from emails.errors import RenderError
@@ -20,6 +20,7 @@ from emails.guard_admin import GuardAdmin as GuardAdmin
 from emails.identity_admin import IdentityAdmin as IdentityAdmin
 from emails.models import Notification, Suppression
 from emails.rendering import templates
+from emails.sending import by_hand, states
 from emails.suppression_admin import SuppressionAdmin as SuppressionAdmin
 from queues import masking
 from queues.answers import Section
@@ -75,7 +76,7 @@ class NotificationAdmin(FactAdmin):
         "mark_sent": Act(
             label="It was sent",
             done="marked as sent",
-            service=services.mark_sent,
+            service=by_hand.mark_sent,
             states=(State.IN_DOUBT,),
             permission="emails.mark_sent_notification",
             question="Say so only on evidence: the customer has it, or SES's own records show it. "
@@ -85,7 +86,7 @@ class NotificationAdmin(FactAdmin):
         "send_again": Act(
             label="Send again",
             done="sent again",
-            service=services.send_again,
+            service=by_hand.send_again,
             states=(State.IN_DOUBT, State.FAILED, State.SUPPRESSED),
             permission="emails.send_again_notification",
             colour="default",

@@ -12,16 +12,16 @@ class EmailsConfig(AppConfig):
         """Import what registers itself with the queues and with Django's checks."""
         for module in (
             "advice",
-            "breakers",
+            "sending.breakers",
             "checks",
             "corrections",
             "evidence",
             "feedback",
             "figures",
             "foresight",
-            "guard",
+            "sending.guard",
             "handlers",
-            "journal",
+            "sending.journal",
             "orphans",
             "outcomes",
             "previewing",
@@ -32,7 +32,7 @@ class EmailsConfig(AppConfig):
             "suppressions",
             "sightings",
             "sweeping",
-            "workload",
+            "sending.workload",
         ):
             import_module(f"emails.{module}")
         findings.add("emails.examinations")

@@ -10,7 +10,7 @@ from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
-from emails import claims
+from emails.sending import claims
 from queues.checks import TAG
 from queues.upkeep.figures import KEEP_DAYS
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from emails import planning, states
 from emails.models import Notification
+from emails.sending import planning, states
 from queues import registry
 from queues.errors import Uncorrectable
 from queues.events.envelope import Event

@@ -40,7 +40,7 @@ class Throttled(NotSent):
 class Unavailable(NotSent):
     """The quota, the account, our sender, the configuration set or our credentials are not in order.
 
-    ``breaker`` names which, for ``emails.breakers``.
+    ``breaker`` names which, for ``emails.sending.breakers``.
     """
 
     def __init__(self, reason: str, *, code: str = "", breaker: str) -> None:

@@ -20,9 +20,9 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from emails import own_emails, services
 from emails.errors import SendError
 from emails.models import DeliveryEvent, EventChannel, Notification
+from emails.sending import by_hand, direct_emails
 from queues.aws import sqs
 from queues.models import DeadLetter
 from queues.registry import sweeps
@@ -67,7 +67,7 @@ def resolve_doubts() -> int:
     _mark()
     proved = _proved()
     if proved.exists():
-        count = services.send_again(proved)
+        count = by_hand.send_again(proved)
         logger.warning("silence proved that SES did not accept count=%d", count)
         return count
     _send_canary()
@@ -134,6 +134,6 @@ def _send_canary() -> None:
     if not mine:
         return
     try:
-        own_emails.send_canary()
+        direct_emails.send_canary()
     except SendError as exc:
         logger.warning("no canary: %s", exc)

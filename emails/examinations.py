@@ -9,9 +9,10 @@ from pathlib import Path
 
 from django.conf import settings
 
-from emails import destination_examination, identities, own_emails
+from emails import destination_examination, identities
 from emails.errors import IdentityError, InDoubt, SendError
 from emails.models import Breaker, DeliveryEvent
+from emails.sending import direct_emails
 from emails.ses import default_sender, ses_api
 from queues.aws.clients import is_about_credentials, is_away
 from queues.doctor.checks import away
@@ -201,7 +202,7 @@ def bounce() -> Iterable[Finding]:
         return
     began = time.monotonic()
     try:
-        message_id = own_emails.send_bounce()
+        message_id = direct_emails.send_bounce()
     except SendError as exc:
         yield _not_sent(exc)
         return

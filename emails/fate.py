@@ -2,24 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import uuid
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from operator import attrgetter
+from typing import Any
 from uuid import UUID
 
-from emails import bulk
+from django.db import connection
+
+from emails.models import DeliveryEvent, Notification
+from emails.sending.statements import id_param, time_param
 from emails.ses_events import SesEvent
+from queues.models.sql import moment
+
+# A later event of lower rank changes nothing.
+_RANK = "CASE delivery_status {cases} END".format(
+    cases=" ".join(
+        f"WHEN '{status}' THEN {rank}" for rank, status in enumerate(Notification.Delivery.values)
+    )
+)
+# Of two that are equally bad the later one is told.
+_RISES = f"""\
+({_RANK} < %(rank)s OR ({_RANK} = %(rank)s AND delivery_at < %(at)s AND %(code)s <> ''))"""
+_IS_FIRST = "({0} IS NULL OR {0} > %({0})s)"
+_FIRST = "{0} = CASE WHEN " + _IS_FIRST + " THEN %({0})s ELSE {0} END"
+_RAISE_DELIVERY = f"""\
+UPDATE "emails_notification" SET {_FIRST.format("delivered_at")},
+delivery_status = CASE WHEN {_RISES} THEN %(status)s ELSE delivery_status END,
+delivery_code = CASE WHEN {_RISES} THEN %(code)s ELSE delivery_code END,
+delivery_reason = CASE WHEN {_RISES} THEN %(reason)s ELSE delivery_reason END,
+delivery_at = CASE WHEN {_RISES} THEN %(at)s ELSE delivery_at END
+WHERE id = %(id)s AND ({_RISES} OR {_IS_FIRST.format("delivered_at")})"""  # noqa: S608  # the ranks are those above
+_ENGAGE = f"""\
+UPDATE "emails_notification" SET {_FIRST.format("opened_at")}, {_FIRST.format("clicked_at")}
+WHERE id = %(id)s AND ({_IS_FIRST.format("opened_at")} OR {_IS_FIRST.format("clicked_at")})"""  # noqa: S608
+
+# Django would send each column as an array, and escaping JSON in one costs more than all else.
+_REPORTS = """\
+INSERT INTO "emails_deliveryevent" ("provider_message_id", "type", "recipient", "happened_at", "raw", "recorded_at")
+VALUES {rows} ON CONFLICT DO NOTHING"""
+_REPORTS_ROW = "(%s, %s, %s, %s, %s, {now})"
+_RAW: Any = DeliveryEvent._meta.get_field("raw")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What SES said became of a notification; a ``code`` says that something is wrong."""
+
+    notification_id: uuid.UUID
+    status: Notification.Delivery
+    moment: datetime
+    code: str = ""
+    reason: str = ""
+    is_open: bool = False
+    is_click: bool = False
 
 
 def raise_delivery(told: Iterable[tuple[UUID, SesEvent]]) -> None:
     """Let these events move their notifications on; in any order, and however often, they come to the same."""
     reports = [report for pk, event in told if (report := _report(pk, event))]
     if reports:
-        bulk.raise_delivery(reports)
+        _write(reports)
 
 
-def _report(pk: UUID, event: SesEvent) -> bulk.Report | None:
+def _report(pk: UUID, event: SesEvent) -> Report | None:
     if (status := event.status) is None:
         return None
-    return bulk.Report(
+    return Report(
         pk,
         status,
         event.moment,
@@ -28,3 +79,57 @@ def _report(pk: UUID, event: SesEvent) -> bulk.Report | None:
         is_open=event.kind == "Open",
         is_click=event.kind == "Click",
     )
+
+
+def _write(reports: Collection[Report]) -> None:
+    """The status of each notification only rises; when it was delivered, opened, clicked is the earliest told."""
+    # Each waits its turn by its key, as in ``accept``.
+    ordered = sorted(reports, key=attrgetter("notification_id"))
+    engaged = [_engagement(report) for report in ordered if report.is_open or report.is_click]
+    with connection.cursor() as cursor:
+        cursor.executemany(_RAISE_DELIVERY, [_delivery(report) for report in ordered])
+        if engaged:
+            cursor.executemany(_ENGAGE, engaged)
+
+
+def _delivery(report: Report) -> dict[str, Any]:
+    moment = time_param(report.moment)
+    return {
+        "id": id_param(report.notification_id),
+        "rank": Notification.Delivery.values.index(report.status),
+        "status": report.status,
+        "delivered_at": moment if report.status == Notification.Delivery.DELIVERED else None,
+        "code": report.code,
+        "reason": report.reason,
+        "at": moment if report.code else None,
+    }
+
+
+def _engagement(report: Report) -> dict[str, Any]:
+    moment = time_param(report.moment)
+    return {
+        "id": id_param(report.notification_id),
+        "opened_at": moment,
+        "clicked_at": moment if report.is_click else None,
+    }
+
+
+def insert_events(events: Sequence[DeliveryEvent]) -> None:
+    """Save these; what is there already stays as it is."""
+    if not events:
+        return
+    now, _ = moment()
+    row = _REPORTS_ROW.format(now=now)
+    params = [
+        param
+        for event in events
+        for param in (
+            event.provider_message_id,
+            event.type,
+            event.recipient,
+            time_param(event.happened_at),
+            _RAW.get_db_prep_save(event.raw, connection),
+        )
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_REPORTS.format(rows=", ".join([row] * len(events))), params)

@@ -14,8 +14,9 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 
-from emails import bad_news, bulk, evidence, fate, orphans, states
+from emails import bad_news, evidence, fate, orphans
 from emails.models import DeliveryEvent, Notification
+from emails.sending import states
 from emails.ses_events import Key, SesEvent, is_ignored, parsed
 from queues.consumer import fifo_groups
 from queues.events.envelope import json_object
@@ -52,7 +53,7 @@ def take(body: str) -> None:
 def record(told: Sequence[Told]) -> None:
     """Store these once, and let them move their notifications on; those of emails that are not ours are stored only."""
     with transaction.atomic():
-        bulk.insert_events([_row(event, raw) for event, raw in told])
+        fate.insert_events([_row(event, raw) for event, raw in told])
         evidence.saw([event.mail.timestamp for event, _ in told if event.kind == "Send"])
         found = _notifications([event for event, _ in told])
         accepted = [event for event, _ in told if _is_news(event, found.get(event.key))]

@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 from uuid import UUID
 
-from emails import guard, identities, planning, suppressions
+from emails import identities, suppressions
 from emails.errors import IdentityError, RenderError
 from emails.models import Notification
-from emails.owed import Owed
 from emails.rendering import templates
+from emails.sending import guard, planning
+from emails.sending.planning import Owed
 from queues import registry
 from queues.answers import Bucket
 from queues.events.envelope import Event

@@ -15,9 +15,9 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from emails import guard
 from emails.models import Notification
 from emails.models.reputation import Guard
+from emails.sending import guard
 from queues.models import in_state
 from queues.pages.facts import ReasonForm
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from emails import events as events  # Defines the types of this app.
-from emails import trials
-from emails.sending import notify
+from emails.sending import trials
+from emails.sending.notifying import notify
 from queues.events.envelope import Event
 from queues.registry import handles
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from emails import planning
 from emails.errors import RenderError
-from emails.owed import Owed
 from emails.rendering import templates
+from emails.sending import planning
+from emails.sending.planning import Owed
 from queues import registry
 from queues.answers import Preview
 from queues.events.envelope import Event

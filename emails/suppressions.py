@@ -3,7 +3,8 @@
 An address is the same whatever its case, the part before the @ as well: in theory a mail server may tell ``Ada@`` from
 ``ada@``, in practice none does, and an email too few does less harm than one more to somebody who complained.
 
-The list is asked in the statements that claim emails (``emails.bulk``, ``emails.claims``), so none costs a query.
+The list is asked in the statements that claim emails (``emails.sending.statements``, ``emails.sending.claims``), so
+none costs a query.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from emails import services
 from emails.models import Notification, Suppression
+from emails.sending import by_hand
 from queues.registry import sweeps
 
 logger = logging.getLogger(__name__)
@@ -164,7 +165,7 @@ def _send_to(row: Suppression) -> int:
     if not mine.update(sends_again=False):
         return 0
     newest = suppressed_lately(row.address).order_by("-id").values_list("pk", flat=True)
-    count = services.send_again(Notification.objects.filter(pk__in=list(newest[:MOST_AGAIN])))
+    count = by_hand.send_again(Notification.objects.filter(pk__in=list(newest[:MOST_AGAIN])))
     logger.info("sent again after lift suppression=%s count=%d", row.pk, count)
     return count
 

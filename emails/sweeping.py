@@ -8,9 +8,10 @@ from django.conf import settings
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from emails import evidence, guard, limiter, services, states
+from emails import evidence
 from emails.models import Attempt, DeliveryEvent, Notification
 from emails.models.reputation import Incident
+from emails.sending import by_hand, guard, limiter, states
 from queues.consumer import fifo_groups
 from queues.models import in_state
 from queues.registry import sweeps
@@ -52,7 +53,7 @@ def resend_doubts() -> int:
         return 0
     grace = timedelta(seconds=settings.DOUBT_GRACE_SECONDS)
     old = Notification.objects.filter(state=State.IN_DOUBT, attempt_started_at__lt=Now() - grace)
-    return services.send_again(old)
+    return by_hand.send_again(old)
 
 
 @sweeps
@@ -64,7 +65,7 @@ def send_kept() -> int:
     keys = list(kept.values_list("pk", flat=True)[:MOST_KEPT])
     batches = [keys[start : start + KEPT_BATCH] for start in range(0, len(keys), KEPT_BATCH)]
     return sum(
-        services.send_again(Notification.objects.filter(pk__in=batch, state=State.KEPT))
+        by_hand.send_again(Notification.objects.filter(pk__in=batch, state=State.KEPT))
         for batch in batches
     )
 

@@ -14,9 +14,10 @@ from django.db.models import Count, Max, Min, Model, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
-from emails import breakers, evidence, guard, sender, states, suppressions
+from emails import evidence, sender, suppressions
 from emails.models import Breaker, EventChannel, Identity, Notification, Suppression
 from emails.models.reputation import Guard
+from emails.sending import breakers, guard, states
 from queues import masking
 from queues.answers import Cause as LetterCause
 from queues.dead_letters import causes as letter_groups

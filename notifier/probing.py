@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from emails import own_emails
 from emails.errors import InDoubt, SendError
+from emails.sending import direct_emails
 from queues import masking
 from queues.doctor import roundtrip
 from queues.doctor.roundtrip import Done, Say, Step
@@ -19,7 +19,7 @@ def send_email(recipient: str, say: Say) -> bool:
     """A test email, right now and past the queues; returns whether SES took it."""
 
     def send() -> Done:
-        return f"SES took a test email to {masking.addresses(recipient)}", own_emails.send_test(
+        return f"SES took a test email to {masking.addresses(recipient)}", direct_emails.send_test(
             recipient
         )
 

@@ -15,7 +15,7 @@ from moto.ses.models import ses_backends
 from moto.sesv2.responses import SESV2Response
 from moto.sqs import models as sqs_models
 
-from emails import limiter
+from emails.sending import limiter
 from emails.ses import default_sender, ses_api
 from queues.aws import provisioning, sqs
 from queues.consumer.loop import Consumer

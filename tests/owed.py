@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from emails import claims
 from emails.models import Notification
-from emails.owed import Owed
 from emails.rendering import templates
+from emails.sending import claims
+from emails.sending.planning import Owed
 from queues import outbox
 from queues.events.envelope import Event
 

@@ -2,8 +2,8 @@ import pytest
 from botocore.stub import Stubber
 from django.core.management import CommandError, call_command
 
-from emails import breakers
 from emails.models import Attempt, Breaker, Notification, SendRate
+from emails.sending import breakers
 from emails.ses import ses_api
 from queues import registry
 from queues.consumer import retry_in_place

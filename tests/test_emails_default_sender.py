@@ -90,7 +90,7 @@ def test_what_was_known_stays_in_force_while_the_database_is_away(monkeypatch):
 def test_a_sender_that_ses_does_not_know_opens_the_breaker_as_the_one_of_settings_does(
     aws, consume, monkeypatch, refuses
 ):
-    monkeypatch.setattr("emails.breakers.HOLD_SECONDS", 0)
+    monkeypatch.setattr("emails.sending.breakers.HOLD_SECONDS", 0)
     refuses("MessageRejected", "Email address is not verified: nobody@example.net")
     choose("nobody@example.net")
 

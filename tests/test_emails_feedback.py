@@ -3,9 +3,10 @@ import json
 
 import pytest
 
-from emails import feedback, states
+from emails import feedback
 from emails.errors import InDoubt
 from emails.models import DeliveryEvent, Notification
+from emails.sending import states
 from emails.ses_events import parsed
 from queues.aws import sqs
 from queues.errors import BadData, BadEnvelope

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from emails import planning
 from emails.models import Notification
+from emails.sending import planning
 from emails.ses import ses_api
 from queues.answers import Bucket
 from queues.models import DeadLetter

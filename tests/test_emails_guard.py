@@ -6,9 +6,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from emails import figures as counted
-from emails import guard, planning, states, sweeping
+from emails import sweeping
 from emails.models import DeliveryEvent, Notification
-from emails.sending import notify
+from emails.sending import guard, planning, states
+from emails.sending.notifying import notify
 from notifier import alerts, concerns
 from queues import outbox, registry
 from queues.answers import Bucket

@@ -3,9 +3,9 @@ import uuid
 import pytest
 from django.db import OperationalError, connection
 
-from emails import journal, sending, states
 from emails.errors import InDoubt
 from emails.models import Notification
+from emails.sending import journal, notifying, states
 from tests.owed import claimed, only, owed, place
 
 pytestmark = pytest.mark.django_db
@@ -63,7 +63,7 @@ def test_database_that_fails_after_ses_accepted_leaves_a_line_on_disk(aws, folde
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(go_away), pytest.raises(OperationalError):
-        sending.notify(event, template="order_confirmation", recipient="ada@example.com")
+        notifying.notify(event, template="order_confirmation", recipient="ada@example.com")
 
     assert len(aws.accepted) == 1
     journal.replay()

@@ -5,8 +5,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from emails import limiter, sending
 from emails.models import Notification, SendRate, Suppression
+from emails.sending import limiter, notifying
 from emails.ses import ses_api
 from queues.consumer import retry_in_place
 from queues.errors import GiveBack
@@ -290,7 +290,7 @@ def test_client_is_made_before_the_first_slot_is_taken(rate):
     rate(100)
     ses_api.forget_clients()
     with connection.execute_wrapper(look):
-        sending.notify(placed(), template="order_confirmation", recipient="ada@example.com")
+        notifying.notify(placed(), template="order_confirmation", recipient="ada@example.com")
 
     assert made == [1]
 
@@ -308,7 +308,7 @@ def test_email_whose_slot_was_missed_is_claimed_by_nobody_when_the_consumer_stop
 
     retry_in_place.begin(lambda: bool(stopping))
     with connection.execute_wrapper(claims_slowly), pytest.raises(GiveBack):
-        sending.notify(placed(), template="order_confirmation", recipient="ada@example.com")
+        notifying.notify(placed(), template="order_confirmation", recipient="ada@example.com")
     retry_in_place.begin(lambda: False)
 
     assert stopping

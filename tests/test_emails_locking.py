@@ -7,8 +7,8 @@ import uuid
 import pytest
 from django.db import connection
 
-from emails import claims, sending, states
 from emails.models import Attempt, Notification
+from emails.sending import claims, notifying, states
 from emails.ses import ses_api
 from queues.aws import sqs
 from queues.consumer import handling, retry_in_place
@@ -49,7 +49,7 @@ def test_same_message_in_many_hands_becomes_one_email(aws):
 
     def handle():
         try:
-            sending.notify(event, template="order_confirmation", recipient="ada@example.com")
+            notifying.notify(event, template="order_confirmation", recipient="ada@example.com")
         except Retry as exc:
             return exc.code
         return "done"

@@ -5,9 +5,10 @@ import re
 
 import pytest
 
-from emails import feedback, limiter, services, states, sweeping
+from emails import feedback, sweeping
 from emails.errors import InDoubt
 from emails.models import Notification
+from emails.sending import by_hand, limiter, states
 from orders.models import Transaction
 from queues.aws import sqs
 from queues.events.envelope import Event
@@ -88,7 +89,7 @@ def test_email_in_doubt_that_was_not_accepted_is_sent_before_the_later_one(doubt
     for _ in range(2):
         consume("transactions")
 
-    services.send_again(Notification.objects.filter(state=State.IN_DOUBT))
+    by_hand.send_again(Notification.objects.filter(state=State.IN_DOUBT))
     for _ in range(3):
         consume("transactions")
 
@@ -105,7 +106,7 @@ def test_later_email_follows_once_the_doubt_ends(doubt, aws, consume, way):
     if way == "event of SES":
         feedback.take(send_event(pk))
     elif way == "person":
-        services.mark_sent(Notification.objects.all())
+        by_hand.mark_sent(Notification.objects.all())
     else:
         states.accept(pk, 1, "m-1")
         sweeping.end_holds()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from emails.errors import RenderError
 from emails.events import EmailReturned
 from emails.rendering import inlining, templates
-from emails.trials import EmailTestRequested
+from emails.sending.trials import EmailTestRequested
 from orders.events import CustomerLinkRequested, CustomerRegistered, OrderPlaced, TransactionPosted
 
 NAMES = [

@@ -8,10 +8,10 @@ from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
-from emails import claims, own_emails, sending, services, states
 from emails.errors import InDoubt
 from emails.models import Attempt, Notification
-from emails.owed import Owed
+from emails.sending import by_hand, claims, direct_emails, notifying, states
+from emails.sending.planning import Owed
 from emails.ses import ses_api
 from queues.errors import Reject
 from queues.models import HandlingFailure, OutboxEvent
@@ -258,7 +258,7 @@ def test_one_call_is_one_try_whatever_happens(aws, refuses):
     )
 
     with pytest.raises(InDoubt):
-        own_emails.send_canary()
+        direct_emails.send_canary()
 
     events.unregister("before-send.ses.SendRawEmail", unique_id="count")
     assert len(calls) == 1
@@ -269,7 +269,7 @@ def test_data_that_does_not_fit_the_template_fails_before_its_claim(aws):
     event = place().model_copy(update={"data": {}})
 
     with pytest.raises(Reject):
-        sending.notify(event, template="order_confirmation", recipient="ada@example.com")
+        notifying.notify(event, template="order_confirmation", recipient="ada@example.com")
 
     assert aws.accepted == []
     notification = only()
@@ -301,7 +301,7 @@ def test_email_in_doubt_is_sent_when_a_person_says_so(aws):
     notification = owed(place())
     states.doubt(claimed(notification), InDoubt("lost"))
 
-    counts = [services.mark_sent(Notification.objects.all()) for _ in range(2)]
+    counts = [by_hand.mark_sent(Notification.objects.all()) for _ in range(2)]
 
     assert counts == [1, 0]
     assert only().state == State.SENT
@@ -315,7 +315,7 @@ def test_email_in_doubt_is_sent_again_when_a_person_asks(aws, consume):
     states.doubt(claimed(notification), InDoubt("lost"))
     consume()
 
-    counts = [services.send_again(Notification.objects.all()) for _ in range(2)]
+    counts = [by_hand.send_again(Notification.objects.all()) for _ in range(2)]
     consume()
 
     assert counts == [1, 0]

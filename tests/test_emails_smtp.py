@@ -6,10 +6,10 @@ import pytest
 from django.core.checks import run_checks
 from django.core.mail import mail_admins
 
-from emails import breakers, claims
 from emails.errors import InDoubt, NotSent, Refused, Throttled, Unavailable
 from emails.models import Breaker, Notification
 from emails.rendering.mime import Email
+from emails.sending import breakers, claims
 from emails.ses import smtp, transport
 from tests.owed import only, place
 from tests.smtp_server import HOST, PASSWORD, USER, Server

@@ -11,8 +11,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from django.utils import timezone
 
-from emails import guard, suppression_csv
+from emails import suppression_csv
 from emails.models import Notification, Suppression, SuppressionSync
+from emails.sending import guard
 from emails.ses import ses_api, suppression_list
 from queues.pages.cells import change_url, list_url
 from tests.rows import make_notification, make_suppression, staff

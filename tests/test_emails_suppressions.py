@@ -4,10 +4,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from emails import claims, feedback, ses_events, states, suppressions, trials
+from emails import feedback, ses_events, suppressions
 from emails.errors import NotSent
 from emails.models import Attempt, Notification, Suppression
-from emails.owed import Owed
+from emails.sending import claims, states, trials
+from emails.sending.planning import Owed
 from emails.suppressions import Entry, Source
 from queues.answers import Bucket
 from queues.models import DeadLetter, OutboxEvent

@@ -12,8 +12,9 @@ from django.contrib.messages import get_messages
 from django.urls import reverse
 from django.utils import timezone
 
-from emails import breakers, feedback, trial_steps, trials
+from emails import feedback, trial_steps
 from emails.models import Attempt, Breaker, Notification
+from emails.sending import breakers, trials
 from queues.consumer import pausing
 from queues.models import DeadLetter, OutboxEvent
 from tests.rows import staff

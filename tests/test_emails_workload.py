@@ -1,8 +1,8 @@
 import pytest
 
-from emails import limiter, sending, workload
 from emails.models import SendRate
-from emails.moving_average import MovingAverage
+from emails.sending import limiter, notifying, workload
+from emails.sending.workload import MovingAverage
 from queues.errors import Reject
 from tests.owed import placed
 
@@ -10,8 +10,8 @@ from tests.owed import placed
 @pytest.fixture
 def answers():
     """What SES's answers have taken: nothing is known at first."""
-    sending.accepted_seconds.value = None
-    return sending.accepted_seconds
+    workload.accepted_seconds.value = None
+    return workload.accepted_seconds
 
 
 @pytest.fixture
@@ -76,9 +76,9 @@ def test_only_an_accepted_email_tells_how_long_ses_takes(aws, answers, refuses):
     refuses("MessageRejected", "Email address is on a list.", times=1)
 
     with pytest.raises(Reject):
-        sending.notify(placed(), template="order_confirmation", recipient="ada@example.com")
+        notifying.notify(placed(), template="order_confirmation", recipient="ada@example.com")
     after_refusal = answers.value
-    sending.notify(placed(), template="order_confirmation", recipient="ada@example.com")
+    notifying.notify(placed(), template="order_confirmation", recipient="ada@example.com")
 
     assert after_refusal is None
     assert answers.value is not None

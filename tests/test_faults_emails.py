@@ -10,9 +10,10 @@ from botocore.exceptions import ReadTimeoutError
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from emails import claims, evidence, feedback, journal, sending, states
+from emails import evidence, feedback
 from emails.errors import InDoubt
 from emails.models import Notification
+from emails.sending import claims, journal, notifying, states
 from emails.ses import ses_api
 from queues.aws import sqs
 from queues.consumer.loop import Consumer
@@ -179,7 +180,7 @@ def test_disk_that_takes_no_journal_leaves_a_doubt_and_no_second_email(
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(go_away), pytest.raises(NotADirectoryError):
-        sending.notify(event, template="order_confirmation", recipient="ada@example.com")
+        notifying.notify(event, template="order_confirmation", recipient="ada@example.com")
     Notification.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     consume()
 
@@ -238,7 +239,7 @@ def test_email_cancelled_right_before_its_claim_is_not_sent(aws):
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(cancel):
-        sending.notify(event, template="order_confirmation", recipient="ada@example.com")
+        notifying.notify(event, template="order_confirmation", recipient="ada@example.com")
 
     assert aws.accepted == []
     assert only().state == State.CANCELLED

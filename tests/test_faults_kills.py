@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
-from emails import services
 from emails.models import Notification
+from emails.sending import by_hand
 from orders.models import Order, Transaction
 from queues.dead_letters import decisions
 from queues.models import DeadLetter, OutboxEvent
@@ -102,7 +102,7 @@ def let_a_person_decide(platform, *, accepted):
     doubts = Notification.objects.filter(state=State.IN_DOUBT)
     wait_until(doubts.exists, what="a doubt")
     assert len(mails(platform)) == accepted
-    assert (services.mark_sent if accepted else services.send_again)(doubts) == 1
+    assert (by_hand.mark_sent if accepted else by_hand.send_again)(doubts) == 1
 
 
 @pytest.mark.locking

@@ -14,9 +14,10 @@ from django.urls import reverse
 from django.utils import timezone
 from moto import mock_aws
 
-from emails import answers, breakers, examinations, identities, own_emails, sightings
+from emails import answers, examinations, identities, sightings
 from emails.models import Breaker, Notification, Suppression
 from emails.models.identities import IdentitySighting
+from emails.sending import breakers, direct_emails
 from emails.ses import provisioning as emails_provisioning
 from emails.ses import ses_api, suppression_list
 from notifier import alerts, probing
@@ -149,7 +150,7 @@ def administers(calls, client, settings):
         client.post(f"{pages}delete/", {"name": "example.org", "typed": "example.org"})
         client.post(f"{pages}delete/", {"name": "new@example.org", "typed": "new@example.org"})
         # As alerts by email go.
-        own_emails.send_test("ada@example.com")
+        direct_emails.send_test("ada@example.com")
     suppression_list.get("ada@example.org")
     with calls.paused():
         _bury()

@@ -7,8 +7,8 @@ from django.core import mail
 from django.utils import timezone
 from moto import mock_aws
 
-from emails import breakers
 from emails.models import Notification, Suppression
+from emails.sending import breakers
 from notifier import alerts, sns
 from queues import registry
 from queues.consumer import pausing

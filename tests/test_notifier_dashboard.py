@@ -12,8 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from emails import breakers
 from emails.models import Attempt, EventChannel, Notification, SenderCheck, SendRate
+from emails.sending import breakers
 from notifier import charts, concerns
 from notifier.charts import Series, draw
 from queues import registry

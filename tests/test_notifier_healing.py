@@ -6,8 +6,8 @@ import pytest
 from django.core import mail
 from django.utils import timezone
 
-from emails import breakers
 from emails.models import Breaker
+from emails.sending import breakers
 from notifier import alerts, concerns
 from queues.dead_letters import decisions
 from queues.models import DeadLetter

@@ -17,8 +17,8 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
-from emails import guard, trials
 from emails.models import Notification, Suppression
+from emails.sending import guard, trials
 from emails.ses import default_sender
 from notifier import roles
 from notifier.models import LoginFailure, RoleGrant

@@ -4,9 +4,10 @@ import pytest
 from django.utils import timezone
 
 from emails import figures as email_figures
-from emails import latencies, sender, states
+from emails import latencies, sender
 from emails.errors import NotSent
 from emails.models import Attempt, DeliveryEvent, SenderCheck
+from emails.sending import states
 from emails.ses import ses_api
 from orders import figures as order_figures
 from queues import registry

@@ -3,8 +3,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from emails import states, sweeping
+from emails import sweeping
 from emails.models import Attempt, DeliveryEvent, Notification
+from emails.sending import states
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from queues.upkeep import old_rows
 from tests.owed import claimed, owed, place

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from emails import feedback, guard, ses_events, support, suppressions, sweeping
+from emails import feedback, ses_events, support, suppressions, sweeping
 from emails.models import Notification, Suppression
 from emails.models.reputation import Incident
+from emails.sending import guard
 from emails.suppressions import Entry, Source
 from queues.models import OutboxEvent
 from tests.rows import make_notification, make_suppression

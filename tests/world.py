@@ -19,9 +19,9 @@ from typing import Any, Self
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
-from emails import services, states
 from emails.models import Notification
 from emails.rendering import templates
+from emails.sending import by_hand, states
 from queues import outbox, registry
 from queues.aws import sqs
 from queues.consumer import retry_in_place
@@ -206,8 +206,8 @@ class World:
         sent = doubtful.filter(subject__in=self.accepted)
         unsent = doubtful.exclude(subject__in=self.accepted)
         self.decided |= set(unsent.values_list("subject", flat=True))
-        return (self._run("mark sent", lambda: services.mark_sent(sent)) or 0) + (
-            self._run("send again", lambda: services.send_again(unsent)) or 0
+        return (self._run("mark sent", lambda: by_hand.mark_sent(sent)) or 0) + (
+            self._run("send again", lambda: by_hand.send_again(unsent)) or 0
         )
 
     # Amazon.

@@ -20,7 +20,7 @@ from django.test import override_settings
 from django.utils import timezone
 from django_ses import SESBackend
 
-from emails import claims, limiter, shared_writes
+from emails.sending import claims, limiter, notifying
 from emails.ses import ses_api
 from queues import failpoints, uuid7
 from queues.aws import sns, sqs
@@ -50,11 +50,11 @@ def replaced(world: World, settings: Mapping[str, object]) -> Iterator[None]:
 @contextmanager
 def memory_of_its_own() -> Iterator[None]:
     """What the threads of one process share, another process does not."""
-    shared = {name: it for name, it in vars(shared_writes).items() if isinstance(it, Combined)}
+    shared = {name: it for name, it in vars(notifying).items() if isinstance(it, Combined)}
     with pytest.MonkeyPatch.context() as patch:
         for name, combined in shared.items():
             own = Combined(combined._perform, most=combined._most, linger_seconds=0.0)
-            patch.setattr(shared_writes, name, own)
+            patch.setattr(notifying, name, own)
         patch.setattr(limiter, "_unused", deque())
         yield
 

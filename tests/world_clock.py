@@ -43,7 +43,7 @@ class Clock:
         self.on_sleep()
 
     def install(self, connection: Any) -> None:
-        """Make this the clock of a connection to SQLite; see Django's ``Now`` and ``emails.limiter``."""
+        """Make this the clock of a connection to SQLite; see Django's ``Now`` and ``emails.sending.limiter``."""
         connection.create_function("strftime", -1, self._strftime)
         connection.create_function("julianday", -1, self._julianday)
 

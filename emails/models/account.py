@@ -7,7 +7,7 @@ from django.db.models import Q
 
 
 class SendRate(models.Model):
-    """One row: what SES allows, and when the next recipient may be sent to. See ``emails.limiter``."""
+    """One row: what SES allows, and when the next recipient may be sent to. See ``emails.sending.limiter``."""
 
     tat_us = models.BigIntegerField(default=0)
     step_us = models.BigIntegerField()
@@ -56,7 +56,7 @@ class SenderCheck(models.Model):
 
 
 class Breaker(models.Model):
-    """Why nothing is sent at the moment; see ``emails.breakers``."""
+    """Why nothing is sent at the moment; see ``emails.sending.breakers``."""
 
     name = models.CharField(max_length=20, primary_key=True)
     is_open = models.BooleanField(default=False)

@@ -38,7 +38,7 @@ class Incident(models.Model):
 
 
 class Guard(models.Model):
-    """One row: whether bulk email is stopped, and why; see ``emails.guard``."""
+    """One row: whether bulk email is stopped, and why; see ``emails.sending.guard``."""
 
     is_stopped = models.BooleanField(default=False)
     reason = models.CharField(max_length=300, blank=True)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from django.conf import settings
 
-from emails import trials
-from emails.claims import Claim
 from emails.rendering.mime import Email
 from emails.rendering.templates import Rendered
+from emails.sending import trials
+from emails.sending.claims import Claim
 from emails.ses import default_sender
 
 

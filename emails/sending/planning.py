@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 from django.db.models.functions import Now
 
 from emails.models import Notification
+from queues import registry
 from queues.events.envelope import Event
 
 
@@ -41,3 +43,28 @@ class Owed:
             next_at=Now(),
             **fields,
         )
+
+
+_plan: ContextVar[list[Owed] | None] = ContextVar("plan", default=None)
+
+
+def planned(event: Event) -> list[Owed]:
+    """What the event owes. Its data must fit its type."""
+    plan: list[Owed] = []
+    token = _plan.set(plan)
+    try:
+        for handler in registry.handlers_of(event.type):
+            if handler.__module__ == "emails.handlers":
+                handler(event)
+    finally:
+        _plan.reset(token)
+    return plan
+
+
+def is_noted(owed: Owed) -> bool:
+    """Whether this was only a plan; then nothing is to be sent."""
+    plan = _plan.get()
+    if plan is None:
+        return False
+    plan.append(owed)
+    return True

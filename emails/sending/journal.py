@@ -13,7 +13,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from emails import states
+from emails.sending import states
 from queues.registry import sweeps
 
 logger = logging.getLogger(__name__)

@@ -16,10 +16,10 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models.functions import Now
 
-from emails import claims
 from emails.models import Notification
 from emails.models.reputation import Guard
-from emails.owed import Owed
+from emails.sending import claims
+from emails.sending.planning import Owed
 from queues.registry import watches
 from queues.upkeep import duties, figures
 from queues.upkeep.figures import TEN_MINUTES

@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.db import transaction
 from django.db.models import QuerySet
 
-from emails import states
 from emails.models import Notification
+from emails.sending import states
 from queues.consumer import fifo_groups
 from queues.events.envelope import Event
 from queues.outbox import recording

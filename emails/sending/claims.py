@@ -1,7 +1,7 @@
 """The right to call SES for a notification: one claim at a time, committed before the call, with a lease.
 
-``emails.states`` shows where claims lead. The list of suppressed addresses is asked in the statements that claim, so an
-email to one of them is never claimed.
+``emails.sending.states`` shows where claims lead. The list of suppressed addresses is asked in the statements that
+claim, so an email to one of them is never claimed.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Lower, Now
 from django.utils import timezone
 
-from emails import bulk
 from emails.models import Attempt, Notification, Suppression
-from emails.owed import Owed
+from emails.sending import statements
+from emails.sending.planning import Owed
 from queues.threads.writer import by_one_thread
 
 State = Notification.State
@@ -66,7 +66,7 @@ def claim_owed(owed: Sequence[Owed]) -> list[Claim | None]:
     }
     # All or none: an error after some of them were claimed would leave these claimed by nobody, in doubt.
     with transaction.atomic():
-        made, unwanted = bulk.insert_claimed(list(new.values()), claim=token, lease=_lease())
+        made, unwanted = statements.insert_claimed(list(new.values()), claim=token, lease=_lease())
         if unwanted:
             _suppress_new(unwanted)
         claims = {

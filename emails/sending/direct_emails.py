@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from emails.composing import headers
 from emails.errors import Refused
 from emails.models import Suppression
 from emails.rendering.mime import Email
+from emails.sending.composing import headers
 from emails.ses import default_sender, transport
 
 

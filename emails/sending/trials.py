@@ -13,9 +13,9 @@ from django.db import transaction
 from django.utils import timezone
 from pydantic import AwareDatetime, Field
 
-from emails.breakers import CONFIGURATION
 from emails.errors import InDoubt, SendError, Throttled, Unavailable
 from emails.models import Notification
+from emails.sending.breakers import CONFIGURATION
 from queues import outbox
 from queues.events.envelope import Event, EventData
 

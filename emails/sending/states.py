@@ -17,7 +17,7 @@ pending ──claim──> sending ──accept──> sent
    └── correct, withdraw ── pending, failed ──> pending, cancelled   a person corrected its event
 
 Evidence of acceptance wins from any state, and nothing leaves ``sent``. What claims, suppresses or keeps is in
-``emails.claims``.
+``emails.sending.claims``.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from emails import bulk
-from emails.claims import Claim
 from emails.errors import SendError
 from emails.models import Attempt, Notification
+from emails.sending import statements
+from emails.sending.claims import Claim
 from queues.threads.writer import by_one_thread
 
 State = Notification.State
@@ -74,7 +74,7 @@ def accept(notification_id: uuid.UUID, attempt: int, provider_message_id: str) -
 def accept_many(accepted: Sequence[Acceptance]) -> None:
     """``accept`` for many in one transaction, without the answer."""
     with transaction.atomic():
-        bulk.accept(
+        statements.accept(
             [(item.provider_message_id, item.notification_id, item.attempt) for item in accepted]
         )
 

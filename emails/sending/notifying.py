@@ -4,24 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 
-from emails import (
-    breakers,
-    claims,
-    composing,
-    journal,
-    limiter,
-    planning,
-    shared_writes,
-    states,
-    trials,
-)
-from emails.claims import Claim
 from emails.errors import (
     InDoubt,
     NotSent,
@@ -32,17 +21,30 @@ from emails.errors import (
     Unavailable,
 )
 from emails.models import Notification
-from emails.moving_average import MovingAverage
-from emails.owed import Owed
 from emails.rendering import templates
 from emails.rendering.templates import Rendered
-from emails.ses import transport
+from emails.sending import (
+    breakers,
+    claims,
+    composing,
+    guard,
+    journal,
+    limiter,
+    planning,
+    states,
+    trials,
+)
+from emails.sending.claims import Claim
+from emails.sending.planning import Owed
+from emails.sending.workload import accepted_seconds
+from emails.ses import default_sender, transport
 from queues import backoff
 from queues.aws import sqs
 from queues.errors import GiveBack, Hold, Reject, Retry
 from queues.events.envelope import Event
 from queues.failpoints import failpoint
 from queues.threads import writer
+from queues.threads.group_commit import Combined
 
 logger = logging.getLogger(__name__)
 
@@ -51,28 +53,26 @@ State = Notification.State
 # The message of such an email is done with.
 _DONE = (State.SENT, State.CANCELLED, State.SUPPRESSED, State.KEPT)
 
-# From the call of SES until its acceptance is recorded. While SES fails, fast or slowly, nothing is learned.
-accepted_seconds = MovingAverage()
-
 
 def notify(event: Event, *, template: str, recipient: str, bulk: bool = False) -> None:
     """Send the email that this event owes to this recipient, once, however often this is called.
 
-    ``bulk`` is what nobody waits for, a newsletter say: it is kept back while ``emails.guard`` has stopped bulk email.
-    Returns when there is nothing more to do for the message: sent, in doubt, suppressed or kept. Raises Retry when it
-    was certainly not sent and may heal, Reject when it was not and cannot, Hold when a FIFO group waits for a doubt.
+    ``bulk`` is what nobody waits for, a newsletter say: it is kept back while ``emails.sending.guard`` has stopped
+    bulk email. Returns when there is nothing more to do for the message: sent, in doubt, suppressed or kept. Raises
+    Retry when it was certainly not sent and may heal, Reject when it was not and cannot, Hold when a FIFO group waits
+    for a doubt.
     """
     owed = Owed(event, template, recipient, bulk)
-    if planning.is_noted(owed) or (bulk and shared_writes.keep_back(owed)):
+    if planning.is_noted(owed) or (bulk and keep_back(owed)):
         return
     try:
-        with shared_writes.claim.coming():
+        with claim.coming():
             # Before the claim, so that a broken template never leaves a claim behind.
             email = templates.render(template, event.data)
     except RenderError as exc:
         _fail_unrendered(owed, exc)
         return
-    claimed = shared_writes.claim(owed)
+    claimed = claim(owed)
     if claimed is None:
         notification = _notification(owed)
         if not _is_done(notification):
@@ -183,13 +183,13 @@ def _sent_or_settled(held: Claim, email: Rendered) -> bool:
         raise Retry("the lease ended before SES was called", code="LeaseLost", seconds=1)
     began = time.monotonic()
     try:
-        with shared_writes.accept.coming():
+        with accept.coming():
             message_id = transport.send(message)
     except SendError as exc:
         return _settle(held, exc)
     failpoint("after_ses")
     try:
-        shared_writes.accept(states.Acceptance(notification.pk, held.attempt, message_id))
+        accept(states.Acceptance(notification.pk, held.attempt, message_id))
     except DatabaseError:
         journal.write(notification.pk, held.attempt, message_id)
         raise
@@ -242,3 +242,38 @@ def _settle(held: Claim, error: SendError) -> bool:
         case _:
             states.fail(held, error)
             raise Reject(str(error), code=error.code) from error
+
+
+# No more threads than that send at once.
+MAX_ACCEPTANCES = MAX_BULK = 64
+
+
+def _claim_together(owed: Sequence[Owed]) -> list[tuple[claims.Claim, limiter.Slot] | None]:
+    """The turn of its slots is waited for before the claims: no lease must run while one waits for long."""
+    # Known before a claim depends on it.
+    default_sender.in_force()
+    # Made with the slots in hand they would be late, and all be sent at once.
+    transport.prepare()
+    slots = limiter.wait_for_slots(len(owed))
+    held = writer.call(claims.claim_owed, owed)
+    # The first ones to what is sent; what is suppressed, or was sent before, takes none of the rate.
+    taken = iter(slots)
+    claimed = [(one, next(taken)) if one else None for one in held]
+    limiter.give_back(list(taken))
+    return claimed
+
+
+def _accept_together(accepted: Sequence[states.Acceptance]) -> list[None]:
+    writer.call(states.accept_many, accepted)
+    return [None] * len(accepted)
+
+
+def _keep_together(owed: Sequence[Owed]) -> list[bool]:
+    """Before their slots are taken: what is kept must not slow what is sent."""
+    return writer.call(guard.keep_back, owed)
+
+
+keep_back = Combined(_keep_together, most=lambda: MAX_BULK, linger_seconds=0.004)
+claim = Combined(_claim_together, most=limiter.slots_a_second, linger_seconds=0.004)
+# Each email that SES has accepted waits so much longer until the database knows it.
+accept = Combined(_accept_together, most=lambda: MAX_ACCEPTANCES, linger_seconds=0.008)
