@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from emails import event_admin as event_admin  # Django looks for admins here.
-from emails import preview_views, reasons
+from emails import preview_views
 from emails.admin_filters import FateFilter
 from emails.admin_sections import attempts_section, reports_section, seconds
 from emails.errors import RenderError
@@ -20,6 +20,7 @@ from emails.guard_admin import GuardAdmin as GuardAdmin
 from emails.identity_admin import IdentityAdmin as IdentityAdmin
 from emails.models import Notification, Suppression
 from emails.rendering import templates
+from emails.reports import reasons
 from emails.sending import by_hand, states
 from emails.suppression_admin import SuppressionAdmin as SuppressionAdmin
 from queues import masking

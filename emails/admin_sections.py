@@ -9,8 +9,8 @@ from uuid import UUID
 
 from django.http import HttpRequest
 
-from emails import report_words
 from emails.models import DeliveryEvent, Notification
+from emails.reports import report_words
 from queues import masking, registry
 from queues.answers import Section
 from queues.pages.cells import link, moment

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from django.conf import settings
 
-from emails import destination_examination, identities
+from emails import destination_examination
 from emails.errors import IdentityError, InDoubt, SendError
+from emails.identities import identities
 from emails.models import Breaker, DeliveryEvent
 from emails.sending import direct_emails
 from emails.ses import default_sender, ses_api

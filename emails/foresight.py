@@ -6,10 +6,11 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 from uuid import UUID
 
-from emails import identities, suppressions
 from emails.errors import IdentityError, RenderError
+from emails.identities import identities
 from emails.models import Notification
 from emails.rendering import templates
+from emails.reputation import suppressions
 from emails.sending import guard, planning
 from emails.sending.planning import Owed
 from queues import registry

@@ -20,10 +20,10 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
-from emails import answers, dns_check, dns_records, identities, sightings
 from emails.errors import IdentityError
 from emails.forms import DeleteIdentityForm, IdentityForm, MailFromForm, SenderForm, TestEmailForm
-from emails.identity_facts import Identity as Facts
+from emails.identities import answers, dns_check, dns_records, identities, status_history
+from emails.identities.facts import Identity as Facts
 from emails.models.identities import Identity
 from emails.ses import account, default_sender, ses_api, statistics
 from emails.ses.statistics import WINDOWS
@@ -137,7 +137,7 @@ def delete(request: HttpRequest) -> HttpResponse:
     except IdentityError as exc:
         messages.error(request, str(exc))
     else:
-        sightings.forget(name)
+        status_history.forget(name)
         answers.forget()
         log(request, name, DELETION, "Deleted from SES.")
         messages.success(request, f"{name} was deleted from SES.")
@@ -172,19 +172,19 @@ def log(request: HttpRequest, name: str, flag: int, message: str) -> None:
 
 def _listed(token: str) -> dict[str, Any]:
     page = identities.page(token)
-    sightings.note({identity.name: identity.status for identity in page.identities})
+    status_history.note({identity.name: identity.status for identity in page.identities})
     return asdict(page)
 
 
 def _asked(name: str) -> dict[str, Any]:
     identity, missing = identities.get(name)
-    sightings.note({name: identity.status})
+    status_history.note({name: identity.status})
     return {"identity": asdict(identity), "missing": list(missing)}
 
 
 def _rows(found: Sequence[Facts]) -> list[dict[str, Any]]:
     """Each with since when it is so, and whether emails are sent by it."""
-    seen = sightings.of(identity.name for identity in found)
+    seen = status_history.of(identity.name for identity in found)
     return [
         {
             "identity": identity,

@@ -10,9 +10,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
-from emails import answers, identities
 from emails.errors import IdentityError
 from emails.forms import MailFromForm
+from emails.identities import answers, identities
 from emails.identity_views import log, refuse
 
 

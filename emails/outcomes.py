@@ -10,8 +10,8 @@ from django.conf import settings
 from django.db.models import Case, Value, When
 from django.db.models.functions import Now
 
-from emails import evidence
 from emails.models import Notification
+from emails.reports import evidence
 from queues.answers import Outcome, Verdict
 from queues.registry import tells_outcomes
 

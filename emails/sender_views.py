@@ -11,9 +11,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
-from emails import identities
 from emails.errors import IdentityError
 from emails.forms import SenderForm
+from emails.identities import identities
 from emails.identity_views import LIST, log, refuse
 from emails.ses import default_sender
 

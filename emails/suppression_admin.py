@@ -9,8 +9,9 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 
-from emails import suppression_views, suppressions
+from emails import suppression_views
 from emails.models import Notification, Suppression, SuppressionSync
+from emails.reputation import suppressions
 from emails.suppression_forms import LiftForm
 from queues import masking
 from queues.answers import Section

@@ -12,8 +12,8 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
-from emails.suppression_csv import MAX_BYTES
-from emails.suppressions import SEND_AGAIN_DAYS
+from emails.reputation.csv_files import MAX_BYTES
+from emails.reputation.suppressions import SEND_AGAIN_DAYS
 from queues.pages.facts import ReasonForm
 
 

@@ -16,13 +16,13 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
-from emails import suppression_csv, suppressions
 from emails.errors import ListUnavailable, NotListable
 from emails.models import Suppression
+from emails.reputation import csv_files, suppressions
+from emails.reputation.csv_files import Read
+from emails.reputation.suppressions import Entry, Source
 from emails.ses import suppression_list
-from emails.suppression_csv import Read
 from emails.suppression_forms import AddForm, ImportForm
-from emails.suppressions import Entry, Source
 from queues import masking
 from queues.pages.cells import change_url, moment
 
@@ -51,7 +51,7 @@ def import_csv(request: HttpRequest) -> HttpResponse:
     form = ImportForm(request.POST or None, request.FILES or None)
     if form.is_valid():
         by, reason = request.user.get_username(), form.cleaned_data["reason"]
-        found = suppression_csv.read(form.cleaned_data["file"].read(), reason=reason, by=by)
+        found = csv_files.read(form.cleaned_data["file"].read(), reason=reason, by=by)
         if not found.problem:
             _import(request, found, reason)
             return redirect(LIST)
@@ -68,7 +68,7 @@ def export_csv(request: HttpRequest) -> HttpResponseBase:
     _log(request, CHANGE, f"Exported: {rows.count():,} addresses.")
     name = f"suppressions-{timezone.localdate():%Y-%m-%d}.csv"
     return StreamingHttpResponse(
-        suppression_csv.write(rows.iterator(chunk_size=2000)),
+        csv_files.write(rows.iterator(chunk_size=2000)),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )

@@ -8,9 +8,9 @@ from django.conf import settings
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from emails import evidence
 from emails.models import Attempt, DeliveryEvent, Notification
 from emails.models.reputation import Incident
+from emails.reports import evidence
 from emails.sending import by_hand, guard, limiter, states
 from queues.consumer import fifo_groups
 from queues.models import in_state

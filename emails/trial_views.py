@@ -15,10 +15,11 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from emails import identities, trial_steps
 from emails.errors import IdentityError
 from emails.forms import TestEmailForm
+from emails.identities import identities
 from emails.identity_views import LIST, log, refuse, render
+from emails.reports import trial_steps
 from emails.sending import trials
 from emails.ses import default_sender
 from queues import masking

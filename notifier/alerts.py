@@ -17,7 +17,7 @@ from django.conf import settings
 from django.core import mail
 from django.db import DatabaseError, connection
 
-from emails import suppressions
+from emails.reputation import suppressions
 from emails.ses import default_sender
 from notifier import concerns, healing, sns
 from notifier.concerns import Cause, Concern

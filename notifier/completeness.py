@@ -15,8 +15,8 @@ from uuid import UUID
 from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from emails.evidence import ALIAS
 from emails.models import Notification
+from emails.reports.evidence import ALIAS
 from queues.models import DeadLetter, OutboxEvent, in_state
 from queues.pages.cells import moment
 

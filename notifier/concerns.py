@@ -14,9 +14,11 @@ from django.db.models import Count, Max, Min, Model, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
-from emails import evidence, sender, suppressions
+from emails.identities import sender_status
 from emails.models import Breaker, EventChannel, Identity, Notification, Suppression
 from emails.models.reputation import Guard
+from emails.reports import evidence
+from emails.reputation import suppressions
 from emails.sending import breakers, guard, states
 from queues import masking
 from queues.answers import Cause as LetterCause
@@ -228,7 +230,7 @@ def _admins() -> Iterable[Concern]:
 
 
 def _sender() -> Iterable[Concern]:
-    if found := sender.unverified():
+    if found := sender_status.unverified():
         yield Concern(
             key="sender",
             title="The sender is not verified",

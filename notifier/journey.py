@@ -15,8 +15,8 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model, QuerySet
 
-from emails import report_words
 from emails.models import Attempt, DeliveryEvent, Notification
+from emails.reports import report_words
 from notifier.subjects import Subject, of_subject
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from queues.pages.cells import change_url

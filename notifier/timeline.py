@@ -12,8 +12,8 @@ from datetime import datetime
 from django.conf import settings
 from django.utils import timezone
 
-from emails import reasons, report_words
 from emails.models import Attempt, Notification
+from emails.reports import reasons, report_words
 from notifier import journey
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 

@@ -4,7 +4,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path, re_path
 
-from emails import webhook
+from emails.reports import webhook
 from notifier import (
     checkup_views,
     completeness_views,

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from emails import dns_check, dns_records
-from emails.dns_records import DMARC, SPF, Record, Result
-from emails.identity_facts import Identity
+from emails.identities import dns_check, dns_records
+from emails.identities.dns_records import DMARC, SPF, Record, Result
+from emails.identities.facts import Identity
 from sandbox import name_server
 
 DOMAIN = "shop.example"

@@ -7,8 +7,8 @@ import json
 import pytest
 from django.urls import reverse
 
-from emails import feedback
 from emails.models import DeliveryEvent, Notification
+from emails.reports import feedback
 from tests.rows import make_notification
 from tests.ses_told import COMPLAINED, DELIVERED, bounced, of_identity
 from tests.test_emails_feedback import ses_event

@@ -3,9 +3,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from emails import evidence
 from emails.errors import InDoubt
 from emails.models import DeliveryEvent, EventChannel, Notification
+from emails.reports import evidence
 from emails.sending import states
 from queues.aws import sqs
 from queues.models import DeadLetter, OutboxEvent

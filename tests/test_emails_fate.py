@@ -11,9 +11,9 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emails import feedback
 from emails.models import DeliveryEvent, Notification
-from emails.ses_events import parsed
+from emails.reports import feedback
+from emails.reports.ses_events import parsed
 from tests.rows import make_notification
 from tests.ses_told import ABSENT, COMPLAINED, DELIVERED, bounced
 from tests.test_emails_feedback import ses_event

@@ -3,11 +3,11 @@ import json
 
 import pytest
 
-from emails import feedback
 from emails.errors import InDoubt
 from emails.models import DeliveryEvent, Notification
+from emails.reports import feedback
+from emails.reports.ses_events import parsed
 from emails.sending import states
-from emails.ses_events import parsed
 from queues.aws import sqs
 from queues.errors import BadData, BadEnvelope
 from tests.owed import claimed, only, owed, place

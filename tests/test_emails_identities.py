@@ -15,8 +15,8 @@ from django.contrib.messages import get_messages
 from django.urls import reverse
 from django.utils import timezone
 
-from emails import answers, identities, sightings
 from emails.errors import IdentityError
+from emails.identities import answers, identities, status_history
 from emails.models.identities import IdentitySighting, SesAnswer
 from emails.ses import ses_api
 
@@ -374,20 +374,20 @@ def test_a_status_is_dated_from_when_it_was_seen_first(admin_client, aws):
 
 
 def test_a_verification_is_noticed_though_nobody_looks(aws):
-    sightings.note({"new@example.com": "Pending"})
+    status_history.note({"new@example.com": "Pending"})
     answers.to("a question", list)
     aws.verify("new@example.com")
 
-    assert sightings.look() == 1
+    assert status_history.look() == 1
 
     assert not SesAnswer.objects.exists()
     seen = IdentitySighting.objects.get()
     assert (seen.status, seen.is_witnessed) == ("Success", True)
-    assert sightings.look() == 0
+    assert status_history.look() == 0
 
 
 def test_an_identity_that_is_gone_is_watched_no_more(aws, ses_answers):
-    sightings.note({"gone@example.com": "Pending"})
+    status_history.note({"gone@example.com": "Pending"})
     ses_answers(
         "GetIdentityVerificationAttributes",
         200,
@@ -395,7 +395,7 @@ def test_an_identity_that_is_gone_is_watched_no_more(aws, ses_answers):
         "</GetIdentityVerificationAttributesResult></R>",
     )
 
-    sightings.look()
+    status_history.look()
 
     assert not IdentitySighting.objects.exists()
 

@@ -11,8 +11,8 @@ from django.contrib.admin.utils import quote
 from django.contrib.messages import get_messages
 from django.urls import reverse
 
-from emails import identities, sightings
 from emails.errors import NoSuchIdentity
+from emails.identities import identities, status_history
 from emails.models.identities import IdentitySighting
 from emails.ses import account, default_sender
 
@@ -52,7 +52,7 @@ def test_an_address_is_pending_until_its_link_is_opened(admin_client, local_aws)
     assert identities.get(address)[0].status == "Pending"
 
     local_aws.verify(address)
-    assert sightings.look() >= 1
+    assert status_history.look() >= 1
     seen = IdentitySighting.objects.get(pk=address)
     assert (seen.status, seen.is_witnessed) == ("Success", True)
 

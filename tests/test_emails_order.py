@@ -5,9 +5,10 @@ import re
 
 import pytest
 
-from emails import feedback, sweeping
+from emails import sweeping
 from emails.errors import InDoubt
 from emails.models import Notification
+from emails.reports import feedback
 from emails.sending import by_hand, limiter, states
 from orders.models import Transaction
 from queues.aws import sqs

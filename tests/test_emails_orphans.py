@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from emails import feedback, orphans
 from emails.models import DeliveryEvent, Notification
+from emails.reports import feedback, orphans
 from tests.rows import make_notification
 from tests.ses_told import COMPLAINED, DELIVERED, bounced, of_identity
 from tests.test_emails_feedback import ses_event

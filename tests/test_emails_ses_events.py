@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emails import reasons, ses_events
 from emails.models import Notification
+from emails.reports import reasons, ses_events
 from queues.errors import BadData
 from tests.ses_told import ABSENT, COMPLAINED, DELIVERED, bounced, of_identity
 

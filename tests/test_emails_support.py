@@ -7,9 +7,10 @@ from django.db import transaction
 from django.urls import resolve
 from django.utils import timezone
 
-from emails import feedback, ses_events, support
 from emails.models import Notification, Suppression
 from emails.models.reputation import Incident
+from emails.reports import feedback, ses_events
+from emails.reputation import support
 from notifier import concerns
 from queues.models import OutboxEvent
 from queues.models.live import Duty

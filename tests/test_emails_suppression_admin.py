@@ -11,8 +11,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from django.utils import timezone
 
-from emails import suppression_csv
 from emails.models import Notification, Suppression, SuppressionSync
+from emails.reputation import csv_files
 from emails.sending import guard
 from emails.ses import ses_api, suppression_list
 from queues.pages.cells import change_url, list_url
@@ -169,7 +169,7 @@ def test_file_that_cannot_be_taken_says_why_and_changes_nothing(client, operator
 
 
 def test_file_that_is_too_large_is_refused(client, operator):
-    content = b"x" * (suppression_csv.MAX_BYTES + 1)
+    content = b"x" * (csv_files.MAX_BYTES + 1)
 
     assert "too much at once" in text(upload(client, content))
 

@@ -7,10 +7,10 @@ import pytest
 from botocore.exceptions import ClientError
 from django.utils import timezone
 
-from emails import suppression_sync, suppressions
 from emails.models import Suppression, SuppressionSync
+from emails.reputation import ses_sync, suppressions
+from emails.reputation.suppressions import Entry, Source
 from emails.ses import ses_api, suppression_list
-from emails.suppressions import Entry, Source
 from queues.models.live import Duty
 
 pytestmark = [pytest.mark.processes, pytest.mark.django_db]
@@ -53,17 +53,17 @@ def new_address():
 
 
 def tell():
-    Duty.objects.filter(pk=suppression_sync.TELL).delete()
-    return suppression_sync.tell()
+    Duty.objects.filter(pk=ses_sync.TELL).delete()
+    return ses_sync.tell()
 
 
 def read(*, later=timedelta()):
-    Duty.objects.filter(pk=suppression_sync.READ).delete()
+    Duty.objects.filter(pk=ses_sync.READ).delete()
     for sync in SuppressionSync.objects.exclude(done_at=None):
         sync.done_at -= later
         sync.full_at = sync.full_at and sync.full_at - later
         sync.save()
-    return suppression_sync.read()
+    return ses_sync.read()
 
 
 def add(address, source=Source.STAFF):
@@ -137,7 +137,7 @@ def test_a_piece_is_bounded_and_the_next_goes_on(monkeypatch):
     for _ in range(5):
         suppression_list.put(new_address(), "BOUNCE")
     monkeypatch.setattr(suppression_list, "PAGE_SIZE", 1)
-    monkeypatch.setattr(suppression_sync, "MOST_PAGES", 2)
+    monkeypatch.setattr(ses_sync, "MOST_PAGES", 2)
 
     assert [read(), read(), read()] == [2, 2, 1]
     assert Suppression.objects.count() == 5
@@ -210,7 +210,7 @@ def test_list_that_is_not_to_be_had_is_told_and_asked_for_later(answers, code, w
     assert read() == 0
 
     assert words in SuppressionSync.objects.get().error
-    assert suppression_sync.read() == 0
+    assert ses_sync.read() == 0
 
 
 def test_off_asks_nothing_and_pull_only_reads(settings, answers):

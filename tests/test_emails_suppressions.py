@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from emails import feedback, ses_events, suppressions
 from emails.errors import NotSent
 from emails.models import Attempt, Notification, Suppression
+from emails.reports import feedback, ses_events
+from emails.reputation import suppressions
+from emails.reputation.suppressions import Entry, Source
 from emails.sending import claims, states, trials
 from emails.sending.planning import Owed
-from emails.suppressions import Entry, Source
 from queues.answers import Bucket
 from queues.models import DeadLetter, OutboxEvent
 from queues.redrives import preflight

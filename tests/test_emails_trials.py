@@ -12,8 +12,8 @@ from django.contrib.messages import get_messages
 from django.urls import reverse
 from django.utils import timezone
 
-from emails import feedback, trial_steps
 from emails.models import Attempt, Breaker, Notification
+from emails.reports import feedback, trial_steps
 from emails.sending import breakers, trials
 from queues.consumer import pausing
 from queues.models import DeadLetter, OutboxEvent

@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from django.db import OperationalError
 from django.test import Client
 
-from emails import checks, feedback, sns
+from emails import checks
 from emails.models import DeliveryEvent, Notification
+from emails.reports import feedback, sns_signature
 from emails.ses import provisioning
 from queues.errors import QueueUnavailable
 from tests.owed import only, place
@@ -61,9 +62,9 @@ class Certificates:
 @pytest.fixture
 def fetched(monkeypatch, key):
     """Serves ours; nothing else can be asked for."""
-    sns.forget_keys()
+    sns_signature.forget_keys()
     served = Certificates(certificate(key))
-    monkeypatch.setattr("emails.sns.urllib3.request", served.request)
+    monkeypatch.setattr("emails.reports.sns_signature.urllib3.request", served.request)
     monkeypatch.setattr("socket.socket.connect", refuse_to_connect)
     return served
 

@@ -10,9 +10,9 @@ from botocore.exceptions import ReadTimeoutError
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from emails import evidence, feedback
 from emails.errors import InDoubt
 from emails.models import Notification
+from emails.reports import evidence, feedback
 from emails.sending import claims, journal, notifying, states
 from emails.ses import ses_api
 from queues.aws import sqs

@@ -14,7 +14,7 @@ import yaml
 from django.conf import settings
 from django.core.management import get_commands
 
-from emails.suppression_csv import MAX_BYTES
+from emails.reputation.csv_files import MAX_BYTES
 from tests.local_aws import ROOT
 
 DEPLOY = (ROOT / "docs" / "deploy.md").read_text()

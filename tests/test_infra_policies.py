@@ -14,7 +14,8 @@ from django.urls import reverse
 from django.utils import timezone
 from moto import mock_aws
 
-from emails import answers, examinations, identities, sightings
+from emails import examinations
+from emails.identities import answers, identities, status_history
 from emails.models import Breaker, Notification, Suppression
 from emails.models.identities import IdentitySighting
 from emails.sending import breakers, direct_emails
@@ -122,10 +123,10 @@ def consumes(calls, client, settings):
     _doubt()
     sweeping.sweep()
     _change_suppressions()
-    sightings.note({"new@example.org": "Pending"})
+    status_history.note({"new@example.org": "Pending"})
     watching.watch()
     Duty.objects.all().delete()
-    sightings.note({"new@example.org": "Pending"})
+    status_history.note({"new@example.org": "Pending"})
     settings.USE_SES_V2 = True
     watching.watch()
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from emails import feedback
 from emails.models import Notification
+from emails.reports import feedback
 from notifier import journey
 from queues.dead_letters import decisions
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent

@@ -10,8 +10,9 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.urls import get_resolver, reverse
 
-from emails import feedback, suppressions
 from emails.models import DeliveryEvent, Notification, Suppression
+from emails.reports import feedback
+from emails.reputation import suppressions
 from notifier.logs import MaskingFormatter
 from queues import masking
 from queues.aws import sqs

@@ -4,8 +4,9 @@ import pytest
 from django.utils import timezone
 
 from emails import figures as email_figures
-from emails import latencies, sender
+from emails import latencies
 from emails.errors import NotSent
+from emails.identities import sender_status
 from emails.models import Attempt, DeliveryEvent, SenderCheck
 from emails.sending import states
 from emails.ses import ses_api
@@ -241,24 +242,24 @@ def test_queue_that_sqs_does_not_tell_of_keeps_what_was_known(aws):
 def test_sender_that_ses_does_not_verify_is_known_without_asking_again(aws, settings):
     settings.SES_FROM_EMAIL = "Shop <new@example.org>"
 
-    assert sender.check() == 1
+    assert sender_status.check() == 1
 
-    found = sender.unverified()
+    found = sender_status.unverified()
     assert found and found.address == "new@example.org"
-    assert sender.check() == 0
+    assert sender_status.check() == 0
 
 
 @pytest.mark.django_db
 def test_verified_sender_is_no_concern(aws):
-    sender.check()
+    sender_status.check()
 
-    assert sender.unverified() is None
+    assert sender_status.unverified() is None
     assert SenderCheck.objects.get().is_verified
 
 
 @pytest.mark.django_db
 def test_sender_of_which_ses_says_nothing_stays_as_it_was(aws, monkeypatch):
-    sender.check()
+    sender_status.check()
     due("sender")
 
     def fail():
@@ -266,7 +267,7 @@ def test_sender_of_which_ses_says_nothing_stays_as_it_was(aws, monkeypatch):
 
     monkeypatch.setattr(ses_api, "sender_is_verified", fail)
 
-    assert sender.check() == 0
+    assert sender_status.check() == 0
 
     found = SenderCheck.objects.get()
     assert (found.is_verified, found.error) == (True, "no answer")

@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from emails import feedback, ses_events, support, suppressions, sweeping
+from emails import sweeping
 from emails.models import Notification, Suppression
 from emails.models.reputation import Incident
+from emails.reports import feedback, ses_events
+from emails.reputation import support, suppressions
+from emails.reputation.suppressions import Entry, Source
 from emails.sending import guard
-from emails.suppressions import Entry, Source
 from queues.models import OutboxEvent
 from tests.rows import make_notification, make_suppression
 from tests.test_emails_feedback import ses_event

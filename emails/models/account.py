@@ -26,7 +26,7 @@ class SendRate(models.Model):
 
 
 class EventChannel(models.Model):
-    """One row: how far the events of SES have been read; see ``emails.evidence``."""
+    """One row: how far the events of SES have been read; see ``emails.reports.evidence``."""
 
     newest_sent_at = models.DateTimeField(null=True)
     canary_at = models.DateTimeField(null=True)
@@ -39,7 +39,7 @@ class EventChannel(models.Model):
 
 
 class SenderCheck(models.Model):
-    """One row: what SES said last of the address that we send from; see ``emails.sender``."""
+    """One row: what SES said last of the address that we send from; see ``emails.identities.sender_status``."""
 
     address = models.CharField(max_length=254)
     # None until SES has answered.

@@ -31,7 +31,7 @@ class Identity(models.Model):
 
 
 class IdentitySighting(models.Model):
-    """The status in which SES showed an identity last, and since when; see ``emails.sightings``."""
+    """The status in which SES showed an identity last, and since when; see ``emails.identities.status_history``."""
 
     # As SES writes it.
     name = models.CharField(max_length=255, primary_key=True)
@@ -49,7 +49,7 @@ class IdentitySighting(models.Model):
 
 
 class SesAnswer(models.Model):
-    """What SES or DNS answered last to a question that pages show; see ``emails.answers``."""
+    """What SES or DNS answered last to a question that pages show; see ``emails.identities.answers``."""
 
     question = models.CharField(max_length=300, primary_key=True)
     value = models.JSONField(null=True)

@@ -77,7 +77,7 @@ class Notification(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     sent_at = models.DateTimeField(null=True)
     delivered_at = models.DateTimeField(null=True)
-    # Why and when it was not delivered, or not liked; empty while all is well. See ``emails.reasons``.
+    # Why and when it was not delivered, or not liked; empty while all is well. See ``emails.reports.reasons``.
     delivery_code = models.CharField(
         "delivery code", max_length=40, blank=True, default="", db_default=""
     )
@@ -181,7 +181,7 @@ class DeliveryEvent(models.Model):
     happened_at = models.DateTimeField()
     raw = models.JSONField()
     recorded_at = models.DateTimeField(auto_now_add=True)
-    # Its email is none of ours, or not known as ours yet; see ``emails.orphans``.
+    # Its email is none of ours, or not known as ours yet; see ``emails.reports.orphans``.
     is_orphan = models.BooleanField("of an unknown email", default=False, db_default=False)
 
     # Few; most emails are sent and delivered.

@@ -7,7 +7,10 @@ from django.db.models import Q
 
 
 class Incident(models.Model):
-    """An email that came back or was complained of, until the support has been told; see ``emails.support``."""
+    """An email that came back or was complained of, until the support has been told.
+
+    See ``emails.reputation.support``.
+    """
 
     class Kind(models.TextChoices):
         """``refused``: SES did not try, the address is on its list."""

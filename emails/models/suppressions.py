@@ -100,7 +100,7 @@ class Suppression(models.Model):
 
 
 class SuppressionSync(models.Model):
-    """One row: how far SES's list has been read; see ``emails.suppression_sync``."""
+    """One row: how far SES's list has been read; see ``emails.reputation.ses_sync``."""
 
     # Where the pass goes on, empty between passes; a full one begins without ``listed_since``.
     next_token = models.TextField(blank=True)

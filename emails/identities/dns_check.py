@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from emails.dns_records import Check, Record, Result, judged
+from emails.identities.dns_records import Check, Record, Result, judged
 
 if TYPE_CHECKING:
     from dns.resolver import Resolver

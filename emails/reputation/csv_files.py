@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
 from emails.models import Suppression
-from emails.suppressions import Entry, Source
+from emails.reputation.suppressions import Entry, Source
 
 MAX_BYTES = 2 * 1024 * 1024
 MAX_ROWS = 20_000

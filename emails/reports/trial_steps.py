@@ -12,8 +12,8 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from emails import evidence
 from emails.models import Breaker, DeliveryEvent, Notification
+from emails.reports import evidence
 from emails.sending import trials
 from queues.models import DeadLetter, OutboxEvent
 from queues.models.live import LiveConsumer, PausedQueue

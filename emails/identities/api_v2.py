@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from emails import identities_v1
 from emails.errors import NoSuchIdentity
-from emails.identity_facts import PAGE_SIZE, Identity, Page
+from emails.identities import api_v1
+from emails.identities.facts import PAGE_SIZE, Identity, Page
 from emails.ses import ses_api
 from emails.ses.questions import ask
 
@@ -79,7 +79,7 @@ class V2:
         except NoSuchIdentity:
             ask("CreateEmailIdentity", ses_api.api_v2().create_email_identity, EmailIdentity=name)
         else:
-            identities_v1.verify_again(name)
+            api_v1.verify_again(name)
 
     def set_mail_from(self, name: str, domain: str, failing: str) -> None:
         """Without the parameter SES takes away what there was."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from emails import support, suppressions
 from emails.models import Notification
 from emails.models.reputation import Incident
-from emails.suppressions import Entry, News, Source
+from emails.reputation import support, suppressions
+from emails.reputation.suppressions import Entry, News, Source
 
 if TYPE_CHECKING:
-    from emails.ses_events import SesEvent
+    from emails.reports.ses_events import SesEvent
 
 Kind = Incident.Kind
 

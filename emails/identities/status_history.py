@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 
 from django.utils import timezone
 
-from emails import answers, identities
 from emails.errors import IdentityError
-from emails.identity_facts import VERIFIED
+from emails.identities import answers, identities
+from emails.identities.facts import VERIFIED
 from emails.models.identities import IdentitySighting
 from queues.registry import watches
 from queues.upkeep import duties

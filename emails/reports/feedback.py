@@ -1,7 +1,7 @@
 """What SES says later of an email: read from the events queue, recorded once, moving the notification on.
 
-Payload: see ``emails.ses_events``; what SNS wraps around it without raw delivery is off when it comes here. Any of
-these events proves that SES accepted the email.
+Payload: see ``emails.reports.ses_events``; what SNS wraps around it without raw delivery is off when it comes here.
+Any of these events proves that SES accepted the email.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 
-from emails import bad_news, evidence, fate, orphans
 from emails.models import DeliveryEvent, Notification
+from emails.reports import consequences, delivery_status, evidence, orphans
+from emails.reports.ses_events import Key, SesEvent, is_ignored, parsed
 from emails.sending import states
-from emails.ses_events import Key, SesEvent, is_ignored, parsed
 from queues.consumer import fifo_groups
 from queues.events.envelope import json_object
 from queues.registry import reads
@@ -53,14 +53,14 @@ def take(body: str) -> None:
 def record(told: Sequence[Told]) -> None:
     """Store these once, and let them move their notifications on; those of emails that are not ours are stored only."""
     with transaction.atomic():
-        fate.insert_events([_row(event, raw) for event, raw in told])
+        delivery_status.insert_events([_row(event, raw) for event, raw in told])
         evidence.saw([event.mail.timestamp for event, _ in told if event.kind == "Send"])
         found = _notifications([event for event, _ in told])
         accepted = [event for event, _ in told if _is_news(event, found.get(event.key))]
         if accepted:
             fifo_groups.end_holds([found[event.key].event_id for event in accepted])
-        bad_news.follow((event, found[event.key]) for event, _ in told if event.key in found)
-        fate.raise_delivery(
+        consequences.follow((event, found[event.key]) for event, _ in told if event.key in found)
+        delivery_status.raise_delivery(
             [(found[event.key].pk, event) for event, _ in told if event.key in found]
         )
         orphans.mark([event for event, _ in told if event.key not in found])

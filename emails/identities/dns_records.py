@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from emails.identity_facts import Identity
+from emails.identities.facts import Identity
 
 SPF = "v=spf1 include:amazonses.com ~all"
 DMARC = "v=DMARC1; p=none;"

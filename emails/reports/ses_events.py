@@ -23,8 +23,8 @@ from pydantic import (
     ValidationError,
 )
 
-from emails import reasons
 from emails.models import Notification
+from emails.reports import reasons
 from queues.errors import BadData
 from queues.events.envelope import summary
 
@@ -173,7 +173,7 @@ class SesEvent(BaseModel):
 
     @property
     def code(self) -> str:
-        """What went wrong, as ``emails.reasons`` knows it; empty where nothing did."""
+        """What went wrong, as ``emails.reports.reasons`` knows it; empty where nothing did."""
         detail, named = self.detail, self.detail.recipient
         match self.kind:
             case "Bounce" | "DeliveryDelay":

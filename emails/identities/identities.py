@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from emails import identities_v1, identities_v2
 from emails.errors import IdentityError
-from emails.identity_facts import VERIFIED, Api, Identity, Page
+from emails.identities import api_v1, api_v2
+from emails.identities.facts import VERIFIED, Api, Identity, Page
 from emails.ses import ses_api
 from emails.ses.questions import ask
 
@@ -99,4 +99,4 @@ def verified() -> Verified:
 
 
 def _api() -> Api:
-    return identities_v2.API if settings.USE_SES_V2 else identities_v1.API
+    return api_v2.API if settings.USE_SES_V2 else api_v1.API

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from emails.errors import IdentityError, NoSuchIdentity
-from emails.identity_facts import PAGE_SIZE, Identity, Page
+from emails.identities.facts import PAGE_SIZE, Identity, Page
 from emails.ses import ses_api
 from emails.ses.questions import ask
 

@@ -12,8 +12,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from emails import feedback, sns
 from emails.errors import CertificateUnavailable, Untrusted
+from emails.reports import feedback, sns_signature
 from emails.ses import provisioning
 from queues.errors import QueueUnavailable, Reject
 
@@ -33,7 +33,7 @@ def ses_events(request: HttpRequest) -> HttpResponse:
     if len(body) > MAX_BYTES:
         return _answer("too large", 413)
     try:
-        _take(sns.read(body))
+        _take(sns_signature.read(body))
     except Untrusted as exc:
         # Not what it holds: anybody may have written it.
         logger.warning("webhook refused a message: %s", exc)
@@ -47,7 +47,7 @@ def ses_events(request: HttpRequest) -> HttpResponse:
     return _answer("taken", 200)
 
 
-def _take(message: sns.SnsMessage) -> None:
+def _take(message: sns_signature.SnsMessage) -> None:
     match message.kind:
         case "Notification":
             feedback.take(message.message)

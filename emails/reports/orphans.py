@@ -14,9 +14,9 @@ from operator import or_
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
-from emails import bad_news, fate
 from emails.models import DeliveryEvent, Notification
-from emails.ses_events import SesEvent, read_again
+from emails.reports import consequences, delivery_status
+from emails.reports.ses_events import SesEvent, read_again
 from queues.registry import sweeps
 from queues.upkeep.old_rows import delete_batch
 
@@ -55,8 +55,8 @@ def attach() -> int:
         }
         read = [(read_again(row.raw), owners.get(row.provider_message_id)) for row in rows]
         told = [(event, owner) for event, owner in read if event and owner]
-        bad_news.follow(told)
-        fate.raise_delivery([(owner.pk, event) for event, owner in told])
+        consequences.follow(told)
+        delivery_status.raise_delivery([(owner.pk, event) for event, owner in told])
         ids = [row.pk for row in rows]
         DeliveryEvent.objects.filter(pk__in=ids).update(is_orphan=False)
     logger.info("attached events of SES to their emails count=%d", len(rows))

@@ -13,8 +13,8 @@ from uuid import UUID
 from django.db import connection
 
 from emails.models import DeliveryEvent, Notification
+from emails.reports.ses_events import SesEvent
 from emails.sending.statements import id_param, time_param
-from emails.ses_events import SesEvent
 from queues.models.sql import moment
 
 # A later event of lower rank changes nothing.

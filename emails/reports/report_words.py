@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from emails import reasons
 from emails.models import DeliveryEvent
-from emails.ses_events import SesEvent, read_again
+from emails.reports import reasons
+from emails.reports.ses_events import SesEvent, read_again
 
 # Colours of Unfold's labels.
 _TITLES = {
