@@ -11,20 +11,20 @@ class EmailsConfig(AppConfig):
     def ready(self) -> None:
         """Import what registers itself with the queues and with Django's checks."""
         for module in (
-            "advice",
+            "dead_letters.advice",
             "sending.breakers",
             "checks",
-            "corrections",
+            "dead_letters.corrections",
             "reports.evidence",
             "reports.feedback",
             "figures",
-            "foresight",
+            "dead_letters.preflight",
             "sending.guard",
             "handlers",
             "sending.journal",
             "reports.orphans",
-            "outcomes",
-            "previewing",
+            "dead_letters.outcomes",
+            "dead_letters.previews",
             "ses.provisioning",
             "identities.sender_status",
             "reputation.support",
@@ -35,4 +35,4 @@ class EmailsConfig(AppConfig):
             "sending.workload",
         ):
             import_module(f"emails.{module}")
-        findings.add("emails.examinations")
+        findings.add("emails.doctor.checks")

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.utils.timezone import localtime
 
-from emails.latencies import percentile
+from emails.figures import percentile
 from emails.models import SendRate
 from notifier.charts import Chart, Series, draw
 from queues.models.live import Figure

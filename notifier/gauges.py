@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from django.db.models import Min, Model, QuerySet
 from django.utils import timezone
 
-from emails.latencies import percentile
+from emails.figures import percentile
 from emails.models import Breaker, EventChannel, Notification, SendRate
 from notifier import running
 from notifier.concerns import MOST

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from emails import outcomes
+from emails.dead_letters import outcomes
 from emails.models import Notification
 from queues.answers import Verdict
 from queues.dead_letters import collecting

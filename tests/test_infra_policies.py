@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from moto import mock_aws
 
-from emails import examinations
+from emails.doctor import checks
 from emails.identities import answers, identities, status_history
 from emails.models import Breaker, Notification, Suppression
 from emails.models.identities import IdentitySighting
@@ -217,7 +217,7 @@ def examines(calls, client, settings):
         # moto's CloudFormation makes no configuration set.
         emails_provisioning.provision(lambda line: None)
     for settings.USE_SES_V2 in (False, True):
-        with patch.object(examinations, "BOUNCE_SECONDS", 0):
+        with patch.object(checks, "BOUNCE_SECONDS", 0):
             assert list(findings.examine(send=True))
         assert probing.send_email("ada@example.com", lambda step: None)
     for alias in ALIASES:

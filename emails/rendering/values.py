@@ -110,7 +110,11 @@ class NoOutline(Exception):
 
 @dataclass(frozen=True)
 class Outline:
-    """The text, and what stands at each mark, not yet escaped."""
+    """What a template prints apart from the values in it: a text with a numbered mark in the place of each value.
+
+    ``values`` are what stands at each mark, not yet escaped. What stands between the marks is the template's own: all
+    emails of one shape (so many lines, these branches) have the same outline, and what costs much is done once for it.
+    """
 
     text: str
     values: list[str]

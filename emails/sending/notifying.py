@@ -244,6 +244,7 @@ def _settle(held: Claim, error: SendError) -> bool:
             raise Reject(str(error), code=error.code) from error
 
 
+# Threads that send share one transaction for each of these writes: claims with their slots, acceptances, what is kept.
 # No more threads than that send at once.
 MAX_ACCEPTANCES = MAX_BULK = 64
 

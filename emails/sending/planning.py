@@ -49,7 +49,11 @@ _plan: ContextVar[list[Owed] | None] = ContextVar("plan", default=None)
 
 
 def planned(event: Event) -> list[Owed]:
-    """What the event owes. Its data must fit its type."""
+    """Find out what the event owes, with nothing sent. Its data must fit its type.
+
+    Only the handlers of this app are run: they choose templates and recipients, and ``notify`` notes the choice
+    instead of sending.
+    """
     plan: list[Owed] = []
     token = _plan.set(plan)
     try:

@@ -177,6 +177,9 @@ _AS_IT_IS = (State.PENDING, State.HELD, State.HANDLED)
 def defer(queue: Queue, message: Received) -> None:
     """Publish its event again: after a minute, and twice as long each time, a quarter of an hour at most.
 
+    The relay makes a new message of it, so none of its receives is burnt: for whoever cannot choose not to receive.
+    The caller deletes the message afterwards.
+
     On a FIFO queue its group waits for it, so it keeps its place. Messages of one group must come in their order.
     """
     row = _outbox_row(queue, message)

@@ -97,7 +97,10 @@ def begin(stopping: Callable[[], bool]) -> None:
 
 
 def pause(seconds: float) -> None:
-    """Sleep; raises GiveBack as soon as the consumer stops."""
+    """Sleep with the message in flight, so that it burns none of its receives; raises GiveBack when the consumer stops.
+
+    Meanwhile the visibility of the message is kept alive, for a quarter of an hour at most.
+    """
     until = time.monotonic() + seconds
     while True:
         if _stopping.get()():

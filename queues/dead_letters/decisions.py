@@ -116,7 +116,10 @@ def _traceparent(letter: DeadLetter) -> str:
 
 
 def park(letters: QuerySet[DeadLetter], *, until: datetime, note: str) -> int:
-    """Park open letters, or park them anew; returns how many."""
+    """Put open letters off until a time, or do so anew; returns how many.
+
+    They leave the groups that wait for a person, and come back by themselves.
+    """
     return letters.filter(state=DeadLetter.State.OPEN).update(parked_until=until, note=note)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from emails import destination_examination
+from emails.doctor import events_destination
 from emails.errors import IdentityError, InDoubt, SendError
 from emails.identities import identities
 from emails.models import Breaker, DeliveryEvent
@@ -155,7 +155,7 @@ def _signature(domain: str) -> Finding:
 @examines("SES", asks_aws=True)
 def way_back() -> Iterable[Finding]:
     """That SES tells what becomes of emails, and that it reaches us."""
-    return destination_examination.look()
+    return events_destination.look()
 
 
 @examines("SES")

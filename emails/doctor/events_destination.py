@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from django.conf import settings
 
-from emails import topic_examination
+from emails.doctor import events_topic
+from emails.doctor.events_topic import PROVISION, WHY, error, unasked
 from emails.ses import destinations
 from emails.ses.destinations import Destination
 from emails.ses.provisioning import EVENT_TYPES, NOT_IN_VERSION_1
-from emails.topic_examination import PROVISION, WHY, error, unasked
 from queues.aws import sqs
 from queues.doctor.findings import Finding, Verdict
 from queues.errors import QueueUnavailable
@@ -96,9 +96,9 @@ def _topic(topic: str) -> Iterator[Finding]:
         else:
             yield unasked(exc, "sns:ListSubscriptionsByTopic", f"topic {name}")
         return
-    yield from topic_examination.policy(topic)
+    yield from events_topic.policy(topic)
     if ALIAS in settings.QUEUES and name == settings.SES_EVENTS_TOPIC:
-        yield from topic_examination.way_to_queue(topic, sqs.queue(ALIAS), found)
+        yield from events_topic.way_to_queue(topic, sqs.queue(ALIAS), found)
         return
     webhooks = [each for each in found if each.protocol == "https"]
     if any(each.is_confirmed for each in webhooks):
