@@ -14,8 +14,8 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from emails.admin import NotificationAdmin
 from emails.models import Notification
+from emails.pages.notifications import NotificationAdmin
 from notifier import alerts, concerns, figures, running
 from notifier.figures import WINDOWS
 from queues import masking

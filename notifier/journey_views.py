@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 from django.views.decorators.http import require_safe
 
-from emails.admin import shown
+from emails.pages.notifications import shown
 from notifier import journey
 from notifier.journey import Journey, Step
 from queues import masking

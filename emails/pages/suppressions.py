@@ -9,10 +9,10 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 
-from emails import suppression_views
 from emails.models import Notification, Suppression, SuppressionSync
+from emails.pages import suppression_lists
+from emails.pages.suppression_forms import LiftForm
 from emails.reputation import suppressions
-from emails.suppression_forms import LiftForm
 from queues import masking
 from queues.answers import Section
 from queues.pages.cells import link, moment, short, two_lines
@@ -52,7 +52,7 @@ class SuppressionAdmin(FactAdmin):
             states=tuple(State),
             permission="emails.view_suppression",
             colour="default",
-            page=suppression_views.ask_ses,
+            page=suppression_lists.ask_ses,
         ),
         "lift": Act(
             label="Lift",
@@ -163,9 +163,9 @@ class SuppressionAdmin(FactAdmin):
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
         return [
-            path("add/", view(suppression_views.add), name="emails_suppression_add"),
-            path("import/", view(suppression_views.import_csv), name="emails_suppression_import"),
-            path("export/", view(suppression_views.export_csv), name="emails_suppression_export"),
+            path("add/", view(suppression_lists.add), name="emails_suppression_add"),
+            path("import/", view(suppression_lists.import_csv), name="emails_suppression_import"),
+            path("export/", view(suppression_lists.export_csv), name="emails_suppression_export"),
             *super().get_urls(),
         ]
 

@@ -12,9 +12,9 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from emails.errors import IdentityError
-from emails.forms import SenderForm
 from emails.identities import identities
-from emails.identity_views import LIST, log, refuse
+from emails.pages.forms import SenderForm
+from emails.pages.identities import LIST, log, refuse
 from emails.ses import default_sender
 
 

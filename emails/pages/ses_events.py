@@ -7,8 +7,8 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from emails.admin_filters import KindFilter, OrphanFilter
 from emails.models import DeliveryEvent, Notification
+from emails.pages.filters import KindFilter, OrphanFilter
 from emails.reports import report_words
 from queues import masking
 from queues.pages.cells import link, moment, pretty_json, two_lines

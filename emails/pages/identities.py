@@ -21,10 +21,16 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
 from emails.errors import IdentityError
-from emails.forms import DeleteIdentityForm, IdentityForm, MailFromForm, SenderForm, TestEmailForm
 from emails.identities import answers, dns_check, dns_records, identities, status_history
 from emails.identities.facts import Identity as Facts
 from emails.models.identities import Identity
+from emails.pages.forms import (
+    DeleteIdentityForm,
+    IdentityForm,
+    MailFromForm,
+    SenderForm,
+    TestEmailForm,
+)
 from emails.ses import account, default_sender, ses_api, statistics
 from emails.ses.statistics import WINDOWS
 

@@ -16,9 +16,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from emails.errors import IdentityError
-from emails.forms import TestEmailForm
 from emails.identities import identities
-from emails.identity_views import LIST, log, refuse, render
+from emails.pages.forms import TestEmailForm
+from emails.pages.identities import LIST, log, refuse, render
 from emails.reports import trial_steps
 from emails.sending import trials
 from emails.ses import default_sender

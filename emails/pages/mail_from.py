@@ -11,9 +11,9 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from emails.errors import IdentityError
-from emails.forms import MailFromForm
 from emails.identities import answers, identities
-from emails.identity_views import log, refuse
+from emails.pages.forms import MailFromForm
+from emails.pages.identities import log, refuse
 
 
 @require_POST

@@ -18,11 +18,11 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from emails.errors import ListUnavailable, NotListable
 from emails.models import Suppression
+from emails.pages.suppression_forms import AddForm, ImportForm
 from emails.reputation import csv_files, suppressions
 from emails.reputation.csv_files import Read
 from emails.reputation.suppressions import Entry, Source
 from emails.ses import suppression_list
-from emails.suppression_forms import AddForm, ImportForm
 from queues import masking
 from queues.pages.cells import change_url, moment
 

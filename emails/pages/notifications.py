@@ -1,0 +1,269 @@
+"""The admin's pages of notifications: the list of emails, one email, and what staff do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.urls import URLPattern, path
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from emails.errors import RenderError
+from emails.models import Notification, Suppression
+from emails.pages import template_previews
+from emails.pages.filters import FateFilter
+from emails.pages.sections import attempts_section, reports_section, seconds
+from emails.rendering import templates
+from emails.reports import reasons
+from emails.sending import by_hand, states
+from queues import masking
+from queues.answers import Section
+from queues.models import DeadLetter, OutboxEvent
+from queues.pages.cells import change_url, coloured, moment, pretty_json, two_lines
+from queues.pages.facts import Act, FactAdmin, column
+from queues.pages.sections import dead_letters_section, outbox_section
+
+State = Notification.State
+
+
+Delivery = Notification.Delivery
+
+
+_WHOLE = {"email_html", "email_text"}
+
+
+@admin.register(Notification)
+class NotificationAdmin(FactAdmin):
+    list_display = (
+        "what",
+        "recipient",
+        "state_label",
+        "delivery",
+        "times",
+    )
+    list_filter = ("state", FateFilter)
+    search_fields = ("recipient", "subject", "event_id", "provider_message_id")
+    search_help_text = "Recipient, subject, event id or SES message id"
+    ordering = ("-id",)
+    fieldsets = (
+        (
+            "Email",
+            {
+                "fields": (
+                    ("recipient", "template"),
+                    ("created_at", "next_at"),
+                    ("sent_at", "delivered_at"),
+                    ("delivery_status", "attempts"),
+                    ("time_to_mailbox", "delivery_at"),
+                    ("opened_at", "clicked_at"),
+                    "provider_message_id",
+                    ("event_type", "subject"),
+                    "event_id",
+                )
+            },
+        ),
+        ("The email", {"fields": ("email_html",), "classes": ["tab"]}),
+        ("Text", {"fields": ("email_text",), "classes": ["tab"]}),
+        ("Data", {"fields": ("pretty_context",), "classes": ["tab"]}),
+    )
+    readonly_fields = ("email_html", "email_text", "pretty_context", "time_to_mailbox")
+
+    acts = {
+        "mark_sent": Act(
+            label="It was sent",
+            done="marked as sent",
+            service=by_hand.mark_sent,
+            states=(State.IN_DOUBT,),
+            permission="emails.mark_sent_notification",
+            question="Say so only on evidence: the customer has it, or SES's own records show it. "
+            "Nobody will be sent this email again.",
+            colour="default",
+        ),
+        "send_again": Act(
+            label="Send again",
+            done="sent again",
+            service=by_hand.send_again,
+            states=(State.IN_DOUBT, State.FAILED, State.SUPPRESSED),
+            permission="emails.send_again_notification",
+            colour="default",
+            question="An email in doubt may have arrived: its customer gets it twice then. "
+            "A failed one fails again unless its cause is mended, and a suppressed one is suppressed again unless its "
+            "address was lifted.",
+        ),
+        "cancel": Act(
+            label="Cancel email",
+            done="cancelled",
+            service=states.cancel,
+            states=(State.PENDING, State.FAILED, State.KEPT),
+            permission="emails.cancel_notification",
+            reason_required=True,
+            colour="danger",
+            question="Nobody will be sent this email, and that cannot be undone. "
+            "What a consumer has begun to send goes all the same.",
+        ),
+    }
+    state_colours = {
+        State.PENDING: "info",
+        State.SENDING: "info",
+        State.SENT: "success",
+        State.IN_DOUBT: "warning",
+        State.FAILED: "danger",
+        State.CANCELLED: "",
+        State.SUPPRESSED: "warning",
+        State.KEPT: "warning",
+    }
+    personal = {
+        "recipient": masking.addresses,
+        "context": masking.values,
+        "reason": masking.addresses,
+        # Mail servers name people.
+        "delivery_reason": lambda text: masking.MASK if text else "",
+    }
+    findable = ("recipient",)
+    delivery_colours: Mapping[str, str] = {
+        Delivery.DELAYED: "warning",
+        Delivery.DELIVERED: "success",
+        Delivery.BOUNCED_SOFT: "warning",
+        Delivery.BOUNCED_HARD: "danger",
+        Delivery.COMPLAINED: "danger",
+        Delivery.REJECTED: "danger",
+        Delivery.SUPPRESSED: "danger",
+    }
+    meanings = {
+        State.PENDING: "Not sent yet. Its message waits in the queue, or comes back after a failed try.",
+        State.SENDING: "A consumer is talking to SES right now. If that process dies, this becomes “in doubt”.",
+        State.SENT: "SES accepted it; it is never sent again.",
+        State.IN_DOUBT: "SES may or may not have accepted it, so it is not sent again on a guess. Look into the "
+        "customer's mailbox or SES's records, then say what happened.",
+        State.FAILED: "It was certainly not sent, and trying again as it is would change nothing. Mend the cause, "
+        "then send it again.",
+        State.SUPPRESSED: "It was not sent: its address is on the suppression list. Lift it there if that is wrong, "
+        "then send it again.",
+        State.KEPT: "Bulk email is stopped. It goes out when somebody resumes that.",
+        State.CANCELLED: "It is not sent any more: somebody cancelled it, or it was a test that SES refused.",
+    }
+    deliveries = {
+        Delivery.NONE: "",
+        Delivery.DELAYED: " The recipient's mail server keeps it waiting; SES goes on trying.",
+        Delivery.DELIVERED: " The recipient's mail server took it.",
+        Delivery.SUPPRESSED: " SES did not deliver it: the address is on the suppression list of the account.",
+        Delivery.BOUNCED_SOFT: " It bounced for now; SES has given up.",
+        Delivery.BOUNCED_HARD: " It bounced for good.",
+        Delivery.COMPLAINED: " The recipient complained.",
+        Delivery.REJECTED: " SES did not let it out.",
+    }
+
+    @column(description="email", ordering="subject")
+    def what(self, notification: Notification) -> SafeString:
+        # Events of an earlier release, and of producers elsewhere, may have no subject.
+        words = notification.subject or notification.template.replace("_", " ")
+        return two_lines(words, notification.template)
+
+    @column(description="state", ordering="state", colours=state_colours)
+    def state_label(self, notification: Notification) -> tuple[str, str]:
+        return notification.state, notification.get_state_display()
+
+    @column(description="delivery", ordering="delivery_status")
+    def delivery(self, notification: Notification) -> SafeString | str:
+        status = Delivery(notification.delivery_status)
+        if status == Delivery.NONE:
+            return "—"
+        return two_lines(
+            coloured(status.label, self.delivery_colours.get(status, "")), _fate(notification)
+        )
+
+    @column(description="time to the mailbox")
+    def time_to_mailbox(self, notification: Notification) -> str:
+        return seconds(notification.time_to_mailbox) or "—"
+
+    @column(description="created", ordering="created_at")
+    def times(self, notification: Notification) -> SafeString:
+        sent = f"sent {moment(notification.sent_at)}" if notification.sent_at else ""
+        tries = f"attempts: {notification.attempts}" if notification.attempts != 1 else ""
+        return two_lines(moment(notification.created_at), ", ".join(filter(None, (sent, tries))))
+
+    @column(description="as the customer got it")
+    def email_html(self, notification: Notification) -> SafeString:
+        return shown(notification, "html")
+
+    @column(description="text part")
+    def email_text(self, notification: Notification) -> SafeString:
+        return shown(notification, "text")
+
+    @column(description="data that the template renders")
+    def pretty_context(self, notification: Notification) -> SafeString | str:
+        return pretty_json(notification.context)
+
+    def explain(self, row: Notification) -> str:
+        if row.state == State.PENDING and _open_letters(row).exists():
+            return "Not sent: its message failed too often and is a dead letter. Mend the cause, then redrive it."
+        return "".join(
+            (
+                self.meanings[State(row.state)],
+                self.deliveries[Delivery(row.delivery_status)],
+                f" {reasons.sentence(row.delivery_code)}" if row.delivery_code else "",
+            )
+        )
+
+    def reason(self, row: Notification) -> str:
+        if row.reason:
+            return f"{row.reason_code}: {row.reason}"
+        return row.delivery_reason or row.delivery_code
+
+    def links(self, request: HttpRequest, row: Notification) -> Iterable[tuple[str, str]]:
+        recipient = Notification.objects.values_list("recipient", flat=True).get(pk=row.pk)
+        found = Suppression.objects.active().of([recipient]).first()
+        may = found and request.user.has_perm("emails.view_suppression")
+        suppressed = [("Why its address is suppressed", change_url(found))] if found and may else []
+        return [*suppressed, *super().links(request, row)]
+
+    def sections(self, request: HttpRequest, row: Notification) -> Iterable[Section]:
+        yield attempts_section(row)
+        yield reports_section(request, row)
+        if request.user.has_perm("queues.view_outboxevent"):
+            yield outbox_section(
+                OutboxEvent.objects.filter(event_id=row.event_id), title="Its event in the outbox"
+            )
+        if request.user.has_perm("queues.view_deadletter"):
+            yield dead_letters_section(DeadLetter.objects.filter(event_id=row.event_id))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Notification | None = None) -> list[Any]:
+        """The email itself cannot be masked."""
+        if not masking.hides(request):
+            return list(self.fieldsets)
+        return [part for part in self.fieldsets if not {*part[1]["fields"]} & _WHOLE]
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        return [
+            path("templates/", view(template_previews.first), name="emails_templates"),
+            path("templates/<str:name>/", view(template_previews.preview), name="emails_template"),
+            *super().get_urls(),
+        ]
+
+
+def _fate(notification: Notification) -> str:
+    """The cause of trouble, or how fast it was and what its reader did."""
+    if code := notification.delivery_code:
+        return f"{reasons.sentence(code)} ({code})"
+    took = seconds(notification.time_to_mailbox)
+    read = "clicked" if notification.clicked_at else "opened" if notification.opened_at else ""
+    return ", ".join(filter(None, (f"in {took}" if took else "", read)))
+
+
+def _open_letters(notification: Notification) -> QuerySet[DeadLetter]:
+    return DeadLetter.objects.filter(event_id=notification.event_id, state=DeadLetter.State.OPEN)
+
+
+def shown(notification: Notification, part: str) -> SafeString:
+    """The email as its customer got it, or why it cannot be rendered; ``part`` is html or text."""
+    try:
+        email = templates.render(notification.template, notification.context)
+    except RenderError as exc:
+        return format_html('<p class="fact-empty">It cannot be rendered: {}</p>', str(exc))
+    return render_to_string(f"emails_admin/email_{part}.html", {"email": email})

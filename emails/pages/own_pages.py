@@ -1,0 +1,64 @@
+"""What the admin shows of a model whose rows nobody edits: pages of our own take the places of Django's."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
+from django.urls import URLPattern, path
+from unfold.admin import ModelAdmin
+
+from emails.models import Identity
+from emails.models.reputation import Guard
+from emails.pages import guard, identities, mail_from, sender, trials
+
+
+class OwnPagesAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
+    """``get_urls`` gives the pages; one of them is named ``…_changelist``."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+@admin.register(Guard)
+class GuardAdmin(OwnPagesAdmin):
+    """One row, changed by acts alone."""
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        return [
+            path("", view(guard.show), name="emails_guard_changelist"),
+            path("stop/", view(guard.stop), name="emails_guard_stop"),
+            path("resume/", view(guard.resume), name="emails_guard_resume"),
+        ]
+
+
+@admin.register(Identity)
+class IdentityAdmin(OwnPagesAdmin):
+    """SES keeps the identities, so none of Django's own pages can work."""
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        return [
+            path("", view(identities.show_all), name="emails_identity_changelist"),
+            path("verify/", view(identities.verify), name="emails_identity_verify"),
+            path("delete/", view(identities.delete), name="emails_identity_delete"),
+            path("mail-from/", view(mail_from.choose), name="emails_identity_mail_from"),
+            path("refresh/", view(identities.refresh), name="emails_identity_refresh"),
+            path("sender/", view(sender.choose), name="emails_identity_sender"),
+            path("sender/reset/", view(sender.reset), name="emails_identity_sender_reset"),
+            path("test/", view(trials.send), name="emails_identity_test"),
+            path("test/<uuid:event_id>/", view(trials.follow), name="emails_identity_trial"),
+            path(
+                "test/<uuid:event_id>/progress/",
+                view(trials.progress),
+                name="emails_identity_trial_progress",
+            ),
+            path("<str:name>/", view(identities.show_one), name="emails_identity_change"),
+        ]
