@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from notifier import lockout_admin as lockout_admin  # Django looks for admins here.
+from notifier.staff import lockout_page as lockout_page  # Django looks for admins here.
 from queues import masking
 from queues.pages.masked import MaskedAdmin
 

@@ -13,22 +13,29 @@ class NotifierConfig(AppConfig):
 
     def ready(self) -> None:
         """Import what registers itself with the queues; give rights when they are made."""
-        for module in ("alerts", "email_status", "embedded_metrics", "lockouts", "sessions", "sns"):
+        for module in (
+            "alerts.alerts",
+            "journey.email_status",
+            "monitoring.cloudwatch",
+            "staff.lockouts",
+            "staff.sessions",
+            "alerts.sns",
+        ):
             import_module(f"notifier.{module}")
-        findings.add("notifier.examinations")
+        findings.add("notifier.doctor.checks")
         checkups = import_module("queues.doctor.runs")
-        checkups.add("doctor", "notifier.checkup_runs.examine")
-        checkups.add("roundtrip", "notifier.checkup_runs.roundtrip")
+        checkups.add("doctor", "notifier.doctor.runs.examine")
+        checkups.add("roundtrip", "notifier.doctor.runs.roundtrip")
         self._tell_abroad()
         # After those of django.contrib.auth, which makes the permissions: it stands before this app in settings.
-        roles = import_module("notifier.roles")
-        post_migrate.connect(roles.give_new_rights, dispatch_uid="notifier.roles")
+        roles = import_module("notifier.staff.roles")
+        post_migrate.connect(roles.give_new_rights, dispatch_uid="notifier.staff.roles")
 
     def _tell_abroad(self) -> None:
         """What needs packages of its own is loaded only where settings ask for it."""
         if settings.TRACES_EXPORTER:
             try:
-                telemetry = import_module("notifier.telemetry")
+                telemetry = import_module("notifier.monitoring.spans")
             except ImportError as exc:
                 raise ImproperlyConfigured(
                     "TRACES_EXPORTER is set, and OpenTelemetry is not installed. "
@@ -36,4 +43,4 @@ class NotifierConfig(AppConfig):
                 ) from exc
             telemetry.start()
         if settings.SENTRY_DSN:
-            import_module("notifier.sentry").start()
+            import_module("notifier.monitoring.sentry").start()

@@ -33,7 +33,7 @@ class RoleGrant(models.Model):
 
 
 class LoginFailure(models.Model):
-    """How often somebody failed to log in to one account from one place; ``notifier.lockouts`` has the rules."""
+    """How often somebody failed to log in to one account from one place; ``notifier.staff.lockouts`` has the rules."""
 
     class State(models.TextChoices):
         """Whether more may be tried; how long a lock lasts is told by ``last_at``."""

@@ -55,20 +55,20 @@ if SANDBOX:
     INSTALLED_APPS.append("sandbox")
 
 MIDDLEWARE = [
-    "notifier.content_policy.middleware",
-    "notifier.health.probes",
-    "notifier.request_context.follow",
+    "notifier.web.content_policy.middleware",
+    "notifier.monitoring.health.probes",
+    "notifier.web.request_context.follow",
     "orders.api.problems.middleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "notifier.middleware.no_nul",
+    "notifier.web.middleware.no_nul",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "notifier.middleware.DatabaseAway",
+    "notifier.web.middleware.DatabaseAway",
 ]
 ROOT_URLCONF = "notifier.urls"
 WSGI_APPLICATION = "notifier.wsgi.application"
@@ -289,7 +289,7 @@ LOGGING: dict[str, Any] = {
     "disable_existing_loggers": False,
     "formatters": {
         "line": {
-            "()": "notifier.logs.MaskingFormatter",
+            "()": "notifier.monitoring.log_lines.MaskingFormatter",
             "format": "{asctime} {levelname:<7} {name}: {message}",
             "style": "{",
         },
@@ -305,9 +305,9 @@ LOGGING: dict[str, Any] = {
 }
 if LOG_FORMAT == "json":
     # Only then, so that nobody else loads it.
-    LOGGING["formatters"]["json"] = {"()": "notifier.json_logs.formatter"}
+    LOGGING["formatters"]["json"] = {"()": "notifier.monitoring.json_logs.formatter"}
 
-# --- The admin's look; the functions are in notifier/navigation.py and notifier/dashboard.py
+# --- The admin's look; the functions are in notifier/overview/navigation.py and notifier/overview/dashboard.py
 
 UNFOLD = {
     "SITE_TITLE": "Notifier",
@@ -315,15 +315,15 @@ UNFOLD = {
     "SITE_SUBHEADER": "from facts to inboxes",
     "SITE_SYMBOL": "mark_email_read",
     "SITE_FAVICONS": [
-        {"rel": "icon", "type": "image/svg+xml", "href": "notifier.navigation.favicon"}
+        {"rel": "icon", "type": "image/svg+xml", "href": "notifier.overview.navigation.favicon"}
     ],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
-    "ENVIRONMENT": "notifier.navigation.environment",
-    "DASHBOARD_CALLBACK": "notifier.dashboard.index",
-    "STYLES": ["notifier.navigation.stylesheet"],
-    "LOGIN": {"form": "notifier.login_forms.LoginForm"},
-    "SIDEBAR": {"navigation": "notifier.navigation.sidebar"},
+    "ENVIRONMENT": "notifier.overview.navigation.environment",
+    "DASHBOARD_CALLBACK": "notifier.overview.dashboard.index",
+    "STYLES": ["notifier.overview.navigation.stylesheet"],
+    "LOGIN": {"form": "notifier.staff.login.LoginForm"},
+    "SIDEBAR": {"navigation": "notifier.overview.navigation.sidebar"},
     # Tailwind's indigo.
     "COLORS": {
         "primary": {

@@ -5,15 +5,11 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 
 from emails.reports import webhook
-from notifier import (
-    checkup_views,
-    completeness_views,
-    dashboard,
-    journey_views,
-    login_views,
-    search_views,
-    views,
-)
+from notifier import views
+from notifier.doctor import doctor_page
+from notifier.journey import event_page, search_page
+from notifier.overview import dashboard, reconciliation_page
+from notifier.staff import login
 from queues.pages import live
 
 admin.autodiscover()
@@ -26,26 +22,26 @@ urlpatterns = [
     path("admin/subject/<str:subject>/emails/", views.subject_emails, name="subject-emails"),
     path(
         "admin/timeline/<uuid:event_id>/",
-        admin.site.admin_view(journey_views.timeline),
+        admin.site.admin_view(event_page.timeline),
         name="timeline",
     ),
-    path("admin/search/", admin.site.admin_view(search_views.find), name="search"),
-    path("admin/owed/", admin.site.admin_view(completeness_views.show), name="owed"),
+    path("admin/search/", admin.site.admin_view(search_page.find), name="search"),
+    path("admin/owed/", admin.site.admin_view(reconciliation_page.show), name="owed"),
     path(
         "admin/owed/<str:why>/<str:age>/",
-        admin.site.admin_view(completeness_views.show_some),
+        admin.site.admin_view(reconciliation_page.show_some),
         name="owed-some",
     ),
     path("admin/overview/", staff(dashboard.live), name="overview-live"),
     path("admin/queue/<str:alias>/pause/", staff(live.pause), name="queue-pause"),
     path("admin/queue/<str:alias>/resume/", staff(live.resume), name="queue-resume"),
     path("admin/consumer/<int:pk>/forget/", staff(live.forget), name="consumer-forget"),
-    path("admin/doctor/", staff(checkup_views.show_all), name="checkups"),
-    path("admin/doctor/examine/", staff(checkup_views.examine), name="checkup-doctor"),
-    path("admin/doctor/roundtrip/", staff(checkup_views.roundtrip), name="checkup-roundtrip"),
-    path("admin/doctor/<uuid:pk>/", staff(checkup_views.show_one), name="checkup"),
-    path("admin/doctor/<uuid:pk>/now/", staff(checkup_views.progress), name="checkup-progress"),
-    path("admin/login/", login_views.log_in, name="login"),
+    path("admin/doctor/", staff(doctor_page.show_all), name="checkups"),
+    path("admin/doctor/examine/", staff(doctor_page.examine), name="checkup-doctor"),
+    path("admin/doctor/roundtrip/", staff(doctor_page.roundtrip), name="checkup-roundtrip"),
+    path("admin/doctor/<uuid:pk>/", staff(doctor_page.show_one), name="checkup"),
+    path("admin/doctor/<uuid:pk>/now/", staff(doctor_page.progress), name="checkup-progress"),
+    path("admin/login/", login.log_in, name="login"),
     path("admin/", admin.site.urls),
     re_path(r"^orders/(?P<number>ORD-[0-9]{6,18})/email/$", views.order_email, name="order-email"),
     path("ses/events/", webhook.ses_events, name="ses-events"),

@@ -13,8 +13,9 @@ from django.views import defaults
 from django.views.decorators.cache import never_cache
 
 from emails.models import Notification
-from notifier import middleware, timeline
-from notifier.subjects import of_subject
+from notifier.journey import email_timeline
+from notifier.journey.subjects import of_subject
+from notifier.web import middleware
 from orders import access
 
 
@@ -25,7 +26,7 @@ def order_email(request: HttpRequest, number: str) -> HttpResponse:
     return render(
         request,
         "notifier/order_email.html",
-        {"timeline": timeline.of(order.number), "subject": order.number},
+        {"timeline": email_timeline.of(order.number), "subject": order.number},
     )
 
 

@@ -20,7 +20,7 @@ from django.conf import settings
 from moto.core import DEFAULT_ACCOUNT_ID
 
 from emails.ses import ses_api
-from notifier import sns
+from notifier.alerts import sns
 from queues.aws import clients, sqs
 from queues.doctor.roundtrip import MARK
 

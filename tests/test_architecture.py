@@ -25,7 +25,7 @@ BORDERS = {
     "emails/ses/suppression_list.py",
     "emails/ses/destinations.py",
     "emails/ses/provisioning.py",
-    "notifier/sns.py",
+    "notifier/alerts/sns.py",
     # Configures the SDK; calls nothing.
     "notifier/settings.py",
 }

@@ -6,7 +6,7 @@ import uuid
 import pytest
 from playwright.sync_api import expect
 
-from notifier import concerns
+from notifier.alerts import concerns
 from queues.models import DeadLetter, Redrive
 from tests.browser import Clicks, take_picture
 from tests.processes import wait_until

@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 
 from benchmarks import table_rows
 from benchmarks.order_events import envelope, event_id, order_number
-from notifier import concerns
+from notifier.alerts import concerns
 from queues.dead_letters import collecting
 from queues.events import envelope as events
 from queues.models import DeadLetter, Redrive, RedriveItem

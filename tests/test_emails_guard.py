@@ -10,7 +10,7 @@ from emails import sweeping
 from emails.models import DeliveryEvent, Notification
 from emails.sending import guard, planning, states
 from emails.sending.notifying import notify
-from notifier import alerts, concerns
+from notifier.alerts import alerts, concerns
 from queues import outbox, registry
 from queues.answers import Bucket
 from queues.events import envelope

@@ -11,7 +11,7 @@ from emails.models import Notification, Suppression
 from emails.models.reputation import Incident
 from emails.reports import feedback, ses_events
 from emails.reputation import support
-from notifier import concerns
+from notifier.alerts import concerns
 from queues.models import OutboxEvent
 from queues.models.live import Duty
 from tests.rows import make_notification

@@ -21,7 +21,8 @@ from emails.models.identities import IdentitySighting
 from emails.sending import breakers, direct_emails
 from emails.ses import provisioning as emails_provisioning
 from emails.ses import ses_api, suppression_list
-from notifier import alerts, probing
+from notifier.alerts import alerts
+from notifier.doctor import runs
 from queues import registry
 from queues.aws import clients, sns, sqs
 from queues.consumer.in_flight import InHand
@@ -219,10 +220,10 @@ def examines(calls, client, settings):
     for settings.USE_SES_V2 in (False, True):
         with patch.object(checks, "BOUNCE_SECONDS", 0):
             assert list(findings.examine(send=True))
-        assert probing.send_email("ada@example.com", lambda step: None)
+        assert runs.send_email("ada@example.com", lambda step: None)
     for alias in ALIASES:
         said: list[Step] = []
-        assert probing.trip(alias, said.append), said
+        assert runs.trip(alias, said.append), said
 
 
 JOURNEYS = {

@@ -7,7 +7,7 @@ from moto import mock_aws
 
 from emails.ses import provisioning as emails_provisioning
 from emails.ses import ses_api
-from notifier import sns
+from notifier.alerts import sns
 from queues.aws import provisioning, sqs
 from tests.stack import Stack, as_listed, statements
 

@@ -9,7 +9,7 @@ from moto import mock_aws
 
 from emails.models import Notification, Suppression
 from emails.sending import breakers
-from notifier import alerts, sns
+from notifier.alerts import alerts, sns
 from queues import registry
 from queues.consumer import pausing
 from queues.models import DeadLetter

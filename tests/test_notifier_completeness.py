@@ -12,8 +12,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from emails.models import Notification
-from notifier import completeness
-from notifier.completeness import sentence
+from notifier.overview import reconciliation
+from notifier.overview.reconciliation import sentence
 from queues.dead_letters import decisions
 from queues.models import DeadLetter, OutboxEvent
 from tests.rows import make_letter, make_notification, make_outbox_event, staff
@@ -26,7 +26,7 @@ State = OutboxEvent.State
 
 
 def counts():
-    return {part.why.name: part.total for part in completeness.owed().counted if part.total}
+    return {part.why.name: part.total for part in reconciliation.owed().counted if part.total}
 
 
 def age(row, field, **since):
@@ -131,13 +131,13 @@ def test_ages_are_counted_apart_and_each_number_is_as_long_as_its_list(admin_cli
         age(make_outbox_event(), "recorded_at", **since)
         age(make_notification(), "created_at", **since)
 
-    owed = completeness.owed()
+    owed = reconciliation.owed()
 
     parts = [part for part in owed.counted if part.total]
     assert [tuple(part.counts) for part in parts] == [(1, 1, 1, 1, 2)] * 2
     assert owed.late == 10
     for part in parts:
-        for each, count in zip(completeness.AGES, part.counts, strict=True):
+        for each, count in zip(reconciliation.AGES, part.counts, strict=True):
             page = admin_client.get(reverse("owed-some", args=[part.why.name, each.name]))
             assert len(page.context["sections"][0].rows) == count
 
@@ -152,7 +152,7 @@ def test_every_reason_has_a_list_with_rows_that_lead_on(admin_client):
 
     lists = re.findall(r'href="(/admin/owed/\w+/\w+/)"', page)
 
-    assert len(lists) == len(completeness.reasons())
+    assert len(lists) == len(reconciliation.reasons())
     for address in lists:
         assert "/change/" in admin_client.get(address).content.decode()
 
@@ -164,17 +164,17 @@ def test_a_list_that_does_not_exist_is_not_found(admin_client, address):
 
 def test_the_answer_is_in_words():
     assert re.fullmatch(
-        r"Everybody who was owed an email by \S+ \S+ has got it\.", sentence(completeness.owed())
+        r"Everybody who was owed an email by \S+ \S+ has got it\.", sentence(reconciliation.owed())
     )
 
     event = make_outbox_event()
-    assert sentence(completeness.owed()).endswith("has got it; 1 email is on the way since.")
+    assert sentence(reconciliation.owed()).endswith("has got it; 1 email is on the way since.")
 
     age(event, "recorded_at", hours=2)
-    assert sentence(completeness.owed()).startswith("1 email is owed; the oldest since ")
+    assert sentence(reconciliation.owed()).startswith("1 email is owed; the oldest since ")
 
     make_outbox_event()
-    assert sentence(completeness.owed()).startswith("2 emails are owed; the oldest since ")
+    assert sentence(reconciliation.owed()).startswith("2 emails are owed; the oldest since ")
 
 
 def test_today_compares_what_was_recorded_with_what_ses_accepted(aws, consume):
@@ -184,7 +184,7 @@ def test_today_compares_what_was_recorded_with_what_ses_accepted(aws, consume):
     make_order()
     make_outbox_event(event_id=uuid.UUID("01800000-0000-7000-8000-000000000000"))
 
-    today = completeness.today()
+    today = reconciliation.today()
 
     assert (today.recorded, today.emails, today.accepted) == (2, 1, 1)
 
@@ -216,10 +216,10 @@ def test_what_is_done_is_not_read():
     make_outbox_event()
     make_notification()
     with connection.execute_wrapper(note):
-        completeness.owed()
-        completeness.today()
+        reconciliation.owed()
+        reconciliation.today()
 
-    assert len(asked) == len(completeness.reasons()) + 2
+    assert len(asked) == len(reconciliation.reasons()) + 2
     with connection.cursor() as cursor:
         for sql, params in asked:
             if connection.vendor == "postgresql":
@@ -248,7 +248,7 @@ def test_what_waits_for_a_person_is_not_on_the_way_however_young(make):
     make_outbox_event()
     make()
 
-    owed = completeness.owed()
+    owed = reconciliation.owed()
 
     assert owed.late == 1
     assert sentence(owed).startswith("2 emails are owed; the oldest since ")

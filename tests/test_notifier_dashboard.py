@@ -14,8 +14,9 @@ from django.utils import timezone
 
 from emails.models import Attempt, EventChannel, Notification, SenderCheck, SendRate
 from emails.sending import breakers
-from notifier import charts, concerns
-from notifier.charts import Series, draw
+from notifier.alerts import concerns
+from notifier.overview import charts
+from notifier.overview.charts import Series, draw
 from queues import registry
 from queues.consumer import pausing
 from queues.models import DeadLetter, OutboxEvent

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from emails.models import Breaker
 from emails.sending import breakers
-from notifier import alerts, concerns
+from notifier.alerts import alerts, concerns
 from queues.dead_letters import decisions
 from queues.models import DeadLetter
 from queues.models.live import Duty, LiveConsumer

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from emails.models import Notification
 from emails.reports import feedback
-from notifier import journey
+from notifier.journey import event_timeline
 from queues.dead_letters import decisions
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from queues.redrives import jobs
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.django_db
 TIMELINE = ("view_outboxevent", "view_deadletter", "view_notification")
 
 
-def known(event_id: Any) -> journey.Journey:
-    found = journey.of(event_id)
+def known(event_id: Any) -> event_timeline.Journey:
+    found = event_timeline.of(event_id)
     assert found is not None
     return found
 
@@ -256,4 +256,4 @@ def test_an_order_leads_to_its_timeline(admin_client, make):
     ],
 )
 def test_a_gap_is_as_exact_as_a_person_needs(gap, shown):
-    assert journey.human(gap) == shown
+    assert event_timeline.human(gap) == shown

@@ -10,7 +10,7 @@ import uuid
 
 import pytest
 
-from notifier import json_logs
+from notifier.monitoring import json_logs
 from orders.models import Order
 from tests.local_aws import ROOT
 from tests.support import make_product, shipping

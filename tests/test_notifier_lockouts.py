@@ -6,8 +6,8 @@ from django.contrib.auth.models import User
 from django.test import RequestFactory
 from django.utils import timezone
 
-from notifier import lockouts
 from notifier.models import LoginFailure
+from notifier.staff import lockouts
 from orders import client_address
 from tests.rows import make_login_failure, staff
 from tests.threads import at_once

@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from notifier.logs import MaskingFormatter
+from notifier.monitoring.log_lines import MaskingFormatter
 from queues import masking
 
 

@@ -13,7 +13,7 @@ from django.urls import get_resolver, reverse
 from emails.models import DeliveryEvent, Notification, Suppression
 from emails.reports import feedback
 from emails.reputation import suppressions
-from notifier.logs import MaskingFormatter
+from notifier.monitoring.log_lines import MaskingFormatter
 from queues import masking
 from queues.aws import sqs
 from queues.dead_letters import collecting

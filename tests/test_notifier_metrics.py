@@ -12,8 +12,8 @@ from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from emails.models import Breaker
-from notifier import embedded_metrics, gauges
-from notifier.metrics import prometheus_name
+from notifier.monitoring import cloudwatch, gauges
+from notifier.monitoring.prometheus import prometheus_name
 from queues.models.live import Figure, QueueDepth
 from queues.upkeep.figures import MINUTE, TEN_MINUTES, floor
 from tests.living import make_consumer, make_silent
@@ -141,8 +141,8 @@ def test_database_that_is_away_is_said_without_names(client):
 def test_cloudwatch_gets_the_same_figures_once_a_minute(troubled, settings, capsys):
     settings.EMBEDDED_METRICS = True
 
-    assert embedded_metrics.write() > 1
-    assert embedded_metrics.write() == 0
+    assert cloudwatch.write() > 1
+    assert cloudwatch.write() == 0
 
     whole, *queues = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     [directive] = whole["_aws"]["CloudWatchMetrics"]
@@ -157,7 +157,7 @@ def test_cloudwatch_gets_the_same_figures_once_a_minute(troubled, settings, caps
 
 
 def test_cloudwatch_gets_nothing_unless_it_is_asked_for(troubled, capsys):
-    assert embedded_metrics.write() == 0
+    assert cloudwatch.write() == 0
     assert capsys.readouterr().out == ""
 
 

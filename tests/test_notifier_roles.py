@@ -20,8 +20,8 @@ from django.utils import timezone
 from emails.models import Notification, Suppression
 from emails.sending import guard, trials
 from emails.ses import default_sender
-from notifier import roles
 from notifier.models import LoginFailure, RoleGrant
+from notifier.staff import roles
 from queues.answers import Bucket
 from queues.aws import sqs
 from queues.consumer import pausing

@@ -13,7 +13,7 @@ from django.core.management.base import CommandError
 from django.urls import reverse
 from django.utils import timezone
 
-from notifier import probing
+from notifier.doctor import runs as checkup_runs
 from queues.aws import sqs
 from queues.doctor import roundtrip, runs
 from queues.doctor.roundtrip import Step
@@ -29,7 +29,7 @@ FIFO = [*PLAIN, "order", "group", "deduplication"]
 
 def steps_of(alias: str) -> list[Step]:
     steps: list[Step] = []
-    probing.trip(alias, steps.append)
+    checkup_runs.trip(alias, steps.append)
     return steps
 
 

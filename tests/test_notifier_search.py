@@ -10,7 +10,7 @@ from django.db import connection
 from django.urls import reverse
 
 from emails.models import DeliveryEvent
-from notifier import search
+from notifier.journey import search
 from queues.models import HandlingFailure, OutboxEvent
 from tests.rows import make_letter, make_notification, make_outbox_event, staff
 from tests.support import make_account, make_customer, make_order, make_transaction

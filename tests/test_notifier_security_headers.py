@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, get_resolver
 
-from notifier import content_policy
+from notifier.web import content_policy
 from tests.rows import staff
 
 pytestmark = pytest.mark.django_db

@@ -10,7 +10,7 @@ import pytest
 import sentry_sdk
 from sentry_sdk.transport import Transport
 
-from notifier import sentry
+from notifier.monitoring import sentry
 
 
 class Kept(Transport):

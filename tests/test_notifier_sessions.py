@@ -4,7 +4,7 @@ import pytest
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
-from notifier import sessions
+from notifier.staff import sessions
 
 
 @pytest.mark.django_db

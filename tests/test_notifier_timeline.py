@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from emails.models import Attempt, Notification
-from notifier import timeline
+from notifier.journey import email_timeline
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from tests.support import make_order
 
@@ -72,11 +72,11 @@ def _bury(order):
 
 
 def _states(order):
-    return [step.state for step in timeline.of(order.number).steps]
+    return [step.state for step in email_timeline.of(order.number).steps]
 
 
 def _verdict(order):
-    return timeline.of(order.number).verdict
+    return email_timeline.of(order.number).verdict
 
 
 def test_recorded_order_waits_for_its_queue(order):
@@ -198,7 +198,7 @@ def test_opened_email_is_a_step_of_its_own(order):
     at = {"sent_at": now, "delivered_at": now, "opened_at": now}
     _notify(order, state="sent", delivery_status="delivered", **at)
 
-    assert timeline.of(order.number).steps[-1].name == "Opened"
+    assert email_timeline.of(order.number).steps[-1].name == "Opened"
     assert _states(order) == ["done"] * 5
 
 
@@ -292,7 +292,7 @@ def test_staff_read_reason_and_attempts(order, admin_client):
 
 
 def test_unknown_subject_has_a_timeline_without_times():
-    assert [step.at for step in timeline.of("ORD-999999").steps] == [None] * 4
+    assert [step.at for step in email_timeline.of("ORD-999999").steps] == [None] * 4
 
 
 def test_final_email_tells_the_page_to_stop_asking(order, client):
@@ -313,7 +313,7 @@ def test_number_of_queries_does_not_grow(order, django_assert_num_queries):
         Attempt.objects.create(notification=notification, number=number, started_at=timezone.now())
 
     with django_assert_num_queries(5):
-        timeline.of(order.number)
+        email_timeline.of(order.number)
 
 
 def test_a_foreign_event_about_the_order_is_not_shown_for_its_own(order):

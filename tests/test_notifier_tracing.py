@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from notifier import telemetry
+from notifier.monitoring import spans as telemetry
 from queues.aws import sqs
 from queues.events import tracing
 from queues.models import OutboxEvent

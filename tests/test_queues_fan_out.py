@@ -7,7 +7,7 @@ from botocore.exceptions import EndpointConnectionError
 from django.core.checks import run_checks
 from django.utils import timezone
 
-from notifier import concerns
+from notifier.alerts import concerns
 from queues.aws import provisioning, sns, sqs, subscriptions
 from queues.consumer import fifo_groups
 from queues.dead_letters import collecting, decisions

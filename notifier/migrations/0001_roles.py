@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    """The groups and their rights are made by ``notifier.roles`` when Django has made the permissions."""
+    """The groups and their rights are made by ``notifier.staff.roles`` when Django has made the permissions."""
 
     initial = True
 

@@ -9,8 +9,8 @@ from django import template
 from django.conf import settings
 from django.template import Context
 
-from notifier import timeline
-from notifier.charts import Series, draw
+from notifier.journey import email_timeline as timeline
+from notifier.overview.charts import Series, draw
 
 register = template.Library()
 

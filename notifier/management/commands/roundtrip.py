@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.core.validators import validate_email
 
-from notifier import probing
+from notifier.doctor import runs
 from queues import checks
 from queues.doctor.roundtrip import Step
 
@@ -44,10 +44,10 @@ class Command(BaseCommand):
         is_well = True
         for alias in aliases:
             self.stdout.write(self.style.MIGRATE_HEADING(alias))
-            is_well &= probing.trip(alias, self._say)
+            is_well &= runs.trip(alias, self._say)
         if options["email"] and is_well:
             self.stdout.write(self.style.MIGRATE_HEADING("email"))
-            is_well = probing.send_email(options["email"], self._say)
+            is_well = runs.send_email(options["email"], self._say)
         if not is_well:
             raise CommandError("a step failed; its line above says why")
         self.stdout.write("all went well")

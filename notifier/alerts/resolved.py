@@ -14,8 +14,8 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
 
-from notifier import concerns
-from notifier.concerns import Concern
+from notifier.alerts import concerns
+from notifier.alerts.concerns import Concern
 from queues.dead_letters import causes
 from queues.models import DeadLetter, RedriveItem
 from queues.models.live import Duty

@@ -19,9 +19,9 @@ from django.db import DatabaseError, connection
 
 from emails.reputation import suppressions
 from emails.ses import default_sender
-from notifier import concerns, healing, sns
-from notifier.concerns import Cause, Concern
-from notifier.healing import Healed
+from notifier.alerts import concerns, resolved, sns
+from notifier.alerts.concerns import Cause, Concern
+from notifier.alerts.resolved import Healed
 from queues.errors import QueueUnavailable
 from queues.models import DeadLetter
 from queues.pages.cells import moment
@@ -74,7 +74,7 @@ class Alert:
 
     def settle(self) -> None:
         """It was told of."""
-        healing.mark(self.cause.key)
+        resolved.mark(self.cause.key)
         logger.warning("alerted cause=%s", self.cause.key)
 
 
@@ -116,7 +116,7 @@ def _is_wanted() -> bool:
 def _due() -> list[Alert | Healed]:
     """What may be told now, of what is, and then of what is over."""
     current = concerns.current()
-    return [*_alerts(current), *healing.due(current, again_seconds=AGAIN_SECONDS)]
+    return [*_alerts(current), *resolved.due(current, again_seconds=AGAIN_SECONDS)]
 
 
 def _alerts(current: Sequence[Concern]) -> list[Alert]:

@@ -17,8 +17,8 @@ from django.utils.timezone import localtime
 from django.views.decorators.http import require_safe
 
 from emails.pages.notifications import shown
-from notifier import journey
-from notifier.journey import Journey, Step
+from notifier.journey import event_timeline
+from notifier.journey.event_timeline import Journey, Step
 from queues import masking
 from queues.pages.cells import change_url, subject_links
 from queues.pages.facts import TIMELINE, FactAdmin
@@ -47,7 +47,7 @@ class Shown:
 @permission_required(TIMELINE, raise_exception=True)
 def timeline(request: HttpRequest, event_id: UUID) -> HttpResponse:
     """What happened to an event, and the emails that it owes."""
-    found = journey.of(event_id)
+    found = event_timeline.of(event_id)
     if found is None:
         raise Http404("nothing is known of this event")
     context = admin.site.each_context(request) | {
@@ -64,7 +64,7 @@ def timeline(request: HttpRequest, event_id: UUID) -> HttpResponse:
 
 
 def _gap(gap: timedelta | None) -> str:
-    return "" if gap is None else journey.human(gap)
+    return "" if gap is None else event_timeline.human(gap)
 
 
 def _situation(request: HttpRequest, found: Journey) -> dict[str, str] | None:
@@ -103,7 +103,7 @@ def _line(request: HttpRequest, step: Step) -> Line:
         step=step,
         date=f"{at:%Y-%m-%d}",
         time=f"{at:%H:%M:%S}.{at.microsecond // 1000:03}",
-        gap=journey.human(step.gap) if step.gap is not None else "",
+        gap=event_timeline.human(step.gap) if step.gap is not None else "",
     )
 
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from emails.models import Attempt, Notification
 from emails.reports import reasons, report_words
-from notifier import journey
+from notifier.journey import event_timeline
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 
 State = Notification.State
@@ -149,7 +149,7 @@ def _delivery_message(status: Notification.Delivery, notification: Notification)
 
 def _after(notification: Notification) -> str:
     took = notification.time_to_mailbox
-    return f", {journey.human(took)} after it was sent" if took else ""
+    return f", {event_timeline.human(took)} after it was sent" if took else ""
 
 
 def _delivery_reason(notification: Notification) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from structlog.processors import ExceptionRenderer, JSONRenderer, TimeStamper
 from structlog.stdlib import ProcessorFormatter, add_log_level, add_logger_name
 
-from notifier import request_context
+from notifier.web import request_context
 from queues import masking
 from queues.events import tracing
 

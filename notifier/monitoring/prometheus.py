@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
-from notifier import gauges
+from notifier.monitoring import gauges
 
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 # A request that somebody passed on is not from this machine, whatever its address says.

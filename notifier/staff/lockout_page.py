@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from django.contrib import admin
 from django.http import HttpRequest
 
-from notifier import lockouts
 from notifier.models import LoginFailure
+from notifier.staff import lockouts
 from orders import client_address
 from queues import masking
 from queues.pages.facts import Act, FactAdmin, column

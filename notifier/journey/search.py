@@ -17,7 +17,7 @@ from django.db.models import Q
 from django.urls import reverse
 
 from emails.models import DeliveryEvent, Notification
-from notifier.subjects import of_subject
+from notifier.journey.subjects import of_subject
 from orders.models import BankAccount, Customer, Order, Transaction
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from queues.pages.cells import change_url

@@ -16,8 +16,9 @@ from django.views.decorators.http import require_safe
 
 from emails.models import Notification
 from emails.pages.notifications import NotificationAdmin
-from notifier import alerts, concerns, figures, running
-from notifier.figures import WINDOWS
+from notifier.alerts import alerts, concerns
+from notifier.overview import figures, running
+from notifier.overview.figures import WINDOWS
 from queues import masking
 from queues.answers import Section
 from queues.pages.cells import coloured, link, moment

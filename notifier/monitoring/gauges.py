@@ -2,7 +2,7 @@
 
 Each figure is one or two questions that have an index, and counts no further than ``concerns.MOST``. Prometheus gets
 them at ``/metrics`` (``OpenDeadLetters`` is ``notifier_open_dead_letters`` there), CloudWatch by
-``notifier.embedded_metrics``.
+``notifier.monitoring.cloudwatch``.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from django.utils import timezone
 
 from emails.figures import percentile
 from emails.models import Breaker, EventChannel, Notification, SendRate
-from notifier import running
-from notifier.concerns import MOST
+from notifier.alerts.concerns import MOST
+from notifier.overview import running
 from queues.models import DeadLetter, OutboxEvent, in_state
 from queues.models.live import LiveConsumer
 from queues.outbox.relay import LATE_SECONDS, late

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from notifier import timeline
-from notifier.timeline import Timeline
+from notifier.journey import email_timeline
+from notifier.journey.email_timeline import Timeline
 from orders import email_status
 from orders.email_status import EmailStatus, Step
 
@@ -13,11 +13,11 @@ class Teller:
 
     def of(self, subject: str) -> EmailStatus:
         """As the order's page has it."""
-        return _status(timeline.of(subject))
+        return _status(email_timeline.of(subject))
 
     def recorded(self) -> EmailStatus:
         """Of one that nobody can have published yet."""
-        return _status(timeline.of_new())
+        return _status(email_timeline.of_new())
 
 
 email_status.register(Teller())

@@ -14,8 +14,8 @@ from typing import Any
 
 from django.conf import settings
 
-from notifier import gauges
-from notifier.gauges import Gauge
+from notifier.monitoring import gauges
+from notifier.monitoring.gauges import Gauge
 from queues.registry import watches
 from queues.upkeep import duties
 

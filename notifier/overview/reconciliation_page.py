@@ -13,8 +13,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
-from notifier import completeness
-from notifier.completeness import AGES, Age, Why
+from notifier.overview import reconciliation
+from notifier.overview.reconciliation import AGES, Age, Why
 from queues import masking
 from queues.answers import Section
 from queues.pages.cells import change_url, moment, timeline_links
@@ -26,17 +26,17 @@ from queues.pages.sections import MAX_ROWS
 @permission_required(TIMELINE, raise_exception=True)
 def show(request: HttpRequest) -> HttpResponse:
     """The answer in words, then by why and by age."""
-    owed = completeness.owed()
+    owed = reconciliation.owed()
     context = admin.site.each_context(request) | {
         "title": "Owed emails",
         "owed": owed,
-        "verdict": completeness.sentence(owed),
+        "verdict": reconciliation.sentence(owed),
         "is_well": not owed.late,
         "ages": AGES,
         "table": [
             (part, list(zip(AGES, part.counts, strict=True))) for part in owed.counted if part.total
         ],
-        "today": completeness.today(),
+        "today": reconciliation.today(),
     }
     return TemplateResponse(request, "admin/owed.html", context)
 
@@ -45,8 +45,8 @@ def show(request: HttpRequest) -> HttpResponse:
 @permission_required(TIMELINE, raise_exception=True)
 def show_some(request: HttpRequest, why: str, age: str) -> HttpResponse:
     """The rows behind a number, oldest first."""
-    reason: Why | None = completeness.by_name(completeness.reasons(), why)
-    chosen: Age | None = completeness.by_name(AGES, age)
+    reason: Why | None = reconciliation.by_name(reconciliation.reasons(), why)
+    chosen: Age | None = reconciliation.by_name(AGES, age)
     if reason is None or chosen is None:
         raise Http404("no such reason, or no such age")
     rows = list(reason.aged(chosen, timezone.now())[: MAX_ROWS + 1])

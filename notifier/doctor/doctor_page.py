@@ -7,6 +7,8 @@ from itertools import groupby
 from typing import Any, cast
 from uuid import UUID
 
+from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.models import ADDITION, LogEntry
 from django.contrib.auth.decorators import permission_required
@@ -16,8 +18,12 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.template.response import TemplateResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
+from unfold.widgets import (
+    UnfoldAdminEmailInputWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldBooleanWidget,
+)
 
-from notifier.checkup_forms import DoctorForm, RoundtripForm
 from queues import masking
 from queues.doctor import findings, runs
 from queues.doctor.findings import Finding, Verdict
@@ -154,3 +160,30 @@ def _masked(request: HttpRequest, result: Mapping[str, Any]) -> dict[str, Any]:
         name: masking.addresses(value) if isinstance(value, str) else value
         for name, value in result.items()
     }
+
+
+class DoctorForm(forms.Form):
+    send = forms.BooleanField(
+        label="Let an email bounce",
+        required=False,
+        widget=UnfoldBooleanWidget,
+        help_text="Sends an email to SES's mailbox simulator and waits up to a minute until its bounce is read. No "
+        "customer gets anything.",
+    )
+
+
+class RoundtripForm(forms.Form):
+    alias = forms.ChoiceField(label="Queue", widget=UnfoldAdminSelectWidget)
+    email = forms.EmailField(
+        label="Test email to",
+        required=False,
+        widget=UnfoldAdminEmailInputWidget,
+        help_text="Optional: afterwards SES is given a test email to this address.",
+    )
+
+    def __init__(self, *args: Any, may_send: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field: Any = self.fields["alias"]
+        field.choices = [(alias, alias) for alias in settings.QUEUES]
+        if not may_send:
+            del self.fields["email"]

@@ -1,6 +1,7 @@
 """All that happened to one event, for staff: from the order that it states to the mailbox, in order of time.
 
-A bounded number of queries, whatever happened. ``notifier.timeline`` tells its customer the same in four steps.
+A bounded number of queries, whatever happened. ``notifier.journey.email_timeline`` tells its customer the same in
+four steps.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from django.db.models import Model, QuerySet
 
 from emails.models import Attempt, DeliveryEvent, Notification
 from emails.reports import report_words
-from notifier.subjects import Subject, of_subject
+from notifier.journey.subjects import Subject, of_subject
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from queues.pages.cells import change_url
 

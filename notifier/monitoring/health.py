@@ -16,7 +16,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from notifier import metrics
+from notifier.monitoring import prometheus
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ OK = "ok"
 
 def probes(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[..., HttpResponse]:
     """The middleware that answers ``/healthz``, ``/readyz`` and ``/metrics``."""
-    pages = {"/healthz": alive, "/readyz": ready, "/metrics": metrics.show}
+    pages = {"/healthz": alive, "/readyz": ready, "/metrics": prometheus.show}
 
     def answer(request: HttpRequest) -> HttpResponse:
         return pages.get(request.path_info, get_response)(request)

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core import checks
 from django.db import DatabaseError, connection
 
-from notifier import health
+from notifier.monitoring import health
 from queues.checks import TAG
 from queues.doctor.findings import Finding, Verdict, examines
 from queues.models.live import LiveConsumer

@@ -11,8 +11,8 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_safe
 
-from notifier import search
-from notifier.search import Hit
+from notifier.journey import search
+from notifier.journey.search import Hit
 from queues import masking
 from queues.pages.facts import TIMELINE
 

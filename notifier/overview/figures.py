@@ -12,7 +12,7 @@ from django.utils.timezone import localtime
 
 from emails.figures import percentile
 from emails.models import SendRate
-from notifier.charts import Chart, Series, draw
+from notifier.overview.charts import Chart, Series, draw
 from queues.models.live import Figure
 from queues.upkeep import figures
 from queues.upkeep.figures import HOUR, MINUTE, TEN_MINUTES

@@ -1,0 +1,67 @@
+"""What a checkup does, whoever carries it out: the doctor's examinations, or a round trip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from emails.errors import InDoubt, SendError
+from emails.sending import direct_emails
+from queues import masking
+from queues.doctor import findings
+from queues.doctor.findings import Verdict
+from queues.doctor.roundtrip import Done, Say, Step, run, timed
+from queues.doctor.runs import Results
+from queues.errors import QueueUnavailable
+
+
+def examine(arguments: Mapping[str, Any], say: Results) -> str:
+    """``send``: whether to send a bounce as well. Each result is a Finding."""
+    found = []
+    for finding in findings.examine(send=arguments.get("send", False)):
+        found.append(finding)
+        say(asdict(finding))
+    return findings.worst(found)
+
+
+def roundtrip(arguments: Mapping[str, Any], say: Results) -> str:
+    """``alias`` and perhaps ``email``. Each result is a Step."""
+
+    def tell(step: Step) -> None:
+        say(asdict(step))
+
+    is_well = trip(arguments["alias"], tell)
+    if is_well and arguments.get("email"):
+        is_well = send_email(arguments["email"], tell)
+    return Verdict.GOOD if is_well else Verdict.ERROR
+
+
+def trip(alias: str, say: Say) -> bool:
+    """Beside the queue of this alias; returns whether all went well."""
+    return run(alias, say)
+
+
+def send_email(recipient: str, say: Say) -> bool:
+    """A test email, right now and past the queues; returns whether SES took it."""
+
+    def send() -> Done:
+        return f"SES took a test email to {masking.addresses(recipient)}", direct_emails.send_test(
+            recipient
+        )
+
+    try:
+        timed("email", send, say)
+    except (SendError, QueueUnavailable) as exc:
+        said = "SES may have taken it" if isinstance(exc, InDoubt) else "SES did not take it"
+        say(
+            Step(
+                "email",
+                masking.addresses(f"{said}: {exc} ({exc.code})"),
+                0,
+                is_ok=False,
+                mend="See manage.py doctor; in the SES sandbox the recipient must be verified, too.",
+            )
+        )
+        return False
+    return True
