@@ -8,5 +8,5 @@ class OrdersConfig(AppConfig):
 
     def ready(self) -> None:
         """Import what registers itself with the queues."""
-        for module in ("allowances", "checks", "figures", "foreign", "idempotency"):
+        for module in ("limits.allowances", "checks", "figures", "foreign", "api.idempotency"):
             import_module(f"orders.{module}")

@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from orders import allowances, events
+from orders import events
 from orders.errors import (
     AlreadyPlaced,
     BadLink,
@@ -23,6 +23,7 @@ from orders.errors import (
     UnknownAccount,
     UnknownProduct,
 )
+from orders.limits import allowances
 from orders.models import BankAccount, Customer, Order, Product, Transaction
 from queues import outbox
 

@@ -11,9 +11,10 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
-from orders import access, form_limits, services
+from orders import access, services
 from orders.errors import AlreadyPlaced, BadLink, LinkExpired, LinkUsed, Refused, TooFast
 from orders.forms import OrderForm, PublicForm, RegistrationForm, SignInForm
+from orders.limits import form_limits
 from orders.models import Order, Product
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from notifier.models import LoginFailure
 from notifier.staff import lockouts
-from orders import client_address
+from orders.limits import client_address
 from tests.rows import make_login_failure, staff
 from tests.threads import at_once
 

@@ -8,9 +8,10 @@ from decimal import Decimal
 import pytest
 from django.db.models.functions import Now
 
-from orders import allowances, idempotency
+from orders.api import idempotency
+from orders.api.idempotency import Answer, Declined, Request
 from orders.errors import KeyInUse
-from orders.idempotency import Answer, Declined, Request
+from orders.limits import allowances
 from orders.models import BankAccount, IdempotentRequest, Order, RequestAllowance, Transaction
 from queues import registry
 from queues.models import OutboxEvent

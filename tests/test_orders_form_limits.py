@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 
-from orders import allowances
+from orders.limits import allowances
 from orders.models import Customer, Order, RequestAllowance
 from queues.models import OutboxEvent
 from tests.support import make_customer, make_product, shipping

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from notifier.models import LoginFailure
 from notifier.staff import lockouts
-from orders import client_address
+from orders.limits import client_address
 from queues import masking
 from queues.pages.facts import Act, FactAdmin, column
 

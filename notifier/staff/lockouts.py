@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from notifier.models import LoginFailure
-from orders import client_address
+from orders.limits import client_address
 from queues.registry import sweeps
 from queues.upkeep.old_rows import delete_batch
 

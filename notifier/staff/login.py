@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from unfold.forms import AuthenticationForm
 
 from notifier.staff import lockouts
-from orders import client_address
+from orders.limits import client_address
 
 
 @never_cache

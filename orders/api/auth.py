@@ -9,11 +9,11 @@ from django.conf import settings
 from django.http import HttpRequest
 from ninja.security import HttpBearer
 
-from orders import allowances
 from orders.api import tokens
 from orders.api.problems import Problem
 from orders.api.tokens import Caller
 from orders.errors import BadToken, KeysUnavailable, TooFast
+from orders.limits import allowances
 
 logger = logging.getLogger(__name__)
 

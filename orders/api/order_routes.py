@@ -13,6 +13,7 @@ from pydantic import Field
 from orders import services
 from orders.api import repeating
 from orders.api.auth import caller_of
+from orders.api.idempotency import Answer
 from orders.api.pages import AFTER, LIMIT, AfterOrder, Limit, next_address, page
 from orders.api.problems import Problem
 from orders.api.repeating import KEY, IdempotencyKey
@@ -26,7 +27,6 @@ from orders.api.schemas import (
     ProblemOut,
 )
 from orders.api.tokens import Caller
-from orders.idempotency import Answer
 from orders.models import Order
 
 router = Router(tags=["Orders"])

@@ -12,11 +12,11 @@ from django.http import HttpRequest, HttpResponse
 from ninja.params.functions import Header
 from pydantic import BaseModel, Field
 
-from orders import idempotency
+from orders.api import idempotency
 from orders.api.auth import caller_of
+from orders.api.idempotency import Answer, Declined
 from orders.api.problems import CONTENT_TYPE, Problem
 from orders.errors import KeyInUse, KeyReused, Refused, UnknownProduct
-from orders.idempotency import Answer, Declined
 
 IdempotencyKey = Annotated[str | None, Field(pattern=r"^[!-~]{1,255}$")]
 KEY: str | None = Header(

@@ -12,6 +12,7 @@ from pydantic import Field
 from orders import services
 from orders.api import repeating, tokens
 from orders.api.auth import READ_TRANSACTIONS, WRITE_TRANSACTIONS, caller_of, need_scope
+from orders.api.idempotency import Answer
 from orders.api.pages import AFTER, LIMIT, AfterTransaction, Limit, next_address, page
 from orders.api.repeating import KEY, IdempotencyKey
 from orders.api.schemas import (
@@ -23,7 +24,6 @@ from orders.api.schemas import (
     from_cents,
 )
 from orders.api.tokens import Caller
-from orders.idempotency import Answer
 from orders.models import BankAccount
 
 router = Router(tags=["Bank"])

@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 class IdempotentRequest(models.Model):
     """A request under a key of its client's, and the answer it got; while it is carried out, who does so.
 
-    ``orders.idempotency`` has the rules.
+    ``orders.api.idempotency`` has the rules.
     """
 
     client = models.CharField(max_length=128)
@@ -33,7 +33,7 @@ class IdempotentRequest(models.Model):
 
 
 class RequestAllowance(models.Model):
-    """How fast a client asks, or a caller or a recipient of our forms; ``orders.allowances`` has the rules.
+    """How fast a client asks, or a caller or a recipient of our forms; ``orders.limits.allowances`` has the rules.
 
     ``tat_us`` is when the client may ask again at its steady rate, in microseconds since 1970 on the database's clock.
     """

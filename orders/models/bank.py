@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from orders import events
 from orders.errors import BalanceTooLarge, CurrencyMismatch, Overdraft, Refused
-from orders.facts import Fact, FactQuerySet
+from orders.models.facts import Fact, FactQuerySet
 from orders.money import Currency, formatted
 from orders.validators import validate_recipient, validate_single_line
 from queues import outbox

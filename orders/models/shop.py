@@ -20,7 +20,7 @@ from django.utils.crypto import constant_time_compare
 
 from orders import events
 from orders.errors import Immutable, MixedCurrencies, NoLines
-from orders.facts import Fact, FactQuerySet
+from orders.models.facts import Fact, FactQuerySet
 from orders.money import Currency
 from orders.validators import validate_recipient, validate_single_line
 from queues import outbox

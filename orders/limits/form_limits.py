@@ -7,9 +7,9 @@ import logging
 from django.conf import settings
 from django.http import HttpRequest
 
-from orders import allowances, client_address
 from orders.errors import TooFast
 from orders.forms import PublicForm
+from orders.limits import allowances, client_address
 
 logger = logging.getLogger(__name__)
 
