@@ -14,11 +14,11 @@ from werkzeug import Request, Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.utils import redirect
 
-from sandbox import feedback, tracking
 from sandbox.connection import MARK
-from sandbox.identities import Identity
-from sandbox.mailbox import Mail
-from sandbox.post_office import PostOffice
+from sandbox.ses import feedback, tracking
+from sandbox.ses.identities import Identity
+from sandbox.ses.mailbox import Mail
+from sandbox.ses.post_office import PostOffice
 
 PREFIX = "/_sandbox/"
 _OF_A_MAIL = re.compile(

@@ -13,7 +13,7 @@ import dns.rdatatype
 import dns.rrset
 from dns.exception import DNSException
 
-from sandbox.post_office import PostOffice
+from sandbox.ses.post_office import PostOffice
 
 logger = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug import Response
 from werkzeug.serving import make_server
 
-from sandbox import control, mends
-from sandbox.post_office import PostOffice
+from sandbox import control, moto_patches
+from sandbox.ses.post_office import PostOffice
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class LocalAws:
     """The WSGI application."""
 
     def __init__(self, post_office: PostOffice, *, delivery_seconds: float) -> None:
-        mends.apply(post_office, delivery_seconds=delivery_seconds)
+        moto_patches.apply(post_office, delivery_seconds=delivery_seconds)
         self._control = control.ControlApi(post_office)
         self._moto = Dispatcher()
 

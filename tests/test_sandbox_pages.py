@@ -5,8 +5,8 @@ import pytest
 from django.urls import reverse
 
 from sandbox.control import ControlApi
-from sandbox.mailbox import Mail
-from sandbox.post_office import PostOffice
+from sandbox.ses.mailbox import Mail
+from sandbox.ses.post_office import PostOffice
 
 MARKUP = (
     b"Subject: <b>Hi</b>\r\nContent-Type: text/html\r\nX-SES-MESSAGE-TAGS: attempt=7\r\n\r\n"

@@ -1,9 +1,9 @@
 import pytest
 
-from sandbox import feedback, mailbox, post_office
 from sandbox.errors import InvalidMail, MessageRejected
-from sandbox.mailbox import Mail, Mailbox
-from sandbox.post_office import PostOffice
+from sandbox.ses import feedback, mailbox, post_office
+from sandbox.ses.mailbox import Mail, Mailbox
+from sandbox.ses.post_office import PostOffice
 
 REGION = "eu-west-1"
 

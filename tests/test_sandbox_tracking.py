@@ -1,7 +1,7 @@
 import pytest
 
-from sandbox import tracking
-from sandbox.mailbox import Mail, compose
+from sandbox.ses import tracking
+from sandbox.ses.mailbox import Mail, compose
 
 BOTH = frozenset({tracking.OPEN, tracking.CLICK})
 SES = "http://127.0.0.1:1"

@@ -13,8 +13,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from sandbox import name_server
-from sandbox.post_office import PostOffice
 from sandbox.server import LocalAws, serve
+from sandbox.ses.post_office import PostOffice
 
 
 class Command(BaseCommand):

@@ -10,10 +10,10 @@ from moto.sesv2 import urls as sesv2_urls
 from moto.sns import models as sns_models
 from moto.sqs import models as sqs_models
 
-from sandbox.post_office import PostOffice
-from sandbox.ses import SandboxSES
-from sandbox.ses_v1 import SesApi
-from sandbox.ses_v2 import SesV2Api
+from sandbox.ses.api_v1 import SesApi
+from sandbox.ses.api_v2 import SesV2Api
+from sandbox.ses.backend import SandboxSES
+from sandbox.ses.post_office import PostOffice
 from sandbox.sns import SandboxSubscription, SandboxTopic
 from sandbox.sqs import SandboxQueue, SandboxSQS
 

@@ -7,9 +7,9 @@ from email.message import EmailMessage
 from html import escape
 
 from sandbox.errors import InvalidMail, MessageRejected
-from sandbox.identities import Identities, Identity
-from sandbox.mailbox import Mail, Mailbox
-from sandbox.suppressed import AccountList
+from sandbox.ses.identities import Identities, Identity
+from sandbox.ses.mailbox import Mail, Mailbox
+from sandbox.ses.suppressed import AccountList
 
 MAX_BYTES = 40 * 1024 * 1024
 MAX_RECIPIENTS = 50

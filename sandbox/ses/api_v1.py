@@ -9,10 +9,10 @@ from moto.ses.exceptions import SesError
 from moto.ses.responses import EmailResponse
 
 from sandbox.errors import Refused
-from sandbox.identities import Identity
-from sandbox.mailbox import Mail, compose, everybody
-from sandbox.post_office import PostOffice
-from sandbox.ses import EventDestination
+from sandbox.ses.backend import EventDestination
+from sandbox.ses.identities import Identity
+from sandbox.ses.mailbox import Mail, compose, everybody
+from sandbox.ses.post_office import PostOffice
 
 
 class SesApi(EmailResponse):  # type: ignore[misc]  # moto is untyped here

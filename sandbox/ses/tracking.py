@@ -11,7 +11,7 @@ from base64 import b64decode
 from collections.abc import Callable
 from html import escape, unescape
 
-from sandbox.mailbox import Mail
+from sandbox.ses.mailbox import Mail
 
 OPEN, CLICK = "open", "click"
 PICTURE = b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")

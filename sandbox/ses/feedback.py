@@ -11,8 +11,8 @@ from collections.abc import Container, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from sandbox.mailbox import Mail
-from sandbox.post_office import SIMULATOR_DOMAIN
+from sandbox.ses.mailbox import Mail
+from sandbox.ses.post_office import SIMULATOR_DOMAIN
 
 # Everybody who uses the local AWS has this account.
 ACCOUNT_ID = "123456789012"

@@ -12,10 +12,10 @@ from moto.ses.exceptions import SesError
 from moto.sesv2.responses import SESV2Response
 
 from sandbox.errors import Refused
-from sandbox.identities import Identity
-from sandbox.mailbox import Mail, compose, everybody
-from sandbox.ses import EventDestination, SandboxSES
-from sandbox.ses_v1 import paged
+from sandbox.ses.api_v1 import paged
+from sandbox.ses.backend import EventDestination, SandboxSES
+from sandbox.ses.identities import Identity
+from sandbox.ses.mailbox import Mail, compose, everybody
 
 # Version 2 has other names for the same refusals.
 _CODES = {

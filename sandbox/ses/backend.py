@@ -15,11 +15,11 @@ from moto.ses.exceptions import SesError
 from moto.ses.models import SESBackend, SESQuota
 from moto.sns.models import sns_backends
 
-from sandbox import feedback, tracking
 from sandbox.errors import Refused, UnknownConfigurationSet
-from sandbox.mailbox import Mail
-from sandbox.post_office import PostOffice
-from sandbox.statistics import COUNTED, Statistics
+from sandbox.ses import feedback, tracking
+from sandbox.ses.mailbox import Mail
+from sandbox.ses.post_office import PostOffice
+from sandbox.ses.statistics import COUNTED, Statistics
 
 logger = logging.getLogger(__name__)
 
