@@ -56,7 +56,7 @@ pictures: $(STAMP) ## take the pictures in docs/images anew, by the browser test
 	@cp $(PICTURES:%=test-artifacts/%.png) docs/images/
 
 figures: ## measure the main path in a fresh clone
-	@$(PYTHON) -m benchmarks.main_path
+	@$(PYTHON) -m benchmarks.profile.main_path
 
 soak: N ?= 2000
 soak: DB ?= sqlite
@@ -71,7 +71,7 @@ soak: CONSUMERS ?= 3
 soak: RELAYS ?= 0
 soak: PRODUCERS ?= 1
 soak: $(STAMP) ## kill real processes while orders are placed, and judge what SES got (N= DB= RATE= EVENTS= CLIENT= ...)
-	@$(BIN)/python -m benchmarks.soak --count=$(N) --database=$(DB) --rate=$(RATE) --seed=$(SEED) \
+	@$(BIN)/python -m benchmarks.crash.soak --count=$(N) --database=$(DB) --rate=$(RATE) --seed=$(SEED) \
 		--events=$(EVENTS) --client=$(CLIENT) \
 		--minutes=$(MINUTES) --transactions=$(TRANSACTIONS) --accounts=$(ACCOUNTS) --consumers=$(CONSUMERS) \
 		--relays=$(RELAYS) --producers=$(PRODUCERS) $(if $(FOLDER),--folder=$(FOLDER))
@@ -84,25 +84,25 @@ rate: SES ?= 60
 rate: SECONDS ?= 60
 rate: DB ?= sqlite
 rate: $(STAMP) ## send a backlog under the limit that SES enforces (LIMIT=14,50,200 PROCESSES=1,4,8 CONSUMERS= CLIENT= SES= SECONDS= DB=)
-	@$(BIN)/python -m benchmarks.rate --limit=$(LIMIT) --processes=$(PROCESSES) --consumers=$(CONSUMERS) \
+	@$(BIN)/python -m benchmarks.crash.rate --limit=$(LIMIT) --processes=$(PROCESSES) --consumers=$(CONSUMERS) \
 		--client=$(CLIENT) --latency-ses=$(SES) --seconds=$(SECONDS) --database=$(DB) $(if $(FOLDER),--folder=$(FOLDER))
 
 stops: N ?= 100
 stops: DB ?= sqlite
 stops: $(STAMP) ## stop busy consumers with SIGTERM and look what is left (N= DB=)
-	@$(BIN)/python -m benchmarks.stops --stops=$(N) --database=$(DB)
+	@$(BIN)/python -m benchmarks.crash.stops --stops=$(N) --database=$(DB)
 
 recovery: N ?= 3
 recovery: DB ?= sqlite
 recovery: $(STAMP) ## kill everything at once under load, start it again, time what follows (N= DB=)
-	@$(BIN)/python -m benchmarks.recovery --rounds=$(N) --database=$(DB)
+	@$(BIN)/python -m benchmarks.crash.recovery --rounds=$(N) --database=$(DB)
 
 outages: DATABASE_AWAY ?= 20
 outages: SQS_AWAY ?= 20
 outages: SES_AWAY ?= 20
 outages: EVENTS_AWAY ?= 20
 outages: $(STAMP) ## take database, SQS, SES, its events away in turn (DATABASE_AWAY= SQS_AWAY= SES_AWAY= EVENTS_AWAY= seconds)
-	@$(BIN)/python -m benchmarks.outages --database=$(DATABASE_AWAY) --sqs=$(SQS_AWAY) --ses=$(SES_AWAY) --events=$(EVENTS_AWAY)
+	@$(BIN)/python -m benchmarks.crash.outages --database=$(DATABASE_AWAY) --sqs=$(SQS_AWAY) --ses=$(SES_AWAY) --events=$(EVENTS_AWAY)
 
 bench: N ?= 2000
 bench: ROUNDS ?= 3
@@ -111,7 +111,7 @@ bench: SQS ?= 10
 bench: PEERS ?= all
 bench: RATE ?= 0
 bench: $(STAMP) ## our consumer beside its peers on the same work (N= ROUNDS= SES= SQS= RATE= PEERS= WRITE=on)
-	@$(BIN)/python -m benchmarks.bench --n=$(N) --rounds=$(ROUNDS) --latency-ses=$(SES) --latency-sqs=$(SQS) \
+	@$(BIN)/python -m benchmarks.compare.bench --n=$(N) --rounds=$(ROUNDS) --latency-ses=$(SES) --latency-sqs=$(SQS) \
 		--rate=$(RATE) --peers=$(PEERS) $(if $(WRITE),--write)
 
 bench-peers: $(STAMP) ## install what `make bench` compares with, beside the project, into .venv-peers
@@ -121,31 +121,31 @@ bench-peers: $(STAMP) ## install what `make bench` compares with, beside the pro
 
 bench-profile: N ?= 1000
 bench-profile: $(STAMP) ## where the CPU time of one email goes (N= WRITE=on)
-	@$(BIN)/python -m benchmarks.profile_consumer --n=$(N) $(if $(WRITE),--write)
+	@$(BIN)/python -m benchmarks.profile.consumer --n=$(N) $(if $(WRITE),--write)
 
 bench-relay: $(STAMP) ## what an event costs the relay as the outbox grows (WRITE=on)
-	@$(BIN)/python -m benchmarks.relay_bench $(if $(WRITE),--write)
+	@$(BIN)/python -m benchmarks.grow.relay $(if $(WRITE),--write)
 
 bench-events: N ?= 100000
 bench-events: THREADS ?= 8,32
 bench-events: $(STAMP) ## how fast a consumer reads what SES tells (N= THREADS= WRITE=on)
-	@$(BIN)/python -m benchmarks.events_bench --n=$(N) --threads=$(THREADS) $(if $(WRITE),--write)
+	@$(BIN)/python -m benchmarks.grow.ses_events --n=$(N) --threads=$(THREADS) $(if $(WRITE),--write)
 
 bench-growth: DB ?= postgresql
 bench-growth: $(STAMP) ## what an email costs as the tables grow (DB= WRITE=on)
-	@$(BIN)/python -m benchmarks.growth_bench --database=$(DB) $(if $(WRITE),--write)
+	@$(BIN)/python -m benchmarks.grow.emails --database=$(DB) $(if $(WRITE),--write)
 
 bench-console: DB ?= postgresql
 bench-console: N ?= 1000000
 bench-console: $(STAMP) ## how long the admin's pages take as the tables grow (N= DB= WRITE=on)
-	@$(BIN)/python -m benchmarks.console_bench --rows=$(N) --database=$(DB) $(if $(WRITE),--write)
+	@$(BIN)/python -m benchmarks.grow.admin_pages --rows=$(N) --database=$(DB) $(if $(WRITE),--write)
 
 bench-api: RATES ?= 50,100
 bench-api: SECONDS ?= 30
 bench-api: DB ?= postgresql
 bench-api: CONSUMERS ?= 1
 bench-api: $(STAMP) ## how long the API takes for an order while emails go out (RATES= SECONDS= DB= CONSUMERS= WRITE=on)
-	@$(BIN)/python -m benchmarks.api_bench --rates=$(RATES) --seconds=$(SECONDS) --database=$(DB) \
+	@$(BIN)/python -m benchmarks.grow.api --rates=$(RATES) --seconds=$(SECONDS) --database=$(DB) \
 		--consumers=$(CONSUMERS) $(if $(WRITE),--write)
 
 lambda: $(STAMP) ## the zip that AWS Lambda runs, in dist/; docs/lambda.md
@@ -153,7 +153,7 @@ lambda: $(STAMP) ## the zip that AWS Lambda runs, in dist/; docs/lambda.md
 
 lambda-start: N ?= 10
 lambda-start: $(STAMP) ## how long the zip takes to start, and for an email (N=)
-	@$(BIN)/python -m benchmarks.lambda_start --starts=$(N)
+	@$(BIN)/python -m benchmarks.profile.lambda_start --starts=$(N)
 
 lint: $(STAMP) ## what CI checks before the tests
 	@$(BIN)/ruff format --check .

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from benchmarks.stand_in import ROOT
+from benchmarks.lean_aws.stand_in import ROOT
 from tests import postgres
 
 QUEUE = "notifier-orders"

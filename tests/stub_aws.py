@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.aws_stub.acceptances import Acceptance
 from benchmarks.aws_stub.ses import EVENTS_QUEUE
-from benchmarks.judge import read_acceptances
+from benchmarks.crash.judge import read_acceptances
 from tests.local_aws import ROOT, bare_environment, client_of
 from tests.processes import Platform
 

@@ -13,7 +13,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError
 
-from benchmarks.judge import read_acceptances
+from benchmarks.crash.judge import read_acceptances
 from tests.local_aws import REGION, ROOT
 
 MAIL = b"""To: ada@example.com\r\nSubject: Your order ORD-000017 is confirmed\r

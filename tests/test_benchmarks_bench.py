@@ -13,9 +13,12 @@ from botocore.exceptions import ClientError
 from django.core.mail import EmailMultiAlternatives
 from django_ses import SESBackend
 
-from benchmarks import course, plot, profile_consumer, profiled, report, stand_in, table_rows
-from benchmarks.order_events import envelope, order_number
-from benchmarks.trial import Trial, TrialError
+from benchmarks.compare import course, plot, report
+from benchmarks.compare.order_events import envelope, order_number
+from benchmarks.compare.trial import Trial, TrialError
+from benchmarks.grow import table_rows
+from benchmarks.lean_aws import stand_in
+from benchmarks.profile import consumer, metered
 from emails.models import Attempt, Notification
 from queues.events.envelope import Event
 from queues.models import OutboxEvent
@@ -169,7 +172,7 @@ def test_pending_rows_are_spread_over_so_many_groups():
     assert set(groups) == {f"customer-{number}" for number in range(4)}
 
 
-@pytest.mark.parametrize(("stage", "module", "path"), profiled.STAGES)
+@pytest.mark.parametrize(("stage", "module", "path"), metered.STAGES)
 def test_every_stage_of_the_profile_is_in_the_code(stage, module, path):
     found: Any = import_module(module)
     for name in path.split("."):
@@ -179,7 +182,7 @@ def test_every_stage_of_the_profile_is_in_the_code(stage, module, path):
 
 
 def test_own_time_of_a_stage_is_without_the_stages_inside_it():
-    meter = profiled.Meter()
+    meter = metered.Meter()
     inner = meter.measured("inner", lambda: sum(range(200_000)))
     outer = meter.measured("outer", lambda: inner())
 
@@ -254,7 +257,7 @@ def test_parts_of_the_profile_add_up_to_the_whole():
         "botocore: ReceiveMessage": [10, 10_000_000, 10_000_000, 0],
     }
 
-    lines = profile_consumer.parts_table(sums, replace(TRIAL, cpu_ms=2.0)).splitlines()
+    lines = consumer.parts_table(sums, replace(TRIAL, cpu_ms=2.0)).splitlines()
 
     assert "| database | 1.50 |" in lines
     assert "| call SES | 0.20 |" in lines

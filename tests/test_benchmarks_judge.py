@@ -3,8 +3,8 @@ import dataclasses
 import pytest
 
 from benchmarks.aws_stub.acceptances import Acceptance, Acceptances
-from benchmarks.judge import judge, read_acceptances
-from benchmarks.ledger import Fact, Ledger
+from benchmarks.crash.judge import judge, read_acceptances
+from benchmarks.crash.ledger import Fact, Ledger
 
 FACTS = [
     Fact(1, "customer-1@example.com", number="ORD-000001"),

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from benchmarks.fleet import Member, cold
+from benchmarks.crash.fleet import Member, cold
 from tests.local_aws import ROOT
 from tests.processes import wait_until
 from tests.warm_start import WarmProcess
@@ -79,7 +79,7 @@ def test_frozen_member_thaws_when_its_time_is_over(member):
 @pytest.mark.parametrize("events", ["on", "off"])
 def test_nothing_is_lost_doubled_invented_or_out_of_order_whatever_dies(events):
     soak = subprocess.run(
-        [sys.executable, "-m", "benchmarks.soak", "--count=150", "--faults=5", "--minutes=4"]
+        [sys.executable, "-m", "benchmarks.crash.soak", "--count=150", "--faults=5", "--minutes=4"]
         + [f"--events={events}"],
         cwd=ROOT,
         capture_output=True,

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.producer import plan
-from benchmarks.rate import Result, worst_second
+from benchmarks.crash.producer import plan
+from benchmarks.crash.rate import Result, worst_second
 from tests.local_aws import ROOT
 
 
@@ -71,7 +71,7 @@ def test_small_trial_meets_its_goals(trial):
     name, *options = trial
 
     ended = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{name}", *options],
+        [sys.executable, "-m", f"benchmarks.crash.{name}", *options],
         cwd=ROOT,
         capture_output=True,
         text=True,

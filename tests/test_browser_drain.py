@@ -10,8 +10,8 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from benchmarks import table_rows
-from benchmarks.order_events import envelope, event_id, order_number
+from benchmarks.compare.order_events import envelope, event_id, order_number
+from benchmarks.grow import table_rows
 from notifier.alerts import concerns
 from queues.dead_letters import collecting
 from queues.events import envelope as events

@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from benchmarks.order_events import order, order_number
+from benchmarks.compare.order_events import order, order_number
 from benchmarks.peers import order_email
 from benchmarks.peers.order_email import CONCURRENCY, ENDPOINT, QUEUE_URL, SENDER
 

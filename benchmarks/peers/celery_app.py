@@ -8,7 +8,7 @@ from typing import Any
 
 from celery import Celery
 
-from benchmarks.order_events import order
+from benchmarks.compare.order_events import order
 from benchmarks.peers import order_email
 from benchmarks.peers.order_email import QUEUE, QUEUE_URL, REGION, VISIBILITY_SECONDS
 

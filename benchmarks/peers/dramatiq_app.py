@@ -10,7 +10,7 @@ from botocore.config import Config
 from dramatiq.middleware import AgeLimit, Retries, ShutdownNotifications, TimeLimit
 from dramatiq_sqs import SQSBroker
 
-from benchmarks.order_events import order
+from benchmarks.compare.order_events import order
 from benchmarks.peers import order_email
 from benchmarks.peers.order_email import CONCURRENCY, ENDPOINT, QUEUE, REGION, VISIBILITY_SECONDS
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from taskiq_aio_sqs import SQSBroker
 
-from benchmarks.order_events import order
+from benchmarks.compare.order_events import order
 from benchmarks.peers import order_email
 from benchmarks.peers.order_email import ENDPOINT, QUEUE, REGION
 

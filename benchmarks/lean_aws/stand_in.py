@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 # What is measured has a core for itself, so figures are per core; stand-in, harness and PostgreSQL share the other.
 _CORES = sorted(os.sched_getaffinity(0))
 HARNESS_CORE, WORK_CORE = {_CORES[0]}, {_CORES[-1]}

@@ -22,11 +22,13 @@ from typing import Any
 
 import psycopg
 
-from benchmarks import process_tree, report, stand_in
-from benchmarks.course import QUEUES, python, require_calm
+from benchmarks import process_tree
+from benchmarks.compare import report
+from benchmarks.compare.course import QUEUES, python, require_calm
+from benchmarks.compare.trial import TrialError
 from benchmarks.installation import Databases, environment
-from benchmarks.stand_in import ROOT, WORK_CORE, StandIn, pin
-from benchmarks.trial import TrialError
+from benchmarks.lean_aws import stand_in
+from benchmarks.lean_aws.stand_in import ROOT, WORK_CORE, StandIn, pin
 
 EVENTS_QUEUE = "notifier-ses-events"
 EVENTS = {"SES_EVENTS_TOPIC": EVENTS_QUEUE, "SES_CONFIGURATION_SET": "notifier"}
@@ -59,7 +61,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="notifier-events-") as name, stand_in.running() as aws:
         databases = Databases(Path(name))
         template = environment(aws.endpoint, database=databases.template("postgresql"))
-        python(template, "benchmarks.table_rows", "sent", FIRST, options.n // 2)
+        python(template, "benchmarks.grow.table_rows", "sent", FIRST, options.n // 2)
         for client, threads in product(options.clients.split(","), options.threads.split(",")):
             database = databases.fresh("postgresql")
             settings = environment(aws.endpoint, database=database, SQS_CLIENT=client, **EVENTS)

@@ -14,10 +14,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from benchmarks import standing
-from benchmarks.fleet import Member
-from benchmarks.judge import judge
-from benchmarks.rig import Rig, print_rows
+from benchmarks.crash import unfinished
+from benchmarks.crash.fleet import Member
+from benchmarks.crash.judge import judge
+from benchmarks.crash.rig import Rig, print_rows
 
 GOAL_SECONDS = 25.0
 SES_SECONDS = "0.06,3"
@@ -109,7 +109,7 @@ class Stops:
     def _look(self) -> None:
         queues = self._rig.control()["queues"]
         self.in_flight += sum(hidden for _, hidden in queues.values())
-        self.claimed += standing.sending()
+        self.claimed += unfinished.sending()
 
 
 def _median(seconds: list[float]) -> float:

@@ -11,11 +11,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import report, stand_in
-from benchmarks.course import Course, Work, python
+from benchmarks.compare import report
+from benchmarks.compare.course import Course, Work, python
+from benchmarks.compare.lineup import ENTRANTS
+from benchmarks.compare.trial import Trial
 from benchmarks.installation import environment
-from benchmarks.lineup import ENTRANTS
-from benchmarks.trial import Trial
+from benchmarks.lean_aws import stand_in
 
 # Their numbers do not meet those of the emails that are sent.
 FIRST = 100_000_000
@@ -57,7 +58,7 @@ def _course(aws: stand_in.StandIn, folder: Path, options: argparse.Namespace, si
     course = Course(aws, folder / str(size), Work(options.n, ses_ms=0, sqs_ms=0))
     if size:
         settings = environment(aws.endpoint, database=course.databases.template(options.database))
-        python(settings, "benchmarks.table_rows", "sent", FIRST, size)
+        python(settings, "benchmarks.grow.table_rows", "sent", FIRST, size)
         print(f"{size} rows made in {time.monotonic() - began:.0f} s", flush=True)
     return course
 

@@ -20,10 +20,10 @@ import boto3
 
 from benchmarks import process_tree
 from benchmarks.aws_stub.allowance import BURST_SHARE
-from benchmarks.course import QUEUE, python
-from benchmarks.order_events import envelope
-from benchmarks.rig import Rig
-from benchmarks.soak import LEAN
+from benchmarks.compare.course import QUEUE, python
+from benchmarks.compare.order_events import envelope
+from benchmarks.crash.rig import Rig
+from benchmarks.crash.soak import LEAN
 
 GOAL_SHARE = 0.97
 # From the first email to the first moment that counts.
@@ -138,7 +138,7 @@ def run(limit: float, processes: int, options: argparse.Namespace) -> Result:
 
 def fill(rig: Rig, count: int) -> None:
     """A backlog of published orders, before anybody consumes."""
-    python(rig.environment, "benchmarks.table_rows", "published", 0, count)
+    python(rig.environment, "benchmarks.grow.table_rows", "published", 0, count)
     names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     key, secret = (rig.environment[name] for name in names)
     sqs: Any = boto3.client(

@@ -13,9 +13,9 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import standing
-from benchmarks.judge import judge
-from benchmarks.rig import ENDLESS, SHORT_TIMERS, Rig, print_rows
+from benchmarks.crash import unfinished
+from benchmarks.crash.judge import judge
+from benchmarks.crash.rig import ENDLESS, SHORT_TIMERS, Rig, print_rows
 
 CONSUMERS = 3
 LOAD_SECONDS = 10.0
@@ -61,12 +61,12 @@ def run(rig: Rig, options: argparse.Namespace) -> bool:
         is_met &= first <= FIRST_SECONDS and settled <= SETTLED_SECONDS
     producer.ask_to_end()
     producer.end()
-    standing.seconds_to_drain(most=SETTLED_SECONDS)
+    unfinished.seconds_to_drain(most=SETTLED_SECONDS)
     verdict = judge(
-        rig.committed(), rig.accepted(), in_doubt=standing.in_doubt(), dead=standing.dead()
+        rig.committed(), rig.accepted(), in_doubt=unfinished.in_doubt(), dead=unfinished.dead()
     )
     print_rows(vars(verdict))
-    return is_met and verdict.is_clean and not standing.in_doubt()
+    return is_met and verdict.is_clean and not unfinished.in_doubt()
 
 
 def crash(rig: Rig) -> tuple[int, float, float]:
@@ -78,14 +78,14 @@ def crash(rig: Rig) -> tuple[int, float, float]:
     # What is under way at SES it still accepts.
     time.sleep(1)
     crashed_at, accepted = datetime.now(UTC), _accepted(rig)
-    hit = standing.uncertain()
+    hit = unfinished.uncertain()
     began = time.monotonic()
     for member in rig.members:
         member.look_after()
     while _accepted(rig) == accepted:
         time.sleep(0.05)
     first = time.monotonic() - began
-    standing.seconds_to_drain(before=crashed_at, most=2 * SETTLED_SECONDS)
+    unfinished.seconds_to_drain(before=crashed_at, most=2 * SETTLED_SECONDS)
     return hit, first, time.monotonic() - began
 
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from benchmarks import installation, trial
+from benchmarks import installation
+from benchmarks.compare import trial
+from benchmarks.compare.lineup import Entrant
+from benchmarks.compare.order_events import envelope
+from benchmarks.compare.trial import Trial, TrialError
 from benchmarks.installation import Databases
-from benchmarks.lineup import Entrant
-from benchmarks.order_events import envelope
-from benchmarks.stand_in import ALL_CORES, ROOT, WORK_CORE, StandIn
-from benchmarks.trial import Trial, TrialError
+from benchmarks.lean_aws.stand_in import ALL_CORES, ROOT, WORK_CORE, StandIn
 
 QUEUE = "notifier-orders"
 # Those of our own installation, so that its chores find what they look at.
@@ -91,7 +92,7 @@ class Course:
 
     def _fill(self, entrant: Entrant, environment: dict[str, str], first: int, emails: int) -> None:
         if entrant.has_outbox:
-            python(environment, "benchmarks.table_rows", "published", first, emails)
+            python(environment, "benchmarks.grow.table_rows", "published", first, emails)
         if entrant.producer:
             python(environment, entrant.producer, first, emails, executable=entrant.command[0])
         else:

@@ -1,4 +1,4 @@
-"""Where the CPU time of one email goes: ``make bench-profile``, or ``python -m benchmarks.profile_consumer``."""
+"""Where the CPU time of one email goes: ``make bench-profile``, or ``python -m benchmarks.profile.consumer``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import report, stand_in
-from benchmarks.course import Course, Work
-from benchmarks.lineup import Entrant
-from benchmarks.trial import Trial
+from benchmarks.compare import report
+from benchmarks.compare.course import Course, Work
+from benchmarks.compare.lineup import Entrant
+from benchmarks.compare.trial import Trial
+from benchmarks.lean_aws import stand_in
 
 # What the stages of ``profiled`` belong to, by how their names begin; the ORM's share is in those of the database.
 PARTS = {
@@ -95,7 +96,7 @@ def _clients(ses: str, client: str) -> dict[str, str]:
 def _profile(course: Course, plain: Entrant, arguments: tuple[str, ...], figures: Path) -> str:
     metered = replace(
         plain,
-        command=(sys.executable, "-m", "benchmarks.profiled", *arguments),
+        command=(sys.executable, "-m", "benchmarks.profile.metered", *arguments),
         # It ends by SIGTERM after its last long poll, and only then writes.
         environment={**plain.environment, "PROFILE_FILE": str(figures), "QUEUE_WAIT_SECONDS": "1"},
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 
 from benchmarks.installation import environment
-from benchmarks.stand_in import ROOT
+from benchmarks.lean_aws.stand_in import ROOT
 
 PEERS = ROOT / "benchmarks" / "peers"
 PEERS_PYTHON = ROOT / ".venv-peers" / "bin" / "python"

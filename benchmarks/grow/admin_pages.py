@@ -18,10 +18,10 @@ from typing import Any
 
 import django
 
-from benchmarks import report
-from benchmarks.course import python
+from benchmarks.compare import report
+from benchmarks.compare.course import python
+from benchmarks.compare.order_events import event_id, order_number
 from benchmarks.installation import Databases, environment
-from benchmarks.order_events import event_id, order_number
 
 CAUSES = ("MessageRejected", "RenderError", "UnknownType", "KeyError")
 # Nothing listens there: what asks AWS must not wait for it.
@@ -55,7 +55,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="notifier-console-") as folder:
         url = Databases(Path(folder)).template(options.database)
         settings = environment(NO_AWS, database=url, DEBUG="on", LOG_LEVEL="CRITICAL")
-        python(settings | {"DEBUG": "off"}, "benchmarks.table_rows", "sent", 1, options.rows)
+        python(settings | {"DEBUG": "off"}, "benchmarks.grow.table_rows", "sent", 1, options.rows)
         os.environ.update(settings)
         django.setup()
         _without_debugging()

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import standing
 from benchmarks.aws_stub.faults import AMBIGUOUS
-from benchmarks.fleet import Chaos, Member
-from benchmarks.judge import Verdict, judge
-from benchmarks.rig import CONCURRENCY, SHORT_TIMERS, Rig
+from benchmarks.crash import unfinished
+from benchmarks.crash.fleet import Chaos, Member
+from benchmarks.crash.judge import Verdict, judge
+from benchmarks.crash.rig import CONCURRENCY, SHORT_TIMERS, Rig
 
 FAULTS = {
     "sqs_error": 0.005,
@@ -170,7 +170,7 @@ class Soak:
         self._looked_at = time.monotonic()
         if any(visible + hidden for visible, hidden in self._rig.control()["queues"].values()):
             return False
-        return not standing.owed(parked=self._options.events == "off")
+        return not unfinished.owed(parked=self._options.events == "off")
 
     def _report(self) -> None:
         """A line now and then, so that half an hour is not silent."""
@@ -180,7 +180,7 @@ class Soak:
         print(
             f"{self._seconds():5.0f} s  committed {self._rig.count_committed()}"
             f"  accepted {self._rig.control()['accepted']}"
-            f"  kills {self._chaos.counts['killed']}  owed {standing.owed()}",
+            f"  kills {self._chaos.counts['killed']}  owed {unfinished.owed()}",
             flush=True,
         )
 
@@ -188,10 +188,13 @@ class Soak:
         stub = self._rig.control()
         strikes = self._chaos.counts
         ambiguous = sum(stub["faults"].get(name, 0) for name in AMBIGUOUS)
-        in_doubt = standing.in_doubt()
+        in_doubt = unfinished.in_doubt()
         return Outcome(
             verdict=judge(
-                self._rig.committed(), self._rig.accepted(), in_doubt=in_doubt, dead=standing.dead()
+                self._rig.committed(),
+                self._rig.accepted(),
+                in_doubt=in_doubt,
+                dead=unfinished.dead(),
             ),
             in_doubt=len(in_doubt),
             parked_at_most=0
@@ -205,7 +208,7 @@ class Soak:
                 "seconds of orders": round((self._produced_at or time.monotonic()) - self._began),
                 "strikes": dict(strikes),
                 "faults": {name: count for name, count in stub["faults"].items() if count},
-                "attempts": standing.attempts(),
+                "attempts": unfinished.attempts(),
             },
         )
 

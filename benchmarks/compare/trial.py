@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import process_tree
-from benchmarks.stand_in import ROOT, StandIn, pin
+from benchmarks.lean_aws.stand_in import ROOT, StandIn, pin
 
 Fill = Callable[[int, int], None]
 

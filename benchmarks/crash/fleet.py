@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PAUSE_SECONDS = (2.0, 5.0)
 FREEZE_SECONDS = (2.0, 12.0)
 # SIGTERM to exit is 25 s at most.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.aws_stub.acceptances import Acceptance
 from benchmarks.aws_stub.ses import REFUSED_DOMAIN
-from benchmarks.ledger import Fact
+from benchmarks.crash.ledger import Fact
 
 SIMULATOR = "@simulator.amazonses.com"
 

@@ -11,10 +11,11 @@ import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from benchmarks import report, stand_in
-from benchmarks.course import Course, Work
-from benchmarks.lineup import ENTRANTS
-from benchmarks.trial import Trial, TrialError
+from benchmarks.compare import report
+from benchmarks.compare.course import Course, Work
+from benchmarks.compare.lineup import ENTRANTS
+from benchmarks.compare.trial import Trial, TrialError
+from benchmarks.lean_aws import stand_in
 
 
 def main() -> None:

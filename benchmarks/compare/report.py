@@ -8,11 +8,11 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import plot
-from benchmarks.course import Work
-from benchmarks.lineup import CEILING, ENTRANTS, REFERENCE
-from benchmarks.stand_in import ROOT
-from benchmarks.trial import Trial
+from benchmarks.compare import plot
+from benchmarks.compare.course import Work
+from benchmarks.compare.lineup import CEILING, ENTRANTS, REFERENCE
+from benchmarks.compare.trial import Trial
+from benchmarks.lean_aws.stand_in import ROOT
 
 DOCUMENT = ROOT / "docs" / "performance.md"
 README = ROOT / "README.md"

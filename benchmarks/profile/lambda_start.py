@@ -19,9 +19,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import order_events
-from benchmarks.fleet import ROOT
-from benchmarks.rig import Rig, print_rows
+from benchmarks.compare import order_events
+from benchmarks.crash.fleet import ROOT
+from benchmarks.crash.rig import Rig, print_rows
 from infra import lambda_package
 
 RUNTIME = ROOT / "tests" / "lambda_runtime.py"

@@ -16,9 +16,9 @@ from queues.events import envelope  # noqa: E402
 
 for name in (
     "benchmarks.aws_stub.ses",
-    "benchmarks.ledger",
-    "benchmarks.rig",
-    "benchmarks.standing",
+    "benchmarks.crash.ledger",
+    "benchmarks.crash.rig",
+    "benchmarks.crash.unfinished",
     "encodings.idna",
     "notifier.urls",
     "orders.services",

@@ -1,4 +1,6 @@
-"""Fill the tables as a platform that has run for long would have: ``python -m benchmarks.table_rows KIND FIRST COUNT``.
+"""Fill the tables as a platform that has run for long would have.
+
+``python -m benchmarks.grow.table_rows KIND FIRST COUNT``.
 
 ``pending``, ``published`` and ``handled`` make outbox rows in that state, ``sent`` handled ones with the notification
 and the attempt of each. The environment names the database.
@@ -14,7 +16,7 @@ from django.apps import apps
 from django.db import connection
 from django.utils import timezone
 
-from benchmarks.order_events import envelope, event_id, order, order_number
+from benchmarks.compare.order_events import envelope, event_id, order, order_number
 
 # What differs from row to row, for a row's number n; all else is as in the first row.
 _VARIES = {

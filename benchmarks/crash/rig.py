@@ -17,9 +17,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from benchmarks.aws_stub.acceptances import Acceptance
-from benchmarks.fleet import ROOT, Member, Start, cold
-from benchmarks.judge import read_acceptances
-from benchmarks.ledger import Fact, Ledger
+from benchmarks.crash.fleet import ROOT, Member, Start, cold
+from benchmarks.crash.judge import read_acceptances
+from benchmarks.crash.ledger import Fact, Ledger
 from tests import postgres, warm_start
 
 CONCURRENCY = 8
@@ -75,7 +75,7 @@ class Rig:
         # So that everything ends with this process.
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
         if self._start is not cold:
-            warm_start.preload("benchmarks.members")
+            warm_start.preload("benchmarks.crash.members")
         with ExitStack() as failing:
             failing.push(self._ending)
             self.folder = self._ending.enter_context(_kept_or_temporary(self._asked))
@@ -115,11 +115,11 @@ class Rig:
         return self._member("relay", ["manage.py", "relay_outbox"])
 
     def producer(self, number: int = 0, **options: object) -> Member:
-        """Its options are those of ``benchmarks.producer``; each needs a number of its own."""
+        """Its options are those of ``benchmarks.crash.producer``; each needs a number of its own."""
         written = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
         ledger = f"--ledger={self.folder / f'ledger-{number}'}"
         written += [f"--number={number}", f"--began={time.time()}"]
-        command = ["-m", "benchmarks.producer", ledger, *written]
+        command = ["-m", "benchmarks.crash.producer", ledger, *written]
         return self._member("producer", command)
 
     def manage(self, *arguments: str) -> None:

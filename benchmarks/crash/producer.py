@@ -23,7 +23,7 @@ from django.db import DatabaseError, close_old_connections
 django.setup()
 
 from benchmarks.aws_stub.ses import REFUSED_DOMAIN  # noqa: E402  # models need Django set up
-from benchmarks.ledger import Fact, Ledger  # noqa: E402
+from benchmarks.crash.ledger import Fact, Ledger  # noqa: E402
 from orders import services  # noqa: E402
 from orders.models import BankAccount, Product, Transaction  # noqa: E402
 

@@ -29,11 +29,11 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
-from benchmarks.fleet import ROOT
+from benchmarks.compare.report import replace_section
+from benchmarks.crash.fleet import ROOT
+from benchmarks.crash.rig import Rig
+from benchmarks.crash.soak import LEAN
 from benchmarks.process_tree import usage
-from benchmarks.report import replace_section
-from benchmarks.rig import Rig
-from benchmarks.soak import LEAN
 
 DOCUMENT = ROOT / "docs" / "api.md"
 APPLICATION = "benchmark"

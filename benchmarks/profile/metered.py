@@ -1,4 +1,4 @@
-"""``manage.py`` with a meter on each stage of an email: ``python -m benchmarks.profiled consume_queue orders``.
+"""``manage.py`` with a meter on each stage of an email: ``python -m benchmarks.profile.metered consume_queue orders``.
 
 Each stage counts the CPU time of its own thread, so threads that wait cost nothing and the sum can be compared with
 what the process used. A stage's own time is without that of the stages inside it. SIGUSR1 begins anew; when the

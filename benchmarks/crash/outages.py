@@ -12,9 +12,9 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import standing
-from benchmarks.judge import judge
-from benchmarks.rig import ENDLESS, SHORT_TIMERS, Rig, print_rows
+from benchmarks.crash import unfinished
+from benchmarks.crash.judge import judge
+from benchmarks.crash.rig import ENDLESS, SHORT_TIMERS, Rig, print_rows
 from tests import postgres
 
 CONSUMERS = 3
@@ -58,8 +58,8 @@ def run(rig: Rig, options: argparse.Namespace) -> bool:
     crashes = sum(member.exit_code is not None for member in rig.members)
     producer.ask_to_end()
     producer.end()
-    standing.seconds_to_drain(most=options.drain)
-    dead, in_doubt = standing.dead(), standing.in_doubt()
+    unfinished.seconds_to_drain(most=options.drain)
+    dead, in_doubt = unfinished.dead(), unfinished.in_doubt()
     verdict = judge(rig.committed(), rig.accepted(), in_doubt=in_doubt, dead=dead)
     print_rows(
         vars(verdict)
@@ -76,8 +76,8 @@ def survives(rig: Rig, name: str, *, seconds: float, drain: float) -> bool:
     meanwhile = rig.control()["accepted"] - accepted
     give_back(rig, name)
     healed_at = datetime.now(UTC)
-    drained = standing.seconds_to_drain(before=healed_at, most=drain)
-    owed, dead = standing.owed(before=healed_at), len(standing.dead())
+    drained = unfinished.seconds_to_drain(before=healed_at, most=drain)
+    owed, dead = unfinished.owed(before=healed_at), len(unfinished.dead())
     print_rows(
         {
             f"{name} away for {seconds:g} s": f"accepted meanwhile {meanwhile}, drained after "
@@ -99,7 +99,7 @@ def give_back(rig: Rig, name: str) -> None:
     """The outage ends."""
     if name == "database":
         _server(rig).start()
-        standing.reconnect()
+        unfinished.reconnect()
     else:
         rig.control(**{SWITCHES[name]: 0})
 

@@ -14,10 +14,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import process_tree, report, stand_in
-from benchmarks.course import QUEUES, python
+from benchmarks import process_tree
+from benchmarks.compare import report
+from benchmarks.compare.course import QUEUES, python
 from benchmarks.installation import Databases, environment
-from benchmarks.stand_in import ROOT, WORK_CORE, StandIn, pin
+from benchmarks.lean_aws import stand_in
+from benchmarks.lean_aws.stand_in import ROOT, WORK_CORE, StandIn, pin
 
 START_SECONDS = 120.0
 IDLE_SECONDS = 3.0
@@ -86,11 +88,16 @@ def main() -> None:
 def _fill(settings: dict[str, str], case: Case) -> None:
     queue = ["--queue=transactions", f"--groups={case.groups}"] if case.groups else []
     if case.is_backlog:
-        python(settings, "benchmarks.table_rows", "pending", 0, case.rows, *queue)
+        python(settings, "benchmarks.grow.table_rows", "pending", 0, case.rows, *queue)
         return
-    python(settings, "benchmarks.table_rows", "handled", 0, case.rows, *queue)
+    python(settings, "benchmarks.grow.table_rows", "handled", 0, case.rows, *queue)
     python(
-        settings, "benchmarks.table_rows", "pending", FIRST_PENDING, PENDING_AFTER_HISTORY, *queue
+        settings,
+        "benchmarks.grow.table_rows",
+        "pending",
+        FIRST_PENDING,
+        PENDING_AFTER_HISTORY,
+        *queue,
     )
 
 
