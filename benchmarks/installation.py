@@ -17,7 +17,7 @@ import psycopg
 from psycopg import sql
 
 from benchmarks.lean_aws.stand_in import ROOT
-from tests import postgres
+from tests.support import postgres
 
 QUEUE = "notifier-orders"
 OURS = ("AWS_", "QUEUE_", "SES_", "USE_SES", "SANDBOX", "FAILPOINTS", "DATABASE_URL", "DEBUG")

@@ -21,10 +21,10 @@ from queues.aws import provisioning, sqs
 from queues.consumer.loop import Consumer
 from queues.outbox import relay
 from sandbox.sqs import WholeQueue
-from tests.browser import chromium, site  # noqa: F401  # fixtures
-from tests.local_aws import local_aws  # noqa: F401  # a fixture
-from tests.processes import platform  # noqa: F401  # a fixture
-from tests.stub_aws import fast_platform  # noqa: F401  # a fixture
+from tests.support.aws.local_aws import local_aws  # noqa: F401  # a fixture
+from tests.support.aws.stub_aws import fast_platform  # noqa: F401  # a fixture
+from tests.support.browser import chromium, site  # noqa: F401  # fixtures
+from tests.support.processes import platform  # noqa: F401  # a fixture
 
 SENDER = "shop@example.com"
 # Without it moto forgets queue policies.

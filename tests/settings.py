@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from tests import postgres
+from tests.support import postgres
 
 for name in list(os.environ):
     if name.startswith(

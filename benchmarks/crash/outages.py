@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.crash import unfinished
 from benchmarks.crash.judge import judge
 from benchmarks.crash.rig import ENDLESS, SHORT_TIMERS, Rig, print_rows
-from tests import postgres
+from tests.support import postgres
 
 CONSUMERS = 3
 BEFORE_SECONDS = 5.0

@@ -20,7 +20,8 @@ from benchmarks.aws_stub.acceptances import Acceptance
 from benchmarks.crash.fleet import ROOT, Member, Start, cold
 from benchmarks.crash.judge import read_acceptances
 from benchmarks.crash.ledger import Fact, Ledger
-from tests import postgres, warm_start
+from tests.support import postgres
+from tests.support.aws import warm_start
 
 CONCURRENCY = 8
 # Production: LEASE 60, visibility 90, grace 900, distance 450, drain 450 … ``emails.checks`` knows the proportions.

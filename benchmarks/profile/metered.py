@@ -38,7 +38,7 @@ STAGES = [
     ("send: django-ses", "emails.ses.ses_api", "send"),
     ("send: MIME", "django_ses", "get_message_bytes"),
     ("send: MIME", "django.core.mail", "EmailMessage.message"),
-    ("mend connection", "queues.threads.writer", "mend"),
+    ("drop a broken connection", "queues.threads.writer", "drop_broken_connection"),
     ("SQL: connect", "django.db.backends.base.base", "BaseDatabaseWrapper.connect"),
     ("SQL: commit", "django.db.backends.base.base", "BaseDatabaseWrapper.commit"),
     ("log", "logging", "Logger.handle"),

@@ -22,7 +22,7 @@ from emails.reputation import suppressions
 from emails.sending import breakers, guard, states
 from queues import masking
 from queues.answers import Cause as LetterCause
-from queues.dead_letters import causes as letter_groups
+from queues.dead_letters import causes
 from queues.dead_letters.advice import UNEXPECTED, advise
 from queues.models import DeadLetter, OutboxEvent, in_state
 from queues.models.live import Figure, LiveConsumer, PausedQueue, QueueDepth
@@ -266,7 +266,7 @@ def _letters() -> Iterable[Concern]:
                 key=f"letters {group['fingerprint']}",
                 text=masking.addresses(short(f"{group['code']}: {group['reason']}")),
                 count=group["count"],
-                place=letter_groups.key_of(group["fingerprint"]),
+                place=causes.key_of(group["fingerprint"]),
                 words=_in_words(group["code"], group["reason"]),
                 newest=group["last"],
             )

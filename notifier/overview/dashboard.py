@@ -1,7 +1,7 @@
 """The first page of the admin: what needs a person, how things go, and what was sent lately.
 
 Its live part is fetched again every few seconds. What it costs the database is bounded, however many rows there are:
-``tests/test_notifier_dashboard.py`` counts the queries.
+``tests/notifier/overview/test_dashboard.py`` counts the queries.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from queues import registry
 from queues.dead_letters.collecting import stake_fields
 from queues.errors import BadEnvelope, Reject, Uncorrectable
-from queues.events import envelope as events
+from queues.events import envelope
 from queues.events.envelope import Event
 from queues.models import DeadLetter
 
@@ -52,39 +52,39 @@ def objection(letter: DeadLetter) -> str:
         return "Messages of this queue are no events of ours."
     try:
         event = _envelope(letter)
-        events.data_type(event.type)
+        envelope.data_type(event.type)
     except Reject as exc:
         return f"Only the data can be edited, and more than that is wrong: {exc}"
     return registry.why_protected(event.id)
 
 
-def envelope(letter: DeadLetter) -> dict[str, Any]:
+def envelope_fields(letter: DeadLetter) -> dict[str, Any]:
     """All of the body but its data. There must be no objection."""
     return {
-        name: value for name, value in events.json_object(letter.body).items() if name != "data"
+        name: value for name, value in envelope.json_object(letter.body).items() if name != "data"
     }
 
 
 def data(letter: DeadLetter) -> str:
     """The data, to be edited. There must be no objection."""
-    value = events.json_object(letter.body).get("data")
+    value = envelope.json_object(letter.body).get("data")
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def problems(letter: DeadLetter, new: dict[str, Any]) -> list[str]:
     """What is wrong with this data, field by field; empty where it fits. There must be no objection."""
     try:
-        events.data_type(_envelope(letter).type).model_validate(new)
+        envelope.data_type(_envelope(letter).type).model_validate(new)
     except ValidationError as exc:
-        return events.problems(exc)
+        return envelope.problems(exc)
     try:
         body = _with_data(letter, new)
         Event.from_json(body)
     except Reject as exc:
         return [str(exc)]
-    if len(body.encode()) > events.MAX_BYTES:
-        return [f"The message would have {len(body.encode())} bytes, at most {events.MAX_BYTES}."]
-    if not list(_changed(events.json_object(letter.body).get("data"), new)):
+    if len(body.encode()) > envelope.MAX_BYTES:
+        return [f"The message would have {len(body.encode())} bytes, at most {envelope.MAX_BYTES}."]
+    if not list(_changed(envelope.json_object(letter.body).get("data"), new)):
         return ["Nothing is changed. To send it as it is, redrive it."]
     return []
 
@@ -92,7 +92,7 @@ def problems(letter: DeadLetter, new: dict[str, Any]) -> list[str]:
 def draft(letter: DeadLetter, new: dict[str, Any]) -> Draft:
     """The letter with this data. There must be no problems."""
     body = _with_data(letter, new)
-    fields = list(_changed(events.json_object(letter.body).get("data"), new))
+    fields = list(_changed(envelope.json_object(letter.body).get("data"), new))
     return Draft(letter, body, Event.from_json(body), fields)
 
 
@@ -112,15 +112,15 @@ def save(draft: Draft) -> None:
 
 def _envelope(letter: DeadLetter) -> Event:
     """The event with no data; raises BadEnvelope."""
-    value = events.json_object(letter.body) | {"data": {}}
+    value = envelope.json_object(letter.body) | {"data": {}}
     try:
         return Event.model_validate(value)
     except ValidationError as exc:
-        raise BadEnvelope(events.summary(exc)) from exc
+        raise BadEnvelope(envelope.summary(exc)) from exc
 
 
 def _with_data(letter: DeadLetter, new: dict[str, Any]) -> str:
-    value = events.json_object(letter.body) | {"data": new}
+    value = envelope.json_object(letter.body) | {"data": new}
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 

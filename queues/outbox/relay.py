@@ -27,8 +27,7 @@ from queues.errors import QueueUnavailable
 from queues.failpoints import failpoint
 from queues.models import OutboxEvent, in_state
 from queues.models.sql import RandomUuid, due_in
-from queues.outbox import batches as sending
-from queues.outbox import claims, fifo_heads, relay
+from queues.outbox import batches, claims, fifo_heads
 from queues.outbox.claims import Claimed
 
 logger = logging.getLogger(__name__)
@@ -67,8 +66,8 @@ def publish(events: Sequence[Claimed], *, alias: str, hurried: bool = False) -> 
     """Send claimed rows and settle each by what SQS answers for it; returns how many it took."""
     by_key = {str(event.pk): event for event in events}
     count = 0
-    for destination, batches in _routes(events, alias):
-        for answers in sending.side_by_side(destination, batches, hurried=hurried):
+    for destination, parts in _routes(events, alias):
+        for answers in batches.side_by_side(destination, parts, hurried=hurried):
             count += _settle(by_key, answers)
     return count
 
@@ -138,7 +137,7 @@ def _claimed(events: list[Claimed]) -> list[Claimed]:
 
 def _routes(
     events: Sequence[Claimed], alias: str
-) -> Iterator[tuple[sending.Destination, list[sending.Batch]]]:
+) -> Iterator[tuple[batches.Destination, list[batches.Batch]]]:
     """To the topic, where settings name one, what is news; what is published again is for our own queue alone.
 
     The other subscribers have had it, and an email must not depend on what SNS does with it.
@@ -166,7 +165,7 @@ def _outgoing(event: Claimed) -> sqs.Outgoing:
     )
 
 
-def _settle(by_key: Mapping[str, Claimed], answers: Iterable[sending.Answer]) -> int:
+def _settle(by_key: Mapping[str, Claimed], answers: Iterable[batches.Answer]) -> int:
     """What SQS took by one UPDATE, anything else by one each; returns how many it took."""
     taken: list[tuple[Claimed, str]] = []
     for answer in answers:
@@ -223,7 +222,7 @@ def _held(event: Claimed) -> QuerySet[OutboxEvent]:
 def late(rows: QuerySet[OutboxEvent]) -> QuerySet[OutboxEvent]:
     """Events that should be in SQS by now and are not; those behind a held one or a dead letter wait rightly."""
     held = OutboxEvent.objects.filter(
-        relay.holding(), queue=OuterRef("queue"), group=OuterRef("group"), id__lt=OuterRef("id")
+        holding(), queue=OuterRef("queue"), group=OuterRef("group"), id__lt=OuterRef("id")
     )
     return rows.filter(
         # The index is on these states together.

@@ -103,7 +103,7 @@ def _show(
             "title": f"Edit {letter}",
             "letter": letter,
             "address": change_url(letter),
-            "envelope": edits.envelope(letter),
+            "envelope": edits.envelope_fields(letter),
             "form": form,
         }
         | context,

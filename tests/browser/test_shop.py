@@ -1,0 +1,85 @@
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.support.browser import DESKTOP, PHONE, choose, fill_in, take_picture, wait_for_delivery
+
+pytestmark = [pytest.mark.browser, pytest.mark.processes]
+
+ADA = "ada@example.com"
+
+
+def error_beside(field):
+    expect(field).to_have_attribute("aria-invalid", "true")
+    return field.page.locator(f"#{field.get_attribute('id')}_error")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "look"),
+    [("", {"size": DESKTOP}), ("-phone-dark", {"size": PHONE, "dark": True})],
+    ids=["desktop", "phone"],
+)
+def test_customer_orders_mends_mistakes_and_reads_the_confirmation(site, suffix, look):
+    page = site.open(**look)
+    fill_in(page, email=ADA)
+    choose(page, "Stoneware mug", "Green tea", "Green tea")
+    total = page.locator("[data-total]:visible").first
+    expect(total).to_have_text("$41.80")
+    take_picture(page, f"shop{suffix}", height=844 if suffix else 1240)
+
+    email = page.get_by_label("Email")
+    email.fill("")
+    page.get_by_role("button", name="Place order").click()
+    expect(error_beside(email)).to_have_text("This field is required.")
+    expect(page.get_by_label("Street")).to_have_value("12 St James's Square")
+
+    email.fill("ada@example.com,bob@example.net")
+    page.get_by_role("button", name="Place order").click()
+    expect(error_beside(email)).to_have_text("Enter a valid email address.")
+    expect(email).to_have_value("ada@example.com,bob@example.net")
+    expect(page.get_by_label("Quantity of Green tea")).to_have_value("2")
+    expect(total).to_have_text("$41.80")
+    take_picture(page, f"shop-refused{suffix}")
+
+    email.fill(ADA)
+    page.get_by_role("button", name="Place order").click()
+    page.wait_for_url("**/orders/ORD-*/")
+    wait_for_delivery(page)
+    order = page.url
+    take_picture(page, f"order{suffix}")
+
+    page.goto("/sandbox/")
+    page.get_by_role("link", name=re.compile("Your order ORD-[0-9]+ is confirmed")).click()
+    mail = page.frame_locator("iframe")
+    expect(mail.get_by_role("heading")).to_have_text("Thank you for your order")
+    expect(mail.get_by_text("Green tea")).to_be_visible()
+    expect(mail.get_by_text("$41.80", exact=True)).to_be_visible()
+    take_picture(page, f"mail{suffix}", height=1240)
+
+    with page.expect_popup() as opened:
+        mail.get_by_role("link", name="View your order").click()
+    expect(opened.value.get_by_role("heading", name="Thank you, Ada Lovelace")).to_be_visible()
+    assert opened.value.url.startswith(order)
+
+
+def test_customer_registers_and_confirms_the_address_once(site):
+    site.aws.set_sandbox_rules(False)
+    page = site.open("/register/")
+    page.get_by_label("Your name").fill("Grace Hopper")
+    page.get_by_label("Email").fill("grace@example.org")
+    page.get_by_role("button", name="Register").click()
+    expect(page.get_by_role("heading", name="Look in your inbox")).to_be_visible()
+
+    page.goto("/sandbox/")
+    page.get_by_role("link", name="grace@example.org").click()
+    link = page.frame_locator("iframe").get_by_role("link", name="Confirm").first
+    with page.expect_popup() as first:
+        link.click()
+    first.value.get_by_role("button", name="Yes, confirm").click()
+    expect(first.value.get_by_role("heading", name="Confirmed")).to_be_visible()
+    take_picture(first.value, "confirmed")
+
+    with page.expect_popup() as second:
+        link.click()
+    expect(second.value.get_by_role("heading", name="Confirmed already")).to_be_visible()

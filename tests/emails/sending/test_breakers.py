@@ -1,0 +1,126 @@
+import pytest
+from botocore.stub import Stubber
+from django.core.management import CommandError, call_command
+
+from emails.models import Attempt, Breaker, Notification, SendRate
+from emails.sending import breakers
+from emails.ses import ses_api
+from queues import registry
+from queues.consumer import retry_in_place
+from queues.models import HandlingFailure
+from tests.support.owed import only, place
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def stop_when_held():
+    """A consumer that stops as soon as a breaker is open, so that nothing waits for a quarter of an hour."""
+    retry_in_place.begin(lambda: Breaker.objects.filter(is_open=True).exists())
+    yield
+    retry_in_place.begin(lambda: False)
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "breaker"),
+    [
+        ("Throttling", "Daily message quota exceeded.", breakers.QUOTA),
+        ("LimitExceededException", "limit", breakers.QUOTA),
+        ("AccountSendingPausedException", "paused", breakers.ACCOUNT),
+        ("AccountSuspendedException", "suspended", breakers.ACCOUNT),
+        ("ConfigurationSetDoesNotExist", "no such set", breakers.CONFIGURATION),
+        ("ExpiredToken", "expired", breakers.CONFIGURATION),
+        ("SignatureDoesNotMatch", "no match", breakers.CONFIGURATION),
+        ("AccessDenied", "not allowed", breakers.CONFIGURATION),
+        (
+            "MessageRejected",
+            "Email address is not verified. The following identities failed the check in region "
+            "EU-WEST-1: Notifier Shop <shop@example.com>, ada@example.com",
+            breakers.CONFIGURATION,
+        ),
+    ],
+)
+def test_trouble_of_our_own_opens_a_breaker_and_burns_nothing(
+    consume, refuses, code, text, breaker
+):
+    refuses(code, text)
+    place()
+
+    consume()
+
+    row = Breaker.objects.get()
+    assert (row.name, row.is_open, row.code) == (breaker, True, code)
+    assert only().state == Notification.State.PENDING
+    assert only().attempt_rows.get().outcome == Attempt.Outcome.HELD
+    assert not HandlingFailure.objects.exists()
+
+
+def test_open_breaker_closes_the_queues_of_emails_and_leaves_events_readable():
+    breakers.trip(breakers.QUOTA, code="Quota", reason="used up")
+
+    assert registry.why_closed("orders") == "breaker quota: Quota: used up"
+    assert registry.why_closed("ses-events") == ""
+
+
+def test_breaker_is_told_once_however_often_it_trips(caplog):
+    for _ in range(3):
+        breakers.trip(breakers.ACCOUNT, code="Paused", reason="by hand")
+
+    assert caplog.text.count("breaker account open") == 1
+
+
+@pytest.mark.parametrize("name", [breakers.QUOTA, breakers.CONFIGURATION])
+def test_probe_closes_what_has_healed(aws, settings, name):
+    settings.BREAKER_PROBE_SECONDS = -1
+    breakers.trip(name, code="X", reason="x")
+
+    assert breakers.probe() == 1
+    assert registry.why_closed("orders") == ""
+
+
+def test_probe_keeps_open_what_has_not_healed_and_says_why(aws, settings):
+    settings.BREAKER_PROBE_SECONDS = -1
+    ses_api.api().delete_identity(Identity="shop@example.com")
+    breakers.trip(breakers.CONFIGURATION, code="X", reason="x")
+
+    assert breakers.probe() == 0
+    assert "the sender shop@example.com is not verified" in registry.why_closed("orders")
+
+
+@pytest.mark.parametrize(("enabled", "closed"), [(True, 1), (False, 0)])
+def test_probe_of_a_paused_account_asks_whether_it_may_send(aws, settings, enabled, closed):
+    settings.BREAKER_PROBE_SECONDS = -1
+    breakers.trip(breakers.ACCOUNT, code="X", reason="x")
+
+    with Stubber(ses_api.api()) as stubber:
+        stubber.add_response("get_account_sending_enabled", {"Enabled": enabled})
+        assert breakers.probe() == closed
+
+
+def test_probe_waits_for_its_time(aws):
+    breakers.trip(breakers.QUOTA, code="X", reason="x")
+
+    assert breakers.probe() == 0
+
+
+def test_throttled_email_is_sent_from_the_same_receive_only_slower(aws, consume, refuses):
+    refuses("Throttling", "Maximum sending rate exceeded.", times=1)
+    place()
+
+    consume()
+
+    outcomes = [attempt.outcome for attempt in only().attempt_rows.all()]
+    assert outcomes == [Attempt.Outcome.HELD, Attempt.Outcome.ACCEPTED]
+    rate = SendRate.objects.get()
+    assert rate.slowed_until is not None
+    assert rate.step_us > 1_000_000 / rate.max_send_rate * 1.4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_until_empty_fails_while_a_breaker_keeps_a_queue_closed(aws):
+    breakers.trip(breakers.ACCOUNT, code="Paused", reason="by hand")
+
+    with pytest.raises(
+        CommandError, match="queue orders was not read: breaker account: Paused: by hand"
+    ):
+        call_command("consume_queue", "--until-empty")

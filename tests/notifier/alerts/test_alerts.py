@@ -1,0 +1,298 @@
+import re
+import threading
+from datetime import timedelta
+
+import pytest
+from django.core import mail
+from django.utils import timezone
+from moto import mock_aws
+
+from emails.models import Notification, Suppression
+from emails.sending import breakers
+from notifier.alerts import alerts, sns
+from queues import registry
+from queues.consumer import pausing
+from queues.models import DeadLetter
+from queues.models.live import Duty
+from tests.support.living import make_consumer, make_silent
+from tests.support.owed import owed, place
+from tests.support.threads import at_once
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def admins(settings):
+    settings.ADMINS = [("ops@example.com", "ops@example.com")]
+    settings.BASE_URL = "https://shop.example.com"
+
+
+@pytest.fixture(autouse=True)
+def living(db):
+    return make_consumer()
+
+
+def die(*, count=1, fingerprint="f", code="MessageRejected", reason="Address ada@example.com."):
+    for _ in range(count):
+        DeadLetter.objects.create(
+            queue="orders",
+            sqs_message_id=f"m-{DeadLetter.objects.count()}",
+            body="{}",
+            code=code,
+            reason=reason,
+            fingerprint=fingerprint,
+        )
+
+
+def look():
+    """What a consumer does half a minute later."""
+    Duty.objects.filter(pk=alerts.DUTY).delete()
+    return alerts.check()
+
+
+def told():
+    """What the alerts say, oldest first."""
+    return [str(sent.body) for sent in mail.outbox]
+
+
+def hour_passes():
+    for duty in Duty.objects.all():
+        Duty.objects.filter(pk=duty.pk).update(taken_at=duty.taken_at - timedelta(hours=1))
+    for letter in DeadLetter.objects.all():
+        earlier = letter.collected_at - timedelta(hours=1)
+        DeadLetter.objects.filter(pk=letter.pk).update(collected_at=earlier)
+
+
+def test_when_all_is_well_nobody_is_called():
+    assert look() == 0
+    assert mail.outbox == []
+
+
+def test_suppressed_admin_is_left_out_and_the_others_are_told_of_that(settings, caplog):
+    settings.ADMINS = [("ops", "ops@example.com"), ("gone", "Gone@example.com")]
+    Suppression.objects.create(address="gone@example.com", source="bounce", since=timezone.now())
+    die()
+
+    look()
+
+    [sent] = mail.outbox
+    assert sent.to == ["ops@example.com"]
+    assert "Alerts do not reach all of ADMINS" in str(sent.body)
+    assert "suppressed count=1" in caplog.text
+    assert "example.com" not in caplog.text
+
+
+def test_alert_that_suppression_keeps_from_everybody_is_tried_again_later(caplog):
+    Suppression.objects.create(address="ops@example.com", source="bounce", since=timezone.now())
+    die()
+
+    assert look() == 0
+    assert mail.outbox == []
+    Suppression.objects.update(state=Suppression.State.LIFTED)
+
+    assert look() == 1
+
+
+def test_new_cause_of_dead_letters_is_told_with_the_page_to_look_at(client, admin_user):
+    die(count=3)
+
+    assert look() == 1
+
+    [sent] = mail.outbox
+    assert sent.to == ["ops@example.com"]
+    assert sent.subject == "[Notifier] 3 open dead letters, MessageRejected"
+    assert "(new)" in sent.body
+    [link] = re.findall(r"https://shop\.example\.com(\S+)", str(sent.body))
+    client.force_login(admin_user)
+    assert client.get(link).context["group"].count == 3
+
+
+def test_alert_has_no_personal_data():
+    die()
+
+    look()
+
+    assert "ada@" not in f"{mail.outbox[0].subject} {told()[0]}"
+    assert "MessageRejected: Address a***@e***.com." in told()[0]
+
+
+def test_cause_is_told_once_an_hour_however_often_somebody_looks():
+    breakers.trip(breakers.QUOTA, code="Quota", reason="used up")
+
+    assert [look(), look(), look()] == [1, 0, 0]
+    hour_passes()
+    assert look() == 1
+
+    assert [sent.subject for sent in mail.outbox] == ["[Notifier] Sending has stopped: quota"] * 2
+
+
+def test_dead_letters_that_lie_there_are_told_once_and_again_when_more_come():
+    die(count=2)
+    look()
+    hour_passes()
+    assert look() == 0
+    die(count=3)
+
+    assert look() == 1
+
+    assert "[Notifier] 5 open dead letters" in mail.outbox[1].subject
+    assert "(3 more since" in told()[1]
+
+
+def test_causes_that_are_due_together_are_told_in_one_alert():
+    die(fingerprint="a", code="A")
+    die(fingerprint="b", code="B", count=2)
+
+    assert look() == 2
+
+    [sent] = mail.outbox
+    assert sent.subject.endswith("2 open dead letters, B, and 1 more")
+    assert sent.body.count("https://") == 2
+
+
+def test_silent_consumer_is_told_by_another_one(living):
+    make_silent(host="gone")
+
+    look()
+
+    assert "consumer gone:17, last heard" in told()[0]
+    assert "https://shop.example.com/admin/#consumers" in told()[0]
+
+
+@pytest.mark.parametrize(("in_doubt", "is_told"), [("park", True), ("resend", False)])
+def test_doubt_is_told_when_nothing_but_a_person_ends_it(settings, in_doubt, is_told):
+    settings.SES_EVENTS_TOPIC, settings.IN_DOUBT = "", in_doubt
+    notification = owed(place())
+    Notification.objects.filter(pk=notification.pk).update(
+        state="in_doubt", attempt_started_at=timezone.now()
+    )
+
+    assert bool(look()) == is_told
+
+
+def test_doubt_that_events_should_have_ended_is_told():
+    notification = owed(place())
+    rows = Notification.objects.filter(pk=notification.pk)
+    rows.update(state="in_doubt", attempt_started_at=timezone.now())
+    assert look() == 0
+    rows.update(attempt_started_at=timezone.now() - timedelta(hours=1))
+
+    assert look() == 1
+
+
+def test_nobody_is_called_for_what_somebody_did():
+    pausing.pause("orders", by="grace", reason="r")
+
+    assert look() == 0
+
+
+def test_without_anybody_to_call_nothing_is_asked(settings, django_assert_num_queries):
+    settings.ADMINS = []
+    die()
+
+    with django_assert_num_queries(0):
+        assert alerts.check() == 0
+        alerts.check_soon()
+
+
+def test_consumers_look_every_half_minute_one_of_them_for_all():
+    die()
+
+    assert alerts.check() == 1
+    die(fingerprint="g")
+    assert alerts.check() == 0
+
+
+def test_consumers_run_it_beside_the_sweeper():
+    assert alerts.check in registry.watch_steps()
+    assert alerts.check not in registry.sweep_steps()
+
+
+def test_alert_that_cannot_be_sent_is_logged_and_tried_again(monkeypatch, caplog):
+    def fail(*args):
+        raise OSError("no route to ada@example.com")
+
+    die()
+    with monkeypatch.context() as patch:
+        patch.setattr(mail, "send_mail", fail)
+        assert look() == 0
+        assert alerts.check() == 0
+    assert "alert not mailed: OSError" in caplog.text
+
+    assert look() == 1
+    assert "(new)" in told()[0]
+
+
+def test_topic_gets_the_same_whether_named_or_by_its_arn(settings):
+    settings.ADMINS = []
+    with mock_aws():
+        sns._client.cache_clear()
+        arn = sns.client().create_topic(Name="alerts")["TopicArn"]
+        published = []
+        sns.client().meta.events.register(
+            "before-parameter-build.sns.Publish", lambda params, **rest: published.append(params)
+        )
+        for number, topic in enumerate(("alerts", arn)):
+            settings.ALERTS_TOPIC = topic
+            die(fingerprint=f"f{number}")
+
+            assert look() == 1
+    sns._client.cache_clear()
+
+    assert [params["TopicArn"] for params in published] == [arn, arn]
+    assert published[0]["Subject"] == "[Notifier] Open dead letters, MessageRejected"
+    assert "(new)" in published[0]["Message"]
+
+
+def test_email_reaches_somebody_even_when_the_topic_does_not(settings, caplog):
+    settings.ALERTS_TOPIC = "arn:aws:sns:eu-west-1:123456789012:nowhere"
+    die()
+
+    with mock_aws():
+        sns._client.cache_clear()
+        assert look() == 1
+    sns._client.cache_clear()
+
+    assert len(mail.outbox) == 1
+    assert "alert not published: topic arn:" in caplog.text
+
+
+def test_provisioning_makes_the_topic(settings):
+    settings.ALERTS_TOPIC = "alerts"
+    said: list[str] = []
+    with mock_aws():
+        sns._client.cache_clear()
+        sns.provision(said.append)
+        topics = sns.client().list_topics()["Topics"]
+    sns._client.cache_clear()
+
+    assert [topic["TopicArn"].rpartition(":")[2] for topic in topics] == ["alerts"]
+    assert said == ["topic alerts is there; whom alerts should reach subscribes to it"]
+
+
+@pytest.mark.locking
+@pytest.mark.django_db(transaction=True)
+def test_of_many_consumers_that_look_at_once_one_tells():
+    die()
+    breakers.trip(breakers.QUOTA, code="Quota", reason="used up")
+
+    def look_past_the_first_gate():
+        Duty.objects.filter(pk=alerts.DUTY).delete()
+        return alerts.check()
+
+    assert sum(at_once(4, look_past_the_first_gate)) == 2
+
+    said = " ".join(told())
+    assert said.count("(new)") == said.count("Quota: used up") == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_overview_makes_the_web_process_tell_when_no_consumer_lives(admin_client, living):
+    living.delete()
+
+    admin_client.get("/admin/")
+    for thread in threading.enumerate():
+        if thread.name == "alerts":
+            thread.join(30)
+
+    assert mail.outbox[0].subject == "[Notifier] No consumer runs"

@@ -1,0 +1,125 @@
+"""The events that orders states: their exact payloads, and what their models refuse."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from decimal import Decimal
+
+import pytest
+
+from queues.errors import BadData
+from queues.events.envelope import Event
+from queues.models import OutboxEvent
+from tests.support.builders import make_account, make_order, make_product, make_transaction
+
+pytestmark = pytest.mark.django_db
+
+
+def _envelope():
+    return json.loads(OutboxEvent.objects.get().body)
+
+
+def test_order_placed_holds_all_that_an_email_needs():
+    product = make_product(sku="MUG-01", name="Mug", price=Decimal("12.50"))
+    order = make_order(lines=[(product, 2)])
+
+    envelope = _envelope()
+
+    assert envelope["source"] == "/orders"
+    assert envelope["data"] == {
+        "order_number": order.number,
+        "placed_at": order.placed_at.isoformat().replace("+00:00", "Z"),
+        "customer": {"name": "Ada Lovelace", "email": "ada@example.com"},
+        "shipping_address": {
+            "name": "Ada Lovelace",
+            "street": "12 St James's Square",
+            "postal_code": "SW1Y 4JH",
+            "city": "London",
+            "country": "United Kingdom",
+        },
+        "lines": [
+            {
+                "sku": "MUG-01",
+                "name": "Mug",
+                "quantity": 2,
+                "unit_price_cents": 1250,
+                "total_cents": 2500,
+            }
+        ],
+        "total_cents": 2500,
+        "currency": "USD",
+        "order_url": f"http://testserver{order.get_signed_url()}",
+    }
+
+
+def test_transaction_posted_shows_the_last_digits_of_the_account_only():
+    account = make_account(number="US100200304821", currency="EUR")
+    posted = make_transaction(account=account, description="Salary")
+
+    envelope = _envelope()
+
+    assert envelope["source"] == "/bank"
+    assert envelope["data"] == {
+        "reference": posted.reference,
+        "kind": "deposit",
+        "amount_cents": 15000,
+        "currency": "EUR",
+        "balance_cents": 15000,
+        "posted_at": posted.posted_at.isoformat().replace("+00:00", "Z"),
+        "description": "Salary",
+        "account": {
+            "number_masked": "•••• 4821",
+            "holder_name": "Ada Lovelace",
+            "holder_email": "ada@example.com",
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (["order_number"], ""),
+        (["order_number"], 7),
+        (["placed_at"], "yesterday"),
+        (["placed_at"], "2026-11-22T10:00:00"),
+        (["customer", "email"], "ada@example.com, eve@example.com"),
+        (["customer", "email"], "ada@example.com\r\nBcc: eve@example.com"),
+        (["customer", "email"], '"a,b"@example.com'),
+        (["customer", "email"], "kelvin\u212a@example.com"),
+        (["customer", "name"], "A\r\nB"),
+        (["customer", "name"], "A" * 201),
+        (["customer"], None),
+        (["lines"], []),
+        (["lines", 0, "quantity"], 0),
+        (["lines", 0, "quantity"], 100),
+        (["lines", 0, "quantity"], "2"),
+        (["lines", 0, "unit_price_cents"], -1),
+        (["lines", 0, "unit_price_cents"], 12.5),
+        (["lines", 0, "total_cents"], 2499),
+        (["total_cents"], 2499),
+        (["currency"], "BTC"),
+        (["order_url"], "javascript:alert(1)"),
+    ],
+)
+def test_rubbish_names_its_field(path, value):
+    make_order()
+    envelope = deepcopy(_envelope())
+    place = envelope["data"]
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+
+    with pytest.raises(BadData) as refused:
+        Event.from_json(json.dumps(envelope))
+
+    assert "data does not fit order.placed.v1" in str(refused.value)
+
+
+def test_missing_field_is_named():
+    make_transaction()
+    envelope = _envelope()
+    del envelope["data"]["account"]["holder_email"]
+
+    with pytest.raises(BadData, match="account.holder_email: Field required"):
+        Event.from_json(json.dumps(envelope))

@@ -1,0 +1,190 @@
+"""Messages that came back from a consumer that died."""
+
+import threading
+
+import pytest
+
+from queues.aws import sqs
+from queues.consumer import quarantine
+from queues.consumer.handling import Fate
+from queues.consumer.loop import Consumer
+from queues.models import HandlingFailure, dead_letters
+from tests.support.processes import wait_until
+
+IN_PROCESS = pytest.mark.django_db
+IN_THREADS = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def few_receives(settings):
+    """What comes back for the first time is a suspect."""
+    settings.QUEUE_MAX_RECEIVE_COUNT = 3
+
+
+def put(*bodies, alias="orders"):
+    sqs.queue(alias).send_batch([sqs.Outgoing(key=body, body=body) for body in bodies])
+
+
+def die(*, recorded=(), mark=()):
+    """What a consumer leaves that died with all of them in hand: failures of some, a mark on others."""
+    queue = sqs.queue("orders")
+    for message in queue.receive(limit=10, wait_seconds=0):
+        code = "Hot" if message.body in recorded else dead_letters.DIED
+        if message.body in (*recorded, *mark):
+            HandlingFailure.objects.create(
+                queue="orders", sqs_message_id=message.id, receive_count=1, code=code
+            )
+        queue.hide(message, seconds=0)
+
+
+def marks():
+    return HandlingFailure.objects.filter(code=dead_letters.DIED)
+
+
+class Seen(list[tuple[str, int, int]]):
+    """Bodies in the order of handling, with how many messages were in flight and how many marked."""
+
+    def handle(self, queue, message):
+        self.append((message.body, queue.depth().in_flight, marks().count()))
+        return Fate(delete=True)
+
+
+@IN_PROCESS
+def test_suspect_is_handled_last_and_alone_and_its_mark_taken_back(aws):
+    put("a", "suspect", "b")
+    die(recorded=("a", "b"))
+    seen = Seen()
+
+    Consumer(sqs.queues(["orders"]), handle=seen.handle).poll_once()
+
+    assert seen[-1] == ("suspect", 1, 1)
+    assert sorted(body for body, _, _ in seen) == ["a", "b", "suspect"]
+    assert not marks().exists()
+
+
+@IN_PROCESS
+@pytest.mark.parametrize(("most", "is_suspect"), [(4, True), (5, False)])
+def test_with_receives_to_spare_none_is_suspected(aws, settings, most, is_suspect):
+    settings.QUEUE_MAX_RECEIVE_COUNT = most
+    put("a")
+    die()
+    queue, waiting = sqs.queue("orders"), quarantine.Suspects()
+
+    waiting.take(queue, queue.receive(limit=10, wait_seconds=0))
+
+    assert len(waiting) == is_suspect
+
+
+@IN_PROCESS
+def test_one_that_died_alone_before_comes_after_all_others(aws):
+    put("deadly", "a", "b")
+    die(mark=("deadly",))
+    seen = Seen()
+
+    Consumer(sqs.queues(["orders"]), handle=seen.handle).poll_once()
+
+    assert seen[-1] == ("deadly", 1, 2)
+    assert marks().get().receive_count == 1
+
+
+@IN_PROCESS
+def test_failure_takes_the_place_of_the_mark(consume):
+    put("no envelope")
+    die()
+
+    consume("orders")
+
+    assert list(HandlingFailure.objects.values_list("receive_count", "code")) == [
+        (2, "BadEnvelope")
+    ]
+
+
+@IN_PROCESS
+def test_messages_of_the_common_path_cost_no_query(aws, django_assert_num_queries):
+    put("a", "b")
+    messages = sqs.queue("orders").receive(limit=10, wait_seconds=0)
+
+    with django_assert_num_queries(0):
+        assert quarantine.Suspects().take(sqs.queue("orders"), messages) == messages
+
+
+@IN_THREADS
+def test_nothing_is_received_from_any_queue_while_a_suspect_is_handled(aws):
+    put("suspect")
+    die(mark=("suspect",))
+    begun, go_on = threading.Event(), threading.Event()
+    seen = []
+
+    def handle(queue, message):
+        seen.append(message.body)
+        begun.set()
+        go_on.wait(10)
+        return Fate(delete=True)
+
+    consumer = Consumer(sqs.queues(["orders", "ses-events"]), handle=handle)
+    running = threading.Thread(target=consumer.run)
+    running.start()
+    assert begun.wait(10)
+    put("report", alias="ses-events")
+    begun.clear()
+    is_received = begun.wait(0.5)
+    go_on.set()
+    wait_until(lambda: seen == ["suspect", "report"], what="both")
+    consumer.stopping = True
+    running.join(10)
+
+    assert not is_received
+
+
+@IN_THREADS
+def test_suspects_are_given_back_when_the_consumer_stops(aws):
+    put("a", "b", "c")
+    die()
+    begun = threading.Event()
+
+    def handle(queue, message):
+        begun.set()
+        while not consumer.stopping:
+            begun.wait(0.01)
+        return Fate(delete=False, hide_seconds=30)
+
+    consumer = Consumer(sqs.queues(["orders"]), handle=handle)
+    running = threading.Thread(target=consumer.run)
+    running.start()
+    assert begun.wait(10)
+    consumer.stopping = True
+    running.join(10)
+
+    assert consumer.unfinished == 0
+    assert sqs.queue("orders").depth() == sqs.Depth(visible=2, in_flight=1, delayed=0)
+
+
+@IN_PROCESS
+def test_only_one_that_died_alone_waits_for_the_end_of_long_polls(aws):
+    put("deadly", "a")
+    die(mark=("deadly",))
+    queue, waiting = sqs.queue("orders"), quarantine.Suspects()
+    waiting.take(queue, queue.receive(limit=10, wait_seconds=0))
+
+    order = []
+    for quiet in (False, False, True):
+        found = waiting.next(quiet=quiet)
+        order.append(found and found[1].body)
+        waiting.done()
+
+    assert order == ["a", None, "deadly"]
+
+
+@IN_PROCESS
+def test_suspects_are_handed_out_one_at_a_time(aws):
+    put("a", "b")
+    die()
+    queue, waiting = sqs.queue("orders"), quarantine.Suspects()
+    waiting.take(queue, queue.receive(limit=10, wait_seconds=0))
+
+    assert waiting.next()
+    assert waiting.next() is None
+    assert waiting.need_quiet
+
+    waiting.done()
+    assert waiting.next()

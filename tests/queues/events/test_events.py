@@ -1,0 +1,68 @@
+import json
+
+import pytest
+
+from queues.errors import BadEnvelope
+from queues.events.envelope import Event, EventData, data_types
+from tests.support.parcels import ParcelPacked
+
+
+def body(**fields):
+    envelope = {"source": "/t", "type": "parcel.packed.v1", "data": {"note": "x"}}
+    return json.dumps(envelope | fields)
+
+
+def test_envelope_survives_the_way_to_json_and_back():
+    event = Event.of(ParcelPacked(note="Zoë 😀"), subject="P-1", partition_key="g")
+
+    assert Event.from_json(event.to_json()) == event
+
+
+def test_what_the_model_does_not_know_is_dropped():
+    event = Event.from_json(body(data={"note": "x", "more": "y" * 1000}))
+
+    assert event.data == {"note": "x"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        body(data={"note": "a\0b"}),
+        body(subject="a\0"),
+        body(subject="\ud800"),
+        body(data={"note": "x", "more": ["\udfff"]}),
+        body().replace('"x"', "NaN"),
+        body().replace('"x"', "Infinity"),
+        body(source="s" * 201),
+        body(type="t" * 101),
+        body(id="not a uuid"),
+        body(specversion="0.3"),
+        body(time="yesterday"),
+    ],
+)
+def test_envelope_that_no_database_keeps_is_rejected(text):
+    with pytest.raises(BadEnvelope):
+        Event.from_json(text)
+
+
+def test_text_that_only_looks_like_an_escape_is_kept():
+    assert Event.from_json(body(data={"note": r"\u0000 \ud800"})).data["note"] == r"\u0000 \ud800"
+
+
+def test_error_names_the_field_and_not_its_value():
+    with pytest.raises(BadEnvelope) as caught:
+        Event.from_json(body(subject=["ada@example.com"]))
+
+    assert "subject" in str(caught.value)
+    assert "ada@example.com" not in str(caught.value)
+
+
+def test_type_of_two_models_is_an_error_that_names_the_first():
+    with pytest.raises(
+        TypeError, match="parcel.packed.v1 is tests.support.parcels.ParcelPacked already"
+    ):
+
+        class Packed(EventData, type="parcel.packed.v1", queue="transactions", source="/tests"):
+            pass
+
+    assert data_types()["parcel.packed.v1"] is ParcelPacked

@@ -1,0 +1,332 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from queues.dead_letters import decisions
+from queues.models import DeadLetter, OutboxEvent, Redrive, RedriveItem
+from queues.redrives import jobs, releasing
+from queues.redrives.leases import LEASE, Turn, TurnLost
+from queues.upkeep import old_rows
+from tests.support import lanterns
+from tests.support.lanterns import (
+    advance,
+    handle_all,
+    make_letter,
+    make_letters,
+    outcomes,
+    released,
+    start,
+)
+from tests.support.threads import at_once
+
+pytestmark = pytest.mark.django_db
+
+State = Redrive.State
+
+
+@pytest.fixture(autouse=True)
+def mended():
+    lanterns.mend()
+
+
+# --- Starting
+
+
+def test_a_key_that_was_used_starts_nothing():
+    make_letters(2)
+    first = start(key="token")
+    make_letter(3)
+
+    second = start(key="token")
+
+    assert second == first
+    assert Redrive.objects.get().total == 2
+
+
+def test_letters_in_another_redrive_are_left_out():
+    make_letters(3)
+    first = start(DeadLetter.objects.all()[:1])
+
+    second = start()
+
+    assert (first.total, second.total, second.left_out) == (1, 2, 1)
+
+
+def test_letters_whose_redrive_was_stopped_may_be_started_again():
+    make_letters(3)
+    jobs.stop(start())
+
+    assert start().total == 3
+
+
+def test_only_open_letters_of_known_queues_are_taken():
+    make_letter(1, state=DeadLetter.State.DISCARDED)
+    make_letter(2, queue="parcels")
+
+    redrive = start()
+
+    redrive.refresh_from_db()
+    assert (redrive.total, redrive.state) == (0, State.DONE)
+    assert redrive.ended_at
+
+
+def test_one_cause_is_named_in_words_without_what_names_a_person():
+    make_letter(cause=("MessageRejected", "Email address is not verified: ada@example.com"))
+    make_letter(cause=("MessageRejected", "Email address is not verified: bob@example.com"))
+
+    assert start().what == "MessageRejected: Email address is not verified: *"
+
+
+def test_several_causes_are_named_by_their_codes():
+    make_letter(cause=("Wet", "wet"))
+    make_letter(cause=("Broken", "glass"))
+
+    assert start().what == "Broken, Wet"
+
+
+def test_each_letter_of_a_user_gets_an_entry_in_the_log():
+    user = User.objects.create_user("ada")
+    letters = make_letters(2)
+    redrive = start(by=user, canary=False)
+
+    jobs.advance()
+
+    entries = {(entry.object_id, entry.change_message) for entry in LogEntry.objects.all()}
+    assert redrive.started_by == "ada"
+    assert entries == {(str(redrive.pk), "Started: mended")} | {
+        (str(letter.pk), "Redriven: mended") for letter in letters
+    }
+
+
+# --- Stopping
+
+
+def test_stopping_releases_no_more_and_follows_what_was_released():
+    make_letters(3)
+    redrive = start()
+    advance()
+
+    stopped = jobs.stop(redrive)
+    advance()
+    handle_all()
+    Redrive.objects.update(next_at=Now())
+    advance()
+
+    redrive.refresh_from_db()
+    assert stopped
+    assert outcomes(redrive) == {"handled": 1, "skipped": 2}
+    assert redrive.state == State.STOPPED
+    assert redrive.ended_at
+
+
+def test_what_does_not_run_cannot_be_stopped():
+    redrive = start([])
+
+    assert not jobs.stop(redrive)
+
+
+# --- Whatever dies
+
+
+def test_nobody_advances_a_redrive_while_another_does():
+    make_letters(2)
+    redrive = start()
+    Turn.take(redrive.pk)
+
+    jobs.advance()
+
+    assert released() == 0
+
+
+def test_a_redrive_whose_consumer_was_killed_goes_on_when_the_lease_ends():
+    make_letters(2)
+    redrive = start()
+    Turn.take(redrive.pk)
+    Redrive.objects.update(next_at=Now() - timedelta(seconds=1))
+
+    jobs.advance()
+
+    assert released() == 1
+
+
+def test_a_consumer_that_was_frozen_past_its_lease_releases_nothing():
+    make_letters(2)
+    redrive = start()
+    frozen = Turn.take(redrive.pk)
+    assert frozen
+    Redrive.objects.update(next_at=Now() - LEASE)
+    Turn.take(redrive.pk)
+
+    with pytest.raises(TurnLost):
+        releasing.release(frozen)
+
+    assert released() == 0
+
+
+def test_a_letter_is_released_in_the_transaction_that_redrives_it(monkeypatch):
+    make_letters(2)
+    user = User.objects.create_user("ada")
+    redrive = start(by=user, canary=False)
+    monkeypatch.setattr(LogEntry.objects, "log_actions", lambda *args, **kwargs: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        jobs.advance()
+
+    assert outcomes(redrive) == {"waiting": 2}
+    assert set(DeadLetter.objects.values_list("state", flat=True)) == {"open"}
+    assert released() == 0
+
+
+def test_a_letter_redriven_by_somebody_else_is_skipped():
+    make_letters(1)
+    redrive = start()
+    decisions.redrive(DeadLetter.objects.all())
+
+    advance()
+
+    redrive.refresh_from_db()
+    assert (outcomes(redrive), released()) == ({"skipped": 1}, 1)
+    assert redrive.state == State.DONE
+
+
+def test_a_letter_parked_before_its_turn_stays_where_it_is():
+    letter = make_letter(1)
+    redrive = start(canary=False)
+    decisions.park(
+        DeadLetter.objects.all(), until=timezone.now() + timedelta(hours=1), note="later"
+    )
+
+    advance()
+
+    letter.refresh_from_db()
+    assert (letter.state, outcomes(redrive), released()) == ("open", {"skipped": 1}, 0)
+
+
+def test_a_parked_letter_that_is_redriven_goes_back():
+    make_letter(1, parked_until=timezone.now() + timedelta(hours=1))
+    redrive = start(canary=False)
+
+    advance()
+
+    assert outcomes(redrive) == {"pending": 1}
+
+
+def test_an_outcome_is_known_even_where_the_outbox_row_is_gone():
+    make_letter()
+    redrive = start()
+    advance()
+    OutboxEvent.objects.all().delete()
+
+    advance()
+
+    assert outcomes(redrive) == {"handled": 1}
+
+
+def test_looking_when_nothing_runs_is_one_query(django_assert_num_queries):
+    make_letters(1)
+    jobs.stop(start())
+
+    with django_assert_num_queries(1):
+        assert jobs.advance() == 0
+
+
+def test_the_record_of_a_redrive_and_its_letters_goes_after_its_time():
+    make_letters(2)
+    old, young = start(DeadLetter.objects.all()[:1]), start()
+    advance()
+    handle_all()
+    advance()
+    long_ago = timezone.now() - timedelta(days=91)
+    DeadLetter.objects.update(collected_at=long_ago)
+    Redrive.objects.filter(pk=old.pk).update(ended_at=long_ago)
+
+    old_rows.tidy()
+    old_rows.tidy()
+
+    assert Redrive.objects.get() == young
+    assert DeadLetter.objects.get() == young.items.get().letter
+
+
+# --- At once
+
+
+@pytest.mark.locking
+@pytest.mark.django_db(transaction=True)
+def test_many_who_start_with_one_key_start_one_redrive():
+    make_letters(3)
+
+    found = at_once(4, lambda: start(key="token").pk)
+
+    assert len(set(found)) == 1
+    assert RedriveItem.objects.count() == 3
+
+
+@pytest.mark.locking
+@pytest.mark.django_db(transaction=True)
+def test_two_operators_who_take_the_same_letters_share_them():
+    make_letters(20)
+
+    totals = at_once(2, lambda: start().total)
+
+    assert sorted(totals) == [0, 20]
+
+
+@pytest.mark.locking
+@pytest.mark.django_db(transaction=True)
+def test_many_who_advance_at_once_release_each_letter_once():
+    make_letters(250)
+    redrive = start(canary=False)
+
+    at_once(4, lambda: [jobs.advance() for _ in range(3)])
+    advance()
+
+    events = OutboxEvent.objects.values_list("redrive_of", flat=True)
+    assert len(events) == len(set(events)) == 250
+    assert outcomes(redrive) == {"pending": 250}
+
+
+@pytest.mark.locking
+@pytest.mark.django_db(transaction=True)
+def test_letters_discarded_while_they_are_released_are_one_of_both():
+    make_letters(150)
+    redrive = start(canary=False)
+    waiting = DeadLetter.objects.open()
+
+    at_once(3, lambda: (jobs.advance(), decisions.discard(waiting), jobs.advance()))
+    advance()
+
+    found = outcomes(redrive)
+    assert found.get("pending", 0) == released()
+    assert found.get("skipped", 0) == DeadLetter.objects.filter(state="discarded").count()
+    assert sum(found.values()) == 150
+
+
+@pytest.mark.locking
+@pytest.mark.django_db(transaction=True)
+def test_letters_reopened_by_two_at_once_are_opened_once():
+    make_letters(20)
+    decisions.discard(DeadLetter.objects.all())
+
+    counts = at_once(2, lambda: decisions.reopen(DeadLetter.objects.all()))
+
+    assert sum(counts) == DeadLetter.objects.open().count() == 20
+
+
+@pytest.mark.locking
+@pytest.mark.django_db(transaction=True)
+def test_a_stop_while_letters_are_released_leaves_each_letter_sent_back_or_open():
+    make_letters(250)
+    redrive = start(canary=False)
+
+    at_once(3, lambda: (jobs.advance(), jobs.stop(redrive), jobs.advance()))
+
+    found = outcomes(redrive)
+    assert found.get("pending", 0) == released()
+    assert found.get("skipped", 0) == DeadLetter.objects.filter(state="open").count()
+    assert sum(found.values()) == 250

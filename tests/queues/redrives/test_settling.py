@@ -1,0 +1,275 @@
+"""What becomes of the letters that a redrive sent back."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+from django.db.models.functions import Now
+
+from queues import registry
+from queues.answers import Outcome, Verdict
+from queues.dead_letters import decisions
+from queues.models import DeadLetter, HandlingFailure, OutboxEvent, Redrive
+from queues.models.dead_letters import DIED
+from queues.redrives import jobs
+from tests.support import lanterns
+from tests.support.lanterns import (
+    LanternHung,
+    advance,
+    due,
+    fail_again,
+    handle_all,
+    hold,
+    make_letter,
+    make_letters,
+    outcomes,
+    released,
+    start,
+)
+
+pytestmark = pytest.mark.django_db
+
+State = Redrive.State
+
+
+@pytest.fixture(autouse=True)
+def mended():
+    lanterns.mend()
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """Outcomes of events as an upper app would tell them."""
+    known: dict[UUID, Outcome] = {}
+    tell = lambda event_ids: {pk: known[pk] for pk in event_ids if pk in known}  # noqa: E731
+    monkeypatch.setattr(registry, "_tellers", [tell])
+    return known
+
+
+# --- Failures that come back
+
+
+def test_a_canary_halts_at_the_first_failed_receive_of_the_same_cause(consume):
+    make_letters(20)
+    lanterns.broken.update({1: ("Wet", "the wick of lantern 1 is wet")})
+    redrive = start()
+    advance()
+
+    consume("orders")
+    advance()
+
+    redrive.refresh_from_db()
+    assert redrive.state == State.HALTED
+    assert redrive.why == "Wet: the wick of lantern * is wet"
+    assert outcomes(redrive) == {"pending": 1, "skipped": 19}
+    assert DeadLetter.objects.filter(state="open").count() == 19
+
+
+def test_a_letter_is_followed_after_the_halt_to_its_return(consume):
+    make_letters(2)
+    lanterns.broken.update({1: ("Wet", "the wick of lantern 1 is wet")})
+    redrive = start()
+    advance()
+    consume("orders")
+    advance()
+
+    fail_again(consume)
+    Redrive.objects.update(next_at=Now())
+    advance()
+
+    redrive.refresh_from_db()
+    item = redrive.items.get(outcome="returned")
+    assert redrive.ended_at
+    assert (redrive.state, item.position) == (State.HALTED, 1)
+    assert item.detail == "Wet: the wick of lantern * is wet"
+
+
+def test_another_cause_counts_as_returned_and_halts_nothing(consume):
+    make_letters(3)
+    lanterns.broken.update({1: ("Cracked", "cracked glass")})
+    redrive = start()
+    advance()
+
+    fail_again(consume)
+    advance()
+
+    redrive.refresh_from_db()
+    assert redrive.state == State.RUNNING
+    assert outcomes(redrive) == {"returned": 1, "pending": 1, "waiting": 1}
+    assert redrive.items.get(outcome="returned").detail == "Cracked: cracked glass"
+
+
+def test_a_canary_halts_when_the_same_new_cause_comes_twice(consume):
+    make_letters(5)
+    lanterns.broken.update({number: ("Cracked", f"glass {number}") for number in range(1, 6)})
+    redrive = start()
+
+    for _ in range(2):
+        advance()
+        fail_again(consume)
+    advance()
+
+    redrive.refresh_from_db()
+    assert (redrive.state, redrive.why) == (State.HALTED, "Cracked: glass *")
+    assert outcomes(redrive) == {"returned": 2, "skipped": 3}
+
+
+def test_the_rest_halts_too_when_its_failure_is_back(consume):
+    make_letters(30)
+    lanterns.broken.update({2: ("Wet", "the wick of lantern 2 is wet")})
+    redrive = start(rate=1, canary=False)
+    for _ in range(2):
+        due(redrive)
+        jobs.advance()
+    hold(redrive)
+
+    consume("orders")
+    jobs.advance()
+
+    redrive.refresh_from_db()
+    assert redrive.state == State.HALTED
+    assert outcomes(redrive)["skipped"] == 30 - released()
+
+
+def test_a_failure_from_before_the_redrive_halts_nothing(consume):
+    """On a FIFO queue the same row, and until it is published the same message id, is used again."""
+    lanterns.broken.update({1: ("Wet", "the wick of lantern 1 is wet")})
+    letter = make_letter(1, data=LanternHung)
+    decisions.redrive(DeadLetter.objects.all())
+    fail_again(consume, "transactions")
+    make_letter(2, data=LanternHung)
+    redrive = start()
+    advance()
+
+    advance()
+
+    redrive.refresh_from_db()
+    assert redrive.state == State.RUNNING
+    assert HandlingFailure.objects.filter(event_id=letter.event_id).exists()
+
+
+def test_the_mark_of_a_suspect_is_no_failure():
+    make_letter(cause=(DIED, "The consumer ended while it handled this message."))
+    make_letter()
+    redrive = start()
+    advance()
+    OutboxEvent.objects.update(state="published", published_at=Now(), sqs_message_id="m")
+    HandlingFailure.objects.create(
+        queue="orders",
+        sqs_message_id="m",
+        receive_count=1,
+        code=DIED,
+        reason="The consumer ended while it handled this message.",
+    )
+
+    advance()
+
+    redrive.refresh_from_db()
+    assert redrive.state == State.RUNNING
+
+
+def test_a_letter_that_sqs_refuses_counts_as_returned():
+    make_letter()
+    redrive = start()
+    advance()
+    OutboxEvent.objects.update(state="refused", error="too long")
+
+    advance()
+
+    redrive.refresh_from_db()
+    assert redrive.state == State.DONE
+    assert redrive.items.get().detail == "Refused: too long"
+
+
+def test_a_message_without_an_event_is_followed_too(consume):
+    DeadLetter.objects.create(
+        queue="ses-events", sqs_message_id="m-1", body='{"eventType": "Subscription"}'
+    )
+    DeadLetter.objects.create(queue="orders", sqs_message_id="m-2", body="no envelope")
+    redrive = start(canary=False)
+    advance()
+
+    consume("ses-events")
+    fail_again(consume)
+    advance()
+
+    assert outcomes(redrive) == {"handled": 1, "returned": 1}
+
+
+# --- What upper apps tell
+
+
+@pytest.mark.parametrize(
+    ("verdict", "outcome"),
+    [
+        (Verdict.ACCEPTED, "accepted"),
+        (Verdict.UNSENT, "handled"),
+        (Verdict.BOUNCED, "bounced"),
+        (Verdict.FAILED, "returned"),
+        (Verdict.PENDING, "pending"),
+    ],
+)
+def test_what_became_of_its_email_is_the_outcome(told, verdict, outcome):
+    letter = make_letter()
+    redrive = start()
+    advance()
+    told[letter.event_id] = Outcome(verdict, "so they say")
+    handle_all()
+
+    advance()
+
+    assert outcomes(redrive) == {outcome: 1}
+
+
+def test_a_letter_in_doubt_holds_the_next_stage_until_the_doubt_ends(told):
+    letters = make_letters(3)
+    start()
+    advance()
+    told[letters[0].event_id] = Outcome(Verdict.PENDING, "in doubt")
+    handle_all()
+
+    advance()
+    while_in_doubt = released()
+    told[letters[0].event_id] = Outcome(Verdict.ACCEPTED, "SES accepted it.")
+    advance()
+
+    assert (while_in_doubt, released()) == (1, 3)
+
+
+def test_a_canary_waits_for_news_that_an_app_expects_and_the_rest_does_not(told):
+    letters = make_letters(2)
+    soon = Outcome(Verdict.ACCEPTED, "SES accepted it.", may_change=True)
+    told.update({letter.event_id: soon for letter in letters})
+    canary, rest = start(letters[:1]), start(letters[1:], canary=False)
+    advance()
+    handle_all()
+
+    advance()
+
+    assert (outcomes(canary), outcomes(rest)) == ({"pending": 1}, {"accepted": 1})
+
+
+def test_a_bounce_proves_nothing_and_another_letter_goes(told):
+    letters = make_letters(3)
+    redrive = start()
+    advance()
+    told[letters[0].event_id] = Outcome(Verdict.BOUNCED, "no such mailbox")
+    handle_all()
+
+    advance()
+
+    assert outcomes(redrive) == {"bounced": 1, "pending": 1, "waiting": 1}
+
+
+def test_an_email_that_was_sent_again_by_hand_and_failed_has_returned(told):
+    letter = make_letter()
+    redrive = start()
+    advance()
+    told[letter.event_id] = Outcome(Verdict.PENDING, "not sent yet")
+    handle_all()
+    make_letter(event_id=letter.event_id, cause=("Cracked", "cracked"))
+
+    advance()
+
+    assert redrive.items.get().detail == "Cracked: cracked"
