@@ -26,11 +26,15 @@ urlpatterns = [
         name="timeline",
     ),
     path("admin/search/", admin.site.admin_view(search_page.find), name="search"),
-    path("admin/owed/", admin.site.admin_view(reconciliation_page.show), name="owed"),
     path(
-        "admin/owed/<str:why>/<str:age>/",
+        "admin/reconciliation/",
+        admin.site.admin_view(reconciliation_page.show),
+        name="reconciliation",
+    ),
+    path(
+        "admin/reconciliation/<str:why>/<str:age>/",
         admin.site.admin_view(reconciliation_page.show_some),
-        name="owed-some",
+        name="reconciliation-some",
     ),
     path("admin/overview/", staff(dashboard.live), name="overview-live"),
     path("admin/queue/<str:alias>/pause/", staff(live.pause), name="queue-pause"),

@@ -63,7 +63,9 @@ class Alert:
             return ""
         if self.told_at is None:
             return " (new)"
-        return f" ({_letters_since(self.cause, self.told_at)} more since {moment(self.told_at)})"
+        return (
+            f" ({_dead_letters_since(self.cause, self.told_at)} more since {moment(self.told_at)})"
+        )
 
     @property
     def text(self) -> str:
@@ -183,7 +185,7 @@ def _published(subject: str, text: str) -> bool:
     return True
 
 
-def _letters_since(cause: Cause, told_at: datetime) -> str:
+def _dead_letters_since(cause: Cause, told_at: datetime) -> str:
     fingerprint = cause.key.rpartition(" ")[2]
     rows = DeadLetter.objects.waiting().filter(fingerprint=fingerprint, collected_at__gt=told_at)
     count = rows.order_by()[: concerns.MOST].count()

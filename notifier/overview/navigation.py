@@ -116,7 +116,10 @@ def _open_dead_letters(request: HttpRequest) -> dict[str, Any]:
 
 
 def _look_ups() -> list[dict[str, Any]]:
-    pages = (("Search", "search", "search"), ("Owed emails", "pending_actions", "owed"))
+    pages = (
+        ("Search", "search", "search"),
+        ("Reconciliation", "pending_actions", "reconciliation"),
+    )
     return [
         {
             "title": title,

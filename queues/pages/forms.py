@@ -127,7 +127,7 @@ class RedriveForm(forms.Form):
         ]
 
 
-class LetterDataForm(forms.Form):
+class DeadLetterDataForm(forms.Form):
     """``seen`` names the body that this form was made from: another may have edited it since."""
 
     content = forms.CharField(

@@ -23,7 +23,12 @@ OUTBOX_COLOURS = {
     "discarded": "",
     "refused": "danger",
 }
-LETTER_COLOURS = {"open": "danger", "parked": "warning", "redriven": "success", "discarded": ""}
+DEAD_LETTER_COLOURS = {
+    "open": "danger",
+    "parked": "warning",
+    "redriven": "success",
+    "discarded": "",
+}
 
 
 def failures_section(failures: QuerySet[HandlingFailure], *, empty: str = "") -> Section:
@@ -65,7 +70,7 @@ def dead_letters_section(letters: QuerySet[DeadLetter]) -> Section:
         [
             (
                 link(letter),
-                coloured(letter.get_state_display(), LETTER_COLOURS[letter.state]),
+                coloured(letter.get_state_display(), DEAD_LETTER_COLOURS[letter.state]),
                 letter.code,
                 short(letter.reason),
                 moment(letter.collected_at),
