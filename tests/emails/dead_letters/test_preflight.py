@@ -8,7 +8,7 @@ from emails.ses import ses_api
 from queues.answers import Bucket
 from queues.models import DeadLetter
 from queues.redrives import preflight
-from tests.support.letters import make_dead_letter, placed
+from tests.support.dead_letters import make_dead_letter, placed
 from tests.support.owed import notification_of
 
 pytestmark = pytest.mark.django_db

@@ -16,7 +16,7 @@ from queues.consumer import pausing
 from queues.events.envelope import EventData
 from queues.models import DeadLetter, OutboxEvent, Redrive
 from queues.redrives import preflight
-from tests.support.letters import make_dead_letter, placed, staff
+from tests.support.dead_letters import make_dead_letter, placed, staff
 from tests.support.owed import notification_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("account")]

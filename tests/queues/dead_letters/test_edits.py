@@ -13,7 +13,7 @@ from queues.dead_letters import collecting, edits
 from queues.errors import Uncorrectable
 from queues.models import DeadLetter, OutboxEvent, Redrive
 from queues.redrives import jobs
-from tests.support.letters import make_dead_letter, placed, staff
+from tests.support.dead_letters import make_dead_letter, placed, staff
 from tests.support.owed import notification_of, only
 
 pytestmark = pytest.mark.django_db

@@ -13,7 +13,7 @@ from django.utils import timezone
 from queues.dead_letters import causes
 from queues.models import DeadLetter, OutboxEvent
 from queues.redrives import jobs
-from tests.support.letters import UNVERIFIED, make_dead_letter, placed, staff
+from tests.support.dead_letters import UNVERIFIED, make_dead_letter, placed, staff
 
 pytestmark = pytest.mark.django_db
 
