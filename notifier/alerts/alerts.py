@@ -22,9 +22,9 @@ from emails.ses import default_sender
 from notifier.alerts import concerns, resolved, sns
 from notifier.alerts.concerns import Cause, Concern
 from notifier.alerts.resolved import Healed
+from queues.console import moment
 from queues.errors import QueueUnavailable
 from queues.models import DeadLetter
-from queues.pages.cells import moment
 from queues.registry import watches
 from queues.upkeep import duties
 

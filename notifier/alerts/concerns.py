@@ -22,12 +22,12 @@ from emails.reputation import suppressions
 from emails.sending import breakers, guard, states
 from queues import masking
 from queues.answers import Cause as DeadLetterCause
+from queues.console import list_url, moment, short
 from queues.dead_letters import causes
 from queues.dead_letters.advice import UNEXPECTED, advise
 from queues.models import DeadLetter, OutboxEvent, in_state
 from queues.models.live import Figure, LiveConsumer, PausedQueue, QueueDepth
 from queues.outbox.relay import late
-from queues.pages.cells import list_url, moment, short
 from queues.upkeep.figures import TEN_MINUTES
 
 MOST = 10_000

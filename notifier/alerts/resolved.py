@@ -16,10 +16,10 @@ from django.utils import timezone
 
 from notifier.alerts import concerns
 from notifier.alerts.concerns import Concern
+from queues.console import moment
 from queues.dead_letters import causes
 from queues.models import DeadLetter, RedriveItem
 from queues.models.live import Duty
-from queues.pages.cells import moment
 from queues.upkeep import duties
 
 logger = logging.getLogger(__name__)

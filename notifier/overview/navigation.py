@@ -11,9 +11,8 @@ from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse
 
+from queues.console import TIMELINE, list_url
 from queues.models import DeadLetter
-from queues.pages.cells import list_url
-from queues.pages.facts import TIMELINE
 
 MOST_COUNTED = 1000
 

@@ -17,8 +17,8 @@ from django.utils import timezone
 
 from emails.models import Notification
 from emails.reports.evidence import ALIAS
+from queues.console import moment
 from queues.models import DeadLetter, OutboxEvent, in_state
-from queues.pages.cells import moment
 
 Outbox = OutboxEvent.State
 Email = Notification.State

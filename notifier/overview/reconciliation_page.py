@@ -17,8 +17,8 @@ from notifier.overview import reconciliation
 from notifier.overview.reconciliation import AGES, Age, Why
 from queues import masking
 from queues.answers import Section
-from queues.pages.cells import change_url, moment, timeline_links
-from queues.pages.facts import TIMELINE
+from queues.console import TIMELINE, change_url, moment
+from queues.pages.cells import timeline_links
 from queues.pages.sections import MAX_ROWS
 
 
