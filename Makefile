@@ -148,7 +148,7 @@ bench-api: $(STAMP) ## how long the API takes for an order while emails go out (
 	@$(BIN)/python -m benchmarks.grow.api --rates=$(RATES) --seconds=$(SECONDS) --database=$(DB) \
 		--consumers=$(CONSUMERS) $(if $(WRITE),--write)
 
-lambda: $(STAMP) ## the zip that AWS Lambda runs, in dist/; docs/lambda.md
+lambda: $(STAMP) ## the zip that AWS Lambda runs, in dist/; docs/how-to/lambda.md
 	@$(BIN)/python -m infra.lambda_package
 
 lambda-start: N ?= 10

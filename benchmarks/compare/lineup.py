@@ -61,7 +61,7 @@ def _ours(
     database: str = "sqlite",
     log: str = "WARNING",
 ) -> Entrant:
-    """As docs/performance.md says it is to be set."""
+    """As docs/explanation/performance.md says it is to be set."""
     return Entrant(
         title=title,
         command=(sys.executable, "manage.py", "consume_queue", "orders", *options),
