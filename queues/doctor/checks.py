@@ -75,7 +75,7 @@ def _about(found: account.Caller) -> Iterator[Finding]:
             f"The credentials are those of the root user of account {found.account}.",
             Verdict.WARNING,
             why="They may do everything in the account, and cannot be narrowed.",
-            mend="Make a role or user with the rights in docs/how-to/operating.md, Rights on AWS, "
+            mend="Make a role or user with the rights in docs/reference/rights-on-aws.md, "
             "and use its credentials.",
         )
     else:

@@ -132,7 +132,7 @@ def missing_right(text: str, *, otherwise: str, of: str) -> Finding:
         f"The right {right} on {of} is missing.",
         Verdict.WARNING,
         why="This process cannot look; if its work needs the right as well, it fails there.",
-        mend="Grant it to the role of this process (docs/how-to/operating.md, Rights on AWS), "
+        mend="Grant it to the role of this process (docs/reference/rights-on-aws.md), "
         "or run the doctor where the consumers run.",
     )
 

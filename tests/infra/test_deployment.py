@@ -24,7 +24,7 @@ UNITS = sorted((ROOT / "infra" / "systemd").glob("*.service"))
 SETTINGS = set(re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.M))
 OURS = {name: it for name, it in COMPOSE["services"].items() if it["image"] == "notifier"}
 GUNICORN = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
-# What a consumer takes to end: docs/how-to/operating.md, Signals and exit codes.
+# What a consumer takes to end: docs/reference/processes.md.
 CONSUMER_SECONDS = 25
 
 
