@@ -48,8 +48,8 @@ def _named(package: dict[str, Any]) -> str:
 
 def _described(vulnerability: dict[str, Any]) -> str:
     names = ", ".join([vulnerability["id"], *vulnerability.get("aliases", ())])
-    mended = ", ".join(vulnerability.get("fix_versions", ())) or "no version yet"
-    return f"{names}; mended in {mended}"
+    fixed = ", ".join(vulnerability.get("fix_versions", ())) or "no version yet"
+    return f"{names}; mended in {fixed}"
 
 
 def _said_of(unknown: list[str], count: int) -> list[str]:

@@ -70,7 +70,11 @@ def defaults() -> dict[str, str]:
     """The settings that ``notifier/settings.py`` reads, with their defaults as an ``.env`` file would say them."""
     found = {"TOPIC_ORDERS": "", "TOPIC_TRANSACTIONS": ""}
     for node in ast.walk(ast.parse((ROOT / "notifier" / "settings.py").read_text())):
-        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[0] == "env" and node.args:
+        if (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func).split(".")[0] == "env"
+            and node.args
+        ):
             name = node.args[0]
             if isinstance(name, ast.Constant):
                 given = {word.arg: word.value for word in node.keywords}
@@ -86,9 +90,15 @@ def _shown(node: ast.expr | None) -> str:
         return ",".join(str(item.value) for item in node.elts if isinstance(item, ast.Constant))
     if isinstance(node, ast.Constant):
         value = node.value
-        return {True: "on", False: "off", None: ""}.get(value, str(value)) if _is_word(value) else f"{value:g}"
+        return (
+            {True: "on", False: "off", None: ""}.get(value, str(value))
+            if _is_word(value)
+            else f"{value:g}"
+        )
     if "BASE_DIR" in text:
-        return ("sqlite:///" if "sqlite" in text else "") + "/".join(re.findall(r"'([\w.]+)'", text))
+        return ("sqlite:///" if "sqlite" in text else "") + "/".join(
+            re.findall(r"'([\w.]+)'", text)
+        )
     return text.strip("f'").replace("{AWS_REGION}", "<AWS_REGION>")
 
 
@@ -116,7 +126,9 @@ def settings_page() -> str:
             lines += ["| Setting | Default | `make run` | What it does |", "|---|---|---|---|"]
         default = known.get(setting.name, OUTSIDE.get(setting.name, ""))
         values = [_code(default), _code(setting.example) if setting.is_set else ""]
-        lines.append(f"| `{setting.name}` | " + " | ".join(values) + f" | {_linked(setting.text)} |")
+        lines.append(
+            f"| `{setting.name}` | " + " | ".join(values) + f" | {_linked(setting.text)} |"
+        )
         if not setting.is_set and not default and setting.example:
             lines[-1] = lines[-1].removesuffix(" |") + f". Example: `{setting.example}` |"
     return "\n".join(lines) + "\n\n" + _ELSEWHERE
@@ -166,16 +178,30 @@ def commands_page() -> str:
         parser = load_command_class(app, name).create_parser("manage.py", name)
         actions = [action for action in parser._actions if action.dest not in usual]
         usage = " ".join(["manage.py", name, *map(_usage, actions)])
-        lines += ["", f"### {name}", "", _sentence(parser.description or ""), "", "```", usage, "```"]
+        lines += [
+            "",
+            f"### {name}",
+            "",
+            _sentence(parser.description or ""),
+            "",
+            "```",
+            usage,
+            "```",
+        ]
         if actions:
             lines += ["", "| Option | What it does |", "|---|---|"]
-            lines += [f"| `{_cell(_name(action))}` | {_cell(_linked(_help(action)))} |" for action in actions]
+            lines += [
+                f"| `{_cell(_name(action))}` | {_cell(_linked(_help(action)))} |"
+                for action in actions
+            ]
     return "\n".join(lines) + "\n"
 
 
 def manage_commands() -> dict[str, str]:
     """Our commands, each with its app."""
-    files = [file for app in APPS for file in (ROOT / app / "management" / "commands").glob("[a-z]*.py")]
+    files = [
+        file for app in APPS for file in (ROOT / app / "management" / "commands").glob("[a-z]*.py")
+    ]
     return {file.stem: file.relative_to(ROOT).parts[0] for file in files}
 
 

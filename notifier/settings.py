@@ -307,7 +307,7 @@ if LOG_FORMAT == "json":
     # Only then, so that nobody else loads it.
     LOGGING["formatters"]["json"] = {"()": "notifier.monitoring.json_logs.formatter"}
 
-# --- The admin's look; the functions are in notifier/overview/navigation.py and notifier/overview/dashboard.py
+# --- The admin's look; the functions are in notifier/overview/navigation.py and notifier/overview/overview_page.py
 
 UNFOLD = {
     "SITE_TITLE": "Notifier",
@@ -320,7 +320,7 @@ UNFOLD = {
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "ENVIRONMENT": "notifier.overview.navigation.environment",
-    "DASHBOARD_CALLBACK": "notifier.overview.dashboard.index",
+    "DASHBOARD_CALLBACK": "notifier.overview.overview_page.index",
     "STYLES": ["notifier.overview.navigation.stylesheet"],
     "LOGIN": {"form": "notifier.staff.login.LoginForm"},
     "SIDEBAR": {"navigation": "notifier.overview.navigation.sidebar"},

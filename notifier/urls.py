@@ -8,7 +8,7 @@ from emails.reports import webhook
 from notifier import views
 from notifier.doctor import doctor_page
 from notifier.journey import event_page, search_page
-from notifier.overview import dashboard, reconciliation_page
+from notifier.overview import overview_page, reconciliation_page
 from notifier.staff import login
 from queues.pages import live
 
@@ -26,13 +26,17 @@ urlpatterns = [
         name="timeline",
     ),
     path("admin/search/", admin.site.admin_view(search_page.find), name="search"),
-    path("admin/owed/", admin.site.admin_view(reconciliation_page.show), name="owed"),
     path(
-        "admin/owed/<str:why>/<str:age>/",
-        admin.site.admin_view(reconciliation_page.show_some),
-        name="owed-some",
+        "admin/reconciliation/",
+        admin.site.admin_view(reconciliation_page.show),
+        name="reconciliation",
     ),
-    path("admin/overview/", staff(dashboard.live), name="overview-live"),
+    path(
+        "admin/reconciliation/<str:why>/<str:age>/",
+        admin.site.admin_view(reconciliation_page.show_some),
+        name="reconciliation-some",
+    ),
+    path("admin/overview/", staff(overview_page.live), name="overview-live"),
     path("admin/queue/<str:alias>/pause/", staff(live.pause), name="queue-pause"),
     path("admin/queue/<str:alias>/resume/", staff(live.resume), name="queue-resume"),
     path("admin/consumer/<int:pk>/forget/", staff(live.forget), name="consumer-forget"),

@@ -16,7 +16,7 @@ from orders.models import BankAccount
 from queues.answers import Advice, Bucket, Cause
 from queues.errors import Reject
 from queues.events.envelope import Event
-from queues.registry import advises, foresees, handles
+from queues.registry import advises, handles, preflights
 
 CODE = "UnknownAccount"
 
@@ -32,8 +32,8 @@ def refuse_unknown_account(event: Event) -> None:
         )
 
 
-@foresees
-class Foresight:
+@preflights
+class Preflight:
     """Which of these would be refused again."""
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ Reader = Callable[[str], Event | None]
 Teller = Callable[[Collection[UUID]], Mapping[UUID, Outcome]]
 
 
-class Foresight(Protocol):
+class Preflight(Protocol):
     """What would come of events if they were handled now; made anew for each look at many letters.
 
     ``notes`` say what could not be found out.
@@ -51,7 +51,7 @@ _watches: list[Callable[[], int]] = []
 _measures: list[Measure] = []
 _provisioners: list[Callable[[Callable[[str], None]], None]] = []
 _advisers: list[Adviser] = []
-_foresights: list[Callable[[], Foresight]] = []
+_preflights: list[Callable[[], Preflight]] = []
 _correctors: list[Corrector] = []
 _protectors: list[Protector] = []
 _previewers: list[Previewer] = []
@@ -147,10 +147,10 @@ def advises(adviser: Adviser) -> Adviser:
     return adviser
 
 
-def foresees(foresight: Callable[[], Foresight]) -> Callable[[], Foresight]:
+def preflights(look_ahead: Callable[[], Preflight]) -> Callable[[], Preflight]:
     """Register what makes a Foresight; it must change nothing."""
-    _foresights.append(foresight)
-    return foresight
+    _preflights.append(look_ahead)
+    return look_ahead
 
 
 def corrects(corrector: Corrector) -> Corrector:
@@ -188,9 +188,9 @@ def advisers() -> list[Adviser]:
     return list(_advisers)
 
 
-def foresights() -> list[Foresight]:
+def make_preflights() -> list[Preflight]:
     """One of each, new."""
-    return [make() for make in _foresights]
+    return [make() for make in _preflights]
 
 
 def correctors() -> list[Corrector]:

@@ -120,7 +120,7 @@ def _pages(letter: Any) -> Iterator[tuple[str, str]]:
         ("redrives", "admin:queues_redrive_changelist"),
         ("outbox events", "admin:queues_outboxevent_changelist"),
         ("notifications", "admin:emails_notification_changelist"),
-        ("owed emails", "owed"),
+        ("reconciliation", "reconciliation"),
     ):
         yield title, reverse(name)
     yield "one cause", reverse("admin:queues_deadletter_group", args=[letter.fingerprint])

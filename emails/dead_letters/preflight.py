@@ -31,8 +31,8 @@ _SETTLED = {
 }
 
 
-@registry.foresees
-class Foresight:
+@registry.preflights
+class Preflight:
     """For one look: SES is asked once, and only if something would be sent."""
 
     def __init__(self) -> None:

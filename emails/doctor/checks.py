@@ -46,7 +46,7 @@ def account() -> Iterable[Finding]:
                 "Sending is paused for this account.",
                 Verdict.ERROR,
                 why="SES accepts no email.",
-                mend="See the SES console, Account dashboard: AWS or somebody paused it.",
+                fix="See the SES console, Account dashboard: AWS or somebody paused it.",
             )
 
 
@@ -61,7 +61,7 @@ def _unasked(exc: SendError, *, right: str) -> Finding:
                 f"SES does not take the credentials: {exc}",
                 Verdict.ERROR,
                 why="No email is sent.",
-                mend="Give the process credentials that AWS takes.",
+                fix="Give the process credentials that AWS takes.",
             )
         ) from exc
     if exc.code in DENIED:
@@ -71,7 +71,7 @@ def _unasked(exc: SendError, *, right: str) -> Finding:
         f"SES does not answer {right.partition(':')[2]}: {exc} ({exc.code})",
         Verdict.WARNING,
         why="Nobody knows whether it is in order.",
-        mend="Wait a moment and run the doctor again; if it stays, SES's words above say why.",
+        fix="Wait a moment and run the doctor again; if it stays, SES's words above say why.",
     )
 
 
@@ -87,7 +87,7 @@ def _sandbox() -> Finding:
         "The account is in the SES sandbox.",
         Verdict.NOTE if settings.DEBUG else Verdict.WARNING,
         why="SES sends to verified recipients only, 200 emails a day.",
-        mend="Ask for production access in the SES console, Account dashboard.",
+        fix="Ask for production access in the SES console, Account dashboard.",
     )
 
 
@@ -103,7 +103,7 @@ def _quota(quota: ses_api.Quota) -> Finding:
         f"{used}.",
         Verdict.ERROR if is_used_up else Verdict.WARNING,
         why="When it is used up, emails wait until the 24 hours move on.",
-        mend="Ask for a higher quota: Service Quotas in the AWS console, Amazon SES, Sending quota.",
+        fix="Ask for a higher quota: Service Quotas in the AWS console, Amazon SES, Sending quota.",
     )
 
 
@@ -125,7 +125,7 @@ def sender() -> Iterable[Finding]:
             f"The sender {address} is not verified.",
             Verdict.ERROR,
             why="SES sends nothing from it.",
-            mend="Verify the address or its domain: Identities in the admin.",
+            fix="Verify the address or its domain: Identities in the admin.",
         )
         return
     yield Finding("ses.sender", f"The sender {address} is verified.")
@@ -148,7 +148,7 @@ def _signature(domain: str) -> Finding:
         f"SES does not sign for {domain}: DKIM {f'is {dkim}' if dkim else 'is not set up'}.",
         Verdict.NOTE if settings.DEBUG else Verdict.WARNING,
         why="Gmail, Yahoo and others refuse unsigned mail of regular senders, or call it spam.",
-        mend=f"Verify the domain {domain} and publish its records: Identities in the admin.",
+        fix=f"Verify the domain {domain} and publish its records: Identities in the admin.",
     )
 
 
@@ -167,7 +167,7 @@ def sending_now() -> Iterable[Finding]:
             f"Sending has stopped ({breaker.name}): {breaker.code}.",
             Verdict.ERROR,
             why="Consumers receive nothing until SES accepts again; no message is lost.",
-            mend="See the Overview, which says what to do about it.",
+            fix="See the Overview, which says what to do about it.",
         )
     yield _journal()
 
@@ -184,7 +184,7 @@ def _journal() -> Finding:
             f"JOURNAL_DIR={folder} cannot be written to: {exc.strerror}.",
             Verdict.ERROR,
             why="An email that SES accepts while the database is away would be in doubt.",
-            mend="Let the user of the consumers write there, on a disk that outlives a restart.",
+            fix="Let the user of the consumers write there, on a disk that outlives a restart.",
         )
     return Finding("ses.journal", f"{folder} can be written to.")
 
@@ -198,7 +198,7 @@ def bounce() -> Iterable[Finding]:
             "No bounce was sent: SES_EVENTS_TOPIC is empty, so nothing could come back.",
             Verdict.WARNING,
             why="Nobody learns which emails bounced.",
-            mend="Set SES_CONFIGURATION_SET and SES_EVENTS_TOPIC, then: python manage.py provision",
+            fix="Set SES_CONFIGURATION_SET and SES_EVENTS_TOPIC, then: python manage.py provision",
         )
         return
     began = time.monotonic()
@@ -218,7 +218,7 @@ def _not_sent(exc: SendError) -> Finding:
         f"{doubt}: {exc} ({exc.code})",
         Verdict.ERROR,
         why="What is refused here is refused to customers as well.",
-        mend="The findings under SES, or SES's words above, say what is wrong.",
+        fix="The findings under SES, or SES's words above, say what is wrong.",
     )
 
 
@@ -238,7 +238,7 @@ def _came_back(message_id: str, *, began: float) -> Finding:
         f"Its bounce was not read within {BOUNCE_SECONDS} s.",
         Verdict.ERROR,
         why="Nobody learns of bounces and complaints, and doubts do not end by themselves.",
-        mend="See the findings on the configuration set and its topic."
+        fix="See the findings on the configuration set and its topic."
         if is_read or settings.SES_WEBHOOK_TOPICS
         else f"Nobody reads {ALIAS}. Start a consumer: python manage.py consume_queue",
     )

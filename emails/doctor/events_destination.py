@@ -31,7 +31,7 @@ def look() -> Iterator[Finding]:
             "SES_CONFIGURATION_SET is empty: SES tells nobody what becomes of emails.",
             Verdict.WARNING,
             why=WHY,
-            mend="Set SES_CONFIGURATION_SET and SES_EVENTS_TOPIC, then: " + PROVISION,
+            fix="Set SES_CONFIGURATION_SET and SES_EVENTS_TOPIC, then: " + PROVISION,
         )
         return
     try:
@@ -62,7 +62,7 @@ def _set_unknown(name: str, exc: QueueUnavailable) -> Finding:
             f"There is no configuration set {name}.",
             Verdict.ERROR,
             why="SES refuses every email that names it, and ours all do.",
-            mend=PROVISION,
+            fix=PROVISION,
         )
     return unasked(exc, "ses:DescribeConfigurationSet", f"configuration set {name}")
 
@@ -81,7 +81,7 @@ def _destination(destination: Destination) -> Iterator[Finding]:
             f"The event destination {destination.name} does not publish {', '.join(lacking)}.",
             Verdict.WARNING,
             why="What SES does not publish is never known; without send, doubts do not end by themselves.",
-            mend="Add these event types to it in the SES console, under the configuration set.",
+            fix="Add these event types to it in the SES console, under the configuration set.",
         )
     yield from _topic(destination.topic)
 

@@ -37,13 +37,13 @@ def policy(topic: str) -> Iterator[Finding]:
     except QueueUnavailable as exc:
         yield unasked(exc, "sns:GetTopicAttributes", f"topic {name}")
         return
-    mend = PROVISION if name == settings.SES_EVENTS_TOPIC else _BY_HAND
+    fix = PROVISION if name == settings.SES_EVENTS_TOPIC else _BY_HAND
     if not any(_lets_ses_in(statement, topic) for statement in found):
         yield error(
             "events.topic_closed",
             f"The policy of the topic {name} does not let SES publish for the configuration set "
             f"{settings.SES_CONFIGURATION_SET}.",
-            mend,
+            fix,
         )
     if any(is_for_everybody(statement) and _may_publish(statement) for statement in found):
         yield Finding(
@@ -51,7 +51,7 @@ def policy(topic: str) -> Iterator[Finding]:
             f"The policy of the topic {name} lets anybody publish.",
             Verdict.ERROR,
             why="Whoever knows its ARN can make up bounces, and so have any address suppressed.",
-            mend=mend,
+            fix=fix,
         )
 
 
@@ -101,13 +101,13 @@ def unasked(exc: QueueUnavailable, right: str, of: str) -> Finding:
         f"AWS does not tell of {of}: {exc}",
         Verdict.WARNING,
         why="Nobody knows whether bounces and complaints reach us.",
-        mend="Wait a moment and run the doctor again; if it stays, AWS's words above say why.",
+        fix="Wait a moment and run the doctor again; if it stays, AWS's words above say why.",
     )
 
 
-def error(key: str, what: str, mend: str = PROVISION) -> Finding:
+def error(key: str, what: str, fix: str = PROVISION) -> Finding:
     """The way is broken here."""
-    return Finding(key, what, Verdict.ERROR, why=WHY, mend=mend)
+    return Finding(key, what, Verdict.ERROR, why=WHY, fix=fix)
 
 
 def _subscription(subscription: Subscription, named: str) -> Iterator[Finding]:
@@ -124,7 +124,7 @@ def _subscription(subscription: Subscription, named: str) -> Iterator[Finding]:
             f"{named} does not deliver raw.",
             Verdict.WARNING,
             why="Each event comes in a wrapper of SNS, which is read as well: larger, and slower to read.",
-            mend=PROVISION,
+            fix=PROVISION,
         )
 
 

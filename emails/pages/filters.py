@@ -13,7 +13,7 @@ from emails.models import DeliveryEvent, Notification
 Delivery = Notification.Delivery
 
 _TROUBLE = Q(delivery_code__gt="")
-_FATES: dict[str, tuple[str, Q]] = {
+_DELIVERIES: dict[str, tuple[str, Q]] = {
     "waiting": ("Sent, nothing reported yet", Q(state="sent", delivery_status=Delivery.NONE)),
     "delivered": ("Delivered", Q(delivery_status=Delivery.DELIVERED)),
     "opened": ("Opened", Q(opened_at__isnull=False)),
@@ -31,7 +31,7 @@ _FATES: dict[str, tuple[str, Q]] = {
 }
 
 
-class FateFilter(admin.SimpleListFilter):
+class DeliveryFilter(admin.SimpleListFilter):
     """What became of an email after SES took it."""
 
     title = "what became of it"
@@ -39,11 +39,11 @@ class FateFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """From the mass to the rare."""
-        return [(name, label) for name, (label, _) in _FATES.items()]
+        return [(name, label) for name, (label, _) in _DELIVERIES.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """An unknown choice is none."""
-        chosen = _FATES.get(self.value() or "")
+        chosen = _DELIVERIES.get(self.value() or "")
         return queryset.filter(chosen[1]) if chosen else queryset
 
 

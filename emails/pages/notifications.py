@@ -16,15 +16,16 @@ from django.utils.safestring import SafeString
 from emails.errors import RenderError
 from emails.models import Notification, Suppression
 from emails.pages import template_previews
-from emails.pages.filters import FateFilter
+from emails.pages.filters import DeliveryFilter
 from emails.pages.sections import attempts_section, reports_section, seconds
 from emails.rendering import templates
 from emails.reports import reasons
 from emails.sending import by_hand, states
 from queues import masking
 from queues.answers import Section
+from queues.console import change_url, moment
 from queues.models import DeadLetter, OutboxEvent
-from queues.pages.cells import change_url, coloured, moment, pretty_json, two_lines
+from queues.pages.cells import coloured, pretty_json, two_lines
 from queues.pages.facts import Act, FactAdmin, column
 from queues.pages.sections import dead_letters_section, outbox_section
 
@@ -46,7 +47,7 @@ class NotificationAdmin(FactAdmin):
         "delivery",
         "times",
     )
-    list_filter = ("state", FateFilter)
+    list_filter = ("state", DeliveryFilter)
     search_fields = ("recipient", "subject", "event_id", "provider_message_id")
     search_help_text = "Recipient, subject, event id or SES message id"
     ordering = ("-id",)
@@ -174,7 +175,8 @@ class NotificationAdmin(FactAdmin):
         if status == Delivery.NONE:
             return "—"
         return two_lines(
-            coloured(status.label, self.delivery_colours.get(status, "")), _fate(notification)
+            coloured(status.label, self.delivery_colours.get(status, "")),
+            _delivery_words(notification),
         )
 
     @column(description="time to the mailbox")
@@ -247,7 +249,7 @@ class NotificationAdmin(FactAdmin):
         ]
 
 
-def _fate(notification: Notification) -> str:
+def _delivery_words(notification: Notification) -> str:
     """The cause of trouble, or how fast it was and what its reader did."""
     if code := notification.delivery_code:
         return f"{reasons.sentence(code)} ({code})"

@@ -22,7 +22,7 @@ from queues.consumer import fifo_groups
 from queues.events.envelope import json_object
 from queues.registry import reads
 from queues.threads import writer
-from queues.threads.group_commit import Combined
+from queues.threads.group_commit import GroupCommit
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def _record_together(told: Sequence[Told]) -> list[None]:
     return [None] * len(told)
 
 
-_records = Combined(_record_together, most=lambda: MAX_TOGETHER, linger_seconds=0.004)
+_records = GroupCommit(_record_together, most=lambda: MAX_TOGETHER, linger_seconds=0.004)
 
 
 def _row(event: SesEvent, raw: dict[str, Any]) -> DeliveryEvent:

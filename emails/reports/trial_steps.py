@@ -163,7 +163,7 @@ def _dead(letter: DeadLetter) -> str:
 
 
 # What each fate is called, how that is, and which of SES's events tells of it.
-_FATES: Mapping[str, tuple[str, str, str]] = {
+_DELIVERIES: Mapping[str, tuple[str, str, str]] = {
     Delivery.DELIVERED: ("Delivered", DONE, "Delivery"),
     Delivery.DELAYED: ("Delivered", NOW, "DeliveryDelay"),
     Delivery.BOUNCED_SOFT: ("Bounced for now", BAD, "Bounce"),
@@ -176,8 +176,8 @@ _FATES: Mapping[str, tuple[str, str, str]] = {
 def _delivered(facts: _Facts) -> Step:
     notification = facts.notification
     assert notification is not None  # noqa: S101 - two steps before say so
-    if fate := _FATES.get(notification.delivery_status):
-        return _fated(notification, *fate)
+    if delivery := _DELIVERIES.get(notification.delivery_status):
+        return _delivery_step(notification, *delivery)
     if evidence.ALIAS not in settings.QUEUES:
         detail = "SES tells nobody: SES_CONFIGURATION_SET and SES_EVENTS_TOPIC are not set."
         return Step("Delivered", TODO, detail=detail)
@@ -186,7 +186,7 @@ def _delivered(facts: _Facts) -> Step:
     return Step("Delivered", NOW, detail=words if is_late else "")
 
 
-def _fated(notification: Notification, title: str, state: str, kind: str) -> Step:
+def _delivery_step(notification: Notification, title: str, state: str, kind: str) -> Step:
     event = (
         DeliveryEvent.objects.filter(
             provider_message_id=notification.provider_message_id, type=kind

@@ -44,7 +44,7 @@ from queues.errors import GiveBack, Hold, Reject, Retry
 from queues.events.envelope import Event
 from queues.failpoints import failpoint
 from queues.threads import writer
-from queues.threads.group_commit import Combined
+from queues.threads.group_commit import GroupCommit
 
 logger = logging.getLogger(__name__)
 
@@ -274,7 +274,7 @@ def _keep_together(owed: Sequence[Owed]) -> list[bool]:
     return writer.call(guard.keep_back, owed)
 
 
-keep_back = Combined(_keep_together, most=lambda: MAX_BULK, linger_seconds=0.004)
-claim = Combined(_claim_together, most=limiter.slots_a_second, linger_seconds=0.004)
+keep_back = GroupCommit(_keep_together, most=lambda: MAX_BULK, linger_seconds=0.004)
+claim = GroupCommit(_claim_together, most=limiter.slots_a_second, linger_seconds=0.004)
 # Each email that SES has accepted waits so much longer until the database knows it.
-accept = Combined(_accept_together, most=lambda: MAX_ACCEPTANCES, linger_seconds=0.008)
+accept = GroupCommit(_accept_together, most=lambda: MAX_ACCEPTANCES, linger_seconds=0.008)

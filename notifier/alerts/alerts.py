@@ -22,9 +22,9 @@ from emails.ses import default_sender
 from notifier.alerts import concerns, resolved, sns
 from notifier.alerts.concerns import Cause, Concern
 from notifier.alerts.resolved import Healed
+from queues.console import moment
 from queues.errors import QueueUnavailable
 from queues.models import DeadLetter
-from queues.pages.cells import moment
 from queues.registry import watches
 from queues.upkeep import duties
 
@@ -63,7 +63,9 @@ class Alert:
             return ""
         if self.told_at is None:
             return " (new)"
-        return f" ({_letters_since(self.cause, self.told_at)} more since {moment(self.told_at)})"
+        return (
+            f" ({_dead_letters_since(self.cause, self.told_at)} more since {moment(self.told_at)})"
+        )
 
     @property
     def text(self) -> str:
@@ -183,7 +185,7 @@ def _published(subject: str, text: str) -> bool:
     return True
 
 
-def _letters_since(cause: Cause, told_at: datetime) -> str:
+def _dead_letters_since(cause: Cause, told_at: datetime) -> str:
     fingerprint = cause.key.rpartition(" ")[2]
     rows = DeadLetter.objects.waiting().filter(fingerprint=fingerprint, collected_at__gt=told_at)
     count = rows.order_by()[: concerns.MOST].count()

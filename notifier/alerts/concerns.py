@@ -21,13 +21,13 @@ from emails.reports import evidence
 from emails.reputation import suppressions
 from emails.sending import breakers, guard, states
 from queues import masking
-from queues.answers import Cause as LetterCause
+from queues.answers import Cause as DeadLetterCause
+from queues.console import list_url, moment, short
 from queues.dead_letters import causes
 from queues.dead_letters.advice import UNEXPECTED, advise
 from queues.models import DeadLetter, OutboxEvent, in_state
 from queues.models.live import Figure, LiveConsumer, PausedQueue, QueueDepth
 from queues.outbox.relay import late
-from queues.pages.cells import list_url, moment, short
 from queues.upkeep.figures import TEN_MINUTES
 
 MOST = 10_000
@@ -240,7 +240,7 @@ def _sender() -> Iterable[Concern]:
         )
 
 
-def _letters() -> Iterable[Concern]:
+def _dead_letters() -> Iterable[Concern]:
     newest = DeadLetter.objects.waiting().order_by("-collected_at")
     groups = list(
         DeadLetter.objects.filter(pk__in=newest.values("pk")[: MOST + 1])
@@ -277,7 +277,7 @@ def _letters() -> Iterable[Concern]:
 
 def _in_words(code: str, reason: str) -> str:
     """What happened; an error that nobody foresaw by its name too."""
-    words = advise(LetterCause(code, reason)).words
+    words = advise(DeadLetterCause(code, reason)).words
     return f"{words}: {code}" if words == UNEXPECTED.words else words
 
 
@@ -404,7 +404,7 @@ _CHECKS: list[tuple[str, Callable[[], Iterable[Concern]]]] = [
     ("emails.view_guard", _guard),
     ("emails.view_suppression", _support),
     ("emails.view_suppression", _admins),
-    ("queues.view_deadletter", _letters),
+    ("queues.view_deadletter", _dead_letters),
     ("emails.view_notification", _emails),
     ("queues.view_outboxevent", _outbox),
     ("queues.view_consumer", _paused),

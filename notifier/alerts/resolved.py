@@ -16,20 +16,20 @@ from django.utils import timezone
 
 from notifier.alerts import concerns
 from notifier.alerts.concerns import Concern
+from queues.console import moment
 from queues.dead_letters import causes
 from queues.models import DeadLetter, RedriveItem
 from queues.models.live import Duty
-from queues.pages.cells import moment
 from queues.upkeep import duties
 
 logger = logging.getLogger(__name__)
 
 _MARK = "told "
-_LETTERS = "letters"
+_DEAD_LETTERS = "letters"
 _NO_CONSUMER = "no consumer"
 # By the beginning of a cause's key; what follows it says which.
 _TITLES = {
-    _LETTERS: "Drained: dead letters",
+    _DEAD_LETTERS: "Drained: dead letters",
     _NO_CONSUMER: "Consumers are back",
     "silent": "No longer silent",
     "breaker": "Breaker closed",
@@ -61,7 +61,7 @@ class Healed:
         title = _TITLES.get(kind, "Over")
         if kind == _NO_CONSUMER:
             return title
-        name = _code(which) if kind == _LETTERS else which
+        name = _code(which) if kind == _DEAD_LETTERS else which
         return f"{title}, {name}" if name else title
 
     @property
@@ -76,7 +76,7 @@ class Healed:
 
     @property
     def _meaning(self) -> str:
-        if _split(self.key)[0] == _LETTERS:
+        if _split(self.key)[0] == _DEAD_LETTERS:
             return "None of them waits any more: redriven, discarded or parked."
         return "What you were called for is over."
 
@@ -89,7 +89,7 @@ class Healed:
     @property
     def _link(self) -> str:
         kind, which = _split(self.key)
-        if kind == _LETTERS:
+        if kind == _DEAD_LETTERS:
             page = reverse("admin:queues_deadletter_group", args=[causes.key_of(which)])
         else:
             page = reverse("admin:index")
@@ -130,7 +130,7 @@ def _stands(key: str, current: Sequence[Concern]) -> bool:
     # Where not all causes are told apart, one that is not named may stand all the same.
     if any(concern.key == key or concern.is_cut or _names(concern, key) for concern in mine):
         return True
-    return kind == _LETTERS and _is_underway(which)
+    return kind == _DEAD_LETTERS and _is_underway(which)
 
 
 def _names(concern: Concern, key: str) -> bool:

@@ -32,7 +32,7 @@ def checked() -> Iterable[Finding]:
             str(message.msg).strip().partition("\n")[0],
             Verdict.ERROR if message.level >= checks.ERROR else Verdict.WARNING,
             why=f"manage.py check calls it {message.id}.",
-            mend=str(message.hint or "See the Django documentation of this check."),
+            fix=str(message.hint or "See the Django documentation of this check."),
         )
     if not found:
         yield Finding("settings.checked", "The checks of settings find nothing.")
@@ -54,7 +54,7 @@ def _events() -> Iterator[Finding]:
             "SES_EVENTS_TOPIC is set and SES_CONFIGURATION_SET is not.",
             Verdict.ERROR,
             why="SES publishes events of a configuration set only: the topic stays silent.",
-            mend="Set SES_CONFIGURATION_SET, then: python manage.py provision",
+            fix="Set SES_CONFIGURATION_SET, then: python manage.py provision",
         )
     tells = settings.SES_EVENTS_TOPIC or settings.SES_WEBHOOK_TOPICS
     if settings.IN_DOUBT == "resend" and not tells:
@@ -63,7 +63,7 @@ def _events() -> Iterator[Finding]:
             "IN_DOUBT=resend, and SES tells nothing: an email in doubt is sent again on a guess.",
             Verdict.WARNING,
             why="Some customers get the same email twice.",
-            mend="Set SES_CONFIGURATION_SET and SES_EVENTS_TOPIC, or IN_DOUBT=park.",
+            fix="Set SES_CONFIGURATION_SET and SES_EVENTS_TOPIC, or IN_DOUBT=park.",
         )
 
 
@@ -76,7 +76,7 @@ def _places() -> Iterator[Finding]:
             f"AWS_ENDPOINT_URL={settings.AWS_ENDPOINT_URL} is set, and DEBUG is off.",
             Verdict.WARNING,
             why="An endpoint is for a local AWS: nothing would ever reach a customer.",
-            mend="Leave AWS_ENDPOINT_URL out; the SDK knows AWS's own addresses.",
+            fix="Leave AWS_ENDPOINT_URL out; the SDK knows AWS's own addresses.",
         )
     base = urlsplit(settings.BASE_URL)
     if base.hostname in _LOCAL_HOSTS or base.scheme != "https":
@@ -85,7 +85,7 @@ def _places() -> Iterator[Finding]:
             f"BASE_URL={settings.BASE_URL} is not the public address of this site.",
             Verdict.ERROR if base.hostname in _LOCAL_HOSTS else Verdict.WARNING,
             why="The links in emails lead there.",
-            mend="Set BASE_URL to https:// and the name that customers use.",
+            fix="Set BASE_URL to https:// and the name that customers use.",
         )
 
 
@@ -96,7 +96,7 @@ def _callers() -> Iterator[Finding]:
             "ADMINS and ALERTS_TOPIC are empty.",
             Verdict.NOTE if settings.DEBUG else Verdict.WARNING,
             why="Nobody is called when a person is needed; it shows on the Overview alone.",
-            mend="Set ADMINS to addresses, or ALERTS_TOPIC to an SNS topic.",
+            fix="Set ADMINS to addresses, or ALERTS_TOPIC to an SNS topic.",
         )
 
 
@@ -107,7 +107,7 @@ def _leftovers() -> Iterator[Finding]:
             f"FAILPOINTS={settings.FAILPOINTS} is set.",
             Verdict.ERROR,
             why="The process kills itself at this point; it is for tests.",
-            mend="Leave FAILPOINTS out.",
+            fix="Leave FAILPOINTS out.",
         )
     if not settings.DEAD_LETTER_COLLECT:
         yield Finding(
@@ -115,7 +115,7 @@ def _leftovers() -> Iterator[Finding]:
             "DEAD_LETTER_COLLECT is off.",
             Verdict.NOTE,
             why="Dead letters stay in SQS, at most 14 days, and the admin does not show them.",
-            mend="Somebody else must look after the dead-letter queues, or set it on.",
+            fix="Somebody else must look after the dead-letter queues, or set it on.",
         )
 
 
@@ -132,7 +132,7 @@ def database() -> Iterable[Finding]:
             f"The database does not answer: {type(exc).__name__}.",
             Verdict.ERROR,
             why="Nothing can be recorded, and consumers wait.",
-            mend="See that DATABASE_URL is right and that the server runs and takes connections.",
+            fix="See that DATABASE_URL is right and that the server runs and takes connections.",
         )
         return
     if missing:
@@ -141,7 +141,7 @@ def database() -> Iterable[Finding]:
             f"Migrations that are not applied: {missing}.",
             Verdict.ERROR,
             why="This release looks for tables and columns that are not there.",
-            mend=MIGRATE,
+            fix=MIGRATE,
         )
     else:
         yield Finding("database.migrations", "All migrations are applied.")
@@ -158,7 +158,7 @@ def _sqlite() -> Iterator[Finding]:
             f"SQLite writes in {mode} mode, not in WAL.",
             Verdict.ERROR,
             why="A reader blocks the writer: requests and consumers end with 'database is locked'.",
-            mend="Put the file on a local disk that this user may write to; WAL works on no network disk.",
+            fix="Put the file on a local disk that this user may write to; WAL works on no network disk.",
         )
     elif str(synchronous) not in ("2", "3"):
         yield Finding(
@@ -166,7 +166,7 @@ def _sqlite() -> Iterator[Finding]:
             "SQLite does not sync each commit.",
             Verdict.ERROR,
             why="Orders that were confirmed may be gone after a power failure.",
-            mend="Take PRAGMA synchronous out of the connection's options, or set it to FULL.",
+            fix="Take PRAGMA synchronous out of the connection's options, or set it to FULL.",
         )
     else:
         yield Finding("database.engine", "SQLite, in WAL mode, syncs each commit.")
@@ -180,7 +180,7 @@ def _hosts() -> Iterator[Finding]:
             f"Processes on {len(hosts)} hosts use one SQLite file: {', '.join(sorted(hosts))}.",
             Verdict.ERROR,
             why="On a network disk SQLite's locks do not hold: rows may be lost.",
-            mend="Set DATABASE_URL to a PostgreSQL server.",
+            fix="Set DATABASE_URL to a PostgreSQL server.",
         )
 
 
@@ -193,7 +193,7 @@ def _postgresql() -> Iterator[Finding]:
             "PostgreSQL takes no writes: it is a replica, or read-only.",
             Verdict.ERROR,
             why="Nothing can be recorded.",
-            mend="Name the primary in DATABASE_URL.",
+            fix="Name the primary in DATABASE_URL.",
         )
     if found["fsync"] == "off" or found["synchronous_commit"] == "off":
         yield Finding(
@@ -201,7 +201,7 @@ def _postgresql() -> Iterator[Finding]:
             f"PostgreSQL runs with fsync={found['fsync']}, synchronous_commit={found['synchronous_commit']}.",
             Verdict.ERROR if found["fsync"] == "off" else Verdict.WARNING,
             why="Orders that were confirmed, and emails that were sent, may be forgotten after a power failure.",
-            mend="Set both to on in postgresql.conf, or for this role by ALTER ROLE.",
+            fix="Set both to on in postgresql.conf, or for this role by ALTER ROLE.",
         )
     else:
         yield Finding(
@@ -234,5 +234,5 @@ def _clock() -> Finding:
         f"The clock of the database is {abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} ours.",
         Verdict.WARNING,
         why="Ages and delays are shown wrong, and events seem to be late or early.",
-        mend="Start time synchronisation on both machines: timedatectl set-ntp true, or chrony.",
+        fix="Start time synchronisation on both machines: timedatectl set-ntp true, or chrony.",
     )

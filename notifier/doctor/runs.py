@@ -60,7 +60,7 @@ def send_email(recipient: str, say: Say) -> bool:
                 masking.addresses(f"{said}: {exc} ({exc.code})"),
                 0,
                 is_ok=False,
-                mend="See manage.py doctor; in the SES sandbox the recipient must be verified, too.",
+                fix="See manage.py doctor; in the SES sandbox the recipient must be verified, too.",
             )
         )
         return False

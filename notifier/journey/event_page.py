@@ -20,8 +20,9 @@ from emails.pages.notifications import shown
 from notifier.journey import event_timeline
 from notifier.journey.event_timeline import Journey, Step
 from queues import masking
-from queues.pages.cells import change_url, subject_links
-from queues.pages.facts import TIMELINE, FactAdmin
+from queues.console import TIMELINE, change_url
+from queues.pages.cells import subject_links
+from queues.pages.facts import FactAdmin
 
 
 @dataclass(frozen=True)

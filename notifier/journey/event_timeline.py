@@ -19,8 +19,8 @@ from django.db.models import Model, QuerySet
 from emails.models import Attempt, DeliveryEvent, Notification
 from emails.reports import report_words
 from notifier.journey.subjects import Subject, of_subject
+from queues.console import change_url
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
-from queues.pages.cells import change_url
 
 # Of each kind of row: more than an event has after ten redrives that all failed.
 MAX_ROWS = 100

@@ -19,8 +19,8 @@ from django.urls import reverse
 from emails.models import DeliveryEvent, Notification
 from notifier.journey.subjects import of_subject
 from orders.models import BankAccount, Customer, Order, Transaction
+from queues.console import change_url
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
-from queues.pages.cells import change_url
 
 # Of each kind; who finds more asks for too little.
 MAX_HITS = 50

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from notifier.journey import search
 from notifier.journey.search import Hit
 from queues import masking
-from queues.pages.facts import TIMELINE
+from queues.console import TIMELINE
 
 
 @require_safe

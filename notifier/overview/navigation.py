@@ -11,9 +11,8 @@ from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse
 
+from queues.console import TIMELINE, list_url
 from queues.models import DeadLetter
-from queues.pages.cells import list_url
-from queues.pages.facts import TIMELINE
 
 MOST_COUNTED = 1000
 
@@ -116,7 +115,10 @@ def _open_dead_letters(request: HttpRequest) -> dict[str, Any]:
 
 
 def _look_ups() -> list[dict[str, Any]]:
-    pages = (("Search", "search", "search"), ("Owed emails", "pending_actions", "owed"))
+    pages = (
+        ("Search", "search", "search"),
+        ("Reconciliation", "pending_actions", "reconciliation"),
+    )
     return [
         {
             "title": title,

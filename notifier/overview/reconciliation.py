@@ -17,12 +17,12 @@ from django.utils import timezone
 
 from emails.models import Notification
 from emails.reports.evidence import ALIAS
+from queues.console import moment
 from queues.models import DeadLetter, OutboxEvent, in_state
-from queues.pages.cells import moment
 
 Outbox = OutboxEvent.State
 Email = Notification.State
-Letter = DeadLetter.State
+DeadLetterState = DeadLetter.State
 
 # What is younger is on its way.
 SOON = timedelta(minutes=1)
@@ -264,7 +264,7 @@ def _foreign() -> QuerySet[DeadLetter]:
     return DeadLetter.objects.filter(
         ~Exists(OutboxEvent.objects.filter(**event)),
         ~Exists(Notification.objects.filter(state__in=done, **event)),
-        in_state(Letter.OPEN),
+        in_state(DeadLetterState.OPEN),
     ).exclude(queue=ALIAS)
 
 
@@ -272,7 +272,9 @@ def _adrift(*states: Q) -> QuerySet[Notification]:
     """Emails that nothing counts yet: no event under way, no dead letter that waits or was discarded."""
     event = {"event_id": OuterRef("event_id")}
     decided = OutboxEvent.objects.filter(state=Outbox.DISCARDED, **event)
-    letters = DeadLetter.objects.filter(state__in=[Letter.OPEN, Letter.DISCARDED], **event)
+    letters = DeadLetter.objects.filter(
+        state__in=[DeadLetterState.OPEN, DeadLetterState.DISCARDED], **event
+    )
     return Notification.objects.filter(~_under_way(), ~Exists(decided), ~Exists(letters), *states)
 
 

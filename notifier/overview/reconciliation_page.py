@@ -17,8 +17,8 @@ from notifier.overview import reconciliation
 from notifier.overview.reconciliation import AGES, Age, Why
 from queues import masking
 from queues.answers import Section
-from queues.pages.cells import change_url, moment, timeline_links
-from queues.pages.facts import TIMELINE
+from queues.console import TIMELINE, change_url, moment
+from queues.pages.cells import timeline_links
 from queues.pages.sections import MAX_ROWS
 
 
@@ -28,7 +28,7 @@ def show(request: HttpRequest) -> HttpResponse:
     """The answer in words, then by why and by age."""
     owed = reconciliation.owed()
     context = admin.site.each_context(request) | {
-        "title": "Owed emails",
+        "title": "Reconciliation",
         "owed": owed,
         "verdict": reconciliation.sentence(owed),
         "is_well": not owed.late,
@@ -38,7 +38,7 @@ def show(request: HttpRequest) -> HttpResponse:
         ],
         "today": reconciliation.today(),
     }
-    return TemplateResponse(request, "admin/owed.html", context)
+    return TemplateResponse(request, "admin/reconciliation.html", context)
 
 
 @require_safe
@@ -63,7 +63,7 @@ def show_some(request: HttpRequest, why: str, age: str) -> HttpResponse:
         "is_cut": len(rows) > MAX_ROWS,
         "most": MAX_ROWS,
     }
-    return TemplateResponse(request, "admin/owed_some.html", context)
+    return TemplateResponse(request, "admin/reconciliation_some.html", context)
 
 
 def _row(why: Why, row: Any) -> list[object]:

@@ -39,7 +39,7 @@ _KNOW = {
 _REDRIVE = {"queues.redrive_deadletter", "queues.collect_deadletter"}
 # Customers ask for it.
 _SUPPRESS = {"emails.add_suppression", "emails.lift_suppression"}
-_MEND = {
+_FIX = {
     "queues.edit_deadletter",
     "queues.discard_deadletter",
     "queues.park_deadletter",
@@ -67,7 +67,7 @@ _AUDIT = {"admin.view_logentry", "auth.view_user", "auth.view_group"}
 
 ROLES = {
     "support": _LOOK | _KNOW | _REDRIVE | _SUPPRESS,
-    "operator": _LOOK | _KNOW | _REDRIVE | _SUPPRESS | _MEND | _WATCH,
+    "operator": _LOOK | _KNOW | _REDRIVE | _SUPPRESS | _FIX | _WATCH,
     "auditor": _LOOK | _AUDIT | _WATCH,
 }
 

@@ -65,7 +65,7 @@ def _allow_redrive(dead_letters: Queue, source: Queue, say: Say) -> None:
         "sourceQueueArns": [source.attributes()["QueueArn"]],
     }
     try:
-        _mend(dead_letters, {"RedriveAllowPolicy": json.dumps(allowed)}, say)
+        _fix(dead_letters, {"RedriveAllowPolicy": json.dumps(allowed)}, say)
     except QueueUnavailable as exc:
         if exc.code not in _LACKING:
             raise
@@ -74,14 +74,14 @@ def _allow_redrive(dead_letters: Queue, source: Queue, say: Say) -> None:
 
 def _ensure(queue: Queue, wanted: Mapping[str, str], say: Say) -> None:
     try:
-        if not _mend(queue, wanted, say):
+        if not _fix(queue, wanted, say):
             say(f"queue {queue.name} is as it should be")
     except QueueMissing:
         queue.create(wanted)
         say(f"made queue {queue.name}")
 
 
-def _mend(queue: Queue, wanted: Mapping[str, str], say: Say) -> bool:
+def _fix(queue: Queue, wanted: Mapping[str, str], say: Say) -> bool:
     """Whether anything was wrong."""
     found = queue.attributes()
     changes = {name: value for name, value in wanted.items() if not _same(found.get(name), value)}

@@ -34,7 +34,7 @@ WHERE "event_id" IN ({ids}) AND "state" <> 'handled'"""
 
 
 @dataclass(frozen=True)
-class Fate:
+class Disposition:
     """Delete the message, or let it come back after ``hide_seconds``; ``given_back``: it was not worked on.
 
     ``event_id`` is the event that is done: ``mark_handled`` comes before the delete.
@@ -46,7 +46,7 @@ class Fate:
     event_id: UUID | None = None
 
 
-def handle(queue: Queue, message: Received) -> Fate:
+def handle(queue: Queue, message: Received) -> Disposition:
     """Run the handlers. The message must not be deleted before this says so.
 
     Raises ``patience.OUTAGES``, and nothing else: the database does not let it, and it is to be run again.
@@ -66,17 +66,17 @@ def handle(queue: Queue, message: Received) -> Fate:
         return _handled(queue, message)
 
 
-def _handled(queue: Queue, message: Received) -> Fate:
+def _handled(queue: Queue, message: Received) -> Disposition:
     try:
         if queue.is_fifo and writer.call(fifo_groups.must_wait, queue, message):
-            return Fate(delete=True)
+            return Disposition(delete=True)
         event = registry.reader_for(queue.alias)(message.body)
         if event is None and message.event_id == NO_EVENT:
             _mark_message_handled(queue, message)
     except Hold as exc:
         return _held(queue, message, str(exc))
     except GiveBack:
-        return Fate(delete=False, given_back=True)
+        return Disposition(delete=False, given_back=True)
     except Retry as exc:
         seconds = backoff.delay(message.receive_count) if exc.seconds is None else exc.seconds
         return _failed(queue, message, exc.code, str(exc), hide_seconds=seconds)
@@ -88,10 +88,10 @@ def _handled(queue: Queue, message: Received) -> Fate:
     except Exception as exc:
         return failed_unexpectedly(queue, message, exc)
     logger.info("handled event=%s message=%s", message.event_id, message.id)
-    return Fate(delete=True, event_id=event.id if event else None)
+    return Disposition(delete=True, event_id=event.id if event else None)
 
 
-def failed_unexpectedly(queue: Queue, message: Received, exc: Exception) -> Fate:
+def failed_unexpectedly(queue: Queue, message: Received, exc: Exception) -> Disposition:
     """It may heal all the same: the message comes back with backoff."""
     # Without its text: PostgreSQL puts whole rows, a customer's data, into the lines after the first.
     trace = "".join(traceback.format_tb(exc.__traceback__))
@@ -122,18 +122,20 @@ def _mark_message_handled(queue: Queue, message: Received) -> None:
     ).update(state=OutboxEvent.State.HANDLED, handled_at=Now(), claim=None, lease_until=None)
 
 
-def _held(queue: Queue, message: Received, reason: str) -> Fate:
+def _held(queue: Queue, message: Received, reason: str) -> Disposition:
     try:
         writer.call(fifo_groups.hold, queue, message, reason=reason)
     except OUTAGES:
         raise
     except DatabaseError as exc:
         logger.error("not held event=%s message=%s: %s", message.event_id, message.id, exc)
-        return Fate(delete=False, hide_seconds=backoff.delay(message.receive_count))
-    return Fate(delete=True)
+        return Disposition(delete=False, hide_seconds=backoff.delay(message.receive_count))
+    return Disposition(delete=True)
 
 
-def _failed(queue: Queue, message: Received, code: str, reason: str, *, hide_seconds: int) -> Fate:
+def _failed(
+    queue: Queue, message: Received, code: str, reason: str, *, hide_seconds: int
+) -> Disposition:
     logger.warning(
         "not handled event=%s message=%s receive=%d back_in=%ds code=%s: %s",
         message.event_id,
@@ -148,7 +150,7 @@ def _failed(queue: Queue, message: Received, code: str, reason: str, *, hide_sec
     except DatabaseError as exc:
         # The message comes back all the same; only this line of its history is missing.
         logger.error("failure not recorded message=%s: %s", message.id, exc)
-    return Fate(delete=False, hide_seconds=hide_seconds)
+    return Disposition(delete=False, hide_seconds=hide_seconds)
 
 
 @writer.by_one_thread

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 MAX_HOLD_SECONDS = 900
 
 
-class InHand:
+class InFlight:
     """Best effort only: correctness rests on the claim of the notification, never on visibility."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class InHand:
         with self._beating:
             self.drop(message)
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         """Extend what is held, thrice per visibility timeout."""
         if time.monotonic() - self._beaten_at < settings.QUEUE_VISIBILITY_SECONDS / 3:
             return

@@ -23,15 +23,15 @@ from queues import registry
 from queues.aws.sqs import BATCH_ENTRIES, Queue, Received
 from queues.consumer import handling, quarantine, retry_in_place
 from queues.consumer.acks import MAX_WAIT_SECONDS, Acks
-from queues.consumer.in_flight import InHand
-from queues.consumer.retry_in_place import OUTAGES, Patience
+from queues.consumer.in_flight import InFlight
+from queues.consumer.retry_in_place import OUTAGES, RetryInPlace
 from queues.errors import GiveBack, QueueClosed, QueueUnavailable, ReceiptExpired
 from queues.threads import writer
-from queues.threads.worker_pool import Crew
+from queues.threads.worker_pool import WorkerPool
 
 logger = logging.getLogger(__name__)
 
-Handle = Callable[[Queue, Received], handling.Fate]
+Handle = Callable[[Queue, Received], handling.Disposition]
 
 # Messages of each queue that are handled at once, unless it is told otherwise.
 CONCURRENCY = 8
@@ -64,29 +64,29 @@ class Consumer:
         self._reserved = 0
         self._lock = threading.Lock()
         self._acks = {queue.alias: Acks(queue) for queue in queues}
-        self._in_hand = InHand()
+        self._in_flight = InFlight()
         self._waiting = {queue.alias: 0 for queue in queues}
         self._polls = 0
-        self._patience = Patience()
-        self._suspects = quarantine.Suspects()
+        self._retries = RetryInPlace()
+        self._quarantine = quarantine.Quarantine()
         # One crew each: messages of one queue that are held must not keep another queue from being read.
-        self._crews = {
-            queue.alias: Crew(f"handle-{queue.alias}", size=concurrency) for queue in queues
+        self._pools = {
+            queue.alias: WorkerPool(f"handle-{queue.alias}", size=concurrency) for queue in queues
         }
 
     @property
     def unfinished(self) -> int:
         """How many messages are still in hand: after ``run``, those that did not end in time."""
-        return len(self._in_hand)
+        return len(self._in_flight)
 
     @property
     def threads(self) -> int:
         """How many messages of all queues may be handled at once now."""
-        return sum(crew.size for crew in self._crews.values())
+        return sum(pool.size for pool in self._pools.values())
 
     def resize(self, alias: str, concurrency: int) -> None:
         """Handle so many messages of this queue at once from now on; what runs ends first."""
-        self._crews[alias].resize(concurrency)
+        self._pools[alias].resize(concurrency)
 
     def run(self) -> None:
         """Consume until ``stopping``, then give back what waits and finish what runs."""
@@ -129,7 +129,7 @@ class Consumer:
         """Receive from every open queue and wait until that is handled; returns how many were received."""
         is_open = [queue for queue in self.queues if not registry.why_closed(queue.alias)]
         received = sum(self.step(queue, wait_seconds=wait_seconds) for queue in is_open)
-        while self._in_hand and not self.stopping:
+        while self._in_flight and not self.stopping:
             time.sleep(0.01)
             self.tick()
         for acks in self._acks.values():
@@ -139,8 +139,8 @@ class Consumer:
     def step(self, queue: Queue, *, wait_seconds: int) -> int:
         """Receive once and hand over to the crew; returns how many. Raises QueueUnavailable."""
         messages = self._receive(queue, wait_seconds=wait_seconds)
-        for message in self._suspects.take(queue, messages):
-            self._crews[queue.alias].submit(partial(self._work, queue, message))
+        for message in self._quarantine.take(queue, messages):
+            self._pools[queue.alias].submit(partial(self._work, queue, message))
         return len(messages)
 
     def poll_once(self) -> int:
@@ -149,10 +149,10 @@ class Consumer:
         for queue in self.queues:
             messages = self._receive(queue, wait_seconds=0)
             count += len(messages)
-            for message in self._suspects.take(queue, messages):
+            for message in self._quarantine.take(queue, messages):
                 self._process(queue, message, handle=self._handle)
             self._acks[queue.alias].flush()
-        while found := self._suspects.next():
+        while found := self._quarantine.next():
             self._process_alone(*found)
         return count
 
@@ -160,8 +160,8 @@ class Consumer:
         """What is due by time: late deletes, visibility."""
         for acks in self._acks.values():
             acks.flush(older_than_seconds=MAX_WAIT_SECONDS)
-        self._in_hand.beat()
-        self._begin_suspect()
+        self._in_flight.heartbeat()
+        self._begin_quarantined()
 
     def _receive(self, queue: Queue, *, wait_seconds: int) -> list[Received]:
         limit = self._take_budget(1 if queue.is_fifo else BATCH_ENTRIES)
@@ -172,7 +172,7 @@ class Consumer:
             messages = queue.receive(limit=limit, wait_seconds=wait_seconds)
         finally:
             self._return_budget(limit, unused=limit - len(messages))
-        self._in_hand.take(queue, messages)
+        self._in_flight.take(queue, messages)
         with self._lock:
             self._waiting[queue.alias] += len(messages)
         return messages
@@ -217,7 +217,7 @@ class Consumer:
     def _begin_poll(self) -> bool:
         """Not while a message waits for the database, nor while a suspect is to be alone."""
         with self._lock:
-            if self._patience.is_tried or self._suspects.need_quiet:
+            if self._retries.is_tried or self._quarantine.need_quiet:
                 return False
             self._polls += 1
             return True
@@ -230,15 +230,15 @@ class Consumer:
             with self._lock:
                 self._polls -= 1
 
-    def _begin_suspect(self) -> None:
+    def _begin_quarantined(self) -> None:
         """The next one, as soon as nothing else is in hand."""
         with self._lock:
-            if self.stopping or len(self._in_hand) > len(self._suspects):
+            if self.stopping or len(self._in_flight) > len(self._quarantine):
                 return
-            found = self._suspects.next(quiet=not self._polls)
+            found = self._quarantine.next(quiet=not self._polls)
         if found:
             queue, message = found
-            self._crews[queue.alias].submit(partial(self._work_alone, queue, message))
+            self._pools[queue.alias].submit(partial(self._work_alone, queue, message))
 
     def _work_alone(self, queue: Queue, message: Received) -> None:
         """One job of the crew, for a suspect."""
@@ -256,13 +256,13 @@ class Consumer:
             self._process(queue, message, handle=self._handle_alone)
             self._acks[queue.alias].flush()
         finally:
-            self._suspects.done()
+            self._quarantine.done()
 
-    def _handle_alone(self, queue: Queue, message: Received) -> handling.Fate:
+    def _handle_alone(self, queue: Queue, message: Received) -> handling.Disposition:
         quarantine.mark(queue, message)
-        fate = self._handle(queue, message)
+        disposition = self._handle(queue, message)
         quarantine.unmark(queue, message)
-        return fate
+        return disposition
 
     def _work(self, queue: Queue, message: Received) -> None:
         """One job of the crew."""
@@ -283,31 +283,31 @@ class Consumer:
             return
         name = f"event={message.event_id} message={message.id}"
         try:
-            fate = self._patience.run(lambda: handle(queue, message), name=name)
+            disposition = self._retries.run(lambda: handle(queue, message), name=name)
         except GiveBack:
             self._give_back(queue, message)
             return
         except OUTAGES as exc:
-            fate = handling.failed_unexpectedly(queue, message, exc)
-        self._settle(queue, message, fate)
+            disposition = handling.failed_unexpectedly(queue, message, exc)
+        self._settle(queue, message, disposition)
 
-    def _settle(self, queue: Queue, message: Received, fate: handling.Fate) -> None:
-        if fate.delete:
+    def _settle(self, queue: Queue, message: Received, disposition: handling.Disposition) -> None:
+        if disposition.delete:
             with self._lock:
                 self.handled += 1
-            self._acks[queue.alias].add(message, event_id=fate.event_id)
-            self._in_hand.drop(message)
-        elif fate.given_back:
+            self._acks[queue.alias].add(message, event_id=disposition.event_id)
+            self._in_flight.drop(message)
+        elif disposition.given_back:
             self._give_back(queue, message)
         else:
-            self._in_hand.let_go(message)
-            self._hide(queue, message, seconds=fate.hide_seconds)
+            self._in_flight.let_go(message)
+            self._hide(queue, message, seconds=disposition.hide_seconds)
 
     def _hide(self, queue: Queue, message: Received, *, seconds: int) -> None:
         _let_back(message, lambda: queue.hide(message, seconds=seconds))
 
     def _give_back(self, queue: Queue, message: Received) -> None:
-        self._in_hand.let_go(message)
+        self._in_flight.let_go(message)
         _let_back(message, lambda: queue.give_back(message))
         logger.info("given back event=%s message=%s", message.event_id, message.id)
 
@@ -316,16 +316,16 @@ class Consumer:
         deadline = time.monotonic() + DRAIN_SECONDS
         for thread in receivers:
             thread.join(max(0.0, deadline - time.monotonic()))
-        for queue, message in self._suspects.rest():
+        for queue, message in self._quarantine.rest():
             self._give_back(queue, message)
-        while self._in_hand and time.monotonic() < deadline:
+        while self._in_flight and time.monotonic() < deadline:
             time.sleep(0.02)
             self.tick()
-        for crew in self._crews.values():
-            crew.resize(0)
-        for crew in self._crews.values():
+        for pool in self._pools.values():
+            pool.resize(0)
+        for pool in self._pools.values():
             # What its last job does after it has let go of its message.
-            crew.join(timeout=max(0.0, deadline - time.monotonic()))
+            pool.join(timeout=max(0.0, deadline - time.monotonic()))
         for acks in self._acks.values():
             acks.flush()
 

@@ -27,7 +27,7 @@ LAST_RECEIVES = 3
 _REASON = "The consumer ended while it handled this message, and nothing else was in hand."
 
 
-class Suspects:
+class Quarantine:
     """Of one consumer: those in hand that wait until they are alone. Safe to use from many threads."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class Suspects:
             self._waiting += [
                 (marks[message.id], queue, message) for message in again if message.id in marks
             ]
-            self._waiting.sort(key=lambda suspect: suspect[0])
+            self._waiting.sort(key=lambda quarantined: quarantined[0])
         return [message for message in messages if message.id not in marks]
 
     def next(self, *, quiet: bool = True) -> tuple[Queue, Received] | None:

@@ -30,7 +30,7 @@ _GAVE_WAY = {"40001", "40P01"}
 _TRIES_AT_ONCE = 3
 
 
-class Patience:
+class RetryInPlace:
     """Of one consumer; its threads share it."""
 
     def __init__(self) -> None:

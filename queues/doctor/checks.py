@@ -18,7 +18,7 @@ MAX_SKEW_SECONDS, SKEW_SECONDS = 300, 20
 
 _REGION_OF_URL = re.compile(r"://sqs\.([a-z0-9-]+)\.amazonaws\.")
 _NOTHING_MOVES = "Nothing is sent or received; the examinations that need AWS were left out."
-_CREDENTIALS_MEND = (
+_CREDENTIALS_FIX = (
     "Give the process credentials as the SDK expects them: a role of the machine or container, or AWS_ACCESS_KEY_ID "
     "and AWS_SECRET_ACCESS_KEY in its environment."
 )
@@ -53,7 +53,7 @@ def _no_credentials(what: str) -> Finding:
         what,
         Verdict.ERROR,
         why="Nothing can be sent, received or asked of AWS; the examinations that need it were left out.",
-        mend=_CREDENTIALS_MEND,
+        fix=_CREDENTIALS_FIX,
     )
 
 
@@ -75,7 +75,7 @@ def _about(found: account.Caller) -> Iterator[Finding]:
             f"The credentials are those of the root user of account {found.account}.",
             Verdict.WARNING,
             why="They may do everything in the account, and cannot be narrowed.",
-            mend="Make a role or user with the rights in docs/reference/rights-on-aws.md, "
+            fix="Make a role or user with the rights in docs/reference/rights-on-aws.md, "
             "and use its credentials.",
         )
     else:
@@ -98,7 +98,7 @@ def _clock(seconds_ahead: float) -> Finding:
         f"The clock is {off:.0f} s {direction} that of AWS.",
         Verdict.ERROR if off > MAX_SKEW_SECONDS else Verdict.WARNING,
         why="AWS refuses requests signed five minutes off, and doubts are ended by comparing our time with SES's.",
-        mend="Start time synchronisation on this machine: timedatectl set-ntp true, or chrony.",
+        fix="Start time synchronisation on this machine: timedatectl set-ntp true, or chrony.",
     )
 
 
@@ -112,7 +112,7 @@ def region() -> Iterable[Finding]:
             f"AWS_REGION={here} is no region that the SDK knows.",
             Verdict.WARNING,
             why="A misspelt region is a host that does not exist.",
-            mend="Correct AWS_REGION, or ignore this if the region is newer than the SDK.",
+            fix="Correct AWS_REGION, or ignore this if the region is newer than the SDK.",
         )
     else:
         yield Finding("region.known", f"The region is {here}.")
@@ -122,7 +122,7 @@ def region() -> Iterable[Finding]:
             f"{name} names {other}, AWS_REGION is {here}.",
             Verdict.ERROR,
             why="Requests are signed for AWS_REGION, and another region refuses them.",
-            mend=f"Set AWS_REGION={other}, or name the queue or topic of {here} in {name}.",
+            fix=f"Set AWS_REGION={other}, or name the queue or topic of {here} in {name}.",
         )
 
 
@@ -177,7 +177,7 @@ def _missing(queue: sqs.Queue, *, is_dead_letter_queue: bool) -> Finding:
         why="What always fails has no place to go, and is received until it expires."
         if is_dead_letter_queue
         else "Nothing can be sent to it or received from it: no email of its events is sent.",
-        mend="python manage.py provision",
+        fix="python manage.py provision",
     )
 
 
@@ -195,7 +195,7 @@ def _unasked(queue: sqs.Queue, exc: QueueUnavailable) -> Finding:
         f"SQS does not tell of {queue.name}: {exc}",
         Verdict.ERROR,
         why="Nobody knows whether it is set right.",
-        mend="Wait a moment and run the doctor again; if it stays, SQS's words above say why.",
+        fix="Wait a moment and run the doctor again; if it stays, SQS's words above say why.",
     )
 
 
@@ -206,7 +206,7 @@ def away(what: str) -> Finding:
         what,
         Verdict.ERROR,
         why=_NOTHING_MOVES,
-        mend="See that this machine reaches AWS: network, DNS, proxy, VPC endpoint. "
+        fix="See that this machine reaches AWS: network, DNS, proxy, VPC endpoint. "
         "AWS_ENDPOINT_URL is for a local AWS only.",
     )
 
@@ -217,7 +217,7 @@ def _not_aws(what: str) -> Finding:
         what,
         Verdict.ERROR,
         why=_NOTHING_MOVES,
-        mend="See what answers in its place: a proxy, a firewall, a page to sign in to the network, or the program "
+        fix="See what answers in its place: a proxy, a firewall, a page to sign in to the network, or the program "
         "at AWS_ENDPOINT_URL, which is for a local AWS only.",
     )
 
@@ -238,7 +238,7 @@ def consumers() -> Iterable[Finding]:
             f"Queue {paused.alias} is paused by {paused.paused_by}: {paused.reason}",
             Verdict.WARNING,
             why="Its messages wait in SQS until somebody resumes it, at most as long as SQS keeps them.",
-            mend="Resume it on the Overview once its reason is gone.",
+            fix="Resume it on the Overview once its reason is gone.",
         )
     releases = {row.release for row in living if row.release}
     if len(releases) > 1:
@@ -259,7 +259,7 @@ def _served(alias: str, living: list[LiveConsumer]) -> Finding:
         f"No consumer reads {alias}.",
         Verdict.ERROR,
         why="Its messages wait, and no email of theirs is sent.",
-        mend="Start one as a service: python manage.py consume_queue",
+        fix="Start one as a service: python manage.py consume_queue",
     )
 
 
@@ -269,5 +269,5 @@ def _silent(row: LiveConsumer) -> Finding:
         f"The {row.kind} {row.host}:{row.pid} has been silent since {row.beat_at:%Y-%m-%d %H:%M:%S} UTC.",
         Verdict.WARNING,
         why="It was killed, hangs, or does not reach the database.",
-        mend="Start it again, or forget it on the Overview.",
+        fix="Start it again, or forget it on the Overview.",
     )

@@ -43,7 +43,7 @@ class Finding:
     what: str
     verdict: Verdict = Verdict.GOOD
     why: str = ""
-    mend: str = ""
+    fix: str = ""
     area: str = ""
 
 
@@ -132,7 +132,7 @@ def missing_right(text: str, *, otherwise: str, of: str) -> Finding:
         f"The right {right} on {of} is missing.",
         Verdict.WARNING,
         why="This process cannot look; if its work needs the right as well, it fails there.",
-        mend="Grant it to the role of this process (docs/reference/rights-on-aws.md), "
+        fix="Grant it to the role of this process (docs/reference/rights-on-aws.md), "
         "or run the doctor where the consumers run.",
     )
 
@@ -157,12 +157,12 @@ def _looked(examination: Examination) -> Iterator[Finding]:
         )
 
 
-def _unexamined(examination: Examination, reason: str, mend: str) -> Finding:
+def _unexamined(examination: Examination, reason: str, fix: str) -> Finding:
     return Finding(
         "doctor.unexamined",
         f"{examination.area} could not be examined: {reason}.",
         Verdict.ERROR,
         why="Nobody knows whether this part works.",
-        mend=mend,
+        fix=fix,
         area=examination.area,
     )

@@ -52,7 +52,7 @@ def _kind(queue: Queue, attributes: Attributes) -> Iterator[Finding]:
             f"{queue.name} is {'not ' if queue.is_fifo else ''}a FIFO queue.",
             Verdict.ERROR,
             why="Order within a group is kept on FIFO queues only, and their names end in .fifo.",
-            mend="Name another queue in settings, then: " + PROVISION,
+            fix="Name another queue in settings, then: " + PROVISION,
         )
 
 
@@ -66,7 +66,7 @@ def _redrive(
             f"{queue.name} has no redrive policy.",
             Verdict.ERROR,
             why="A message that always fails is received for ever, and is lost when its retention ends.",
-            mend=PROVISION,
+            fix=PROVISION,
         )
         return
     target = str(policy.get("deadLetterTargetArn", ""))
@@ -77,7 +77,7 @@ def _redrive(
             f"{queue.name} moves what fails to {target.rpartition(':')[2]}, not to {dead.name}.",
             Verdict.ERROR,
             why="The collector reads another queue: dead letters never show in the admin.",
-            mend=PROVISION,
+            fix=PROVISION,
         )
     count = str(policy.get("maxReceiveCount", ""))
     if count != str(settings.QUEUE_MAX_RECEIVE_COUNT):
@@ -87,7 +87,7 @@ def _redrive(
             f"{settings.QUEUE_MAX_RECEIVE_COUNT}.",
             Verdict.WARNING,
             why="What a page or a log line says of the receives that are left is wrong.",
-            mend=PROVISION,
+            fix=PROVISION,
         )
 
 
@@ -98,7 +98,7 @@ def _size(queue: Queue, attributes: Attributes) -> Iterator[Finding]:
             f"{queue.name} takes messages of {attributes['MaximumMessageSize']} bytes at most.",
             Verdict.ERROR,
             why=f"An event may have {MAX_BYTES} bytes; SQS refuses the larger ones.",
-            mend="Set MaximumMessageSize of the queue to 262144.",
+            fix="Set MaximumMessageSize of the queue to 262144.",
         )
     if int(attributes.get("DelaySeconds", 0)):
         yield Finding(
@@ -106,7 +106,7 @@ def _size(queue: Queue, attributes: Attributes) -> Iterator[Finding]:
             f"{queue.name} delays each message by {attributes['DelaySeconds']} s.",
             Verdict.NOTE,
             why="Every email is so much later.",
-            mend="Set DelaySeconds of the queue to 0, unless that is what you want.",
+            fix="Set DelaySeconds of the queue to 0, unless that is what you want.",
         )
 
 
@@ -123,7 +123,7 @@ def _retention(
             f"{dead.name} keeps messages {_days(dead_keeps)}, {queue.name} {_days(keeps)}.",
             Verdict.ERROR,
             why="A message keeps its age when SQS moves it: a dead letter may expire before it is collected.",
-            mend=PROVISION,
+            fix=PROVISION,
         )
 
 
@@ -140,7 +140,7 @@ def _taken(
         f"{dead.name} does not take messages from {queue.name}.",
         Verdict.ERROR,
         why="SQS cannot move what fails.",
-        mend="Name the queue in RedriveAllowPolicy of the dead-letter queue, or: " + PROVISION,
+        fix="Name the queue in RedriveAllowPolicy of the dead-letter queue, or: " + PROVISION,
     )
 
 
@@ -154,7 +154,7 @@ def _protection(queue: Queue, attributes: Attributes) -> Iterator[Finding]:
             f"{queue.name} is not encrypted at rest.",
             Verdict.WARNING,
             why="Messages hold names and addresses of customers.",
-            mend=PROVISION,
+            fix=PROVISION,
         )
     found = statements(_json(attributes.get("Policy")))
     if any(map(is_for_everybody, found)):
@@ -163,7 +163,7 @@ def _protection(queue: Queue, attributes: Attributes) -> Iterator[Finding]:
             f"The policy of {queue.name} lets anybody in.",
             Verdict.ERROR,
             why="Whoever knows the queue's address can read customers' data or make us send emails.",
-            mend="Take the statement with Principal * out of the queue's policy.",
+            fix="Take the statement with Principal * out of the queue's policy.",
         )
     # A local AWS is reached by plain HTTP.
     if not settings.AWS_ENDPOINT_URL and not any(map(_demands_tls, found)):
@@ -172,7 +172,7 @@ def _protection(queue: Queue, attributes: Attributes) -> Iterator[Finding]:
             f"The policy of {queue.name} does not refuse requests without TLS.",
             Verdict.WARNING,
             why="AWS's own security checks (SQS.3, CIS) ask for a Deny where aws:SecureTransport is false.",
-            mend=PROVISION + ", or the template in infra/ where your version has one.",
+            fix=PROVISION + ", or the template in infra/ where your version has one.",
         )
 
 

@@ -54,7 +54,7 @@ class Step:
     milliseconds: int
     id: str = ""
     is_ok: bool = True
-    mend: str = ""
+    fix: str = ""
 
 
 class _Failed(Exception):
@@ -117,8 +117,8 @@ class _Trip:
         try:
             timed(name, act, self._say)
         except _Failed as exc:
-            mend = "SQS or what stands in for it does not keep this promise: see manage.py doctor."
-            failed = Step(name, str(exc), _milliseconds(began), is_ok=False, mend=mend)
+            fix = "SQS or what stands in for it does not keep this promise: see manage.py doctor."
+            failed = Step(name, str(exc), _milliseconds(began), is_ok=False, fix=fix)
         except QueueUnavailable as exc:
             failed = _refused(name, exc, self._probe, _milliseconds(began))
         else:
@@ -281,9 +281,9 @@ def _refused(name: str, exc: QueueUnavailable, probe: Queue, milliseconds: int) 
     if exc.code in DENIED:
         right = _RIGHTS.get(name, "sqs:SendMessage")
         found = missing_right(str(exc), otherwise=right, of=f"queue {probe.name}")
-        return Step(name, found.what, milliseconds, is_ok=False, mend=found.mend)
-    mend = "See manage.py doctor." if not isinstance(exc, QueueMissing) else ""
-    return Step(name, str(exc), milliseconds, is_ok=False, mend=mend)
+        return Step(name, found.what, milliseconds, is_ok=False, fix=found.fix)
+    fix = "See manage.py doctor." if not isinstance(exc, QueueMissing) else ""
+    return Step(name, str(exc), milliseconds, is_ok=False, fix=fix)
 
 
 _RIGHTS = {

@@ -57,7 +57,7 @@ class LiveConsumer(models.Model):
     # Messages since its start; a second, since the last beat; now.
     handled = models.PositiveBigIntegerField(default=0)
     rate = models.FloatField(default=0)
-    in_hand = models.PositiveIntegerField(default=0)
+    in_flight = models.PositiveIntegerField(default=0, db_column="in_hand")
 
     # Of rows that ``with_silence`` found.
     is_silent: bool

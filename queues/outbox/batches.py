@@ -15,7 +15,7 @@ from queues.errors import QueueUnavailable
 from queues.events import tracing
 
 # One batch that hangs must not keep for longer from the database what became of the others.
-PATIENCE_SECONDS = 0.25
+ANSWER_SECONDS = 0.25
 
 Batch = Sequence[Outgoing]
 
@@ -56,7 +56,7 @@ def side_by_side(
         _senders.begin(partial(_send, destination, batch, hurried=hurried)) for batch in batches
     }
     while waiting:
-        done, waiting = wait(waiting, timeout=PATIENCE_SECONDS)
+        done, waiting = wait(waiting, timeout=ANSWER_SECONDS)
         if done:
             yield [future.result() for future in done]
 

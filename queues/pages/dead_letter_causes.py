@@ -13,13 +13,14 @@ from django.views.decorators.http import require_safe
 
 from queues import masking
 from queues.answers import Cause, Section
+from queues.console import list_url, moment, short
 from queues.dead_letters import causes
 from queues.dead_letters.advice import advise
 from queues.models import DeadLetter, DeadLetterQuerySet
-from queues.pages.cells import link, list_url, moment, short
+from queues.pages.cells import link
 
 # The list has them all.
-MAX_LETTERS = 20
+MAX_DEAD_LETTERS = 20
 
 
 @require_safe
@@ -35,7 +36,7 @@ def show_all(request: HttpRequest) -> HttpResponse:
         "is_cut": len(groups) == causes.MAX_GROUPS,
         "parked": parked,
     }
-    return _render(request, "letter_groups", context)
+    return _render(request, "dead_letter_causes", context)
 
 
 @require_safe
@@ -62,17 +63,17 @@ def show_one(request: HttpRequest, key: str) -> HttpResponse:
         "any_key": _any_key(letters.open()),
         "parked": parked,
     }
-    return _render(request, "letter_group", context)
+    return _render(request, "dead_letter_cause", context)
 
 
 def _newest(letters: DeadLetterQuerySet) -> Section:
     return Section(
-        f"The newest {MAX_LETTERS}",
+        f"The newest {MAX_DEAD_LETTERS}",
         ("message", "reason", "receives", "collected"),
         [
             (link(letter), short(letter.reason), letter.receive_count, moment(letter.collected_at))
             for letter in letters.defer("body", "original_body").order_by("-collected_at")[
-                :MAX_LETTERS
+                :MAX_DEAD_LETTERS
             ]
         ],
     )

@@ -18,13 +18,13 @@ from django.views.decorators.http import require_http_methods
 
 from queues import masking, registry
 from queues.answers import Preview
+from queues.console import change_url
 from queues.dead_letters import edits
 from queues.errors import Uncorrectable
 from queues.events.envelope import Event
 from queues.models import DeadLetter, Redrive
 from queues.pages import redrive_start
-from queues.pages.cells import change_url
-from queues.pages.forms import LetterDataForm
+from queues.pages.forms import DeadLetterDataForm
 from queues.redrives import jobs
 
 
@@ -42,7 +42,7 @@ def edit(request: HttpRequest, key: UUID) -> HttpResponse:
         return redirect(change_url(letter))
     if request.method != "POST":
         return _show(request, letter, _form(letter))
-    form = LetterDataForm(request.POST)
+    form = DeadLetterDataForm(request.POST)
     if not form.is_valid():
         return _show(request, letter, form)
     for problem in edits.problems(letter, form.cleaned_data["content"]):
@@ -57,7 +57,7 @@ def edit(request: HttpRequest, key: UUID) -> HttpResponse:
     return _save(request, draft, form)
 
 
-def _save(request: HttpRequest, draft: edits.Draft, form: LetterDataForm) -> HttpResponse:
+def _save(request: HttpRequest, draft: edits.Draft, form: DeadLetterDataForm) -> HttpResponse:
     try:
         redrive = _save_and_redrive(request, draft, form)
     except Uncorrectable as exc:
@@ -68,7 +68,9 @@ def _save(request: HttpRequest, draft: edits.Draft, form: LetterDataForm) -> Htt
 
 
 @transaction.atomic
-def _save_and_redrive(request: HttpRequest, draft: edits.Draft, form: LetterDataForm) -> Redrive:
+def _save_and_redrive(
+    request: HttpRequest, draft: edits.Draft, form: DeadLetterDataForm
+) -> Redrive:
     """Both or neither."""
     edits.save(draft)
     reason = form.cleaned_data["reason"]
@@ -88,16 +90,16 @@ def _save_and_redrive(request: HttpRequest, draft: edits.Draft, form: LetterData
     )
 
 
-def _form(letter: DeadLetter) -> LetterDataForm:
-    return LetterDataForm(initial={"content": edits.data(letter), "seen": _digest(letter)})
+def _form(letter: DeadLetter) -> DeadLetterDataForm:
+    return DeadLetterDataForm(initial={"content": edits.data(letter), "seen": _digest(letter)})
 
 
 def _show(
-    request: HttpRequest, letter: DeadLetter, form: LetterDataForm, **context: Any
+    request: HttpRequest, letter: DeadLetter, form: DeadLetterDataForm, **context: Any
 ) -> HttpResponse:
     return TemplateResponse(
         request,
-        "admin/queues/letter_edit.html",
+        "admin/queues/dead_letter_edit.html",
         admin.site.each_context(request)
         | {
             "title": f"Edit {letter}",

@@ -20,19 +20,20 @@ from django.utils.safestring import SafeString
 
 from queues import masking, registry
 from queues.answers import Advice, Cause, Section
+from queues.console import moment, short
 from queues.dead_letters import causes, collecting, decisions
 from queues.dead_letters.advice import advise
 from queues.errors import QueueUnavailable
 from queues.models import IS_PARKED, DeadLetter, HandlingFailure
 from queues.pages import dead_letter_causes, dead_letter_edit, redrive_start
-from queues.pages.cells import moment, pretty, pretty_json, short, two_lines
+from queues.pages.cells import pretty, pretty_json, two_lines
 from queues.pages.facts import Act, FactAdmin, ReasonForm, column
 from queues.pages.filters import FingerprintFilter, ParkedFilter, QueueFilter, TypeFilter
 from queues.pages.forms import DiscardForm, ParkForm
 from queues.pages.redrives import redrives_section
-from queues.pages.sections import LETTER_COLOURS, failures_section, outbox_section
+from queues.pages.sections import DEAD_LETTER_COLOURS, failures_section, outbox_section
 
-Letter = DeadLetter.State
+State = DeadLetter.State
 
 
 @admin.register(DeadLetter)
@@ -43,7 +44,7 @@ class DeadLetterAdmin(FactAdmin):
     search_help_text = "Event id, subject, SQS message id, or words of the reason or the body"
     date_hierarchy = "collected_at"
     # Open ones first.
-    ordering = (Case(When(state=Letter.OPEN, then=Value(0)), default=Value(1)), "-collected_at")
+    ordering = (Case(When(state=State.OPEN, then=Value(0)), default=Value(1)), "-collected_at")
     list_before_template = "admin/queues/collect_now.html"
     fieldsets = (
         (
@@ -79,7 +80,7 @@ class DeadLetterAdmin(FactAdmin):
     acts = {
         "redrive": Act(
             label="Redrive",
-            states=(Letter.OPEN,),
+            states=(State.OPEN,),
             permission="queues.redrive_deadletter",
             page=redrive_start.choose,
         ),
@@ -87,7 +88,7 @@ class DeadLetterAdmin(FactAdmin):
             label="Park",
             done="parked",
             service=decisions.park,
-            states=(Letter.OPEN,),
+            states=(State.OPEN,),
             permission="queues.park_deadletter",
             question="They leave the groups that wait for a person, and come back by themselves. Nobody gets their "
             "emails meanwhile.",
@@ -99,7 +100,7 @@ class DeadLetterAdmin(FactAdmin):
             label="Unpark",
             done="no longer parked",
             service=decisions.unpark,
-            states=(Letter.OPEN,),
+            states=(State.OPEN,),
             condition=IS_PARKED,
             permission="queues.park_deadletter",
             colour="default",
@@ -108,7 +109,7 @@ class DeadLetterAdmin(FactAdmin):
             label="Discard",
             done="discarded",
             service=decisions.discard,
-            states=(Letter.OPEN,),
+            states=(State.OPEN,),
             permission="queues.discard_deadletter",
             question="They stay here to be read, and are never handled. Nobody gets their emails. “Reopen” takes it "
             "back for as long as they are here.",
@@ -120,13 +121,13 @@ class DeadLetterAdmin(FactAdmin):
             label="Reopen",
             done="open again",
             service=decisions.reopen,
-            states=(Letter.DISCARDED,),
+            states=(State.DISCARDED,),
             permission="queues.discard_deadletter",
             question="They wait for a person again. Where a dead letter holds its FIFO group, later messages of the "
             "group wait with it; those that have gone meanwhile have gone.",
         ),
     }
-    state_colours = LETTER_COLOURS
+    state_colours = DEAD_LETTER_COLOURS
     personal = {
         "body": masking.body,
         "original_body": lambda body: masking.body(body) if body else body,
@@ -136,9 +137,9 @@ class DeadLetterAdmin(FactAdmin):
         "message_attributes": masking.values,
     }
     meanings = {
-        Letter.OPEN: "This message failed too often and waits for a person.",
-        Letter.REDRIVEN: "It went back through the outbox. If it failed again, it is here as another dead letter.",
-        Letter.DISCARDED: "Somebody decided that it need not be handled. The history says who, and why. “Reopen” "
+        State.OPEN: "This message failed too often and waits for a person.",
+        State.REDRIVEN: "It went back through the outbox. If it failed again, it is here as another dead letter.",
+        State.DISCARDED: "Somebody decided that it need not be handled. The history says who, and why. “Reopen” "
         "takes it back.",
     }
 
@@ -146,7 +147,7 @@ class DeadLetterAdmin(FactAdmin):
     def what(self, letter: DeadLetter) -> SafeString:
         return two_lines(letter.subject or "no subject", letter.type or "no envelope")
 
-    @column(description="state", ordering="state", colours=LETTER_COLOURS)
+    @column(description="state", ordering="state", colours=DEAD_LETTER_COLOURS)
     def state_label(self, letter: DeadLetter) -> tuple[str, str]:
         if letter.is_parked:
             return "parked", "Parked"
@@ -202,18 +203,18 @@ class DeadLetterAdmin(FactAdmin):
         ]
 
     def explain(self, row: DeadLetter) -> str:
-        if row.state != Letter.OPEN:
-            return self.meanings[Letter(row.state)]
+        if row.state != State.OPEN:
+            return self.meanings[State(row.state)]
         if row.is_parked:
             return f"Somebody parked it until {moment(row.parked_until)}: {row.note}"
         advice = _advice(row)
-        return f"{self.meanings[Letter.OPEN]} {advice.words}. {advice.todo}"
+        return f"{self.meanings[State.OPEN]} {advice.words}. {advice.todo}"
 
     def reason(self, row: DeadLetter) -> str:
         return f"{row.code}: {row.reason}"
 
     def links(self, request: HttpRequest, row: DeadLetter) -> Iterable[tuple[str, str]]:
-        if row.state == Letter.OPEN:
+        if row.state == State.OPEN:
             advice = _advice(row)
             if advice.label and _may(request, advice.permission):
                 yield advice.label, advice.address

@@ -16,7 +16,7 @@ from unfold.widgets import (
 )
 
 from queues.answers import ORDER
-from queues.pages.cells import moment
+from queues.console import moment
 from queues.pages.facts import ReasonForm
 from queues.redrives.preflight import Forecast
 
@@ -127,7 +127,7 @@ class RedriveForm(forms.Form):
         ]
 
 
-class LetterDataForm(forms.Form):
+class DeadLetterDataForm(forms.Form):
     """``seen`` names the body that this form was made from: another may have edited it since."""
 
     content = forms.CharField(

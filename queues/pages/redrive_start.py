@@ -17,9 +17,9 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from queues.answers import Cause
+from queues.console import change_url, list_url
 from queues.dead_letters.advice import advise
 from queues.models import DeadLetter, Redrive
-from queues.pages.cells import change_url, list_url
 from queues.pages.forms import RedriveForm
 from queues.redrives import jobs, preflight, standstill
 from queues.redrives.preflight import Forecast
@@ -33,7 +33,7 @@ def choose(request: HttpRequest, letters: QuerySet[DeadLetter]) -> HttpResponse:
     address = reverse("admin:queues_redrive_start")
     if request.POST.get("select_across") == "1":
         return redirect(f"{address}?{request.GET.urlencode()}")
-    form = RedriveForm(forecast=_foreseen(letters))
+    form = RedriveForm(forecast=_forecast(letters))
     return _show(request, form, address, keys=request.POST.getlist(ACTION_CHECKBOX_NAME))
 
 
@@ -44,7 +44,7 @@ def start(request: HttpRequest, letters: QuerySet[DeadLetter]) -> HttpResponse:
     if request.method == "POST" and (redrive := started(request)):
         return redirect(change_url(redrive))
     form = RedriveForm(
-        request.POST if request.method == "POST" else None, forecast=_foreseen(letters)
+        request.POST if request.method == "POST" else None, forecast=_forecast(letters)
     )
     if form.is_valid():
         if chosen := form.chosen():
@@ -64,7 +64,7 @@ def started(request: HttpRequest) -> Redrive | None:
     return Redrive.objects.filter(key=str(key)).first()
 
 
-def _foreseen(letters: QuerySet[DeadLetter]) -> Forecast:
+def _forecast(letters: QuerySet[DeadLetter]) -> Forecast:
     forecast = preflight.sort(letters)
     waiting = standstill.why_not_received(letters.filter(state=DeadLetter.State.OPEN))
     forecast.notes += [waiting] if waiting else []

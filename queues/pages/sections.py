@@ -5,8 +5,9 @@ from __future__ import annotations
 from django.db.models import QuerySet
 
 from queues.answers import Section
+from queues.console import moment, short
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
-from queues.pages.cells import coloured, link, moment, short
+from queues.pages.cells import coloured, link
 
 # More rows than this tell nobody anything; the lists have them all.
 MAX_ROWS = 100
@@ -23,7 +24,12 @@ OUTBOX_COLOURS = {
     "discarded": "",
     "refused": "danger",
 }
-LETTER_COLOURS = {"open": "danger", "parked": "warning", "redriven": "success", "discarded": ""}
+DEAD_LETTER_COLOURS = {
+    "open": "danger",
+    "parked": "warning",
+    "redriven": "success",
+    "discarded": "",
+}
 
 
 def failures_section(failures: QuerySet[HandlingFailure], *, empty: str = "") -> Section:
@@ -65,7 +71,7 @@ def dead_letters_section(letters: QuerySet[DeadLetter]) -> Section:
         [
             (
                 link(letter),
-                coloured(letter.get_state_display(), LETTER_COLOURS[letter.state]),
+                coloured(letter.get_state_display(), DEAD_LETTER_COLOURS[letter.state]),
                 letter.code,
                 short(letter.reason),
                 moment(letter.collected_at),

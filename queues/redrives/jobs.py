@@ -23,7 +23,7 @@ from django.utils.text import Truncator
 from queues.dead_letters import collecting
 from queues.models import DeadLetter, Redrive, RedriveItem
 from queues.redrives import releasing, settling
-from queues.redrives.leases import Turn, TurnLost
+from queues.redrives.leases import Lease, LeaseLost
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ def advance() -> int:
     """Take a turn at every redrive that nobody is at; returns how many letters moved. The consumers' step."""
     # One that fails each time comes after the others.
     due = list(Redrive.objects.due().order_by("next_at").values_list("pk", flat=True))
-    return sum(_take_turn(pk) for pk in due)
+    return sum(_take_lease(pk) for pk in due)
 
 
 def counts(redrive: Redrive) -> dict[str, int]:
@@ -133,32 +133,32 @@ def _causes(redrive: Redrive) -> str:
     return ", ".join(sorted(codes)[:3]) + (" and others" if len(codes) > 3 else "")
 
 
-def _take_turn(pk: uuid.UUID) -> int:
-    turn = Turn.take(pk)
-    if turn is None:
+def _take_lease(pk: uuid.UUID) -> int:
+    lease = Lease.take(pk)
+    if lease is None:
         return 0
     count = 0
-    with suppress(TurnLost):
-        is_last_stage = turn.redrive.stage == releasing.LAST_STAGE
-        count += settling.settle(turn, careful=not is_last_stage)
-        if turn.redrive.state == State.RUNNING and releasing.waiting(turn.redrive).exists():
-            settling.note_failures(turn)
-            count += _halt(turn) or releasing.release(turn)
-    is_running = turn.redrive.state == State.RUNNING
-    count += _end(turn.redrive)
-    turn.end(pause=timedelta() if count or is_running else FOLLOW_PAUSE)
+    with suppress(LeaseLost):
+        is_last_stage = lease.redrive.stage == releasing.LAST_STAGE
+        count += settling.settle(lease, careful=not is_last_stage)
+        if lease.redrive.state == State.RUNNING and releasing.waiting(lease.redrive).exists():
+            settling.note_failures(lease)
+            count += _halt(lease) or releasing.release(lease)
+    is_running = lease.redrive.state == State.RUNNING
+    count += _end(lease.redrive)
+    lease.end(pause=timedelta() if count or is_running else FOLLOW_PAUSE)
     return count
 
 
-def _halt(turn: Turn) -> int:
+def _halt(lease: Lease) -> int:
     """Release no more where a failure is back; returns how many letters that spares."""
-    why = _why_halt(turn.redrive)
+    why = _why_halt(lease.redrive)
     if not why:
         return 0
-    with turn.transaction(state=State.RUNNING):
-        Redrive.objects.filter(pk=turn.redrive.pk).update(state=State.HALTED, why=why)
-        count = _skip_waiting(turn.redrive, "The redrive halted before its turn.")
-    logger.error("redrive halted redrive=%s spared=%d: %s", turn.redrive.pk, count, why)
+    with lease.transaction(state=State.RUNNING):
+        Redrive.objects.filter(pk=lease.redrive.pk).update(state=State.HALTED, why=why)
+        count = _skip_waiting(lease.redrive, "The redrive halted before its turn.")
+    logger.error("redrive halted redrive=%s spared=%d: %s", lease.redrive.pk, count, why)
     return count
 
 

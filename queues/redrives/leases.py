@@ -19,19 +19,19 @@ from queues.models.sql import due_in
 LEASE = timedelta(seconds=10)
 
 
-class TurnLost(Exception):
+class LeaseLost(Exception):
     """The lease ended and somebody else goes on, or the redrive is no longer what it was."""
 
 
 @dataclass(frozen=True)
-class Turn:
+class Lease:
     """A redrive as it was when the turn began; ``transaction`` is the only place to change it."""
 
     redrive: Redrive
     token: uuid.UUID
 
     @classmethod
-    def take(cls, pk: uuid.UUID) -> Turn | None:
+    def take(cls, pk: uuid.UUID) -> Lease | None:
         """None if somebody was faster."""
         token = uuid.uuid4()
         due = Redrive.objects.due().filter(pk=pk)
@@ -50,7 +50,7 @@ class Turn:
         mine = Redrive.objects.filter(pk=self.redrive.pk, claim=self.token, **conditions)
         with transaction.atomic():
             if not mine.update(next_at=Now() + LEASE):
-                raise TurnLost
+                raise LeaseLost
             yield
 
     def end(self, *, pause: timedelta) -> None:

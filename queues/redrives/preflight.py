@@ -20,7 +20,7 @@ from queues.models import DeadLetter
 
 BATCH_SIZE = 500
 # One look must end before its reader gives up; the oldest come first, and what is left takes another redrive.
-MAX_LETTERS = 5_000
+MAX_DEAD_LETTERS = 5_000
 
 
 @dataclass
@@ -40,22 +40,22 @@ class Forecast:
 def sort(letters: QuerySet[DeadLetter]) -> Forecast:
     """Look at the open ones among these, oldest first; three queries or so for each 500."""
     able = letters.filter(state=DeadLetter.State.OPEN)
-    keys = list(able.order_by("collected_at", "id").values_list("pk", flat=True)[:MAX_LETTERS])
+    keys = list(able.order_by("collected_at", "id").values_list("pk", flat=True)[:MAX_DEAD_LETTERS])
     forecast = Forecast()
-    if len(keys) == MAX_LETTERS:
+    if len(keys) == MAX_DEAD_LETTERS:
         forecast.left_out = able.count() - len(keys)
-    foresights = registry.foresights()
+    make_preflights = registry.make_preflights()
     for batch in _batches(keys):
-        for key, bucket in _sorted(batch, foresights):
+        for key, bucket in _sorted(batch, make_preflights):
             forecast.buckets.setdefault(bucket, []).append(key)
-    for foresight in foresights:
-        forecast.notes += foresight.notes
+    for look_ahead in make_preflights:
+        forecast.notes += look_ahead.notes
     return forecast
 
 
 def of(event: Event) -> Bucket:
     """The same for one event."""
-    return _told([event], registry.foresights()).get(event.id, Bucket.UNTOLD)
+    return _told([event], registry.make_preflights()).get(event.id, Bucket.UNTOLD)
 
 
 def _batches(keys: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
@@ -64,11 +64,11 @@ def _batches(keys: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
 
 
 def _sorted(
-    keys: Sequence[UUID], foresights: Sequence[registry.Foresight]
+    keys: Sequence[UUID], make_preflights: Sequence[registry.Preflight]
 ) -> list[tuple[UUID, Bucket]]:
     letters = DeadLetter.objects.filter(pk__in=keys).only("queue", "body")
     found: dict[UUID, Bucket | Event] = {letter.pk: _read(letter) for letter in letters}
-    told = _told([event for event in found.values() if isinstance(event, Event)], foresights)
+    told = _told([event for event in found.values() if isinstance(event, Event)], make_preflights)
     return [
         (key, told.get(result.id, Bucket.UNTOLD) if isinstance(result, Event) else result)
         for key, result in found.items()
@@ -89,12 +89,12 @@ def _read(letter: DeadLetter) -> Bucket | Event:
 
 
 def _told(
-    events: Sequence[Event], foresights: Sequence[registry.Foresight]
+    events: Sequence[Event], make_preflights: Sequence[registry.Preflight]
 ) -> Mapping[UUID, Bucket]:
     """Where several apps know of an event, the graver answer counts."""
     told: dict[UUID, Bucket] = {}
-    for foresight in foresights:
-        for event_id, bucket in foresight(events).items():
+    for look_ahead in make_preflights:
+        for event_id, bucket in look_ahead(events).items():
             told[event_id] = gravest([bucket, told.get(event_id, bucket)])
     return told
 

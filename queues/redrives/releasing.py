@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 
 from queues.dead_letters import decisions
 from queues.models import Redrive, RedriveItem
-from queues.redrives.leases import Turn
+from queues.redrives.leases import Lease
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ LAST_STAGE = len(STAGES)
 # In one transaction: SQLite has one writer.
 BATCH = 100
 # In one turn, so that redrives at the same time share.
-TURN_LETTERS = 500
+LEASE_BATCH = 500
 
 Outcome = RedriveItem.Outcome
 _GOOD = (Outcome.ACCEPTED, Outcome.HANDLED)
@@ -39,10 +39,10 @@ def skip(items: QuerySet[RedriveItem], why: str) -> int:
     return items.update(outcome=Outcome.SKIPPED, detail=why, settled_at=Now())
 
 
-def release(turn: Turn) -> int:
+def release(lease: Lease) -> int:
     """Returns how many letters had their turn. Raises TurnLost, also where the redrive runs no more."""
     count = 0
-    while count < TURN_LETTERS and (more := _release_batch(turn)):
+    while count < LEASE_BATCH and (more := _release_batch(lease)):
         count += more
     return count
 
@@ -56,9 +56,9 @@ def due(redrive: Redrive, now: datetime) -> int:
     return int(round(since.total_seconds() * redrive.rate, 3))
 
 
-def _release_batch(turn: Turn) -> int:
-    with turn.transaction(state=Redrive.State.RUNNING):
-        redrive, now = Redrive.objects.get(pk=turn.redrive.pk), _now(turn.redrive)
+def _release_batch(lease: Lease) -> int:
+    with lease.transaction(state=Redrive.State.RUNNING):
+        redrive, now = Redrive.objects.get(pk=lease.redrive.pk), _now(lease.redrive)
         room = min(BATCH, _stage_room(redrive), due(redrive, now))
         items = list(waiting(redrive).select_related("letter").order_by("position")[: max(0, room)])
         if items:

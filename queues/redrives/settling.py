@@ -18,11 +18,11 @@ from queues.answers import Outcome, Verdict
 from queues.dead_letters import collecting
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent, RedriveItem
 from queues.models.dead_letters import DIED
-from queues.redrives.leases import Turn
+from queues.redrives.leases import Lease
 
 PAGE = 500
 
-Fate = RedriveItem.Outcome
+ItemOutcome = RedriveItem.Outcome
 Outbox = OutboxEvent.State
 
 
@@ -59,7 +59,7 @@ _FIELDS = (
 )
 
 
-def settle(turn: Turn, *, careful: bool) -> int:
+def settle(lease: Lease, *, careful: bool) -> int:
     """Write down every outcome that is known; returns how many items changed. Raises TurnLost.
 
     ``careful``: wait for news that an app expects soon.
@@ -68,28 +68,28 @@ def settle(turn: Turn, *, careful: bool) -> int:
         outbox_event__state__in=[Outbox.HANDLED, Outbox.DEAD, Outbox.DISCARDED, Outbox.REFUSED]
     ) | Q(outbox_event__state__isnull=True)
     return sum(
-        _write(turn, _settled(page, careful=careful))
-        for page in _pages(_pending(turn).filter(over))
+        _write(lease, _settled(page, careful=careful))
+        for page in _pages(_pending(lease).filter(over))
     )
 
 
-def note_failures(turn: Turn) -> int:
+def note_failures(lease: Lease) -> int:
     """Write down how messages fail that are still tried; returns how many items changed. Raises TurnLost."""
     failures = HandlingFailure.objects.filter(
         queue=OuterRef("outbox_event__queue"),
         sqs_message_id=OuterRef("outbox_event__sqs_message_id"),
     )
     # Until it is published again, a row on a FIFO queue has the id of the message that failed before.
-    failing = _pending(turn).filter(
+    failing = _pending(lease).filter(
         Exists(failures),
         outbox_event__state=Outbox.PUBLISHED,
         outbox_event__published_at__gte=F("released_at"),
     )
-    return sum(_write(turn, _failing(page)) for page in _pages(failing))
+    return sum(_write(lease, _failing(page)) for page in _pages(failing))
 
 
-def _pending(turn: Turn) -> QuerySet[RedriveItem]:
-    return turn.redrive.items.filter(outcome=Fate.PENDING)
+def _pending(lease: Lease) -> QuerySet[RedriveItem]:
+    return lease.redrive.items.filter(outcome=ItemOutcome.PENDING)
 
 
 def _pages(items: QuerySet[RedriveItem]) -> Iterator[Sequence[_Sent]]:
@@ -101,20 +101,20 @@ def _pages(items: QuerySet[RedriveItem]) -> Iterator[Sequence[_Sent]]:
         position = page[-1][0]
 
 
-def _write(turn: Turn, found: dict[int, Settled]) -> int:
+def _write(lease: Lease, found: dict[int, Settled]) -> int:
     """Most items of a page have the same outcome: one UPDATE for each that differs. Each page renews the lease."""
     alike: dict[Settled, list[int]] = defaultdict(list)
     for pk, settled in found.items():
         alike[settled].append(pk)
-    with turn.transaction():
-        return sum(_write_alike(turn, settled, pks) for settled, pks in alike.items())
+    with lease.transaction():
+        return sum(_write_alike(lease, settled, pks) for settled, pks in alike.items())
 
 
-def _write_alike(turn: Turn, settled: Settled, pks: Sequence[int]) -> int:
+def _write_alike(lease: Lease, settled: Settled, pks: Sequence[int]) -> int:
     changes: dict[str, Any] = settled._asdict()
-    if settled.outcome != Fate.PENDING:
+    if settled.outcome != ItemOutcome.PENDING:
         changes["settled_at"] = Now()
-    return _pending(turn).filter(pk__in=pks).update(**changes)
+    return _pending(lease).filter(pk__in=pks).update(**changes)
 
 
 def _settled(page: Sequence[_Sent], *, careful: bool) -> dict[int, Settled]:
@@ -136,13 +136,13 @@ def _one(
         case Outbox.REFUSED:
             return _returned("Refused", sent.error or "SQS will not take it as it is.")
         case Outbox.DISCARDED:
-            return Settled(Fate.RETURNED, "It failed again, and somebody discarded it.")
+            return Settled(ItemOutcome.RETURNED, "It failed again, and somebody discarded it.")
         case Outbox.DEAD:
             # With FIFO_POISON=hold the row is dead a little before the letter is collected.
             return _returned(letter.code, letter.reason) if letter else None
     outcome = outcomes.get(sent.event_id) if sent.event_id else None
     if outcome is None:
-        return Settled(Fate.HANDLED, "It was handled; no email is known of it.")
+        return Settled(ItemOutcome.HANDLED, "It was handled; no email is known of it.")
     if outcome.verdict == Verdict.PENDING:
         # Somebody sent it again by hand, and that failed.
         return _returned(letter.code, letter.reason) if letter else None
@@ -152,18 +152,18 @@ def _one(
 def _told(outcome: Outcome) -> Settled:
     match outcome.verdict:
         case Verdict.ACCEPTED:
-            return Settled(Fate.ACCEPTED, outcome.words)
+            return Settled(ItemOutcome.ACCEPTED, outcome.words)
         case Verdict.UNSENT:
-            return Settled(Fate.HANDLED, outcome.words)
+            return Settled(ItemOutcome.HANDLED, outcome.words)
         case Verdict.BOUNCED:
             cause = collecting.fingerprint("Bounced", outcome.words)
-            return Settled(Fate.BOUNCED, outcome.words, cause)
+            return Settled(ItemOutcome.BOUNCED, outcome.words, cause)
         case _:
             return _returned("Failed", outcome.words)
 
 
 def _returned(code: str, reason: str) -> Settled:
-    return Settled(Fate.RETURNED, _words(code, reason), collecting.fingerprint(code, reason))
+    return Settled(ItemOutcome.RETURNED, _words(code, reason), collecting.fingerprint(code, reason))
 
 
 def _words(code: str, reason: str) -> str:
@@ -211,5 +211,5 @@ def _failing(page: Sequence[_Sent]) -> dict[int, Settled]:
             words = _words(failure.code, failure.reason)
             if words != sent.detail:
                 cause = collecting.fingerprint(failure.code, failure.reason)
-                found[sent.pk] = Settled(Fate.PENDING, words, cause)
+                found[sent.pk] = Settled(ItemOutcome.PENDING, words, cause)
     return found

@@ -32,7 +32,7 @@ class _Ticket(Generic[Item, Result]):
         self.wake = threading.Event()
 
 
-class Combined(Generic[Item, Result]):
+class GroupCommit(Generic[Item, Result]):
     """Calls ``perform`` with the items of many threads, one call at a time; it returns a result for each.
 
     What ``perform`` raises is raised in each of the threads. ``most`` is asked before each turn.

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 Job = Callable[[], None]
 
 
-class Crew:
+class WorkerPool:
     """Does jobs, each for one message, in the order they came: ``size`` of them at once, the others wait.
 
     A thread is made for a job that finds none free. It ends, and its database connection with it, when there are more

@@ -37,10 +37,10 @@ class Load:
 
     threads: int = 0
     handled: int = 0
-    in_hand: int = 0
+    in_flight: int = 0
 
 
-class Beats:
+class Heartbeats:
     """Of one process; ``load`` is asked before each."""
 
     def __init__(
@@ -62,13 +62,13 @@ class Beats:
         # 0 until it has a row.
         self._pk = 0
         self._last = (clock(), 0)
-        self._repeated = Repeated("beats", self.beat, seconds=SECONDS)
+        self._repeated = Repeated("beats", self.heartbeat, seconds=SECONDS)
 
     def start(self) -> None:
         """Begin, with one at once."""
         self._repeated.start()
 
-    def beat(self) -> int:
+    def heartbeat(self) -> int:
         """One of them; returns 0, so that the next waits its turn."""
         try:
             # By the connection that all threads of a consumer write by.
@@ -103,7 +103,7 @@ class Beats:
         return {
             "threads": load.threads,
             "handled": load.handled,
-            "in_hand": load.in_hand,
+            "in_flight": load.in_flight,
             "rate": rate,
         }
 

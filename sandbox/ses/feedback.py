@@ -30,21 +30,21 @@ def sent(mail: Mail, *, region: str) -> Record:
 
 def outcomes(mail: Mail, *, region: str, listed: Container[str] = frozenset()) -> Iterator[Record]:
     """What became of the mail afterwards; bad news have the mailbox simulator's addresses and the account's list."""
-    fates: dict[str, list[str]] = {}
+    reactions: dict[str, list[str]] = {}
     for address in mail.recipients:
-        fate = "suppressionlist" if address in listed else _fate(address)
-        fates.setdefault(fate, []).append(address)
-    bounced, suppressed = fates.pop("bounce", []), fates.pop("suppressionlist", [])
+        reaction = "suppressionlist" if address in listed else _reaction(address)
+        reactions.setdefault(reaction, []).append(address)
+    bounced, suppressed = reactions.pop("bounce", []), reactions.pop("suppressionlist", [])
     details: list[tuple[str, Record]] = []
-    if delivered := [address for addresses in fates.values() for address in addresses]:
+    if delivered := [address for addresses in reactions.values() for address in addresses]:
         details.append(("Delivery", _delivery(mail, delivered)))
     if bounced:
         details.append(("Bounce", _bounce(bounced)))
     if suppressed:
         details.append(("Bounce", _suppression(suppressed)))
-    if absent := fates.get("ooto"):
+    if absent := reactions.get("ooto"):
         details.append(("Bounce", _absence(absent)))
-    if complaining := fates.get("complaint"):
+    if complaining := reactions.get("complaint"):
         details.append(("Complaint", _complaint(complaining)))
     for event_type, detail in details:
         yield _record(event_type, mail, detail, region=region)
@@ -68,7 +68,7 @@ def of_identity(record: Record) -> Record:
     return {"notificationType": kind, "mail": mail, kind.lower(): record[kind.lower()]}
 
 
-def _fate(address: str) -> str:
+def _reaction(address: str) -> str:
     """``bounce`` for ``bounce@simulator.amazonses.com`` and ``bounce+label@…``."""
     local, _, domain = address.lower().rpartition("@")
     return local.partition("+")[0] if domain == SIMULATOR_DOMAIN else ""

@@ -63,7 +63,7 @@ def test_visibility_that_ends_in_mid_send_sends_nothing_twice(aws, consume, arou
 
     def let_another_have_it(**kwargs):
         if not others:
-            [held] = list(first._in_hand._held.values())
+            [held] = list(first._in_flight._held.values())
             queue.hide(held[1], seconds=0)
             others.append(Consumer([queue]).poll_once())
 

@@ -17,7 +17,7 @@ from moto.core import set_initial_no_auth_action_count
 from orders.models import Order
 from queues import registry
 from queues.aws import clients, provisioning, sqs
-from queues.consumer.handling import Fate
+from queues.consumer.handling import Disposition
 from queues.consumer.loop import Consumer
 from queues.dead_letters import collecting, decisions
 from queues.errors import QueueUnavailable
@@ -275,8 +275,10 @@ def test_limit_of_messages_in_flight_stops_receiving_and_burns_nothing(aws, sqs_
 
 
 @IN_PROCESS
-@pytest.mark.parametrize("fate", [Fate(delete=True), Fate(delete=False, hide_seconds=5)])
-def test_receipt_that_is_no_longer_valid_stops_nobody(aws, monkeypatch, fate):
+@pytest.mark.parametrize(
+    "fate", [Disposition(delete=True), Disposition(delete=False, hide_seconds=5)]
+)
+def test_receipt_that_is_no_longer_valid_stops_nobody(aws, monkeypatch, disposition):
     for body in ("stale", "good"):
         put(body)
     seen = []
@@ -289,7 +291,7 @@ def test_receipt_that_is_no_longer_valid_stops_nobody(aws, monkeypatch, fate):
 
     def handle(queue, message):
         seen.append(message.body)
-        return fate
+        return disposition
 
     queue = sqs.queue("orders")
     monkeypatch.setattr(queue, "receive", receive)
@@ -298,13 +300,15 @@ def test_receipt_that_is_no_longer_valid_stops_nobody(aws, monkeypatch, fate):
 
     assert sorted(seen) == ["good", "stale"]
     assert consumer.unfinished == 0
-    assert queue.depth().in_flight == (1 if fate.delete else 2)
+    assert queue.depth().in_flight == (1 if disposition.delete else 2)
 
 
 @IN_THREADS
 def test_nothing_is_received_while_the_database_is_down(aws):
     put("waits")
-    consumer = Consumer(sqs.queues(["orders"]), handle=lambda queue, message: Fate(delete=True))
+    consumer = Consumer(
+        sqs.queues(["orders"]), handle=lambda queue, message: Disposition(delete=True)
+    )
     calls = []
 
     def go_away(execute, sql, params, many, context):

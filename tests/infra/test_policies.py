@@ -25,7 +25,7 @@ from notifier.alerts import alerts
 from notifier.doctor import runs
 from queues import registry
 from queues.aws import clients, sns, sqs
-from queues.consumer.in_flight import InHand
+from queues.consumer.in_flight import InFlight
 from queues.consumer.loop import Consumer
 from queues.dead_letters import collecting, decisions
 from queues.doctor import findings
@@ -114,7 +114,7 @@ def consumes(calls, client, settings):
         # Of a FIFO queue it takes one at a time.
         while consumer.poll_once():
             pass
-    _beat(settings)
+    _heartbeat(settings)
     with calls.paused():
         _bury()
     assert collecting.collect_all() >= 3
@@ -157,8 +157,8 @@ def administers(calls, client, settings):
     with calls.paused():
         _bury()
     client.post(reverse("admin:queues_deadletter_collect"))
-    for foresee in registry.foresights():
-        foresee([Event.from_json(make_order_event().body)])
+    for preflight_of in registry.make_preflights():
+        preflight_of([Event.from_json(make_order_event().body)])
     settings.OUTBOX_PUBLISH_ON_COMMIT = True
     assert decisions.redrive(DeadLetter.objects.all()) == 3
     _wait_for_publisher()
@@ -391,13 +391,13 @@ def _fill(*aliases):
         _put(alias, "no envelope")
 
 
-def _beat(settings):
+def _heartbeat(settings):
     """As while a handler takes long."""
     settings.QUEUE_VISIBILITY_SECONDS = 0
     for alias in ("orders", "transactions"):
-        in_hand = InHand()
-        in_hand.take(sqs.queue(alias), [sqs.Received(id="1", receipt="none", body="")])
-        in_hand.beat()
+        in_flight = InFlight()
+        in_flight.take(sqs.queue(alias), [sqs.Received(id="1", receipt="none", body="")])
+        in_flight.heartbeat()
 
 
 def _bury():

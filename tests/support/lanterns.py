@@ -48,13 +48,13 @@ def look(event: Event) -> None:
     handled.append(number)
 
 
-def mend() -> None:
+def fix() -> None:
     """All in order, none handled."""
     broken.clear()
     handled.clear()
 
 
-def make_letter(
+def make_dead_letter(
     number: int = 0, *, data: type[EventData] = LanternLit, **fields: Any
 ) -> DeadLetter:
     """One that died of a wet wick."""
@@ -80,9 +80,9 @@ def make_letter(
     return DeadLetter.objects.create(**defaults | fields)
 
 
-def make_letters(count: int) -> list[DeadLetter]:
+def make_dead_letters(count: int) -> list[DeadLetter]:
     """Numbered from 1."""
-    return [make_letter(number) for number in range(1, count + 1)]
+    return [make_dead_letter(number) for number in range(1, count + 1)]
 
 
 def start(letters: Any = None, **options: Any) -> Redrive:

@@ -24,7 +24,7 @@ def staff(*permissions: str, role: str = "") -> User:
     return user
 
 
-def make_letter(**fields: Any) -> DeadLetter:
+def make_dead_letter(**fields: Any) -> DeadLetter:
     """An open dead letter."""
     defaults: dict[str, Any] = {
         "queue": "orders",

@@ -62,8 +62,8 @@ class Command(BaseCommand):
         self.stdout.write(f"  {style.get(finding.verdict, str)(mark)} {finding.what}")
         if finding.why:
             self.stdout.write(f"          why: {finding.why}")
-        if finding.mend:
-            self.stdout.write(f"          do:  {finding.mend}")
+        if finding.fix:
+            self.stdout.write(f"          do:  {finding.fix}")
         # Some take a while, and whoever waits sees how far it is.
         self.stdout.flush()
 
@@ -80,7 +80,7 @@ def _as_json(found: Sequence[Finding]) -> dict[str, Any]:
                 "verdict": finding.verdict,
                 "what": finding.what,
                 "why": finding.why,
-                "mend": finding.mend,
+                "fix": finding.fix,
             }
             for finding in found
         ],

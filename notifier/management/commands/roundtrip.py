@@ -56,8 +56,8 @@ class Command(BaseCommand):
         mark = "ok    " if step.is_ok else self.style.ERROR("FAILED")
         id_ = f"  id={step.id}" if step.id else ""
         self.stdout.write(f"  {mark} {step.name:<13} {step.milliseconds:>6} ms  {step.what}{id_}")
-        if step.mend:
-            self.stdout.write(f"         do: {step.mend}")
+        if step.fix:
+            self.stdout.write(f"         do: {step.fix}")
         self.stdout.flush()
 
 

@@ -18,7 +18,7 @@ from queues.aws import sqs
 from queues.errors import QueueUnavailable
 from queues.models.live import LiveConsumer
 from queues.outbox.archive import MAX_BYTES, Archive
-from queues.upkeep.heartbeats import Beats, Load
+from queues.upkeep.heartbeats import Heartbeats, Load
 
 logger = logging.getLogger(__name__)
 
@@ -83,8 +83,8 @@ class Command(BaseCommand):
 
     def _until_told(self) -> None:
         """Neither SQS nor a full disk ends it: what is not on the disk stays in the queue."""
-        beats = Beats(LiveConsumer.Kind.ARCHIVER, [self._queue.alias], self._load)
-        beats.start()
+        heartbeats = Heartbeats(LiveConsumer.Kind.ARCHIVER, [self._queue.alias], self._load)
+        heartbeats.start()
         self.stdout.write(f"archiving {self._queue.name}; Ctrl-C stops")
         pause = 0.0
         while not self._stopping:
@@ -95,7 +95,7 @@ class Command(BaseCommand):
                 pause = min(MAX_PAUSE_SECONDS, pause * 2 or 1.0)
                 logger.error("not archiving, next try in %.0f s: %s", pause, exc)
                 self._sleep(pause)
-        beats.stop()
+        heartbeats.stop()
 
     def _load(self) -> Load:
         return Load(threads=1, handled=self._count)

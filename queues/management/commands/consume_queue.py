@@ -25,7 +25,7 @@ from queues.redrives import jobs
 from queues.threads.repeated import Repeated
 from queues.threads.supervisor import Crashed, Supervisor
 from queues.upkeep import sweeping, watching
-from queues.upkeep.heartbeats import Beats, Load
+from queues.upkeep.heartbeats import Heartbeats, Load
 
 RELAY_SECONDS = 1.0
 COLLECT_SECONDS = 5.0
@@ -143,8 +143,8 @@ class Command(BaseCommand):
         for chore in chores:
             chore.start()
         aliases = [queue.alias for queue in self._consumer.queues]
-        beats = Beats(LiveConsumer.Kind.CONSUMER, aliases, self._load)
-        beats.start()
+        heartbeats = Heartbeats(LiveConsumer.Kind.CONSUMER, aliases, self._load)
+        heartbeats.start()
         self.stdout.write(f"consuming {', '.join(aliases)}; Ctrl-C stops")
         self._consumer.run()
         for chore in chores:
@@ -152,13 +152,13 @@ class Command(BaseCommand):
         for chore in chores:
             chore.stop(timeout=0.3)
         if not self._consumer.crashed:
-            beats.stop()
+            heartbeats.stop()
 
     def _load(self) -> Load:
         return Load(
             threads=self._consumer.threads,
             handled=self._consumer.handled,
-            in_hand=self._consumer.unfinished,
+            in_flight=self._consumer.unfinished,
         )
 
     def _sized(self, processes: int) -> Sizing:

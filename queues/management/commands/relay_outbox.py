@@ -16,7 +16,7 @@ from queues.models import OutboxEvent
 from queues.models.live import LiveConsumer
 from queues.outbox import relay
 from queues.threads.repeated import Repeated
-from queues.upkeep.heartbeats import Beats, Load
+from queues.upkeep.heartbeats import Heartbeats, Load
 
 POLL_SECONDS = 1.0
 # Each is a relay like any other: while one waits for the database, the other sends.
@@ -53,13 +53,13 @@ class Command(BaseCommand):
             signal.signal(number, self._stop)
         relaying = Repeated("relay", self._relay, seconds=POLL_SECONDS, threads=RELAYS)
         relaying.start()
-        beats = Beats(LiveConsumer.Kind.RELAY, list(settings.QUEUES), self._load)
-        beats.start()
+        heartbeats = Heartbeats(LiveConsumer.Kind.RELAY, list(settings.QUEUES), self._load)
+        heartbeats.start()
         self.stdout.write("relaying the outbox")
         while not self._stopping:
             time.sleep(0.1)
         relaying.stop(timeout=20)
-        beats.stop()
+        heartbeats.stop()
 
     def _relay(self) -> int:
         count = relay.publish_pending()

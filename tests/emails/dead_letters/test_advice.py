@@ -3,7 +3,7 @@ from django.urls import reverse
 
 from queues.answers import Cause
 from queues.dead_letters.advice import advise
-from tests.support.letters import UNVERIFIED
+from tests.support.dead_letters import UNVERIFIED
 
 pytestmark = pytest.mark.django_db
 

@@ -8,7 +8,7 @@ from emails.ses import ses_api
 from queues.answers import Bucket
 from queues.models import DeadLetter
 from queues.redrives import preflight
-from tests.support.letters import make_letter, placed
+from tests.support.dead_letters import make_dead_letter, placed
 from tests.support.owed import notification_of
 
 pytestmark = pytest.mark.django_db
@@ -38,13 +38,13 @@ def look():
 def test_the_state_of_the_email_says_what_would_come(account, state, bucket):
     event = placed()
     owed_in(event, state)
-    make_letter(event)
+    make_dead_letter(event)
 
     assert list(look().buckets) == [bucket]
 
 
 def test_an_event_that_nobody_has_handled_yet_will_send(account):
-    make_letter()
+    make_dead_letter()
 
     assert list(look().buckets) == [Bucket.SENDS]
 
@@ -52,7 +52,9 @@ def test_an_event_that_nobody_has_handled_yet_will_send(account):
 def test_in_the_sandbox_an_unverified_recipient_is_told(account, aws):
     account.kind = "sandbox"
     aws.verify("ada@example.org")
-    letters = {email: make_letter(placed(email=email)) for email in ("Ada@example.org", "b@x.net")}
+    letters = {
+        email: make_dead_letter(placed(email=email)) for email in ("Ada@example.org", "b@x.net")
+    }
 
     buckets = look().buckets
 
@@ -63,13 +65,13 @@ def test_in_the_sandbox_an_unverified_recipient_is_told(account, aws):
 def test_a_verified_domain_covers_its_addresses(account):
     account.kind = "sandbox"
     ses_api.api().verify_domain_identity(Domain="example.org")
-    make_letter(placed(email="anybody@mail.example.org"))
+    make_dead_letter(placed(email="anybody@mail.example.org"))
 
     assert list(look().buckets) == [Bucket.SENDS]
 
 
 def test_in_production_nobody_needs_to_be_verified(account):
-    make_letter(placed(email="b@x.net"))
+    make_dead_letter(placed(email="b@x.net"))
 
     assert list(look().buckets) == [Bucket.SENDS]
 
@@ -77,7 +79,7 @@ def test_in_production_nobody_needs_to_be_verified(account):
 def test_ses_is_asked_once_for_any_number_of_batches(account, monkeypatch):
     monkeypatch.setattr(preflight, "BATCH_SIZE", 2)
     for _ in range(6):
-        make_letter()
+        make_dead_letter()
 
     look()
 
@@ -87,7 +89,7 @@ def test_ses_is_asked_once_for_any_number_of_batches(account, monkeypatch):
 def test_ses_is_not_asked_where_nothing_would_be_sent(account):
     event = placed()
     owed_in(event, "sent")
-    make_letter(event)
+    make_dead_letter(event)
 
     look()
 
@@ -96,7 +98,7 @@ def test_ses_is_not_asked_where_nothing_would_be_sent(account):
 
 def test_where_ses_does_not_answer_the_look_says_so_and_goes_on(account):
     account.kind = "silent"
-    make_letter(placed(email="b@x.net"))
+    make_dead_letter(placed(email="b@x.net"))
 
     forecast = look()
 
@@ -108,15 +110,15 @@ def test_where_ses_does_not_answer_the_look_says_so_and_goes_on(account):
 def test_what_still_cannot_be_rendered_will_fail_again(account, settings, tmp_path):
     event = placed()
     owed_in(event, "failed", reason_code="RenderError")
-    make_letter(event)
+    make_dead_letter(event)
 
-    mended = list(look().buckets)
+    fixed = list(look().buckets)
     templates = [dict(engine) for engine in settings.TEMPLATES]
     templates[1]["DIRS"] = [tmp_path]
     settings.TEMPLATES = templates
     broken = list(look().buckets)
 
-    assert (mended, broken) == ([Bucket.SENDS], [Bucket.FAILS])
+    assert (fixed, broken) == ([Bucket.SENDS], [Bucket.FAILS])
 
 
 def test_planning_sends_nothing_and_writes_nothing(aws):

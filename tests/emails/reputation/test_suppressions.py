@@ -17,7 +17,7 @@ from queues.redrives import preflight
 from queues.upkeep import sweeping
 from tests.emails.reports.test_feedback import bounce, ses_event
 from tests.support.owed import claimed, only, owed, place
-from tests.support.rows import make_letter
+from tests.support.rows import make_dead_letter
 
 pytestmark = pytest.mark.django_db
 
@@ -236,7 +236,7 @@ def test_what_was_suppressed_long_ago_is_not_sent_after_a_lift(aws, consume, set
 
 def test_redrive_to_a_suppressed_address_closes_the_letter_and_sends_nothing(aws, consume):
     event = place()
-    letter = make_letter(event_id=event.id, body=event.to_json())
+    letter = make_dead_letter(event_id=event.id, body=event.to_json())
     suppress()
 
     assert list(preflight.sort(DeadLetter.objects.all()).buckets) == [Bucket.SUPPRESSED]

@@ -25,7 +25,7 @@ from emails.ses import ses_api
 from queues import failpoints, uuid7
 from queues.aws import sns, sqs
 from queues.consumer import retry_in_place
-from queues.threads.group_commit import Combined
+from queues.threads.group_commit import GroupCommit
 
 if TYPE_CHECKING:
     from tests.faults.world.world import World
@@ -50,10 +50,10 @@ def replaced(world: World, settings: Mapping[str, object]) -> Iterator[None]:
 @contextmanager
 def memory_of_its_own() -> Iterator[None]:
     """What the threads of one process share, another process does not."""
-    shared = {name: it for name, it in vars(notifying).items() if isinstance(it, Combined)}
+    shared = {name: it for name, it in vars(notifying).items() if isinstance(it, GroupCommit)}
     with pytest.MonkeyPatch.context() as patch:
-        for name, combined in shared.items():
-            own = Combined(combined._perform, most=combined._most, linger_seconds=0.0)
+        for name, group_commit in shared.items():
+            own = GroupCommit(group_commit._perform, most=group_commit._most, linger_seconds=0.0)
             patch.setattr(notifying, name, own)
         patch.setattr(limiter, "_unused", deque())
         yield

@@ -13,7 +13,7 @@ from queues.dead_letters import decisions
 from queues.models import DeadLetter
 from queues.models.live import Duty, LiveConsumer
 from tests.support import lanterns
-from tests.support.lanterns import make_letter, outcomes, start
+from tests.support.lanterns import make_dead_letter, outcomes, start
 from tests.support.living import make_consumer, make_silent
 
 pytestmark = pytest.mark.django_db
@@ -29,7 +29,7 @@ def admins(settings):
 
 @pytest.fixture(autouse=True)
 def living(db):
-    lanterns.mend()
+    lanterns.fix()
     return make_consumer()
 
 
@@ -55,7 +55,7 @@ def close():
 
 
 def die(cause=("MessageRejected", "The address is not verified.")):
-    return make_letter(cause=cause)
+    return make_dead_letter(cause=cause)
 
 
 def test_a_breaker_that_closed_is_told_once():

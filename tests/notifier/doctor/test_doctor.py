@@ -114,7 +114,7 @@ def test_whatever_is_amiss_says_why_it_matters_and_what_mends_it(settings):
     for finding in found():
         if finding.verdict in (Verdict.ERROR, Verdict.WARNING):
             assert finding.why, finding
-            assert finding.mend, finding
+            assert finding.fix, finding
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_missing_queue_is_told_with_the_command_that_makes_it(order):
     finding = one("queue.missing")
 
     assert "no queue notifier-orders" in finding.what
-    assert finding.mend == "python manage.py provision"
+    assert finding.fix == "python manage.py provision"
 
 
 def test_missing_right_is_named_and_ends_nothing(order, denies):
@@ -239,7 +239,7 @@ def test_subscription_of_ses_events_that_delivers_otherwise_is_told(order, name,
     EVENTS.set_subscription_attribute(arn, name, value)
 
     assert amiss() == {key}
-    assert one(key).mend == "python manage.py provision"
+    assert one(key).fix == "python manage.py provision"
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_policy_of_the_topic_is_told_where_ses_is_shut_out_or_anybody_let_in(ord
     )
 
     assert amiss() == keys
-    assert all(one(key).mend == "python manage.py provision" for key in keys)
+    assert all(one(key).fix == "python manage.py provision" for key in keys)
 
 
 def test_open_breaker_is_told(order):
@@ -313,7 +313,7 @@ def test_settings_of_a_trial_are_told_in_production(settings):
 def test_missing_migration_is_told(order):
     MigrationRecorder(connection).record_unapplied("queues", "0001_initial")
 
-    assert one("database.migrations").mend == "python manage.py migrate"
+    assert one("database.migrations").fix == "python manage.py migrate"
 
 
 def test_database_that_does_not_answer_ends_no_examination(order):
@@ -365,5 +365,5 @@ def test_json_says_all_of_it(order, capsys):
         "verdict": "warning",
         "what": "notifier-orders is not encrypted at rest.",
         "why": "Messages hold names and addresses of customers.",
-        "mend": "python manage.py provision",
+        "fix": "python manage.py provision",
     }

@@ -17,7 +17,7 @@ from queues.dead_letters import decisions
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from queues.redrives import jobs
 from tests.support.builders import make_order, make_transaction
-from tests.support.rows import make_letter, make_notification, make_outbox_event, staff
+from tests.support.rows import make_dead_letter, make_notification, make_outbox_event, staff
 
 pytestmark = pytest.mark.django_db
 
@@ -103,7 +103,7 @@ def test_each_failed_receive_gives_its_cause():
 
 def test_a_redrive_is_told_with_the_name_of_who_did_it(admin_user):
     event = make_outbox_event(state=OutboxEvent.State.DEAD)
-    letter = make_letter(event_id=event.event_id)
+    letter = make_dead_letter(event_id=event.event_id)
     letters = DeadLetter.objects.filter(pk=letter.pk)
     jobs.start(letters, by=admin_user, reason="address verified", key="k")
     jobs.advance()
@@ -121,7 +121,7 @@ def test_a_redrive_is_told_with_the_name_of_who_did_it(admin_user):
 
 def test_a_redrive_by_a_command_is_told_as_well():
     event = make_outbox_event(state=OutboxEvent.State.DEAD)
-    letter = make_letter(event_id=event.event_id)
+    letter = make_dead_letter(event_id=event.event_id)
     decisions.redrive(DeadLetter.objects.filter(pk=letter.pk))
 
     [redriven] = [step for step in known(event.event_id).steps if step.title == "Redriven"]
@@ -166,7 +166,7 @@ def test_an_attempt_whose_process_died_has_no_answer():
 
 def test_an_order_is_not_said_to_be_saved_because_garbage_names_it():
     order = make_order()
-    letter = make_letter(subject=order.number)
+    letter = make_dead_letter(subject=order.number)
 
     assert titles(letter.event_id) == ["Dead letter"]
 
@@ -192,7 +192,7 @@ def test_an_event_of_which_nothing_is_known_has_no_timeline(admin_client):
 
 def test_what_others_wrote_is_escaped(admin_client):
     hostile = "<script>alert(1)</script>"
-    letter = make_letter(subject=hostile, type=hostile, reason=hostile, code=hostile)
+    letter = make_dead_letter(subject=hostile, type=hostile, reason=hostile, code=hostile)
 
     assert hostile not in admin_client.get(page(letter.event_id)).content.decode()
 
@@ -214,7 +214,7 @@ def test_a_long_history_costs_no_more_queries(admin_client, django_assert_max_nu
         notification.attempt_rows.create(
             number=number, started_at=event.recorded_at, outcome="not_sent", error="no"
         )
-        make_letter(event_id=event.event_id)
+        make_dead_letter(event_id=event.event_id)
     admin_client.get(page(event.event_id))
 
     with django_assert_max_num_queries(14):
@@ -224,7 +224,7 @@ def test_a_long_history_costs_no_more_queries(admin_client, django_assert_max_nu
 @pytest.mark.parametrize(
     ("make", "model"),
     [
-        (make_letter, "queues_deadletter"),
+        (make_dead_letter, "queues_deadletter"),
         (make_outbox_event, "queues_outboxevent"),
         (make_notification, "emails_notification"),
     ],

@@ -13,7 +13,7 @@ from emails.models import DeliveryEvent
 from notifier.journey import search
 from queues.models import HandlingFailure, OutboxEvent
 from tests.support.builders import make_account, make_customer, make_order, make_transaction
-from tests.support.rows import make_letter, make_notification, make_outbox_event, staff
+from tests.support.rows import make_dead_letter, make_notification, make_outbox_event, staff
 
 pytestmark = pytest.mark.django_db
 
@@ -60,11 +60,11 @@ def test_a_bare_number_may_be_an_order_or_a_transaction():
 def test_every_id_finds_its_event():
     event = make_outbox_event(sqs_message_id="message-1")
     notification = make_notification(event_id=event.event_id, provider_message_id="0100-ses-1")
-    letter = make_letter(event_id=event.event_id, sqs_message_id="message-2")
+    letter = make_dead_letter(event_id=event.event_id, sqs_message_id="message-2")
     HandlingFailure.objects.create(
         queue="orders", sqs_message_id="message-3", event_id=event.event_id, receive_count=1
     )
-    make_letter()
+    make_dead_letter()
 
     for text in (
         str(event.event_id),
@@ -130,7 +130,7 @@ def test_an_order_and_its_email_are_one_hit():
 
 
 def test_garbage_without_an_event_id_is_found_by_its_message_id():
-    letter = make_letter(event_id=None, sqs_message_id="m-1")
+    letter = make_dead_letter(event_id=None, sqs_message_id="m-1")
 
     assert addresses("m-1") == [reverse("admin:queues_deadletter_change", args=[letter.pk])]
 

@@ -18,7 +18,7 @@ from queues.models.live import Figure, QueueDepth
 from queues.upkeep.figures import MINUTE, TEN_MINUTES, floor
 from tests.support.aws.local_aws import ROOT
 from tests.support.living import make_consumer, make_silent
-from tests.support.rows import make_letter, make_notification, make_outbox_event
+from tests.support.rows import make_dead_letter, make_notification, make_outbox_event
 
 pytestmark = pytest.mark.django_db
 
@@ -41,8 +41,8 @@ def value(name: str, queue: str = "") -> float:
 def troubled():
     """An installation in which a person is needed for everything."""
     now = timezone.now()
-    make_letter()
-    make_letter(parked_until=now + timedelta(days=1))
+    make_dead_letter()
+    make_dead_letter(parked_until=now + timedelta(days=1))
     make_consumer()
     make_silent(pid=18)
     event = make_outbox_event(state="pending")
@@ -79,7 +79,7 @@ def test_nothing_is_owed_where_nothing_happened():
 
 def test_number_of_questions_does_not_grow_with_the_rows(troubled, django_assert_max_num_queries):
     for _ in range(30):
-        make_letter()
+        make_dead_letter()
         make_outbox_event(state="pending")
 
     with django_assert_max_num_queries(25):

@@ -17,11 +17,11 @@ from notifier.overview.reconciliation import sentence
 from queues.dead_letters import decisions
 from queues.models import DeadLetter, OutboxEvent
 from tests.support.builders import make_order
-from tests.support.rows import make_letter, make_notification, make_outbox_event, staff
+from tests.support.rows import make_dead_letter, make_notification, make_outbox_event, staff
 
 pytestmark = pytest.mark.django_db
 
-PAGE = reverse("owed")
+PAGE = reverse("reconciliation")
 State = OutboxEvent.State
 
 
@@ -88,7 +88,7 @@ def test_an_email_in_doubt_is_owed_though_its_event_is_handled():
 
 def test_a_redrive_does_not_count_twice():
     event = make_outbox_event(state=State.DEAD)
-    make_letter(event_id=event.event_id)
+    make_dead_letter(event_id=event.event_id)
 
     decisions.redrive(DeadLetter.objects.all())
 
@@ -97,7 +97,7 @@ def test_a_redrive_does_not_count_twice():
 
 def test_what_was_discarded_is_owed_no_more():
     event = make_outbox_event(state=State.DEAD)
-    make_letter(event_id=event.event_id)
+    make_dead_letter(event_id=event.event_id)
     make_notification(event_id=event.event_id, state="failed")
 
     decisions.discard(DeadLetter.objects.all())
@@ -106,7 +106,7 @@ def test_what_was_discarded_is_owed_no_more():
 
 
 def test_a_dead_letter_of_another_producer_counts_itself_once():
-    letter = make_letter()
+    letter = make_dead_letter()
     make_notification(event_id=letter.event_id, state="failed")
 
     assert counts() == {"foreign": 1}
@@ -114,13 +114,13 @@ def test_a_dead_letter_of_another_producer_counts_itself_once():
 
 @pytest.mark.parametrize("fields", [{"queue": "ses-events", "event_id": None}])
 def test_a_report_of_ses_owes_nobody_an_email(fields):
-    make_letter(**fields)
+    make_dead_letter(**fields)
 
     assert counts() == {}
 
 
 def test_a_dead_letter_whose_email_was_sent_owes_none():
-    letter = make_letter()
+    letter = make_dead_letter()
     make_notification(event_id=letter.event_id, state="sent")
 
     assert counts() == {}
@@ -138,26 +138,28 @@ def test_ages_are_counted_apart_and_each_number_is_as_long_as_its_list(admin_cli
     assert owed.late == 10
     for part in parts:
         for each, count in zip(reconciliation.AGES, part.counts, strict=True):
-            page = admin_client.get(reverse("owed-some", args=[part.why.name, each.name]))
+            page = admin_client.get(reverse("reconciliation-some", args=[part.why.name, each.name]))
             assert len(page.context["sections"][0].rows) == count
 
 
 def test_every_reason_has_a_list_with_rows_that_lead_on(admin_client):
-    make_letter(event_id=None)
+    make_dead_letter(event_id=None)
     for state in State.values:
         make_outbox_event(state=state)
     for state in Notification.State.values:
         make_notification(state=state)
     page = admin_client.get(PAGE).content.decode()
 
-    lists = re.findall(r'href="(/admin/owed/\w+/\w+/)"', page)
+    lists = re.findall(r'href="(/admin/reconciliation/\w+/\w+/)"', page)
 
     assert len(lists) == len(reconciliation.reasons())
     for address in lists:
         assert "/change/" in admin_client.get(address).content.decode()
 
 
-@pytest.mark.parametrize("address", ["/admin/owed/nope/day/", "/admin/owed/dead/nope/"])
+@pytest.mark.parametrize(
+    "address", ["/admin/reconciliation/nope/day/", "/admin/reconciliation/dead/nope/"]
+)
 def test_a_list_that_does_not_exist_is_not_found(admin_client, address):
     assert admin_client.get(address).status_code == 404
 
@@ -239,7 +241,7 @@ def test_what_is_done_is_not_read():
     [
         lambda: make_outbox_event(state=State.DEAD),
         lambda: make_outbox_event(state=State.REFUSED),
-        lambda: make_letter(),
+        lambda: make_dead_letter(),
         lambda: make_notification(state="failed"),
     ],
     ids=["dead", "refused", "foreign", "failed"],

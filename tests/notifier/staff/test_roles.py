@@ -38,7 +38,7 @@ from tests.support.builders import (
 )
 from tests.support.living import make_silent
 from tests.support.rows import (
-    make_letter,
+    make_dead_letter,
     make_login_failure,
     make_notification,
     make_outbox_event,
@@ -68,7 +68,7 @@ ACTS = {
     "unlock": OPERATOR,
 }
 MAKE: dict[Any, Any] = {
-    DeadLetter: make_letter,
+    DeadLetter: make_dead_letter,
     Redrive: make_redrive,
     OutboxEvent: make_outbox_event,
     Notification: make_notification,
@@ -133,13 +133,13 @@ def acts() -> list[tuple[str, FactAdmin]]:
 def pages() -> Iterator[tuple[str, set[str]]]:
     """Every page to look at, with one row of each kind, and who may."""
     event = make_outbox_event(state="dead")
-    letter = make_letter(event_id=event.event_id)
+    letter = make_dead_letter(event_id=event.event_id)
     notification = make_notification(event_id=event.event_id)
     yield reverse("admin:index"), EVERYBODY | {"nobody"}
     yield reverse("timeline", args=[event.event_id]), EVERYBODY
     yield f"{reverse('search')}?q=nothing", EVERYBODY
-    yield reverse("owed"), EVERYBODY
-    yield reverse("owed-some", args=["dead", "minute"]), EVERYBODY
+    yield reverse("reconciliation"), EVERYBODY
+    yield reverse("reconciliation-some", args=["dead", "minute"]), EVERYBODY
     yield reverse("overview-live"), EVERYBODY | {"nobody"}
     yield reverse("checkups"), EVERYBODY
     for page in ("checkup", "checkup-progress"):
@@ -243,7 +243,7 @@ def test_an_act_is_done_by_its_roles_alone_and_by_a_post(client, who, name):
 def test_a_page_that_acts_does_so_for_its_roles_alone_and_by_a_post(client, aws, who, name):
     allowed, fields = POSTS[name]
     sqs.dead_letter_queue("orders").send_batch([sqs.Outgoing(key="1", body="not JSON")])
-    make_letter()
+    make_dead_letter()
     if name == "queue-resume":
         pausing.pause("orders", by="ada", reason="a test")
     if name == "admin:emails_guard_resume":

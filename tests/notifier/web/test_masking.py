@@ -20,7 +20,7 @@ from queues.dead_letters import collecting
 from queues.dead_letters.causes import key_of
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from tests.support.builders import make_account, make_order, make_product, make_transaction
-from tests.support.rows import make_letter, make_notification, make_outbox_event, staff
+from tests.support.rows import make_dead_letter, make_notification, make_outbox_event, staff
 
 pytestmark = pytest.mark.django_db
 
@@ -70,7 +70,7 @@ def everything(aws, consume, refuses):
         reason=f"not verified: {ADDRESS}", message_attributes={"who": {"StringValue": NAME}}
     )
     OutboxEvent.objects.filter(pk=row.pk).update(error=f"refused for {ADDRESS}")
-    make_letter(body=f"{NAME} {ADDRESS} 77713.37", event_id=None)
+    make_dead_letter(body=f"{NAME} {ADDRESS} 77713.37", event_id=None)
     return staff(
         *Permission.objects.filter(codename__startswith="view_")
         .exclude(codename="view_pii")
@@ -82,7 +82,7 @@ def everything(aws, consume, refuses):
 def addresses():
     """Every page of the admin that one may look at: without a key, and of each row."""
     for name in get_resolver().reverse_dict:
-        if name in ("search", "owed"):
+        if name in ("search", "reconciliation"):
             yield reverse(name)
     for model in (OutboxEvent, DeadLetter, Notification, Suppression):
         label = model._meta.label_lower.replace(".", "_")
@@ -98,7 +98,7 @@ def addresses():
     for label in ("orders_order", "orders_customer", "orders_bankaccount", "orders_transaction"):
         yield reverse(f"admin:{label}_changelist")
     for why in ("dead", "published", "failed", "foreign", "refused"):
-        yield reverse("owed-some", args=[why, "minute"])
+        yield reverse("reconciliation-some", args=[why, "minute"])
     yield reverse("admin:queues_deadletter_groups")
     for letter in DeadLetter.objects.all():
         yield reverse("admin:queues_deadletter_group", args=[key_of(letter.fingerprint)])
@@ -196,7 +196,7 @@ def test_what_is_masked_on_a_page_is_whole_in_the_database(client, everything):
 
 
 def test_reasons_in_the_history_are_kept_without_addresses(client):
-    letter = make_letter()
+    letter = make_dead_letter()
     operator = staff(role="operator")
     client.force_login(operator)
     client.post(
@@ -252,7 +252,7 @@ def test_a_body_keeps_its_keys_and_loses_what_it_says(body, shown):
 @pytest.mark.parametrize("body", ["[" * 100_000, "[" * 700 + "]" * 700, '{"a": "\\ud800"}'])
 def test_a_hostile_body_is_masked_too(client, body):
     client.force_login(staff("view_deadletter", "view_outboxevent", "view_notification"))
-    letter = make_letter(body=body)
+    letter = make_dead_letter(body=body)
 
     address = reverse("admin:queues_deadletter_change", args=[letter.pk])
 

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from queues import outbox, registry
 from queues.aws import sqs
-from queues.consumer.handling import Fate
+from queues.consumer.handling import Disposition
 from queues.consumer.loop import Consumer
 from queues.dead_letters import collecting
 from queues.errors import Reject, Retry
@@ -191,7 +191,7 @@ def test_stopping_consumer_gives_back_what_it_has_not_begun(aws):
     def handle(queue, message):
         begun.set()
         go_on.wait(5)
-        return Fate(delete=True)
+        return Disposition(delete=True)
 
     consumer = Consumer(sqs.queues(["orders"]), concurrency=1, handle=handle)
     running = threading.Thread(target=consumer.run)
@@ -214,7 +214,7 @@ def test_consumer_that_is_resized_begins_more_and_receives_only_what_waits_for_i
     def handle(queue, message):
         begun.release()
         go_on.wait(10)
-        return Fate(delete=True)
+        return Disposition(delete=True)
 
     consumer = Consumer(sqs.queues(["orders"]), concurrency=1, handle=handle)
     running = threading.Thread(target=consumer.run)
@@ -251,7 +251,7 @@ def test_visibility_is_kept_alive_while_a_handler_is_slow(aws, settings):
 
     def handle(queue, message):
         done.wait(1.6)
-        return Fate(delete=True)
+        return Disposition(delete=True)
 
     consumer = Consumer(sqs.queues(["orders"]), concurrency=1, handle=handle)
     running = threading.Thread(target=consumer.run)
@@ -273,7 +273,7 @@ def test_consumer_waits_and_goes_on_by_itself_when_sqs_fails(aws, caplog):
 
     def handle(queue, message):
         got.set()
-        return Fate(delete=True)
+        return Disposition(delete=True)
 
     events = sqs.client().meta.events
     events.register_first("before-send.sqs.ReceiveMessage", fail)

@@ -1,7 +1,7 @@
 import threading
 
 from queues.aws.sqs import Queue, Received
-from queues.consumer.in_flight import InHand
+from queues.consumer.in_flight import InFlight
 
 MESSAGE = Received(id="1", receipt="r", body="{}")
 
@@ -22,14 +22,14 @@ class SlowQueue(Queue):
 
 def test_message_is_not_let_go_while_a_heartbeat_would_lengthen_what_follows(settings):
     settings.QUEUE_VISIBILITY_SECONDS = 0
-    queue, in_hand = SlowQueue(), InHand()
-    in_hand.take(queue, [MESSAGE])
+    queue, in_flight = SlowQueue(), InFlight()
+    in_flight.take(queue, [MESSAGE])
 
     def let_go():
-        in_hand.let_go(MESSAGE)
+        in_flight.let_go(MESSAGE)
         queue.done.append("let go")
 
-    threads = [threading.Thread(target=in_hand.beat), threading.Thread(target=let_go)]
+    threads = [threading.Thread(target=in_flight.heartbeat), threading.Thread(target=let_go)]
     threads[0].start()
     assert queue.begun.wait(5)
     threads[1].start()
@@ -39,4 +39,4 @@ def test_message_is_not_let_go_while_a_heartbeat_would_lengthen_what_follows(set
         thread.join(5)
 
     assert queue.done == ["extended", "let go"]
-    assert len(in_hand) == 0
+    assert len(in_flight) == 0

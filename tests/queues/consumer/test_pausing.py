@@ -6,7 +6,7 @@ from django.core.management import CommandError, call_command
 from queues import registry
 from queues.aws import sqs
 from queues.consumer import pausing
-from queues.consumer.handling import Fate
+from queues.consumer.handling import Disposition
 from queues.consumer.loop import Consumer
 from queues.models import HandlingFailure
 from queues.models.live import PausedQueue
@@ -86,7 +86,7 @@ def test_running_consumer_stops_receiving_and_goes_on_when_the_queue_is_resumed(
     def handle(queue, message):
         handled.append(message)
         consumer.stopping = True
-        return Fate(delete=True)
+        return Disposition(delete=True)
 
     consumer = Consumer(sqs.queues(["orders"]), handle=handle)
     pause()

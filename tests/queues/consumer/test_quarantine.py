@@ -6,7 +6,7 @@ import pytest
 
 from queues.aws import sqs
 from queues.consumer import quarantine
-from queues.consumer.handling import Fate
+from queues.consumer.handling import Disposition
 from queues.consumer.loop import Consumer
 from queues.models import HandlingFailure, dead_letters
 from tests.support.processes import wait_until
@@ -46,7 +46,7 @@ class Seen(list[tuple[str, int, int]]):
 
     def handle(self, queue, message):
         self.append((message.body, queue.depth().in_flight, marks().count()))
-        return Fate(delete=True)
+        return Disposition(delete=True)
 
 
 @IN_PROCESS
@@ -64,15 +64,15 @@ def test_suspect_is_handled_last_and_alone_and_its_mark_taken_back(aws):
 
 @IN_PROCESS
 @pytest.mark.parametrize(("most", "is_suspect"), [(4, True), (5, False)])
-def test_with_receives_to_spare_none_is_suspected(aws, settings, most, is_suspect):
+def test_with_receives_to_spare_none_is_suspected(aws, settings, most, is_quarantined):
     settings.QUEUE_MAX_RECEIVE_COUNT = most
     put("a")
     die()
-    queue, waiting = sqs.queue("orders"), quarantine.Suspects()
+    queue, waiting = sqs.queue("orders"), quarantine.Quarantine()
 
     waiting.take(queue, queue.receive(limit=10, wait_seconds=0))
 
-    assert len(waiting) == is_suspect
+    assert len(waiting) == is_quarantined
 
 
 @IN_PROCESS
@@ -105,7 +105,7 @@ def test_messages_of_the_common_path_cost_no_query(aws, django_assert_num_querie
     messages = sqs.queue("orders").receive(limit=10, wait_seconds=0)
 
     with django_assert_num_queries(0):
-        assert quarantine.Suspects().take(sqs.queue("orders"), messages) == messages
+        assert quarantine.Quarantine().take(sqs.queue("orders"), messages) == messages
 
 
 @IN_THREADS
@@ -119,7 +119,7 @@ def test_nothing_is_received_from_any_queue_while_a_suspect_is_handled(aws):
         seen.append(message.body)
         begun.set()
         go_on.wait(10)
-        return Fate(delete=True)
+        return Disposition(delete=True)
 
     consumer = Consumer(sqs.queues(["orders", "ses-events"]), handle=handle)
     running = threading.Thread(target=consumer.run)
@@ -146,7 +146,7 @@ def test_suspects_are_given_back_when_the_consumer_stops(aws):
         begun.set()
         while not consumer.stopping:
             begun.wait(0.01)
-        return Fate(delete=False, hide_seconds=30)
+        return Disposition(delete=False, hide_seconds=30)
 
     consumer = Consumer(sqs.queues(["orders"]), handle=handle)
     running = threading.Thread(target=consumer.run)
@@ -163,7 +163,7 @@ def test_suspects_are_given_back_when_the_consumer_stops(aws):
 def test_only_one_that_died_alone_waits_for_the_end_of_long_polls(aws):
     put("deadly", "a")
     die(mark=("deadly",))
-    queue, waiting = sqs.queue("orders"), quarantine.Suspects()
+    queue, waiting = sqs.queue("orders"), quarantine.Quarantine()
     waiting.take(queue, queue.receive(limit=10, wait_seconds=0))
 
     order = []
@@ -179,7 +179,7 @@ def test_only_one_that_died_alone_waits_for_the_end_of_long_polls(aws):
 def test_suspects_are_handed_out_one_at_a_time(aws):
     put("a", "b")
     die()
-    queue, waiting = sqs.queue("orders"), quarantine.Suspects()
+    queue, waiting = sqs.queue("orders"), quarantine.Quarantine()
     waiting.take(queue, queue.receive(limit=10, wait_seconds=0))
 
     assert waiting.next()

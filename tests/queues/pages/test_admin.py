@@ -25,7 +25,7 @@ OUTBOX = reverse("admin:queues_outboxevent_changelist")
 HOSTILE = "<script>alert(1)</script>"
 
 
-def make_letter(**fields: Any) -> DeadLetter:
+def make_dead_letter(**fields: Any) -> DeadLetter:
     defaults = {
         "queue": "orders",
         "sqs_message_id": str(uuid.uuid4()),
@@ -76,7 +76,7 @@ DISCARD = {"confirmed": "yes", "reason": "a test"}
 
 
 def test_discard_asks_first_and_changes_nothing(admin_client):
-    letter = make_letter()
+    letter = make_dead_letter()
 
     response = act(admin_client, LETTERS, "discard", letter)
 
@@ -87,7 +87,7 @@ def test_discard_asks_first_and_changes_nothing(admin_client):
 
 
 def test_discard_puts_each_letter_into_the_log(admin_client, admin_user):
-    letters = [make_letter(), make_letter()]
+    letters = [make_dead_letter(), make_dead_letter()]
 
     response = act(admin_client, LETTERS, "discard", *letters, **DISCARD)
 
@@ -99,7 +99,7 @@ def test_discard_puts_each_letter_into_the_log(admin_client, admin_user):
 
 
 def test_discarding_twice_discards_once(admin_client):
-    letter = make_letter()
+    letter = make_dead_letter()
     act(admin_client, LETTERS, "discard", letter, **DISCARD)
 
     response = act(admin_client, LETTERS, "discard", letter, **DISCARD)
@@ -109,8 +109,8 @@ def test_discarding_twice_discards_once(admin_client):
 
 
 def test_an_act_on_all_pages_takes_all_that_the_filter_shows(admin_client):
-    letters = [make_letter(queue="orders") for _ in range(3)]
-    other = make_letter(queue="transactions")
+    letters = [make_dead_letter(queue="orders") for _ in range(3)]
+    other = make_dead_letter(queue="transactions")
 
     act(
         admin_client, f"{LETTERS}?queue=orders", "discard", letters[0], select_across="1", **DISCARD
@@ -123,7 +123,7 @@ def test_an_act_on_many_letters_is_done_in_batches_each_with_its_log_entry(
     admin_client, monkeypatch
 ):
     monkeypatch.setattr("queues.pages.facts.BATCH_SIZE", 2)
-    letters = [make_letter() for _ in range(5)]
+    letters = [make_dead_letter() for _ in range(5)]
 
     act(admin_client, LETTERS, "discard", *letters, **DISCARD)
 
@@ -132,7 +132,7 @@ def test_an_act_on_many_letters_is_done_in_batches_each_with_its_log_entry(
 
 
 def test_discard_wants_a_reason(admin_client):
-    letter = make_letter()
+    letter = make_dead_letter()
 
     response = act(admin_client, LETTERS, "discard", letter, confirmed="yes", reason=" ")
 
@@ -142,7 +142,7 @@ def test_discard_wants_a_reason(admin_client):
 
 
 def test_discard_from_the_letters_page_leads_back_to_it(admin_client):
-    letter = make_letter()
+    letter = make_dead_letter()
 
     response = act(
         admin_client, LETTERS, "discard", letter, confirmed="yes", reason="a test", from_row="1"
@@ -166,7 +166,7 @@ def test_publish_again_makes_published_events_pending(admin_client):
 
 
 ACTS = [
-    (LETTERS, "discard", "discard_deadletter", make_letter),
+    (LETTERS, "discard", "discard_deadletter", make_dead_letter),
     (OUTBOX, "publish_again", "publish_outboxevent", make_outbox_event),
 ]
 VIEWS = ["view_deadletter", "view_outboxevent"]
@@ -210,7 +210,7 @@ def test_collecting_takes_its_own_permission_and_a_post(client, aws, held):
 def test_an_act_without_the_right_to_see_its_rows_is_refused(client):
     client.force_login(staff("redrive_deadletter"))
 
-    response = act(client, LETTERS, "redrive", make_letter(), confirmed="yes")
+    response = act(client, LETTERS, "redrive", make_dead_letter(), confirmed="yes")
 
     assert response.status_code == 403
     assert not OutboxEvent.objects.exists()
@@ -219,15 +219,17 @@ def test_an_act_without_the_right_to_see_its_rows_is_refused(client):
 def test_buttons_are_shown_only_for_acts_that_are_possible(client):
     client.force_login(staff("view_deadletter", "redrive_deadletter"))
 
-    opened = client.get(change_page(make_letter())).content.decode()
-    done = client.get(change_page(make_letter(state=DeadLetter.State.REDRIVEN))).content.decode()
+    opened = client.get(change_page(make_dead_letter())).content.decode()
+    done = client.get(
+        change_page(make_dead_letter(state=DeadLetter.State.REDRIVEN))
+    ).content.decode()
 
     assert 'value="redrive"' in opened
     assert 'value="discard"' not in opened
     assert 'value="redrive"' not in done
 
 
-@pytest.mark.parametrize("make", [make_letter, make_outbox_event])
+@pytest.mark.parametrize("make", [make_dead_letter, make_outbox_event])
 @pytest.mark.parametrize("page", ["add", "change", "delete"])
 def test_nobody_edits_a_fact(admin_client, make, page):
     row = make()
@@ -273,8 +275,8 @@ def test_collect_now_leaves_dead_letters_that_belong_to_somebody_else(admin_clie
 
 
 def test_open_dead_letters_come_first(admin_client):
-    opened = make_letter()
-    make_letter(state=DeadLetter.State.REDRIVEN)
+    opened = make_dead_letter()
+    make_dead_letter(state=DeadLetter.State.REDRIVEN)
 
     response = admin_client.get(LETTERS)
 
@@ -283,7 +285,7 @@ def test_open_dead_letters_come_first(admin_client):
 
 @pytest.mark.parametrize("body", [json.dumps({"note": HOSTILE}), HOSTILE, "[" * 100_000])
 def test_a_body_is_shown_escaped_whatever_it_is(admin_client, body):
-    letter = make_letter(body=body, subject=HOSTILE, reason=HOSTILE)
+    letter = make_dead_letter(body=body, subject=HOSTILE, reason=HOSTILE)
 
     for address in (change_page(letter), LETTERS):
         response = admin_client.get(address)
@@ -293,7 +295,7 @@ def test_a_body_is_shown_escaped_whatever_it_is(admin_client, body):
 
 
 def test_a_letter_shows_what_happened_at_each_receive(admin_client):
-    letter = make_letter()
+    letter = make_dead_letter()
     for count in (1, 2):
         HandlingFailure.objects.create(
             queue="orders",
@@ -310,18 +312,20 @@ def test_a_letter_shows_what_happened_at_each_receive(admin_client):
 
 
 def test_a_letter_without_recorded_failures_says_so(admin_client):
-    page = admin_client.get(change_page(make_letter())).content.decode()
+    page = admin_client.get(change_page(make_dead_letter())).content.decode()
 
     assert "No failure was recorded: the consumer died with it" in page
 
 
 @pytest.mark.parametrize("subject", ["", "a/b", "../..", "?x=1#y", "%2F", HOSTILE])
 def test_a_foreign_subject_breaks_no_page(admin_client, subject):
-    for row in (make_letter(subject=subject), make_outbox_event(subject=subject)):
+    for row in (make_dead_letter(subject=subject), make_outbox_event(subject=subject)):
         assert admin_client.get(change_page(row)).status_code == 200
 
 
-@pytest.mark.parametrize(("address", "make"), [(LETTERS, make_letter), (OUTBOX, make_outbox_event)])
+@pytest.mark.parametrize(
+    ("address", "make"), [(LETTERS, make_dead_letter), (OUTBOX, make_outbox_event)]
+)
 def test_a_list_costs_the_same_however_long_it_is(
     admin_client, django_assert_max_num_queries, address, make
 ):
@@ -332,7 +336,9 @@ def test_a_list_costs_the_same_however_long_it_is(
         admin_client.get(address)
 
 
-@pytest.mark.parametrize(("address", "make"), [(LETTERS, make_letter), (OUTBOX, make_outbox_event)])
+@pytest.mark.parametrize(
+    ("address", "make"), [(LETTERS, make_dead_letter), (OUTBOX, make_outbox_event)]
+)
 def test_an_event_id_finds_its_rows(admin_client, address, make):
     row = make()
     make()
@@ -353,7 +359,7 @@ def test_late_events_can_be_listed(admin_client):
 
 
 def test_half_a_surrogate_pair_in_a_body_breaks_no_page(admin_client):
-    letter = make_letter(body='{"note": "\\ud800"}')
+    letter = make_dead_letter(body='{"note": "\\ud800"}')
 
     assert "\\ud800" in admin_client.get(change_page(letter)).text
 
@@ -368,10 +374,10 @@ def test_an_act_on_rubbish_keys_is_a_bad_request(admin_client, key):
 def test_a_list_that_counts_no_further_says_so(admin_client, monkeypatch):
     monkeypatch.setattr("queues.pages.facts.MOST_LISTED", 3)
     for _ in range(2):
-        make_letter()
+        make_dead_letter()
     short = admin_client.get(LETTERS).text
     for _ in range(3):
-        make_letter()
+        make_dead_letter()
 
     long = admin_client.get(LETTERS)
 

@@ -13,8 +13,8 @@ from django.urls import reverse
 from queues.consumer import pausing
 from queues.models import DeadLetter, Redrive, RedriveItem
 from queues.redrives import jobs
-from queues.redrives.leases import Turn
-from tests.support.lanterns import handle_all, make_letter, make_letters, outcomes, start
+from queues.redrives.leases import Lease
+from tests.support.lanterns import handle_all, make_dead_letter, make_dead_letters, outcomes, start
 
 pytestmark = pytest.mark.django_db
 
@@ -47,7 +47,7 @@ def settle(item: RedriveItem, outcome: str, **fields: Any) -> None:
 
 
 def test_the_page_says_how_far_it_is_and_asks_for_more_while_it_runs(admin_client):
-    make_letters(3)
+    make_dead_letters(3)
     redrive = start()
     jobs.advance()
 
@@ -63,7 +63,7 @@ def test_the_page_says_how_far_it_is_and_asks_for_more_while_it_runs(admin_clien
 
 
 def test_the_same_page_is_the_record_afterwards(admin_client):
-    make_letters(1)
+    make_dead_letters(1)
     redrive = start(reason="the wicks are dry")
     jobs.advance()
     handle_all()
@@ -77,9 +77,9 @@ def test_the_same_page_is_the_record_afterwards(admin_client):
 
 
 def test_letters_that_came_back_are_first_and_lead_to_their_new_dead_letter(admin_client):
-    letters = make_letters(3)
+    letters = make_dead_letters(3)
     redrive = start()
-    again = make_letter(event_id=letters[2].event_id)
+    again = make_dead_letter(event_id=letters[2].event_id)
     DeadLetter.objects.filter(pk=letters[2].pk).update(state="redriven")
     settle(redrive.items.get(letter=letters[2]), "returned", detail="Wet: still wet")
 
@@ -90,7 +90,7 @@ def test_letters_that_came_back_are_first_and_lead_to_their_new_dead_letter(admi
 
 
 def test_a_reader_who_may_not_see_dead_letters_gets_no_link_to_them(client):
-    [letter] = make_letters(1)
+    [letter] = make_dead_letters(1)
     redrive = start()
     client.force_login(staff("view_redrive"))
 
@@ -101,7 +101,7 @@ def test_a_reader_who_may_not_see_dead_letters_gets_no_link_to_them(client):
 
 
 def test_a_halted_redrive_says_why(admin_client):
-    make_letters(2)
+    make_dead_letters(2)
     redrive = start()
     Redrive.objects.update(state="halted", why=f"Wet: {HOSTILE}")
 
@@ -113,7 +113,7 @@ def test_a_halted_redrive_says_why(admin_client):
 
 
 def test_a_redrive_that_nobody_carries_on_says_so(admin_client):
-    make_letters(1)
+    make_dead_letters(1)
     redrive = start()
     Redrive.objects.update(next_at=Now() - timedelta(minutes=1))
 
@@ -121,9 +121,9 @@ def test_a_redrive_that_nobody_carries_on_says_so(admin_client):
 
 
 def test_a_redrive_whose_consumer_was_killed_says_when_it_goes_on(admin_client):
-    make_letters(1)
+    make_dead_letters(1)
     redrive = start()
-    Turn.take(redrive.pk)
+    Lease.take(redrive.pk)
     words = "another one takes over within 10 seconds"
     assert words not in admin_client.get(progress(redrive)).content.decode()
 
@@ -133,7 +133,7 @@ def test_a_redrive_whose_consumer_was_killed_says_when_it_goes_on(admin_client):
 
 
 def test_a_redrive_whose_queue_is_paused_says_why_nothing_comes_back(admin_client):
-    make_letters(1)
+    make_dead_letters(1)
     redrive = start()
     pausing.pause("orders", by="ann", reason="wrong prices")
 
@@ -143,7 +143,7 @@ def test_a_redrive_whose_queue_is_paused_says_why_nothing_comes_back(admin_clien
 
 
 def test_stop_is_posted_once_and_leaves_one_entry_in_the_log(admin_client):
-    make_letters(2)
+    make_dead_letters(2)
     redrive = start()
 
     first, second = stop(admin_client, redrive), stop(admin_client, redrive)
@@ -157,7 +157,7 @@ def test_stop_is_posted_once_and_leaves_one_entry_in_the_log(admin_client):
 
 @pytest.mark.parametrize("held", ["view_redrive", "redrive_deadletter", "discard_deadletter"])
 def test_stop_takes_the_permission_to_redrive_and_a_post(client, held):
-    make_letters(1)
+    make_dead_letters(1)
     redrive = start()
     client.force_login(staff("view_redrive", held))
 
@@ -174,7 +174,7 @@ def test_stop_takes_the_permission_to_redrive_and_a_post(client, held):
 
 
 def test_the_button_is_shown_only_to_those_who_may_and_while_it_runs(client):
-    make_letters(1)
+    make_dead_letters(1)
     redrive = start()
     client.force_login(staff("view_redrive"))
     assert 'value="stop"' not in client.get(page(redrive)).content.decode()
@@ -186,7 +186,7 @@ def test_the_button_is_shown_only_to_those_who_may_and_while_it_runs(client):
 
 
 def test_the_pages_take_the_permission_to_view_redrives(client):
-    make_letters(1)
+    make_dead_letters(1)
     redrive = start()
     client.force_login(staff("view_deadletter", "redrive_deadletter"))
 
@@ -195,7 +195,7 @@ def test_the_pages_take_the_permission_to_view_redrives(client):
 
 
 def test_looking_changes_nothing(admin_client):
-    make_letters(2)
+    make_dead_letters(2)
     redrive = start()
     before = list(RedriveItem.objects.values()), Redrive.objects.values().get()
 
@@ -208,7 +208,7 @@ def test_looking_changes_nothing(admin_client):
 
 
 def test_nobody_edits_a_redrive(admin_client):
-    make_letters(1)
+    make_dead_letters(1)
     redrive = start()
 
     assert admin_client.post(page(redrive), {"reason": "changed"}).status_code == 403
@@ -221,7 +221,7 @@ def test_the_page_of_an_unknown_redrive_leads_nowhere(admin_client):
 def test_pages_cost_the_same_however_many_letters_there_are(
     admin_client, django_assert_max_num_queries
 ):
-    letters = [make_letter().__dict__ for _ in range(1)]
+    letters = [make_dead_letter().__dict__ for _ in range(1)]
     letters[0].pop("_state")
     DeadLetter.objects.bulk_create(
         DeadLetter(
@@ -242,7 +242,7 @@ def test_pages_cost_the_same_however_many_letters_there_are(
 
 def test_the_list_costs_the_same_however_long_it_is(admin_client, django_assert_max_num_queries):
     for number in range(30):
-        start([make_letter(number)])
+        start([make_dead_letter(number)])
 
     with django_assert_max_num_queries(16):
         response = admin_client.get(LIST)
@@ -251,7 +251,7 @@ def test_the_list_costs_the_same_however_long_it_is(admin_client, django_assert_
 
 
 def test_the_list_says_how_many_came_through(admin_client):
-    make_letters(2)
+    make_dead_letters(2)
     redrive = start(canary=False)
     jobs.advance()
     first, last = redrive.items.all()
@@ -265,7 +265,7 @@ def test_the_list_says_how_many_came_through(admin_client):
 
 
 def test_a_letter_says_which_redrives_it_was_in(admin_client):
-    [letter] = make_letters(1)
+    [letter] = make_dead_letters(1)
     redrive = start(by="ada")
 
     html = admin_client.get(

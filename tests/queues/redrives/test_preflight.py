@@ -16,7 +16,7 @@ from queues.consumer import pausing
 from queues.events.envelope import EventData
 from queues.models import DeadLetter, OutboxEvent, Redrive
 from queues.redrives import preflight
-from tests.support.letters import make_letter, placed, staff
+from tests.support.dead_letters import make_dead_letter, placed, staff
 from tests.support.owed import notification_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("account")]
@@ -53,45 +53,45 @@ def take(client, letter, *buckets, **fields):
 
 @pytest.mark.parametrize("body", HOSTILE_BODIES)
 def test_a_body_that_is_no_event_will_fail_again(body):
-    make_letter(body=body or " ")
+    make_dead_letter(body=body or " ")
 
     assert sorted_letters() == {"fails": 1}
 
 
 def test_data_that_does_not_fit_will_fail_again():
-    make_letter(placed(total_cents=-1))
+    make_dead_letter(placed(total_cents=-1))
 
     assert sorted_letters() == {"fails": 1}
 
 
 def test_a_type_that_nobody_handles_will_fail_again():
     event = placed().model_copy(update={"type": "whistle.blown.v1", "data": {}})
-    make_letter(event)
+    make_dead_letter(event)
 
     assert sorted_letters() == {"fails": 1}
 
 
 def test_a_queue_that_settings_do_not_name_will_fail_again():
-    make_letter(queue="gone")
+    make_dead_letter(queue="gone")
 
     assert sorted_letters() == {"fails": 1}
 
 
 def test_messages_that_are_no_events_of_ours_are_not_ours_to_tell():
-    make_letter(queue="ses-events", body="{}")
+    make_dead_letter(queue="ses-events", body="{}")
 
     assert sorted_letters() == {"untold": 1}
 
 
 def test_closed_letters_are_not_looked_at():
-    make_letter(state=DeadLetter.State.DISCARDED)
+    make_dead_letter(state=DeadLetter.State.DISCARDED)
 
     assert sorted_letters() == {}
 
 
 def test_one_look_takes_the_oldest_and_says_how_many_it_leaves(monkeypatch):
-    monkeypatch.setattr(preflight, "MAX_LETTERS", 3)
-    letters = [make_letter() for _ in range(5)]
+    monkeypatch.setattr(preflight, "MAX_DEAD_LETTERS", 3)
+    letters = [make_dead_letter() for _ in range(5)]
 
     forecast = preflight.sort(DeadLetter.objects.all())
 
@@ -103,7 +103,7 @@ def test_one_look_takes_the_oldest_and_says_how_many_it_leaves(monkeypatch):
 def test_a_look_costs_three_queries_for_each_batch(monkeypatch):
     monkeypatch.setattr(preflight, "BATCH_SIZE", 10)
     for _ in range(20):
-        make_letter()
+        make_dead_letter()
 
     with CaptureQueriesContext(connection) as queries:
         preflight.sort(DeadLetter.objects.all())
@@ -113,7 +113,7 @@ def test_a_look_costs_three_queries_for_each_batch(monkeypatch):
 
 @pytest.mark.parametrize("size", [1, 40])
 def test_the_page_costs_the_same_for_one_letter_and_for_a_batch(admin_client, size):
-    letters = [make_letter() for _ in range(size)]
+    letters = [make_dead_letter() for _ in range(size)]
     page(admin_client, letters[0])
 
     with CaptureQueriesContext(connection) as queries:
@@ -126,9 +126,9 @@ def test_the_page_sorts_and_ticks_what_is_worth_it(admin_client):
     for state in ("sent", "cancelled", "in_doubt"):
         event = placed()
         settle(event, state)
-        make_letter(event)
-    letter = make_letter()
-    make_letter(body="not JSON")
+        make_dead_letter(event)
+    letter = make_dead_letter()
+    make_dead_letter(body="not JSON")
 
     response = page(admin_client, letter)
 
@@ -146,7 +146,7 @@ def test_the_page_sorts_and_ticks_what_is_worth_it(admin_client):
 def test_only_the_buckets_that_were_taken_go_back(admin_client, admin_user):
     cancelled = placed()
     settle(cancelled, "cancelled")
-    left, taken = make_letter(cancelled), make_letter()
+    left, taken = make_dead_letter(cancelled), make_dead_letter()
 
     response = take(admin_client, taken, "sends", reason="the template is mended", rate="5")
 
@@ -165,7 +165,7 @@ def test_only_the_buckets_that_were_taken_go_back(admin_client, admin_user):
 
 def test_what_became_another_bucket_since_the_page_was_shown_stays(admin_client):
     event = placed()
-    letter = make_letter(event)
+    letter = make_dead_letter(event)
     page(admin_client, letter)
     settle(event, "in_doubt")
 
@@ -176,8 +176,8 @@ def test_what_became_another_bucket_since_the_page_was_shown_stays(admin_client)
 
 
 def test_parked_letters_are_left_out_unless_they_are_asked_for(admin_client):
-    make_letter()
-    make_letter(parked_until=timezone.now() + timedelta(hours=1))
+    make_dead_letter()
+    make_dead_letter(parked_until=timezone.now() + timedelta(hours=1))
 
     found = [
         admin_client.get(f"{START}{query}").context["forecast"].count
@@ -190,7 +190,7 @@ def test_parked_letters_are_left_out_unless_they_are_asked_for(admin_client):
 
 
 def test_the_page_names_the_cause_and_says_that_nothing_is_received(admin_client):
-    letter = make_letter()
+    letter = make_dead_letter()
     page = f"{START}?state__exact=open&fingerprint={letter.fingerprint}"
     before = admin_client.get(page).content.decode()
     pausing.pause("orders", by="ann", reason="wrong prices")
@@ -203,7 +203,7 @@ def test_the_page_names_the_cause_and_says_that_nothing_is_received(admin_client
 
 
 def test_a_double_click_starts_one_redrive(admin_client):
-    letter = make_letter()
+    letter = make_dead_letter()
     key = str(uuid.uuid4())
 
     first, second = (take(admin_client, letter, "sends", key=key) for _ in range(2))
@@ -213,7 +213,7 @@ def test_a_double_click_starts_one_redrive(admin_client):
 
 
 def test_a_second_click_after_the_letters_have_gone_leads_to_the_redrive_too(admin_client):
-    letter = make_letter()
+    letter = make_dead_letter()
     key = str(uuid.uuid4())
     first = take(admin_client, letter, "sends", key=key)
     DeadLetter.objects.update(state=DeadLetter.State.REDRIVEN)
@@ -223,14 +223,14 @@ def test_a_second_click_after_the_letters_have_gone_leads_to_the_redrive_too(adm
 
 @pytest.mark.parametrize("key", ["", "x", "\0"])
 def test_a_form_without_its_key_starts_nothing(admin_client, key):
-    take(admin_client, make_letter(), "sends", key=key)
+    take(admin_client, make_dead_letter(), "sends", key=key)
 
     assert not Redrive.objects.exists()
 
 
 @pytest.mark.parametrize("rate", ["0", "-1", "x", "1e9"])
 def test_a_senseless_rate_starts_nothing(admin_client, rate):
-    response = take(admin_client, make_letter(), "sends", rate=rate)
+    response = take(admin_client, make_dead_letter(), "sends", rate=rate)
 
     assert response.status_code == 200
     assert not Redrive.objects.exists()
@@ -238,7 +238,7 @@ def test_a_senseless_rate_starts_nothing(admin_client, rate):
 
 @pytest.mark.parametrize(("size", "is_on"), [(10, False), (11, True)])
 def test_the_canary_is_on_above_ten(admin_client, size, is_on):
-    letters = [make_letter() for _ in range(size)]
+    letters = [make_dead_letter() for _ in range(size)]
 
     response = page(admin_client, letters[0])
 
@@ -246,7 +246,7 @@ def test_the_canary_is_on_above_ten(admin_client, size, is_on):
 
 
 def test_ticked_letters_keep_their_choice_up_to_the_redrive(admin_client):
-    letters = [make_letter() for _ in range(3)]
+    letters = [make_dead_letter() for _ in range(3)]
     keys = [str(letter.pk) for letter in letters[:2]]
 
     asked = admin_client.post(LETTERS, {"action": "redrive", "_selected_action": keys})
@@ -261,8 +261,8 @@ def test_ticked_letters_keep_their_choice_up_to_the_redrive(admin_client):
 
 
 def test_all_pages_of_the_list_are_what_its_filters_show(admin_client):
-    letters = [make_letter() for _ in range(3)]
-    make_letter(queue="transactions")
+    letters = [make_dead_letter() for _ in range(3)]
+    make_dead_letter(queue="transactions")
 
     response = admin_client.post(
         f"{LETTERS}?queue=orders",
@@ -275,7 +275,7 @@ def test_all_pages_of_the_list_are_what_its_filters_show(admin_client):
 
 @pytest.mark.parametrize("held", ["edit_deadletter", "redrive_deadletter", "discard_deadletter"])
 def test_a_redrive_takes_its_own_permission_and_a_post(client, held):
-    letter = make_letter()
+    letter = make_dead_letter()
     client.force_login(staff("view_deadletter", held))
 
     got = page(client, letter)
@@ -289,7 +289,7 @@ def test_a_redrive_takes_its_own_permission_and_a_post(client, held):
 
 @pytest.mark.parametrize("query", ["letter=x", "nonsense=1", "state__exact=%00", "queue=nowhere"])
 def test_a_rubbish_address_breaks_nothing(admin_client, query):
-    make_letter()
+    make_dead_letter()
 
     assert admin_client.get(f"{START}?{query}").status_code in (200, 400, 404)
 
@@ -300,7 +300,7 @@ def test_rubbish_keys_are_a_bad_request(admin_client, key):
 
 
 def test_the_page_shows_nothing_to_do_where_nothing_is_open(admin_client):
-    letter = make_letter(state=DeadLetter.State.REDRIVEN)
+    letter = make_dead_letter(state=DeadLetter.State.REDRIVEN)
 
     response = page(admin_client, letter)
 
@@ -308,7 +308,7 @@ def test_the_page_shows_nothing_to_do_where_nothing_is_open(admin_client):
 
 
 def test_foreseeing_writes_nothing(admin_client):
-    page(admin_client, make_letter())
+    page(admin_client, make_dead_letter())
 
     assert not OutboxEvent.objects.exists()
     assert not LogEntry.objects.exists()
@@ -323,4 +323,4 @@ def test_every_bucket_has_its_words():
 
 
 def test_registered_foresights_are_new_for_each_look():
-    assert registry.foresights()[0] is not registry.foresights()[0]
+    assert registry.make_preflights()[0] is not registry.make_preflights()[0]

@@ -7,14 +7,14 @@ from queues.dead_letters import collecting
 from queues.models import DeadLetter, OutboxEvent, Redrive
 from queues.redrives import jobs
 from tests.support import lanterns
-from tests.support.lanterns import handle_all, make_letter, make_letters, outcomes, start
+from tests.support.lanterns import handle_all, make_dead_letter, make_dead_letters, outcomes, start
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def mended():
-    lanterns.mend()
+def fixed():
+    lanterns.fix()
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def meanwhile(monkeypatch):
 
 
 def test_it_wants_to_know_which():
-    make_letter()
+    make_dead_letter()
 
     with pytest.raises(CommandError, match="say which"):
         call_command("redrive")
@@ -40,7 +40,7 @@ def test_it_wants_to_know_which():
 
 
 def test_a_dry_run_changes_nothing(capsys):
-    make_letters(2)
+    make_dead_letters(2)
 
     call_command("redrive", "--code=Wet", "--dry-run")
 
@@ -58,8 +58,8 @@ def test_a_dry_run_changes_nothing(capsys):
     ],
 )
 def test_each_condition_chooses_its_letters(condition):
-    make_letters(2)
-    chosen = make_letter(7, data=lanterns.LanternHung, cause=("Dim", "no oil"))
+    make_dead_letters(2)
+    chosen = make_dead_letter(7, data=lanterns.LanternHung, cause=("Dim", "no oil"))
 
     call_command("redrive", condition)
 
@@ -67,7 +67,7 @@ def test_each_condition_chooses_its_letters(condition):
 
 
 def test_it_sends_back_what_may_go_now_and_leaves_the_rest_to_consumers(capsys):
-    make_letters(3)
+    make_dead_letters(3)
 
     call_command("redrive", "--all", "--reason=dried")
 
@@ -81,7 +81,7 @@ def test_it_sends_back_what_may_go_now_and_leaves_the_rest_to_consumers(capsys):
 
 
 def test_without_a_canary_all_are_sent_back_at_once():
-    make_letters(30)
+    make_dead_letters(30)
 
     call_command("redrive", "--all", "--no-canary")
 
@@ -89,7 +89,7 @@ def test_without_a_canary_all_are_sent_back_at_once():
 
 
 def test_a_rate_holds_the_rest_back():
-    make_letters(3)
+    make_dead_letters(3)
 
     call_command("redrive", "--all", "--no-canary", "--rate=1")
 
@@ -104,7 +104,7 @@ def test_a_rate_is_a_whole_number_above_nothing(rate):
 
 
 def test_it_says_what_is_in_another_redrive(capsys):
-    start(make_letters(2))
+    start(make_dead_letters(2))
 
     call_command("redrive", "--all")
 
@@ -115,7 +115,7 @@ def test_it_says_what_is_in_another_redrive(capsys):
 
 
 def test_waiting_ends_well_when_all_came_through(capsys, meanwhile):
-    make_letters(12)
+    make_dead_letters(12)
     meanwhile(handle_all, handle_all, handle_all)
 
     call_command("redrive", "--all", "--wait")
@@ -129,7 +129,7 @@ def test_waiting_ends_well_when_all_came_through(capsys, meanwhile):
 
 
 def test_waiting_fails_with_the_cause_when_it_halts(consume, meanwhile):
-    make_letters(3)
+    make_dead_letters(3)
     lanterns.broken.update({1: ("Wet", "the wick of lantern 1 is wet")})
 
     def bury():
@@ -145,7 +145,7 @@ def test_waiting_fails_with_the_cause_when_it_halts(consume, meanwhile):
 
 
 def test_waiting_fails_when_a_letter_came_back(consume, meanwhile):
-    make_letter(1)
+    make_dead_letter(1)
     lanterns.broken.update({1: ("Cracked", "cracked")})
 
     def bury():
@@ -160,7 +160,7 @@ def test_waiting_fails_when_a_letter_came_back(consume, meanwhile):
 
 
 def test_waiting_fails_when_somebody_stops_it(meanwhile):
-    make_letters(2)
+    make_dead_letters(2)
 
     def stop():
         handle_all()
@@ -174,7 +174,7 @@ def test_waiting_fails_when_somebody_stops_it(meanwhile):
 
 @pytest.mark.django_db(transaction=True)
 def test_a_consumer_that_empties_its_queues_carries_redrives_out(aws):
-    make_letters(15)
+    make_dead_letters(15)
     redrive = start()
 
     call_command("consume_queue", "orders", "--until-empty")

@@ -11,14 +11,14 @@ from django.utils import timezone
 from queues.dead_letters import decisions
 from queues.models import DeadLetter, OutboxEvent, Redrive, RedriveItem
 from queues.redrives import jobs, releasing
-from queues.redrives.leases import LEASE, Turn, TurnLost
+from queues.redrives.leases import LEASE, Lease, LeaseLost
 from queues.upkeep import old_rows
 from tests.support import lanterns
 from tests.support.lanterns import (
     advance,
     handle_all,
-    make_letter,
-    make_letters,
+    make_dead_letter,
+    make_dead_letters,
     outcomes,
     released,
     start,
@@ -31,17 +31,17 @@ State = Redrive.State
 
 
 @pytest.fixture(autouse=True)
-def mended():
-    lanterns.mend()
+def fixed():
+    lanterns.fix()
 
 
 # --- Starting
 
 
 def test_a_key_that_was_used_starts_nothing():
-    make_letters(2)
+    make_dead_letters(2)
     first = start(key="token")
-    make_letter(3)
+    make_dead_letter(3)
 
     second = start(key="token")
 
@@ -50,7 +50,7 @@ def test_a_key_that_was_used_starts_nothing():
 
 
 def test_letters_in_another_redrive_are_left_out():
-    make_letters(3)
+    make_dead_letters(3)
     first = start(DeadLetter.objects.all()[:1])
 
     second = start()
@@ -59,15 +59,15 @@ def test_letters_in_another_redrive_are_left_out():
 
 
 def test_letters_whose_redrive_was_stopped_may_be_started_again():
-    make_letters(3)
+    make_dead_letters(3)
     jobs.stop(start())
 
     assert start().total == 3
 
 
 def test_only_open_letters_of_known_queues_are_taken():
-    make_letter(1, state=DeadLetter.State.DISCARDED)
-    make_letter(2, queue="parcels")
+    make_dead_letter(1, state=DeadLetter.State.DISCARDED)
+    make_dead_letter(2, queue="parcels")
 
     redrive = start()
 
@@ -77,22 +77,22 @@ def test_only_open_letters_of_known_queues_are_taken():
 
 
 def test_one_cause_is_named_in_words_without_what_names_a_person():
-    make_letter(cause=("MessageRejected", "Email address is not verified: ada@example.com"))
-    make_letter(cause=("MessageRejected", "Email address is not verified: bob@example.com"))
+    make_dead_letter(cause=("MessageRejected", "Email address is not verified: ada@example.com"))
+    make_dead_letter(cause=("MessageRejected", "Email address is not verified: bob@example.com"))
 
     assert start().what == "MessageRejected: Email address is not verified: *"
 
 
 def test_several_causes_are_named_by_their_codes():
-    make_letter(cause=("Wet", "wet"))
-    make_letter(cause=("Broken", "glass"))
+    make_dead_letter(cause=("Wet", "wet"))
+    make_dead_letter(cause=("Broken", "glass"))
 
     assert start().what == "Broken, Wet"
 
 
 def test_each_letter_of_a_user_gets_an_entry_in_the_log():
     user = User.objects.create_user("ada")
-    letters = make_letters(2)
+    letters = make_dead_letters(2)
     redrive = start(by=user, canary=False)
 
     jobs.advance()
@@ -108,7 +108,7 @@ def test_each_letter_of_a_user_gets_an_entry_in_the_log():
 
 
 def test_stopping_releases_no_more_and_follows_what_was_released():
-    make_letters(3)
+    make_dead_letters(3)
     redrive = start()
     advance()
 
@@ -135,9 +135,9 @@ def test_what_does_not_run_cannot_be_stopped():
 
 
 def test_nobody_advances_a_redrive_while_another_does():
-    make_letters(2)
+    make_dead_letters(2)
     redrive = start()
-    Turn.take(redrive.pk)
+    Lease.take(redrive.pk)
 
     jobs.advance()
 
@@ -145,9 +145,9 @@ def test_nobody_advances_a_redrive_while_another_does():
 
 
 def test_a_redrive_whose_consumer_was_killed_goes_on_when_the_lease_ends():
-    make_letters(2)
+    make_dead_letters(2)
     redrive = start()
-    Turn.take(redrive.pk)
+    Lease.take(redrive.pk)
     Redrive.objects.update(next_at=Now() - timedelta(seconds=1))
 
     jobs.advance()
@@ -156,21 +156,21 @@ def test_a_redrive_whose_consumer_was_killed_goes_on_when_the_lease_ends():
 
 
 def test_a_consumer_that_was_frozen_past_its_lease_releases_nothing():
-    make_letters(2)
+    make_dead_letters(2)
     redrive = start()
-    frozen = Turn.take(redrive.pk)
+    frozen = Lease.take(redrive.pk)
     assert frozen
     Redrive.objects.update(next_at=Now() - LEASE)
-    Turn.take(redrive.pk)
+    Lease.take(redrive.pk)
 
-    with pytest.raises(TurnLost):
+    with pytest.raises(LeaseLost):
         releasing.release(frozen)
 
     assert released() == 0
 
 
 def test_a_letter_is_released_in_the_transaction_that_redrives_it(monkeypatch):
-    make_letters(2)
+    make_dead_letters(2)
     user = User.objects.create_user("ada")
     redrive = start(by=user, canary=False)
     monkeypatch.setattr(LogEntry.objects, "log_actions", lambda *args, **kwargs: 1 / 0)
@@ -184,7 +184,7 @@ def test_a_letter_is_released_in_the_transaction_that_redrives_it(monkeypatch):
 
 
 def test_a_letter_redriven_by_somebody_else_is_skipped():
-    make_letters(1)
+    make_dead_letters(1)
     redrive = start()
     decisions.redrive(DeadLetter.objects.all())
 
@@ -196,7 +196,7 @@ def test_a_letter_redriven_by_somebody_else_is_skipped():
 
 
 def test_a_letter_parked_before_its_turn_stays_where_it_is():
-    letter = make_letter(1)
+    letter = make_dead_letter(1)
     redrive = start(canary=False)
     decisions.park(
         DeadLetter.objects.all(), until=timezone.now() + timedelta(hours=1), note="later"
@@ -209,7 +209,7 @@ def test_a_letter_parked_before_its_turn_stays_where_it_is():
 
 
 def test_a_parked_letter_that_is_redriven_goes_back():
-    make_letter(1, parked_until=timezone.now() + timedelta(hours=1))
+    make_dead_letter(1, parked_until=timezone.now() + timedelta(hours=1))
     redrive = start(canary=False)
 
     advance()
@@ -218,7 +218,7 @@ def test_a_parked_letter_that_is_redriven_goes_back():
 
 
 def test_an_outcome_is_known_even_where_the_outbox_row_is_gone():
-    make_letter()
+    make_dead_letter()
     redrive = start()
     advance()
     OutboxEvent.objects.all().delete()
@@ -229,7 +229,7 @@ def test_an_outcome_is_known_even_where_the_outbox_row_is_gone():
 
 
 def test_looking_when_nothing_runs_is_one_query(django_assert_num_queries):
-    make_letters(1)
+    make_dead_letters(1)
     jobs.stop(start())
 
     with django_assert_num_queries(1):
@@ -237,7 +237,7 @@ def test_looking_when_nothing_runs_is_one_query(django_assert_num_queries):
 
 
 def test_the_record_of_a_redrive_and_its_letters_goes_after_its_time():
-    make_letters(2)
+    make_dead_letters(2)
     old, young = start(DeadLetter.objects.all()[:1]), start()
     advance()
     handle_all()
@@ -259,7 +259,7 @@ def test_the_record_of_a_redrive_and_its_letters_goes_after_its_time():
 @pytest.mark.locking
 @pytest.mark.django_db(transaction=True)
 def test_many_who_start_with_one_key_start_one_redrive():
-    make_letters(3)
+    make_dead_letters(3)
 
     found = at_once(4, lambda: start(key="token").pk)
 
@@ -270,7 +270,7 @@ def test_many_who_start_with_one_key_start_one_redrive():
 @pytest.mark.locking
 @pytest.mark.django_db(transaction=True)
 def test_two_operators_who_take_the_same_letters_share_them():
-    make_letters(20)
+    make_dead_letters(20)
 
     totals = at_once(2, lambda: start().total)
 
@@ -280,7 +280,7 @@ def test_two_operators_who_take_the_same_letters_share_them():
 @pytest.mark.locking
 @pytest.mark.django_db(transaction=True)
 def test_many_who_advance_at_once_release_each_letter_once():
-    make_letters(250)
+    make_dead_letters(250)
     redrive = start(canary=False)
 
     at_once(4, lambda: [jobs.advance() for _ in range(3)])
@@ -294,7 +294,7 @@ def test_many_who_advance_at_once_release_each_letter_once():
 @pytest.mark.locking
 @pytest.mark.django_db(transaction=True)
 def test_letters_discarded_while_they_are_released_are_one_of_both():
-    make_letters(150)
+    make_dead_letters(150)
     redrive = start(canary=False)
     waiting = DeadLetter.objects.open()
 
@@ -310,7 +310,7 @@ def test_letters_discarded_while_they_are_released_are_one_of_both():
 @pytest.mark.locking
 @pytest.mark.django_db(transaction=True)
 def test_letters_reopened_by_two_at_once_are_opened_once():
-    make_letters(20)
+    make_dead_letters(20)
     decisions.discard(DeadLetter.objects.all())
 
     counts = at_once(2, lambda: decisions.reopen(DeadLetter.objects.all()))
@@ -321,7 +321,7 @@ def test_letters_reopened_by_two_at_once_are_opened_once():
 @pytest.mark.locking
 @pytest.mark.django_db(transaction=True)
 def test_a_stop_while_letters_are_released_leaves_each_letter_sent_back_or_open():
-    make_letters(250)
+    make_dead_letters(250)
     redrive = start(canary=False)
 
     at_once(3, lambda: (jobs.advance(), jobs.stop(redrive), jobs.advance()))

@@ -18,8 +18,8 @@ from tests.support.lanterns import (
     due,
     handle_all,
     hold,
-    make_letter,
-    make_letters,
+    make_dead_letter,
+    make_dead_letters,
     outcomes,
     released,
     start,
@@ -31,15 +31,15 @@ State = Redrive.State
 
 
 @pytest.fixture(autouse=True)
-def mended():
-    lanterns.mend()
+def fixed():
+    lanterns.fix()
 
 
 # --- Stages
 
 
 def test_a_canary_grows_as_its_letters_come_through():
-    make_letters(150)
+    make_dead_letters(150)
     redrive = start()
 
     grown = []
@@ -55,7 +55,7 @@ def test_a_canary_grows_as_its_letters_come_through():
 
 
 def test_the_next_stage_waits_for_all_of_the_last_one():
-    make_letters(20)
+    make_dead_letters(20)
     start()
     advance()
     handle_all()
@@ -69,7 +69,7 @@ def test_the_next_stage_waits_for_all_of_the_last_one():
 
 
 def test_without_a_canary_all_go_at_once():
-    make_letters(30)
+    make_dead_letters(30)
     start(canary=False)
 
     advance()
@@ -78,7 +78,7 @@ def test_without_a_canary_all_go_at_once():
 
 
 def test_a_letter_that_was_skipped_proves_nothing_and_another_takes_its_place():
-    letters = make_letters(3)
+    letters = make_dead_letters(3)
     redrive = start()
     decisions.discard(DeadLetter.objects.filter(pk=letters[0].pk))
 
@@ -89,7 +89,7 @@ def test_a_letter_that_was_skipped_proves_nothing_and_another_takes_its_place():
 
 def test_letters_of_a_fifo_group_keep_their_order(consume):
     for number in range(1, 6):
-        make_letter(number, data=LanternHung)
+        make_dead_letter(number, data=LanternHung)
     start()
 
     for _ in range(8):
@@ -122,7 +122,7 @@ def test_a_rate_lets_through_what_is_due_and_makes_up_for_nothing(rate, since, d
 
 
 def test_a_rate_holds_letters_back_until_they_are_due():
-    make_letters(50)
+    make_dead_letters(50)
     redrive = start(rate=1, canary=False)
     hold(redrive)
     advance()

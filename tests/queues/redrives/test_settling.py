@@ -21,8 +21,8 @@ from tests.support.lanterns import (
     fail_again,
     handle_all,
     hold,
-    make_letter,
-    make_letters,
+    make_dead_letter,
+    make_dead_letters,
     outcomes,
     released,
     start,
@@ -34,8 +34,8 @@ State = Redrive.State
 
 
 @pytest.fixture(autouse=True)
-def mended():
-    lanterns.mend()
+def fixed():
+    lanterns.fix()
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def told(monkeypatch):
 
 
 def test_a_canary_halts_at_the_first_failed_receive_of_the_same_cause(consume):
-    make_letters(20)
+    make_dead_letters(20)
     lanterns.broken.update({1: ("Wet", "the wick of lantern 1 is wet")})
     redrive = start()
     advance()
@@ -67,7 +67,7 @@ def test_a_canary_halts_at_the_first_failed_receive_of_the_same_cause(consume):
 
 
 def test_a_letter_is_followed_after_the_halt_to_its_return(consume):
-    make_letters(2)
+    make_dead_letters(2)
     lanterns.broken.update({1: ("Wet", "the wick of lantern 1 is wet")})
     redrive = start()
     advance()
@@ -86,7 +86,7 @@ def test_a_letter_is_followed_after_the_halt_to_its_return(consume):
 
 
 def test_another_cause_counts_as_returned_and_halts_nothing(consume):
-    make_letters(3)
+    make_dead_letters(3)
     lanterns.broken.update({1: ("Cracked", "cracked glass")})
     redrive = start()
     advance()
@@ -101,7 +101,7 @@ def test_another_cause_counts_as_returned_and_halts_nothing(consume):
 
 
 def test_a_canary_halts_when_the_same_new_cause_comes_twice(consume):
-    make_letters(5)
+    make_dead_letters(5)
     lanterns.broken.update({number: ("Cracked", f"glass {number}") for number in range(1, 6)})
     redrive = start()
 
@@ -116,7 +116,7 @@ def test_a_canary_halts_when_the_same_new_cause_comes_twice(consume):
 
 
 def test_the_rest_halts_too_when_its_failure_is_back(consume):
-    make_letters(30)
+    make_dead_letters(30)
     lanterns.broken.update({2: ("Wet", "the wick of lantern 2 is wet")})
     redrive = start(rate=1, canary=False)
     for _ in range(2):
@@ -135,10 +135,10 @@ def test_the_rest_halts_too_when_its_failure_is_back(consume):
 def test_a_failure_from_before_the_redrive_halts_nothing(consume):
     """On a FIFO queue the same row, and until it is published the same message id, is used again."""
     lanterns.broken.update({1: ("Wet", "the wick of lantern 1 is wet")})
-    letter = make_letter(1, data=LanternHung)
+    letter = make_dead_letter(1, data=LanternHung)
     decisions.redrive(DeadLetter.objects.all())
     fail_again(consume, "transactions")
-    make_letter(2, data=LanternHung)
+    make_dead_letter(2, data=LanternHung)
     redrive = start()
     advance()
 
@@ -150,8 +150,8 @@ def test_a_failure_from_before_the_redrive_halts_nothing(consume):
 
 
 def test_the_mark_of_a_suspect_is_no_failure():
-    make_letter(cause=(DIED, "The consumer ended while it handled this message."))
-    make_letter()
+    make_dead_letter(cause=(DIED, "The consumer ended while it handled this message."))
+    make_dead_letter()
     redrive = start()
     advance()
     OutboxEvent.objects.update(state="published", published_at=Now(), sqs_message_id="m")
@@ -170,7 +170,7 @@ def test_the_mark_of_a_suspect_is_no_failure():
 
 
 def test_a_letter_that_sqs_refuses_counts_as_returned():
-    make_letter()
+    make_dead_letter()
     redrive = start()
     advance()
     OutboxEvent.objects.update(state="refused", error="too long")
@@ -211,7 +211,7 @@ def test_a_message_without_an_event_is_followed_too(consume):
     ],
 )
 def test_what_became_of_its_email_is_the_outcome(told, verdict, outcome):
-    letter = make_letter()
+    letter = make_dead_letter()
     redrive = start()
     advance()
     told[letter.event_id] = Outcome(verdict, "so they say")
@@ -223,7 +223,7 @@ def test_what_became_of_its_email_is_the_outcome(told, verdict, outcome):
 
 
 def test_a_letter_in_doubt_holds_the_next_stage_until_the_doubt_ends(told):
-    letters = make_letters(3)
+    letters = make_dead_letters(3)
     start()
     advance()
     told[letters[0].event_id] = Outcome(Verdict.PENDING, "in doubt")
@@ -238,7 +238,7 @@ def test_a_letter_in_doubt_holds_the_next_stage_until_the_doubt_ends(told):
 
 
 def test_a_canary_waits_for_news_that_an_app_expects_and_the_rest_does_not(told):
-    letters = make_letters(2)
+    letters = make_dead_letters(2)
     soon = Outcome(Verdict.ACCEPTED, "SES accepted it.", may_change=True)
     told.update({letter.event_id: soon for letter in letters})
     canary, rest = start(letters[:1]), start(letters[1:], canary=False)
@@ -251,7 +251,7 @@ def test_a_canary_waits_for_news_that_an_app_expects_and_the_rest_does_not(told)
 
 
 def test_a_bounce_proves_nothing_and_another_letter_goes(told):
-    letters = make_letters(3)
+    letters = make_dead_letters(3)
     redrive = start()
     advance()
     told[letters[0].event_id] = Outcome(Verdict.BOUNCED, "no such mailbox")
@@ -263,12 +263,12 @@ def test_a_bounce_proves_nothing_and_another_letter_goes(told):
 
 
 def test_an_email_that_was_sent_again_by_hand_and_failed_has_returned(told):
-    letter = make_letter()
+    letter = make_dead_letter()
     redrive = start()
     advance()
     told[letter.event_id] = Outcome(Verdict.PENDING, "not sent yet")
     handle_all()
-    make_letter(event_id=letter.event_id, cause=("Cracked", "cracked"))
+    make_dead_letter(event_id=letter.event_id, cause=("Cracked", "cracked"))
 
     advance()
 

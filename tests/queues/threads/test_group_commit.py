@@ -3,7 +3,7 @@ import threading
 import pytest
 from django.db import DataError
 
-from queues.threads.group_commit import Combined
+from queues.threads.group_commit import GroupCommit
 from tests.support.threads import at_once
 
 
@@ -13,7 +13,7 @@ class Turns:
     def __init__(self, *, most=10, gate=None):
         self.turns = []
         self.gate = gate
-        self.combined = Combined(self._double, most=lambda: most, linger_seconds=0.05)
+        self.group_commit = GroupCommit(self._double, most=lambda: most, linger_seconds=0.05)
 
     def _double(self, numbers):
         if self.gate:
@@ -29,13 +29,13 @@ class Turns:
 def answers(turns, numbers):
     """What each thread got: a result or an exception; the leader is slow enough for all to join."""
     left = iter(numbers)
-    with turns.combined.coming():
-        return at_once(len(numbers), lambda: attempt(turns.combined, next(left)))
+    with turns.group_commit.coming():
+        return at_once(len(numbers), lambda: attempt(turns.group_commit, next(left)))
 
 
-def attempt(combined, number):
+def attempt(group_commit, number):
     try:
-        return combined(number)
+        return group_commit(number)
     except (DataError, RuntimeError) as exc:
         return str(exc)
 
@@ -62,7 +62,7 @@ def test_other_errors_are_raised_in_every_thread():
     turns = Turns()
 
     assert set(answers(turns, [666])) == {"666"}
-    assert turns.combined(4) == 8
+    assert turns.group_commit(4) == 8
 
 
 def test_whoever_comes_during_a_turn_gets_the_next_one():
@@ -70,7 +70,8 @@ def test_whoever_comes_during_a_turn_gets_the_next_one():
     turns = Turns(gate=gate)
     results = []
     threads = [
-        threading.Thread(target=lambda n=n: results.append(turns.combined(n))) for n in range(1, 7)
+        threading.Thread(target=lambda n=n: results.append(turns.group_commit(n)))
+        for n in range(1, 7)
     ]
     for thread in threads:
         thread.start()
@@ -88,8 +89,8 @@ def test_leader_that_is_interrupted_leaves_nobody_waiting():
     def die(numbers):
         raise Killed
 
-    combined = Combined(die, most=lambda: 10, linger_seconds=0)
+    group_commit = GroupCommit(die, most=lambda: 10, linger_seconds=0)
     with pytest.raises(Killed):
-        combined(1)
+        group_commit(1)
     with pytest.raises(Killed):
-        combined(2)
+        group_commit(2)

@@ -14,7 +14,7 @@ from queues.models.live import Duty, LiveConsumer
 from queues.outbox import relay
 from queues.threads import writer
 from queues.upkeep import watching
-from queues.upkeep.heartbeats import Beats, Load
+from queues.upkeep.heartbeats import Heartbeats, Load
 from tests.support.living import make_consumer, make_silent
 from tests.support.processes import wait_until
 
@@ -24,22 +24,22 @@ pytestmark = pytest.mark.django_db
 NO_PID = 2**22 + 1
 
 
-def make_beats(load=Load, **options):
-    return Beats(LiveConsumer.Kind.CONSUMER, ["orders"], load, **options)
+def make_heartbeats(load=Load, **options):
+    return Heartbeats(LiveConsumer.Kind.CONSUMER, ["orders"], load, **options)
 
 
 def test_each_beat_renews_the_one_row_of_its_process(settings):
     settings.RELEASE = "1.2"
     loads = iter([Load(8, 0, 1), Load(16, 30, 2)])
-    mine = make_beats(lambda: next(loads))
-    mine.beat()
+    mine = make_heartbeats(lambda: next(loads))
+    mine.heartbeat()
     first = LiveConsumer.objects.get()
 
-    mine.beat()
+    mine.heartbeat()
 
     row = LiveConsumer.objects.get()
     assert (row.pid, row.release, row.queues) == (os.getpid(), "1.2", ["orders"])
-    assert (row.threads, row.handled, row.in_hand) == (16, 30, 2)
+    assert (row.threads, row.handled, row.in_flight) == (16, 30, 2)
     assert row.started_at == first.started_at
     assert row.beat_at >= first.beat_at
 
@@ -47,10 +47,10 @@ def test_each_beat_renews_the_one_row_of_its_process(settings):
 def test_rate_is_what_was_handled_since_the_last_beat():
     times = iter([0.0, 5.0, 10.0])
     loads = iter([Load(handled=10), Load(handled=110)])
-    mine = make_beats(lambda: next(loads), clock=lambda: next(times))
+    mine = make_heartbeats(lambda: next(loads), clock=lambda: next(times))
 
-    mine.beat()
-    mine.beat()
+    mine.heartbeat()
+    mine.heartbeat()
 
     assert LiveConsumer.objects.get().rate == 20
 
@@ -67,12 +67,12 @@ def test_a_consumer_without_a_beat_for_half_a_minute_is_silent():
 
 
 def test_row_that_was_tidied_away_comes_back_with_the_next_beat():
-    mine = make_beats()
-    mine.beat()
+    mine = make_heartbeats()
+    mine.heartbeat()
     started_at = LiveConsumer.objects.get().started_at
     LiveConsumer.objects.all().delete()
 
-    mine.beat()
+    mine.heartbeat()
 
     assert LiveConsumer.objects.get().started_at == started_at
 
@@ -83,7 +83,7 @@ def test_whoever_starts_takes_the_place_of_the_dead_of_its_host():
     living = make_consumer(host=host, pid=os.getppid())
     elsewhere = make_consumer(host="elsewhere", pid=NO_PID)
 
-    make_beats().beat()
+    make_heartbeats().heartbeat()
 
     pids = set(LiveConsumer.objects.values_list("pid", flat=True))
     assert pids == {living.pid, elsewhere.pid, os.getpid()}
@@ -96,13 +96,13 @@ def test_lost_beat_stops_nothing(monkeypatch, caplog):
 
     monkeypatch.setattr(writer, "call", fail)
 
-    assert make_beats().beat() == 0
+    assert make_heartbeats().heartbeat() == 0
     assert "no beat: DatabaseError" in caplog.text
 
 
 @pytest.mark.django_db(transaction=True)
 def test_row_goes_with_a_clean_stop():
-    mine = make_beats()
+    mine = make_heartbeats()
     mine.start()
     wait_until(LiveConsumer.objects.exists, what="a beat")
 

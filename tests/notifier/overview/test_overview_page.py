@@ -38,7 +38,7 @@ def staff(*permissions: str) -> User:
     return user
 
 
-def make_letters(count: int, **fields: Any) -> None:
+def make_dead_letters(count: int, **fields: Any) -> None:
     defaults = {"queue": "orders", "body": "{}", "code": "X", "fingerprint": "f"} | fields
     DeadLetter.objects.bulk_create(
         DeadLetter(sqs_message_id=str(uuid.uuid4()), **defaults) for _ in range(count)
@@ -141,7 +141,9 @@ def test_silent_consumer_is_named_and_counts_as_none(admin_client):
 def test_dead_letters_are_told_by_cause_the_largest_first(admin_client):
     make_consumer()
     for number, count in enumerate([1, 4, 2, 3]):
-        make_letters(count, fingerprint=f"f{number}", code=f"Cause{number}", reason="no ada@x.org")
+        make_dead_letters(
+            count, fingerprint=f"f{number}", code=f"Cause{number}", reason="no ada@x.org"
+        )
 
     response = admin_client.get(LIVE)
 
@@ -159,7 +161,7 @@ def test_dead_letters_are_told_by_cause_the_largest_first(admin_client):
 def test_counting_ends_where_nobody_cares_any_more(admin_client, monkeypatch):
     monkeypatch.setattr(concerns, "MOST", 3)
     make_consumer()
-    make_letters(9)
+    make_dead_letters(9)
 
     [concern] = admin_client.get(LIVE).context["concerns"]
 
@@ -329,7 +331,7 @@ def test_nobody_but_staff_sees_it(client, address):
 @pytest.mark.django_db
 def test_fragment_is_what_the_page_shows(admin_client):
     make_consumer()
-    make_letters(2)
+    make_dead_letters(2)
 
     whole, fragment = page(admin_client, INDEX), page(admin_client)
 
@@ -355,7 +357,7 @@ def test_page_asks_the_database_as_often_with_many_rows_as_with_few(client, wind
         for number in range(count):
             make_consumer(pid=number)
             make_silent(pid=1000 + number)
-            make_letters(3, fingerprint=f"f{count}-{number}")
+            make_dead_letters(3, fingerprint=f"f{count}-{number}")
         OutboxEvent.objects.bulk_create(
             OutboxEvent(queue="orders", body="{}", state=state, available_at=timezone.now())
             for state in ("pending", "refused", "held", "handled")
@@ -425,7 +427,7 @@ def test_neither_the_page_nor_what_counts_for_it_reads_a_whole_table(admin_clien
 
 @pytest.mark.django_db
 def test_looking_changes_nothing(admin_client):
-    make_letters(1)
+    make_dead_letters(1)
 
     with CaptureQueriesContext(connection) as asked:
         admin_client.get(LIVE)

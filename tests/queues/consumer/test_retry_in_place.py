@@ -10,9 +10,9 @@ from django.db import InterfaceError, OperationalError
 
 from queues.aws import sqs
 from queues.consumer import retry_in_place
-from queues.consumer.handling import Fate
+from queues.consumer.handling import Disposition
 from queues.consumer.loop import Consumer
-from queues.consumer.retry_in_place import HOLD_SECONDS, Patience
+from queues.consumer.retry_in_place import HOLD_SECONDS, RetryInPlace
 from queues.errors import GiveBack
 from queues.models import HandlingFailure
 from tests.support.processes import wait_until
@@ -42,7 +42,7 @@ def put(body, *, alias="orders"):
 
 @pytest.mark.parametrize("exc", [OperationalError("gone"), InterfaceError("closed")])
 def test_handler_runs_again_as_soon_as_the_database_answers(exc, caplog):
-    assert Patience().run(failing(1, exc), name="event=e") == "done"
+    assert RetryInPlace().run(failing(1, exc), name="event=e") == "done"
 
     assert "in hand, next try in 1 s event=e" in caplog.text
 
@@ -50,7 +50,7 @@ def test_handler_runs_again_as_soon_as_the_database_answers(exc, caplog):
 def test_conflict_is_tried_thrice_at_once_and_then_with_pauses(caplog):
     conflict = failing(4, OperationalError("deadlock detected"), GaveWay())
 
-    assert Patience().run(conflict, name="event=e") == "done"
+    assert RetryInPlace().run(conflict, name="event=e") == "done"
 
     assert [record.args[0] for record in caplog.records] == [0.0, 0.0, 0.0, 1.0]
 
@@ -58,7 +58,7 @@ def test_conflict_is_tried_thrice_at_once_and_then_with_pauses(caplog):
 def test_message_is_given_back_when_the_consumer_stops():
     def run():
         retry_in_place.begin(lambda: True)
-        Patience().run(failing(9, OperationalError("gone")), name="event=e")
+        RetryInPlace().run(failing(9, OperationalError("gone")), name="event=e")
 
     with pytest.raises(GiveBack):
         contextvars.copy_context().run(run)
@@ -79,7 +79,7 @@ def last_try(monkeypatch):
 
 def test_patience_ends_before_visibility_does(last_try):
     with pytest.raises(OperationalError):
-        Patience().run(last_try, name="event=e")
+        RetryInPlace().run(last_try, name="event=e")
 
 
 def test_message_that_outlives_patience_comes_back_with_a_record(aws, last_try):
@@ -98,13 +98,13 @@ def test_nothing_is_received_while_a_message_waits_for_the_database(aws):
         if not is_back.is_set():
             raise OperationalError("gone")
         handled.append(message.body)
-        return Fate(delete=True)
+        return Disposition(delete=True)
 
     put("first")
     consumer = Consumer(sqs.queues(["orders"]), handle=handle)
     running = threading.Thread(target=consumer.run)
     running.start()
-    wait_until(lambda: consumer._patience.is_tried and not consumer._polls, what="quiet")
+    wait_until(lambda: consumer._retries.is_tried and not consumer._polls, what="quiet")
     for number in range(3):
         put(str(number))
     # Longer than the first pause: the handler has run again meanwhile.

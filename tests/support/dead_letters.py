@@ -30,7 +30,7 @@ def placed(*, email: str = "ada@example.com", **data: Any) -> Event:
     )
 
 
-def make_letter(
+def make_dead_letter(
     event: Event | None = None, *, code: str = "RenderError", reason: str = "broken", **fields: Any
 ) -> DeadLetter:
     """The open letter of an event; ``body`` among the fields is instead of one."""

@@ -1,7 +1,7 @@
 """The first page of the admin: what needs a person, how things go, and what was sent lately.
 
 Its live part is fetched again every few seconds. What it costs the database is bounded, however many rows there are:
-``tests/notifier/overview/test_dashboard.py`` counts the queries.
+``tests/notifier/overview/test_overview_page.py`` counts the queries.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from notifier.overview import figures, running
 from notifier.overview.figures import WINDOWS
 from queues import masking
 from queues.answers import Section
-from queues.pages.cells import coloured, link, moment
+from queues.console import moment
+from queues.pages.cells import coloured, link
 
 RECENT = 10
 

@@ -13,7 +13,7 @@ from queues.dead_letters import collecting, edits
 from queues.errors import Uncorrectable
 from queues.models import DeadLetter, OutboxEvent, Redrive
 from queues.redrives import jobs
-from tests.support.letters import make_letter, placed, staff
+from tests.support.dead_letters import make_dead_letter, placed, staff
 from tests.support.owed import notification_of, only
 
 pytestmark = pytest.mark.django_db
@@ -28,10 +28,10 @@ def address(letter):
 
 def broken(**fields):
     """A letter whose address is no address."""
-    return make_letter(placed(email="ada at example.com"), code="BadData", **fields)
+    return make_dead_letter(placed(email="ada at example.com"), code="BadData", **fields)
 
 
-def mended(letter, *, email="ada@example.com", **changes):
+def fixed(letter, *, email="ada@example.com", **changes):
     data = json.loads(letter.body)["data"]
     return data | {"customer": {"name": "Ada", "email": email}} | changes
 
@@ -57,7 +57,7 @@ def test_a_mended_letter_is_saved_redriven_and_keeps_its_original(admin_client):
     letter = broken()
     original = letter.body
 
-    response = post(admin_client, letter, mended(letter), reason="the customer rang")
+    response = post(admin_client, letter, fixed(letter), reason="the customer rang")
 
     letter.refresh_from_db()
     redrive = Redrive.objects.get()
@@ -72,7 +72,7 @@ def test_a_mended_letter_is_saved_redriven_and_keeps_its_original(admin_client):
 def test_the_log_says_who_and_which_fields_and_no_values(admin_client, admin_user):
     letter = broken()
 
-    post(admin_client, letter, mended(letter), reason="the customer rang")
+    post(admin_client, letter, fixed(letter), reason="the customer rang")
 
     entry = LogEntry.objects.get(object_id=str(letter.pk))
     assert entry.user == admin_user
@@ -83,7 +83,7 @@ def test_the_log_says_who_and_which_fields_and_no_values(admin_client, admin_use
 
 def test_a_mended_letter_ends_in_an_email(admin_client, aws, consume):
     letter = broken()
-    post(admin_client, letter, mended(letter))
+    post(admin_client, letter, fixed(letter))
 
     while jobs.advance():
         pass
@@ -97,7 +97,7 @@ def test_a_mended_letter_ends_in_an_email(admin_client, aws, consume):
 def test_what_does_not_fit_is_refused_and_each_field_is_named(admin_client):
     letter = broken()
 
-    response = post(admin_client, letter, mended(letter, total_cents="much", currency="XXX"))
+    response = post(admin_client, letter, fixed(letter, total_cents="much", currency="XXX"))
 
     page = response.content.decode()
     letter.refresh_from_db()
@@ -125,7 +125,7 @@ def test_hostile_content_changes_nothing(admin_client, content):
 def test_content_that_is_too_large_changes_nothing(admin_client):
     letter = broken()
 
-    response = post(admin_client, letter, mended(letter, padding="x" * 70_000))
+    response = post(admin_client, letter, fixed(letter, padding="x" * 70_000))
 
     assert "at most 65536" in response.content.decode()
     assert not Redrive.objects.exists()
@@ -134,7 +134,7 @@ def test_content_that_is_too_large_changes_nothing(admin_client):
 def test_markup_in_the_content_is_shown_escaped(admin_client):
     letter = broken()
 
-    response = post(admin_client, letter, mended(letter, order_number=HOSTILE), button="preview")
+    response = post(admin_client, letter, fixed(letter, order_number=HOSTILE), button="preview")
 
     assert HOSTILE not in response.content.decode()
 
@@ -143,7 +143,7 @@ def test_the_preview_shows_the_email_and_saves_nothing(admin_client, aws):
     letter = broken()
     before = letter.body
 
-    response = post(admin_client, letter, mended(letter), button="preview")
+    response = post(admin_client, letter, fixed(letter), button="preview")
 
     letter.refresh_from_db()
     [preview] = response.context["shown"]
@@ -155,7 +155,7 @@ def test_the_preview_shows_the_email_and_saves_nothing(admin_client, aws):
 
 
 def test_without_a_change_there_is_nothing_to_save(admin_client):
-    letter = make_letter()
+    letter = make_dead_letter()
 
     response = post(admin_client, letter, json.loads(letter.body)["data"])
 
@@ -166,7 +166,7 @@ def test_without_a_change_there_is_nothing_to_save(admin_client):
 def test_an_email_that_is_or_may_be_sent_forbids_the_edit(admin_client, state):
     event = placed()
     owed_in(event, state)
-    letter = make_letter(event)
+    letter = make_dead_letter(event)
 
     for response in (admin_client.get(address(letter)), admin_client.post(address(letter))):
         assert response.url == reverse("admin:queues_deadletter_change", args=[letter.pk])
@@ -176,8 +176,8 @@ def test_an_email_that_is_or_may_be_sent_forbids_the_edit(admin_client, state):
 def test_an_email_sent_between_the_look_and_the_save_forbids_the_edit():
     event = placed()
     notification = owed_in(event, "pending")
-    letter = make_letter(event)
-    draft = edits.draft(letter, mended(letter, email="bob@example.com"))
+    letter = make_dead_letter(event)
+    draft = edits.draft(letter, fixed(letter, email="bob@example.com"))
     Notification.objects.filter(pk=notification.pk).update(state="sent")
 
     with pytest.raises(Uncorrectable, match="what was sent stays sent"):
@@ -193,9 +193,9 @@ def test_an_email_to_the_same_address_says_what_the_letter_says_now(
 ):
     event = placed()
     owed_in(event, state, reason_code="RenderError")
-    letter = make_letter(event)
+    letter = make_dead_letter(event)
 
-    post(admin_client, letter, mended(letter, order_number="ORD-999999"))
+    post(admin_client, letter, fixed(letter, order_number="ORD-999999"))
     while jobs.advance():
         pass
     consume("orders")
@@ -209,9 +209,9 @@ def test_an_email_to_the_same_address_says_what_the_letter_says_now(
 def test_an_email_to_another_address_replaces_the_one_that_was_owed(admin_client, aws, consume):
     event = placed(email="ada@exmaple.com")
     owed_in(event, "pending")
-    letter = make_letter(event)
+    letter = make_dead_letter(event)
 
-    post(admin_client, letter, mended(letter))
+    post(admin_client, letter, fixed(letter))
     while jobs.advance():
         pass
     consume("orders")
@@ -225,11 +225,11 @@ def test_an_email_to_another_address_replaces_the_one_that_was_owed(admin_client
 def test_an_address_that_is_edited_back_is_owed_again():
     event = placed(email="ada@example.com")
     owed_in(event, "pending")
-    letter = make_letter(event)
+    letter = make_dead_letter(event)
 
-    edits.save(edits.draft(letter, mended(letter, email="bob@example.com")))
+    edits.save(edits.draft(letter, fixed(letter, email="bob@example.com")))
     letter.refresh_from_db()
-    edits.save(edits.draft(letter, mended(letter, email="ada@example.com")))
+    edits.save(edits.draft(letter, fixed(letter, email="ada@example.com")))
 
     assert only().state == Notification.State.PENDING
 
@@ -240,7 +240,7 @@ def test_the_first_body_stays_the_original():
 
     for email in ("bob@example.com", "ada@example.com"):
         letter.refresh_from_db()
-        edits.save(edits.draft(letter, mended(letter, email=email)))
+        edits.save(edits.draft(letter, fixed(letter, email=email)))
 
     letter.refresh_from_db()
     assert letter.original_body == first
@@ -249,7 +249,7 @@ def test_the_first_body_stays_the_original():
 def test_two_who_edit_the_same_letter_do_not_overwrite_each_other():
     letter = broken()
     drafts = [
-        edits.draft(letter, mended(letter, email=email))
+        edits.draft(letter, fixed(letter, email=email))
         for email in ("ada@example.com", "bob@example.com")
     ]
     edits.save(drafts[0])
@@ -261,7 +261,7 @@ def test_two_who_edit_the_same_letter_do_not_overwrite_each_other():
 def test_a_form_made_from_an_older_body_is_refused(admin_client):
     letter = broken()
 
-    response = post(admin_client, letter, mended(letter), seen="older")
+    response = post(admin_client, letter, fixed(letter), seen="older")
 
     assert "Somebody edited this letter meanwhile." in response.content.decode()
 
@@ -270,7 +270,7 @@ def test_a_double_click_saves_and_redrives_once(admin_client):
     letter = broken()
     seen = admin_client.get(address(letter)).context["form"].initial["seen"]
     form = {
-        "content": json.dumps(mended(letter)),
+        "content": json.dumps(fixed(letter)),
         "seen": seen,
         "key": str(uuid.uuid4()),
         "save": "yes",
@@ -294,7 +294,7 @@ def test_a_double_click_saves_and_redrives_once(admin_client):
     ],
 )
 def test_what_cannot_be_edited_says_why(admin_client, fields, words):
-    letter = make_letter(**fields)
+    letter = make_dead_letter(**fields)
 
     response = admin_client.get(address(letter))
 
@@ -302,7 +302,7 @@ def test_what_cannot_be_edited_says_why(admin_client, fields, words):
 
 
 def test_a_type_that_nobody_knows_cannot_be_edited():
-    letter = make_letter(placed().model_copy(update={"type": "nobody.knows.v1"}))
+    letter = make_dead_letter(placed().model_copy(update={"type": "nobody.knows.v1"}))
 
     assert "unknown event type" in edits.objection(letter)
 
@@ -330,7 +330,7 @@ def test_the_letters_page_shows_the_body_before_it_was_edited(admin_client):
     page = reverse("admin:queues_deadletter_change", args=[letter.pk])
     before = admin_client.get(page).content.decode()
 
-    edits.save(edits.draft(letter, mended(letter)))
+    edits.save(edits.draft(letter, fixed(letter)))
     after = admin_client.get(page).content.decode()
 
     assert "Body before it was edited" not in before

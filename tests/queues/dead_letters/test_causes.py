@@ -13,7 +13,7 @@ from django.utils import timezone
 from queues.dead_letters import causes
 from queues.models import DeadLetter, OutboxEvent
 from queues.redrives import jobs
-from tests.support.letters import UNVERIFIED, make_letter, placed, staff
+from tests.support.dead_letters import UNVERIFIED, make_dead_letter, placed, staff
 
 pytestmark = pytest.mark.django_db
 
@@ -39,8 +39,8 @@ def tomorrow():
 
 def test_letters_of_one_cause_are_one_group_whatever_their_addresses():
     for address in ("ada@example.com", "bob@example.net"):
-        make_letter(placed(email=address), code="MessageRejected", reason=UNVERIFIED + address)
-    make_letter(code="UnknownType", reason="no handler")
+        make_dead_letter(placed(email=address), code="MessageRejected", reason=UNVERIFIED + address)
+    make_dead_letter(code="UnknownType", reason="no handler")
 
     groups = causes.waiting()
 
@@ -52,9 +52,9 @@ def test_letters_of_one_cause_are_one_group_whatever_their_addresses():
 
 def test_a_group_counts_customers_once_and_adds_money_by_currency():
     for email in ("ada@example.com", "ADA@example.com", "bob@example.com"):
-        make_letter(placed(email=email))
-    make_letter(placed(currency="GBP"))
-    make_letter(body="not JSON")
+        make_dead_letter(placed(email=email))
+    make_dead_letter(placed(currency="GBP"))
+    make_dead_letter(body="not JSON")
 
     [group] = causes.waiting()
 
@@ -83,7 +83,7 @@ def test_a_group_counts_customers_once_and_adds_money_by_currency():
 )
 def test_what_letters_do_not_say_is_not_called_nothing(stakes, customers, money):
     for customer, cents in stakes:
-        make_letter(customer=customer, amount_cents=cents, currency="USD" if cents else "")
+        make_dead_letter(customer=customer, amount_cents=cents, currency="USD" if cents else "")
 
     [group] = causes.waiting()
 
@@ -91,7 +91,7 @@ def test_what_letters_do_not_say_is_not_called_nothing(stakes, customers, money)
 
 
 def test_the_customer_column_does_not_name_the_customer():
-    letter = make_letter(placed(email="ada@example.com"))
+    letter = make_dead_letter(placed(email="ada@example.com"))
 
     assert letter.customer
     assert "ada" not in letter.customer
@@ -99,7 +99,7 @@ def test_the_customer_column_does_not_name_the_customer():
 
 def test_amounts_that_add_up_to_more_than_a_database_counts_break_nothing():
     for _ in range(3):
-        make_letter(amount_cents=2**62, currency="USD")
+        make_dead_letter(amount_cents=2**62, currency="USD")
 
     [group] = causes.waiting()
 
@@ -107,10 +107,10 @@ def test_amounts_that_add_up_to_more_than_a_database_counts_break_nothing():
 
 
 def test_a_group_says_whether_it_grows():
-    old, new = make_letter(code="A"), make_letter(code="B")
+    old, new = make_dead_letter(code="A"), make_dead_letter(code="B")
     ago = timezone.now() - timedelta(hours=1)
     DeadLetter.objects.filter(pk=old.pk).update(collected_at=ago)
-    slow = [make_letter(code="C") for _ in range(3)]
+    slow = [make_dead_letter(code="C") for _ in range(3)]
     DeadLetter.objects.filter(pk__in=[letter.pk for letter in slow[:2]]).update(
         collected_at=timezone.now() - timedelta(minutes=20)
     )
@@ -122,13 +122,15 @@ def test_a_group_says_whether_it_grows():
 
 
 def test_a_closed_letter_is_in_no_group():
-    make_letter(state=DeadLetter.State.REDRIVEN)
+    make_dead_letter(state=DeadLetter.State.REDRIVEN)
 
     assert causes.waiting() == []
 
 
 def test_a_parked_letter_leaves_its_group_until_its_time_is_over():
-    letter = make_letter(parked_until=timezone.now() + timedelta(hours=1), note="after the release")
+    letter = make_dead_letter(
+        parked_until=timezone.now() + timedelta(hours=1), note="after the release"
+    )
 
     before = causes.waiting(), [group.note for group in causes.parked()]
     DeadLetter.objects.update(parked_until=timezone.now() - timedelta(seconds=1))
@@ -139,7 +141,7 @@ def test_a_parked_letter_leaves_its_group_until_its_time_is_over():
 
 
 def test_a_group_says_how_many_of_it_are_in_a_redrive_already(admin_user):
-    letters = [make_letter() for _ in range(3)]
+    letters = [make_dead_letter() for _ in range(3)]
     jobs.start(
         DeadLetter.objects.filter(pk=letters[0].pk), by=admin_user, reason="", key="k", canary=True
     )
@@ -150,7 +152,7 @@ def test_a_group_says_how_many_of_it_are_in_a_redrive_already(admin_user):
 
 
 def test_the_page_says_what_happened_and_leads_to_what_mends_it(admin_client):
-    make_letter(code="MessageRejected", reason=UNVERIFIED + "ada@example.com")
+    make_dead_letter(code="MessageRejected", reason=UNVERIFIED + "ada@example.com")
 
     page = admin_client.get(GROUPS).content.decode()
 
@@ -160,7 +162,7 @@ def test_the_page_says_what_happened_and_leads_to_what_mends_it(admin_client):
 
 def test_the_address_to_verify_is_filled_in_only_where_there_is_one(admin_client):
     for address in ("ada@example.com", "bob@example.net"):
-        make_letter(placed(email=address), code="MessageRejected", reason=UNVERIFIED + address)
+        make_dead_letter(placed(email=address), code="MessageRejected", reason=UNVERIFIED + address)
 
     page = admin_client.get(GROUPS).content.decode()
 
@@ -169,7 +171,7 @@ def test_the_address_to_verify_is_filled_in_only_where_there_is_one(admin_client
 
 
 def test_the_way_that_mends_is_shown_to_those_only_who_may_go_it(client):
-    make_letter(code="MessageRejected", reason=UNVERIFIED + "ada@example.com")
+    make_dead_letter(code="MessageRejected", reason=UNVERIFIED + "ada@example.com")
     client.force_login(staff("view_deadletter"))
 
     page = client.get(GROUPS).content.decode()
@@ -183,8 +185,8 @@ def test_without_letters_all_is_well(admin_client):
 
 
 def test_from_the_groups_to_the_redrives_page_it_is_one_click(admin_client):
-    letter = make_letter()
-    make_letter(code="Other")
+    letter = make_dead_letter()
+    make_dead_letter(code="Other")
     page = admin_client.get(GROUPS).content.decode()
 
     [address] = re.findall(rf'href="([^"]+fingerprint={letter.fingerprint})"', page)
@@ -197,8 +199,8 @@ def test_from_the_groups_to_the_redrives_page_it_is_one_click(admin_client):
 @pytest.mark.parametrize("with_group", [False, True])
 def test_pages_cost_the_same_however_many_letters_there_are(admin_client, size, with_group):
     for number in range(size):
-        letter = make_letter(code=f"Code{number % 5}")
-        make_letter(code=f"Code{number % 5}", parked_until=timezone.now() + timedelta(hours=1))
+        letter = make_dead_letter(code=f"Code{number % 5}")
+        make_dead_letter(code=f"Code{number % 5}", parked_until=timezone.now() + timedelta(hours=1))
     address = group_page(letter) if with_group else GROUPS
     admin_client.get(address)
 
@@ -211,8 +213,8 @@ def test_pages_cost_the_same_however_many_letters_there_are(admin_client, size, 
 
 
 def test_a_cause_with_markup_breaks_no_page(admin_client):
-    letter = make_letter(code="Odd", reason=HOSTILE, subject=HOSTILE, note=HOSTILE)
-    make_letter(
+    letter = make_dead_letter(code="Odd", reason=HOSTILE, subject=HOSTILE, note=HOSTILE)
+    make_dead_letter(
         code="Odd", reason=HOSTILE, note=HOSTILE, parked_until=timezone.now() + timedelta(1)
     )
 
@@ -224,7 +226,7 @@ def test_a_cause_with_markup_breaks_no_page(admin_client):
 
 
 def test_a_letter_without_a_fingerprint_has_its_group_too(admin_client):
-    make_letter(fingerprint="", code="", reason="")
+    make_dead_letter(fingerprint="", code="", reason="")
 
     [group] = causes.waiting()
 
@@ -234,7 +236,7 @@ def test_a_letter_without_a_fingerprint_has_its_group_too(admin_client):
 
 
 def test_a_drained_group_still_has_its_page(admin_client):
-    letter = make_letter(state=DeadLetter.State.REDRIVEN)
+    letter = make_dead_letter(state=DeadLetter.State.REDRIVEN)
 
     page = admin_client.get(group_page(letter)).content.decode()
 
@@ -246,9 +248,9 @@ def test_a_group_that_never_was_is_not_found(admin_client):
 
 
 def test_a_group_is_searched_by_the_list(admin_client):
-    wanted = make_letter(placed(email="grace@example.org"))
-    make_letter(placed(email="ada@example.com"))
-    make_letter(placed(email="grace@example.org"), code="Other")
+    wanted = make_dead_letter(placed(email="grace@example.org"))
+    make_dead_letter(placed(email="ada@example.com"))
+    make_dead_letter(placed(email="grace@example.org"), code="Other")
 
     response = admin_client.get(
         LETTERS, {"fingerprint": wanted.fingerprint, "q": "grace@example.org"}
@@ -258,8 +260,8 @@ def test_a_group_is_searched_by_the_list(admin_client):
 
 
 def test_a_group_is_parked_with_a_note_and_unparked(admin_client):
-    letters = [make_letter() for _ in range(3)]
-    other = make_letter(code="Other")
+    letters = [make_dead_letter() for _ in range(3)]
+    other = make_dead_letter(code="Other")
     fields = {"confirmed": "yes", "until": tomorrow(), "reason": "after the release"}
 
     asked = act_on_group(admin_client, letters[0], "park")
@@ -277,7 +279,7 @@ def test_a_group_is_parked_with_a_note_and_unparked(admin_client):
 
 @pytest.mark.parametrize("until", ["", "2020-01-01T00:00", "soon"])
 def test_parking_wants_a_time_to_come(admin_client, until):
-    letter = make_letter()
+    letter = make_dead_letter()
 
     act_on_group(admin_client, letter, "park", confirmed="yes", until=until, reason="why")
 
@@ -287,7 +289,7 @@ def test_parking_wants_a_time_to_come(admin_client, until):
 
 @pytest.mark.parametrize(("typed", "left"), [("", 11), ("10", 11), ("11", 0)])
 def test_discarding_more_than_ten_takes_their_number(admin_client, typed, left):
-    letters = [make_letter() for _ in range(11)]
+    letters = [make_dead_letter() for _ in range(11)]
 
     act_on_group(admin_client, letters[0], "discard", confirmed="yes", reason="a test", typed=typed)
 
@@ -296,7 +298,7 @@ def test_discarding_more_than_ten_takes_their_number(admin_client, typed, left):
 
 @pytest.mark.parametrize("confirmed", [{}, {"confirmed": "yes", "reason": "a test"}])
 def test_whoever_discards_second_is_told_that_nothing_was_left(admin_client, confirmed):
-    letter = make_letter()
+    letter = make_dead_letter()
     act_on_group(admin_client, letter, "discard", confirmed="yes", reason="a test")
 
     act_on_group(admin_client, letter, "discard", **confirmed)
@@ -306,7 +308,7 @@ def test_whoever_discards_second_is_told_that_nothing_was_left(admin_client, con
 
 
 def test_discarding_ten_takes_no_number(admin_client):
-    letters = [make_letter() for _ in range(10)]
+    letters = [make_dead_letter() for _ in range(10)]
 
     asked = act_on_group(admin_client, letters[0], "discard")
     act_on_group(admin_client, letters[0], "discard", confirmed="yes", reason="a test")
@@ -316,7 +318,7 @@ def test_discarding_ten_takes_no_number(admin_client):
 
 
 def test_a_discarded_letter_is_opened_again_with_its_event(admin_client):
-    letter = make_letter()
+    letter = make_dead_letter()
     row = OutboxEvent.objects.create(
         event_id=letter.event_id,
         queue="orders",
@@ -350,7 +352,7 @@ ACTS = [
 @pytest.mark.parametrize("held", ["redrive_deadletter", "park_deadletter", "discard_deadletter"])
 @pytest.mark.parametrize(("name", "needed", "state"), ACTS)
 def test_each_act_takes_its_own_permission(client, name, needed, state, held):
-    letter = make_letter(state=state, parked_until=timezone.now() + timedelta(days=1))
+    letter = make_dead_letter(state=state, parked_until=timezone.now() + timedelta(days=1))
     client.force_login(staff("view_deadletter", held))
 
     response = client.post(
@@ -371,7 +373,7 @@ def test_pages_take_the_right_to_see_dead_letters(client, name):
 
 
 def test_looking_changes_nothing(admin_client):
-    letter = make_letter()
+    letter = make_dead_letter()
 
     for address in (GROUPS, group_page(letter), LETTERS):
         admin_client.get(address)
