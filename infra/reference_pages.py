@@ -112,9 +112,10 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Every setting is an environment variable, or a line in `.env` (or in the file that `ENV_FILE` names). Django reads",
-        "them in `notifier/settings.py`. `make run` takes the values of `.env.example`, which are for development: start an",
-        "installation from an empty file. `manage.py check` and `manage.py doctor` say which settings contradict each other.",
+        "Every setting is an environment variable, or a line in `.env` (or in the file that `ENV_FILE` names).",
+        "`notifier/settings.py` reads them. `make run` takes the values of `.env.example`, which are for development:",
+        "start an installation from an empty file. `manage.py check` and `manage.py doctor` say which settings",
+        "contradict each other.",
         "",
         "`make docs-reference` writes this page. Change `.env.example`, not the page.",
     ]
