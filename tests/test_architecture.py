@@ -119,7 +119,7 @@ def _module(name):
 
 
 def _arrows(app):
-    """Each import of one module by another, of all apps."""
+    """Yield each import of one module by another, of all apps."""
     for importer, path in _names(app).items():
         for name in _imported(path):
             imported = _module(name)

@@ -123,7 +123,7 @@ def _range(values: Sequence[float], *, digits: int) -> str:
 
 
 def _ratio(mine: Sequence[Trial], trials: Sequence[Trial], other: str) -> str:
-    """Of the rates: neighbours in time share what else the machine does."""
+    """Return the ratio of two rates, taken within one round: neighbours in time share what else the machine does."""
     others = {trial.round: trial.rate for trial in trials if trial.entrant == other}
     ratios = [trial.rate / others[trial.round] for trial in mine if trial.round in others]
     return f"{statistics.median(ratios):.2f}" if ratios else "–"

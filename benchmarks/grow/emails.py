@@ -1,4 +1,4 @@
-"""Whether an email costs more as the tables grow: ``make bench-growth``.
+"""Measure an email's cost as the tables grow: ``make bench-growth``.
 
 Our consumer sends the same emails on a database that holds so many sent ones already: outbox rows, notifications,
 attempts.
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def _course(aws: stand_in.StandIn, folder: Path, options: argparse.Namespace, size: int) -> Course:
-    """Its database is copied with its rows for each trial."""
+    """Lay out the course; its database is copied with its rows for each trial."""
     began = time.monotonic()
     (folder / str(size)).mkdir()
     course = Course(aws, folder / str(size), Work(options.n, ses_ms=0, sqs_ms=0))

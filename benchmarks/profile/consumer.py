@@ -1,4 +1,4 @@
-"""Where the CPU time of one email goes: ``make bench-profile``, or ``python -m benchmarks.profile.consumer``."""
+"""Show where the CPU time of one email goes: ``make bench-profile``, or ``python -m benchmarks.profile.consumer``."""
 
 from __future__ import annotations
 

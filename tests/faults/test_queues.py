@@ -197,7 +197,7 @@ def test_outbox_grows_while_its_queue_is_missing_and_drains_afterwards(aws, cons
 
 
 def known_keys():
-    """Of a user who may do all, as moto knows them."""
+    """Keys of a user who may do all, as moto knows them."""
     iam = boto3.client("iam", region_name="eu-west-1")
     iam.create_user(UserName="notifier")
     allow_all = {"Effect": "Allow", "Action": "*", "Resource": "*"}
@@ -422,7 +422,7 @@ def test_field_that_an_older_consumer_does_not_know_is_ignored(aws, consume):
 
 
 class GaveWay(Exception):
-    """What psycopg raises in the transaction that PostgreSQL ends for another."""
+    """The error that psycopg raises in a transaction that PostgreSQL ends for another."""
 
     def __init__(self, sqlstate):
         self.sqlstate = sqlstate

@@ -1,4 +1,4 @@
-"""What docs/how-to/deploy.md gives to operators, as far as it can be tried without containers and systemd."""
+"""The files of a deployment work, as far as that can be tried without containers and systemd."""
 
 import os
 import re
@@ -36,7 +36,7 @@ def run(*command, **environment):
 
 
 def written_settings():
-    """Those that docs/how-to/deploy.md has its reader write, filled in."""
+    """The settings that docs/how-to/deploy.md has its reader write, filled in."""
     [block] = re.findall(r"cat >> .*<<'END'\n(.*?)\nEND\n", DEPLOY, re.S)
     return block.replace("<50 random characters>", "kX9+2mQv7Lr4/Tz8Wc1Yb6" * 3)
 

@@ -34,7 +34,7 @@ def living(db):
 
 
 def look():
-    """What a consumer does half a minute later; returns what it tells, by its subject."""
+    """Do what a consumer does half a minute later; return what it tells, by its subject."""
     Duty.objects.filter(pk=alerts.DUTY).delete()
     mail.outbox.clear()
     alerts.check()

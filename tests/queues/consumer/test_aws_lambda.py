@@ -46,7 +46,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Context:
-    """Of an invocation that has so long left."""
+    """The context of an invocation that has so long left."""
 
     def __init__(self, seconds=60.0):
         self._seconds = seconds
@@ -111,7 +111,7 @@ def fifo_event(*numbers, receive_count=1):
 
 
 def failed(event, answer):
-    """Which records of the event the answer names, by their place."""
+    """Return the places of the event's records that the answer names."""
     ids = [found["messageId"] for found in event["Records"]]
     return [ids.index(item["itemIdentifier"]) for item in answer["batchItemFailures"]]
 

@@ -17,7 +17,7 @@ IN_THREADS = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def few_receives(settings):
-    """What comes back for the first time is a suspect."""
+    """Let a message be quarantined when it comes back for the first time."""
     settings.QUEUE_MAX_RECEIVE_COUNT = 3
 
 
@@ -26,7 +26,7 @@ def put(*bodies, alias="orders"):
 
 
 def die(*, recorded=(), mark=()):
-    """What a consumer leaves that died with all of them in hand: failures of some, a mark on others."""
+    """Leave what a dead consumer leaves of messages in flight: failures of some, a mark on others."""
     queue = sqs.queue("orders")
     for message in queue.receive(limit=10, wait_seconds=0):
         code = "Hot" if message.body in recorded else dead_letters.DIED

@@ -1,4 +1,4 @@
-"""What the platform asks of the outbox costs the same, however many events it holds: each question has its index."""
+"""Each question to the outbox has its index: it costs the same, however many events there are."""
 
 import re
 
@@ -24,7 +24,7 @@ READS_ALL = r"""(?mx)
 
 @pytest.fixture
 def plans():
-    """How the database would answer each question about the outbox that ``asking`` asks."""
+    """Explain how the database would answer each question about the outbox that ``asking`` asks."""
 
     def explain(asking):
         asked = []
