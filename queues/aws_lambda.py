@@ -1,4 +1,4 @@
-"""AWS Lambda's way in: ``handler`` for a queue's messages, ``sweep`` for a schedule. See docs/lambda.md.
+"""AWS Lambda's way in: ``handler`` for a queue's messages, ``sweep`` for a schedule. See docs/how-to/lambda.md.
 
 Django is set up as the module is imported, once for each execution environment.
 """

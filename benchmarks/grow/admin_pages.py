@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--letters", type=int, default=500, help="open dead letters")
     parser.add_argument("--times", type=int, default=7, help="requests of each page")
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="postgresql")
-    parser.add_argument("--write", action="store_true", help="into docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="into docs/explanation/performance.md")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="notifier-console-") as folder:
         url = Databases(Path(folder)).template(options.database)

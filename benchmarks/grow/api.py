@@ -35,7 +35,7 @@ from benchmarks.crash.rig import Rig
 from benchmarks.crash.soak import LEAN
 from benchmarks.process_tree import usage
 
-DOCUMENT = ROOT / "docs" / "api.md"
+DOCUMENT = ROOT / "docs" / "reference" / "api.md"
 APPLICATION = "benchmark"
 SKU = "MUG-01"
 CLIENTS = 50
@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=4, help="of each of them")
     parser.add_argument("--client", choices=["boto3", "lean"], default="lean")
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="postgresql")
-    parser.add_argument("--write", action="store_true", help="into docs/api.md")
+    parser.add_argument("--write", action="store_true", help="into docs/reference/api.md")
     options = parser.parse_args()
     runs = [run(float(rate), options) for rate in options.rates.split(",")]
     print(table(runs))

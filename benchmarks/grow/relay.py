@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="to measure each")
     parser.add_argument("--latency-sqs", type=float, default=0.0, help="milliseconds")
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="postgresql")
-    parser.add_argument("--write", action="store_true", help="into docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="into docs/explanation/performance.md")
     options = parser.parse_args()
     stand_in.keep_off()
     cases = [

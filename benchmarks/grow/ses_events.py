@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=100_000, help="events")
     parser.add_argument("--clients", default=",".join(CLIENTS), help="of SQS")
     parser.add_argument("--threads", default="8,32", help="of the consumer")
-    parser.add_argument("--write", action="store_true", help="into docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="into docs/explanation/performance.md")
     options = parser.parse_args()
     stand_in.keep_off()
     lines = []

@@ -28,7 +28,7 @@ from tests.support.owed import owed, place
 INDEX = reverse("admin:index")
 LIVE = reverse("overview-live")
 HOSTILE = "<script>alert(1)</script>"
-# Docs say how many: docs/operating.md, "The first page".
+# Docs say how many: docs/how-to/watch-the-overview.md.
 MOST_QUERIES = 26
 
 
