@@ -10,8 +10,10 @@ import io
 import pickle
 import threading
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
+from botocore.loaders import JSONFileLoader
 from django.conf import settings
 from moto.backends import get_backend
 from moto.core import models
@@ -24,9 +26,12 @@ _OURS = ("ARCHIVE_", "AWS_", "QUEUE", "SES_", "TOPIC")
 _kept: dict[str, tuple[list[_Place], bytes]] = {}
 
 # moto's queues hold locks; a copy gets a new one.
-copyreg.pickle(type(threading.RLock()), lambda lock: (threading.RLock, ()))  # type: ignore[arg-type, return-value]
+copyreg.pickle(type(threading.RLock()), lambda lock: (threading.RLock, ()))
 # moto's mock of the library requests takes longer to start than most tests run; nothing here calls AWS through it.
 models.RESPONSES_METHODS.clear()
+# Each new session of boto3 would parse the descriptions of AWS's services again.
+_read = cache(JSONFileLoader().load_file)
+setattr(JSONFileLoader, "load_file", staticmethod(_read))  # noqa: B010  # mypy knows it as a method
 
 
 class _Pickler(pickle.Pickler):
@@ -79,4 +84,4 @@ def _put_back(places: list[_Place], states: bytes) -> None:
 
 def _backend(place: _Place) -> Any:
     service, account, region = place
-    return get_backend(service)[account][region]  # type: ignore[call-overload]
+    return get_backend(service)[account][region]
