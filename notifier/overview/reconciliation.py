@@ -87,7 +87,7 @@ class Counted:
 
 @dataclass(frozen=True)
 class Owed:
-    """All emails that are recorded but not sent at ``now``."""
+    """The emails that are recorded but not sent at ``now``, by reason."""
 
     now: datetime
     counted: Sequence[Counted]
