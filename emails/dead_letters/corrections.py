@@ -13,7 +13,7 @@ from queues.events.envelope import Event
 State = Notification.State
 
 _WORDS = {
-    State.SENT: "Its email was already sent, and that cannot be undone.",
+    State.SENT: "Its email was already sent, so its data cannot change.",
     State.SENDING: "Its email is being sent right now.",
     State.IN_DOUBT: "Its email is in doubt: SES may have accepted it. First say under Notifications what happened.",
     State.CANCELLED: "Its email was cancelled; a redrive sends nothing.",

@@ -58,7 +58,7 @@ def reports_section(request: HttpRequest, notification: Notification) -> Section
 
 
 def seconds(gap: timedelta | None) -> str:
-    """``2.1 s``, ``15 min``; empty where it is not known."""
+    """Format a time span as ``2.1 s`` or ``15 min``; empty if it is unknown."""
     if gap is None:
         return ""
     total = gap.total_seconds()

@@ -115,7 +115,7 @@ def _import(request: HttpRequest, found: Read, reason: str) -> None:
     new, lifted = suppressions.add(found.entries, reactivate=False)
     known = len({entry.address.lower() for entry in found.entries}) - new - lifted
     _log(request, ADDITION, f"Imported {new:,} addresses: {reason}")
-    messages.success(request, f"{new:,} addresses are now suppressed. {known:,} already were.")
+    messages.success(request, f"Newly suppressed: {new:,}. Already suppressed: {known:,}.")
     if lifted:
         messages.warning(
             request,

@@ -140,7 +140,7 @@ class SuppressionAdmin(FactAdmin):
     def sections(self, request: HttpRequest, row: Suppression) -> Iterable[Section]:
         if not request.user.has_perm("emails.view_notification"):
             return
-        # The row that is shown may be masked.
+        # The row on the page may be masked, so the address is read again.
         address = Suppression.objects.values_list("address", flat=True).get(pk=row.pk)
         if row.notification:
             yield _emails("The email that caused this", [row.notification])

@@ -107,7 +107,7 @@ _OWN_SUBJECTS = ("1", "2")
 
 
 def code(*, kind: str, status: str, words: str) -> str:
-    """The most telling code of a bounce or a delay: ``5.1.1``, ``MailboxFull``, ``550``; ``kind`` is SES's own name."""
+    """Return the most telling code of a bounce or delay: ``5.1.1``, ``MailboxFull``, ``550``. ``kind``: SES's name."""
     if "Suppress" in kind or kind == "UnsubscribedRecipient":
         return kind
     enhanced = [found[0] for text in (status, words) if (found := ENHANCED.search(text))]

@@ -138,7 +138,7 @@ def test_import_takes_what_is_right_and_names_what_is_wrong(client, operator):
 
     page = text(upload(client, content.encode()))
 
-    assert "1 addresses are now suppressed. 1 already were." in page
+    assert "Newly suppressed: 1. Already suppressed: 1." in page
     assert "1 had been lifted before and stay lifted" in page
     assert "Skipped lines without an address: 6, 7." in page
     assert Suppression.objects.of(["new@example.com"]).get().reason == "bounced"

@@ -180,7 +180,7 @@ def test_an_email_sent_between_the_look_and_the_save_forbids_the_edit():
     draft = edits.draft(letter, fixed(letter, email="bob@example.com"))
     Notification.objects.filter(pk=notification.pk).update(state="sent")
 
-    with pytest.raises(Uncorrectable, match="what was sent stays sent"):
+    with pytest.raises(Uncorrectable, match="already sent, so its data cannot change"):
         edits.save(draft)
 
     letter.refresh_from_db()
