@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# One image for the web, consumers, relays and commands: docs/deploy.md, In containers.
+# One image for the web, consumers, relays and commands: docs/how-to/deploy.md, In containers.
 
 FROM python:3.11-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1

@@ -5,12 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MINISTACK := .venv-ministack/.installed
+DOCS := .venv-docs/.installed
 TEST := ENV_FILE=tests/test.env
 PICTURES := shop order mailbox mail admin dead-letter dead-letters redrive redrive-done redrive-halted identities \
 	overview-dark overview-phone-dark causes-dark causes-phone-dark redrive-runs-dark redrive-runs-phone-dark \
 	shop-phone-dark
 
-.PHONY: help run test pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-relay bench-events bench-growth bench-console bench-api lambda lambda-start lint audit format lock clean
+.PHONY: help run test pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-relay bench-events bench-growth bench-console bench-api lambda lambda-start docs docs-reference lint audit format lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -28,6 +29,12 @@ $(STAMP): requirements-dev.txt
 $(MINISTACK): requirements-ministack.txt | $(STAMP)
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
 	@$(BIN)/uv pip sync --quiet --python $(@D)/bin/python --require-hashes requirements-ministack.txt
+	@touch $@
+
+# Beside the project too: what builds the pages is no concern of what runs.
+$(DOCS): requirements-docs.txt | $(STAMP)
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
+	@$(BIN)/uv pip sync --quiet --python $(@D)/bin/python --require-hashes requirements-docs.txt
 	@touch $@
 
 .env:
@@ -148,12 +155,18 @@ bench-api: $(STAMP) ## how long the API takes for an order while emails go out (
 	@$(BIN)/python -m benchmarks.grow.api --rates=$(RATES) --seconds=$(SECONDS) --database=$(DB) \
 		--consumers=$(CONSUMERS) $(if $(WRITE),--write)
 
-lambda: $(STAMP) ## the zip that AWS Lambda runs, in dist/; docs/lambda.md
+lambda: $(STAMP) ## the zip that AWS Lambda runs, in dist/; docs/how-to/lambda.md
 	@$(BIN)/python -m infra.lambda_package
 
 lambda-start: N ?= 10
 lambda-start: $(STAMP) ## how long the zip takes to start, and for an email (N=)
 	@$(BIN)/python -m benchmarks.profile.lambda_start --starts=$(N)
+
+docs: $(DOCS) docs-reference ## build the documentation as a searchable site, in site/
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
+
+docs-reference: $(STAMP) ## write the pages of commands and settings from the code
+	@$(TEST) $(BIN)/python -m infra.reference_pages
 
 lint: $(STAMP) ## what CI checks before the tests
 	@$(BIN)/ruff format --check .
@@ -163,6 +176,7 @@ lint: $(STAMP) ## what CI checks before the tests
 	@$(TEST) $(BIN)/python manage.py check
 	@$(TEST) $(BIN)/python manage.py makemigrations --check --dry-run
 	@$(TEST) $(BIN)/python manage.py export_schemas --check
+	@$(TEST) $(BIN)/python -m infra.reference_pages --check
 
 audit: $(STAMP) ## look the pinned packages up in the list of known vulnerabilities (OPTIONS="--ignore-vuln ID")
 	@$(BIN)/python -m infra.audit $(OPTIONS)
@@ -175,6 +189,7 @@ lock: $(STAMP) ## pin what requirements*.in ask for, with hashes
 	@$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-header --python-version 3.11 requirements.in -o requirements.txt
 	@$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-header --python-version 3.11 -c requirements.txt requirements-dev.in -o requirements-dev.txt
 	@$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-header --python-version 3.11 requirements-ministack.in -o requirements-ministack.txt
+	@$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-header --python-version 3.11 requirements-docs.in -o requirements-docs.txt
 
 clean: ## forget the environment and the data of this machine
-	@rm -rf $(VENV) $(dir $(MINISTACK)) .env db.sqlite3* staticfiles test-artifacts
+	@rm -rf $(VENV) $(dir $(MINISTACK)) $(dir $(DOCS)) .env db.sqlite3* staticfiles test-artifacts site

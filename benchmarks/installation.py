@@ -24,7 +24,7 @@ OURS = ("AWS_", "QUEUE_", "SES_", "USE_SES", "SANDBOX", "FAILPOINTS", "DATABASE_
 
 
 def environment(endpoint: str, *, database: str, **settings: str) -> dict[str, str]:
-    """Nothing of the caller's own settings; no rate is in the way."""
+    """Return the environment of a deployment: nothing of the caller's own settings, and no sending rate in the way."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     return (
         kept

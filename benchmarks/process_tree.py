@@ -22,7 +22,7 @@ class Usage:
 
 
 def usage(pid: int) -> Usage:
-    """Of the whole tree, ended children included."""
+    """Return the usage of the whole tree, ended children included."""
     ticks = pages = 0
     for member in members(pid):
         with contextlib.suppress(OSError):

@@ -8,7 +8,7 @@ from emails.reports import webhook
 from notifier import views
 from notifier.doctor import doctor_page
 from notifier.journey import event_page, search_page
-from notifier.overview import dashboard, reconciliation_page
+from notifier.overview import overview_page, reconciliation_page
 from notifier.staff import login
 from queues.pages import live
 
@@ -36,7 +36,7 @@ urlpatterns = [
         admin.site.admin_view(reconciliation_page.show_some),
         name="reconciliation-some",
     ),
-    path("admin/overview/", staff(dashboard.live), name="overview-live"),
+    path("admin/overview/", staff(overview_page.live), name="overview-live"),
     path("admin/queue/<str:alias>/pause/", staff(live.pause), name="queue-pause"),
     path("admin/queue/<str:alias>/resume/", staff(live.resume), name="queue-resume"),
     path("admin/consumer/<int:pk>/forget/", staff(live.forget), name="consumer-forget"),
@@ -52,7 +52,7 @@ urlpatterns = [
     path("", include("orders.urls")),
 ]
 if settings.COGNITO_ISSUER or settings.API_LOCAL_KEY:
-    # Not imported where there is no API.
+    # Imported only where the API is on.
     urlpatterns.append(path("api/v1/", import_module("orders.api.app").api.urls))
 if settings.SANDBOX:
     urlpatterns.append(path("sandbox/", include("sandbox.urls")))

@@ -16,17 +16,12 @@ OrdersError
 ├── BadToken        whoever asks did not prove who they are; nothing more is told
 ├── KeysUnavailable nobody can be recognised now; try again in a moment
 ├── BadLink         the link is altered or cut; ask for a new one
-│   ├── LinkExpired         authentic but old; offer its ``customer`` a new one
+│   ├── LinkExpired         authentic but old; offer the customer of ``customer_id`` a new one
 │   └── LinkUsed            it did its work already; nothing is left to do
 └── Immutable       the code tries to change a fact; mend the code
 """
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from orders.models import Customer
 
 
 class OrdersError(Exception):
@@ -104,9 +99,9 @@ class BadLink(OrdersError):
 class LinkExpired(BadLink):
     """The link was ours, but its time is over."""
 
-    def __init__(self, customer: Customer) -> None:
+    def __init__(self, customer_id: int) -> None:
         super().__init__("the link has expired")
-        self.customer = customer
+        self.customer_id = customer_id
 
 
 class LinkUsed(BadLink):

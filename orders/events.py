@@ -7,21 +7,15 @@ made of: rubbish on a queue becomes a dead letter that says which field is wrong
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Literal, Self
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from orders.money import Currency, to_cents
+from orders.money import Currency
 from orders.validators import validate_recipient, validate_single_line
-from queues.events.envelope import Event, EventData, Stake
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from orders.models import Customer, Order, OrderLine, Transaction
+from queues.events.envelope import EventData, Stake
 
 MAX_LINES = 100
 MAX_QUANTITY = 99
@@ -182,77 +176,3 @@ class CustomerLinkRequested(
     def stake(self) -> Stake:
         """Somebody, and no money."""
         return Stake.of_address(self.customer.email)
-
-
-def order_placed(order: Order, lines: list[OrderLine]) -> Event:
-    """The event of an order that has its number."""
-    placed = OrderPlaced(
-        order_number=order.number,
-        placed_at=order.placed_at,
-        customer=Person(name=order.customer_name, email=order.customer_email),
-        shipping_address=Address(
-            name=order.shipping_name,
-            street=order.shipping_street,
-            postal_code=order.shipping_postal_code,
-            city=order.shipping_city,
-            country=order.shipping_country,
-        ),
-        lines=tuple(_line_of(line) for line in lines),
-        total_cents=to_cents(order.total),
-        currency=Currency(order.currency),
-        order_url=settings.BASE_URL + order.get_signed_url(),
-    )
-    # No address in it: partition keys are seen in SQS and in logs.
-    key = f"customer-{order.customer_id}" if order.customer_id else f"order-{order.pk}"
-    return Event.of(placed, subject=order.number, partition_key=key)
-
-
-def _line_of(line: OrderLine) -> Line:
-    return Line(
-        sku=line.sku,
-        name=line.name,
-        quantity=line.quantity,
-        unit_price_cents=to_cents(line.unit_price),
-        total_cents=to_cents(line.total),
-    )
-
-
-def transaction_posted(posted: Transaction) -> Event:
-    """The event of a transaction that has its reference; its account's events keep their order."""
-    account = posted.account
-    data = TransactionPosted(
-        reference=posted.reference,
-        kind="deposit" if posted.kind == posted.Kind.DEPOSIT else "withdrawal",
-        amount_cents=to_cents(posted.amount),
-        currency=Currency(posted.currency),
-        balance_cents=to_cents(posted.balance_after),
-        posted_at=posted.posted_at,
-        description=posted.description,
-        account=Account(
-            number_masked=account.number_masked,
-            holder_name=account.holder_name,
-            holder_email=account.holder_email,
-        ),
-    )
-    key = f"account-{account.pk}"
-    return Event.of(data, subject=posted.reference, partition_key=key)
-
-
-def customer_registered(customer: Customer, *, verify_url: str, expires_at: datetime) -> Event:
-    """The event that asks a customer to confirm the address."""
-    data = CustomerRegistered(
-        customer=Person(name=customer.name, email=customer.email),
-        verify_url=verify_url,
-        expires_at=expires_at,
-    )
-    return Event.of(data, subject=customer.subject, partition_key=customer.subject)
-
-
-def customer_link_requested(customer: Customer, *, link_url: str, expires_at: datetime) -> Event:
-    """The event that sends a customer the link to their orders."""
-    data = CustomerLinkRequested(
-        customer=Person(name=customer.name, email=customer.email),
-        link_url=link_url,
-        expires_at=expires_at,
-    )
-    return Event.of(data, subject=customer.subject, partition_key=customer.subject)

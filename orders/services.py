@@ -14,7 +14,6 @@ from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from orders import events
 from orders.errors import (
     AlreadyPlaced,
     BadLink,
@@ -24,7 +23,7 @@ from orders.errors import (
     UnknownProduct,
 )
 from orders.limits import allowances
-from orders.models import BankAccount, Customer, Order, Product, Transaction
+from orders.models import BankAccount, Customer, Order, Product, Transaction, customers
 from queues import outbox
 
 LINK_SECONDS = 24 * 60 * 60
@@ -112,7 +111,7 @@ def resend_verification(customer: Customer) -> bool:
     """Record the event that leads to a link; False if one is not needed, or there were enough."""
     if not customer.take_link_slot(confirmed=False):
         return False
-    event = events.customer_registered(
+    event = customers.customer_registered(
         customer,
         verify_url=settings.BASE_URL + reverse("orders:verify", args=[_token(customer)]),
         expires_at=timezone.now() + timedelta(seconds=LINK_SECONDS),
@@ -130,7 +129,7 @@ def customer_of(token: str) -> Customer:
         _signer(customer).unsign(token, max_age=LINK_SECONDS)
     except SignatureExpired as exc:
         if customer.email_verified_at is None:
-            raise LinkExpired(customer) from exc
+            raise LinkExpired(customer.pk) from exc
     except BadSignature as exc:
         raise BadLink(str(exc)) from exc
     if customer.email_verified_at:
@@ -172,7 +171,7 @@ def _send_sign_in_link(customer: Customer) -> None:
     if not customer.take_link_slot(confirmed=True):
         return
     token = _sign_in_signer(customer).sign(f"{customer.pk}-{customer.sign_ins}")
-    event = events.customer_link_requested(
+    event = customers.customer_link_requested(
         customer,
         link_url=settings.BASE_URL + reverse("orders:open", args=[token]),
         expires_at=timezone.now() + timedelta(seconds=SIGN_IN_SECONDS),
@@ -189,7 +188,7 @@ def _signing_in(token: str) -> tuple[Customer, int]:
     try:
         _sign_in_signer(customer).unsign(token, max_age=SIGN_IN_SECONDS)
     except SignatureExpired as exc:
-        raise LinkExpired(customer) from exc
+        raise LinkExpired(customer.pk) from exc
     except BadSignature as exc:
         raise BadLink(str(exc)) from exc
     if int(number) < customer.sign_ins:

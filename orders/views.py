@@ -15,7 +15,7 @@ from orders import access, services
 from orders.errors import AlreadyPlaced, BadLink, LinkExpired, LinkUsed, Refused, TooFast
 from orders.forms import OrderForm, PublicForm, RegistrationForm, SignInForm
 from orders.limits import form_limits
-from orders.models import Order, Product
+from orders.models import Customer, Order, Product
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def resend(request: HttpRequest, token: str) -> HttpResponse:
     try:
         services.customer_of(token)
     except LinkExpired as exc:
-        services.resend_verification(exc.customer)
+        services.resend_verification(Customer.objects.get(pk=exc.customer_id))
     except BadLink:
         pass
     return redirect("orders:registered")

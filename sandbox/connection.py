@@ -51,7 +51,7 @@ def verify(identity: str) -> None:
 
 
 def sandbox_rules() -> bool:
-    """Whether recipients must be verified."""
+    """Return True if the local SES takes mail for verified recipients only."""
     return bool(_call("rules")["sandbox_rules"])
 
 

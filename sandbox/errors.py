@@ -1,4 +1,4 @@
-"""What the local AWS refuses, and what its pages may find in its place.
+"""Errors of the local AWS, and of its pages when they find something else in its place.
 
 SandboxError
 ├── Refused             SES does not accept the mail; ``code`` is AWS's own
@@ -48,4 +48,4 @@ class NoMailbox(SandboxError):
 
 
 class NotFound(SandboxError):
-    """It was deleted, has dropped out of the mailbox, or never was there."""
+    """The mail was deleted, has dropped out of the mailbox, or never was there."""

@@ -25,7 +25,7 @@ _LONGEST = 4096
 
 
 def of_post_office(office: PostOffice, *, region: str) -> Answers:
-    """What the owners of verified domains have published."""
+    """Answer with the records that the owners of verified domains have published."""
 
     def answers(kind: str, name: str) -> Sequence[str] | None:
         known: dict[tuple[str, str], list[str]] = {}

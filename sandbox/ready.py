@@ -22,7 +22,7 @@ WELCOME = """
 
 
 def main() -> None:
-    """With ``--check PORT…``: exit 1 with a hint if one is taken. Without: wait for the shop, then say so."""
+    """Wait for the shop, then say where everything is; ``--check PORT…`` exits 1 with a hint if a port is taken."""
     if sys.argv[1:2] == ["--check"]:
         _check(sys.argv[2:])
         return

@@ -27,7 +27,7 @@ class QuietRequestHandler(MotoRequestHandler):  # type: ignore[misc]  # moto is 
     """Answers without a log line for each request."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Nothing."""
+        """Log nothing: the requests of every poll would hide what matters."""
 
 
 class Dispatcher(DomainDispatcherApplication):  # type: ignore[misc]  # moto is untyped here

@@ -22,7 +22,7 @@ _sequence = itertools.count(18_849_496_460_467_696_128)
 
 
 class ReceiptHandleExpired(ReceiptHandleIsInvalid):  # type: ignore[misc]  # moto is untyped here
-    """On a FIFO queue the message is in other hands by now."""
+    """Another consumer holds the message of a FIFO queue by now."""
 
     def __init__(self, receipt_handle: str) -> None:
         SQSException.__init__(
@@ -34,7 +34,7 @@ class ReceiptHandleExpired(ReceiptHandleIsInvalid):  # type: ignore[misc]  # mot
 
 
 class Sent(NamedTuple):
-    """What a repeat of a deduplication id is answered with."""
+    """The answer that a repeat of a deduplication id gets."""
 
     message_id: str
     sequence_number: str
@@ -52,7 +52,7 @@ class WholeQueue(Queue):  # type: ignore[misc]  # moto is untyped here
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """With the one that moto does not tell."""
+        """Return the attributes, with the one that moto leaves out."""
         allowed = getattr(self, "redrive_allow_policy", None)
         if isinstance(allowed, dict):
             allowed = json.dumps(allowed)
@@ -71,13 +71,13 @@ class SandboxQueue(WholeQueue):
 
     @property
     def approximate_number_of_messages(self) -> int:
-        """Neither hidden nor delayed."""
+        """Count the messages that are neither hidden nor delayed."""
         now = unix_time_millis()
         return sum(not _is_hidden(message, now) for message in self._messages)
 
     @property
     def approximate_number_of_messages_not_visible(self) -> int:
-        """In flight."""
+        """Count the messages in flight."""
         now = unix_time_millis()
         return sum(message.visible_at >= now for message in self._messages)
 
@@ -124,7 +124,7 @@ class SandboxQueue(WholeQueue):
             self._messages_lock.notify_all()
 
     def check_holder(self, receipt_handle: str) -> None:
-        """On FIFO an older receipt handle must not touch the message; raises ReceiptHandleExpired."""
+        """Raise ReceiptHandleExpired where an older receipt handle would touch a message of a FIFO queue."""
         if self.fifo_queue and any(
             message.receipt_handle != receipt_handle and message.had_receipt_handle(receipt_handle)
             for message in self._messages
@@ -210,7 +210,7 @@ class SandboxSQS(SQSBackend):  # type: ignore[misc]  # moto is untyped here
         visibility_timeout: int,
         message_attribute_names: list[str] | None = None,
     ) -> list[Message]:
-        """What ``SandboxQueue.receive`` gives, with the message attributes that were asked for."""
+        """Return what ``SandboxQueue.receive`` gives, with the message attributes that were asked for."""
         queue: SandboxQueue = self.get_queue(queue_name)
         received = queue.receive(
             count, wait_seconds=wait_seconds_timeout, visibility_seconds=visibility_timeout

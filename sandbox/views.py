@@ -51,7 +51,7 @@ def needs_local_aws(view: View) -> View:
 @require_safe
 @needs_local_aws
 def mailbox(request: HttpRequest) -> HttpResponse:
-    """All mails, or those whose recipient or subject contains ``q``."""
+    """Show the mails, or those whose recipient or subject contains ``q``."""
     query = request.GET.get("q", "").strip()
     mails = [mail for mail in connection.mails() if _matches(mail, query)]
     page = {"mails": mails[:SHOWN], "count": len(mails), "query": query}
@@ -80,7 +80,7 @@ def mail_html(request: HttpRequest, mail_id: str) -> HttpResponse:
 @require_safe
 @needs_local_aws
 def verifications(request: HttpRequest) -> HttpResponse:
-    """What waits: addresses for their link, domains for their DNS records."""
+    """Show what waits: addresses for their link, domains for their DNS records."""
     return render(request, "sandbox/verifications.html", _header())
 
 

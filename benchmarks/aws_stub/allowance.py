@@ -19,7 +19,7 @@ class Allowance:
         self._at = time.monotonic()
 
     def take(self) -> bool:
-        """Whether one email more is allowed now."""
+        """Return True and count it, if one email more is allowed now."""
         now = time.monotonic()
         self._left = min(self._burst, self._left + (now - self._at) * self.rate)
         self._at = now

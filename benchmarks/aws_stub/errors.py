@@ -1,4 +1,4 @@
-"""What an action may end with instead of an answer.
+"""Errors that an action may end with instead of an answer.
 
 StubError
 ├── AwsError    an error as AWS words it

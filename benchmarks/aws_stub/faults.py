@@ -1,4 +1,4 @@
-"""Which faults happen how often, decided by a seeded random number generator."""
+"""Decide which fault happens when, by a seeded random number generator."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ class Faults:
             self.rates[name] = float(rate)
 
     def happens(self, name: str) -> bool:
-        """Whether this fault happens now; counted if so."""
+        """Return True, and count it, if this fault happens now."""
         hit = self._random.random() < self.rates[name]
         self.counts[name] += hit
         return hit
 
     def seconds(self, least: float, most: float) -> float:
-        """How long something takes."""
+        """Draw a duration between two bounds, in seconds."""
         return self._random.uniform(least, most)

@@ -58,7 +58,7 @@ class Queue:
 
     @property
     def is_fifo(self) -> bool:
-        """By its name."""
+        """True if the name ends in ``.fifo``."""
         return self.name.endswith(".fifo")
 
     @property
@@ -70,14 +70,14 @@ class Queue:
 
     @property
     def depth(self) -> tuple[int, int]:
-        """How many messages are visible, and how many in flight or delayed."""
+        """Return how many messages are visible, and how many in flight or delayed."""
         self._wake()
         visible = sum(len(waiting) for waiting in self._ready.values())
         return visible, len(self._messages) - visible
 
     @property
     def next_at(self) -> float:
-        """When something may become visible by time."""
+        """Return the time at which a message may become visible."""
         return self._timers[0][0] if self._timers else math.inf
 
     def put(self, message: Message, *, delay: float = 0.0, lose: bool = False) -> Message:

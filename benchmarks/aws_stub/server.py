@@ -22,7 +22,7 @@ JSON, XML = "application/x-amz-json-1.0", "text/xml"
 
 @dataclass(frozen=True)
 class Request:
-    """What matters of a request."""
+    """The parts of a request that an action needs."""
 
     method: str
     path: str

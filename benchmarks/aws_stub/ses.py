@@ -1,4 +1,4 @@
-"""What Notifier calls of SES, its query protocol (version 1) and SendEmail of version 2, with faults and events."""
+"""Answer what Notifier calls of SES (version 1, and SendEmail of version 2), with faults and events."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ IsGone = Callable[[], bool]
 
 
 class Sqs:
-    """All queues of the account."""
+    """The queues of one account."""
 
     def __init__(self, faults: Faults) -> None:
         self.queues: dict[str, Queue] = {}

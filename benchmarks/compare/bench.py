@@ -31,7 +31,7 @@ def main() -> None:
         "--rate", type=float, default=0.0, help="emails a second that SES allows; 0 is any"
     )
     parser.add_argument("--peers", default="all", help=f"some of {','.join(ENTRANTS)}")
-    parser.add_argument("--write", action="store_true", help="into docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="into docs/explanation/performance.md")
     options = parser.parse_args()
     if options.write and options.rate:
         parser.error("the tables of the documentation are those without a rate")

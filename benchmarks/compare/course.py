@@ -27,7 +27,7 @@ FEWEST = 40
 
 @dataclass(frozen=True)
 class Work:
-    """How many emails, how long SES and SQS take to answer, and how many a second SES allows; 0 is any."""
+    """The work of one trial: emails, answer times of SES and SQS, and the emails a second that SES allows (0: any)."""
 
     emails: int
     ses_ms: float
@@ -36,7 +36,7 @@ class Work:
 
     @property
     def waits(self) -> bool:
-        """Whether an email takes time that is not its sender's."""
+        """True if an email takes time that its sender only waits for."""
         return bool(self.ses_ms or self.sqs_ms or self.ses_rate)
 
 

@@ -1,4 +1,4 @@
-"""Who takes part: our consumer in its variants, its peers, and what boto3 alone can do."""
+"""List the entrants: our consumer in its variants, its peers, and boto3 alone."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class Entrant:
 
     @property
     def is_ours(self) -> bool:
-        """Whether it is this project's consumer."""
+        """True if this entrant is this project's consumer."""
         return bool(self.database)
 
     def why_not(self) -> str:
-        """What is missing to let it run; empty when nothing is."""
+        """Say what is missing to let it run; empty if nothing is."""
         if self.needs == "node":
             found = bool(shutil.which("node")) and NODE_MODULES.exists()
         elif self.needs == "--processes":
@@ -61,7 +61,11 @@ def _ours(
     database: str = "sqlite",
     log: str = "WARNING",
 ) -> Entrant:
-    """As docs/performance.md says it is to be set."""
+<<<<<<< HEAD
+    """As docs/explanation/performance.md says it is to be set."""
+=======
+    """Our consumer, set as docs/performance.md advises."""
+>>>>>>> main
     return Entrant(
         title=title,
         command=(sys.executable, "manage.py", "consume_queue", "orders", *options),
@@ -79,7 +83,7 @@ def _ours(
 def _boto3(
     title: str, module: str, *options: str, threads: int = 1, share: float = 1.0, ses: str = "v1"
 ) -> Entrant:
-    """What needs nothing beside this project's own packages."""
+    """An entrant that needs nothing beside this project's own packages."""
     return Entrant(
         title=title,
         command=(sys.executable, "-m", f"benchmarks.peers.{module}", *options),
@@ -231,7 +235,7 @@ ENTRANTS = {
 
 @cache
 def _installed() -> set[str]:
-    """Which of the modules that peers need are in their environment."""
+    """Return which of the modules that peers need are in their environment."""
     wanted = {entrant.needs for entrant in ENTRANTS.values() if entrant.needs not in ("", "node")}
     if not PEERS_PYTHON.exists():
         return set()

@@ -15,12 +15,12 @@ _LINES = [
 
 
 def order_number(number: int) -> str:
-    """By it the stand-in knows what was lost or came twice."""
+    """Return the number of an order; the stand-in counts by it what was lost or came twice."""
     return f"ORD-{number:07}"
 
 
 def event_id(number: int) -> uuid.UUID:
-    """In the order of the numbers, as UUIDs of version 7 are in that of time."""
+    """Return an id that sorts as the number does, as UUIDs of version 7 sort by time."""
     return uuid.UUID(int=(0x01950000_0000_7000_8000 << 48) + number)
 
 

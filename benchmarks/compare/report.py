@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import statistics
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from benchmarks.compare.lineup import CEILING, ENTRANTS, REFERENCE
 from benchmarks.compare.trial import Trial
 from benchmarks.lean_aws.stand_in import ROOT
 
-DOCUMENT = ROOT / "docs" / "performance.md"
+DOCUMENT = ROOT / "docs" / "explanation" / "performance.md"
 README = ROOT / "README.md"
 PICTURE = ROOT / "docs" / "images" / "performance.svg"
 
@@ -74,7 +75,7 @@ def write(work: Work, trials: Sequence[Trial]) -> None:
         title = f"Emails a second on one core, SES answering in {work.ses_ms:g} ms"
         PICTURE.write_text(plot.svg(title, bars))
         for document in (DOCUMENT, README):
-            path = PICTURE.relative_to(document.parent)
+            path = os.path.relpath(PICTURE, document.parent)
             replace_section(document, "picture", f"![{title}]({path})")
 
 
@@ -122,7 +123,7 @@ def _range(values: Sequence[float], *, digits: int) -> str:
 
 
 def _ratio(mine: Sequence[Trial], trials: Sequence[Trial], other: str) -> str:
-    """Of the rates: neighbours in time share what else the machine does."""
+    """Return the ratio of two rates, taken within one round: neighbours in time share what else the machine does."""
     others = {trial.round: trial.rate for trial in trials if trial.entrant == other}
     ratios = [trial.rate / others[trial.round] for trial in mine if trial.round in others]
     return f"{statistics.median(ratios):.2f}" if ratios else "–"

@@ -32,7 +32,7 @@ class TrialError(Exception):
 
 @dataclass(frozen=True)
 class Trial:
-    """What one run led to. ``calls`` are those to SQS and SES; memory is the highest sum over its processes.
+    """The result of one run. ``calls`` count those to SQS and SES; memory is the highest sum over its processes.
 
     ``throttled`` is how often SES said that it is too fast.
     """

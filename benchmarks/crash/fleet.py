@@ -20,15 +20,15 @@ STOP_SECONDS = 30.0
 
 
 class Process(Protocol):
-    """As much of ``subprocess.Popen`` as a member needs."""
+    """The part of ``subprocess.Popen`` that a member needs."""
 
     pid: int
 
     def poll(self) -> int | None:
-        """None while it runs."""
+        """Return the exit code; None while the process runs."""
 
     def send_signal(self, number: int, /) -> None:
-        """Nothing happens to one that has ended."""
+        """Send a signal; a process that has ended is left alone."""
 
     def wait(self, timeout: float | None = None) -> int:
         """Raises ``subprocess.TimeoutExpired``."""
@@ -40,13 +40,13 @@ class Start(Protocol):
     def __call__(
         self, arguments: Sequence[str], *, environment: Mapping[str, str], log: Path
     ) -> Process:
-        """It runs already."""
+        """Start a process with these arguments; it runs on return."""
 
 
 def cold(
     arguments: Sequence[str], *, environment: Mapping[str, str], log: Path
 ) -> subprocess.Popen[bytes]:
-    """As production starts one: the interpreter, then every import."""
+    """Start a process as production does: the interpreter, then every import."""
     with log.open("ab") as output:
         return subprocess.Popen(
             [sys.executable, *arguments],
@@ -79,17 +79,17 @@ class Member:
 
     @property
     def pid(self) -> int:
-        """Of the process that runs now."""
+        """The id of the process that runs now."""
         return self._process.pid
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs."""
+        """Return the exit code; None while the process runs."""
         return self._process.poll()
 
     @property
     def is_done(self) -> bool:
-        """Whether it ended by itself with exit code 0."""
+        """True if the process ended by itself with exit code 0."""
         return self._process.poll() == 0 and not self._expected
 
     def signal(self, number: signal.Signals) -> None:
@@ -112,7 +112,7 @@ class Member:
         self._process = self._start()
 
     def output(self) -> str:
-        """What it and its predecessors have printed."""
+        """Return what the process and its predecessors have printed."""
         return self._log.read_text()
 
     def ask_to_end(self) -> None:
@@ -122,7 +122,7 @@ class Member:
             self._process.send_signal(signal.SIGTERM)
 
     def end(self) -> None:
-        """At the end of a trial, after ``ask_to_end``."""
+        """End the process for good, at the end of a trial and after ``ask_to_end``."""
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:

@@ -74,7 +74,7 @@ def judge(
 
 
 def read_acceptances(path: Path) -> list[Acceptance]:
-    """In the order in which SES accepted."""
+    """Read the acceptances in the order in which SES made them."""
     return [Acceptance(**json.loads(line)) for line in path.read_text().splitlines()]
 
 

@@ -33,20 +33,20 @@ class Ledger:
         path.touch()
 
     def add(self, fact: Fact) -> None:
-        """What is written stands, whatever dies afterwards."""
+        """Append a fact; it stands whatever dies afterwards."""
         with self._path.open("ab", buffering=0) as file:
             os.write(file.fileno(), f"{json.dumps(asdict(fact))}\n".encode())
 
     def committed(self) -> list[Fact]:
-        """In the order of their commits."""
+        """Return the committed facts in the order of their commits."""
         return [fact for fact in self._lines() if fact.number]
 
     def count(self) -> int:
-        """How many are committed, without reading them: of each fact there are two lines, one when it is begun."""
+        """Count the committed facts without reading them: each has two lines, the first when it was begun."""
         return self._path.read_bytes().count(b"\n") // 2
 
     def last(self) -> Fact | None:
-        """Where to go on: it may or may not be committed if it has no number, and all before it is."""
+        """Return the fact to go on from: without a number it may or may not be committed; all before it are."""
         with self._path.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - LINE_BYTES))
             lines = file.read().splitlines()

@@ -1,4 +1,4 @@
-"""What members of a fleet import and make once, for the server that forks them: no connection, no thread, no row."""
+"""Import once what members of a fleet need, for the server that forks them: no connection, no thread, no row."""
 
 from __future__ import annotations
 

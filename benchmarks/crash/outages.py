@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def run(rig: Rig, options: argparse.Namespace) -> bool:
-    """Each outage in turn, with its figures; then all ends, and the judge looks at the whole."""
+    """Make each outage in turn and print its figures; then end all and let the judge look at the whole."""
     for _ in range(CONSUMERS):
         rig.consumer()
     producer = rig.producer(count=ENDLESS, rate=options.rate, refused=0)

@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _commit(ledger: Ledger, fact: Fact, seed: int) -> None:
-    """Until it is known to be committed, as a customer who sends the form again after an error."""
+    """Try until the fact is known to be committed, as a customer who sends the form again after an error."""
     while True:
         try:
             number = _post(fact) if fact.account else _place(fact, seed)

@@ -37,7 +37,7 @@ HEAD = (
 
 @dataclass(frozen=True)
 class Result:
-    """What SES took within the measured time. ``cores`` is how many the consumers kept busy."""
+    """The emails that SES took within the measured time; ``cores`` is how many the consumers kept busy."""
 
     limit: float
     processes: int
@@ -48,7 +48,7 @@ class Result:
 
     @property
     def is_met(self) -> bool:
-        """Whether the goals are."""
+        """True if the goals are met."""
         return (
             self.mean >= GOAL_SHARE * self.limit
             and self.worst_second <= self.limit * (1 + BURST_SHARE)
@@ -157,7 +157,7 @@ def fill(rig: Rig, count: int) -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Of the consumer with its processes, so far."""
+    """Return the CPU seconds of the consumer with its processes, so far."""
     return process_tree.usage(pid).cpu_seconds
 
 

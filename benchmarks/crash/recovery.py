@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def run(rig: Rig, options: argparse.Namespace) -> bool:
-    """So many crashes, each with its figures, then the verdict."""
+    """Make so many crashes, each with its figures, then print the verdict."""
     for _ in range(CONSUMERS):
         rig.consumer()
     producer = rig.producer(count=ENDLESS, rate=options.rate)
@@ -70,7 +70,7 @@ def run(rig: Rig, options: argparse.Namespace) -> bool:
 
 
 def crash(rig: Rig) -> tuple[int, float, float]:
-    """How many emails it hit; seconds from the restart to the first email and until those are settled."""
+    """Crash once; return the emails hit, the seconds to the first email, and those until all are settled."""
     for member in rig.members:
         member.signal(signal.SIGKILL)
     while any(member.exit_code is None for member in rig.members):
@@ -90,7 +90,7 @@ def crash(rig: Rig) -> tuple[int, float, float]:
 
 
 def _accepted(rig: Rig) -> int:
-    """Without canaries: nobody waits for one."""
+    """Count the accepted emails without canaries: nobody waits for one."""
     return sum(bool(mail.number) for mail in rig.accepted())
 
 

@@ -1,4 +1,4 @@
-"""What every trial by real processes needs: a fresh database, the stub of AWS, queues, processes that end with it."""
+"""Set up a trial by real processes: a fresh database, the stub of AWS, queues, and processes that end with it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ OURS = ("AWS_", "QUEUE_", "SES_", "SANDBOX", "FAILPOINTS", "DATABASE_URL", "DEBU
 
 
 class Rig:
-    """Its files are in one folder: database (SQLite), ledgers, acceptances, a log for each member.
+    """One trial's database, stub and processes; one folder has its files: SQLite, ledgers, acceptances, logs.
 
     A folder that is named must not be there yet and is kept; without one they are gone afterwards. ``warm`` members are
     forked from a server that has everything imported, which leaves the machine to the work; not where starts are timed.
@@ -116,7 +116,7 @@ class Rig:
         return self._member("relay", ["manage.py", "relay_outbox"])
 
     def producer(self, number: int = 0, **options: object) -> Member:
-        """Its options are those of ``benchmarks.crash.producer``; each needs a number of its own."""
+        """Start a producer with the options of ``benchmarks.crash.producer``; each needs a number of its own."""
         written = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
         ledger = f"--ledger={self.folder / f'ledger-{number}'}"
         written += [f"--number={number}", f"--began={time.time()}"]
@@ -142,20 +142,20 @@ class Rig:
         self.manage("relay_outbox", "--until-empty")
 
     def committed(self) -> list[Fact]:
-        """What the producers know to be committed; those of one account are in order."""
+        """Return the facts that the producers know to be committed; those of one account are in order."""
         ledgers = sorted(self.folder.glob("ledger-*"))
         return [fact for path in ledgers for fact in Ledger(path).committed()]
 
     def count_committed(self) -> int:
-        """How many of them."""
+        """Count the committed facts."""
         return sum(Ledger(path).count() for path in self.folder.glob("ledger-*"))
 
     def accepted(self) -> list[Acceptance]:
-        """What SES took, in its order."""
+        """Return the emails that SES took, in its order."""
         return read_acceptances(self.folder / "accepted")
 
     def control(self, **rates: float) -> dict[str, Any]:
-        """How the stub stands, after setting these probabilities of faults."""
+        """Set these probabilities of faults; return how the stub stands."""
         body = json.dumps(rates).encode() if rates else None
         with urllib.request.urlopen(f"{self.endpoint}/control", body, timeout=10) as answer:  # noqa: S310  # our own
             found: dict[str, Any] = json.load(answer)

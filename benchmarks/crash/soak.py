@@ -48,7 +48,7 @@ PROGRESS_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a soak led to."""
+    """The result of a soak."""
 
     verdict: Verdict
     in_doubt: int
@@ -61,7 +61,7 @@ class Outcome:
 
     @property
     def is_clean(self) -> bool:
-        """What ``make soak`` exits by."""
+        """True if ``make soak`` exits with 0."""
         return (
             self.verdict.is_clean
             and self.is_settled
@@ -134,7 +134,7 @@ def print_table(outcome: Outcome, options: argparse.Namespace) -> None:
 
 
 class Soak:
-    """What happens between the first order and the verdict."""
+    """The soak from the first order to the verdict."""
 
     def __init__(self, rig: Rig, producers: Sequence[Member], options: argparse.Namespace) -> None:
         self._rig = rig

@@ -1,4 +1,4 @@
-"""What our own database says is still owed. It decides when a soak is over, and nothing else."""
+"""Count the emails that our own database says are still owed: it decides when a soak is over, and nothing else."""
 
 from __future__ import annotations
 
@@ -71,13 +71,13 @@ def dead() -> list[str]:
 
 
 def attempts() -> dict[str, int]:
-    """How many attempts ended how."""
+    """Count the attempts by their outcome."""
     found = _rows("emails", "Attempt").values_list("outcome").annotate(Count("id"))
     return dict(Counter({outcome or "unknown": count for outcome, count in found.order_by()}))
 
 
 def reconnect() -> None:
-    """After the database was away."""
+    """Connect again after the database was away."""
     connections.close_all()
 
 
@@ -89,5 +89,5 @@ def _rows(app: str, model: str) -> QuerySet[Any]:
 
 @cache
 def _set_up() -> None:
-    """Not at import: the environment names the database once that is started."""
+    """Set Django up, not at import: the environment names the database once that is started."""
     django.setup()

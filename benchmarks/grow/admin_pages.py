@@ -1,4 +1,4 @@
-"""How long the admin's pages take as the tables grow: ``make bench-console``.
+"""Measure the admin's pages as the tables grow: ``make bench-console``.
 
 A database that holds so many handled events with their sent emails, and some hundred open dead letters of four causes.
 Each page is asked for by a superuser, in this process, without a server; the time is that of the whole response.
@@ -30,14 +30,14 @@ NO_AWS = "http://127.0.0.1:1"
 
 @dataclass(frozen=True)
 class Timing:
-    """Of one page: milliseconds of each request, and how many queries it makes."""
+    """The times of one page: milliseconds of each request, and how many queries it makes."""
 
     milliseconds: list[float]
     queries: int
 
     @property
     def cells(self) -> str:
-        """For the table."""
+        """Write the figures as cells of the table."""
         low, high = min(self.milliseconds), max(self.milliseconds)
         median = statistics.median(self.milliseconds)
         return f"{median:.0f} ({low:.0f}–{high:.0f}) | {self.queries}"
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--letters", type=int, default=500, help="open dead letters")
     parser.add_argument("--times", type=int, default=7, help="requests of each page")
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="postgresql")
-    parser.add_argument("--write", action="store_true", help="into docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="into docs/explanation/performance.md")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="notifier-console-") as folder:
         url = Databases(Path(folder)).template(options.database)
@@ -66,14 +66,14 @@ def main() -> None:
 
 
 def _without_debugging() -> None:
-    """It is on for the static files of pages alone; each query would be kept."""
+    """Turn DEBUG off: it is on for the static files of pages alone, and would keep each query."""
     from django.conf import settings
 
     settings.DEBUG, settings.ALLOWED_HOSTS = False, ["testserver"]
 
 
 def timings(letters: int, times: int) -> Iterator[tuple[str, Timing]]:
-    """Each page with what it took, of the database that settings name."""
+    """Yield each page with what it took, on the database that settings name."""
     from django.contrib.auth.models import User
     from django.test import Client
 
@@ -84,7 +84,7 @@ def timings(letters: int, times: int) -> Iterator[tuple[str, Timing]]:
 
 
 def _make_letters(count: int) -> Any:
-    """As collected within the last hours; returns one of them."""
+    """Make dead letters as if collected within the last hours; return one of them."""
     from queues.dead_letters import collecting
     from queues.models import DeadLetter
 

@@ -1,4 +1,4 @@
-"""How long the API takes for an order while emails go out: ``make bench-api``.
+"""Measure the API's answer to an order while emails go out: ``make bench-api``.
 
 Orders are placed at a steady rate whatever the answers take, by clients with tokens of a user pool that is played here;
 the time of each is counted from the moment when it was due. gunicorn serves the API as in production, consumers publish
@@ -35,7 +35,7 @@ from benchmarks.crash.rig import Rig
 from benchmarks.crash.soak import LEAN
 from benchmarks.process_tree import usage
 
-DOCUMENT = ROOT / "docs" / "api.md"
+DOCUMENT = ROOT / "docs" / "reference" / "api.md"
 APPLICATION = "benchmark"
 SKU = "MUG-01"
 CLIENTS = 50
@@ -56,7 +56,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class Run:
-    """What came of one rate; the warm-up is not among ``answers``."""
+    """The result of one rate; the warm-up is not among ``answers``."""
 
     rate: float
     answers: Sequence[Answered]
@@ -67,7 +67,7 @@ class Run:
 
     @property
     def is_met(self) -> bool:
-        """Whether the slowest are fast enough, nobody was refused, and each order became one email."""
+        """True if the slowest were fast enough, nobody was refused, and each order became one email."""
         is_taken = all(answer.status == 201 for answer in self.answers)
         return (
             percentile(self.answers, 99) <= GOAL_SECONDS and is_taken and self.emails == self.placed
@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=4, help="of each of them")
     parser.add_argument("--client", choices=["boto3", "lean"], default="lean")
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="postgresql")
-    parser.add_argument("--write", action="store_true", help="into docs/api.md")
+    parser.add_argument("--write", action="store_true", help="into docs/reference/api.md")
     options = parser.parse_args()
     runs = [run(float(rate), options) for rate in options.rates.split(",")]
     print(table(runs))
@@ -94,7 +94,7 @@ def main() -> None:
 
 
 def run(rate: float, options: argparse.Namespace) -> Run:
-    """In a process of its own: settings are read once."""
+    """Run one rate in a process of its own, as settings are read once."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as one:
         return one.submit(_run, rate, options).result()
@@ -131,7 +131,7 @@ def _run(rate: float, options: argparse.Namespace) -> Run:
 
 
 def percentile(answers: Sequence[Answered], share: float) -> float:
-    """In seconds, the nearest rank."""
+    """Return a percentile of the answers in seconds, by the nearest rank."""
     ordered = sorted(answer.seconds for answer in answers)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share / 100))]
 
@@ -150,7 +150,7 @@ def pool() -> Iterator[tuple[str, Callable[[dict[str, Any]], str]]]:
             self.wfile.write(document.encode())
 
         def log_message(self, format: str, *arguments: Any) -> None:
-            """Nothing."""
+            """Log nothing: a line for each order would cost more than the answer."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Keys) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -183,7 +183,7 @@ def _rig(options: argparse.Namespace, issuer: str) -> dict[str, Any]:
 
 
 def _add_product() -> None:
-    """In this process, which has the rig's settings."""
+    """Add the product in this process, which has the rig's settings."""
     django.setup()
     from orders.models import Product
 
@@ -230,7 +230,7 @@ def _tokens(sign: Callable[[dict[str, Any]], str]) -> list[str]:
 
 
 def _place(port: int, tokens: Sequence[str], *, rate: float, seconds: float) -> list[Answered]:
-    """All orders, each when it is due, over connections that are kept."""
+    """Place each order when it is due, over connections that are kept."""
     connections = threading.local()
     began = time.monotonic() + 0.5
 
@@ -280,7 +280,7 @@ _BODY = json.dumps(
 
 
 def _wait_for_emails(rig: Rig, count: int) -> int:
-    """How many SES took, when it has them all or after a minute."""
+    """Wait until SES has all emails, a minute at most; return how many it took."""
     deadline = time.monotonic() + 60
     while (accepted := len(rig.accepted())) < count and time.monotonic() < deadline:
         time.sleep(0.5)

@@ -1,4 +1,4 @@
-"""Whether an email costs more as the tables grow: ``make bench-growth``.
+"""Measure an email's cost as the tables grow: ``make bench-growth``.
 
 Our consumer sends the same emails on a database that holds so many sent ones already: outbox rows, notifications,
 attempts.
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sizes", default="0,100000,1000000", help="rows in each table")
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="postgresql")
-    parser.add_argument("--write", action="store_true", help="into docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="into docs/explanation/performance.md")
     options = parser.parse_args()
     stand_in.keep_off()
     sizes = [int(size) for size in options.sizes.split(",")]
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def _course(aws: stand_in.StandIn, folder: Path, options: argparse.Namespace, size: int) -> Course:
-    """Its database is copied with its rows for each trial."""
+    """Lay out the course; its database is copied with its rows for each trial."""
     began = time.monotonic()
     (folder / str(size)).mkdir()
     course = Course(aws, folder / str(size), Work(options.n, ses_ms=0, sqs_ms=0))

@@ -1,4 +1,4 @@
-"""How fast one relay publishes, and what an event costs as the outbox grows: ``make bench-relay``.
+"""Measure one relay's rate, and an event's cost as the outbox grows: ``make bench-relay``.
 
 The outbox holds a backlog of so many pending rows, or as many handled ones before a few pending. One
 ``relay_outbox`` publishes, and is measured while it is under way.
@@ -39,7 +39,7 @@ class Case:
 
     @property
     def title(self) -> str:
-        """For the table."""
+        """Name the case for the table."""
         queue = f"FIFO, {self.groups} groups" if self.groups else "standard"
         return f"{queue} | {self.rows:,} {'pending' if self.is_backlog else 'handled'}"
 
@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="to measure each")
     parser.add_argument("--latency-sqs", type=float, default=0.0, help="milliseconds")
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="postgresql")
-    parser.add_argument("--write", action="store_true", help="into docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="into docs/explanation/performance.md")
     options = parser.parse_args()
     stand_in.keep_off()
     cases = [
@@ -125,7 +125,7 @@ def _run(aws: StandIn, settings: dict[str, str], folder: Path, seconds: float) -
 def _pace(
     aws: StandIn, pid: int, before: dict[str, float], cpu_before: float, seconds: float
 ) -> Pace:
-    """Until the time is over, or nothing more comes."""
+    """Measure the pace until the time is over or nothing more comes."""
     last, cpu = before, cpu_before
     while (now := aws.standing())["now"] - before["now"] < seconds:
         if now["sent"] > last["sent"]:

@@ -1,4 +1,4 @@
-"""How fast one consumer reads what SES tells: ``make bench-events``.
+"""Measure how fast one consumer reads SES's events: ``make bench-events``.
 
 The emails are in the database as sent, their events wait in the queue: of each email Send and Delivery, of every
 fiftieth a bounce in place of the second. One ``consume_queue`` drains it, on a core of its own; the database and the
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=100_000, help="events")
     parser.add_argument("--clients", default=",".join(CLIENTS), help="of SQS")
     parser.add_argument("--threads", default="8,32", help="of the consumer")
-    parser.add_argument("--write", action="store_true", help="into docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="into docs/explanation/performance.md")
     options = parser.parse_args()
     stand_in.keep_off()
     lines = []
@@ -113,7 +113,7 @@ def _consuming(
 
 
 def _pace(aws: StandIn, pid: int, count: int) -> Pace:
-    """From the opened gate to the last delete."""
+    """Measure the pace from the opened gate to the last delete."""
     until = time.monotonic() + START_SECONDS
     while not aws.standing()["polled"]:
         if time.monotonic() > until:
@@ -136,7 +136,7 @@ def _pace(aws: StandIn, pid: int, count: int) -> Pace:
 
 
 def _emails(database: str) -> list[tuple[str, str, str]]:
-    """Of each notification its id, SES's message id and the recipient."""
+    """Return each notification's id, SES's message id and the recipient."""
     with psycopg.connect(database) as connection:
         rows = connection.execute(
             "SELECT id::text, provider_message_id, recipient FROM emails_notification"
@@ -145,7 +145,7 @@ def _emails(database: str) -> list[tuple[str, str, str]]:
 
 
 def _require_all_moved_on(database: str) -> None:
-    """What was deleted from the queue and not recorded would look like a fast success."""
+    """Fail unless each event was recorded: one that was only deleted would look like a fast success."""
     with psycopg.connect(database) as connection:
         left = connection.execute(
             "SELECT count(*) FROM emails_notification WHERE delivery_status = 'none'"

@@ -80,5 +80,5 @@ def keep_off() -> None:
 
 
 def pin(cores: set[int]) -> Callable[[], None]:
-    """For ``preexec_fn``: the process and all that it starts run on these cores."""
+    """Return a ``preexec_fn`` that keeps the process and all that it starts on these cores."""
     return lambda: os.sched_setaffinity(0, cores)

@@ -1,4 +1,4 @@
-"""What the stand-in knows: queues, latencies, the gate, and the counts of one run."""
+"""Keep what the stand-in knows: queues, latencies, the gate, and the counts of one run."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Message:
         self._json = json.dumps(fields)[:-1].encode()
 
     def received(self) -> bytes:
-        """Its JSON for one more receive."""
+        """Return the message's JSON for one more receive."""
         self.receives += 1
         tail = (
             ',"ReceiptHandle":"%s#%d","Attributes":{"ApproximateReceiveCount":"%d",'
@@ -57,7 +57,7 @@ class Waiter:
         queue.waiters.append(self)
 
     def withdraw(self) -> None:
-        """It waits no longer."""
+        """Take the waiter out: it waits no longer."""
         self._timer.cancel()
         if self in self._queue.waiters:
             self._queue.waiters.remove(self)
@@ -86,7 +86,7 @@ class Queue:
         return message.id
 
     def take(self, limit: int) -> list[bytes]:
-        """Nothing while the gate is closed."""
+        """Take up to so many messages; none while the gate is closed."""
         taken: list[bytes] = []
         while self.is_open and self.ready and len(taken) < limit:
             message = self.ready.popleft()
@@ -150,7 +150,7 @@ class Aws:
         return {}
 
     def is_too_fast(self) -> bool:
-        """Whether SES refuses one email more at this moment, which is counted."""
+        """Return True, and count it, if SES refuses one email more at this moment."""
         is_allowed = self.allowance.take()
         self.throttled += not is_allowed
         return not is_allowed

@@ -1,4 +1,4 @@
-"""What boto3 alone can do: threads that receive ten, send ten and delete ten. Nothing is rendered or recorded."""
+"""Show the ceiling of boto3 alone: threads receive ten, send ten and delete ten; nothing is rendered or recorded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.peers.order_email import CONCURRENCY, ENDPOINT, QUEUE_URL, SENDE
 
 
 def main() -> None:
-    """Until the process is ended."""
+    """Work until the process is ended."""
     order_email.set_up()
     email = order_email.build(order(0)).message().as_bytes()
     sqs, send = order_email.sqs(), _sender()

@@ -1,4 +1,4 @@
-"""What every Python peer does for one order: two Django templates, one email, SES through django-ses."""
+"""Make one order's email as every Python peer does: two Django templates, one email, SES through django-ses."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from benchmarks.peers.order_email import QUEUE_URL
 
 
 def main() -> None:
-    """Until the process is ended."""
+    """Work until the process is ended."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--keep-connection", action="store_true")

@@ -1,4 +1,4 @@
-"""Where the CPU time of one email goes: ``make bench-profile``, or ``python -m benchmarks.profile.consumer``."""
+"""Show where the CPU time of one email goes: ``make bench-profile``, or ``python -m benchmarks.profile.consumer``."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def main() -> None:
     )
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--totals-only", action="store_true", help="without the meter")
-    parser.add_argument("--write", action="store_true", help="into docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="into docs/explanation/performance.md")
     options = parser.parse_args()
     stand_in.keep_off()
     arguments = ("consume_queue", "orders", f"--concurrency={options.concurrency}")

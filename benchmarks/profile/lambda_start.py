@@ -1,4 +1,4 @@
-"""How long the zip of ``make lambda`` takes to start, and for an email once it has: ``make lambda-start``.
+"""Measure the start of the zip of ``make lambda``, and an email once it has started: ``make lambda-start``.
 
 Each start is a bare interpreter of its own with nothing but the unpacked zip, as Lambda has it, on one core; database
 and AWS are on this machine. A function has a whole core from 1,769 MB of memory on, and a part of one below.
@@ -24,7 +24,7 @@ from benchmarks.crash.fleet import ROOT
 from benchmarks.crash.rig import Rig, print_rows
 from infra import lambda_package
 
-RUNTIME = ROOT / "tests" / "lambda_runtime.py"
+RUNTIME = ROOT / "tests" / "support" / "aws" / "lambda_runtime.py"
 BATCH = 10
 # The first invocation makes clients and connections; the second has them.
 WARM = 5
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def _start(task: Path, environment: dict[str, str]) -> list[dict[str, float]]:
-    """What the runtime said: of the import, of the first invocation, of the warm ones, of a batch."""
+    """Return what the runtime said of the import, the first invocation, the warm ones and a batch."""
     events = [_event(1) for _ in range(1 + WARM)] + [_event(BATCH)]
     run = subprocess.run(
         [sys.executable, "-I", "-S", str(RUNTIME), str(task)],

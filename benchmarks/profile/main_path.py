@@ -115,7 +115,7 @@ def print_memory(group: int) -> None:
 
 
 def descends(pid: int, ancestor: int) -> bool:
-    """Whether a process was started below another."""
+    """Return True if a process was started below another."""
     while pid > 1:
         if pid == ancestor:
             return True
@@ -124,7 +124,7 @@ def descends(pid: int, ancestor: int) -> bool:
 
 
 def mails(mailbox: str) -> list[dict[str, Any]]:
-    """What the local SES accepted, newest first; nothing before it answers."""
+    """Return the mails that the local SES accepted, newest first; none before it answers."""
     try:
         with urllib.request.urlopen(mailbox) as answer:  # noqa: S310  # our own address
             found: list[dict[str, Any]] = json.load(answer)
@@ -145,7 +145,7 @@ def accepted_at(mail: dict[str, Any]) -> float:
 
 
 def wait_for(url: str, run: subprocess.Popen[bytes]) -> None:
-    """Until the page is served."""
+    """Wait until the page is served."""
     while run.poll() is None:
         try:
             with urllib.request.urlopen(url, timeout=5):  # noqa: S310  # our own address

@@ -1,4 +1,4 @@
-"""What rendering costs: ``python -m benchmarks.profile.rendering [--rounds N]``.
+"""Measure the cost of rendering: ``python -m benchmarks.profile.rendering [--rounds N]``.
 
 Prints the CPU time of each file of each template, in microseconds for one email, and of the whole email: its three
 files, its style sheet inlined. The data is the template's sample; the order has four lines. The first email, which

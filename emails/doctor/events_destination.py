@@ -107,5 +107,5 @@ def _topic(topic: str) -> Iterator[Finding]:
         yield error(
             "events.no_webhook",
             f"The topic {name} has no confirmed subscription by HTTPS.",
-            f"Subscribe {settings.BASE_URL}/ses/events/ to it (docs/operating.md, SES's events by HTTPS).",
+            f"Subscribe {settings.BASE_URL}/ses/events/ to it (docs/how-to/ses-events-by-https.md).",
         )

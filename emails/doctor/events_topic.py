@@ -23,9 +23,7 @@ from queues.errors import QueueUnavailable
 PROVISION = "python manage.py provision"
 WHY = "Bounces and complaints stay unknown, and emails in doubt wait for a person."
 # Of a topic that ``provision`` does not make.
-_BY_HAND = (
-    "Edit the topic's access policy in the SNS console (docs/operating.md, SES's events by HTTPS)."
-)
+_BY_HAND = "Edit the topic's access policy in the SNS console (docs/how-to/ses-events-by-https.md)."
 _LACKING = {"InvalidAction", "UnknownOperationException", "UnsupportedOperation", "NotImplemented"}
 _PUBLISH = {"sns:publish", "sns:*", "*"}
 _EQUALS = {"StringEquals", "StringLike", "ArnEquals", "ArnLike"}

@@ -23,8 +23,9 @@ from emails.reports import reasons
 from emails.sending import by_hand, states
 from queues import masking
 from queues.answers import Section
+from queues.console import change_url, moment
 from queues.models import DeadLetter, OutboxEvent
-from queues.pages.cells import change_url, coloured, moment, pretty_json, two_lines
+from queues.pages.cells import coloured, pretty_json, two_lines
 from queues.pages.facts import Act, FactAdmin, column
 from queues.pages.sections import dead_letters_section, outbox_section
 

@@ -13,7 +13,8 @@ from emails.models import DeliveryEvent, Notification
 from emails.reports import report_words
 from queues import masking, registry
 from queues.answers import Section
-from queues.pages.cells import link, moment
+from queues.console import moment
+from queues.pages.cells import link
 from queues.pages.sections import MAX_ROWS
 
 

@@ -11,7 +11,8 @@ from emails.models import DeliveryEvent, Notification
 from emails.pages.filters import KindFilter, OrphanFilter
 from emails.reports import report_words
 from queues import masking
-from queues.pages.cells import link, moment, pretty_json, two_lines
+from queues.console import moment
+from queues.pages.cells import link, pretty_json, two_lines
 from queues.pages.facts import BoundedPaginator, column
 from queues.pages.masked import MaskedAdmin
 

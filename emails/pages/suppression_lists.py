@@ -24,7 +24,7 @@ from emails.reputation.csv_files import Read
 from emails.reputation.suppressions import Entry, Source
 from emails.ses import suppression_list
 from queues import masking
-from queues.pages.cells import change_url, moment
+from queues.console import change_url, moment
 
 LIST = "admin:emails_suppression_changelist"
 # Of the lines that hold no address so many are named.

@@ -15,7 +15,8 @@ from emails.pages.suppression_forms import LiftForm
 from emails.reputation import suppressions
 from queues import masking
 from queues.answers import Section
-from queues.pages.cells import link, moment, short, two_lines
+from queues.console import moment, short
+from queues.pages.cells import link, two_lines
 from queues.pages.facts import Act, FactAdmin, column
 from queues.pages.sections import MAX_ROWS
 

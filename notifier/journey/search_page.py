@@ -1,4 +1,4 @@
-"""The admin's one search box, and what it finds."""
+"""Answer the admin's search box."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from django.views.decorators.http import require_safe
 from notifier.journey import search
 from notifier.journey.search import Hit
 from queues import masking
-from queues.pages.facts import TIMELINE
+from queues.console import TIMELINE
 
 
 @require_safe
 def find(request: HttpRequest) -> HttpResponse:
-    """A single hit leads straight to it; several are listed."""
+    """Redirect to a single hit; list several."""
     if "s" in request.GET:
         # Unfold's palette (Ctrl+K) asks for the names of pages at this address.
         answer: HttpResponse = admin.site.search(request)  # type: ignore[attr-defined]

@@ -1,1 +1,1 @@
-"""The JSON API, ``/api/v1/``: the shop's and the bank's services for programs. ``docs/api.md`` describes it."""
+"""The JSON API, ``/api/v1/``: services of shop and bank for programs. ``docs/reference/api.md`` describes it."""

@@ -2,7 +2,8 @@
 
 from orders.models.api import IdempotentRequest, RequestAllowance
 from orders.models.bank import BankAccount, Transaction
-from orders.models.shop import Customer, Order, OrderLine, Product
+from orders.models.customers import Customer
+from orders.models.shop import Order, OrderLine, Product
 
 __all__ = [
     "BankAccount",

@@ -12,12 +12,13 @@ from django.db.models import F, Q, Value
 from django.db.models.functions import Lower
 from django.utils import timezone
 
-from orders import events
 from orders.errors import BalanceTooLarge, CurrencyMismatch, Overdraft, Refused
+from orders.events import Account, TransactionPosted
 from orders.models.facts import Fact, FactQuerySet
-from orders.money import Currency, formatted
+from orders.money import Currency, formatted, to_cents
 from orders.validators import validate_recipient, validate_single_line
 from queues import outbox
+from queues.events.envelope import Event
 
 CENT = Decimal("0.01")
 # What fits into the column.
@@ -157,7 +158,7 @@ class Transaction(Fact):
             self.account = BankAccount.objects.select_for_update().get(pk=self.account_id)
             self._settle()
             self._insert_numbered(field="reference", prefix="TXN")
-            outbox.record(events.transaction_posted(self))
+            outbox.record(transaction_posted(self))
 
     def _settle(self) -> None:
         """Check against the locked account, then move its balance."""
@@ -169,3 +170,24 @@ class Transaction(Fact):
         self.clean_fields(exclude=["reference", "balance_after"])
         self.balance_after = self.account.balance_after(self.kind, self.amount)
         self.account.move(self.balance_after - self.account.balance)
+
+
+def transaction_posted(posted: Transaction) -> Event:
+    """The event of a transaction that has its reference; its account's events keep their order."""
+    account = posted.account
+    data = TransactionPosted(
+        reference=posted.reference,
+        kind="deposit" if posted.kind == posted.Kind.DEPOSIT else "withdrawal",
+        amount_cents=to_cents(posted.amount),
+        currency=Currency(posted.currency),
+        balance_cents=to_cents(posted.balance_after),
+        posted_at=posted.posted_at,
+        description=posted.description,
+        account=Account(
+            number_masked=account.number_masked,
+            holder_name=account.holder_name,
+            holder_email=account.holder_email,
+        ),
+    )
+    key = f"account-{account.pk}"
+    return Event.of(data, subject=posted.reference, partition_key=key)

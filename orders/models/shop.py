@@ -1,18 +1,18 @@
-"""Products, customers, and the orders that customers place."""
+"""Products, and the orders that customers place."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
+from django.conf import settings
 from django.core.signing import Signer
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import connection, models, transaction
-from django.db.models import Case, F, Q, Value, When
+from django.db import models, transaction
+from django.db.models import Q, Value
 from django.db.models.functions import Lower
 from django.urls import reverse
 from django.utils import timezone
@@ -20,14 +20,13 @@ from django.utils.crypto import constant_time_compare
 
 from orders import events
 from orders.errors import Immutable, MixedCurrencies, NoLines
+from orders.events import Address, Line, OrderPlaced, Person
+from orders.models.customers import Customer
 from orders.models.facts import Fact, FactQuerySet
-from orders.money import Currency
+from orders.money import Currency, to_cents
 from orders.validators import validate_recipient, validate_single_line
 from queues import outbox
-
-# What anybody can make us send to an address that is not theirs.
-RESEND_SECONDS = 60
-LINKS_A_DAY = 5
+from queues.events.envelope import Event
 
 
 class Product(models.Model):
@@ -62,103 +61,6 @@ class Product(models.Model):
         if not drawing.startswith("<svg"):
             return ""
         return f"data:image/svg+xml,{quote(drawing)}"
-
-
-class CustomerQuerySet(models.QuerySet["Customer"]):
-    """Customers, found by their address whatever its case."""
-
-    def with_email(self, email: str) -> Customer | None:
-        """The customer with this address."""
-        # Written out: for most orders, of whoever never registered, this is all. Both are folded by the database,
-        # as its unique index does it: SQLite folds ASCII only.
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT id FROM orders_customer WHERE LOWER(email) = LOWER(%s)", [email])
-            found = cursor.fetchall()
-        return self.filter(pk=found[0][0]).first() if found else None
-
-
-class Customer(models.Model):
-    """Somebody who registered, or whom staff entered.
-
-    Saving one records no event: staff may enter a customer without any email. ``services.register`` and
-    ``services.resend_verification`` record it.
-    """
-
-    name = models.CharField(max_length=200, validators=[validate_single_line])
-    email = models.EmailField(validators=[validate_recipient])
-    email_verified_at = models.DateTimeField(null=True, blank=True)
-    verification_sent_at = models.DateTimeField(null=True, editable=False)
-    # Links of any kind that went to the address since then; a day later they are counted anew.
-    links_sent = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
-    links_since = models.DateTimeField(null=True, editable=False)
-    # How many links to their orders were used: each works once.
-    sign_ins = models.PositiveIntegerField(default=0, db_default=0, editable=False)
-    registered_at = models.DateTimeField(default=timezone.now, editable=False)
-
-    objects = CustomerQuerySet.as_manager()
-
-    class Meta:
-        ordering = ["name"]
-        constraints = [
-            models.UniqueConstraint(
-                Lower("email"),
-                name="one_customer_per_email",
-                violation_error_message="There is a customer with this email address already.",
-            )
-        ]
-
-    def __str__(self) -> str:
-        return self.name
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save; a new address is unconfirmed, whoever enters it."""
-        if not self._state.adding and self._has_new_email():
-            self.email_verified_at = self.verification_sent_at = None
-            if (names := kwargs.get("update_fields")) is not None:
-                kwargs["update_fields"] = {*names, "email_verified_at", "verification_sent_at"}
-        super().save(*args, **kwargs)
-
-    def _has_new_email(self) -> bool:
-        known = Customer.objects.with_email(self.email)
-        return known is None or known.pk != self.pk
-
-    @property
-    def subject(self) -> str:
-        """What this customer's events are about."""
-        return f"customer-{self.pk}"
-
-    def confirm_email(self) -> bool:
-        """Mark the address as confirmed; False if it was."""
-        now = timezone.now()
-        rows = Customer.objects.filter(pk=self.pk, email_verified_at=None)
-        return rows.update(email_verified_at=now) == 1
-
-    def take_link_slot(self, *, confirmed: bool) -> bool:
-        """Take the right to send one link; False if the address is not, or not un-, confirmed, or has had enough.
-
-        Enough is one in ``RESEND_SECONDS``, and ``LINKS_A_DAY``.
-        """
-        now = timezone.now()
-        is_new_day = Q(links_since=None) | Q(links_since__lte=now - timedelta(days=1))
-        rows = Customer.objects.filter(
-            Q(verification_sent_at=None)
-            | Q(verification_sent_at__lte=now - timedelta(seconds=RESEND_SECONDS)),
-            is_new_day | Q(links_sent__lt=LINKS_A_DAY),
-            pk=self.pk,
-            email_verified_at__isnull=not confirmed,
-        )
-        return bool(
-            rows.update(
-                verification_sent_at=now,
-                links_sent=Case(When(is_new_day, then=Value(1)), default=F("links_sent") + 1),
-                links_since=Case(When(is_new_day, then=Value(now)), default=F("links_since")),
-            )
-        )
-
-    def count_sign_in(self, number: int) -> bool:
-        """Use up the link with this number; False if it was used, or a newer one."""
-        rows = Customer.objects.filter(pk=self.pk, sign_ins=number)
-        return rows.update(sign_ins=number + 1) == 1
 
 
 class OrderQuerySet(FactQuerySet["Order"]):
@@ -260,7 +162,7 @@ class Order(Fact):
             for line in lines:
                 line.order = self
             OrderLine.objects.insert(lines)
-            outbox.record(events.order_placed(self, lines))
+            outbox.record(order_placed(self, lines))
 
     def _add_up(self, lines: list[OrderLine]) -> None:
         if not lines:
@@ -326,3 +228,36 @@ class OrderLine(Fact):
         self.sku = self.product.sku
         self.name = self.product.name
         self.unit_price = self.product.price
+
+
+def order_placed(order: Order, lines: list[OrderLine]) -> Event:
+    """The event of an order that has its number."""
+    placed = OrderPlaced(
+        order_number=order.number,
+        placed_at=order.placed_at,
+        customer=Person(name=order.customer_name, email=order.customer_email),
+        shipping_address=Address(
+            name=order.shipping_name,
+            street=order.shipping_street,
+            postal_code=order.shipping_postal_code,
+            city=order.shipping_city,
+            country=order.shipping_country,
+        ),
+        lines=tuple(_line_of(line) for line in lines),
+        total_cents=to_cents(order.total),
+        currency=Currency(order.currency),
+        order_url=settings.BASE_URL + order.get_signed_url(),
+    )
+    # No address in it: partition keys are seen in SQS and in logs.
+    key = f"customer-{order.customer_id}" if order.customer_id else f"order-{order.pk}"
+    return Event.of(placed, subject=order.number, partition_key=key)
+
+
+def _line_of(line: OrderLine) -> Line:
+    return Line(
+        sku=line.sku,
+        name=line.name,
+        quantity=line.quantity,
+        unit_price_cents=to_cents(line.unit_price),
+        total_cents=to_cents(line.total),
+    )

@@ -1,4 +1,4 @@
-"""What a cause of dead letters means, and what mends it: one table, which ``docs/operating.md`` mirrors.
+"""What a cause of dead letters means, and what mends it: one table, which ``docs/how-to/dead-letters.md`` mirrors.
 
 Causes of upper apps are theirs: see ``registry.advisers``.
 """

@@ -75,7 +75,8 @@ def _about(found: account.Caller) -> Iterator[Finding]:
             f"The credentials are those of the root user of account {found.account}.",
             Verdict.WARNING,
             why="They may do everything in the account, and cannot be narrowed.",
-            fix="Make a role or user with the rights in docs/operating.md, Rights on AWS, and use its credentials.",
+            fix="Make a role or user with the rights in docs/reference/rights-on-aws.md, "
+            "and use its credentials.",
         )
     else:
         yield Finding("credentials.caller", f"AWS knows us as {found.arn}.")

@@ -132,8 +132,8 @@ def missing_right(text: str, *, otherwise: str, of: str) -> Finding:
         f"The right {right} on {of} is missing.",
         Verdict.WARNING,
         why="This process cannot look; if its work needs the right as well, it fails there.",
-        fix="Grant it to the role of this process (docs/operating.md, Rights on AWS), or run the doctor where the "
-        "consumers run.",
+        fix="Grant it to the role of this process (docs/reference/rights-on-aws.md), "
+        "or run the doctor where the consumers run.",
     )
 
 

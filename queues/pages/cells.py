@@ -3,45 +3,20 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from uuid import UUID
 
-from django.contrib.admin.utils import quote
 from django.db.models import Model
 from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, reverse
-from django.utils.formats import localize
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.text import Truncator
-from django.utils.timezone import localtime
 
-
-def change_url(row: Model) -> str:
-    """The admin's page of a row."""
-    return reverse(
-        f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[quote(row.pk)]
-    )
-
-
-def list_url(model: type[Model]) -> str:
-    """The admin's list of a model."""
-    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+from queues.console import change_url
 
 
 def link(row: Model) -> SafeString:
     """A link to the admin's page of a row."""
     return format_html('<a class="text-link" href="{}">{}</a>', change_url(row), row)
-
-
-def short(text: str) -> str:
-    """As much of a text as a column takes."""
-    return Truncator(" ".join(text.split())).chars(80)
-
-
-def moment(time: datetime | None) -> str:
-    """A time to the second, in the site's time zone."""
-    return localize(localtime(time)) if time else "—"
 
 
 def two_lines(first: object, second: object) -> SafeString:

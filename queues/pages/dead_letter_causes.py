@@ -13,10 +13,11 @@ from django.views.decorators.http import require_safe
 
 from queues import masking
 from queues.answers import Cause, Section
+from queues.console import list_url, moment, short
 from queues.dead_letters import causes
 from queues.dead_letters.advice import advise
 from queues.models import DeadLetter, DeadLetterQuerySet
-from queues.pages.cells import link, list_url, moment, short
+from queues.pages.cells import link
 
 # The list has them all.
 MAX_DEAD_LETTERS = 20

@@ -18,12 +18,12 @@ from django.views.decorators.http import require_http_methods
 
 from queues import masking, registry
 from queues.answers import Preview
+from queues.console import change_url
 from queues.dead_letters import edits
 from queues.errors import Uncorrectable
 from queues.events.envelope import Event
 from queues.models import DeadLetter, Redrive
 from queues.pages import redrive_start
-from queues.pages.cells import change_url
 from queues.pages.forms import DeadLetterDataForm
 from queues.redrives import jobs
 

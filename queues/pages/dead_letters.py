@@ -20,12 +20,13 @@ from django.utils.safestring import SafeString
 
 from queues import masking, registry
 from queues.answers import Advice, Cause, Section
+from queues.console import moment, short
 from queues.dead_letters import causes, collecting, decisions
 from queues.dead_letters.advice import advise
 from queues.errors import QueueUnavailable
 from queues.models import IS_PARKED, DeadLetter, HandlingFailure
 from queues.pages import dead_letter_causes, dead_letter_edit, redrive_start
-from queues.pages.cells import moment, pretty, pretty_json, short, two_lines
+from queues.pages.cells import pretty, pretty_json, two_lines
 from queues.pages.facts import Act, FactAdmin, ReasonForm, column
 from queues.pages.filters import FingerprintFilter, ParkedFilter, QueueFilter, TypeFilter
 from queues.pages.forms import DiscardForm, ParkForm

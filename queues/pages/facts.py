@@ -26,16 +26,15 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from queues import masking
 from queues.answers import Section
+from queues.console import TIMELINE, change_url, list_url
 from queues.errors import QueueError
-from queues.pages.cells import change_url, list_url, subject_links, timeline_links
+from queues.pages.cells import subject_links, timeline_links
 from queues.pages.masked import MaskedAdmin
 
 # Short transactions, whatever the number of rows that somebody selects.
 BATCH_SIZE = 500
 # Who looks for a row further down searches or filters.
 MOST_LISTED = 10_000
-# A timeline tells of all three.
-TIMELINE = ("queues.view_outboxevent", "queues.view_deadletter", "emails.view_notification")
 
 Column = TypeVar("Column", bound=Callable[..., object])
 

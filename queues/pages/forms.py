@@ -16,7 +16,7 @@ from unfold.widgets import (
 )
 
 from queues.answers import ORDER
-from queues.pages.cells import moment
+from queues.console import moment
 from queues.pages.facts import ReasonForm
 from queues.redrives.preflight import Forecast
 

@@ -10,9 +10,10 @@ from django.utils.safestring import SafeString
 
 from queues import masking
 from queues.answers import Section
+from queues.console import moment
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from queues.outbox import relay
-from queues.pages.cells import link, moment, pretty, two_lines
+from queues.pages.cells import link, pretty, two_lines
 from queues.pages.facts import Act, FactAdmin, column
 from queues.pages.filters import LateFilter, QueueFilter, TypeFilter
 from queues.pages.sections import OUTBOX_COLOURS, dead_letters_section, failures_section

@@ -17,9 +17,9 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from queues.answers import Cause
+from queues.console import change_url, list_url
 from queues.dead_letters.advice import advise
 from queues.models import DeadLetter, Redrive
-from queues.pages.cells import change_url, list_url
 from queues.pages.forms import RedriveForm
 from queues.redrives import jobs, preflight, standstill
 from queues.redrives.preflight import Forecast

@@ -17,8 +17,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from queues.answers import Section
+from queues.console import change_url, moment
 from queues.models import DeadLetter, Redrive, RedriveItem
-from queues.pages.cells import change_url, coloured, link, moment, two_lines
+from queues.pages.cells import coloured, link, two_lines
 from queues.pages.facts import Act, FactAdmin, column
 from queues.pages.sections import MAX_ROWS
 from queues.redrives import jobs, releasing, standstill

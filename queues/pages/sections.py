@@ -5,8 +5,9 @@ from __future__ import annotations
 from django.db.models import QuerySet
 
 from queues.answers import Section
+from queues.console import moment, short
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
-from queues.pages.cells import coloured, link, moment, short
+from queues.pages.cells import coloured, link
 
 # More rows than this tell nobody anything; the lists have them all.
 MAX_ROWS = 100

@@ -118,7 +118,7 @@ class SesApi(EmailResponse):  # type: ignore[misc]  # moto is untyped here
         return ActionResult({"MailFromDomainAttributes": attributes})
 
     def set_identity_mail_from_domain(self) -> ActionResult:
-        """Without a domain: none any more."""
+        """Set the MAIL FROM domain of an identity; without a domain, remove it."""
         identity = self._post_office.identities.get(self._get_param("Identity"))
         if identity is None:
             raise SesError("InvalidParameterValue", "Identity does not exist.")
@@ -129,7 +129,7 @@ class SesApi(EmailResponse):  # type: ignore[misc]  # moto is untyped here
         return EmptyResult()
 
     def get_send_statistics(self) -> ActionResult:
-        """By quarters of an hour, in no order, as AWS."""
+        """Return the points of each quarter of an hour, in no order, as AWS does."""
         return ActionResult({"SendDataPoints": self.backend.statistics.points()})
 
     def delete_identity(self) -> ActionResult:
@@ -138,7 +138,7 @@ class SesApi(EmailResponse):  # type: ignore[misc]  # moto is untyped here
         return EmptyResult()
 
     def describe_configuration_set(self) -> ActionResult:
-        """With its event destinations, if they are asked for."""
+        """Describe a configuration set, with its event destinations if they are asked for."""
         destinations = self._destinations
         result: dict[str, Any] = {"ConfigurationSet": {"Name": self._configuration_set}}
         if "eventDestinations" in self._get_param("ConfigurationSetAttributeNames", []):
@@ -228,7 +228,7 @@ def _described(destination: EventDestination) -> dict[str, Any]:
 def paged(
     names: list[Any], token: str | None, most: int | None
 ) -> tuple[list[Any], dict[str, str]]:
-    """So many from where the token says, and the token of the next page."""
+    """Return one page of the items, from where the token says, and the token of the next page."""
     start = int(token or 0)
     end = start + int(most or 100)
     return names[start:end], {"NextToken": str(end)} if end < len(names) else {}

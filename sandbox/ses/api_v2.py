@@ -57,7 +57,7 @@ class SesV2Api(SESV2Response):  # type: ignore[misc]  # moto is untyped here
         return ActionResult({"MessageId": self._backend.submit(mail)})
 
     def get_account(self) -> ActionResult:
-        """Whether the sandbox's rules hold, and the quota."""
+        """Say if the sandbox's rules hold, and how much may be sent."""
         quota = self._backend.get_send_quota()
         return ActionResult(
             {
@@ -102,7 +102,7 @@ class SesV2Api(SESV2Response):  # type: ignore[misc]  # moto is untyped here
         return ActionResult({"EmailIdentities": identities} | token)
 
     def put_email_identity_mail_from_attributes(self) -> ActionResult:
-        """Without a domain: none any more."""
+        """Set the MAIL FROM domain of an identity; without a domain, remove it."""
         identity = self._identity()
         failing = self._get_param("BehaviorOnMxFailure") or "USE_DEFAULT_VALUE"
         identity.set_mail_from(
@@ -117,7 +117,7 @@ class SesV2Api(SESV2Response):  # type: ignore[misc]  # moto is untyped here
         return EmptyResult()
 
     def get_configuration_set_event_destinations(self) -> ActionResult:
-        """All of the set's."""
+        """Return all event destinations of the set."""
         destinations = self._destinations.values()
         return ActionResult({"EventDestinations": [_destination(each) for each in destinations]})
 
@@ -160,7 +160,7 @@ class SesV2Api(SESV2Response):  # type: ignore[misc]  # moto is untyped here
         return EmptyResult()
 
     def list_suppressed_destinations(self) -> ActionResult:
-        """By pages; the token is where the next one begins."""
+        """Return the suppression list by pages; the token is where the next page begins."""
         since = self._get_param("StartDate")
         found, rest = self._backend.post_office.suppressed.page(
             begin=int(self._get_param("NextToken") or 0),

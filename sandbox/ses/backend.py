@@ -30,7 +30,7 @@ SUBJECT = "Amazon SES Email Event Notification"
 
 @dataclass(frozen=True)
 class EventDestination:
-    """Where a configuration set publishes which events; types are written as in SES version 1."""
+    """One destination of a configuration set: which events go to which topic. Types are written as in SES version 1."""
 
     name: str
     event_types: tuple[str, ...]
@@ -84,7 +84,7 @@ class SandboxSES(SESBackend):  # type: ignore[misc]  # moto is untyped here
             raise UnknownConfigurationSet(f"Configuration set <{name}> does not exist.")
 
     def destinations_of(self, configuration_set: str) -> dict[str, EventDestination]:
-        """Its event destinations by name; raises UnknownConfigurationSet."""
+        """Return the set's event destinations by name; raises UnknownConfigurationSet."""
         self.check_configuration_set(configuration_set)
         return self.destinations.setdefault(configuration_set, {})
 

@@ -1,4 +1,4 @@
-"""What SES tells about a mail that it accepted: event publishing, in the JSON that AWS sends to SNS.
+"""Build the events that SES publishes about an accepted mail, in the JSON that AWS sends to SNS.
 
 Format: SES developer guide, "Contents of event data that Amazon SES publishes to Amazon SNS"; an identity's topics get
 "Amazon SNS notification contents for Amazon SES".
@@ -29,7 +29,7 @@ def sent(mail: Mail, *, region: str) -> Record:
 
 
 def outcomes(mail: Mail, *, region: str, listed: Container[str] = frozenset()) -> Iterator[Record]:
-    """What became of the mail afterwards; bad news have the mailbox simulator's addresses and the account's list."""
+    """Yield the events of a mail: addresses of the simulator or the account's list bounce or complain."""
     reactions: dict[str, list[str]] = {}
     for address in mail.recipients:
         reaction = "suppressionlist" if address in listed else _reaction(address)
@@ -56,7 +56,7 @@ def opened(mail: Mail, *, address: str, user_agent: str) -> Record:
 
 
 def clicked(mail: Mail, *, link: str, address: str, user_agent: str) -> Record:
-    """Somebody followed a link in it."""
+    """Build the event of a reader who followed a link in the mail."""
     detail = _visit(address, user_agent) | {"link": link, "linkTags": None}
     return _record("Click", mail, detail, region=mail.region)
 
@@ -165,7 +165,7 @@ def _suppression(addresses: list[str]) -> Record:
 
 
 def _absence(addresses: list[str]) -> Record:
-    """What SES makes of an out-of-office reply: the mail was delivered, and no server said that it failed."""
+    """Build the event of an out-of-office reply: the mail was delivered, and no server said that it failed."""
     return {
         "bounceType": "Transient",
         "bounceSubType": "General",

@@ -1,4 +1,4 @@
-"""Who may send and, in the SES sandbox, who may receive: addresses and domains with their verification."""
+"""Keep the identities: addresses and domains that may send and, in the SES sandbox, receive."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Identity:
 
     @property
     def is_waiting(self) -> bool:
-        """For its link to be opened, or for records to be published."""
+        """True while the link has not been opened or the records have not been published."""
         return not self.verified or bool(self.mail_from and not self.mail_from_verified)
 
     def set_mail_from(self, domain: str, *, failing: str) -> None:
-        """Its records are to be published, each time it is set; an empty domain: none any more."""
+        """Set the MAIL FROM domain; its records must be published each time. An empty domain removes it."""
         self.mail_from, self.mail_from_failing = domain, failing
         self.mail_from_verified = False
 
@@ -52,7 +52,7 @@ class Identity:
         self.mail_from_verified = bool(self.mail_from)
 
     def published(self, *, region: str) -> dict[tuple[str, str], list[str]]:
-        """Those of its records that DNS has."""
+        """Return those of the identity's records that DNS has."""
         if not self.verified:
             return {}
         awaited = self.mail_from.lower() if self.is_waiting else ""
@@ -60,7 +60,7 @@ class Identity:
         return {key: values for key, values in found.items() if not awaited or key[1] != awaited}
 
     def records(self, *, region: str) -> dict[tuple[str, str], list[str]]:
-        """What the owner of a domain publishes, by type and name in lower case."""
+        """Return the records that the owner of a domain publishes, by type and name in lower case."""
         domain = self.name.lower()
         found = {
             ("TXT", f"_amazonses.{domain}"): [self.token],
@@ -77,7 +77,7 @@ class Identity:
 
 
 class Identities:
-    """All identities, looked up without regard to case."""
+    """The identities of one account, looked up without regard to case."""
 
     def __init__(self, verified: Iterable[str] = ()) -> None:
         self._identities = {name.lower(): Identity(name, verified=True) for name in verified}
@@ -110,5 +110,5 @@ class Identities:
         )
 
     def pending(self) -> list[Identity]:
-        """What waits for its link to be opened or its DNS records to be found."""
+        """Return the identities that wait for their link to be opened or their DNS records to be found."""
         return [identity for identity in self if identity.is_waiting]

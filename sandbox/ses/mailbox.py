@@ -1,4 +1,4 @@
-"""What SES accepted, as a recipient would read it."""
+"""Keep the mails that SES accepted, as a recipient would read them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Mail:
 
     @property
     def configuration_set(self) -> str:
-        """Its name, or nothing."""
+        """The name of the configuration set, or an empty text."""
         return self.given_configuration_set or self.header("X-SES-CONFIGURATION-SET")
 
     @property
@@ -82,7 +82,7 @@ class Mail:
 
     @property
     def headers(self) -> list[dict[str, str]]:
-        """All headers in their order, decoded."""
+        """Return the headers in their order, decoded."""
         return [
             {"name": name, "value": _readable(str(value))} for name, value in self.message.items()
         ]
@@ -149,7 +149,7 @@ class Mailbox:
             self._mails.append(mail)
 
     def newest_first(self) -> list[Mail]:
-        """All mails."""
+        """Return the mails, newest first."""
         with self._lock:
             return list(reversed(self._mails))
 
@@ -164,7 +164,7 @@ class Mailbox:
 
 
 def everybody(destination: dict[str, list[str]]) -> list[str]:
-    """To, Cc and Bcc of an SES ``Destination``."""
+    """Return the recipients of an SES ``Destination``: To, Cc and Bcc."""
     return [
         address
         for key in ("ToAddresses", "CcAddresses", "BccAddresses")

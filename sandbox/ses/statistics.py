@@ -1,4 +1,4 @@
-"""How many emails were sent, bounced and so on, by quarters of an hour: SES's GetSendStatistics."""
+"""Count emails sent, bounced and so on by quarters of an hour, as SES's GetSendStatistics tells them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COUNTED = {"Bounce": "Bounces", "Complaint": "Complaints"}
 
 
 class Statistics:
-    """Those of one region."""
+    """The counts of one region."""
 
     def __init__(self) -> None:
         self._points: dict[datetime, Counter[str]] = {}
@@ -28,7 +28,7 @@ class Statistics:
             self._points.setdefault(begin.replace(microsecond=0), Counter())[name] += number
 
     def points(self) -> list[dict[str, Any]]:
-        """Those of the last two weeks; quarters in which nothing happened are left out."""
+        """Return the points of the last two weeks; quarters in which nothing happened are left out."""
         oldest = datetime.now(UTC) - KEPT
         with self._lock:
             return [

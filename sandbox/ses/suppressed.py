@@ -18,7 +18,7 @@ class Suppressed:
 
     @property
     def described(self) -> dict[str, Any]:
-        """As the API shows it."""
+        """Return the entry as the API shows it."""
         return {
             "EmailAddress": self.address,
             "Reason": self.reason,
@@ -27,7 +27,7 @@ class Suppressed:
 
 
 class AccountList:
-    """All of them, whatever the case of the address; in the order in which they came."""
+    """The account's suppression list, in the order in which addresses came; case does not matter."""
 
     def __init__(self) -> None:
         self._listed: dict[str, Suppressed] = {}
@@ -41,7 +41,7 @@ class AccountList:
         self._listed[address.lower()] = Suppressed(address, reason, datetime.now(UTC))
 
     def get(self, address: str) -> Suppressed | None:
-        """None if it is not listed."""
+        """Return the entry of an address; None if it is not listed."""
         return self._listed.get(address.lower())
 
     def remove(self, address: str) -> bool:
@@ -51,7 +51,7 @@ class AccountList:
     def page(
         self, *, begin: int, size: int, since: datetime | None, reasons: Iterable[str]
     ) -> tuple[list[Suppressed], int | None]:
-        """So many from one on, and where the next ones begin, if there are more."""
+        """Return one page of the list, and where the next one begins if there is more."""
         wanted = [
             each
             for each in list(self._listed.values())

@@ -36,7 +36,7 @@ def watched(mail: Mail, *, url: str) -> str:
 
 
 def link(mail: Mail, number: int) -> str | None:
-    """Where the link of this number led before; None if there is none."""
+    """Return the address that the link of this number led to before; None if there is no such link."""
     found: list[str] = []
 
     def noted(_: int, address: str) -> str:
@@ -48,7 +48,7 @@ def link(mail: Mail, number: int) -> str | None:
 
 
 def _led(html: str, place: Callable[[int, str], str]) -> str:
-    """Each link somewhere else: ``place`` is given its number and where it led."""
+    """Lead each link somewhere else: ``place`` is given its number and where it led."""
     count = 0
 
     def changed(tag: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""It is 3 a.m.: the dead letters that staff are called for are understood and drained in a few clicks."""
+"""Staff who are called at 3 a.m. understand the dead letters and drain them in a few clicks."""
 
 import json
 import uuid

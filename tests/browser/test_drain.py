@@ -76,7 +76,7 @@ def letter_of(number, code, reason):
 
 
 def page_of(code):
-    """Where the alert of this cause leads."""
+    """Return the page that the alert of this cause leads to."""
     [letters] = [concern for concern in concerns.current() if concern.key == "letters"]
     [cause] = [cause for cause in letters.causes if cause.text.startswith(code)]
     return letters.address_of(cause)

@@ -74,7 +74,7 @@ def test_every_page_opens_without_errors_and_fits_a_phone_in_light_and_dark(site
 
 
 def refused_to(page, site):
-    """What the console says of a style in the page of the API, which else needs none."""
+    """Return what the console says of a style that the API's page may not use."""
     page.goto("/api/v1/docs")
     page.locator(".opblock").first.wait_for()
     page.evaluate(

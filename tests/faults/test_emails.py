@@ -42,7 +42,7 @@ def around_ses(aws, request):
 
 
 def send_event(notification, *, message_id="ses-1"):
-    """What SES reports of an email that it accepted, as it arrives in the queue."""
+    """Put an event of an accepted email into the queue, as SES reports it."""
     mail = {
         "timestamp": timezone.now().isoformat(),
         "messageId": message_id,

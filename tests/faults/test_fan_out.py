@@ -31,7 +31,7 @@ def fan_out(platform, tmp_path):
 
 
 def archived(folder):
-    """How often each event is there; every line is whole."""
+    """Count how often each event is in the archive; every line must be whole."""
     lines = [
         line for path in folder.glob("*.ndjson") for line in path.read_bytes().splitlines(True)
     ]

@@ -151,7 +151,7 @@ class History:
 
 
 def run(seeds: range) -> Iterator[str]:
-    """What went wrong with which seeds."""
+    """Run these seeds; yield what went wrong with each that fails."""
     for seed in seeds:
         history = History(seed)
         try:

@@ -105,7 +105,7 @@ def all_are_done():
 
 
 def let_a_person_decide(platform, *, accepted):
-    """Nobody else can: it was sent if the mailbox has it, and is sent again if not."""
+    """Decide each doubt as a person would: sent if the mailbox has it, sent again if not."""
     doubts = Notification.objects.filter(state=State.IN_DOUBT)
     wait_until(doubts.exists, what="a doubt")
     assert len(mails(platform)) == accepted

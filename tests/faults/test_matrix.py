@@ -1,4 +1,4 @@
-"""docs/faults.md names tests that exist, one row for each fault."""
+"""docs/reference/faults.md names tests that exist, one row for each fault."""
 
 import ast
 import re
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.support.aws.local_aws import ROOT
 
-TEXT = (ROOT / "docs" / "faults.md").read_text()
+TEXT = (ROOT / "docs" / "reference" / "faults.md").read_text()
 
 
 def defined_in(path: Path) -> set[str]:

@@ -197,7 +197,7 @@ def test_outbox_grows_while_its_queue_is_missing_and_drains_afterwards(aws, cons
 
 
 def known_keys():
-    """Of a user who may do all, as moto knows them."""
+    """Keys of a user who may do all, as moto knows them."""
     iam = boto3.client("iam", region_name="eu-west-1")
     iam.create_user(UserName="notifier")
     allow_all = {"Effect": "Allow", "Action": "*", "Resource": "*"}
@@ -276,7 +276,7 @@ def test_limit_of_messages_in_flight_stops_receiving_and_burns_nothing(aws, sqs_
 
 @IN_PROCESS
 @pytest.mark.parametrize(
-    "fate", [Disposition(delete=True), Disposition(delete=False, hide_seconds=5)]
+    "disposition", [Disposition(delete=True), Disposition(delete=False, hide_seconds=5)]
 )
 def test_receipt_that_is_no_longer_valid_stops_nobody(aws, monkeypatch, disposition):
     for body in ("stale", "good"):
@@ -422,7 +422,7 @@ def test_field_that_an_older_consumer_does_not_know_is_ignored(aws, consume):
 
 
 class GaveWay(Exception):
-    """What psycopg raises in the transaction that PostgreSQL ends for another."""
+    """The error that psycopg raises in a transaction that PostgreSQL ends for another."""
 
     def __init__(self, sqlstate):
         self.sqlstate = sqlstate

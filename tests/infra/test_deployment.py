@@ -1,4 +1,4 @@
-"""What docs/deploy.md hands to whoever runs Notifier, as far as it can be tried without containers and systemd."""
+"""The files of a deployment work, as far as that can be tried without containers and systemd."""
 
 import os
 import re
@@ -17,14 +17,14 @@ from django.core.management import get_commands
 from emails.reputation.csv_files import MAX_BYTES
 from tests.support.aws.local_aws import ROOT
 
-DEPLOY = (ROOT / "docs" / "deploy.md").read_text()
+DEPLOY = (ROOT / "docs" / "how-to" / "deploy.md").read_text()
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 UNITS = sorted((ROOT / "infra" / "systemd").glob("*.service"))
 SETTINGS = set(re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.M))
 OURS = {name: it for name, it in COMPOSE["services"].items() if it["image"] == "notifier"}
 GUNICORN = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
-# What a consumer takes to end: docs/operating.md, Signals and exit codes.
+# What a consumer takes to end: docs/reference/processes.md.
 CONSUMER_SECONDS = 25
 
 
@@ -36,7 +36,7 @@ def run(*command, **environment):
 
 
 def written_settings():
-    """Those that docs/deploy.md has its reader write, filled in."""
+    """The settings that docs/how-to/deploy.md has its reader write, filled in."""
     [block] = re.findall(r"cat >> .*<<'END'\n(.*?)\nEND\n", DEPLOY, re.S)
     return block.replace("<50 random characters>", "kX9+2mQv7Lr4/Tz8Wc1Yb6" * 3)
 

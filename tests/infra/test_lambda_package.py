@@ -25,7 +25,7 @@ ENVIRONMENT = {
 
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory):
-    """For this machine, or a test on another one could not call it."""
+    """Unpack a zip made for this machine: a test could not call one made for another."""
     folder = tmp_path_factory.mktemp("lambda")
     output = lambda_package.build(
         folder / "notifier.zip",
@@ -42,9 +42,9 @@ def recorded(name):
 
 
 def invoke(unpacked, environment, *events):
-    """Each event's answer, from a bare interpreter."""
+    """Return each event's answer, from a bare interpreter."""
     run = subprocess.run(
-        [sys.executable, "-I", "-S", str(HERE / "lambda_runtime.py"), str(unpacked)],
+        [sys.executable, "-I", "-S", str(HERE.parent / "support" / "aws" / "lambda_runtime.py"), str(unpacked)],
         input="".join(json.dumps(event) + "\n" for event in events),
         env=environment,
         capture_output=True,

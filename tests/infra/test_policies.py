@@ -1,4 +1,4 @@
-"""Each policy of infra/template.yaml beside what the code of its role calls: nothing missing, nothing unused."""
+"""Compare each policy of infra/template.yaml with the calls of its role's code: nothing missing, nothing unused."""
 
 import json
 from datetime import timedelta
@@ -328,7 +328,7 @@ def _walk(role, client, settings):
 
 
 def _reset():
-    """As if the next role were the first."""
+    """Forget everything, as if the next role were the first."""
     for model in (Notification, Suppression, IdentitySighting):
         model.objects.all().delete()
     OutboxEvent.objects.all().delete()
@@ -382,7 +382,7 @@ def _put(alias, *bodies):
 
 
 def _fill(*aliases):
-    """For each an email that SES takes, and a message that fails."""
+    """Give each queue an email that SES takes and a message that fails."""
     make_order()
     make_transaction()
     while relay.publish_pending():
@@ -392,7 +392,7 @@ def _fill(*aliases):
 
 
 def _heartbeat(settings):
-    """As while a handler takes long."""
+    """Renew the visibility, as while a handler takes long."""
     settings.QUEUE_VISIBILITY_SECONDS = 0
     for alias in ("orders", "transactions"):
         in_flight = InFlight()
@@ -415,7 +415,7 @@ def _trip_breakers():
 
 
 def _change_suppressions():
-    """Of which SES is to be told."""
+    """Change suppressions that SES must be told of."""
     for name, task in (("one@example.org", "add"), ("two@example.org", "remove")):
         Suppression.objects.create(
             address=name, source="staff", ses_task=task, since=timezone.now()

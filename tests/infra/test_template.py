@@ -44,7 +44,7 @@ def attributes(deployed):
 
 @pytest.fixture
 def provisioned(settings):
-    """What `manage.py provision` makes in an account that is empty."""
+    """Provision an empty account with `manage.py provision`."""
     settings.QUEUE_MAX_RECEIVE_COUNT = 5
     settings.ALERTS_TOPIC = "notifier-alerts"
     sns._client.cache_clear()

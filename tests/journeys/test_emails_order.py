@@ -38,7 +38,7 @@ def doubt(aws):
 
 
 def send_event(notification_id):
-    """What SES tells of its first attempt."""
+    """Send the event that SES publishes of the first attempt."""
     mail = {
         "timestamp": "2026-11-22T10:00:00Z",
         "messageId": "m-1",
@@ -49,7 +49,7 @@ def send_event(notification_id):
 
 
 def references(aws):
-    """What SES accepted, in its order."""
+    """Return the references that SES accepted, in its order."""
     return [re.findall(r"TXN-\d+", mail.raw_data)[0] for mail in aws.accepted]
 
 

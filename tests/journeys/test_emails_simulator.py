@@ -59,7 +59,7 @@ def run_until(events: int) -> None:
 
 
 def read(addresses):
-    """As a mail program does; returns where each of them leads, if elsewhere."""
+    """Open addresses as a mail program does; return where each leads, if elsewhere."""
     return [
         urllib3.request("GET", address, redirect=False).headers.get("Location")
         for address in addresses

@@ -20,7 +20,7 @@ INDEX = reverse("admin:index")
 
 @pytest.fixture(autouse=True)
 def consumer(db, settings):
-    """Somebody consumes, or that alone would need a person."""
+    """A consumer that lives: the lack of one alone would need a person."""
     now = timezone.now()
     LiveConsumer.objects.create(
         kind="consumer", host="h", pid=1, queues=list(settings.QUEUES), started_at=now, beat_at=now

@@ -1,4 +1,4 @@
-"""What staff add in the admin is recorded like what customers do, and stays as it is."""
+"""The admin records what staff add as it records what customers do, and keeps it as it is."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def test_setting_that_cannot_be_meant_is_named(settings, changes, error):
 
 
 def _run(code, **environment):
-    """In a process with production's settings and these."""
+    """Run code in a process with production's settings and these."""
     production = {
         "DJANGO_SETTINGS_MODULE": "notifier.settings",
         "ENV_FILE": "/dev/null",

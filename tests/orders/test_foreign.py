@@ -49,7 +49,7 @@ def post(aws, known, settings, monkeypatch):
 
 
 def _bury(consume):
-    """Until SQS has moved what fails, and the collector has it."""
+    """Consume until SQS has moved what fails and the collector has it."""
     for _ in range(4):
         consume("transactions")
     collecting.collect("transactions")

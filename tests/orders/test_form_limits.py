@@ -44,7 +44,7 @@ def spend_minute(client, times=10, **how):
 
 
 def let_pass(**time):
-    """As if so much time had gone by for all that was counted."""
+    """Let so much time go by for all that was counted."""
     past = int(timedelta(**time).total_seconds() * 1_000_000)
     for row in RequestAllowance.objects.all():
         RequestAllowance.objects.filter(pk=row.pk).update(tat_us=row.tat_us - past)

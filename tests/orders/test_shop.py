@@ -28,7 +28,7 @@ def product():
 
 
 def _form(product, **changes):
-    """What a browser posts for two of the product; ``quantity`` stands for its field."""
+    """Return what a browser posts for two of the product; ``quantity`` stands for its field."""
     form = {
         "idempotency_key": str(uuid.uuid4()),
         "website": "",

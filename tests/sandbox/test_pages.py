@@ -18,7 +18,7 @@ class QuietHandler(WSGIRequestHandler):
     """Writes no line for each request."""
 
     def log_message(self, format, *arguments):
-        """Nothing."""
+        """Log nothing: a test's output is for its failures."""
 
 
 def serve(app, settings):

@@ -13,12 +13,12 @@ EVE = "eve@example.com"
 
 
 def id_token(email: str = ADA, **options: Any) -> str:
-    """Of a customer whose address is verified."""
+    """Issue an ID token of a customer whose address is verified."""
     return local_tokens.issue(email=email, name="Ada Lovelace", use="id", **options)
 
 
 def access_token(*scopes: str, email: str = ADA) -> str:
-    """Of an application, with scopes of ours."""
+    """Issue an access token of an application, with scopes of ours."""
     return local_tokens.issue(email=email, use="access", scopes=scopes)
 
 

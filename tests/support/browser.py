@@ -91,12 +91,12 @@ class Site:
         return page
 
     def mails(self, to: str) -> list[dict[str, Any]]:
-        """What SES took for this recipient, newest first."""
+        """Return the mails that SES took for this recipient, newest first."""
         mails: list[dict[str, Any]] = self.aws.mail()
         return [mail for mail in mails if to in mail["to"]]
 
     def close(self) -> None:
-        """All its pages; an error in the console of any, as what the content policy refused, fails the test."""
+        """Close all pages; an error in the console of any, such as a refusal by the content policy, fails the test."""
         for context in self._chromium.contexts:
             context.close()
         assert not self.problems, "\n".join(self.problems)
@@ -191,12 +191,12 @@ def take_picture(page: Page, name: str, *, height: int | None = None) -> None:
 
 
 def overflows(page: Page) -> bool:
-    """Whether the page scrolls sideways."""
+    """True if the page scrolls sideways."""
     return bool(page.evaluate("document.documentElement.scrollWidth > innerWidth"))
 
 
 def nameless_controls(page: Page) -> list[str]:
-    """What a screen reader could announce by its role alone, by Chromium's own reckoning."""
+    """Return the controls that a screen reader could announce by their role alone, as Chromium reckons."""
     session = page.context.new_cdp_session(page)
     found = [
         session.send("DOM.describeNode", {"backendNodeId": node["backendDOMNodeId"]})["node"]

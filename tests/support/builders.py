@@ -21,13 +21,13 @@ def make_product(**fields: Any) -> Product:
 
 
 def make_customer(**fields: Any) -> Customer:
-    """Somebody with an address of their own."""
+    """Make a customer with an address of their own."""
     defaults = {"name": "Grace Hopper", "email": f"grace-{next(_counter)}@example.com"}
     return Customer.objects.create(**defaults | fields)
 
 
 def shipping(**fields: Any) -> dict[str, Any]:
-    """What an order needs besides its lines."""
+    """Return what an order needs besides its lines."""
     defaults = {
         "customer_name": "Ada Lovelace",
         "customer_email": "ada@example.com",

@@ -53,7 +53,7 @@ def make_dead_letter(
 
 
 def staff(*permissions: str) -> User:
-    """Somebody with these rights only."""
+    """Make a member of staff with these rights only."""
     user = User.objects.create_user(f"staff-{uuid.uuid4()}", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     return user

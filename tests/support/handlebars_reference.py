@@ -29,7 +29,7 @@ def rendered_by_library(
     strict: bool,
     escape: bool,
 ) -> str:
-    """What the library prints, or its error."""
+    """Return what the library prints, or its error."""
     library = Handlebars(strict=strict, escape_html=escape)
     for name, helper in helpers.items():
         library.register_helper(name, helper)
@@ -49,7 +49,7 @@ def rendered_by_us(
     escape: bool,
     printed: list[str] | None = None,
 ) -> str:
-    """What our compiler prints, or its error; with ``printed``, its outline."""
+    """Return what our compiler prints, or its error; with ``printed``, its outline."""
     builtins: Mapping[str, Any] = Handlebars()._helpers
     compiler = Compiler({**builtins, **helpers}, strict=strict, escape=escape)
 

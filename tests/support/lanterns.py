@@ -19,13 +19,13 @@ from queues.redrives import jobs
 
 
 class LanternLit(EventData, type="lantern.lit.v1", queue="orders", source="/tests"):
-    """On a standard queue."""
+    """An event of a standard queue."""
 
     number: int = 0
 
 
 class LanternHung(EventData, type="lantern.hung.v1", queue="transactions", source="/tests"):
-    """On a FIFO queue."""
+    """An event of a FIFO queue."""
 
     number: int = 0
 
@@ -49,7 +49,7 @@ def look(event: Event) -> None:
 
 
 def fix() -> None:
-    """All in order, none handled."""
+    """Put all in order, with none handled."""
     broken.clear()
     handled.clear()
 
@@ -96,35 +96,35 @@ def start(letters: Any = None, **options: Any) -> Redrive:
 
 
 def handle_all() -> None:
-    """As if consumers had handled all that was sent back."""
+    """Handle all that was sent back, as consumers would."""
     OutboxEvent.objects.update(state=OutboxEvent.State.HANDLED)
 
 
 def outcomes(redrive: Redrive) -> dict[str, int]:
-    """Those that there are."""
+    """Count a redrive's outcomes."""
     return {outcome: count for outcome, count in jobs.counts(redrive).items() if count}
 
 
 def advance() -> None:
-    """Until nothing more is to be done now."""
+    """Advance until nothing more is to be done now."""
     while jobs.advance():
         pass
 
 
 def fail_again(consume: Callable[[str], int], alias: str = "orders") -> None:
-    """Until its message is a dead letter again."""
+    """Let an event fail until its message is a dead letter again."""
     for _ in range(4):
         consume(alias)
     collecting.collect(alias)
 
 
 def released() -> int:
-    """How many were sent back."""
+    """Count the dead letters that were sent back."""
     return OutboxEvent.objects.count()
 
 
 def hold(redrive: Redrive) -> None:
-    """Nothing is due for an hour."""
+    """Put everything off for an hour."""
     Redrive.objects.filter(pk=redrive.pk).update(paced_at=Now() + timedelta(hours=1))
 
 

@@ -28,7 +28,7 @@ def place(*, recipient: str = "ada@example.com") -> Event:
 
 
 def owed(event: Event) -> Notification:
-    """What it owes, not yet claimed."""
+    """Save the notification that the event owes, not yet claimed."""
     return notification_of(event, "order_confirmation", event.data["customer"]["email"])
 
 

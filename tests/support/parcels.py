@@ -10,13 +10,13 @@ from queues.models import OutboxEvent
 
 
 class ParcelPacked(EventData, type="parcel.packed.v1", queue="orders", source="/tests"):
-    """On a standard queue."""
+    """An event of a standard queue."""
 
     note: str = ""
 
 
 class ParcelWeighed(EventData, type="parcel.weighed.v1", queue="transactions", source="/tests"):
-    """On a FIFO queue."""
+    """An event of a FIFO queue."""
 
     note: str = ""
 

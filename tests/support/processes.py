@@ -33,23 +33,23 @@ class Process:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it runs no more."""
+        """True if the process runs no more."""
         return self._process.poll() is not None
 
     @property
     def output(self) -> str:
-        """All of it so far."""
+        """Return the output so far."""
         return self.log.read_text() if self.log.exists() else ""
 
     def wait(self, *, seconds: float = 90) -> int:
-        """Its exit code, as soon as it ends by itself."""
+        """Wait for the process to end by itself and return its exit code."""
         try:
             return self._process.wait(seconds)
         except TimeoutExpired:
             raise AssertionError(f"it still runs:\n{self.output}") from None
 
     def wait_for(self, text: str, *, seconds: float = 90) -> None:
-        """Until it has printed this."""
+        """Wait until the process has printed this."""
         wait_until(lambda: text in self.output, what=f"{text!r} in\n{self.output}", seconds=seconds)
 
     def send_signal(self, number: signal.Signals) -> None:
@@ -80,7 +80,7 @@ class Queue:
         self.sqs.send_message(QueueUrl=self.url, MessageBody=body, **(fifo if group else {}))
 
     def count(self, *which: str) -> int:
-        """How many messages there are: visible or in flight, or ``NotVisible`` alone."""
+        """Count the messages: visible or in flight, or ``NotVisible`` alone."""
         found = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])
         names = (f"ApproximateNumberOfMessages{kind}" for kind in which or ("", "NotVisible"))
         return sum(int(found["Attributes"][name]) for name in names)
@@ -148,7 +148,7 @@ class Platform:
         return Queue(self.aws.client("sqs"), name)
 
     def kill_all(self) -> None:
-        """At the end of a test."""
+        """Kill all processes at the end of a test."""
         for process in self._processes:
             process.kill()
 
@@ -166,7 +166,7 @@ def platform(transactional_db: None, local_aws: LocalAws, tmp_path: Path) -> Ite
 
 
 def wait_until(claim: Callable[[], Any], *, what: str, seconds: float = 90) -> None:
-    """Until the claim holds, or fail naming what was waited for."""
+    """Wait until the claim holds, or fail naming what was waited for."""
     deadline = time.monotonic() + seconds
     while not claim():
         if time.monotonic() > deadline:
@@ -183,7 +183,7 @@ def _database_url() -> str:
 
 
 def free_port() -> int:
-    """Of this machine; somebody else may take it meanwhile."""
+    """Return a free port of this machine; somebody else may take it meanwhile."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

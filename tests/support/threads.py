@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 
 
 def at_once(count: int, act: Callable[[], Result]) -> list[Result]:
-    """What each of ``count`` threads returned; raises what the first of them raised."""
+    """Run in ``count`` threads at once; return what each returned, or raise what the first of them raised."""
     barrier = Barrier(count)
 
     def run(_: int) -> Result:

@@ -53,7 +53,7 @@ class Command(BaseCommand):
         self.stdout.write("Local AWS stopped")
 
     def _answer_dns(self, host: str, port: int, post_office: PostOffice) -> None:
-        """By datagrams at the same port, for DNS_RESOLVER; without it only the check of DNS records misses it."""
+        """Answer DNS queries by UDP at the same port, for DNS_RESOLVER; only the check of DNS records needs it."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_DGRAM)
         try:

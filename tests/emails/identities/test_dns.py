@@ -26,7 +26,7 @@ Zone = dict[tuple[str, str], list[str]]
 
 @pytest.fixture
 def zone(settings) -> Iterator[Zone]:
-    """What a resolver on this machine answers, by type and name; "broken" is an error of its own."""
+    """The answers of a resolver on this machine, by type and name; "broken" makes it fail."""
     zone: Zone = {}
 
     def answers(kind: str, name: str) -> list[str] | None:

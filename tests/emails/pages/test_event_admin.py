@@ -1,4 +1,4 @@
-"""What SES told, in the admin: in words, and found by what somebody looks for."""
+"""The admin shows SES's events in words and finds them."""
 
 from __future__ import annotations
 

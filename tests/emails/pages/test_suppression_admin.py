@@ -15,7 +15,7 @@ from emails.models import Notification, Suppression, SuppressionSync
 from emails.reputation import csv_files
 from emails.sending import guard
 from emails.ses import ses_api, suppression_list
-from queues.pages.cells import change_url, list_url
+from queues.console import change_url, list_url
 from tests.support.builders import make_order
 from tests.support.rows import make_notification, make_suppression, staff
 

@@ -32,7 +32,7 @@ def with_other_texts(value, text):
 
 
 def is_free(text):
-    """Whether it may say anything: it is no time, address of the web or currency."""
+    """True if the text may be anything: no time, web address or currency."""
     return ":" not in text and not (len(text) == 3 and text.isupper())
 
 

@@ -12,14 +12,8 @@ from emails.rendering import inlining, templates
 from emails.sending.trials import EmailTestRequested
 from orders.events import CustomerLinkRequested, CustomerRegistered, OrderPlaced, TransactionPosted
 
-NAMES = [
-    "order_confirmation",
-    "sign_in_link",
-    "support_alert",
-    "test_email",
-    "transaction_alert",
-    "verify_email",
-]
+# Every template there is, so that a new one is tried without being named here.
+NAMES = templates.names()
 ORDER: dict[str, Any] = dict(templates.sample("order_confirmation").data)
 ALERT: dict[str, Any] = dict(templates.sample("transaction_alert").data)
 VERIFY: dict[str, Any] = dict(templates.sample("verify_email").data)
@@ -79,8 +73,10 @@ def template(tmp_path, settings):
     return make
 
 
-def test_names_lists_every_template():
-    assert templates.names() == NAMES
+def test_names_lists_templates_and_no_partials():
+    assert "order_confirmation" in NAMES
+    assert sorted(NAMES) == NAMES
+    assert "partials" not in NAMES
 
 
 @pytest.mark.parametrize(
@@ -200,18 +196,7 @@ def test_html_in_any_field_stays_text(name, path):
         rendered = templates.render(name, context)
     except RenderError:
         # Currencies, times and links are checked; everything else is printed or not used.
-        assert path[-1] in {
-            "currency",
-            "placed_at",
-            "posted_at",
-            "expires_at",
-            "requested_at",
-            "happened_at",
-            "link_url",
-            "order_url",
-            "verify_url",
-            "link",
-        }
+        assert str(path[-1]).endswith(("currency", "_at", "_url", "link"))
         return
 
     page = Page(rendered.html)

@@ -42,7 +42,7 @@ def send_unread(queue):
 
 
 def have_read(count):
-    """So many other events, just now."""
+    """Read so many other events, just now."""
     now = timezone.now()
     for n in range(count):
         DeliveryEvent.objects.create(

@@ -1,4 +1,4 @@
-"""What SES writes, in both of its formats, and what somebody else might write in its place."""
+"""Events as SES writes them in both of its formats, and rubbish that others might write."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ WHOLE = [
 
 
 def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """To every part of a JSON value."""
+    """Return the path to every part of a JSON value."""
     items = (
         value.items()
         if isinstance(value, dict)

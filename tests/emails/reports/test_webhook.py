@@ -45,7 +45,7 @@ def key():
 
 
 class Certificates:
-    """What is served at any address, and the addresses that were asked for."""
+    """A server of certificates: what it serves at any address, and the addresses that were asked for."""
 
     def __init__(self, body):
         self.body, self.status = body, 200

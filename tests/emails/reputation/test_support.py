@@ -41,7 +41,7 @@ def sent(recipient="ada@example.com", **fields):
 
 
 def look():
-    """What a consumer does half a minute later."""
+    """Do what a consumer does half a minute later."""
     Duty.objects.filter(pk=support.DUTY).delete()
     return support.tell()
 

@@ -58,7 +58,7 @@ def newsletter():
 
 
 def issue(*, times=1):
-    """In the outbox, as a producer records it."""
+    """Record an event in the outbox, as a producer does."""
 
     for number in range(times):
         event = placed(recipient=f"reader-{number}@example.com").model_copy(update={"type": TYPE})
@@ -75,7 +75,7 @@ def happened(*, accepted=0, bounced=0, complained=0, ago=timedelta(hours=1)):
 
 
 def look():
-    """What a consumer does a minute later."""
+    """Do what a consumer does a minute later."""
     Duty.objects.filter(pk="guard").delete()
     return guard.check()
 

@@ -22,7 +22,7 @@ def taken(count=1):
 
 @pytest.fixture
 def rate(aws, settings):
-    """So many recipients a second from now on."""
+    """Let SES take so many recipients a second from now on."""
 
     def set_rate(per_second):
         settings.SES_MAX_SEND_RATE = per_second

@@ -9,7 +9,7 @@ from tests.support.owed import placed
 
 @pytest.fixture
 def answers():
-    """What SES's answers have taken: nothing is known at first."""
+    """The times that SES's answers have taken: nothing is known at first."""
     workload.accepted_seconds.value = None
     return workload.accepted_seconds
 

@@ -1,4 +1,4 @@
-"""Where a world meets the rest: AWS, time, chance, the database's content and the log, replaced while it lasts."""
+"""Replace what a world meets while it lasts: AWS, time, chance, the database's content and the log."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def replaced(world: World, settings: Mapping[str, object]) -> Iterator[None]:
 
 @contextmanager
 def memory_of_its_own() -> Iterator[None]:
-    """What the threads of one process share, another process does not."""
+    """Give a process memory of its own: it shares nothing with the threads of another."""
     shared = {name: it for name, it in vars(notifying).items() if isinstance(it, GroupCommit)}
     with pytest.MonkeyPatch.context() as patch:
         for name, group_commit in shared.items():
@@ -83,7 +83,7 @@ def _replace_time_and_chance(world: World, patch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def _on_the_clock_of(world: World) -> Iterator[None]:
-    """Each connection that is made meanwhile; the product may close one that failed."""
+    """Put each connection made meanwhile on the world's clock; the product may close one that failed."""
 
     def install(connection: Any, **options: Any) -> None:
         world.clock.install(connection.connection)
@@ -109,7 +109,7 @@ def _empty_database() -> None:
 
 @contextmanager
 def _heard(world: World) -> Iterator[None]:
-    """What the product logs becomes part of the trace, with the reference of an event instead of its id."""
+    """Add what the product logs to the trace, with an event's reference instead of its id."""
 
     def emit(record: logging.LogRecord) -> None:
         line = record.getMessage()

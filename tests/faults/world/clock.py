@@ -19,7 +19,7 @@ class Clock:
         self.on_sleep: Callable[[], None] = lambda: None
 
     def now(self) -> datetime:
-        """For ``timezone.now``."""
+        """Return the world's time, for ``timezone.now``."""
         return self._now
 
     def time(self) -> float:
@@ -30,7 +30,7 @@ class Clock:
     CLOCK_MONOTONIC = CLOCK_BOOTTIME = 0
 
     def clock_gettime(self, which: int) -> float:
-        """All clocks of the world agree."""
+        """Return the world's seconds, whatever clock is asked: all of them agree."""
         return self.time()
 
     def advance(self, seconds: float) -> None:

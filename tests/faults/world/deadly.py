@@ -33,7 +33,7 @@ class Deadly(AppConfig):
     label = "deadly"
 
     def ready(self) -> None:
-        """Only now may models be imported."""
+        """Register the deadly handler; models may be imported only now."""
         from queues import registry
         from queues.events.envelope import EventData
 

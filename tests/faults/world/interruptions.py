@@ -1,4 +1,4 @@
-"""What may befall a process of the world at any place where it meets somebody else: it dies, freezes, or is refused.
+"""Interrupt a process of the world wherever it meets somebody else: it dies, freezes, or is refused.
 
 Places are the product's own failpoints, each statement of SQL (``sql``), and each call to SQS, SNS and SES, before and
 after it is done (``before SendRawEmail``).
@@ -65,7 +65,7 @@ class Interruptions:
             settings.FAILPOINTS = f"{place}:{nth}"
 
     def disarm(self) -> None:
-        """What is left of it belongs to a process that has ended."""
+        """Forget what is left to do: it belongs to a process that has ended."""
         self._place = settings.FAILPOINTS = ""
 
     def around(self, place: str) -> None:
@@ -77,7 +77,7 @@ class Interruptions:
             self._happen()
 
     def around_sql(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        """For ``connection.execute_wrapper``."""
+        """Interrupt a statement of SQL, as ``connection.execute_wrapper``."""
         if self._place == "sql" and sql.startswith(_STATEMENTS):
             self.around("sql")
         return execute(sql, params, many, context)

@@ -1,4 +1,4 @@
-"""What must be true of a world, by what SES accepted: after every step, and once everything has settled.
+"""Judge a world by what SES accepted: after every step, and once everything has settled.
 
 The one who judges reads the list of acceptances. Our database is asked what it promises, never what was sent.
 """
@@ -29,7 +29,7 @@ class Judgement:
         self._ranks: dict[object, int] = {}
 
     def after_step(self) -> None:
-        """What is true at any time."""
+        """Check what must be true at any time."""
         self._require_one_email_each()
         self._require_one_call_an_attempt()
         self._require_order()
@@ -77,7 +77,7 @@ class Judgement:
                 assert count <= receives, f"{reference}: {count} calls for {receives} receives"
 
     def _require_order(self) -> None:
-        """Of an account, emails are accepted in the order of its transactions."""
+        """Check that an account's emails are accepted in the order of its transactions."""
         world = self._world
         excused = world.lost | world.discarded | world.decided
         if world.poison == "skip":
@@ -92,7 +92,7 @@ class Judgement:
             assert numbers == sorted(numbers), f"out of order: {group} {list(firsts)}"
 
     def _require_progress(self) -> None:
-        """Nothing leaves ``sent``, and what SES reported only rises."""
+        """Check that nothing leaves ``sent`` and that what SES reported only rises."""
         sent: set[object] = set()
         for pk, state, status in Notification.objects.values_list("pk", "state", "delivery_status"):
             if state == State.SENT:
@@ -118,7 +118,7 @@ class Judgement:
         assert set(world.owed) <= known, f"lost: {sorted(set(world.owed) - known)}"
 
     def _require_an_archive(self) -> None:
-        """Whoever else subscribes to the topics has got each event, and nothing that nobody recorded."""
+        """Check that other subscribers of the topics got each event, and nothing that nobody recorded."""
         world = self._world
         archived = set(map(world.reference_of, world.sns.archived))
         assert archived == (set(world.owed) if world.has_topics else set()), (
@@ -159,7 +159,7 @@ def _round(world: World) -> None:
 
 
 def _is_quiet(world: World) -> bool:
-    """Nothing moves by itself any more: what is left waits for a person."""
+    """True if nothing moves by itself any more: what is left waits for a person."""
     if not world.sns.is_quiet or any(queue.messages for queue in world.sqs.queues):
         return False
     parked = _parked(world)
@@ -185,7 +185,7 @@ def _parked(world: World) -> set[str]:
 
 
 def _behind(world: World, first: set[str]) -> set[str]:
-    """What waits in its account for one of these."""
+    """Return the references that wait in their account for one of these."""
     heads: dict[str, int] = {}
     for reference in first & set(world.owed):
         owed = world.owed[reference]

@@ -23,7 +23,7 @@ DOUBLED = 0.05
 
 @dataclass(eq=False)
 class Copy:
-    """What a topic has taken and its queue has not got yet."""
+    """A copy that a topic has taken and its queue has not got yet."""
 
     due: float
     body: str
@@ -58,11 +58,11 @@ class Sns:
 
     @property
     def is_quiet(self) -> bool:
-        """Nothing is on its way."""
+        """True if nothing is on its way."""
         return not any(topic.waiting for topic in self._topics.values())
 
     def deliver(self) -> None:
-        """What has been on its way for long enough arrives."""
+        """Deliver what has been on its way for long enough."""
         for topic in self._topics.values():
             for copy in _arriving(topic, self._clock.time()):
                 self._sqs.put(topic.queue, copy.body, **copy.fields)
@@ -73,7 +73,7 @@ class Sns:
         TopicArn: str,  # noqa: N803
         PublishBatchRequestEntries: list[Any],  # noqa: N803
     ) -> dict[str, Any]:
-        """As boto3's client does it."""
+        """Publish a batch, as boto3's client does."""
         topic = self._topics[TopicArn]
         return self._sqs.batch(
             "PublishBatch",
@@ -105,7 +105,7 @@ class Sns:
 
 
 def _arriving(topic: Topic, now: float) -> list[Copy]:
-    """Of a FIFO queue nothing that stands behind something which is not due."""
+    """Return the copies that arrive now; on FIFO none that stands behind one that is not due."""
     if topic.queue.is_fifo:
         due = list(itertools.takewhile(lambda copy: copy.due <= now, topic.waiting))
     else:

@@ -41,7 +41,7 @@ class Message:
 
     @property
     def event_id(self) -> str:
-        """As the relay labels it; empty for what SES tells."""
+        """The event's id as the relay labels it; empty for SES's events."""
         return str(self.attributes.get("event_id", {}).get("StringValue", ""))
 
 
@@ -57,7 +57,7 @@ class Queue:
 
     @property
     def is_fifo(self) -> bool:
-        """By its name."""
+        """True if the name ends in ``.fifo``."""
         return self.name.endswith(".fifo")
 
 
@@ -86,7 +86,7 @@ class Sqs:
 
     @property
     def queues(self) -> list[Queue]:
-        """All that were ever asked for."""
+        """Return the queues that were ever asked for."""
         return list(self._queues.values())
 
     def put(self, queue: Queue, body: str, *, delay: float = 0.0, **fields: Any) -> str:
@@ -199,7 +199,7 @@ class Sqs:
     # How it works inside.
 
     def receivable(self, queue: Queue) -> list[Message]:
-        """What may be handed out now, in the order in which it would be."""
+        """Return the messages that may be handed out now, in that order."""
         now = self._clock.time()
         visible = [message for message in queue.messages if message.visible_at <= now]
         if not queue.is_fifo:

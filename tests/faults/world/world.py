@@ -106,12 +106,12 @@ class World:
 
     @property
     def has_topics(self) -> bool:
-        """Whether events go by topics, to their queues and to an archive."""
+        """True if events go by topics, to their queues and to an archive."""
         return bool(self._topics)
 
     @property
     def accepted(self) -> set[str]:
-        """What SES took at least one email about."""
+        """Return the references that SES took at least one email about."""
         return {email.reference for email in self.ses.accepted} - {""}
 
     # Processes.
@@ -165,7 +165,7 @@ class World:
         self._depth -= 1
 
     def advance(self, seconds: float) -> None:
-        """Nobody acts: every process is down, or has nothing to do."""
+        """Let time pass while nobody acts: every process is down, or has nothing to do."""
         self.note(f"{seconds:g} s pass")
         self.clock.advance(seconds)
 
@@ -185,7 +185,7 @@ class World:
                 self.discarded.add(letter.subject)
 
     def publish_again(self, number: int) -> None:
-        """Any event that was published once, as the admin does."""
+        """Publish an event again that was published once, as the admin does."""
         rows = OutboxEvent.objects.filter(state__in=["published", "handled"]).order_by("id")
         if found := list(rows.exclude(subject__in=self.discarded)):
             row = found[number % len(found)]
@@ -201,7 +201,7 @@ class World:
                 self.cancelled.add(reference)
 
     def decide(self) -> int:
-        """Somebody who has asked each customer ends every doubt; returns how many."""
+        """End every doubt as somebody who has asked each customer; return how many."""
         doubtful = Notification.objects.filter(state=Notification.State.IN_DOUBT)
         sent = doubtful.filter(subject__in=self.accepted)
         unsent = doubtful.exclude(subject__in=self.accepted)
@@ -235,7 +235,7 @@ class World:
     # How it works inside.
 
     def reference_of(self, event_id: str) -> str:
-        """What an event is about; empty if it was never committed."""
+        """Return what an event is about; empty if it was never committed."""
         return next((o.reference for o in self.owed.values() if str(o.event_id) == event_id), "")
 
     def _run(self, name: str, step: Callable[[], Any]) -> Any:
@@ -291,13 +291,13 @@ class World:
         }
 
     def _sleep(self) -> None:
-        """While a consumer holds a message, others act now and then."""
+        """Sleep as a consumer that holds a message, while others act now and then."""
         if not self._depth and self.clock.time() - self._looked_up > 90:
             self._looked_up = self.clock.time()
             self.others(0.001)
 
     def _settings(self) -> dict[str, Any]:
-        """Those of production, but for what SES tells."""
+        """Return production's settings, but for what SES tells."""
         return {
             "QUEUES": {alias: QUEUES[alias] for alias in self.aliases},
             "TOPICS": self._topics,

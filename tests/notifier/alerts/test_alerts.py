@@ -45,13 +45,13 @@ def die(*, count=1, fingerprint="f", code="MessageRejected", reason="Address ada
 
 
 def look():
-    """What a consumer does half a minute later."""
+    """Do what a consumer does half a minute later."""
     Duty.objects.filter(pk=alerts.DUTY).delete()
     return alerts.check()
 
 
 def told():
-    """What the alerts say, oldest first."""
+    """Return the texts of the alerts, oldest first."""
     return [str(sent.body) for sent in mail.outbox]
 
 
@@ -267,7 +267,7 @@ def test_provisioning_makes_the_topic(settings):
     sns._client.cache_clear()
 
     assert [topic["TopicArn"].rpartition(":")[2] for topic in topics] == ["alerts"]
-    assert said == ["topic alerts is there; whom alerts should reach subscribes to it"]
+    assert said == ["topic alerts exists; subscribe whoever should get alerts"]
 
 
 @pytest.mark.locking

@@ -34,7 +34,7 @@ def living(db):
 
 
 def look():
-    """What a consumer does half a minute later; returns what it tells, by its subject."""
+    """Do what a consumer does half a minute later; return what it tells, by its subject."""
     Duty.objects.filter(pk=alerts.DUTY).delete()
     mail.outbox.clear()
     alerts.check()
@@ -101,7 +101,7 @@ def test_drained_letters_are_told_with_their_page_and_when_they_would_be_told_ag
 
     [sent] = mail.outbox
     again = timezone.localtime() + timedelta(hours=1)
-    assert f"you are called again from {again:%Y-%m-%d %H}:" in str(sent.body)
+    assert f"the next alert is sent after {again:%Y-%m-%d %H}:" in str(sent.body)
     link = str(sent.body).splitlines()[-1].removeprefix("https://shop.example.com")
     assert letter.fingerprint in link
     client.force_login(admin_user)

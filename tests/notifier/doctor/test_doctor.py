@@ -1,4 +1,4 @@
-"""What the doctor finds, in an installation that is in order and in one that is not."""
+"""The doctor's findings in an installation that is in order and in one that is not."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def denies(request):
 
 
 def change(attributes: dict[str, str]) -> None:
-    """Of the queue of orders; moto forgets a policy that is not set again."""
+    """Change the queue of orders; moto forgets a policy that is not set again."""
     queue = sqs.queue("orders")
     queue.set_attributes({"Policy": queue.attributes()["Policy"]} | attributes)
 

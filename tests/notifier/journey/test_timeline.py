@@ -1,4 +1,4 @@
-"""What became of an email, told to its customer and to staff."""
+"""The timeline tells a customer and staff what became of an email."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What probes are told, and what people are while the database is away."""
+"""The answers that probes and people get, also while the database is away."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from tests.support.builders import make_product, shipping
 
 @pytest.fixture
 def lines(request):
-    """What is logged from now on, as JSON."""
+    """The JSON of what is logged from now on."""
     found: list[str] = []
 
     class Keep(logging.Handler):

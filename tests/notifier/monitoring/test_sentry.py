@@ -1,4 +1,4 @@
-"""What Sentry is told of an error, and what it is not."""
+"""Sentry is told of an error, and no personal data."""
 
 from __future__ import annotations
 

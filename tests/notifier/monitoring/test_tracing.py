@@ -24,7 +24,7 @@ PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 
 @pytest.fixture
 def spans(request):
-    """What is exported, as it would be to a collector."""
+    """The spans that are exported, as a collector would get them."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))

@@ -1,4 +1,4 @@
-"""Who may do what: the roles that migrations make, against every act and every page of the admin."""
+"""Try every act and every page of the admin with each role that migrations make."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def log_in(client: Any, who: str) -> None:
 
 
 def tables() -> dict[str, list[Any]]:
-    """All that the database holds, but sessions and what SES said to whoever looked."""
+    """Return all rows of the database, but sessions and SES's remembered answers."""
     names = [
         model._meta.db_table
         for model in apps.get_models()
@@ -343,7 +343,7 @@ def test_a_role_that_was_deleted_stays_deleted():
 
 
 def test_a_right_that_comes_with_a_later_release_is_given_once():
-    """As an upgrade finds it: the permission does not exist, and nobody was given it."""
+    """An upgrade finds that the permission does not exist and nobody was given it."""
     Permission.objects.filter(codename="discard_deadletter").delete()
     RoleGrant.objects.filter(permission="queues.discard_deadletter").delete()
 

@@ -1,4 +1,4 @@
-"""Those who may look but not know: no name, address or amount reaches them."""
+"""No name, address or amount reaches staff who may look but not know."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every answer tells the browser, whatever page it is."""
+"""Every answer carries the headers that protect it, whatever page it is."""
 
 import re
 

@@ -182,7 +182,7 @@ def test_client_that_was_quiet_for_an_hour_is_forgotten(ada):
 
 
 def _sweep(step):
-    """As consumers do it."""
+    """Run a sweep step, as consumers do."""
     assert step in registry.sweeps
     step()
 

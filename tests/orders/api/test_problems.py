@@ -1,4 +1,4 @@
-"""What the API refuses: each error in words and with a code, none of them a page, and nothing done."""
+"""The API refuses bad requests in words and with a code, never with a page, and does nothing."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ ALLOWED = {
 
 @pytest.fixture
 def requests():
-    """Each endpoint's request, of Ada's order and account."""
+    """Requests to each endpoint, about Ada's order and account."""
     make_product(sku="MUG-1")
     number = ApiClient(id_token()).post("/orders", order("MUG-1")).json()["number"]
     account = make_account(holder_email=ADA.upper())

@@ -38,7 +38,7 @@ ACCOUNT = "US100200304821"
 
 @pytest.fixture
 def rows(settings):
-    """What requests may be about: an order of Ada's, an account with money, a product."""
+    """Rows that requests may be about: an order of Ada's, an account with money, a product."""
     settings.API_REQUESTS_PER_MINUTE = 10**6
     account = make_account(number=ACCOUNT)
     make_transaction(account=account, amount=Decimal("150.00"))

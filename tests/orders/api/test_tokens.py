@@ -54,7 +54,7 @@ class Pool:
         threading.Thread(target=self.server.serve_forever, args=[0.01], daemon=True).start()
 
     def document(self) -> dict[str, Any]:
-        """As at ``/.well-known/jwks.json``."""
+        """Return the keys as ``/.well-known/jwks.json`` has them."""
         return {
             "keys": [
                 RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
@@ -64,7 +64,7 @@ class Pool:
         }
 
     def claims(self, **changes: Any) -> dict[str, Any]:
-        """Of an ID token; None takes a claim away."""
+        """Return the claims of an ID token; None takes a claim away."""
         now = int(time.time())
         claims = {
             "iss": self.issuer,

@@ -58,7 +58,7 @@ def count(queue):
 
 
 def publish(body="{}", **attributes):
-    """By somebody who is not of this project."""
+    """Publish as somebody who is not of this project."""
     sns.client().publish(
         TopicArn=topic_of("orders").arn,
         Message=body,

@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 import uuid
 from types import SimpleNamespace
 
@@ -46,7 +49,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Context:
-    """Of an invocation that has so long left."""
+    """The context of an invocation that has so long left."""
 
     def __init__(self, seconds=60.0):
         self._seconds = seconds
@@ -111,7 +114,7 @@ def fifo_event(*numbers, receive_count=1):
 
 
 def failed(event, answer):
-    """Which records of the event the answer names, by their place."""
+    """Return the places of the event's records that the answer names."""
     ids = [found["messageId"] for found in event["Records"]]
     return [ids.index(item["itemIdentifier"]) for item in answer["batchItemFailures"]]
 
@@ -329,3 +332,13 @@ def test_sweep_goes_on_past_what_aws_refuses_and_tells_it(settings, monkeypatch)
         sweep({}, Context())
 
     assert swept.count == 1
+
+
+def test_lambda_can_import_it_first():
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings"}
+
+    done = subprocess.run(
+        [sys.executable, "-c", "import queues.aws_lambda"], env=environment, stderr=subprocess.PIPE
+    )
+
+    assert done.returncode == 0, done.stderr.decode()

@@ -27,7 +27,7 @@ class DoorOpened(EventData, type="door.opened.v1", queue="transactions", source=
 
 
 class Handled(list[dict[str, Any]]):
-    """What the handlers of these tests were given, and what they are to raise next."""
+    """The events that the handlers of these tests were given, and the errors that they raise next."""
 
     raises: Callable[[Event], Exception | None] | None = None
 

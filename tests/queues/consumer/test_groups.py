@@ -30,7 +30,7 @@ class DrumBeaten(EventData, type="drum.beaten.v1", queue=ALIAS, source="/tests")
 
 
 class Drums:
-    """What the handler of these tests does with which note, and what it was given."""
+    """The handler's instructions for each note, and the notes that it was given."""
 
     held: set[str] = set()
     rejected: set[str] = set()
@@ -62,7 +62,7 @@ def beaten(aws):
 
 
 def put(note, *, group="g"):
-    """By a producer that keeps no outbox here."""
+    """Send a note as a producer that keeps no outbox here."""
     event = Event.of(DrumBeaten(note=note), subject=note, partition_key=group)
     message = sqs.Outgoing(
         key="1", body=event.to_json(), group=group, deduplication_id=uuid.uuid4().hex

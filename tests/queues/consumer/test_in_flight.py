@@ -7,7 +7,7 @@ MESSAGE = Received(id="1", receipt="r", body="{}")
 
 
 class SlowQueue(Queue):
-    """Its heartbeat takes as long as a test wants."""
+    """A queue whose heartbeat takes as long as a test wants."""
 
     def __init__(self):
         super().__init__("orders", "notifier-orders")

@@ -17,7 +17,7 @@ IN_THREADS = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def few_receives(settings):
-    """What comes back for the first time is a suspect."""
+    """Let a message be quarantined when it comes back for the first time."""
     settings.QUEUE_MAX_RECEIVE_COUNT = 3
 
 
@@ -26,7 +26,7 @@ def put(*bodies, alias="orders"):
 
 
 def die(*, recorded=(), mark=()):
-    """What a consumer leaves that died with all of them in hand: failures of some, a mark on others."""
+    """Leave what a dead consumer leaves of messages in flight: failures of some, a mark on others."""
     queue = sqs.queue("orders")
     for message in queue.receive(limit=10, wait_seconds=0):
         code = "Hot" if message.body in recorded else dead_letters.DIED
@@ -63,7 +63,7 @@ def test_suspect_is_handled_last_and_alone_and_its_mark_taken_back(aws):
 
 
 @IN_PROCESS
-@pytest.mark.parametrize(("most", "is_suspect"), [(4, True), (5, False)])
+@pytest.mark.parametrize(("most", "is_quarantined"), [(4, True), (5, False)])
 def test_with_receives_to_spare_none_is_suspected(aws, settings, most, is_quarantined):
     settings.QUEUE_MAX_RECEIVE_COUNT = most
     put("a")

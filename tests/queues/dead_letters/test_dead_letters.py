@@ -14,7 +14,7 @@ class BellRung(EventData, type="bell.rung.v1", queue="transactions", source="/te
 
 
 class Cracked:
-    """Whether the bells of these tests are cracked."""
+    """The state of the bells of these tests: cracked or not."""
 
     now = True
 

@@ -42,7 +42,7 @@ def turn():
 
 @pytest.fixture
 def many():
-    """As many groups as a relay looks at together."""
+    """Make as many groups as a relay looks at together."""
     return [f"a{number:03}" for number in range(relay.CLAIM_ROWS)]
 
 

@@ -1,4 +1,4 @@
-"""What staff may do from the overview."""
+"""Staff pause and resume queues and forget consumers from the overview."""
 
 from __future__ import annotations
 

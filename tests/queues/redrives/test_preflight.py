@@ -27,7 +27,7 @@ HOSTILE_BODIES = ["", "not JSON", "[]", "null", "[" * 100_000, '{"id": "\\ud800"
 
 
 class WhistleBlown(EventData, type="whistle.blown.v1", queue="orders", source="/tests"):
-    """Nobody handles it."""
+    """An event that nobody handles."""
 
 
 def settle(event, state):
@@ -46,7 +46,7 @@ def page(client, letter):
 
 
 def take(client, letter, *buckets, **fields):
-    """What the page's form posts."""
+    """Post what the page's form posts."""
     form = {"confirmed": "yes", "key": str(uuid.uuid4())} | {f"take_{b}": "on" for b in buckets}
     return client.post(f"{START}?fingerprint={letter.fingerprint}&state__exact=open", form | fields)
 

@@ -19,7 +19,7 @@ def fixed():
 
 @pytest.fixture
 def meanwhile(monkeypatch):
-    """What goes on elsewhere while the command waits, in turn; then nothing more may be waited for."""
+    """Do these things elsewhere while the command waits, in turn; then it may wait no more."""
 
     def install(*steps):
         left = iter(steps)

@@ -1,4 +1,4 @@
-"""How many letters of a redrive go back, and when."""
+"""A redrive sends its dead letters back in stages and at its rate."""
 
 from __future__ import annotations
 

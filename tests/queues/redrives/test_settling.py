@@ -1,4 +1,4 @@
-"""What becomes of the letters that a redrive sent back."""
+"""A redrive settles what became of the dead letters that it sent back."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_the_rest_halts_too_when_its_failure_is_back(consume):
 
 
 def test_a_failure_from_before_the_redrive_halts_nothing(consume):
-    """On a FIFO queue the same row, and until it is published the same message id, is used again."""
+    """A FIFO queue uses the same row again, and until it is published the same message id."""
     lanterns.broken.update({1: ("Wet", "the wick of lantern 1 is wet")})
     letter = make_dead_letter(1, data=LanternHung)
     decisions.redrive(DeadLetter.objects.all())

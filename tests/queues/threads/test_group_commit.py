@@ -27,7 +27,7 @@ class Turns:
 
 
 def answers(turns, numbers):
-    """What each thread got: a result or an exception; the leader is slow enough for all to join."""
+    """Return each thread's result or exception; the leader is slow enough for all to join."""
     left = iter(numbers)
     with turns.group_commit.coming():
         return at_once(len(numbers), lambda: attempt(turns.group_commit, next(left)))

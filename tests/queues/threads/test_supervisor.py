@@ -52,7 +52,7 @@ class Supervised:
         return self._log.read_text().splitlines()
 
     def said(self, start):
-        """What follows ``start``, of all lines that begin so."""
+        """Return the rest of each line that begins with ``start``."""
         return [line.removeprefix(start).strip() for line in self.lines if line.startswith(start)]
 
     def wait_for(self, start, count):

@@ -19,7 +19,7 @@ class Work:
         self._may_end.acquire(timeout=10)
 
     def has_begun(self, count):
-        """Whether exactly so many begin."""
+        """True if exactly so many begin."""
         return all(self.begun.acquire(timeout=5) for _ in range(count)) and not self.begun.acquire(
             timeout=0.05
         )

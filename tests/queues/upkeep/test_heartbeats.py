@@ -113,7 +113,7 @@ def test_row_goes_with_a_clean_stop():
 
 
 class GongStruck(EventData, type="gong.struck.v1", queue="orders", source="/tests"):
-    """For the test below."""
+    """An event for the test below."""
 
 
 seen: list[LiveConsumer] = []

@@ -1,4 +1,4 @@
-"""Which calls of AWS our code makes, as IAM names them: recorded from botocore, and read from the sources."""
+"""Find the AWS calls that our code makes, as IAM names them: recorded from botocore, and read from the sources."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Call(NamedTuple):
 
 
 class Calls:
-    """What was called, and the operations by their names in the API: ``sqs.SendMessageBatch``."""
+    """The calls made, and the operations by their names in the API: ``sqs.SendMessageBatch``."""
 
     def __init__(self) -> None:
         self.made: set[Call] = set()
@@ -82,7 +82,7 @@ class Calls:
         sqs._queue.cache_clear()
 
     def note(self, params: Mapping[str, Any], model: Any, **kwargs: Any) -> None:
-        """Before it is sent, whether AWS takes it or not."""
+        """Note a call before it is sent, whether AWS takes it or not."""
         if self._is_paused:
             return
         service = model.service_model.service_name
@@ -94,7 +94,7 @@ class Calls:
 
 @contextmanager
 def recorded() -> Iterator[Calls]:
-    """All calls of clients that are made meanwhile."""
+    """Record the calls of all clients that are made meanwhile."""
     calls = Calls()
 
     def watch(session: Any) -> None:
@@ -114,13 +114,13 @@ def recorded() -> Iterator[Calls]:
 
 @contextmanager
 def answers(operation: str, answer: dict[str, Any]) -> Iterator[None]:
-    """What stands in for an operation that moto lacks says this meanwhile."""
+    """Answer an operation that moto lacks with this meanwhile."""
     with patch.dict(_LACKING_IN_MOTO, {operation: answer}):
         yield
 
 
 def in_sources() -> dict[str, set[str]]:
-    """Each file that knows botocore, with the operations whose methods it names."""
+    """Return each file that knows botocore, with the operations whose methods it names."""
     folders = [ROOT / app for app in ("queues", "emails", "orders", "notifier")]
     files = [path for folder in folders for path in folder.rglob("*.py")]
     return {
@@ -131,7 +131,7 @@ def in_sources() -> dict[str, set[str]]:
 
 
 def _named(tree: ast.Module) -> set[str]:
-    """By the methods that a client has; a paginator is asked for by the method's name."""
+    """Return the client methods that a module names; a paginator is asked for by the method's name."""
     if not any(_is_border(node) for node in ast.walk(tree)):
         return set()
     names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
@@ -154,7 +154,7 @@ def _is_border(node: ast.AST) -> bool:
 
 @cache
 def _methods() -> dict[str, set[str]]:
-    """Each method with the operations that it may stand for."""
+    """Return each method with the operations that it may stand for."""
     session = botocore.session.Session()
     methods: dict[str, set[str]] = {}
     for service in SERVICES:

@@ -1,4 +1,4 @@
-"""What Lambda does around a handler, for a bare interpreter that has the unpacked zip and nothing else.
+"""Do what Lambda does around a handler, in a bare interpreter with the unpacked zip and nothing else.
 
 ``python -I -S lambda_runtime.py FOLDER``: reads events from stdin, one JSON a line, and prints for each the handler's
 answer with the seconds that it took and the most memory that it had; before that the seconds of the import.
@@ -18,12 +18,12 @@ class Context:
         self._ends_at = time.monotonic() + 60
 
     def get_remaining_time_in_millis(self):
-        """As Lambda's own."""
+        """Return the milliseconds left, as Lambda's own context does."""
         return int(1000 * (self._ends_at - time.monotonic()))
 
 
 def main():
-    """Until stdin ends."""
+    """Invoke the handler for each line until stdin ends."""
     began = time.perf_counter()
     sys.path.insert(0, sys.argv[1])
     handler = importlib.import_module("queues.aws_lambda").handler

@@ -51,7 +51,7 @@ class LocalAws:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a process of ours needs to use this AWS."""
+        """Return the environment that a process of ours needs to use this AWS."""
         resolver = self.endpoint.removeprefix("http://")
         return bare_environment() | {"AWS_ENDPOINT_URL": self.endpoint, "DNS_RESOLVER": resolver}
 
@@ -93,7 +93,7 @@ class LocalAws:
         self._call("verify", {"identity": identity})
 
     def set_sandbox_rules(self, on: bool) -> None:
-        """Whether recipients must be verified."""
+        """Say if recipients must be verified."""
         self._call("rules", {"sandbox_rules": on})
 
     def wait_until_healthy(self, seconds: float = 60) -> None:
@@ -114,7 +114,7 @@ class LocalAws:
         return self.wait()
 
     def wait(self) -> int:
-        """Its exit code, when it has ended."""
+        """Return the exit code when the server has ended."""
         self._process.communicate(timeout=10)
         return self._process.returncode
 
@@ -149,7 +149,7 @@ def client_of(service: Literal["ses", "sesv2", "sns", "sqs"], endpoint: str) -> 
 
 
 def bare_environment() -> dict[str, str]:
-    """That of a process of the tests, without what the caller's own says of AWS."""
+    """Return the environment for a process of the tests, without what the caller's own says of AWS."""
     ours = (
         "ARCHIVE_",
         "AWS_",

@@ -27,7 +27,7 @@ class Ministack:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a process of ours needs to use it: the endpoint, and nothing else."""
+        """Return the environment that a process of ours needs: the endpoint, and nothing else."""
         return bare_environment() | {"AWS_ENDPOINT_URL": self.endpoint}
 
     def client(self, service: Literal["ses", "sesv2", "sns", "sqs"]) -> Any:
@@ -35,14 +35,14 @@ class Ministack:
         return client_of(service, self.endpoint)
 
     def subjects(self, *, to: str) -> list[str]:
-        """Of the emails that its SES took for this address, in the order in which it did."""
+        """Return the subjects of the emails that its SES took for this address, in its order."""
         with urlopen(f"{self.endpoint}/_ministack/ses/messages", timeout=5) as answer:
             accounts = json.load(answer)["messages"]
         mails = [mail for sent in accounts.values() for mail in sent if to in mail["To"]]
         return [mail["Subject"] for mail in mails]
 
     def require_verified_recipients(self, on: bool) -> None:
-        """Whether the account is in SES's sandbox."""
+        """Put the account into SES's sandbox, or out of it."""
         self.client("sesv2").put_account_details(
             MailType="TRANSACTIONAL",
             WebsiteURL="https://shop.example.com",
@@ -50,7 +50,7 @@ class Ministack:
         )
 
     def is_healthy(self) -> bool:
-        """Whether it answers."""
+        """True if the emulator answers."""
         try:
             with urlopen(f"{self.endpoint}/_ministack/health", timeout=5) as answer:
                 return bool(answer.status == 200)

@@ -87,12 +87,12 @@ def said(status: int, content: Any, **headers: str) -> Answer:
 
 
 def written(content: bytes) -> Answer:
-    """These bytes, and the connection stays open."""
+    """Answer with these bytes and keep the connection open."""
     return lambda connection: connection.sendall(content)
 
 
 def cut(content: bytes = b"") -> Answer:
-    """These bytes, and the connection is closed."""
+    """Answer with these bytes and close the connection."""
 
     def answer(connection: socket.socket) -> None:
         connection.sendall(content)
@@ -108,7 +108,7 @@ def torn(connection: socket.socket) -> None:
 
 
 def silent(connection: socket.socket) -> None:
-    """Nothing, until the caller is gone."""
+    """Answer nothing until the caller is gone."""
     connection.recv(1)
 
 

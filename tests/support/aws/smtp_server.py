@@ -44,7 +44,7 @@ class Server:
         self._loop.close()
 
     def cut_connections(self) -> None:
-        """As a server does that has waited for long enough."""
+        """Close the connections, as a server that has waited for long enough."""
         asyncio.run_coroutine_threadsafe(self._cut(), self._loop).result(10)
 
     def accept(self, envelope: Envelope) -> str:
@@ -99,14 +99,14 @@ class _Conversation(SMTP):
         )
 
     def cut(self) -> None:
-        """Without a word."""
+        """Close the connection without a word."""
         if isinstance(self.transport, asyncio.WriteTransport):
             self.transport.abort()
 
     def authenticate(
         self, server: Any, session: Any, envelope: Any, mechanism: str, auth_data: Any
     ) -> AuthResult:
-        """As aiosmtpd asks it."""
+        """Check a log-in, as aiosmtpd asks for it."""
         self.asked.append("AUTH")
         is_good = auth_data == LoginPassword(USER.encode(), PASSWORD.encode())
         text = None if is_good else "535 Authentication Credentials Invalid"

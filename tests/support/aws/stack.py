@@ -43,7 +43,7 @@ class Stack:
         }
 
     def properties(self, name: str) -> dict[str, Any]:
-        """With references resolved, as far as moto knows what they refer to."""
+        """Return a resource's properties with references resolved, as far as moto knows them."""
         with _without_warnings():
             resource = clean_json(self._resources[name], self._stack.resource_map)
         return dict(resource["Properties"])
@@ -71,20 +71,20 @@ class Stack:
 
 
 def as_listed(value: object) -> list[Any]:
-    """What IAM lets stand alone or in a list; moto leaves None for ``AWS::NoValue``."""
+    """Return a list of what IAM lets stand alone or in a list; moto leaves None for ``AWS::NoValue``."""
     values = value if isinstance(value, list) else [value]
     return [one for one in values if one is not None]
 
 
 def statements(policy: str | Mapping[str, Any]) -> list[Any]:
-    """Of a policy, in an order that does not depend on who wrote it."""
+    """Return a policy's statements in an order that does not depend on who wrote it."""
     document = json.loads(policy) if isinstance(policy, str) else policy
     return sorted(document["Statement"], key=lambda one: str(one["Sid"]))
 
 
 @contextmanager
 def _without_warnings() -> Iterator[None]:
-    """It warns of each type that it does not make."""
+    """Silence moto's warning of each type that it does not make."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

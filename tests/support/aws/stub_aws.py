@@ -35,7 +35,7 @@ class StubAws:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a process of ours needs to use this AWS."""
+        """Return the environment that a process of ours needs to use this AWS."""
         return bare_environment() | {"AWS_ENDPOINT_URL": self.endpoint}
 
     def client(self, service: Literal["sqs"]) -> Any:
@@ -43,12 +43,12 @@ class StubAws:
         return client_of(service, self.endpoint)
 
     def set_faults(self, **rates: float) -> None:
-        """Those of ``benchmarks.aws_stub.faults``."""
+        """Set the rates of the faults of ``benchmarks.aws_stub.faults``."""
         with urlopen(f"{self.endpoint}/control", json.dumps(rates).encode(), timeout=10):
             pass
 
     def accepted(self) -> list[Acceptance]:
-        """What SES took, in its order."""
+        """Return the emails that SES took, in its order."""
         return read_acceptances(self._accepted)
 
     def stop(self) -> None:

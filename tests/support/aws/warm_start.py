@@ -72,11 +72,11 @@ class WarmProcess:
         self.pid: int = self._process.pid or 0
 
     def poll(self) -> int | None:
-        """Its exit code, minus the signal that ended it; None while it runs."""
+        """Return the exit code, or minus the signal that ended the process; None while it runs."""
         return self._process.exitcode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Its exit code, as soon as it ends; raises TimeoutExpired."""
+        """Wait for the end and return the exit code; raises TimeoutExpired."""
         self._process.join(timeout)
         code = self._process.exitcode
         if code is None:
@@ -84,7 +84,7 @@ class WarmProcess:
         return code
 
     def send_signal(self, number: int) -> None:
-        """Nothing happens to one that has ended."""
+        """Send a signal; a process that has ended is left alone."""
         if self._process.exitcode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
