@@ -5,8 +5,12 @@ The queues import no other app. An upper app registers a function here with a de
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -100,6 +104,18 @@ previewers: Hook[Callable[[Event], Sequence[Preview]]] = Hook()
 # They leave out what the user may not see.
 detailers: Hook[Callable[[HttpRequest, UUID], Iterable[Section]]] = Hook()
 
+# Folders where ``load`` does not look: a consumer must stay small, and must not import the admin. The admin imports
+# what registers in ``pages``.
+NOT_OF_CONSUMERS = {
+    "__pycache__",
+    "doctor",
+    "management",
+    "migrations",
+    "pages",
+    "static",
+    "templatetags",
+}
+
 _handlers: dict[str, list[Handler]] = {}
 _readers: dict[str, Reader] = {}
 
@@ -184,3 +200,41 @@ def dispatch(body: str) -> Event:
     for handler in handlers:
         handler(event)
     return event
+
+
+def load(app: str) -> None:
+    """Import the modules of an app that register something; called in its ``ready()``.
+
+    Their source text tells which they are, so nothing else is imported. Raises RuntimeError when there are none:
+    without its source files an app would register nothing, and nobody would notice.
+    """
+    found = registrars(Path(import_module(app).__path__[0]))
+    if not found:
+        raise RuntimeError(
+            f"no module of {app} registers anything: are its source files installed?"
+        )
+    for module in found:
+        import_module(f"{app}.{module}")
+
+
+def registrars(folder: Path) -> list[str]:
+    """Return the modules of an app, by their names within its folder, that use a decorator of registration.
+
+    Those are the hooks, ``handles`` and ``reads`` of this module, and ``register`` of Django's checks and of
+    ``orders.email_status``.
+    """
+    hooks = [name for name, value in globals().items() if isinstance(value, Hook)]
+    names = "|".join([*hooks, "handles", "reads", "register"])
+    used = re.compile(
+        rf"^@(?:registry\.|email_status\.)?(?:{names})\b(?!\.)".encode(), re.MULTILINE
+    )
+    found = [path for path in _sources(folder) if used.search(path.read_bytes())]
+    return sorted(".".join(path.relative_to(folder).with_suffix("").parts) for path in found)
+
+
+def _sources(folder: Path) -> Iterator[Path]:
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if name not in NOT_OF_CONSUMERS]
+        yield from (
+            Path(parent, name) for name in files if name.endswith(".py") and name != "admin.py"
+        )

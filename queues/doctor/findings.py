@@ -89,8 +89,7 @@ def examines(area: str, *, asks_aws: bool = False, sends: bool = False) -> Calla
 
 def examine(*, send: bool = False) -> Iterator[Finding]:
     """Run all examinations, in the order of the apps; ``send``: those that send an email as well."""
-    for module in _modules:
-        import_module(module)
+    load()
     is_away = False
     for examination in _examinations:
         if (examination.asks_aws and is_away) or (examination.sends and not send):
@@ -100,6 +99,12 @@ def examine(*, send: bool = False) -> Iterator[Finding]:
         except AwsAway as exc:
             is_away = True
             yield replace(exc.finding, area=examination.area)
+
+
+def load() -> None:
+    """Import the modules that apps have named."""
+    for module in _modules:
+        import_module(module)
 
 
 def worst(findings: Iterable[Finding]) -> Verdict:
