@@ -16,9 +16,9 @@ class NotifierConfig(AppConfig):
         """Import what registers itself with the queues; give rights when they are made."""
         registry.load(self.name)
         findings.add("notifier.doctor.checks")
-        checkups = import_module("queues.doctor.runs")
-        checkups.add("doctor", "notifier.doctor.runs.examine")
-        checkups.add("roundtrip", "notifier.doctor.runs.roundtrip")
+        runs = import_module("queues.doctor.runs")
+        runs.add("doctor", "notifier.doctor.runs.check")
+        runs.add("roundtrip", "notifier.doctor.runs.roundtrip")
         self._tell_abroad()
         # After those of django.contrib.auth, which makes the permissions: it stands before this app in settings.
         roles = import_module("notifier.staff.roles")

@@ -19,7 +19,7 @@ REGISTERS = re.compile(
     rf"^\s*@?(?:registry\.)?(?:{HOOKS}|handles|reads)(?:\(|$)|^\s*@?(?:checks\.|email_status\.)?register(?:\(|$)",
     re.MULTILINE,
 )
-CHECKS = re.compile(r"^@examines\(", re.MULTILINE)
+CHECKS = re.compile(r"^@doctor_check\(", re.MULTILINE)
 PAGES = re.compile(r"unfold\.admin|\w+\.(?:admin|pages|pages\..+|.+_page)")
 SETUP = "import django; django.setup()"
 
