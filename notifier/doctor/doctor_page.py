@@ -115,7 +115,8 @@ def _refuse(request: HttpRequest, form: Form) -> HttpResponse:
 
 def _context(request: HttpRequest, run: DoctorRun) -> dict[str, Any]:
     is_open = run.state != DoctorRun.State.DONE
-    results = [_masked(request, result) for result in run.results]
+    # Runs of earlier releases kept the fix as ``mend``.
+    results = [_masked(request, {"fix": result.get("mend", "")} | result) for result in run.results]
     word, colour = _verdict(run)
     shared = {"run": run, "is_open": is_open, "verdict": word, "colour": colour}
     if is_open:

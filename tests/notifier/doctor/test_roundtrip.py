@@ -231,6 +231,16 @@ def test_addresses_are_masked_for_who_may_not_see_them(client, db):
         assert "ada@example.com" not in client.get(page).content.decode()
 
 
+def test_run_of_an_earlier_release_still_says_what_to_do(operator):
+    finding = {"key": "k", "what": "w", "verdict": "error", "why": "", "area": "SES"}
+    run = runs.ask("doctor", {}, by="ada")
+    DoctorRun.objects.update(results=[finding | {"mend": "Verify it."}], state="done")
+
+    page = operator.get(reverse("doctor-run", args=[run.pk])).content.decode()
+
+    assert "Verify it." in page
+
+
 @pytest.mark.processes
 def test_bounce_and_probes_come_back_through_a_real_consumer(platform):
     platform.consumer()
