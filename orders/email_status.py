@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,15 @@ class Teller(Protocol):
         """Of any email whose event was recorded just now; looks nothing up."""
 
 
+T = TypeVar("T", bound=Teller)
+
 _tellers: list[Teller] = []
 
 
-def register(teller: Teller) -> None:
-    """From now on this one is asked."""
-    _tellers[:] = [teller]
+def register(teller: type[T]) -> type[T]:
+    """Register the class that tells what became of emails; from now on one object of it is asked."""
+    _tellers[:] = [teller()]
+    return teller
 
 
 def of(subject: str) -> EmailStatus | None:

@@ -16,7 +16,7 @@ from orders.models import BankAccount
 from queues.answers import Advice, Bucket, Cause
 from queues.errors import Reject
 from queues.events.envelope import Event
-from queues.registry import advises, handles, preflights
+from queues.registry import advisers, handles, preflights
 
 CODE = "UnknownAccount"
 
@@ -45,7 +45,7 @@ class Preflight:
         return dict.fromkeys(_unknown(posted), Bucket.FAILS)
 
 
-@advises
+@advisers
 def advise(cause: Cause) -> Advice | None:
     """For the dead letters of this module."""
     if cause.code != CODE:

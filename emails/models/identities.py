@@ -30,7 +30,7 @@ class Identity(models.Model):
         return self.name
 
 
-class IdentitySighting(models.Model):
+class IdentityStatus(models.Model):
     """The status in which SES showed an identity last, and since when; see ``emails.identities.status_history``."""
 
     # As SES writes it.
@@ -42,6 +42,8 @@ class IdentitySighting(models.Model):
     seen_at = models.DateTimeField()
 
     class Meta:
+        # The table keeps its first name: a release before the renaming may still run beside this one.
+        db_table = "emails_identitysighting"
         default_permissions = ()
 
     def __str__(self) -> str:

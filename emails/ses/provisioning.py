@@ -16,7 +16,7 @@ from queues.aws.policies import grant, topics_may_send
 from queues.aws.provisioning import Say
 from queues.aws.sns import Topic
 from queues.errors import QueueUnavailable
-from queues.registry import provisions
+from queues.registry import provisioners
 
 DESTINATION = "notifier-events"
 EVENT_TYPES = ["SEND", "REJECT", "BOUNCE", "COMPLAINT", "DELIVERY", "DELIVERY_DELAY"]
@@ -40,7 +40,7 @@ _EXISTS = {
 }
 
 
-@provisions
+@provisioners
 def provision(say: Say) -> None:
     """Raises QueueUnavailable naming the step, with AWS's own words."""
     if not settings.SES_CONFIGURATION_SET:

@@ -134,8 +134,8 @@ def _doctor() -> dict[str, Any]:
     return {
         "title": "Doctor",
         "icon": "stethoscope",
-        "link": reverse("checkups"),
-        "permission": lambda request: request.user.has_perm("queues.view_checkup"),
+        "link": reverse("doctor-runs"),
+        "permission": lambda request: request.user.has_perm("queues.view_doctorrun"),
     }
 
 

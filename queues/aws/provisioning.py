@@ -35,7 +35,7 @@ def provision(say: Say) -> None:
         _ensure(archive, _BASE | _LONGEST, say)
         grant(archive, TLS_ONLY, say)
     subscriptions.provision(say)
-    for provisioner in registry.provisioners():
+    for provisioner in registry.provisioners:
         provisioner(say)
 
 

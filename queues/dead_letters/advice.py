@@ -1,6 +1,6 @@
 """What a cause of dead letters means, and what mends it: one table, which ``docs/how-to/dead-letters.md`` mirrors.
 
-Causes of upper apps are theirs: see ``registry.advises``.
+Causes of upper apps are theirs: see ``registry.advisers``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ def advise(cause: Cause) -> Advice:
     """Somebody always has an answer; the last is to read the log."""
     if cause.code in _TABLE:
         return _TABLE[cause.code]
-    answers = (adviser(cause) for adviser in registry.advisers())
+    answers = (adviser(cause) for adviser in registry.advisers)
     return next(filter(None, answers), UNEXPECTED)
 
 

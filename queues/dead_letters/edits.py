@@ -1,7 +1,7 @@
 """Correct the data of an open dead letter; its envelope, and so its event id, stays.
 
 What came first is kept in ``original_body``. Whoever made something of the old data learns of the new in the same
-transaction, and may refuse: see ``registry.corrects``.
+transaction, and may refuse: see ``registry.correctors``.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def save(draft: Draft) -> None:
         body=draft.body, original_body=letter.original_body or letter.body, **changes
     ):
         raise Uncorrectable("Somebody else edited, redrove or discarded this letter meanwhile.")
-    for correct in registry.correctors():
+    for correct in registry.correctors:
         correct(draft.event)
 
 

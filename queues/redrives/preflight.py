@@ -1,6 +1,6 @@
 """Preflight: what would come of dead letters if they were redriven now, told from the rows as they are.
 
-Queues tell what cannot be handled; what becomes of the rest the upper apps tell, see ``registry.foresees``.
+Queues tell what cannot be handled; what becomes of the rest the upper apps tell, see ``registry.preflights``.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def _uncounted(end: datetime) -> Iterator[datetime]:
 
 def _count(begin: datetime) -> dict[str, int]:
     end = begin + timedelta(seconds=MINUTE)
-    found = [measure(begin, end) for measure in registry.measures_of_a_span()]
+    found = [measure(begin, end) for measure in registry.measures]
     return {name: count for counts in found for name, count in counts.items() if count}
 
 

@@ -19,8 +19,8 @@ def sweep() -> int:
 
     A step that AWS does not answer must not keep the others from running: a probe, a journal, a doubt.
     """
-    steps = registry.sweep_steps() + [partial(republish_lost, alias) for alias in settings.QUEUES]
-    for step in steps:
+    lost = [partial(republish_lost, alias) for alias in settings.QUEUES]
+    for step in (*registry.sweeps, *lost):
         try:
             step()
         except QueueUnavailable as exc:

@@ -29,7 +29,7 @@ KEEP_DUTIES_DAYS = 30
 
 def watch() -> int:
     """Run every step once; returns 0, so that the next round waits its time."""
-    for step in registry.watch_steps():
+    for step in registry.watches:
         try:
             step()
         except DatabaseError:

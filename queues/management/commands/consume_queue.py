@@ -137,7 +137,7 @@ class Command(BaseCommand):
         if self._redrives:
             chores.append(Repeated("redrives", jobs.advance, seconds=REDRIVE_SECONDS))
             # Asked for in the admin, and by no script.
-            chores.append(Repeated("checkups", runs.advance, seconds=runs.SECONDS))
+            chores.append(Repeated("doctor runs", runs.advance, seconds=runs.SECONDS))
         if self._sizing:
             chores.append(Repeated("sizing", self._sizing.adjust, seconds=sizing.SECONDS))
         for chore in chores:

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from emails.errors import IdentityError
 from emails.identities import answers, identities, status_history
-from emails.models.identities import IdentitySighting, SesAnswer
+from emails.models.identities import IdentityStatus, SesAnswer
 from emails.ses import ses_api
 
 pytestmark = pytest.mark.django_db
@@ -367,7 +367,7 @@ def test_setting_mail_from_without_its_right_names_the_right(admin_client, ses_a
 def test_a_status_is_dated_from_when_it_was_seen_first(admin_client, aws):
     admin_client.get(LIST)
 
-    [seen] = IdentitySighting.objects.all()
+    [seen] = IdentityStatus.objects.all()
 
     assert (seen.name, seen.status, seen.is_witnessed) == ("shop@example.com", "Success", False)
     assert "so when first seen" in text_of(admin_client.get(LIST))
@@ -381,7 +381,7 @@ def test_a_verification_is_noticed_though_nobody_looks(aws):
     assert status_history.look() == 1
 
     assert not SesAnswer.objects.exists()
-    seen = IdentitySighting.objects.get()
+    seen = IdentityStatus.objects.get()
     assert (seen.status, seen.is_witnessed) == ("Success", True)
     assert status_history.look() == 0
 
@@ -397,7 +397,7 @@ def test_an_identity_that_is_gone_is_watched_no_more(aws, ses_answers):
 
     status_history.look()
 
-    assert not IdentitySighting.objects.exists()
+    assert not IdentityStatus.objects.exists()
 
 
 @pytest.mark.parametrize("name", ["x" * 3000, "a\0b", "a\n@b", "%", "🦊.example", "'--"])

@@ -204,8 +204,8 @@ def test_consumers_look_every_half_minute_one_of_them_for_all():
 
 
 def test_consumers_run_it_beside_the_sweeper():
-    assert alerts.check in registry.watch_steps()
-    assert alerts.check not in registry.sweep_steps()
+    assert alerts.check in registry.watches
+    assert alerts.check not in registry.sweeps
 
 
 def test_alert_that_cannot_be_sent_is_logged_and_tried_again(monkeypatch, caplog):

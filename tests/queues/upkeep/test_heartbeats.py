@@ -160,7 +160,7 @@ def test_step_that_fails_keeps_no_other_from_being_done(monkeypatch, caplog):
         done.append("told")
         return 1
 
-    monkeypatch.setattr(registry, "_watches", [fail, tell])
+    monkeypatch.setattr(registry, "watches", [fail, tell])
 
     assert watching.watch() == 0
 
