@@ -1,1 +1,1 @@
-"""The JSON API, ``/api/v1/``: the shop's and the bank's services for programs. ``docs/api.md`` describes it."""
+"""Offer the services of shop and bank to programs: the JSON API, ``/api/v1/``. ``docs/api.md`` describes it."""
