@@ -19,8 +19,6 @@ logger = logging.getLogger(__name__)
 
 READ_TRANSACTIONS = "transactions:read"
 WRITE_TRANSACTIONS = "transactions:write"
-_RETRY_SECONDS = "10"
-_BURST_SECONDS = 10
 
 
 class Token(HttpBearer):
@@ -74,7 +72,7 @@ def _count(caller: Caller) -> None:
         caller.client,
         allowed=settings.API_REQUESTS_PER_MINUTE,
         seconds=60,
-        burst_seconds=_BURST_SECONDS,
+        burst_seconds=10,
     )
 
 
@@ -92,5 +90,5 @@ def _unavailable() -> Problem:
         503,
         "unavailable",
         "We cannot check tokens at the moment. Try again.",
-        headers={"Retry-After": _RETRY_SECONDS},
+        headers={"Retry-After": "10"},
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
@@ -19,7 +19,6 @@ from orders.api.problems import Problem
 from orders.api.repeating import KEY, IdempotencyKey
 from orders.api.schemas import (
     ORDER_NUMBER,
-    AddressIn,
     OrderIn,
     OrderOut,
     OrderPage,
@@ -89,11 +88,7 @@ def _place(caller: Caller, asked: OrderIn) -> Answer:
         client=caller.client,
         customer_name=caller.name or address.name,
         customer_email=caller.email,
-        **_shipping(address),
+        **{f"shipping_{name}": value for name, value in address.model_dump().items()},
     )
     location = reverse("api:read_order", args=[order.number])
     return Answer(201, OrderOut.placed(order).model_dump_json(), location)
-
-
-def _shipping(address: AddressIn) -> dict[str, Any]:
-    return {f"shipping_{name}": value for name, value in address.model_dump().items()}
