@@ -41,7 +41,9 @@ FROM (SELECT COALESCE(MAX(id), 9223372036854775807) AS id FROM queues_outboxeven
 
 def hold(queue: Queue, message: Received, *, reason: str) -> None:
     """Let the group wait for this event; the caller deletes the message afterwards."""
-    row = _own(queue, message).first() or recording.adopt(queue, message, state=State.HELD)
+    row = recording.rows_of(queue, message).first() or recording.adopt(
+        queue, message, state=State.HELD
+    )
     OutboxEvent.objects.filter(pk=row.pk).update(
         state=State.HELD, claim=None, lease_until=None, error=reason
     )
@@ -66,7 +68,9 @@ def must_wait(queue: Queue, message: Received) -> bool:
     """
     if not (_has_unfinished(queue, message) and _has_predecessor(queue, message)):
         return False
-    row = _own(queue, message).first() or recording.adopt(queue, message, state=State.PENDING)
+    row = recording.rows_of(queue, message).first() or recording.adopt(
+        queue, message, state=State.PENDING
+    )
     if row.state == State.HANDLED:
         return False
     if row.state not in (State.PENDING, State.HELD):
@@ -95,7 +99,7 @@ def _has_predecessor(queue: Queue, message: Received) -> bool:
     if earlier.filter(relay.blocking()).exists():
         return True
     published = earlier.filter(in_state(State.PUBLISHED))
-    row = _own(queue, message).first()
+    row = recording.rows_of(queue, message).first()
     if row is not None and settings.FIFO_POISON == "hold":
         return _found_gone(queue, published, row.published_at or Now())
     if row is not None and row.published_at is not None and _is_latest(row, message):
@@ -125,18 +129,10 @@ def _found_gone(queue: Queue, published: QuerySet[OutboxEvent], since: datetime 
     return True
 
 
-def _own(queue: Queue, message: Received) -> QuerySet[OutboxEvent]:
-    """The rows of this event, newest first."""
-    rows = OutboxEvent.objects.carried_by(
-        queue.alias, event_id=envelope_fields(message.body).id, sqs_message_id=message.id
-    )
-    return rows.order_by("-id")
-
-
 def _earlier(queue: Queue, message: Received) -> QuerySet[OutboxEvent]:
     """Rows of the group before this event's own; all of other events, where it has none."""
     own = Coalesce(
-        Subquery(_own(queue, message).values("id")[:1]),
+        Subquery(recording.rows_of(queue, message).values("id")[:1]),
         Value(BigAutoField.MAX_BIGINT),
         output_field=BigAutoField(),
     )

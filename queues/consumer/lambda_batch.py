@@ -22,7 +22,6 @@ from queues import registry
 from queues.aws import sqs, wrappers
 from queues.aws.sqs import BATCH_ENTRIES, Queue, Received
 from queues.errors import QueueUnavailable, ReceiptExpired
-from queues.events.envelope import envelope_fields
 from queues.models import OutboxEvent
 from queues.outbox import recording, relay
 
@@ -33,6 +32,13 @@ OUTAGE_SECONDS = 60
 OUTAGE_FACTOR = 5
 # SQS counts twelve hours from the receive.
 MOST_OUTAGE_SECONDS = 42_000
+# Before the relay publishes a deferred event: the first time, and at most.
+DEFER_SECONDS = 60
+MOST_DEFER_SECONDS = 900
+
+State = OutboxEvent.State
+# It waits there already, or needs no message any more.
+_AS_IT_IS = (State.PENDING, State.HELD, State.HANDLED)
 
 
 class Batch(Queue):
@@ -131,6 +137,22 @@ def batches(records: Iterable[Mapping[str, Any]]) -> list[Batch]:
     return [Batch(sqs.queue(alias), messages) for alias, messages in by_alias.items()]
 
 
+def defer(queue: Queue, message: Received) -> None:
+    """Publish its event again: after a minute, and twice as long each time, a quarter of an hour at most.
+
+    The relay makes a new message of it, so none of its receives is burnt: for whoever cannot choose not to receive.
+    The caller deletes the message afterwards.
+
+    On a FIFO queue its group waits for it, so it keeps its place. Messages of one group must come in their order.
+    """
+    row = recording.rows_of(queue, message).first()
+    if row is None:
+        recording.adopt(queue, message, state=State.PENDING, seconds=DEFER_SECONDS)
+    elif row.state not in _AS_IT_IS:
+        relay.put_back(row, seconds=_delay(row.tries))
+    logger.info("deferred event=%s message=%s", message.event_id, message.id)
+
+
 def _alias(arn: str) -> str:
     name = arn.rsplit(":", 1)[-1]
     for queue in sqs.queues():
@@ -161,41 +183,5 @@ def _outage_seconds(receive_count: int) -> int:
     return min(MOST_OUTAGE_SECONDS, seconds)
 
 
-FIRST_SECONDS = 60
-
-
-MOST_SECONDS = 900
-
-
-State = OutboxEvent.State
-
-
-# It waits there already, or needs no message any more.
-_AS_IT_IS = (State.PENDING, State.HELD, State.HANDLED)
-
-
-def defer(queue: Queue, message: Received) -> None:
-    """Publish its event again: after a minute, and twice as long each time, a quarter of an hour at most.
-
-    The relay makes a new message of it, so none of its receives is burnt: for whoever cannot choose not to receive.
-    The caller deletes the message afterwards.
-
-    On a FIFO queue its group waits for it, so it keeps its place. Messages of one group must come in their order.
-    """
-    row = _outbox_row(queue, message)
-    if row is None:
-        recording.adopt(queue, message, state=State.PENDING, seconds=FIRST_SECONDS)
-    elif row.state not in _AS_IT_IS:
-        relay.put_back(row, seconds=_delay(row.tries))
-    logger.info("deferred event=%s message=%s", message.event_id, message.id)
-
-
-def _outbox_row(queue: Queue, message: Received) -> OutboxEvent | None:
-    rows = OutboxEvent.objects.carried_by(
-        queue.alias, event_id=envelope_fields(message.body).id, sqs_message_id=message.id
-    )
-    return rows.order_by("-id").first()
-
-
 def _delay(tries: int) -> int:
-    return min(MOST_SECONDS, FIRST_SECONDS << max(0, min(tries, 10) - 1))
+    return min(MOST_DEFER_SECONDS, DEFER_SECONDS << max(0, min(tries, 10) - 1))

@@ -71,6 +71,14 @@ def adopt(
     )
 
 
+def rows_of(queue: sqs.Queue, message: sqs.Received) -> QuerySet[OutboxEvent]:
+    """Find the outbox rows of the event in this message, newest first."""
+    rows = OutboxEvent.objects.carried_by(
+        queue.alias, event_id=envelope_fields(message.body).id, sqs_message_id=message.id
+    )
+    return rows.order_by("-id")
+
+
 def at_its_place(rows: QuerySet[OutboxEvent], *, alias: str, **changes: Any) -> OutboxEvent | None:
     """On a FIFO queue the newest of these rows, with these changes, to be published again; None if there is none.
 

@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 CLAIM_ROWS = 250
 # More at once would keep SQLite's one writer from others for long.
 AGAIN_ROWS = 500
+# What is older and not published is stuck, or nothing is running that publishes.
+LATE_SECONDS = 60
 State = OutboxEvent.State
 
 _AGAIN: dict[str, Any] = {
@@ -96,6 +98,23 @@ def put_back(event: OutboxEvent, *, seconds: int = 0) -> bool:
     row = OutboxEvent.objects.filter(pk=event.pk, state=event.state)
     changes = {"deduplication_id": uuid.uuid4(), "available_at": due_in(timedelta(seconds=seconds))}
     return bool(row.update(**_AGAIN | changes))
+
+
+def late(rows: QuerySet[OutboxEvent]) -> QuerySet[OutboxEvent]:
+    """Events that should be in SQS by now and are not; those behind a held one or a dead letter wait rightly."""
+    held = OutboxEvent.objects.filter(
+        blocking() & ~in_state(State.PENDING, State.CLAIMED),
+        queue=OuterRef("queue"),
+        group=OuterRef("group"),
+        id__lt=OuterRef("id"),
+    )
+    return rows.filter(
+        # The index is on these states together.
+        in_state(*OutboxEvent.UNFINISHED),
+        ~Q(group__gt="") | ~Exists(held),
+        state__in=[OutboxEvent.State.PENDING, OutboxEvent.State.CLAIMED],
+        recorded_at__lt=timezone.now() - timedelta(seconds=LATE_SECONDS),
+    )
 
 
 def _publish_now(pk: int, alias: str) -> None:
@@ -212,24 +231,3 @@ def _release(event: Claimed, reason: str) -> None:
 def _held(event: Claimed) -> QuerySet[OutboxEvent]:
     """The row, as far as its claim stands."""
     return OutboxEvent.objects.filter(pk=event.pk, claim=event.claim, state=State.CLAIMED)
-
-
-def late(rows: QuerySet[OutboxEvent]) -> QuerySet[OutboxEvent]:
-    """Events that should be in SQS by now and are not; those behind a held one or a dead letter wait rightly."""
-    held = OutboxEvent.objects.filter(
-        blocking() & ~in_state(State.PENDING, State.CLAIMED),
-        queue=OuterRef("queue"),
-        group=OuterRef("group"),
-        id__lt=OuterRef("id"),
-    )
-    return rows.filter(
-        # The index is on these states together.
-        in_state(*OutboxEvent.UNFINISHED),
-        ~Q(group__gt="") | ~Exists(held),
-        state__in=[OutboxEvent.State.PENDING, OutboxEvent.State.CLAIMED],
-        recorded_at__lt=timezone.now() - timedelta(seconds=LATE_SECONDS),
-    )
-
-
-# What is older and not published is stuck, or nothing is running that publishes.
-LATE_SECONDS = 60
