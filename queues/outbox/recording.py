@@ -80,7 +80,7 @@ def rows_of(queue: sqs.Queue, message: sqs.Received) -> QuerySet[OutboxEvent]:
 
 
 def at_its_place(rows: QuerySet[OutboxEvent], *, alias: str, **changes: Any) -> OutboxEvent | None:
-    """On a FIFO queue, change the newest of these rows and publish it again; None if there is no such row.
+    """Change the newest of these rows of a FIFO queue and publish it again; None if there is none.
 
     An event that is published from its own row keeps its place before later events of its group that still wait.
     """
