@@ -1,4 +1,6 @@
-"""The entry points for AWS Lambda: ``handler`` for a queue's messages, ``sweep`` for a schedule. See docs/how-to/lambda.md.
+"""The entry points for AWS Lambda: ``handler`` for a queue's messages, ``sweep`` for a schedule.
+
+See docs/how-to/lambda.md.
 
 Importing the module sets up Django, once for each execution environment.
 """
