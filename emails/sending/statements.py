@@ -1,6 +1,6 @@
-"""Statements about many notifications at once, written out: the ORM would compile them anew for every few emails.
+"""Write many notifications with one plain SQL statement; the ORM would compile it again for every few emails.
 
-Each column is named here, so a new one without a default fails the tests of this module's users at once.
+Each column is named here, so a new column without a default fails the tests of this module's users at once.
 """
 
 from __future__ import annotations
@@ -43,8 +43,10 @@ WHERE id = %s AND state <> 'sent'"""
 def insert_claimed(
     new: Sequence[Notification], *, claim: uuid.UUID, lease: timedelta
 ) -> tuple[set[uuid.UUID], set[uuid.UUID]]:
-    """Save these as claimed; returns the ids of those that were not there before: those with a first attempt, and
-    those whose address must get no email, which the caller takes back.
+    """Save these notifications as claimed, unless they exist; returns the ids of the new ones in two sets.
+
+    The first set has got its first attempt. The addresses of the second must get no email: the caller takes those
+    claims back.
     """
     now, _ = moment()
     lease_sql, lease_params = moment(lease)
@@ -65,10 +67,10 @@ def insert_claimed(
 
 
 def accept(accepted: Sequence[tuple[str, uuid.UUID, int]]) -> None:
-    """SES's message id, the notification and the number of the attempt that it accepted; two statements."""
+    """Save acceptances with two statements: SES's message id, the notification, and the number of the attempt."""
     now, _ = moment()
     rows = [(message_id, id_param(pk), number) for message_id, pk, number in accepted]
-    # In one order everywhere, notifications first: others change the same rows.
+    # The order is the same everywhere, notifications first, because other processes change the same rows.
     rows.sort(key=itemgetter(1))
     with connection.cursor() as cursor:
         cursor.executemany(_ACCEPT.format(now=now), [row[:2] for row in rows])
