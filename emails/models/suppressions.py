@@ -40,7 +40,7 @@ class Suppression(models.Model):
         LIFTED = "lifted"
 
     class Source(models.TextChoices):
-        """Who suppressed the address; ``ses``: the account's list at SES."""
+        """The source of a suppression; ``ses``: the account's list at SES."""
 
         BOUNCE = "bounce"
         COMPLAINT = "complaint"
