@@ -40,7 +40,9 @@ _FINAL = {
     "BadRequestException",
     "ValidationError",
 }
-_THROTTLED = {"Throttling", "ThrottlingException", "TooManyRequestsException"}
+THROTTLED = {"Throttling", "ThrottlingException", "TooManyRequestsException"}
+# An endpoint without the operation answers with these codes.
+LACKING = {"InvalidAction", "NotImplemented", "UnknownOperationException", "404", "500", "501"}
 _ACCOUNT = {
     "AccountSendingPaused",
     "AccountSendingPausedException",
@@ -106,7 +108,7 @@ def answered(code: str, text: str, status: int, *, sender: str) -> SendError:
     """
     if "Daily message quota exceeded" in text or code == "LimitExceededException":
         return Unavailable(text, code=code, breaker="quota")
-    if code in _THROTTLED:
+    if code in THROTTLED:
         return Throttled(text, code=code)
     if code in _ACCOUNT:
         return Unavailable(text, code=code, breaker="account")

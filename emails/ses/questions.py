@@ -19,9 +19,6 @@ _DENIED = {
     "NotAuthorized",
     "UnauthorizedOperation",
 }
-_THROTTLED = {"Throttling", "ThrottlingException", "TooManyRequestsException"}
-# An endpoint without the operation answers with these codes.
-_LACKING = {"InvalidAction", "NotImplemented", "UnknownOperationException", "404", "500", "501"}
 _UNKNOWN = {"NotFoundException", "ConfigurationSetDoesNotExist"}
 
 Answer = TypeVar("Answer")
@@ -46,8 +43,9 @@ def _words(operation: str, code: str, text: str, exc: Exception) -> str:
         return (
             f"Not available here: the IAM permission ses:{operation} is missing. SES says: {text}"
         )
-    if code in _THROTTLED:
+    if code in error_codes.THROTTLED:
         return f"SES takes {operation} about once a second. Wait a moment, then try again."
-    if code in _LACKING or isinstance(exc, (ResponseParserError, ParseError, *STUMBLES)):
+    is_unreadable = isinstance(exc, (ResponseParserError, ParseError, *STUMBLES))
+    if code in error_codes.LACKING or is_unreadable:
         return f"Not available here: this endpoint does not answer {operation}."
     return f"{operation}: {text} ({code})"

@@ -23,11 +23,8 @@ Reason = Literal["BOUNCE", "COMPLAINT"]
 
 _FOREIGN = (ClientError, BotoCoreError, ResponseParserError, OSError)
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
-_THROTTLED = {"Throttling", "ThrottlingException", "TooManyRequestsException"}
 _REFUSED = {"BadRequestException", "InvalidParameterValue", "ValidationException"}
 _ABSENT = {"NotFoundException"}
-# An endpoint without the operation answers with these codes.
-_LACKING = {"InvalidAction", "NotImplemented", "UnknownOperationException", "404", "500", "501"}
 
 
 @dataclass(frozen=True)
@@ -106,13 +103,13 @@ def _failed(operation: str, exc: Exception) -> dict[str, Any]:
         return {}
     if code in _REFUSED:
         raise NotListable(f"{operation}: {text}") from exc
-    if code in _THROTTLED:
+    if code in error_codes.THROTTLED:
         raise ListBusy(f"SES takes {operation} about once a second.") from exc
     if code in _DENIED:
         raise ListForbidden(
             f"Not available here: the IAM permission ses:{operation} is missing."
         ) from exc
-    if code in _LACKING or isinstance(exc, ResponseParserError):
+    if code in error_codes.LACKING or isinstance(exc, ResponseParserError):
         raise ListForbidden(
             f"Not available here: this endpoint does not answer {operation}."
         ) from exc
