@@ -15,8 +15,6 @@ from dotpromptz_handlebars import _render as parser
 
 from emails.rendering import values
 
-Frame = dict[str, Any]
-
 
 class State:
     """The position of rendering: the values and frames around it, innermost first, each with its outer ones.
@@ -28,7 +26,7 @@ class State:
     __slots__ = ("depth", "frames", "params", "partials", "printed", "scopes")
 
     scopes: tuple[Any, Any]
-    frames: tuple[Frame, Any]
+    frames: tuple[dict[str, Any], Any]
     params: dict[str, Any]
     partials: Mapping[str, Any]
     depth: int

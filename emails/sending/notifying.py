@@ -252,7 +252,7 @@ def _settle(held: Claim, error: SendError) -> bool:
 
 # Sending threads share one transaction for each of these writes: claims with their slots, acceptances, and kept emails.
 # At most this many threads send at once.
-MAX_ACCEPTANCES = MAX_BULK = 64
+MAX_TOGETHER = 64
 
 
 def _claim_together(owed: Sequence[Owed]) -> list[tuple[claims.Claim, limiter.Slot] | None]:
@@ -280,7 +280,7 @@ def _keep_together(owed: Sequence[Owed]) -> list[bool]:
     return writer.call(guard.keep_back, owed)
 
 
-keep_back = GroupCommit(_keep_together, most=lambda: MAX_BULK, linger_seconds=0.004)
+keep_back = GroupCommit(_keep_together, most=lambda: MAX_TOGETHER, linger_seconds=0.004)
 claim = GroupCommit(_claim_together, most=limiter.slots_a_second, linger_seconds=0.004)
 # The linger delays the moment when the database knows that SES has accepted an email.
-accept = GroupCommit(_accept_together, most=lambda: MAX_ACCEPTANCES, linger_seconds=0.008)
+accept = GroupCommit(_accept_together, most=lambda: MAX_TOGETHER, linger_seconds=0.008)

@@ -16,8 +16,6 @@ from django.db import connection
 from emails.models import Attempt, Notification
 from queues.models.sql import moment
 
-Prepared = list[Any]
-
 _FIRST_CLAIM = """\
 INSERT INTO "emails_notification" ("id", "event_id", "event_type", "subject", "event_source", "partition_key",
 "template", "recipient", "context", "claim", "lease_until", "state", "attempts", "attempt_started_at", "next_at",
@@ -82,7 +80,7 @@ def time_param(moment: datetime) -> Any:
     return _TIME.get_db_prep_value(moment, connection)
 
 
-def _columns(notification: Notification) -> Prepared:
+def _columns(notification: Notification) -> list[Any]:
     return [
         id_param(notification.pk),
         id_param(notification.event_id),

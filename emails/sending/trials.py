@@ -5,7 +5,6 @@ Unlike other emails, a test is not tried again: its sender wants to know SES's a
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -37,7 +36,10 @@ class EmailTestRequested(EventData, type=TYPE, queue="orders", source="/emails")
 def request(recipient: str, *, sender: str = "", by: str) -> UUID:
     """Record the event of a test email; returns its id, with which the caller follows the test."""
     data = EmailTestRequested(
-        recipient=recipient, sender=sender, requested_by=by, requested_at=_now()
+        recipient=recipient,
+        sender=sender,
+        requested_by=by,
+        requested_at=timezone.now().replace(microsecond=0),
     )
     event = Event.of(data, subject=SUBJECT, partition_key=SUBJECT)
     with transaction.atomic():
@@ -64,7 +66,3 @@ def ends_with(notification: Notification, error: SendError) -> bool:
 
 def _is_trial(notification: Notification) -> bool:
     return notification.event_type == TYPE
-
-
-def _now() -> datetime:
-    return timezone.now().replace(microsecond=0)

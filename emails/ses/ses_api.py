@@ -17,7 +17,6 @@ import boto3
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    HTTPClientError,
 )
 from botocore.parsers import ResponseParserError
 from django.conf import settings
@@ -41,7 +40,6 @@ logger = logging.getLogger(__name__)
 _FOREIGN = (
     ClientError,
     BotoCoreError,
-    HTTPClientError,
     ResponseParserError,
     ParseError,
     OSError,
