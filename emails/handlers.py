@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emails import events as events  # Defines the types of this app.
+from emails import events as events  # The import defines this app's types of events.
 from emails.sending import trials
 from emails.sending.notifying import notify
 from queues.events.envelope import Event

@@ -42,7 +42,7 @@ class SenderCheck(models.Model):
     """One row: SES's last answer about the address that we send from; see ``emails.identities.sender_status``."""
 
     address = models.CharField(max_length=254)
-    # None until SES has answered.
+    # Null until SES has answered.
     is_verified = models.BooleanField(null=True)
     error = models.TextField(blank=True)
     asked_at = models.DateTimeField()

@@ -93,9 +93,9 @@ def keep(owed: Sequence[Owed]) -> None:
 
 
 def fence(held: Claim) -> bool:
-    """Return True if the claim outlasts the call of SES that comes right after this check.
+    """Return True if the claim still stands, and outlasts the call of SES that comes right after this check.
 
-    While this machine's clock says so, we do not ask the database. Later the lease is renewed.
+    While this machine's clock says so, we do not ask the database. After that we renew the lease.
     """
     if clock() - held.since + longest_call_seconds() < settings.LEASE_SECONDS:
         return True

@@ -1,4 +1,4 @@
-"""Write many notifications with one plain SQL statement; the ORM would compile it again for every few emails.
+"""Write many notifications at once with plain SQL, which the ORM would compile again for every few emails.
 
 Each column is named here, so a new column without a default fails the tests of this module's users at once.
 """
@@ -43,8 +43,8 @@ def insert_claimed(
 ) -> tuple[set[uuid.UUID], set[uuid.UUID]]:
     """Save these notifications as claimed, unless they exist; returns the ids of the new ones in two sets.
 
-    The first set has got its first attempt. The addresses of the second must get no email: the caller takes those
-    claims back.
+    Those in the first set also get their first attempt. Those in the second set go to addresses that must get no email:
+    the caller takes their claims back.
     """
     now, _ = moment()
     lease_sql, lease_params = moment(lease)

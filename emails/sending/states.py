@@ -81,7 +81,7 @@ def accept_many(accepted: Sequence[Acceptance]) -> None:
 
 @by_one_thread
 def let_go(held: Claim, error: SendError) -> None:
-    """Make it pending again at once: it was not sent, and the message is not to blame."""
+    """Make the email pending again at once: it was not sent, and its message is not to blame."""
     _settle(held, Outcome.HELD, State.PENDING, error, next_at=Now())
 
 
@@ -93,7 +93,7 @@ def refusals(held: Claim) -> int:
 
 @by_one_thread
 def put_back(held: Claim, error: SendError, *, seconds: int) -> None:
-    """Make it pending again and due in ``seconds``: it was certainly not sent."""
+    """Make the email pending again, due in ``seconds``: it was certainly not sent."""
     _settle(
         held, Outcome.NOT_SENT, State.PENDING, error, next_at=Now() + timedelta(seconds=seconds)
     )
@@ -101,7 +101,7 @@ def put_back(held: Claim, error: SendError, *, seconds: int) -> None:
 
 @by_one_thread
 def fail(held: Claim, error: SendError) -> None:
-    """Make it failed: it was certainly not sent, and SES will never accept it as it is."""
+    """Mark the email as failed: it was certainly not sent, and SES will never accept it as it is."""
     _settle(held, Outcome.REFUSED, State.FAILED, error)
 
 
@@ -113,12 +113,12 @@ def give_up(held: Claim, error: SendError) -> None:
 
 @by_one_thread
 def doubt(held: Claim, error: SendError) -> None:
-    """Put it in doubt: it may have been sent, and only evidence or a person can move it on."""
+    """Put the email in doubt: it may have been sent, and only evidence or a person can move it on."""
     _settle(held, Outcome.IN_DOUBT, State.IN_DOUBT, error)
 
 
 def fail_unclaimed(notification: Notification, *, code: str, reason: str) -> None:
-    """Make a notification failed that cannot be rendered; nobody called SES for it."""
+    """Mark an email as failed that cannot be rendered; nobody called SES for it."""
     Notification.objects.filter(pk=notification.pk, state__in=[State.PENDING, State.FAILED]).update(
         state=State.FAILED, reason_code=code[:100], reason=reason
     )
@@ -185,7 +185,7 @@ def withdraw(notification: Notification) -> bool:
 
 
 def reopen(notification: Notification) -> bool:
-    """Make it pending again, to be sent after all; False if its state is no longer one of ``REOPENED``."""
+    """Make an email pending again, to be sent after all; False if its state is no longer one of ``REOPENED``."""
     return bool(
         Notification.objects.filter(pk=notification.pk, state__in=REOPENED).update(
             state=State.PENDING, next_at=Now()

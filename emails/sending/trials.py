@@ -1,6 +1,6 @@
-"""Send test emails the whole way of an event, through outbox, queue, consumer, SES and SES's reports.
+"""Send test emails as ordinary events, so that a test proves the whole way: outbox, queue, consumer, SES, its reports.
 
-Unlike other emails, a test is not tried again: its sender wants to know SES's answer.
+Unlike other emails, a test is not tried again: whoever asked for it wants to know SES's answer.
 """
 
 from __future__ import annotations

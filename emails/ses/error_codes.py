@@ -24,7 +24,7 @@ from botocore.exceptions import (
 from emails.errors import InDoubt, NotSent, Refused, SendError, Throttled, Unavailable
 from queues.aws.clients import STUMBLES, UNREADABLE, unreadable
 
-# No request left this machine.
+# With these errors no request has left this machine.
 _NEVER_LEFT = (
     ConnectTimeoutError,
     EndpointConnectionError,

@@ -44,7 +44,8 @@ _FOREIGN = (
     ParseError,
     OSError,
 )
-# A question to SES may raise more than a send, because a send goes through django-ses and handles its errors itself.
+# A question to SES may also raise these, if botocore cannot read the answer. ``send`` handles them itself, because
+# django-ses may have read the message id before.
 _UNANSWERED = (*_FOREIGN, *STUMBLES)
 _LACKING = {"InvalidAction", "UnknownOperationException", "UnsupportedOperation", "NotImplemented"}
 
@@ -103,7 +104,8 @@ def require_quota() -> None:
     now = quota()
     if 0 <= now.max_24_hours <= now.sent_24_hours:
         raise NotSent(
-            f"{now.sent_24_hours:.0f} of {now.max_24_hours:.0f} in 24 hours are sent", code="Quota"
+            f"{now.sent_24_hours:.0f} of {now.max_24_hours:.0f} emails of the last 24 hours are sent",
+            code="Quota",
         )
 
 
@@ -116,7 +118,7 @@ def require_sending_enabled() -> None:
             return
         raise classified(exc) from exc
     if not enabled:
-        raise NotSent("sending is paused for this account", code="AccountSendingPaused")
+        raise NotSent("SES has paused sending for this account", code="AccountSendingPaused")
 
 
 def require_configuration() -> None:

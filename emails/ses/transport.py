@@ -49,11 +49,11 @@ def _require(check: Callable[[], None]) -> None:
     except Unavailable as exc:
         if not _is_smtp():
             raise
-        logger.info("SES's API does not say whether it has healed: %s", exc)
+        logger.info("SES's API does not say whether the cause has healed: %s", exc)
     except NotSent as exc:
         if not _is_smtp() or exc.code not in error_codes.NEVER_LEFT:
             raise
-        logger.info("SES's API is not reached to say whether it has healed: %s", exc)
+        logger.info("SES's API cannot be reached to say whether the cause has healed: %s", exc)
 
 
 def _is_smtp() -> bool:
