@@ -104,7 +104,7 @@ def require_quota() -> None:
     now = quota()
     if 0 <= now.max_24_hours <= now.sent_24_hours:
         raise NotSent(
-            f"{now.sent_24_hours:.0f} of {now.max_24_hours:.0f} emails of the last 24 hours are sent",
+            f"{now.sent_24_hours:.0f} of {now.max_24_hours:.0f} emails allowed in 24 hours are sent",
             code="Quota",
         )
 
