@@ -51,7 +51,7 @@ test: $(STAMP) $(MINISTACK) ## the whole test suite; what locks also on PostgreS
 	@TEST_DATABASE=postgresql $(BIN)/pytest -n $(WORKERS) --dist worksteal -m locking
 
 pictures: $(STAMP) ## take the pictures in docs/images anew, by the browser tests
-	@$(BIN)/pytest -m browser
+	@PICTURES=on $(BIN)/pytest -m browser
 	@mkdir -p docs/images
 	@cp $(PICTURES:%=test-artifacts/%.png) docs/images/
 
