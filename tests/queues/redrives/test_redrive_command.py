@@ -12,11 +12,6 @@ from tests.support.lanterns import handle_all, make_letter, make_letters, outcom
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(autouse=True)
-def mended():
-    lanterns.mend()
-
-
 @pytest.fixture
 def meanwhile(monkeypatch):
     """What goes on elsewhere while the command waits, in turn; then nothing more may be waited for."""
