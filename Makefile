@@ -58,8 +58,8 @@ check: $(STAMP) ## for every change, in under two minutes: format, lint, types, 
 # One more than CI has cores: many tests wait, for a process or for a time.
 test: WORKERS ?= 3
 test: $(STAMP) $(MINISTACK) ## the whole test suite; what locks also on PostgreSQL, what shows also in Chromium
-	@$(BIN)/pytest -n $(WORKERS) --dist worksteal
-	@TEST_DATABASE=postgresql $(BIN)/pytest -n $(WORKERS) --dist worksteal -m locking
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal --durations=15
+	@TEST_DATABASE=postgresql $(BIN)/pytest -n $(WORKERS) --dist worksteal --durations=15 -m locking
 
 pictures: $(STAMP) ## take the pictures in docs/images anew, by the browser tests
 	@PICTURES=on $(BIN)/pytest -m browser
