@@ -34,7 +34,7 @@ class Command(BaseCommand):
     """
 
     help = (
-        "Writes every event from ARCHIVE_QUEUE to one file a day, one JSON envelope a line, until SIGTERM. "
+        "Write every event from ARCHIVE_QUEUE to files, a new one each day, one JSON envelope a line, until SIGTERM. "
         "An event may be in the files twice, for example after a crash: take each id once."
     )
     requires_system_checks = [checks.TAG]

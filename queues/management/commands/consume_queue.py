@@ -39,7 +39,7 @@ class Command(BaseCommand):
     SIGTERM or Ctrl-C stops it within 25 seconds, a second signal at once.
     """
 
-    help = "Receives events, passes them to their handlers and deletes handled messages, until SIGTERM."
+    help = "Receive events, pass them to their handlers and delete handled messages, until SIGTERM."
     # All other checks would load every page of the web site.
     requires_system_checks = [checks.TAG]
 

@@ -21,7 +21,7 @@ class Command(BaseCommand):
     """Redrive dead letters from a script, as staff do in the admin."""
 
     help = (
-        "Starts a redrive of open dead letters and sends back the first ones; consumers do the rest. "
+        "Start a redrive of open dead letters and send back the first ones; consumers do the rest. "
         "One dead letter goes first, then 10, then 100, then the rest, each stage when the one before has succeeded."
     )
 
