@@ -1,4 +1,4 @@
-// Keeps the overview fresh: its live part is fetched every few seconds while somebody looks. Without this, a reload does.
+// Fetches the live part of the overview every few seconds while its tab is visible. Without this, a reload does.
 "use strict";
 
 (() => {
@@ -12,11 +12,11 @@
   let isOver = false;
 
   const say = (text) => {
-    // Said aloud once, not at every try.
+    // Screen readers read each change aloud, so change the text only once and not at every try.
     if (problem.textContent !== text) problem.textContent = text;
   };
 
-  // Whoever is on a link or a button of it stays there.
+  // Keep the focus on the link or button that has it.
   const swap = (html) => {
     const focused = place.contains(document.activeElement) ? document.activeElement.id : "";
     place.innerHTML = html;
@@ -43,7 +43,7 @@
       }
       if (!response.ok) throw new Error(response.status);
       const html = await response.text();
-      // Not while somebody selects text to copy it.
+      // Do not replace the page while somebody selects text to copy it.
       if (!isHeld()) {
         swap(html);
         time.textContent = `Last updated ${new Date().toLocaleTimeString()}.`;
