@@ -1,8 +1,8 @@
 """Keep all processes together below SES's sending rate: a leaky bucket (GCRA) in one row of the database.
 
-``tat_us`` is the time of the next free slot, when we may send to the next recipient, in microseconds since 1970 on the
-database's clock. All numbers are integers: at today's dates a double resolves only a quarter of a microsecond. Source
-of the limits: SES developer guide, "Managing your Amazon SES sending limits"; rate and quota count recipients.
+``queues.models.leaky_bucket`` has the arithmetic; ``tat_us`` is the time of the next free slot, when we may send to the
+next recipient. Source of the limits: SES developer guide, "Managing your Amazon SES sending limits"; rate and quota
+count recipients.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from emails.errors import SendError
 from emails.models import SendRate
 from emails.ses import ses_api
 from queues.consumer import retry_in_place
-from queues.models.sql import clock_us, greatest
+from queues.models import leaky_bucket
 from queues.threads import writer
 
 logger = logging.getLogger(__name__)
@@ -119,14 +119,12 @@ class Reserved:
 
 def reserve(count: int = 1) -> Reserved | None:
     """Reserve the next ``count`` slots; None if the first is more than two seconds away."""
-    clock = clock_us()
-    next_slot = f"{greatest()}(tat_us, {clock})"
     with connection.cursor() as cursor:
         cursor.execute(
             # The parts of this SQL are constants.
-            f"UPDATE emails_sendrate SET tat_us = {next_slot} + %s * step_us "  # noqa: S608
-            f"WHERE id = 1 AND {next_slot} - {clock} <= %s "
-            f"RETURNING tat_us - %s * step_us - {clock}, step_us",
+            f"UPDATE emails_sendrate SET tat_us = {leaky_bucket.filled('%s * step_us')} "  # noqa: S608
+            f"WHERE id = 1 AND {leaky_bucket.is_open()} "
+            f"RETURNING {leaky_bucket.ahead()} - %s * step_us, step_us",
             [count, MAX_AHEAD_US, count],
         )
         rows = cursor.fetchall()

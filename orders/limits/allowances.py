@@ -14,7 +14,8 @@ from django.utils.crypto import salted_hmac
 
 from orders.errors import TooFast
 from orders.models import RequestAllowance
-from queues.models.sql import clock_us, greatest, unhurried
+from queues.models import leaky_bucket
+from queues.models.sql import clock_us, unhurried
 from queues.registry import sweeps
 from queues.upkeep.old_rows import delete_batch
 
@@ -27,14 +28,13 @@ def take(client: str, *, allowed: int, seconds: int, burst_seconds: int) -> None
     """
     step_us = seconds * 1_000_000 // allowed
     ahead_us = max(0, burst_seconds * 1_000_000 - step_us)
-    now = clock_us()
     with connection.cursor() as cursor:
         cursor.execute(
             # The SQL parts are constants.
             "INSERT INTO orders_requestallowance AS known (client, tat_us) "  # noqa: S608
-            f"SELECT %s, {now} + %s WHERE {unhurried()} ON CONFLICT (client) DO UPDATE "
-            f"SET tat_us = {greatest()}(known.tat_us, {now}) + %s "
-            f"WHERE known.tat_us <= {now} + %s RETURNING tat_us",
+            f"SELECT %s, {clock_us()} + %s WHERE {unhurried()} ON CONFLICT (client) DO UPDATE "
+            f"SET tat_us = {leaky_bucket.filled('%s', 'known.tat_us')} "
+            f"WHERE {leaky_bucket.is_open('known.tat_us')} RETURNING tat_us",
             [client, step_us, step_us, ahead_us],
         )
         if not cursor.fetchall():
@@ -60,7 +60,7 @@ def _seconds_until(client: str, ahead_us: int) -> int:
     """Return the whole seconds to wait, at least 1."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT tat_us - {clock_us()} FROM orders_requestallowance WHERE client = %s",  # noqa: S608
+            f"SELECT {leaky_bucket.ahead()} FROM orders_requestallowance WHERE client = %s",  # noqa: S608
             [client],
         )
         rows = cursor.fetchall()
