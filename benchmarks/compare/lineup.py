@@ -61,11 +61,7 @@ def _ours(
     database: str = "sqlite",
     log: str = "WARNING",
 ) -> Entrant:
-<<<<<<< HEAD
-    """As docs/explanation/performance.md says it is to be set."""
-=======
-    """Our consumer, set as docs/performance.md advises."""
->>>>>>> main
+    """Our consumer, set as docs/explanation/performance.md advises."""
     return Entrant(
         title=title,
         command=(sys.executable, "manage.py", "consume_queue", "orders", *options),
