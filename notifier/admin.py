@@ -26,17 +26,17 @@ class StaffAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]  # Unfo
     compressed_fields = False
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nobody touches somebody who has rights that they lack: a password reset would be a way in."""
+        """Refuse to change a user with rights that the actor lacks: a password reset would give them these rights."""
         if isinstance(obj, User) and not _covers(request.user, obj):
             return False
         return bool(super().has_change_permission(request, obj))
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nobody: what the log says of a user would go with them. Make them inactive instead."""
+        """Refuse always: deleting a user deletes their log entries too. Make the user inactive instead."""
         return False
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
-        """Only superusers give rights: nobody else can raise their own."""
+        """Let only superusers give rights, so that nobody else can extend their own."""
         fields = list(super().get_readonly_fields(request, obj))
         if request.user.is_superuser:
             return fields
@@ -48,7 +48,7 @@ class StaffGroupAdmin(GroupAdmin, ModelAdmin):  # type: ignore[misc]  # Unfold h
     compressed_fields = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Only superusers, as with the rights of a user: a group gives rights to all its members."""
+        """Allow only superusers, as for a user's rights: a group gives rights to all its members."""
         return request.user.is_superuser
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -60,7 +60,7 @@ class StaffGroupAdmin(GroupAdmin, ModelAdmin):  # type: ignore[misc]  # Unfold h
 
 @admin.register(LogEntry)
 class LogEntryAdmin(MaskedAdmin):
-    """What staff did, to be read: nobody changes or deletes it."""
+    """Show the log of what staff did, read-only."""
 
     list_display = ("action_time", "user", "what", "message")
     list_filter = ("user", "content_type")
@@ -72,7 +72,7 @@ class LogEntryAdmin(MaskedAdmin):
     personal = {
         "change_message": masking.addresses,
         "object_id": masking.addresses,
-        # Of a customer it is the name.
+        # For a customer this is their name.
         "object_repr": lambda text: masking.MASK,
     }
 
@@ -87,7 +87,7 @@ class LogEntryAdmin(MaskedAdmin):
 
     @admin.display(description="row")
     def what(self, entry: LogEntry) -> str:
-        """By what it is called, and by its key."""
+        """Name the row by its kind, its text and its key."""
         kind = entry.content_type.name if entry.content_type else ""
         return f"{kind} {entry.object_repr} ({entry.object_id or 'none'})".strip()
 
@@ -97,7 +97,7 @@ class LogEntryAdmin(MaskedAdmin):
 
 
 def _covers(actor: User | AnonymousUser, user: User) -> bool:
-    """Whether the actor has every right that the user has, or would have if active."""
+    """Return True if the actor has every right that the user has, or would have if active."""
     if actor.is_superuser or user.is_superuser:
         return actor.is_superuser
     return _rights(user) <= _rights(actor)

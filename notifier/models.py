@@ -1,4 +1,4 @@
-"""Who may see what of whom, and log in: personal data, the rights that roles were given, failed log-ins."""
+"""Store what controls access: the right to personal data, the rights given to roles, and failed log-ins."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 
 
 class PersonalData(models.Model):
-    """No table: it gives the right to see names, addresses and amounts a place among the permissions."""
+    """A model without a table; it holds the permission to see names, addresses and amounts."""
 
     class Meta:
         managed = False
@@ -19,7 +19,7 @@ class PersonalData(models.Model):
 
 
 class RoleGrant(models.Model):
-    """A right that a role was given once: what an administrator takes from it is not given again."""
+    """A right that a role was given once, so that a right an administrator has removed is not given again."""
 
     role = models.CharField(max_length=50)
     permission = models.CharField(max_length=150)
@@ -33,16 +33,16 @@ class RoleGrant(models.Model):
 
 
 class LoginFailure(models.Model):
-    """How often somebody failed to log in to one account from one place; ``notifier.staff.lockouts`` has the rules."""
+    """Count the failed log-ins to one account from one address; ``notifier.staff.lockouts`` has the rules."""
 
     class State(models.TextChoices):
-        """Whether more may be tried; how long a lock lasts is told by ``last_at``."""
+        """The state of the count; how long a lock lasts follows from ``last_at``."""
 
         COUNTED = "counted"
         LOCKED = "locked"
         UNLOCKED = "unlocked"
 
-    # As it was typed: there may be no such account.
+    # The account as it was typed; it may not exist.
     account = models.CharField(max_length=150)
     # An IPv4 address, or the network that an IPv6 address is in.
     origin = models.CharField("address", max_length=45)

@@ -1,4 +1,4 @@
-"""All settings; the one place that reads the environment. ``.env.example`` describes each variable."""
+"""Define all settings; no other module reads the environment. ``.env.example`` describes each variable."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if SANDBOX and not DEBUG:
 
 INSTALLED_APPS = [
     "unfold",
-    # Without autodiscovery: urls.py does it, so that consumers do not load an admin they never show.
+    # No autodiscovery here: urls.py does it, so that consumers do not load an admin they never show.
     "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -106,7 +106,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = 60
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-    # A host that is gone does not even refuse: without this a request would wait for minutes.
+    # A host that is gone does not refuse the connection; without this a request would wait for minutes.
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -147,7 +147,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = not DEBUG
 SECURE_HSTS_SECONDS = 0 if DEBUG else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEBUG
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-# How many proxies stand in front: so many addresses at the end of X-Forwarded-For are theirs to say.
+# The number of proxies in front; each adds one address at the end of X-Forwarded-For, and only these are trusted.
 TRUSTED_PROXIES: int = env.int("TRUSTED_PROXIES", default=0)
 if TRUSTED_PROXIES < 0:
     raise ImproperlyConfigured("TRUSTED_PROXIES is a number of proxies, 0 or more.")
@@ -157,13 +157,13 @@ if TRUSTED_PROXIES < 0:
 AWS_REGION: str = env("AWS_REGION", default="eu-west-1")
 AWS_ENDPOINT_URL: str | None = env("AWS_ENDPOINT_URL", default=None)
 
-# --- Queues: alias → name or URL. A type of event names its alias, see queues/events/envelope.py.
+# --- Queues: alias → name or URL. Each event type names its alias, see queues/events/envelope.py.
 
 QUEUES: dict[str, str] = {
     "orders": env("QUEUE_ORDERS", default="notifier-orders"),
     "transactions": env("QUEUE_TRANSACTIONS", default="notifier-transactions.fifo"),
 }
-# Alias → name or ARN of an SNS topic: what is news goes there, and on to the queue and whoever else subscribes.
+# Alias → name or ARN of an SNS topic: events go there, and from there to the queue and to all other subscribers.
 TOPICS: dict[str, str] = {
     alias: topic for alias in QUEUES if (topic := env(f"TOPIC_{alias.upper()}", default=""))
 }
@@ -208,11 +208,11 @@ if SES_EVENTS_TOPIC:
     QUEUES["ses-events"] = env("QUEUE_SES_EVENTS", default="notifier-ses-events")
 SES_TRACKING: list[str] = env.list("SES_TRACKING", default=[])
 SES_WEBHOOK_TOPICS: list[str] = env.list("SES_WEBHOOK_TOPICS", default=[])
-# Who is told by email when a person is needed, and by which SNS topic.
+# Who gets alerts by email when a person is needed, and the SNS topic that gets them too.
 ADMINS = [(address, address) for address in env.list("ADMINS", default=[])]
 EMAIL_SUBJECT_PREFIX = "[Notifier] "
 ALERTS_TOPIC: str = env("ALERTS_TOPIC", default="")
-# Bounces and complaints: whom they suppress, who is told of them, and when they stop bulk email.
+# Bounces and complaints: which of them suppress an address, who is told, and when they stop bulk email.
 SUPPRESS_ON: list[str] = env.list("SUPPRESS_ON", default=["bounce", "complaint"])
 SUPPRESSION_SYNC: str = env("SUPPRESSION_SYNC", default="both")
 SUPPORT_EMAIL: str = env("SUPPORT_EMAIL", default="")
@@ -225,11 +225,11 @@ GUARD_COMPLAINT_WARNING: float = env.float("GUARD_COMPLAINT_WARNING", default=0.
 GUARD_COMPLAINT_STOP: float = env.float("GUARD_COMPLAINT_STOP", default=0.5)
 USE_SES_V2: bool = env.bool("USE_SES_V2", default=False)
 SES_CLIENT: str = env("SES_CLIENT", default="boto3")
-# Where the DNS records of identities are looked up; empty: as this machine does.
+# The server that looks up the DNS records of identities; empty: the resolver of this machine.
 DNS_RESOLVER: str = env("DNS_RESOLVER", default="")
-# 0: as SES says.
+# 0: the rate that SES reports.
 SES_MAX_SEND_RATE: float = env.float("SES_MAX_SEND_RATE", default=0.0)
-# How long a claim on an email stands; emails.checks knows what it must be longer and shorter than.
+# How long a claim on an email stands; emails.checks checks its lower and upper bound.
 LEASE_SECONDS: int = env.int("LEASE_SECONDS", default=60)
 BREAKER_PROBE_SECONDS: int = env.int("BREAKER_PROBE_SECONDS", default=0)
 IN_DOUBT: str = env("IN_DOUBT", default="park")
@@ -240,7 +240,7 @@ JOURNAL_DIR: str = env("JOURNAL_DIR", default=str(BASE_DIR / "var" / "journal"))
 AWS_SES_REGION_NAME = AWS_REGION
 # django-ses does not look at AWS_ENDPOINT_URL itself.
 AWS_SES_REGION_ENDPOINT_URL = AWS_ENDPOINT_URL
-# Its throttle knows of its own process only.
+# The throttle of django-ses knows only its own process.
 AWS_SES_AUTO_THROTTLE = None
 # One try: a retry inside the SDK would send a second email after a lost answer.
 AWS_SES_CONFIG = Config(
@@ -250,7 +250,7 @@ AWS_SES_CONFIG = Config(
     max_pool_connections=64,
 )
 
-# --- The JSON API: there is one where its tokens can be checked
+# --- The JSON API; it is on if its tokens can be checked
 
 COGNITO_ISSUER: str = env("COGNITO_ISSUER", default="").rstrip("/")
 COGNITO_CLIENT_IDS: list[str] = env.list("COGNITO_CLIENT_IDS", default=[])
@@ -264,7 +264,7 @@ if API_LOCAL_KEY and not DEBUG:
     )
 API_REQUESTS_PER_MINUTE: int = env.int("API_REQUESTS_PER_MINUTE", default=600)
 
-# --- The shop's forms, by which anybody can make us send an email to anybody; 0: any number
+# --- The shop's forms, with which anybody can make us send an email to anybody; 0: no limit
 
 FORM_POSTS_PER_MINUTE: int = env.int("FORM_POSTS_PER_MINUTE", default=10)
 FORM_ORDERS_PER_HOUR: int = env.int("FORM_ORDERS_PER_HOUR", default=5)
@@ -274,7 +274,7 @@ FORM_ORDERS_PER_HOUR: int = env.int("FORM_ORDERS_PER_HOUR", default=5)
 SANDBOX_VERIFIED: list[str] = env.list("SANDBOX_VERIFIED", default=[])
 SANDBOX_RULES: bool = env.bool("SANDBOX_RULES", default=True)
 
-# --- What it tells of itself
+# --- Logs, metrics, traces and errors
 
 LOG_FORMAT: str = env("LOG_FORMAT", default="line")
 if LOG_FORMAT not in ("line", "json"):
@@ -300,11 +300,11 @@ LOGGING: dict[str, Any] = {
         name: {"level": env("LOG_LEVEL", default="INFO")}
         for name in ("notifier", "orders", "queues", "emails", "sandbox", "django")
     }
-    # At DEBUG django-ses writes the recipients.
+    # At DEBUG django-ses logs the recipients.
     | {"django_ses": {"level": "INFO"}},
 }
 if LOG_FORMAT == "json":
-    # Only then, so that nobody else loads it.
+    # Set only here, so that structlog is not loaded otherwise.
     LOGGING["formatters"]["json"] = {"()": "notifier.monitoring.json_logs.formatter"}
 
 # --- The admin's look; the functions are in notifier/overview/navigation.py and notifier/overview/overview_page.py

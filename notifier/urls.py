@@ -52,7 +52,7 @@ urlpatterns = [
     path("", include("orders.urls")),
 ]
 if settings.COGNITO_ISSUER or settings.API_LOCAL_KEY:
-    # Not imported where there is no API.
+    # Imported only where the API is on.
     urlpatterns.append(path("api/v1/", import_module("orders.api.app").api.urls))
 if settings.SANDBOX:
     urlpatterns.append(path("sandbox/", include("sandbox.urls")))

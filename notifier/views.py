@@ -1,4 +1,4 @@
-"""Pages that bring the apps together: an order's email, the way from a subject to its rows, what went wrong."""
+"""Serve pages that combine several apps: an order's email, links from a subject to its rows, and errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from orders import access
 
 @never_cache
 def order_email(request: HttpRequest, number: str) -> HttpResponse:
-    """What became of an order's email, as a piece of the order's page, for those who may see the order."""
+    """Return the status of an order's email as a piece of HTML for the order's page; 404 for strangers."""
     order = access.visible_order(request, number)
     return render(
         request,
@@ -32,7 +32,7 @@ def order_email(request: HttpRequest, number: str) -> HttpResponse:
 
 @staff_member_required
 def subject(request: HttpRequest, subject: str) -> HttpResponse:
-    """The admin page of the order, transaction or customer that events name so."""
+    """Redirect to the admin page of the order, transaction or customer with this subject."""
     if found := of_subject(subject):
         return redirect(found.address)
     raise Http404("no such subject")
@@ -40,7 +40,7 @@ def subject(request: HttpRequest, subject: str) -> HttpResponse:
 
 @staff_member_required
 def subject_emails(request: HttpRequest, subject: str) -> HttpResponse:
-    """The notifications about a subject, in the admin; the one there is without a detour by the list."""
+    """Redirect to the notifications about a subject in the admin; a single one opens without the list."""
     found = list(Notification.objects.filter(subject=subject).values_list("pk", flat=True)[:2])
     if len(found) == 1:
         return redirect("admin:emails_notification_change", found[0])
@@ -49,7 +49,7 @@ def subject_emails(request: HttpRequest, subject: str) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """What failed outside of a view, where no middleware is asked: the session saved after it, say."""
+    """Answer errors outside of a view, which reach no middleware: for example when the session is saved."""
     exc = sys.exc_info()[1]
     if exc and middleware.is_outage(exc):
         return middleware.unavailable(request, exc)

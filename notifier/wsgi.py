@@ -1,4 +1,4 @@
-"""The WSGI application for gunicorn: ``gunicorn notifier.wsgi``."""
+"""Provide the WSGI application for gunicorn: ``gunicorn notifier.wsgi``."""
 
 import os
 

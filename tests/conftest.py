@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ from queues.aws import provisioning, sqs
 from queues.consumer.loop import Consumer
 from queues.outbox import relay
 from sandbox.sqs import WholeQueue
+from tests.support.aws import provisioned
 from tests.support.aws.local_aws import local_aws  # noqa: F401  # a fixture
 from tests.support.aws.stub_aws import fast_platform  # noqa: F401  # a fixture
 from tests.support.browser import chromium, site  # noqa: F401  # fixtures
@@ -29,6 +31,12 @@ from tests.support.processes import platform  # noqa: F401  # a fixture
 SENDER = "shop@example.com"
 # Without it moto forgets queue policies.
 sqs_models.Queue = WholeQueue
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what was imported: each full collection would walk all of it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -85,10 +93,14 @@ def _lacks_get_account(self: Any) -> Any:
 def aws(settings, monkeypatch) -> Iterator[Aws]:
     """Queues, topic and configuration set made, the sender verified."""
     monkeypatch.setattr(SESV2Response, "get_account", _lacks_get_account, raising=False)
-    with mock_aws():
+    here = Aws(settings.AWS_REGION)
+
+    def make() -> None:
         provisioning.provision(lambda line: None)
-        here = Aws(settings.AWS_REGION)
         here.verify(SENDER)
+
+    with mock_aws():
+        provisioned.restore(make)
         yield here
 
 

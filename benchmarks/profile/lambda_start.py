@@ -24,7 +24,7 @@ from benchmarks.crash.fleet import ROOT
 from benchmarks.crash.rig import Rig, print_rows
 from infra import lambda_package
 
-RUNTIME = ROOT / "tests" / "lambda_runtime.py"
+RUNTIME = ROOT / "tests" / "support" / "aws" / "lambda_runtime.py"
 BATCH = 10
 # The first invocation makes clients and connections; the second has them.
 WARM = 5

@@ -1,8 +1,8 @@
-"""Call somebody: an email to ADMINS and a message to ALERTS_TOPIC, at most one an hour for each cause, and one when
-it is over.
+"""Alert people by an email to ADMINS and a message to ALERTS_TOPIC when something needs them, and when it is over.
 
-Consumers look every half minute, one of them for all; where none lives, whoever opens the overview makes the web
-process look. Nothing waits for an alert, and one that cannot be sent is tried again after five minutes.
+Each cause is alerted at most once an hour. Every half minute one consumer checks for all of them. Where no consumer
+runs, the web process checks when somebody opens the overview. Nothing waits for an alert. One that cannot be sent is
+tried again after five minutes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ RETRY_SECONDS = 300
 
 @dataclass(frozen=True)
 class Alert:
-    """One cause to tell of; ``told_at`` is when it was told of before."""
+    """An alert about one cause; ``told_at`` is when this cause was last alerted, None if never."""
 
     concern: Concern
     cause: Cause
@@ -46,19 +46,19 @@ class Alert:
 
     @property
     def name(self) -> str:
-        """Of the duty to tell of it."""
+        """The name of the duty that limits how often this cause is alerted."""
         return _duty(self.cause)
 
     @property
     def headline(self) -> str:
-        """Short: what, and how many. Never a reason, which may quote a customer's data."""
+        """Say shortly what happened and how often, without the reason: it may quote a customer's data."""
         title, count = self.concern.title, self.cause.count
         code = f", {self.cause.text.partition(':')[0]}" if self.cause.newest else ""
         return f"{count:,} {title[0].lower()}{title[1:]}{code}" if count > 1 else f"{title}{code}"
 
     @property
     def news(self) -> str:
-        """Whether it is new or has grown, where that can be said."""
+        """Say that the cause is new, or how many more rows it has; empty where rows have no date."""
         if self.cause.newest is None:
             return ""
         if self.told_at is None:
@@ -69,20 +69,20 @@ class Alert:
 
     @property
     def text(self) -> str:
-        """All of it, with the page to look at."""
+        """The full text of the alert, with a link to the page that shows the cause."""
         said = f"\n{self.cause.text}" if self.concern.causes else ""
         link = f"{settings.BASE_URL}{self.concern.address_of(self.cause)}"
         return f"{self.headline}{self.news}{said}\n{self.concern.advice}\n{link}"
 
     def settle(self) -> None:
-        """It was told of."""
+        """Remember that this alert was sent, so that its end is announced too."""
         resolved.mark(self.cause.key)
         logger.warning("alerted cause=%s", self.cause.key)
 
 
 @watches
 def check() -> int:
-    """Tell of what is due, in one process at a time; returns of how many causes."""
+    """Send the alerts that are due, in one process at a time; return how many causes they cover."""
     if not _is_wanted() or duties.take(DUTY, every=EVERY_SECONDS) is None:
         return 0
     mine = [notice for notice in _due() if duties.take(notice.name, every=AGAIN_SECONDS)]
@@ -97,7 +97,7 @@ def check() -> int:
 
 
 def check_soon() -> None:
-    """The same in a thread: no page waits for it."""
+    """Run ``check`` in a thread, so that no page waits for it."""
     if _is_wanted():
         threading.Thread(target=_check_alone, name="alerts", daemon=True).start()
 
@@ -116,13 +116,13 @@ def _is_wanted() -> bool:
 
 
 def _due() -> list[Alert | Healed]:
-    """What may be told now, of what is, and then of what is over."""
+    """List what may be announced now: first the causes that exist, then those that are over."""
     current = concerns.current()
     return [*_alerts(current), *resolved.due(current, again_seconds=AGAIN_SECONDS)]
 
 
 def _alerts(current: Sequence[Concern]) -> list[Alert]:
-    """Of rows that lie there only when more have come."""
+    """List the causes to alert; one that is made of rows returns only when new rows have come."""
     found = [
         (concern, cause)
         for concern in current
@@ -140,7 +140,7 @@ def _is_news(alert: Alert) -> bool:
 
 
 def _tell(notices: Sequence[Alert | Healed]) -> bool:
-    """Whether anybody was reached."""
+    """Send the notices by email and by SNS; return True if one of the two was accepted."""
     subject = notices[0].headline + (f", and {len(notices) - 1} more" if len(notices) > 1 else "")
     text = "\n\n".join(notice.text for notice in notices)
     return any([_mailed(subject, text), _published(subject, text)])
@@ -157,14 +157,14 @@ def _mailed(subject: str, text: str) -> bool:
                 recipients,
             )
     except Exception as exc:
-        # Each way of mailing has errors of its own, and none may keep other alerts from being told.
+        # Each email backend raises its own errors, and none of them may stop the other alerts.
         logger.error("alert not mailed: %s: %s", type(exc).__name__, exc)
         return False
     return bool(recipients)
 
 
 def _recipients() -> list[str]:
-    """Those of ADMINS that may get email: one that bounces again and again harms everybody's."""
+    """Drop suppressed addresses from ADMINS: one that keeps bouncing harms the delivery of all email."""
     admins = [address for _, address in settings.ADMINS]
     listed = suppressions.listed(admins)
     if listed:

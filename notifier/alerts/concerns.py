@@ -1,6 +1,6 @@
-"""What needs a person, most urgent first: the overview shows it, and alerts tell of it.
+"""Find what needs a person, most urgent first: the overview shows it, and alerts announce it.
 
-However many rows there are, each concern is a few questions that have an index, and counts no further than ``MOST``.
+However many rows there are, each concern costs a few indexed queries and counts no further than ``MOST``.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from queues.outbox.relay import late
 from queues.upkeep.figures import TEN_MINUTES
 
 MOST = 10_000
-# So many causes are told apart; the overview names the first few.
+# At most this many causes are listed one by one; the overview names the first few.
 MOST_CAUSES = 20
 NAMED_CAUSES = 3
 DANGER = "danger"
-# SES reports within seconds; so late, its reports do not reach us.
+# SES reports within seconds. If its reports are this late, they do not reach us.
 EVENTS_LATE = timedelta(minutes=15)
 
 Emails = Notification.State
@@ -43,9 +43,10 @@ Emails = Notification.State
 
 @dataclass(frozen=True, kw_only=True)
 class Cause:
-    """One of what a concern is made of; ``place`` names it to the concern's ``page_of_one``, ``words`` say it shortly.
+    """One cause of a concern, with the number of its rows.
 
-    ``newest``: when the latest of its rows came, where more of them are news.
+    ``words`` is its short form. ``place`` is the argument for the concern's ``page_of_one``. ``newest`` is when its
+    latest row came; it is set only where new rows of a known cause are news.
     """
 
     key: str
@@ -58,10 +59,10 @@ class Cause:
 
 @dataclass(frozen=True, kw_only=True)
 class Concern:
-    """Rows that need a person; ``advice`` says what to do.
+    """Something that needs a person; ``advice`` says what to do.
 
-    ``page``, or ``model`` and ``query``, are the list to look at, the overview itself where there is none, and
-    ``page_of_one`` is what shows one of its causes. ``is_alerted``: somebody is called for it.
+    ``page``, or ``model`` with ``query``, is the list that shows the rows; without them it is the overview itself.
+    ``page_of_one`` shows one cause alone. ``is_alerted`` is True if people are alerted about it.
     """
 
     key: str
@@ -78,8 +79,8 @@ class Concern:
 
     @property
     def address(self) -> str:
-        """Where to look."""
-        # Asked for late: it loads the pages, and a consumer shows none.
+        """The address of the page that shows the rows."""
+        # Computed only when it is read: it loads the admin pages, which a consumer never shows.
         if self.page:
             return reverse(self.page)
         if self.model is None:
@@ -88,7 +89,7 @@ class Concern:
 
     @property
     def number(self) -> str:
-        """The count, as far as it goes."""
+        """The count for display: ``10,000+`` where counting stopped at ``MOST``."""
         return f"{self.count:,}" if self.count <= MOST else f"{MOST:,}+"
 
     @property
@@ -98,12 +99,12 @@ class Concern:
 
     @property
     def unnamed(self) -> int:
-        """How many causes more there are."""
+        """The number of causes that ``named`` leaves out."""
         return max(0, len(self.causes) - NAMED_CAUSES)
 
     @property
     def is_cut(self) -> bool:
-        """Whether there are rows that none of its causes counts."""
+        """True if there are rows that none of the listed causes counts."""
         counted = sum(cause.count for cause in self.causes)
         return bool(self.causes) and (self.count > MOST or counted < self.count)
 
@@ -113,7 +114,7 @@ class Concern:
 
 
 def current(may: Callable[[str], bool] = lambda permission: True) -> list[Concern]:
-    """All there are now of what somebody with these permissions may see; what stops emails comes first."""
+    """List the concerns of this moment that a user with these permissions may see; what stops emails comes first."""
     found = [
         concern
         for permission, check in _CHECKS
@@ -125,7 +126,7 @@ def current(may: Callable[[str], bool] = lambda permission: True) -> list[Concer
 
 
 def _consumers() -> Iterable[Concern]:
-    """Of consumers that are killed; those that stop are missed by their queues."""
+    """Report queues that have no consumer, and processes that went silent without stopping."""
     rows = list(LiveConsumer.objects.with_silence())
     living = [row for row in rows if not row.is_silent and row.kind == LiveConsumer.Kind.CONSUMER]
     served = {alias for row in living for alias in row.queues} | set(settings.LAMBDA_QUEUES)
@@ -143,8 +144,8 @@ def _consumers() -> Iterable[Concern]:
         title="Silent consumers",
         count=len(silent),
         colour="warning",
-        advice="They did not stop, and say nothing: killed, frozen, or cut off from the database. "
-        "Their messages go to others. Start them again, or forget them below.",
+        advice="They sent no heartbeat and did not stop: killed, frozen, or cut off from the database. "
+        "Other consumers take over their messages. Start them again, or forget them below.",
         query="consumers",
         causes=[
             Cause(
@@ -157,36 +158,36 @@ def _consumers() -> Iterable[Concern]:
 
 
 _BREAKER_ADVICE = {
-    "quota": "Wait until the 24 hours move on, or ask AWS for a higher quota.",
-    "account": "See the SES console: AWS or somebody paused sending.",
-    "configuration": "See the sender on the Identities page, the configuration set and the credentials.",
+    "quota": "Wait until earlier emails are more than 24 hours old, or ask AWS for a higher quota.",
+    "account": "Look at the SES console: AWS or a person paused sending.",
+    "configuration": "Check the sender on the Identities page, the configuration set and the credentials.",
 }
 
 
 def _breakers() -> Iterable[Concern]:
-    """Nothing is lost meanwhile: messages stay in their queues, and sending goes on by itself."""
+    """Report each open breaker. Messages stay in their queues meanwhile, so no email is lost."""
     for breaker in Breaker.objects.filter(is_open=True):
         yield Concern(
             key=f"breaker {breaker.name}",
             title=f"Sending has stopped: {breaker.name}",
             advice=f"{breaker.code}: {masking.addresses(breaker.reason).rstrip('.')}. "
-            f"{_BREAKER_ADVICE[breaker.name]} Sending goes on by itself.",
-            # For the others AWS is to be asked; the overview says when it has healed.
+            f"{_BREAKER_ADVICE[breaker.name]} Sending resumes by itself.",
+            # The others are fixed in AWS; the overview shows when they are over.
             model=Identity if breaker.name == breakers.CONFIGURATION else None,
         )
 
 
 def _guard() -> Iterable[Concern]:
-    """Too much bounces: told before AWS does something about it, and when the guard has."""
+    """Report high bounce and complaint rates before AWS acts on them, and bulk email that the guard has stopped."""
     row = guard.state()
     if row.is_stopped:
         yield Concern(
             key="guard",
             title="Bulk email is stopped",
             advice=f"{row.stopped_by or 'The guard'} stopped it {moment(row.stopped_at)}: {row.reason.rstrip('.')}. "
-            "Mend the cause, then resume it. Everything else goes out.",
+            "Fix the cause, then resume it. All other email goes out.",
             model=Guard,
-            # Somebody knows.
+            # The person who stopped it knows.
             is_alerted=not row.stopped_by,
         )
     high = [rate for rate in guard.rates(timezone.now()) if rate.is_high]
@@ -195,36 +196,36 @@ def _guard() -> Iterable[Concern]:
             key=f"guard {rate.name}",
             title=f"Too many {rate.name}",
             colour="warning",
-            advice=f"{rate.words[0].upper()}{rate.words[1:]} within {settings.GUARD_HOURS} hours. See which emails "
-            f"come back: AWS may pause the account. At {rate.stop:g} % bulk email stops by itself.",
+            advice=f"{rate.words[0].upper()}{rate.words[1:]} within {settings.GUARD_HOURS} hours. Look at the "
+            f"emails in question: AWS may pause the account. At {rate.stop:g} % bulk email stops by itself.",
             model=Notification,
             query=f"delivery_status__exact={rate.status}",
         )
 
 
 def _support() -> Iterable[Concern]:
-    """Whoever is to be told of bounces gets no email themselves."""
+    """Report a SUPPORT_EMAIL that is on the suppression list, so gets no alerts about bounces."""
     address = settings.SUPPORT_EMAIL
     found = Suppression.objects.active().of([address]).first() if address else None
     if found:
         yield Concern(
             key="support",
             title="The support gets no alerts",
-            advice="The address in SUPPORT_EMAIL is on the suppression list. Mend its mailbox and lift it, or set "
-            "another.",
+            advice="The address in SUPPORT_EMAIL is on the suppression list. Fix the mailbox and lift the "
+            "suppression, or set another address.",
             model=Suppression,
         )
 
 
 def _admins() -> Iterable[Concern]:
-    """Some or all of those who are to be called cannot be."""
+    """Report addresses of ADMINS that are on the suppression list, so get no alerts."""
     count = len(suppressions.listed([address for _, address in settings.ADMINS]))
     if count:
         yield Concern(
             key="admins",
             title="Alerts do not reach all of ADMINS",
-            advice="Of the addresses in ADMINS there are on the suppression list: "
-            f"{count} of {len(settings.ADMINS)}. Mend the mailbox and lift it, or set another.",
+            advice="Addresses of ADMINS on the suppression list: "
+            f"{count} of {len(settings.ADMINS)}. Fix the mailbox and lift the suppression, or set another address.",
             model=Suppression,
         )
 
@@ -258,7 +259,7 @@ def _dead_letters() -> Iterable[Concern]:
         key="letters",
         title="Open dead letters",
         count=sum(group["count"] for group in groups),
-        advice="See their causes, mend them, then redrive.",
+        advice="See their causes, fix them, then redrive.",
         page="admin:queues_deadletter_groups",
         page_of_one="admin:queues_deadletter_group",
         causes=[
@@ -276,7 +277,7 @@ def _dead_letters() -> Iterable[Concern]:
 
 
 def _in_words(code: str, reason: str) -> str:
-    """What happened; an error that nobody foresaw by its name too."""
+    """Say what happened; an error that we have no words for is named by its code too."""
     words = advise(DeadLetterCause(code, reason)).words
     return f"{words}: {code}" if words == UNEXPECTED.words else words
 
@@ -289,7 +290,7 @@ def _emails() -> Iterable[Concern]:
         title="Emails in doubt",
         count=count,
         colour="warning",
-        advice="SES may have accepted them: say whether they were sent.",
+        advice="SES may have accepted them. Say whether they were sent.",
         model=Notification,
         query="state__exact=in_doubt",
         is_alerted=bool(count) and _parked(doubtful).exists(),
@@ -307,7 +308,7 @@ def _emails() -> Iterable[Concern]:
 
 
 def _parked(doubtful: QuerySet[Notification]) -> QuerySet[Notification]:
-    """Those that wait for a person: nothing else ends a doubt, or it should have ended by now."""
+    """Keep the emails in doubt that only a person can settle, or that should have been settled by now."""
     if not states.doubts_end():
         return doubtful
     seconds = settings.DOUBT_GRACE_SECONDS + 2 * settings.DOUBT_DRAIN_SECONDS
@@ -329,7 +330,7 @@ def _outbox() -> Iterable[Concern]:
         title="Held groups",
         count=_count(OutboxEvent.objects.filter(in_state(OutboxEvent.State.HELD))),
         colour="warning",
-        advice="Later events wait until the doubt about an email ends.",
+        advice="Later events of the group wait until the email in doubt is settled.",
         model=OutboxEvent,
         query="state__exact=held",
         is_alerted=False,
@@ -350,15 +351,15 @@ def _paused() -> Iterable[Concern]:
             key=f"paused {paused.alias}",
             title=f"Queue {paused.alias} is paused",
             colour="warning",
-            advice=f"By {paused.paused_by} since {moment(paused.since)}: {paused.reason}",
+            advice=f"Paused by {paused.paused_by} since {moment(paused.since)}: {paused.reason}",
             query="queues",
-            # Somebody knows.
+            # The person who paused it knows.
             is_alerted=False,
         )
 
 
 def _lacking() -> Iterable[Concern]:
-    """What AWS has not got; what is recorded meanwhile waits in the outbox."""
+    """Report queues or topics that AWS does not have; their events wait in the outbox meanwhile."""
     for depth in QueueDepth.objects.filter(alias__in=list(settings.QUEUES)):
         if depth.is_lacking:
             yield Concern(
@@ -370,7 +371,7 @@ def _lacking() -> Iterable[Concern]:
 
 
 def _events() -> Iterable[Concern]:
-    """SES accepts emails and has reported on none of them for long."""
+    """Report that SES accepts emails but no report about them has reached us for more than 15 minutes."""
     if evidence.ALIAS not in settings.QUEUES:
         return
     now = timezone.now()
@@ -387,8 +388,8 @@ def _events() -> Iterable[Concern]:
             key="events",
             title="SES reports nothing",
             colour="warning",
-            advice=f"Emails were accepted since {moment(accepted)}, and no report came: doubts do not end by "
-            "themselves. Is the queue ses-events read? If so, run manage.py provision.",
+            advice=f"SES accepted emails since {moment(accepted)}, but no report came: emails in doubt are not "
+            "settled by themselves. Does a consumer read the queue ses-events? If so, run manage.py provision.",
             query="queues",
         )
 

@@ -1,6 +1,6 @@
-"""What somebody was called for and is over: told once, at most once an hour for each cause.
+"""Announce that an alerted cause is over, once, and at most once an hour for each cause.
 
-A cause that an alert told of is marked. The mark goes when its end is told, so nothing heals that nobody knew of.
+An alert marks its cause; announcing the end removes the mark. So nobody reads the end of something they never heard of.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 _MARK = "told "
 _DEAD_LETTERS = "letters"
 _NO_CONSUMER = "no consumer"
-# By the beginning of a cause's key; what follows it says which.
+# The keys are the first words of a cause's key; the rest of that key says which one.
 _TITLES = {
     _DEAD_LETTERS: "Drained: dead letters",
     _NO_CONSUMER: "Consumers are back",
@@ -43,7 +43,10 @@ _TITLES = {
 
 @dataclass(frozen=True)
 class Healed:
-    """The end of a cause; ``told_at`` is when its end was told of before, ``again_at`` when it may be alerted again."""
+    """The end of a cause.
+
+    ``told_at`` is when its end was last announced, ``again_at`` when the cause may be alerted again.
+    """
 
     key: str
     told_at: datetime | None
@@ -51,12 +54,12 @@ class Healed:
 
     @property
     def name(self) -> str:
-        """Of the duty to tell of it."""
+        """The name of the duty that limits how often this end is announced."""
         return _duty(self.key)
 
     @property
     def headline(self) -> str:
-        """What is over."""
+        """Say shortly what is over."""
         kind, which = _split(self.key)
         title = _TITLES.get(kind, "Over")
         if kind == _NO_CONSUMER:
@@ -66,25 +69,25 @@ class Healed:
 
     @property
     def text(self) -> str:
-        """All of it, with the page to look at."""
+        """The full text of the notice, with a link to the page that shows the cause."""
         return "\n".join([self.headline, self._meaning, *self._return, self._link])
 
     def settle(self) -> None:
-        """It was told of."""
+        """Remove the mark of the cause, now that its end is announced."""
         duties.give_back(_mark(self.key), to=None)
         logger.warning("told of the end cause=%s", self.key)
 
     @property
     def _meaning(self) -> str:
         if _split(self.key)[0] == _DEAD_LETTERS:
-            return "None of them waits any more: redriven, discarded or parked."
-        return "What you were called for is over."
+            return "All of them have been redriven, discarded or parked."
+        return "The cause of an earlier alert is over."
 
     @property
     def _return(self) -> list[str]:
         if self.again_at is None or self.again_at < timezone.now():
             return []
-        return [f"Should it come back, you are called again from {moment(self.again_at)} on."]
+        return [f"If it comes back, the next alert is sent after {moment(self.again_at)}."]
 
     @property
     def _link(self) -> str:
@@ -97,12 +100,12 @@ class Healed:
 
 
 def mark(key: str) -> None:
-    """An alert has told of this cause: its end is news."""
+    """Mark this cause as alerted, so that its end will be announced."""
     duties.take(_mark(key), every=0)
 
 
 def due(current: Sequence[Concern], *, again_seconds: int) -> list[Healed]:
-    """What is over; ``current`` is all that is not, told of or not."""
+    """List the marked causes that are over; ``current`` is all concerns that still stand, alerted or not."""
     over = [key for key in _marked() if not _stands(key, current)]
     taken = duties.taken([name for key in over for name in (_duty(key), _alert(key))])
     pause = timedelta(seconds=again_seconds)
@@ -125,9 +128,9 @@ def _stands(key: str, current: Sequence[Concern]) -> bool:
     kind, which = _split(key)
     mine = [concern for concern in current if _split(concern.key)[0] == kind]
     if kind == _NO_CONSUMER:
-        # Its queues are named in a list that changes with each that comes back.
+        # Its key lists the queues, and changes with each queue that gets a consumer.
         return bool(mine)
-    # Where not all causes are told apart, one that is not named may stand all the same.
+    # Where not all causes are listed, one that is missing may still stand.
     if any(concern.key == key or concern.is_cut or _names(concern, key) for concern in mine):
         return True
     return kind == _DEAD_LETTERS and _is_underway(which)
@@ -138,7 +141,7 @@ def _names(concern: Concern, key: str) -> bool:
 
 
 def _is_underway(fingerprint: str) -> bool:
-    """Whether letters of it are in a redrive whose outcome is not known yet: they may return."""
+    """Return True if a redrive of such dead letters has not ended yet: they may come back."""
     unfinished = RedriveItem.objects.filter(
         redrive__ended_at=None,
         outcome__in=[RedriveItem.Outcome.WAITING, RedriveItem.Outcome.PENDING],
@@ -152,7 +155,7 @@ def _code(fingerprint: str) -> str:
 
 
 def _split(key: str) -> tuple[str, str]:
-    """The kind of a cause, and which of these."""
+    """Split a cause's key into its kind, and which one of that kind it is."""
     for kind in _TITLES:
         if key == kind or key.startswith(f"{kind} "):
             return kind, key[len(kind) + 1 :]

@@ -1,4 +1,4 @@
-"""Amazon SNS, for alerts alone: where this app meets botocore.
+"""Publish alerts to Amazon SNS; the only module of this app that imports botocore.
 
 Source: SNS API reference. A subject is ASCII, begins with a letter, a digit or punctuation, and has fewer than a
 hundred characters.
@@ -23,7 +23,7 @@ SUBJECT_LENGTH = 99
 
 
 def publish(subject: str, text: str) -> None:
-    """To the topic of ALERTS_TOPIC. Raises QueueUnavailable; a repeat is a second alert."""
+    """Publish to the topic of ALERTS_TOPIC. Raises QueueUnavailable; calling it again sends a second alert."""
     ascii_subject = subject.encode("ascii", "replace").decode()[:SUBJECT_LENGTH]
     try:
         client().publish(TopicArn=_topic(), Subject=ascii_subject, Message=text)
@@ -33,23 +33,23 @@ def publish(subject: str, text: str) -> None:
 
 @provisions
 def provision(say: Say) -> None:
-    """The topic, where settings give its name and not its ARN. Raises QueueUnavailable."""
+    """Create the topic of ALERTS_TOPIC if the setting is a name, not an ARN. Raises QueueUnavailable."""
     if not settings.ALERTS_TOPIC:
         return
     try:
         _topic()
     except (ClientError, BotoCoreError, ResponseParserError) as exc:
         raise QueueUnavailable(f"topic {settings.ALERTS_TOPIC}: {exc}") from exc
-    say(f"topic {settings.ALERTS_TOPIC} is there; whom alerts should reach subscribes to it")
+    say(f"topic {settings.ALERTS_TOPIC} exists; subscribe whoever should get alerts")
 
 
 def client() -> Any:
-    """The one client of this process."""
+    """Return the one SNS client of this process."""
     return _client(settings.AWS_REGION, settings.AWS_ENDPOINT_URL)
 
 
 def _topic() -> str:
-    """Making a topic that is there gives its ARN."""
+    """Return the topic's ARN; ``CreateTopic`` returns it also for a topic that exists."""
     name = settings.ALERTS_TOPIC
     if name.startswith("arn:"):
         return name

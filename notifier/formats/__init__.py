@@ -1,1 +1,1 @@
-"""How times look to operators: to the second, and the same everywhere."""
+"""Show times to operators in one format everywhere, to the second."""

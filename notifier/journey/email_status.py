@@ -1,4 +1,4 @@
-"""What became of an order's email, for the API: the same as on the order's page."""
+"""Tell the API the delivery status of an order's email, the same as the order's page shows."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from orders.email_status import EmailStatus, Step
 
 
 class Teller:
-    """Its status is SES's word where SES has one, else ours for where it stands."""
+    """Report email statuses to the orders app: SES's word where SES has reported, else our own state."""
 
     def of(self, subject: str) -> EmailStatus:
-        """As the order's page has it."""
+        """Return the status of the email about this subject, as the order's page shows it."""
         return _status(email_timeline.of(subject))
 
     def recorded(self) -> EmailStatus:
-        """Of one that nobody can have published yet."""
+        """Return the status of an event recorded in this transaction, which cannot be published yet."""
         return _status(email_timeline.of_new())
 
 

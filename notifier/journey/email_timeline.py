@@ -1,6 +1,7 @@
-"""What became of the email about one subject, from the outbox to the inbox, in words for its reader.
+"""Tell what happened to the email about one subject, from the outbox to the inbox, in words for its reader.
 
-Five queries, whatever happened. The customer reads ``message``; staff also read ``reason``, in SES's own words.
+It takes five queries, whatever happened. The customer reads ``message``; staff also read ``reason``, in SES's own
+words.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 State = Notification.State
 Delivery = Notification.Delivery
 
-# Not why: whoever has the link need not learn who complained of what.
+# It does not say why: whoever has the link need not learn who complained about what.
 _UNWANTED = "we cannot send to this address at the moment. Please contact us."
 # Enough for every redrive that a person will ever do.
 _MAX_ROWS = 50
@@ -28,7 +29,7 @@ _MAX_ROWS = 50
 
 @dataclass(frozen=True)
 class Step:
-    """``state`` is done, now, todo or wrong. A step may be done at a time that nobody noted."""
+    """One step of the email; ``state`` is done, now, todo or wrong. ``at`` is None where no time was recorded."""
 
     name: str
     state: str
@@ -37,7 +38,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Where it stands. ``is_final``: nothing more will happen by itself."""
+    """The current situation of the email. ``is_final`` is True if nothing more will happen by itself."""
 
     message: str
     reason: str = ""
@@ -57,7 +58,7 @@ class Timeline:
 
 @dataclass(frozen=True)
 class _Facts:
-    """What the database knows."""
+    """The rows about one subject that the timeline is made of."""
 
     outbox: Sequence[OutboxEvent]
     notification: Notification | None
@@ -67,12 +68,12 @@ class _Facts:
 
 
 def of(subject: str) -> Timeline:
-    """The timeline of the first event about this subject, and of its one notification."""
+    """Return the timeline of the first event about this subject, and of its one notification."""
     return _told(_read(subject))
 
 
 def of_new() -> Timeline:
-    """That of an event which was recorded in this transaction; no query."""
+    """Return the timeline of an event recorded in this transaction; it makes no query."""
     return _told(_Facts([OutboxEvent(recorded_at=timezone.now())], None, (), None, None))
 
 
@@ -91,7 +92,7 @@ def _read(subject: str) -> _Facts:
     event_id = outbox[0].event_id if outbox else None
     notifications = Notification.objects.filter(subject=subject).order_by("id")
     if event_id:
-        # Whoever may write to the queue may name any subject: our own record decides whose event it is.
+        # Any producer may write any subject into a message, so our own outbox decides which event is meant.
         notifications = notifications.filter(event_id=event_id)
     notification = notifications.first()
     if event_id is None and notification:
@@ -109,7 +110,7 @@ def _read(subject: str) -> _Facts:
 
 
 def _delivery_verdict(facts: _Facts) -> Verdict | None:
-    """What SES reported after it had accepted the email."""
+    """Say what SES reported after it had accepted the email; None if it has not reported."""
     notification = facts.notification
     if notification is None or notification.delivery_status == Delivery.NONE:
         return None
@@ -153,14 +154,14 @@ def _after(notification: Notification) -> str:
 
 
 def _delivery_reason(notification: Notification) -> str:
-    """For staff."""
+    """Return the report's reason in SES's own words, for staff."""
     if not notification.delivery_code:
         return ""
     return report_words.said(notification.delivery_code, notification.delivery_reason)
 
 
 def _notification_verdict(facts: _Facts) -> Verdict | None:
-    """Where our own sending stands."""
+    """Say how far our own sending has come; None if the notification decides nothing yet."""
     notification = facts.notification
     if notification is None:
         return None
@@ -190,7 +191,7 @@ def _notification_verdict(facts: _Facts) -> Verdict | None:
 
 
 def _queue_verdict(facts: _Facts) -> Verdict | None:
-    """What is in the way of an email that is still owed."""
+    """Say what keeps an email that SES has not accepted: a dead letter, the queue, or a failed receive."""
     if facts.letter:
         return _given_up(facts, _reason(facts.letter.code, facts.letter.reason))
     if not facts.outbox:
@@ -201,7 +202,7 @@ def _queue_verdict(facts: _Facts) -> Verdict | None:
     if last.published_at is None:
         busy = "Our mail queue is busy. Your email goes out a little later."
         return Verdict(busy, last.error) if last.error else None
-    # A redrive starts anew: what failed before it is history.
+    # A redrive starts from the beginning, so failures before it no longer count.
     if facts.failure and last.published_at < facts.failure.failed_at:
         reason = _reason(facts.failure.code, facts.failure.reason)
         return Verdict(_not_sent(facts, "We keep trying."), reason, is_wrong=True)
@@ -209,7 +210,7 @@ def _queue_verdict(facts: _Facts) -> Verdict | None:
 
 
 def _status(facts: _Facts, verdict: Verdict) -> str:
-    """SES's word where it has one, ours for an email that waits for nothing, else how far its event has come."""
+    """Return SES's status if it reported, our own if sending is settled, else how far the event has come."""
     notification = facts.notification
     if notification and notification.delivery_status != Delivery.NONE:
         return notification.delivery_status
@@ -227,7 +228,7 @@ def _given_up(facts: _Facts, reason: str) -> Verdict:
 
 
 def _not_sent(facts: _Facts, consequence: str) -> str:
-    """Your order is safe whatever the email does: say so."""
+    """Build the message for an unsent email; it always says that the order itself is safe."""
     cause = "We could not send your email"
     if facts.notification and "not verified" in facts.notification.reason:
         cause += (
@@ -241,7 +242,7 @@ def _reason(code: str, text: str) -> str:
 
 
 def _steps(facts: _Facts, verdict: Verdict) -> list[Step]:
-    """The first step that is not done is where it stands, or what is wrong."""
+    """Build the steps; the first one that is not done is ``now``, or ``wrong``."""
     times = _times(facts)
     done = max((index for index, (_, at) in enumerate(times) if at), default=-1)
     steps = []
@@ -256,7 +257,7 @@ def _steps(facts: _Facts, verdict: Verdict) -> list[Step]:
 
 
 def _times(facts: _Facts) -> list[tuple[str, datetime | None]]:
-    """When each step was done; Delivered is known only if SES tells us."""
+    """List each step and when it was done; Delivered is known only if SES reports it to us."""
     notification = facts.notification
     published = [row.published_at for row in facts.outbox if row.published_at]
     times = [

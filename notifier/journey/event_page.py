@@ -1,4 +1,4 @@
-"""The admin's timeline of one event."""
+"""Show the timeline of one event in the admin."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Shown:
-    """An email beside the timeline; without ``html`` the user may not see it."""
+    """An email beside the timeline; ``html`` is None if the user may not see it."""
 
     title: str
     address: str
@@ -47,7 +47,7 @@ class Shown:
 @require_safe
 @permission_required(TIMELINE, raise_exception=True)
 def timeline(request: HttpRequest, event_id: UUID) -> HttpResponse:
-    """What happened to an event, and the emails that it owes."""
+    """Show what happened to an event, and its emails."""
     found = event_timeline.of(event_id)
     if found is None:
         raise Http404("nothing is known of this event")
@@ -69,7 +69,7 @@ def _gap(gap: timedelta | None) -> str:
 
 
 def _situation(request: HttpRequest, found: Journey) -> dict[str, str] | None:
-    """Where it stands, in the words of the row that knows best."""
+    """Describe the event's situation in the words of its notification, dead letter or outbox row."""
     row = next(
         (rows[-1] for rows in (found.notifications, found.letters, found.outbox) if rows), None
     )

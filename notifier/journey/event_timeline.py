@@ -1,6 +1,6 @@
-"""All that happened to one event, for staff: from the order that it states to the mailbox, in order of time.
+"""List all that happened to one event, in order of time, for staff: from the saved order to the mailbox.
 
-A bounded number of queries, whatever happened. ``notifier.journey.email_timeline`` tells its customer the same in
+The number of queries is bounded, whatever happened. ``notifier.journey.email_timeline`` tells the customer the same in
 four steps.
 """
 
@@ -22,13 +22,16 @@ from notifier.journey.subjects import Subject, of_subject
 from queues.console import change_url
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 
-# Of each kind of row: more than an event has after ten redrives that all failed.
+# The most rows of each kind: more than an event has after ten redrives that all failed.
 MAX_ROWS = 100
 
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that happened. ``detail`` may be in somebody else's words; ``who`` is a user, ``address`` a page."""
+    """One thing that happened.
+
+    ``detail`` may quote SES, SQS or staff; ``who`` is a user name, ``address`` the address of a page.
+    """
 
     at: datetime
     title: str
@@ -36,9 +39,9 @@ class Step:
     who: str = ""
     colour: str = ""
     address: str = ""
-    # What a mail server said, which may tell of a person.
+    # What a mail server said; it may contain personal data.
     quote: str = ""
-    # Since the step before.
+    # The time since the step before.
     gap: timedelta | None = None
 
 
@@ -58,12 +61,12 @@ class Journey:
 
     @property
     def delivered_after(self) -> timedelta | None:
-        """From SES's acceptance to the first mailbox; None while that is not known."""
+        """The time from SES's acceptance to the first mailbox; None while that is not known."""
         return next((row.time_to_mailbox for row in self.notifications if row.delivered_at), None)
 
     @property
     def accepted_after(self) -> timedelta | None:
-        """From the first step until SES took the first email; None if it took none."""
+        """The time from the first step until SES accepted the first email; None if it accepted none."""
         times = [row.sent_at for row in self.notifications if row.sent_at]
         return min(times) - self.steps[0].at if times else None
 
@@ -72,7 +75,7 @@ _ACCEPTED = "Accepted by SES"
 
 
 def of(event_id: UUID) -> Journey | None:
-    """Everything known of this event; None if nothing is."""
+    """Return everything known about this event; None if nothing is known."""
     outbox = list(OutboxEvent.objects.filter(event_id=event_id).order_by("id")[:MAX_ROWS])
     notifications = list(Notification.objects.filter(event_id=event_id).order_by("id")[:MAX_ROWS])
     letters = list(DeadLetter.objects.filter(event_id=event_id).order_by("id")[:MAX_ROWS])
@@ -100,7 +103,7 @@ def of(event_id: UUID) -> Journey | None:
         event_id=event_id,
         subject=subject,
         type=_type(rows),
-        # Those of one moment stay in this order.
+        # Steps of the same moment stay in this order.
         steps=_with_gaps(sorted(steps, key=lambda step: step.at)),
         outbox=outbox,
         notifications=notifications,
@@ -111,7 +114,7 @@ def of(event_id: UUID) -> Journey | None:
 
 
 def human(gap: timedelta) -> str:
-    """``38 ms``, ``2.1 s``, ``4 min``, ``3 h``, ``2 days``."""
+    """Write a duration for people: ``38 ms``, ``2.1 s``, ``4 min``, ``3 h``, ``2 days``."""
     seconds = gap.total_seconds()
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
@@ -134,13 +137,16 @@ def _with_gaps(steps: Sequence[Step]) -> list[Step]:
 
 
 def _saved(subject: Subject | None) -> Iterator[Step]:
-    """The row that the event is about. Any message may name one: only an event of our own outbox is asked for it."""
+    """Add the row that the event is about.
+
+    Called only for events of our own outbox: a message of another producer may name any subject.
+    """
     if subject:
         yield Step(subject.at, f"{subject.kind} saved")
 
 
 def _recorded(outbox: Sequence[OutboxEvent]) -> Iterator[Step]:
-    """Of a row that was published again only the last time is known; the log says by whom."""
+    """Add the outbox rows. A row published again keeps only its last time; the log says who published it."""
     for index, row in enumerate(outbox):
         if row.redrive_of_id and index:
             title = "Recorded again by a redrive"
@@ -152,7 +158,7 @@ def _recorded(outbox: Sequence[OutboxEvent]) -> Iterator[Step]:
 
 
 def _published_as(message_id: str) -> str:
-    """A copy of what went by a topic has another id in each queue."""
+    """Name the message id: SNS's own for a topic, as each queue's copy has another SQS id."""
     if message_id.startswith("sns:"):
         return f"By the topic; SNS message id {message_id.removeprefix('sns:')}."
     return f"SQS message id {message_id}." if message_id else ""
@@ -176,7 +182,7 @@ def _received(failures: Iterable[HandlingFailure]) -> Iterator[Step]:
 
 
 def _made(notifications: Iterable[Notification], attempts: Iterable[Attempt]) -> Iterator[Step]:
-    """Most are made with their first attempt, and it tells more as long as it is kept."""
+    """Add notifications without a recorded attempt; where there is an attempt, it tells more."""
     tried = {attempt.notification_id for attempt in attempts}
     for row in notifications:
         if row.pk in tried:
@@ -231,7 +237,7 @@ def _reported(reports: Iterable[DeliveryEvent]) -> Iterator[Step]:
 
 
 def _log(rows: Iterable[Model]) -> Iterable[LogEntry]:
-    """What staff did to these rows."""
+    """Read what staff did to these rows from the admin log."""
     types = ContentType.objects.get_for_models(OutboxEvent, Notification, DeadLetter)
     return (
         LogEntry.objects.filter(

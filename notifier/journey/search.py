@@ -1,7 +1,7 @@
-"""One search for all that staff have in hand: a number, an address, an id of ours, of SQS or of SES.
+"""Search by whatever staff have: an order or transaction number, an email address, or an id of ours, SQS or SES.
 
-Every question is an exact look-up by an index, on PostgreSQL and on SQLite; only addresses are found whatever their
-case. A bounded number of queries, and of hits.
+Every query is an exact look-up in an index, on PostgreSQL and on SQLite; only addresses ignore upper and lower case.
+The number of queries and the number of hits are bounded.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from orders.models import BankAccount, Customer, Order, Transaction
 from queues.console import change_url
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 
-# Of each kind; who finds more asks for too little.
+# The most hits of each kind; a search that finds more is too vague.
 MAX_HITS = 50
 # Longer than any address or id.
 MAX_LENGTH = 320
@@ -30,7 +30,10 @@ MAX_LENGTH = 320
 
 @dataclass(frozen=True)
 class Hit:
-    """What was found, and where it leads. ``needs`` is the permission to see it there, besides personal data."""
+    """One search result and the page it leads to.
+
+    ``needs`` is the permission to see that page; the right to see personal data is needed too.
+    """
 
     kind: str
     title: str
@@ -42,7 +45,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class Found:
-    """Ids of events, dead letters that have none, and rows with pages of their own."""
+    """Event ids, dead letters without an event id, and rows that have their own page."""
 
     events: frozenset[UUID] = frozenset()
     nameless: tuple[DeadLetter, ...] = ()
@@ -50,7 +53,10 @@ class Found:
 
 
 def hits(text: str) -> list[Hit]:
-    """All that the text names: people, then events, newest first. An event is one hit, however many rows it has."""
+    """Find all that the text names: rows of shop and bank, then events, newest first, then other dead letters.
+
+    An event is one hit, however many rows it has.
+    """
     text = text.strip()
     if not text or len(text) > MAX_LENGTH or not text.isprintable():
         return []
@@ -78,7 +84,7 @@ def _found(text: str) -> Found:
 
 
 def _subjects(text: str) -> list[str]:
-    """``ord-7`` and ``7`` mean the number as it is printed; anything else is the subject as it stands."""
+    """Complete ``ord-7`` and ``7`` to the printed number; any other text is taken as the subject itself."""
     if match := re.fullmatch(r"(?i)(ORD|TXN)-([0-9]{1,18})", text):
         return [f"{match[1].upper()}-{int(match[2]):06}"]
     if re.fullmatch(r"[0-9]{1,18}", text):
@@ -100,13 +106,13 @@ def _by_subject(subject: str) -> Found:
         DeadLetter.objects.filter(subject=subject),
     )
     nameless = DeadLetter.objects.filter(subject=subject, event_id=None)[:MAX_HITS]
-    # Its events say more of it; without any, after KEEP_DAYS say, the row itself is what there is.
+    # Events say more than the row itself. Without any (they may be older than KEEP_DAYS) show the row.
     named = None if events else of_subject(subject)
     return Found(events, tuple(nameless), (named.row,) if named else ())
 
 
 def _by_uuid(uuid: UUID) -> Found:
-    """An event's id, or that of one of its rows."""
+    """Find by an event's id, or by the id of a notification or a dead letter."""
     known = OutboxEvent.objects.filter(Q(event_id=uuid))
     events = _events(
         known,
@@ -120,7 +126,7 @@ def _by_uuid(uuid: UUID) -> Found:
 
 
 def _by_message(message_id: str) -> Found:
-    """A message id, of SQS or of SES."""
+    """Find by a message id of SQS or of SES."""
     letters = DeadLetter.objects.filter(sqs_message_id=message_id)
     events = _events(
         OutboxEvent.objects.with_message(message_id),
@@ -133,7 +139,10 @@ def _by_message(message_id: str) -> Found:
 
 
 def _reported(message_id: str) -> list[UUID]:
-    """The notifications that SES's reports of this message name: one that was sent twice knows its last id only."""
+    """Find the notifications that SES's reports on this message name.
+
+    A notification that was sent twice stores only its last message id.
+    """
     reports = DeliveryEvent.objects.filter(provider_message_id=message_id).values_list("raw")
     return [uuid for (raw,) in reports[:MAX_HITS] for tag in _tags(raw) for uuid in _uuids(tag)]
 
@@ -153,7 +162,7 @@ def _by_address(address: str) -> Found:
     subjects = [*orders[:MAX_HITS], *(known.subject for known in customers)]
     events = _events(
         Notification.objects.to(address),
-        # Those that no consumer has handled yet have no notification.
+        # Events that no consumer has handled yet have no notification.
         OutboxEvent.objects.filter(subject__in=subjects),
     )
     return Found(events, (), (*customers, *accounts))
@@ -169,7 +178,7 @@ def _events(*sources: Any) -> frozenset[UUID]:
 
 
 def _event_hits(event_ids: Iterable[UUID]) -> Iterator[Hit]:
-    """What became of each, told by the row that knows best."""
+    """Make a hit of each event, told by its notification, else dead letter, else outbox row, else failure."""
     rows: dict[UUID, Any] = {}
     models: tuple[Any, ...] = (HandlingFailure, OutboxEvent, DeadLetter, Notification)
     for model in models:

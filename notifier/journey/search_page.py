@@ -1,4 +1,4 @@
-"""The admin's one search box, and what it finds."""
+"""Answer the admin's search box."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from queues.console import TIMELINE
 
 @require_safe
 def find(request: HttpRequest) -> HttpResponse:
-    """A single hit leads straight to it; several are listed."""
+    """Redirect to a single hit; list several."""
     if "s" in request.GET:
         # Unfold's palette (Ctrl+K) asks for the names of pages at this address.
         answer: HttpResponse = admin.site.search(request)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What events are about: the order, transaction or customer that a subject names."""
+"""Find the order, transaction or customer that an event's subject names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orders.models import Customer, Order, Transaction
 
 @dataclass(frozen=True)
 class Subject:
-    """The row that a subject names, what it is, and since when."""
+    """The row that a subject names, its kind, and when it was saved."""
 
     kind: str
     row: Order | Transaction | Customer
@@ -20,12 +20,12 @@ class Subject:
 
     @property
     def address(self) -> str:
-        """Its page in the admin."""
+        """The address of the row's page in the admin."""
         return reverse(f"admin:orders_{self.row._meta.model_name}_change", args=[self.row.pk])
 
 
 def of_subject(subject: str) -> Subject | None:
-    """The row of ``ORD-000123``, ``TXN-000123`` or ``customer-123``; None if there is none."""
+    """Return the row of ``ORD-000123``, ``TXN-000123`` or ``customer-123``; None if there is none."""
     prefix, _, number = subject.partition("-")
     match prefix:
         case "ORD":

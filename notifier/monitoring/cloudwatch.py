@@ -1,7 +1,8 @@
-"""The same figures for CloudWatch, as lines of JSON that CloudWatch Logs makes metrics of.
+"""Write the gauges as JSON lines that CloudWatch Logs turns into metrics.
 
-Source: CloudWatch user guide, "Specification: Embedded metric format". One consumer writes for all, once a minute, to
-its standard output: ship that to a log group, and nothing needs a right to call CloudWatch.
+Source: CloudWatch user guide, "Specification: Embedded metric format". Once a minute one
+consumer writes for all to its standard output. Ship that to a log group; then no process needs the right to call
+CloudWatch.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from queues.upkeep import duties
 NAMESPACE = "Notifier"
 EVERY_SECONDS = 60
 DUTY = "embedded metrics"
-# CloudWatch takes a hundred metrics of a line.
+# CloudWatch accepts a hundred metrics in one line.
 MAX_METRICS = 100
 
 
 @watches
 def write() -> int:
-    """Where ``EMBEDDED_METRICS`` is on; returns how many lines."""
+    """Write the lines if ``EMBEDDED_METRICS`` is on and they are due; return how many."""
     if not settings.EMBEDDED_METRICS:
         return 0
     now = duties.take(DUTY, every=EVERY_SECONDS)
@@ -41,7 +42,7 @@ def write() -> int:
 
 
 def rendered(found: Iterable[Gauge], *, milliseconds: int) -> Iterator[str]:
-    """One line for the figures of the whole, and one for each queue, whose dimension is ``Queue``."""
+    """Render one line for the whole system, and one for each queue with the dimension ``Queue``."""
     by_queue = sorted(found, key=lambda gauge: gauge.queue)
     for queue, of_queue in groupby(by_queue, key=lambda gauge: gauge.queue):
         mine = list(of_queue)

@@ -1,7 +1,7 @@
-"""What monitoring wants to know, read from the database: the same for every process that is asked, and whatever dies.
+"""Read the figures for monitoring from the database: every process gives the same answer, whichever others have died.
 
-Each figure is one or two questions that have an index, and counts no further than ``concerns.MOST``. Prometheus gets
-them at ``/metrics`` (``OpenDeadLetters`` is ``notifier_open_dead_letters`` there), CloudWatch by
+Each figure costs one or two indexed queries and counts no further than ``concerns.MOST``. Prometheus reads them at
+``/metrics`` (``OpenDeadLetters`` is ``notifier_open_dead_letters`` there), CloudWatch gets them from
 ``notifier.monitoring.cloudwatch``.
 """
 
@@ -32,7 +32,7 @@ Emails = Notification.State
 
 @dataclass(frozen=True)
 class Gauge:
-    """``unit`` is CloudWatch's word. ``queue``: of this one alone."""
+    """One figure; ``unit`` is CloudWatch's word, ``queue`` is set if the figure is about one queue alone."""
 
     name: str
     help: str
@@ -42,7 +42,7 @@ class Gauge:
 
 
 def read() -> list[Gauge]:
-    """All of them, in about twenty questions."""
+    """Read all gauges, with about twenty queries."""
     now = timezone.now()
     return [*_waiting(now), *_processes(now), *_sending(now), *_counted(now)]
 
@@ -63,20 +63,20 @@ def _waiting(now: datetime) -> Iterator[Gauge]:
         _count(late(OutboxEvent.objects.all())),
     )
     for name, state, said in (
-        ("RefusedEvents", Outbox.REFUSED, "Events that SQS will not take as they are."),
-        ("HeldEvents", Outbox.HELD, "Events whose FIFO group waits for the end of a doubt."),
+        ("RefusedEvents", Outbox.REFUSED, "Events that SQS does not accept as they are."),
+        ("HeldEvents", Outbox.HELD, "Events whose FIFO group waits for an email in doubt."),
     ):
         yield Gauge(name, said, _count(OutboxEvent.objects.filter(in_state(state))))
     yield Gauge("InDoubt", "Emails that SES may or may not have accepted.", _count(doubtful))
     yield Gauge(
         "OldestDoubtAgeSeconds",
-        "Since when the oldest of them is in doubt.",
+        "Age of the oldest doubt about an email.",
         _age(now, doubtful.aggregate(oldest=Min("attempt_started_at"))["oldest"]),
         SECONDS,
     )
     yield Gauge(
         "FailedEmails",
-        "Emails that SES refused for good, or that could not be written.",
+        "Emails that SES refused for good, or that could not be rendered.",
         _count(Notification.objects.filter(in_state(Emails.FAILED))),
     )
 
@@ -85,10 +85,10 @@ def _processes(now: datetime) -> Iterator[Gauge]:
     rows = running.consumers()
     consumers = [row for row in rows if row.kind == LiveConsumer.Kind.CONSUMER]
     alive = [row for row in consumers if not row.is_silent]
-    yield Gauge("ConsumersAlive", "Consumers that said so within half a minute.", len(alive))
+    yield Gauge("ConsumersAlive", "Consumers with a heartbeat in the last half minute.", len(alive))
     yield Gauge(
         "ConsumersSilent",
-        "Processes that did not stop and say nothing.",
+        "Processes that send no heartbeat and did not stop.",
         sum(row.is_silent for row in rows),
     )
     for row in running.queues(rows):
@@ -96,18 +96,21 @@ def _processes(now: datetime) -> Iterator[Gauge]:
             "QueueConsumers", "Living consumers of the queue.", row.consumers, queue=row.alias
         )
         yield Gauge(
-            "QueuePaused", "1 while somebody has paused it.", int(bool(row.paused)), queue=row.alias
+            "QueuePaused",
+            "1 while staff have paused the queue.",
+            int(bool(row.paused)),
+            queue=row.alias,
         )
         if depth := row.depth:
             for name, value, said in (
-                ("QueueWaiting", depth.waiting, "Messages that wait, as SQS said last."),
-                ("QueueInFlight", depth.in_flight, "Messages in hand, as SQS said last."),
-                ("QueueDead", depth.dead, "Messages in the DLQ, as SQS said last."),
+                ("QueueWaiting", depth.waiting, "Messages that wait, as last reported by SQS."),
+                ("QueueInFlight", depth.in_flight, "Messages in flight, as last reported by SQS."),
+                ("QueueDead", depth.dead, "Messages in the DLQ, as last reported by SQS."),
             ):
                 yield Gauge(name, said, value, queue=row.alias)
             yield Gauge(
                 "QueueOldestAgeSeconds",
-                "Since when the oldest published event is not handled.",
+                "Age of the oldest published event that is not handled.",
                 _age(now, depth.oldest_at),
                 SECONDS,
                 queue=row.alias,
@@ -116,7 +119,7 @@ def _processes(now: datetime) -> Iterator[Gauge]:
 
 def _sending(now: datetime) -> Iterator[Gauge]:
     open_breakers = Breaker.objects.filter(is_open=True).count()
-    yield Gauge("BreakersOpen", "Reasons why nothing is sent now.", open_breakers)
+    yield Gauge("BreakersOpen", "Open breakers: reasons why nothing is sent now.", open_breakers)
     newest = EventChannel.objects.values_list("newest_sent_at", flat=True).first()
     if newest:
         yield Gauge(
@@ -127,18 +130,18 @@ def _sending(now: datetime) -> Iterator[Gauge]:
         )
     rate = SendRate.objects.filter(pk=1).first()
     if rate:
-        yield Gauge("SendRateLimit", "Emails a second that SES takes.", rate.max_send_rate, NONE)
+        yield Gauge("SendRateLimit", "Emails a second that SES accepts.", rate.max_send_rate, NONE)
     if rate and rate.max_24_hour_send > 0:
         yield Gauge(
             "QuotaUsed",
-            "Share of the quota of 24 hours.",
+            "Used share of the 24-hour quota.",
             rate.sent_last_24_hours / rate.max_24_hour_send,
             NONE,
         )
 
 
 def _counted(now: datetime) -> Iterator[Gauge]:
-    """Of what one consumer counts for all; nothing where none has counted lately."""
+    """Read what one consumer counts for all; yields nothing if no consumer has counted lately."""
     hour = figures.since(now - timedelta(hours=1), seconds=MINUTE)
     day = figures.total(figures.since(now - timedelta(days=1), seconds=TEN_MINUTES))
     if hour:
@@ -149,7 +152,7 @@ def _counted(now: datetime) -> Iterator[Gauge]:
             ("FailedPerMinute", "failed", "Calls to SES that failed in that minute."),
         ):
             yield Gauge(name, said, last.get(key, 0))
-        said = "Emails that SES accepted twice, in 24 hours: must be 0."
+        said = "Emails that SES accepted twice in 24 hours; must be 0."
         yield Gauge("Duplicates", said, day["duplicates"])
         latest = figures.total(hour)
         for name, share in (("OrderToSesP50Seconds", 0.5), ("OrderToSesP95Seconds", 0.95)):
@@ -159,14 +162,18 @@ def _counted(now: datetime) -> Iterator[Gauge]:
                 yield Gauge(name, said, seconds, SECONDS)
     if accepted := day["accepted"]:
         for name, key, said in (
-            ("BounceRate", "bounced", "Hard bounces of 24 hours, of the emails accepted."),
-            ("ComplaintRate", "complained", "Complaints of 24 hours, of the emails accepted."),
+            ("BounceRate", "bounced", "Share of hard bounces in the emails accepted in 24 hours."),
+            (
+                "ComplaintRate",
+                "complained",
+                "Share of complaints in the emails accepted in 24 hours.",
+            ),
         ):
             yield Gauge(name, said, day[key] / accepted, NONE)
 
 
 def _oldest_unpublished(now: datetime) -> datetime | None:
-    """What waits rightly, behind a held event of its group, is not meant."""
+    """Return when the oldest unpublished event was recorded, without those that must wait behind a held one."""
     rows = late(OutboxEvent.objects.all()).order_by()[:MOST]
     oldest: datetime | None = rows.aggregate(oldest=Min("recorded_at"))["oldest"]
     if oldest:

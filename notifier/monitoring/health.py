@@ -1,6 +1,6 @@
-"""What a load balancer or a supervisor asks a web process: does it answer, and may it get requests?
+"""Answer the probes of a load balancer or a supervisor: is the process alive, and can it serve requests?
 
-Answered before anything else looks at the request: probes come by plain HTTP and under no host name of ours.
+Probes are answered before any other middleware: they come by plain HTTP and without a host name of ours.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OK = "ok"
 
 
 def probes(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[..., HttpResponse]:
-    """The middleware that answers ``/healthz``, ``/readyz`` and ``/metrics``."""
+    """Build the middleware that answers ``/healthz``, ``/readyz`` and ``/metrics``."""
     pages = {"/healthz": alive, "/readyz": ready, "/metrics": prometheus.show}
 
     def answer(request: HttpRequest) -> HttpResponse:
@@ -36,21 +36,21 @@ def probes(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[...,
 @never_cache
 @require_safe
 def alive(request: HttpRequest) -> HttpResponse:
-    """The process answers; whether anything else does is not asked, as a restart would not mend that."""
+    """Say that the process answers. Nothing else is checked, because a restart would not fix anything else."""
     return JsonResponse({"process": OK})
 
 
 @never_cache
 @require_safe
 def ready(request: HttpRequest) -> HttpResponse:
-    """200 if requests can be served; 503, and which check failed, if not."""
+    """Answer 200 if requests can be served, else 503 with the check that failed."""
     checks = {"database": OK, "migrations": "unknown"}
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
         checks["migrations"] = _migrations()
     except Error as exc:
-        # Not why: the answer is for everybody, and names of hosts and users are in the reason.
+        # Everybody may read the answer, so it leaves out the reason, which names hosts and users.
         checks["database"] = "does not answer"
         logger.error("not ready: the database does not answer: %s", type(exc).__name__)
     is_ready = set(checks.values()) == {OK}
@@ -58,7 +58,7 @@ def ready(request: HttpRequest) -> HttpResponse:
 
 
 def missing_migrations() -> int:
-    """How many of this release's migrations the database has not got; raises DatabaseError."""
+    """Return how many migrations of this release the database lacks; raises DatabaseError."""
     return len(_known() - MigrationRecorder(connection).applied_migrations().keys())
 
 
@@ -69,5 +69,5 @@ def _migrations() -> str:
 
 @cache
 def _known() -> frozenset[tuple[str, str]]:
-    """All migrations of this release, read from disk once."""
+    """Return all migrations of this release; they are read from disk once."""
     return frozenset(MigrationLoader(None, ignore_no_migrations=True).disk_migrations)

@@ -1,7 +1,7 @@
-"""Log lines as JSON, where ``LOG_FORMAT=json``; imported then only.
+"""Write log lines as JSON; imported only with ``LOG_FORMAT=json``.
 
-Our lines name what they tell of: ``received event=%s queue=%s``. The names become fields of their own, so a step of
-an event is found without taking a text apart.
+Our lines name their values: ``received event=%s queue=%s``. Each name becomes a JSON field, so a step of an event can
+be found without parsing text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from notifier.web import request_context
 from queues import masking
 from queues.events import tracing
 
-# One value in a template, with the name before it where it has one.
+# One value in a template, with the name before it if it has one.
 _VALUE = re.compile(r"(?:\b([a-z_]+)=)?%(?:\.\d+)?[a-z]")
 _NAMED = re.compile(r"\s*\b[a-z_]+=%(?:\.\d+)?[a-z]+")
 _NAMES = {
@@ -29,14 +29,14 @@ _NAMES = {
     "notification": "notification_id",
     "ses": "ses_message_id",
 }
-# What a line has anyhow.
+# Fields that every line has.
 _TAKEN = {"level", "logger", "timestamp", "text", "step", "exception", "request_id", "trace_id"}
 
 Line = MutableMapping[str, Any]
 
 
 def formatter() -> logging.Formatter:
-    """For LOGGING in settings."""
+    """Return the formatter that LOGGING in settings names."""
     return ProcessorFormatter(
         foreign_pre_chain=[
             _fields,
@@ -78,12 +78,12 @@ def _names(template: str) -> list[str]:
 
 @cache
 def _step(template: str) -> str:
-    """What a template says without its values: ``received``, ``not handled``."""
+    """Return the words of a template without its values: ``received``, ``not handled``."""
     return _NAMED.sub("", template).partition("%")[0].strip(" :(,")
 
 
 def _masked(logger: Any, method: str, line: Line) -> Line:
-    """Of values and not of the JSON, whose escapes an address may begin with."""
+    """Mask the addresses in the values, not in the finished JSON: an escape there could become part of an address."""
     for name, value in line.items():
         if isinstance(value, str):
             line[name] = masking.addresses(value)

@@ -1,4 +1,4 @@
-"""Log lines without addresses: what is logged is read by more people than may read a customer's data."""
+"""Keep addresses out of log lines: more people read the log than may read a customer's data."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class MaskingFormatter(logging.Formatter):
-    """``ada@example.com`` becomes ``a***@e***.com``, in messages and tracebacks alike.
+    """Turn ``ada@example.com`` into ``a***@e***.com``, in messages and tracebacks alike.
 
-    A message stays on its line, whatever somebody wrote into what it tells of; only tracebacks have more.
+    A message stays on one line, even if a value in it has line ends; only tracebacks have more lines.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line as the formatter's style makes it, masked."""
+        """Format the record, and mask addresses in the result."""
         return masking.addresses(super().format(record))
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        """The line without its traceback."""
+        """Format the line without its traceback, with control characters escaped."""
         line = super().formatMessage(record)
-        # Most lines have neither controls nor addresses, and to look for them costs more than all else of a line.
+        # Most lines have no control characters, and the search for them costs more than all other formatting.
         if line.isprintable():
             return line
         return _CONTROL.sub(lambda found: repr(found[0])[1:-1], line)

@@ -1,4 +1,4 @@
-"""``/metrics`` for Prometheus. The figures are the database's, so it does not matter which web process is asked."""
+"""Serve ``/metrics`` for Prometheus; the figures come from the database, so any web process gives the same answer."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from prometheus_client.core import GaugeMetricFamily
 from notifier.monitoring import gauges
 
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-# A request that somebody passed on is not from this machine, whatever its address says.
+# A request with one of these headers came through a proxy, so it is not from this machine, whatever its address.
 _PASSED_ON = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Real-IP", "Via")
 
 
 @never_cache
 @require_safe
 def show(request: HttpRequest) -> HttpResponse:
-    """For who has METRICS_TOKEN; where none is set, for this machine alone."""
+    """Answer callers with METRICS_TOKEN; if none is set, only callers on this machine."""
     if not _may_see(request):
         return HttpResponse(
-            "Send METRICS_TOKEN as a bearer token; where it is not set, only this machine may ask.\n",
+            "Send METRICS_TOKEN as a bearer token. If it is not set, only this machine may ask.\n",
             status=401 if settings.METRICS_TOKEN else 403,
             content_type="text/plain",
             headers={"WWW-Authenticate": "Bearer"} if settings.METRICS_TOKEN else {},
@@ -45,14 +45,14 @@ def show(request: HttpRequest) -> HttpResponse:
 
 
 def exposition(found: list[gauges.Gauge]) -> bytes:
-    """The figures in Prometheus's text format."""
+    """Write the figures in Prometheus's text format."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collected(found))
     return generate_latest(registry)
 
 
 def prometheus_name(name: str) -> str:
-    """``OpenDeadLetters`` as ``notifier_open_dead_letters``."""
+    """Turn ``OpenDeadLetters`` into ``notifier_open_dead_letters``."""
     return f"notifier_{_WORD.sub('_', name).lower()}"
 
 
@@ -84,5 +84,5 @@ def _may_see(request: HttpRequest) -> bool:
     try:
         return ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
     except ValueError:
-        # A socket of this machine has no address.
+        # A request by a Unix socket of this machine has no address.
         return not request.META.get("REMOTE_ADDR")

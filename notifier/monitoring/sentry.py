@@ -1,6 +1,6 @@
-"""Unexpected errors go to Sentry where ``SENTRY_DSN`` is set; imported then only.
+"""Send unexpected errors to Sentry; imported only if ``SENTRY_DSN`` is set.
 
-They are sent without local variables, request bodies, cookies and users, and what is left is masked as in the log.
+Errors are sent without local variables, request bodies, cookies and users. The rest is masked as in the log.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ try:
     import sentry_sdk
 except ImportError as exc:
     raise ImproperlyConfigured(
-        "SENTRY_DSN is set, and sentry-sdk is not installed. Run: pip install sentry-sdk"
+        "SENTRY_DSN is set, but sentry-sdk is not installed. Run: pip install sentry-sdk"
     ) from exc
 
 
 def start(**options: Any) -> None:
-    """Once in each process; ``options`` are Sentry's own, for tests."""
+    """Start Sentry in this process, once; ``options`` are Sentry's own, for tests."""
     sentry_sdk.init(
         dsn=settings.SENTRY_DSN,
         release=settings.RELEASE or None,
         include_local_variables=False,
         max_request_body_size="never",
-        # Logged warnings are the platform's daily bread; what is logged as an error with a traceback is sent.
+        # Sentry sends what is logged as an error; warnings are part of normal operation and become breadcrumbs only.
         before_send=_masked,
         before_breadcrumb=_masked,
         **options,

@@ -1,6 +1,6 @@
-"""Spans by OpenTelemetry, where ``TRACES_EXPORTER`` asks for them; imported then only.
+"""Export spans by OpenTelemetry; imported only if ``TRACES_EXPORTER`` is set.
 
-What is exported names queues, routes and ids, and never an address: exceptions are told by their class.
+Spans name queues, routes and ids, never an address. Of an exception they name only the class.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _KINDS = {
 
 
 class Tracer:
-    """Our spans in OpenTelemetry's words."""
+    """Make our spans with OpenTelemetry."""
 
     def __init__(self, provider: TracerProvider) -> None:
         self._tracer = provider.get_tracer("notifier")
@@ -43,13 +43,13 @@ class Tracer:
     def span(
         self, name: str, *, kind: Kind, parent: str, attributes: dict[str, str]
     ) -> Iterator[Any]:
-        """As ``queues.events.tracing.Tracer``."""
+        """Open a span, as ``queues.events.tracing.Tracer`` describes."""
         with self._tracer.start_as_current_span(
             name,
             context=_context(parent) if parent else None,
             kind=_KINDS[kind],
             attributes=attributes,
-            # Both would tell its text, which may quote a customer.
+            # Both would export the exception's text, which may quote a customer.
             record_exception=False,
             set_status_on_exception=False,
         ) as made:
@@ -60,7 +60,7 @@ class Tracer:
                 raise
 
     def traceparent(self) -> str:
-        """As ``queues.events.tracing.Tracer``."""
+        """Return the current span's ``traceparent``, as ``queues.events.tracing.Tracer`` describes."""
         current = trace.get_current_span().get_span_context()
         if not current.is_valid:
             return ""
@@ -79,7 +79,7 @@ def start() -> None:
 
 
 def _exporter(name: str) -> SpanExporter:
-    """OTLP's own is set by OTEL_EXPORTER_OTLP_ENDPOINT and its like, which it reads itself."""
+    """Return the exporter of this name; OTLP reads OTEL_EXPORTER_OTLP_ENDPOINT and similar variables itself."""
     try:
         made: SpanExporter = import_string(EXPORTERS[name])()
     except KeyError:

@@ -1,4 +1,4 @@
-"""The live figures of the overview, from what consumers have counted: four queries, whatever was sent."""
+"""Build the overview's tiles and charts from what consumers have counted: four queries, whatever was sent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from queues.upkeep.figures import HOUR, MINUTE, TEN_MINUTES
 
 @dataclass(frozen=True)
 class Window:
-    """How far back charts look, and in which steps."""
+    """A time range of the charts: how far back it reaches, and the seconds of each step."""
 
     label: str
     reach: timedelta
@@ -37,7 +37,7 @@ WINDOWS = {
 
 @dataclass(frozen=True)
 class Tile:
-    """One figure: what it is, how much, and what of. ``is_high``: too high."""
+    """One figure with its label and a note on what it counts; ``is_high`` is True if it is too high."""
 
     label: str
     value: str
@@ -46,11 +46,11 @@ class Tile:
 
 
 def tiles(now: datetime) -> list[Tile]:
-    """Of the last minute that was counted, of the last hour, and of 24 hours."""
+    """Return the figures of the last counted minute, the last hour and the last 24 hours."""
     hour = figures.since(now - timedelta(hours=1), seconds=MINUTE)
     day = figures.total(figures.since(now - timedelta(days=1), seconds=TEN_MINUTES))
     last: Mapping[str, int] = hour[-1].counts if hour else {}
-    minute = f"in the minute {_clock(hour[-1].begins_at)}" if hour else "nobody has counted yet"
+    minute = f"in the minute {_clock(hour[-1].begins_at)}" if hour else "not counted yet"
     return [
         Tile("Orders a minute", _number(last.get("orders", 0)) if hour else "—", minute),
         Tile("Emails a minute", _number(last.get("accepted", 0)) if hour else "—", minute),
@@ -62,7 +62,7 @@ def tiles(now: datetime) -> list[Tile]:
 
 
 def charts(now: datetime, window: Window) -> list[Chart]:
-    """What was accepted, failed and ordered, and how long an email took."""
+    """Draw how many emails SES accepted, how many failed, how many orders came, and how long an email took."""
     rows = {row.begins_at: row for row in figures.since(now - window.reach, seconds=window.seconds)}
     steps = _steps(now, window)
     found = [rows.get(step) for step in steps]
@@ -73,8 +73,8 @@ def charts(now: datetime, window: Window) -> list[Chart]:
         _counts("Orders", "orders", "plain", found, window),
     ]
     times = [
-        _times("Half within", "good", 0.5, found),
-        _times("95 % within", "plain", 0.95, found),
+        _times("p50", "good", 0.5, found),
+        _times("p95", "plain", 0.95, found),
     ]
     return [
         draw("Emails and orders", counted, unit="a minute", begin=begin, end=end),
@@ -83,7 +83,7 @@ def charts(now: datetime, window: Window) -> list[Chart]:
 
 
 def _steps(now: datetime, window: Window) -> list[datetime]:
-    """The begins of the spans that have ended; one that goes on would look like a decline."""
+    """List when each span begins, without the span that has not ended: it would look like a decline."""
     step = timedelta(seconds=window.seconds)
     last = figures.floor(now - figures.SETTLE, window.seconds) - step
     return [last - step * number for number in reversed(range(int(window.reach / step)))]
@@ -113,7 +113,7 @@ def _times(label: str, tone: str, share: float, found: Sequence[Figure | None]) 
 def _latency(hour: Counter[str]) -> list[Tile]:
     return [
         Tile(f"Order to SES, {label}", _seconds(percentile(hour, share)), "in the last hour")
-        for label, share in (("half within", 0.5), ("95 % within", 0.95))
+        for label, share in (("p50", 0.5), ("p95", 0.95))
     ]
 
 

@@ -1,4 +1,4 @@
-"""The admin's sidebar: what a person on duty needs, by the part of the product it belongs to."""
+"""Build the admin's sidebar: the pages a person on duty needs, grouped by the part of the product."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_COUNTED = 1000
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
-    """The groups; Unfold leaves out what ``permission`` refuses, and groups without items."""
+    """Return the groups; Unfold hides items that ``permission`` refuses, and groups that are then empty."""
     overview = {"title": "Overview", "icon": "home", "link": reverse("admin:index")}
     return [
         {"items": [overview, *_look_ups(), _doctor(), *_local_mailbox()]},
@@ -51,17 +51,17 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def stylesheet(request: HttpRequest) -> str:
-    """What Unfold's precompiled CSS lacks."""
+    """Return the address of our stylesheet, which adds what Unfold's precompiled CSS lacks."""
     return static("notifier/admin.css")
 
 
 def favicon(request: HttpRequest) -> str:
-    """The site's icon."""
+    """Return the address of the site's icon."""
     return static("notifier/icon.svg")
 
 
 def environment(request: HttpRequest) -> tuple[str, str] | None:
-    """A label that tells a trial from the real thing."""
+    """Return the label that marks an installation on the local AWS; None in production."""
     return ("local AWS", "info") if settings.SANDBOX else None
 
 
@@ -72,7 +72,7 @@ def _group(title: str, *items: dict[str, Any]) -> dict[str, Any]:
 def _emails(request: HttpRequest) -> dict[str, Any]:
     templates = reverse("admin:emails_templates")
     emails = reverse("admin:emails_notification_changelist")
-    # Unfold would mark the emails too while a template, whose address begins alike, is shown.
+    # The address of a template begins like the address of emails, so Unfold would mark both as active.
     on_emails = request.path.startswith(emails) and not request.path.startswith(templates)
     return _group(
         "Emails",
@@ -102,12 +102,12 @@ def _list(request: HttpRequest, label: str, icon: str) -> dict[str, Any]:
 
 
 def _open_dead_letters(request: HttpRequest) -> dict[str, Any]:
-    """By their causes first, and how many wait for a person."""
+    """Link dead letters to the page of their causes, with the number of those that wait for a person."""
     item: dict[str, Any] = {
         "link": reverse("admin:queues_deadletter_groups"),
         "active": request.path.startswith(list_url(DeadLetter)),
     }
-    # Nobody reads more, and each page counts them.
+    # Nobody needs a larger number, and every page of the admin counts them.
     count = DeadLetter.objects.waiting()[:MOST_COUNTED].count()
     shown = count if count < MOST_COUNTED else f"{MOST_COUNTED}+"
     badge = {"badge": shown, "badge_variant": "danger", "badge_style": "solid"}

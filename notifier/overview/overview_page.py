@@ -1,7 +1,7 @@
-"""The first page of the admin: what needs a person, how things go, and what was sent lately.
+"""Show the first page of the admin: what needs a person, the live figures, and the latest emails.
 
-Its live part is fetched again every few seconds. What it costs the database is bounded, however many rows there are:
-``tests/notifier/overview/test_overview_page.py`` counts the queries.
+The browser fetches the live part again every few seconds. Its cost for the database is bounded, however many rows there
+are: ``tests/notifier/overview/test_overview_page.py`` counts the queries.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ RECENT = 10
 
 
 def index(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Add what the page shows, as far as the user may see it."""
+    """Add to the context what this user may see."""
     return context | {"title": "Overview"} | _live(request)
 
 
 @never_cache
 @require_safe
 def live(request: HttpRequest) -> HttpResponse:
-    """The part of the page that changes, alone."""
+    """Return only the part of the page that changes."""
     return render(request, "notifier/overview.html", _live(request))
 
 
 def _live(request: HttpRequest) -> dict[str, Any]:
     found = concerns.current(request.user.has_perm)
     if any(concern.key.startswith("no consumer") for concern in found):
-        # Nobody else is there to notice.
+        # Only a consumer would alert, and none runs.
         alerts.check_soon()
     sections = [_recent()] if request.user.has_perm("emails.view_notification") else []
     if masking.hides(request):
@@ -51,7 +51,7 @@ def _live(request: HttpRequest) -> dict[str, Any]:
 
 
 def _running(request: HttpRequest) -> dict[str, Any]:
-    """Figures and processes are of queues and emails together: they have a right of their own."""
+    """Collect figures and processes; they show queues and emails together, so they have their own permission."""
     if not request.user.has_perm("queues.view_consumer"):
         return {}
     name = request.GET.get("window", "")

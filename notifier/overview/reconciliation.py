@@ -1,7 +1,7 @@
-"""Whether everybody got their email: what is recorded and not yet done, by why and by age.
+"""Count the emails that were recorded but not sent yet, by reason and by age.
 
-What is done costs nothing here, however much there is of it: each question has a partial index on what it counts. An
-event is counted once. Of events that other producers put on the queues only those are known that failed once.
+Finished rows cost nothing here, however many there are: each query has a partial index on the rows that it counts. An
+event is counted once. An event of another producer is known here only after its message has failed once.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ Outbox = OutboxEvent.State
 Email = Notification.State
 DeadLetterState = DeadLetter.State
 
-# What is younger is on its way.
+# Rows younger than this are on their way.
 SOON = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
 class Why:
-    """Rows that are owed an email for one reason, each with the time since when.
+    """One reason why an email is not sent yet, with the rows concerned; ``since`` names the field of their age.
 
-    ``is_stuck``: nothing moves them but a person, however young they are.
+    ``is_stuck`` is True if only a person can move these rows, however young they are.
     """
 
     name: str
@@ -43,13 +43,13 @@ class Why:
     is_stuck: bool = False
 
     def aged(self, age: Age, now: datetime) -> QuerySet[Any]:
-        """Those of this age, oldest first."""
+        """Return the rows of this age, oldest first."""
         return self.rows.filter(_of_age(self.since, age, now)).order_by(self.since)
 
 
 @dataclass(frozen=True)
 class Age:
-    """Younger than ``under``, and not younger than ``over``."""
+    """A range of ages: younger than ``under``, and not younger than ``over``."""
 
     name: str
     title: str
@@ -68,7 +68,7 @@ AGES = (
 
 @dataclass(frozen=True)
 class Counted:
-    """How many emails are owed for one reason, by age."""
+    """The number of unsent emails for one reason, by age."""
 
     why: Why
     counts: Sequence[int]
@@ -76,41 +76,41 @@ class Counted:
 
     @property
     def total(self) -> int:
-        """Of all ages."""
+        """The number of emails of all ages."""
         return sum(self.counts)
 
     @property
     def late(self) -> int:
-        """Those that are not on their way any more, or for too long."""
+        """The number of emails that only a person can move, or that are older than a minute."""
         return self.total if self.why.is_stuck else sum(self.counts[1:])
 
 
 @dataclass(frozen=True)
 class Owed:
-    """All that is owed at ``now``."""
+    """The emails that are recorded but not sent at ``now``, by reason."""
 
     now: datetime
     counted: Sequence[Counted]
 
     @property
     def total(self) -> int:
-        """How many emails."""
+        """The number of unsent emails."""
         return sum(part.total for part in self.counted)
 
     @property
     def late(self) -> int:
-        """How many of them for more than a minute, or until a person does something."""
+        """The number of unsent emails that only a person can move, or that are older than a minute."""
         return sum(part.late for part in self.counted)
 
     @property
     def oldest(self) -> datetime | None:
-        """Since when the first is owed."""
+        """The time since which the oldest email is unsent; None if none is."""
         return min((part.oldest for part in self.counted if part.oldest), default=None)
 
 
 @dataclass(frozen=True)
 class Today:
-    """Of the events recorded since ``midnight``: how many there are, and how many emails SES has accepted."""
+    """The events recorded since ``midnight``, their emails, and how many of these SES has accepted."""
 
     midnight: datetime
     recorded: int
@@ -119,15 +119,15 @@ class Today:
 
 
 def owed() -> Owed:
-    """Count it: one query for each reason."""
+    """Count the unsent emails, with one query for each reason."""
     now = timezone.now()
     return Owed(now, [_counted(why, now) for why in reasons()])
 
 
 def today() -> Today:
-    """Two queries that read what was recorded today, and nothing older."""
+    """Count today's events and emails, with two queries that read nothing older."""
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    # An event's id begins with its time, and has an index.
+    # An event's id begins with its time, and is indexed.
     ids = Q(event_id__gte=_first_id(midnight), event_id__lt=_first_id(midnight + timedelta(days=1)))
     emails = Notification.objects.filter(ids).aggregate(
         all=Count("pk"), accepted=Count("pk", filter=Q(state=Email.SENT))
@@ -141,20 +141,18 @@ def today() -> Today:
 
 
 def sentence(owed: Owed) -> str:
-    """The answer in words, also for the first page: did everybody get theirs?"""
+    """Say in one sentence whether everybody got their email."""
     if not owed.total:
-        return f"Everybody who was owed an email by {moment(owed.now)} has got it."
+        return f"Everybody has got their email, as of {moment(owed.now)}."
     oldest = moment(owed.oldest)
     are = "1 email is" if owed.total == 1 else f"{owed.total} emails are"
     if not owed.late:
-        return (
-            f"Everybody who was owed an email before {oldest} has got it; {are} on the way since."
-        )
-    return f"{are} owed; the oldest since {oldest}."
+        return f"Everybody has got their email for events before {oldest}; {are} on the way since."
+    return f"{are} not sent yet; the oldest since {oldest}."
 
 
 def reasons() -> list[Why]:
-    """In the order of an event's way."""
+    """List the reasons, in the order in which an event meets them."""
     return [*_of_events(), *_of_emails()]
 
 
@@ -164,7 +162,7 @@ def _of_events() -> list[Why]:
             "pending",
             "Waits to be published",
             "Is consume_queue or relay_outbox running, and does it reach SQS?",
-            # Where an index is on several states, all of them are named.
+            # The index covers several states; naming all of them lets the database use it.
             OutboxEvent.objects.filter(
                 in_state(*OutboxEvent.UNFINISHED), in_state(Outbox.PENDING, Outbox.CLAIMED)
             ),
@@ -173,7 +171,7 @@ def _of_events() -> list[Why]:
         Why(
             "published",
             "Published, not handled",
-            "It waits in SQS, or comes back after a failed receive. Do consumers keep up?",
+            "It waits in SQS, or SQS delivers it again after a failed receive. Do consumers keep up?",
             OutboxEvent.objects.filter(in_state(Outbox.PUBLISHED)),
             "recorded_at",
         ),
@@ -196,7 +194,7 @@ def _of_events() -> list[Why]:
         Why(
             "refused",
             "Refused by SQS",
-            "Mend what the reason names, then publish it again.",
+            "Fix what the reason names, then publish it again.",
             OutboxEvent.objects.filter(in_state(*OutboxEvent.STUCK), in_state(Outbox.REFUSED)),
             "recorded_at",
             is_stuck=True,
@@ -216,7 +214,7 @@ def _of_emails() -> list[Why]:
         Why(
             "failed",
             "Failed",
-            "Mend the cause, then send it again.",
+            "Fix the cause, then send it again.",
             _adrift(in_state(*Notification.UNSENT), in_state(Email.FAILED)),
             "created_at",
             is_stuck=True,
@@ -224,7 +222,7 @@ def _of_emails() -> list[Why]:
         Why(
             "kept",
             "Kept back",
-            "Bulk email is stopped: mend the cause, then resume it.",
+            "Bulk email is stopped: fix the cause, then resume it.",
             Notification.objects.filter(~_under_way(), in_state(Email.KEPT)),
             "created_at",
             is_stuck=True,
@@ -232,7 +230,7 @@ def _of_emails() -> list[Why]:
         Why(
             "waiting",
             "Not sent yet, of another producer",
-            "Its message comes back after a failed receive.",
+            "SQS delivers its message again after a failed receive.",
             _adrift(in_state(*Notification.UNSENT), in_state(Email.PENDING)),
             "created_at",
         ),
@@ -246,11 +244,11 @@ def _of_emails() -> list[Why]:
     ]
 
 
-_REDRIVE = "Mend the cause, then redrive it."
+_REDRIVE = "Fix the cause, then redrive it."
 
 
 def _dead() -> QuerySet[OutboxEvent]:
-    """A redrive writes another row for the event, and that one counts."""
+    """Return the dead events; of an event that was redriven, only the newest row counts."""
     newer = OutboxEvent.objects.filter(event_id=OuterRef("event_id"), id__gt=OuterRef("id"))
     return OutboxEvent.objects.filter(
         ~Exists(newer), in_state(*OutboxEvent.STUCK), in_state(Outbox.DEAD)
@@ -258,7 +256,7 @@ def _dead() -> QuerySet[OutboxEvent]:
 
 
 def _foreign() -> QuerySet[DeadLetter]:
-    """Letters without a row in the outbox, whose email was neither sent nor cancelled; SES's reports owe none."""
+    """Return open dead letters without an outbox row whose email is not settled; SES's own reports need no email."""
     event = {"event_id": OuterRef("event_id")}
     done = [Email.SENT, Email.CANCELLED, Email.SUPPRESSED, Email.IN_DOUBT, Email.KEPT]
     return DeadLetter.objects.filter(
@@ -269,7 +267,7 @@ def _foreign() -> QuerySet[DeadLetter]:
 
 
 def _adrift(*states: Q) -> QuerySet[Notification]:
-    """Emails that nothing counts yet: no event under way, no dead letter that waits or was discarded."""
+    """Return unsent emails that nothing else counts: no event under way, no open or discarded dead letter."""
     event = {"event_id": OuterRef("event_id")}
     decided = OutboxEvent.objects.filter(state=Outbox.DISCARDED, **event)
     letters = DeadLetter.objects.filter(
@@ -296,16 +294,16 @@ def _counted(why: Why, now: datetime) -> Counted:
 
 
 def _of_age(since: str, age: Age, now: datetime) -> Q:
-    # A row that another machine's clock has put into the future is young.
+    # A row may lie in the future if another machine's clock is ahead; it counts as young.
     young = Q(**{f"{since}__lte": now - age.over}) if age.over else Q()
     return young & Q(**{f"{since}__gt": now - age.under}) if age.under else young
 
 
 def _first_id(time: datetime) -> UUID:
-    """No UUID version 7 of this time or later is smaller."""
+    """Return a lower bound for every UUID version 7 of this time or later."""
     return UUID(int=int(time.timestamp() * 1000) << 80)
 
 
 def by_name(names: Iterable[Any], name: str) -> Any:
-    """The reason or age of this name; None if there is none."""
+    """Return the reason or age with this name; None if there is none."""
     return next((each for each in names if each.name == name), None)

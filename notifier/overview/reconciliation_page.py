@@ -1,4 +1,4 @@
-"""The admin's answer to: did everybody get their email?"""
+"""Show in the admin which recorded emails are not sent yet."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from queues.pages.sections import MAX_ROWS
 @require_safe
 @permission_required(TIMELINE, raise_exception=True)
 def show(request: HttpRequest) -> HttpResponse:
-    """The answer in words, then by why and by age."""
+    """Show the answer in a sentence, then a table by reason and age."""
     owed = reconciliation.owed()
     context = admin.site.each_context(request) | {
         "title": "Reconciliation",
@@ -44,7 +44,7 @@ def show(request: HttpRequest) -> HttpResponse:
 @require_safe
 @permission_required(TIMELINE, raise_exception=True)
 def show_some(request: HttpRequest, why: str, age: str) -> HttpResponse:
-    """The rows behind a number, oldest first."""
+    """List the rows behind one number of the table, oldest first."""
     reason: Why | None = reconciliation.by_name(reconciliation.reasons(), why)
     chosen: Age | None = reconciliation.by_name(AGES, age)
     if reason is None or chosen is None:

@@ -1,4 +1,4 @@
-"""The queues and the consumers, as the overview shows them: three queries."""
+"""Read queues and consumers for the overview, with three queries."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from queues.models.live import LiveConsumer, PausedQueue, QueueDepth
 
 @dataclass(frozen=True)
 class QueueRow:
-    """A queue that settings name. ``depth`` is None until a consumer has asked SQS."""
+    """A queue of the settings; ``depth`` is None until a consumer has asked SQS for it."""
 
     alias: str
     depth: QueueDepth | None
@@ -22,17 +22,17 @@ class QueueRow:
 
     @property
     def oldest(self) -> datetime | None:
-        """When the oldest event that is not handled was published, if its queue tells."""
+        """The time when the oldest unhandled event was published; None if it is unknown."""
         return self.depth.oldest_at if self.depth else None
 
 
 def consumers() -> list[LiveConsumer]:
-    """Those that live, and those that are silent."""
+    """Return all processes that run or went silent."""
     return list(LiveConsumer.objects.with_silence())
 
 
 def queues(living: Sequence[LiveConsumer]) -> list[QueueRow]:
-    """One row for each, in the order of settings."""
+    """Return one row for each queue, in the order of the settings."""
     depths = {depth.alias: depth for depth in QueueDepth.objects.all()}
     paused = {row.alias: row for row in PausedQueue.objects.all()}
     return [

@@ -31,8 +31,8 @@ class LoginFailureAdmin(FactAdmin):
             states=(State.LOCKED,),
             permission="notifier.unlock_loginfailure",
             reason_required=True,
-            question="Whoever is locked may try five more passwords at once. Do so when the owner of the account has "
-            "told you, by a way that you trust, that they mistyped theirs.",
+            question="Unlocking allows five more passwords at once. Do it only if the owner of the account has told "
+            "you, in a way that you trust, that they mistyped theirs.",
         ),
     }
     state_colours = {State.LOCKED: "danger", State.COUNTED: "", State.UNLOCKED: "success"}
@@ -44,14 +44,14 @@ class LoginFailureAdmin(FactAdmin):
 
     def explain(self, row: LoginFailure) -> str:
         if row.state == State.UNLOCKED:
-            return "Unlocked: the history says who did so, and why."
+            return "Unlocked. The history says by whom and why."
         minutes = math.ceil(lockouts.seconds_left(row) / 60)
         if not minutes:
-            return "Over: it counts no more, and a consumer deletes it."
+            return "Expired. It no longer counts, and a consumer will delete it."
         if row.state == State.COUNTED:
             left = lockouts.MOST_FAILURES - row.failures
-            return f"It may be tried {left} more time{'s' if left > 1 else ''} before it is locked."
-        return f"Locked from there for another {minutes} min. From elsewhere the account is open."
+            return f"{left} more failed attempt{'s' if left > 1 else ''} will lock it."
+        return f"Locked from this address for another {minutes} min. The account is open from elsewhere."
 
     def links(self, request: HttpRequest, row: LoginFailure) -> Iterable[tuple[str, str]]:
         return ()

@@ -1,7 +1,8 @@
-"""Nobody guesses passwords: five failures lock an account, for whoever tried, until a quarter of an hour has passed.
+"""Stop password guessing: five failures lock an account for 15 minutes, for the address that they came from.
 
-Counted in the database, so it holds for all processes, and before the password is looked at, so it holds for guesses
-made at the same time. An account stays open from elsewhere: nobody can lock somebody else out.
+Failures are counted in the database, so the limit holds across all processes. They are counted before the password is
+checked, so it also holds for guesses made at the same time. The account stays open from elsewhere, so nobody can lock
+somebody else out.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ _FRESH = Q(state=LoginFailure.State.UNLOCKED) | Q(last_at__lte=Now() - LOCKED_FO
 
 
 def begin(account: str, origin: str) -> int:
-    """Count a failure, which ``succeed`` takes back; returns the seconds to wait, and counts nothing, if locked."""
+    """Count a failure in advance, and return 0; if locked, count nothing and return the seconds to wait.
+
+    ``succeed`` takes the failure back.
+    """
     rows = _rows(account, origin)
     LoginFailure.objects.bulk_create(
         [LoginFailure(account=account, origin=origin)], ignore_conflicts=True
@@ -45,17 +49,17 @@ def begin(account: str, origin: str) -> int:
     if may:
         return 0
     row = rows.first()
-    # If it is gone, somebody got in a moment ago.
+    # If the row is gone, a log-in has just succeeded.
     return max(1, seconds_left(row)) if row else 1
 
 
 def succeed(account: str, origin: str) -> None:
-    """Whoever it was knows the password: count no more against them."""
+    """Delete the failures of this account and address, because the password was right."""
     _rows(account, origin).delete()
 
 
 def fail(account: str, origin: str) -> None:
-    """Log it if this was the last of the failures that are let pass. What was typed as a name may be a password."""
+    """Log it if this failure locked the account; the log never has the typed name, which may be a password."""
     if _rows(account, origin).filter(state=LoginFailure.State.LOCKED).exists():
         user = get_user_model().objects.filter(username=account).values_list("pk", flat=True)
         logger.warning(
@@ -67,21 +71,21 @@ def fail(account: str, origin: str) -> None:
 
 
 def unlock(rows: QuerySet[LoginFailure]) -> int:
-    """Let whoever is locked try again now; returns how many."""
+    """Unlock these rows now; return how many were locked."""
     return rows.filter(state=LoginFailure.State.LOCKED).update(
         state=LoginFailure.State.UNLOCKED, failures=0
     )
 
 
 def seconds_left(row: LoginFailure) -> int:
-    """Until its failures count no more, whole seconds; 0 if they do not."""
+    """Return the whole seconds until the failures no longer count; 0 if they have expired."""
     left = row.last_at + LOCKED_FOR - timezone.now()
     return max(0, math.ceil(left.total_seconds()))
 
 
 @sweeps
 def forget_old_failures() -> int:
-    """One batch of those that count no more."""
+    """Delete one batch of failures that no longer count; return how many."""
     return delete_batch(LoginFailure.objects.filter(last_at__lte=timezone.now() - LOCKED_FOR))
 
 

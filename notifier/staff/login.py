@@ -1,4 +1,4 @@
-"""The page to log in to the admin, as Django makes it, with the status that tells programs to wait."""
+"""Serve Django's log-in page of the admin, with a status that tells programs to wait after too many failures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from orders.limits import client_address
 
 @never_cache
 def log_in(request: HttpRequest) -> HttpResponse:
-    """429 with ``Retry-After`` where the form looked at no password because too many were wrong."""
+    """Log in; answer 429 with ``Retry-After`` if too many failures keep the form from checking a password."""
     response: Any = admin.site.login(request)
     form = (getattr(response, "context_data", None) or {}).get("form")
     if seconds := getattr(form, "wait_seconds", 0):
@@ -28,12 +28,12 @@ def log_in(request: HttpRequest) -> HttpResponse:
 
 
 class LoginForm(AuthenticationForm):  # type: ignore[misc]  # Unfold has no types
-    """The admin's, that looks at no password once too many were wrong. ``wait_seconds`` is 0 unless that is so."""
+    """The admin's log-in form; after too many failures it checks no password, and ``wait_seconds`` is above 0."""
 
     wait_seconds = 0
 
     def clean(self) -> dict[str, Any]:
-        """Counts before the password is looked at: many guesses may come at the same time."""
+        """Count the attempt before the password is checked, because many guesses may come at the same time."""
         cleaned: dict[str, Any] = self.cleaned_data
         account = cleaned.get("username")
         if not account or not cleaned.get("password"):

@@ -1,7 +1,7 @@
-"""The roles of staff: groups that ``manage.py migrate`` makes, each with what its work takes.
+"""Define the roles of staff: groups that ``manage.py migrate`` makes, each with the rights that its work needs.
 
-A right is given to a role once, when its permission first exists. What an administrator takes from a group, or a group
-that is deleted, is not given back; what they add stays.
+A role gets a right once, when the permission first exists. Rights that an administrator removes, and groups that they
+delete, do not come back. Rights that they add stay.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LOOK = {
     "emails.view_guard",
     "orders.view_product",
 }
-# Orders, accounts and identities are personal data, or full of it.
+# Orders, accounts and identities are personal data or contain it.
 _KNOW = {
     "notifier.view_pii",
     "orders.view_order",
@@ -37,7 +37,7 @@ _KNOW = {
     "emails.view_identity",
 }
 _REDRIVE = {"queues.redrive_deadletter", "queues.collect_deadletter"}
-# Customers ask for it.
+# Customers ask support to add and lift suppressions.
 _SUPPRESS = {"emails.add_suppression", "emails.lift_suppression"}
 _FIX = {
     "queues.edit_deadletter",
@@ -73,9 +73,9 @@ ROLES = {
 
 
 def give_new_rights(sender: AppConfig, *, apps: Any = apps, **kwargs: Any) -> None:
-    """After the migrations of an app: Django has just made its permissions.
+    """Give roles the new rights of an app after its migrations, when Django has just made its permissions.
 
-    Run again it changes nothing. Before this app's own tables exist there is nothing to remember a grant in.
+    Running it again changes nothing. It does nothing before this app's tables exist, which store the grants.
     """
     try:
         apps.get_model("notifier", "RoleGrant")
@@ -95,7 +95,7 @@ def _give(role: str, rights: dict[str, Permission]) -> None:
     known = set(given.values_list("permission", flat=True))
     if not (new := rights.keys() - known):
         return
-    # One without any grant is not made yet; one that had some and is gone was deleted.
+    # A missing group without grants was never made; a missing group with grants was deleted.
     group = Group.objects.filter(name=role).first()
     if group is None and not known:
         group = Group.objects.create(name=role)

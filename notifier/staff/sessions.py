@@ -1,4 +1,4 @@
-"""Browsers that are known no more: Django leaves their rows to whoever thinks of them."""
+"""Delete expired sessions, which Django leaves in the database."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from queues.upkeep.old_rows import delete_batch
 
 @sweeps
 def forget_expired() -> int:
-    """One batch."""
+    """Delete one batch of expired sessions; return how many."""
     return delete_batch(Session.objects.filter(expire_date__lt=timezone.now()))

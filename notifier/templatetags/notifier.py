@@ -1,4 +1,4 @@
-"""What pages of any app show of the whole project."""
+"""Provide template tags that pages of any app use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ register = template.Library()
 
 @register.inclusion_tag("notifier/order_email.html", takes_context=True)
 def email_timeline(context: Context, subject: str) -> dict[str, Any]:
-    """What became of the email about a subject."""
+    """Show the status of the email about a subject."""
     return {
         "timeline": timeline.of(subject),
         "subject": subject,
@@ -27,12 +27,12 @@ def email_timeline(context: Context, subject: str) -> dict[str, Any]:
 
 @register.inclusion_tag("notifier/chart.html")
 def line_chart(title: str, lines: Sequence[Any], span: Any) -> dict[str, Any]:
-    """Lines with label, values, summary and tone, of a span with begin and end; values count emails."""
+    """Draw a chart of emails; each line has label, values, summary and tone, the span has begin and end."""
     series = [Series(line.label, line.values, line.summary, line.tone) for line in lines]
     return {"chart": draw(title, series, unit="emails", begin=span.begin, end=span.end)}
 
 
 @register.inclusion_tag("notifier/sandbox_banner.html")
 def sandbox_banner() -> dict[str, Any]:
-    """Where to look while the local AWS runs; nothing in production."""
+    """Show where to find the local mailbox while the local AWS runs; show nothing in production."""
     return {"is_shown": settings.SANDBOX}

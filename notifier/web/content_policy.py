@@ -1,6 +1,6 @@
-"""What a browser may load, run and send for our pages: the header ``Content-Security-Policy``.
+"""Limit what a browser loads, runs and sends for our pages, with the header ``Content-Security-Policy``.
 
-Django 6 brings such a middleware; here it is twenty lines, and the admin needs a policy of its own whatever sets it.
+Django 6 has such a middleware. Ours is twenty lines, and the admin needs a policy of its own in either case.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SITE = {
     "default-src": "'none'",
     "script-src": "'self'",
     "style-src": "'self'",
-    # Swagger UI draws its icons, and the shop its products, out of the page itself.
+    # Swagger UI's icons and the shop's product pictures are data URLs in the page.
     "img-src": "'self' data:",
     "font-src": "'self'",
     "connect-src": "'self'",
@@ -27,8 +27,8 @@ _SITE = {
     "form-action": "'self'",
     "frame-ancestors": "'none'",
 }
-# Unfold's Alpine makes functions of attributes; its widths and colours, and the styles of an email that is shown, stand
-# in the page. No script does.
+# Alpine, which Unfold uses, compiles attributes into functions. Unfold's widths and colours, and the styles of a shown
+# email, are inline in the page. No script is.
 _ADMIN = _SITE | {
     "script-src": "'self' 'unsafe-eval'",
     "style-src": "'self' 'unsafe-inline'",
@@ -36,12 +36,12 @@ _ADMIN = _SITE | {
 
 
 def middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[..., HttpResponse]:
-    """The outermost one, so that no answer is without; a view that sets a policy of its own keeps it."""
+    """Build the outermost middleware, so that every answer has a policy; a view's own policy stays."""
     site, admin = _spelt(_SITE), _spelt(_ADMIN)
 
     def answer(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        # Django's pages for developers are one file with everything in it.
+        # Django's debug pages have their scripts and styles inline.
         if not (settings.DEBUG and response.status_code in _EXPLAINED_IN_DEBUG):
             response.setdefault(HEADER, admin if request.path_info.startswith("/admin/") else site)
         return response

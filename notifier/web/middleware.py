@@ -1,4 +1,4 @@
-"""What every request must be, and what it is answered while the database is away."""
+"""Refuse requests that no page can answer, and answer 503 while the database is down."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RETRY_AFTER_SECONDS = 10
 
 
 def no_nul(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[..., HttpResponse]:
-    """Nothing is found under a NUL: PostgreSQL stores none, and an error is all that it says to one."""
+    """Answer 404 to an address with a NUL: PostgreSQL cannot store one and raises an error on it."""
 
     def answer(request: HttpRequest) -> HttpResponse:
         if "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
@@ -26,27 +26,30 @@ def no_nul(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[...,
 
 
 class DatabaseAway:
-    """A database that is down, full or locked is no bug: 503, and when to try again, by a page that needs none."""
+    """Answer 503 with ``Retry-After`` if the database is down, full or locked, with a page that needs no database."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Nothing is done before or after the view."""
+        """Call the view; there is nothing to do before or after it."""
         return self._get_response(request)
 
     def process_exception(self, request: HttpRequest, exc: Exception) -> HttpResponse | None:
-        """Asked by Django when a view, or the template that it left to be rendered, failed."""
+        """Answer for a view, or its deferred template, that raised this exception; Django calls it."""
         return unavailable(request, exc) if is_outage(exc) else None
 
 
 def is_outage(exc: BaseException | None) -> bool:
-    """Whether the same request may succeed in a moment."""
+    """Return True if the database is down, so that the same request may succeed in a moment."""
     return isinstance(exc, OperationalError | InterfaceError)
 
 
 def unavailable(request: HttpRequest, exc: BaseException) -> HttpResponse:
-    """The page. It must not say that nothing was saved: the answer to a commit may be what was lost."""
+    """Return the 503 page.
+
+    It must not say that nothing was saved: the commit may have succeeded, and only its answer was lost.
+    """
     reason = str(exc).partition("\n")[0]
     logger.error("answered 503 path=%s %s: %s", request.path, type(exc).__name__, reason)
     is_admin = request.path_info.startswith("/admin/")

@@ -1,4 +1,4 @@
-"""What is done for a request can be found by its id, in the log, in its trace and in the events that it records."""
+"""Give each request an id that its log lines, its trace and the events that it records share."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
 def request_id() -> str:
-    """Of the request that this thread answers; empty elsewhere."""
+    """Return the id of the request that this thread answers; empty outside of a request."""
     return _request_id.get()
 
 
 def follow(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[..., HttpResponse]:
-    """The middleware: takes over the id and the trace that a proxy gave, or makes an id."""
+    """Build the middleware that takes the id and the trace from a proxy, or makes a new id."""
 
     def answer(request: HttpRequest) -> HttpResponse:
         given = request.headers.get(HEADER, "")
@@ -77,6 +77,6 @@ def _describe(span: Any, name: str, *, route: str, status: int) -> None:
 
 
 def _route(request: HttpRequest) -> str:
-    """The pattern and not the path, which may name a customer."""
+    """Return the URL pattern, not the path, which may name a customer."""
     match = request.resolver_match
     return f"/{match.route}" if match else "-"

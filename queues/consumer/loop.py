@@ -301,10 +301,7 @@ class Consumer:
             self._give_back(queue, message)
         else:
             self._in_flight.let_go(message)
-            self._hide(queue, message, seconds=disposition.hide_seconds)
-
-    def _hide(self, queue: Queue, message: Received, *, seconds: int) -> None:
-        _let_back(message, lambda: queue.hide(message, seconds=seconds))
+            _let_back(message, lambda: queue.hide(message, seconds=disposition.hide_seconds))
 
     def _give_back(self, queue: Queue, message: Received) -> None:
         self._in_flight.let_go(message)

@@ -41,7 +41,7 @@ _SETTLE = """\
 UPDATE queues_outboxevent
 SET state = 'published', claim = NULL, lease_until = NULL, published_at = {now}, error = '',
     sqs_message_id = {message_id}
-WHERE id IN ({marks}) AND claim = %s"""
+WHERE id {in_settled} AND claim = %s"""
 _EXPIRED = "SELECT id FROM queues_outboxevent WHERE state = 'claimed' AND lease_until < {now}"
 _RELEASE = """\
 UPDATE queues_outboxevent SET state = 'pending', claim = NULL, lease_until = NULL
@@ -56,6 +56,11 @@ _MESSAGE_ID = {
     "postgresql": "CAST(%s AS jsonb) ->> CAST(id AS text)",
     # It has ->> since 3.38 only.
     "sqlite": "JSON_EXTRACT(%s, '$.\"' || id || '\"')",
+}
+# Given a list of 250 ids, SQLite reads the whole table instead, if it believes that this has only some thousand rows.
+_IN_SETTLED = {
+    "postgresql": "IN ({marks})",
+    "sqlite": "IN (SELECT CAST(key AS integer) FROM JSON_EACH(%s))",
 }
 _LOCK = {"postgresql": "FOR UPDATE SKIP LOCKED", "sqlite": ""}
 
@@ -102,11 +107,15 @@ def take_these(alias: str, pks: Sequence[int]) -> list[Claimed]:
 
 def settle(claim: uuid.UUID, message_ids: Mapping[int, str]) -> None:
     """These are published, under these ids of SQS, as far as the claim stands."""
+    vendor, as_json = connection.vendor, json.dumps(message_ids)
     sql = _SETTLE.format(
-        now=moment()[0], message_id=_MESSAGE_ID[connection.vendor], marks=_marks(message_ids)
+        now=moment()[0],
+        message_id=_MESSAGE_ID[vendor],
+        in_settled=_IN_SETTLED[vendor].format(marks=_marks(message_ids)),
     )
+    ids = [as_json] if vendor == "sqlite" else list(message_ids)
     with connection.cursor() as cursor:
-        cursor.execute(sql, [json.dumps(message_ids), *message_ids, claim.hex])
+        cursor.execute(sql, [as_json, *ids, claim.hex])
 
 
 def release_expired() -> int:

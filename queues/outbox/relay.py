@@ -79,11 +79,6 @@ def blocking() -> Q:
     return unfinished if settings.FIFO_POISON == "hold" else unfinished & ~in_state(State.DEAD)
 
 
-def holding() -> Q:
-    """Of these, the events whose groups wait for more than a relay."""
-    return blocking() & ~in_state(State.PENDING, State.CLAIMED)
-
-
 def publish_again(events: QuerySet[OutboxEvent]) -> int:
     """Put rows that wait for no relay back to pending; returns the count.
 
@@ -222,7 +217,10 @@ def _held(event: Claimed) -> QuerySet[OutboxEvent]:
 def late(rows: QuerySet[OutboxEvent]) -> QuerySet[OutboxEvent]:
     """Events that should be in SQS by now and are not; those behind a held one or a dead letter wait rightly."""
     held = OutboxEvent.objects.filter(
-        holding(), queue=OuterRef("queue"), group=OuterRef("group"), id__lt=OuterRef("id")
+        blocking() & ~in_state(State.PENDING, State.CLAIMED),
+        queue=OuterRef("queue"),
+        group=OuterRef("group"),
+        id__lt=OuterRef("id"),
     )
     return rows.filter(
         # The index is on these states together.

@@ -276,7 +276,7 @@ def test_limit_of_messages_in_flight_stops_receiving_and_burns_nothing(aws, sqs_
 
 @IN_PROCESS
 @pytest.mark.parametrize(
-    "fate", [Disposition(delete=True), Disposition(delete=False, hide_seconds=5)]
+    "disposition", [Disposition(delete=True), Disposition(delete=False, hide_seconds=5)]
 )
 def test_receipt_that_is_no_longer_valid_stops_nobody(aws, monkeypatch, disposition):
     for body in ("stale", "good"):

@@ -1,4 +1,4 @@
-"""``manage.py doctor``"""
+"""Provide ``manage.py doctor``."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _MARKS = {
 
 
 class Command(BaseCommand):
-    """Ends with 0 where all is well, 1 where something should be looked at, 2 where something does not work."""
+    """Check the installation; exit with 0 if all is well, 1 if something needs a look, 2 if something does not work."""
 
     help = (
-        "Examines settings, database, AWS, queues, SES and consumers; says what is wrong, why it matters and what "
-        "mends it. Ends with 0: all is well, 1: there are warnings, 2: there are errors."
+        "Check settings, database, AWS, queues, SES and consumers; say what is wrong, why it matters and how to fix "
+        "it. Exits with 0 if all is well, 1 if there are warnings, 2 if there are errors."
     )
-    # They are among what it examines, and would end it.
+    # The doctor runs the system checks itself; here a failing one would stop it.
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """See ``--help``."""
+        """Add the options; ``--help`` describes them."""
         parser.add_argument("--json", action="store_true", help="one JSON object, for scripts")
         parser.add_argument(
             "--send",
@@ -41,7 +41,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print as it finds, or all at once as JSON."""
+        """Print each finding as it comes, or all at once as JSON."""
         found: list[Finding] = []
         for finding in findings.examine(send=options["send"]):
             if not options["json"]:
@@ -64,7 +64,7 @@ class Command(BaseCommand):
             self.stdout.write(f"          why: {finding.why}")
         if finding.fix:
             self.stdout.write(f"          do:  {finding.fix}")
-        # Some take a while, and whoever waits sees how far it is.
+        # Some checks take a while, so show at once how far it has come.
         self.stdout.flush()
 
 

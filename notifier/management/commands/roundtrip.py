@@ -1,4 +1,4 @@
-"""``manage.py roundtrip``"""
+"""Provide ``manage.py roundtrip``."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from queues.doctor.roundtrip import Step
 
 
 class Command(BaseCommand):
-    """Ends with 0 where all went well, and 1 where a step failed."""
+    """Try the queues with a probe; exit with 0 if all went well, and 1 if a step failed."""
 
     help = (
-        "Sends a probe, receives it and deletes it, on a queue that is made beside the real one for this and removed "
-        "again; on FIFO it proves order, groups and deduplication as well. It touches no message of the business."
+        "Send a probe, receive it and delete it, on a queue that is made beside the real one and removed afterwards; "
+        "on FIFO also prove order, groups and deduplication. It touches no real message."
     )
     requires_system_checks = [checks.TAG]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """See ``--help``."""
-        parser.add_argument("alias", nargs="*", help="queues to try; all where none is named")
+        """Add the options; ``--help`` describes them."""
+        parser.add_argument("alias", nargs="*", help="queues to try; default: all")
         parser.add_argument(
             "--email",
             type=_address,
             metavar="ADDRESS",
-            help="then also send a test email to this address",
+            help="afterwards also send a test email to this address",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print each step when it is done."""
+        """Run the steps, and print each when it is done."""
         aliases = options["alias"] or list(settings.QUEUES)
         if unknown := set(aliases) - set(settings.QUEUES):
             raise CommandError(
@@ -65,5 +65,5 @@ def _address(text: str) -> str:
     try:
         validate_email(text)
     except ValidationError:
-        raise ArgumentTypeError(f"{text} is no email address") from None
+        raise ArgumentTypeError(f"{text} is not an email address") from None
     return text

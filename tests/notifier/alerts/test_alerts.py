@@ -267,7 +267,7 @@ def test_provisioning_makes_the_topic(settings):
     sns._client.cache_clear()
 
     assert [topic["TopicArn"].rpartition(":")[2] for topic in topics] == ["alerts"]
-    assert said == ["topic alerts is there; whom alerts should reach subscribes to it"]
+    assert said == ["topic alerts exists; subscribe whoever should get alerts"]
 
 
 @pytest.mark.locking

@@ -101,7 +101,7 @@ def test_drained_letters_are_told_with_their_page_and_when_they_would_be_told_ag
 
     [sent] = mail.outbox
     again = timezone.localtime() + timedelta(hours=1)
-    assert f"you are called again from {again:%Y-%m-%d %H}:" in str(sent.body)
+    assert f"the next alert is sent after {again:%Y-%m-%d %H}:" in str(sent.body)
     link = str(sent.body).splitlines()[-1].removeprefix("https://shop.example.com")
     assert letter.fingerprint in link
     client.force_login(admin_user)

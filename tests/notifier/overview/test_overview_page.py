@@ -225,7 +225,7 @@ def test_figures_of_the_last_minute_and_of_a_day(admin_client, settings):
 
     assert tile(admin_client, "Orders a minute").value == "12"
     assert tile(admin_client, "Emails a minute").value == "60"
-    assert tile(admin_client, "Order to SES, half within").value == "1.0 s"
+    assert tile(admin_client, "Order to SES, p50").value == "1.0 s"
     assert tile(admin_client, "Sending rate used").value == "50%"
     quota, bounces = tile(admin_client, "Quota used"), tile(admin_client, "Bounces")
     assert (quota.value, quota.is_high) == ("95%", True)
@@ -236,7 +236,7 @@ def test_figures_of_the_last_minute_and_of_a_day(admin_client, settings):
 
 @pytest.mark.django_db
 def test_before_anything_is_counted_the_figures_say_so(admin_client):
-    assert tile(admin_client, "Orders a minute").note == "nobody has counted yet"
+    assert tile(admin_client, "Orders a minute").note == "not counted yet"
     assert tile(admin_client, "Bounces").value == "—"
     assert "Nothing was counted in this time." in page(admin_client)
 

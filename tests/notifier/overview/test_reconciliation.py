@@ -166,17 +166,19 @@ def test_a_list_that_does_not_exist_is_not_found(admin_client, address):
 
 def test_the_answer_is_in_words():
     assert re.fullmatch(
-        r"Everybody who was owed an email by \S+ \S+ has got it\.", sentence(reconciliation.owed())
+        r"Everybody has got their email, as of \S+ \S+\.", sentence(reconciliation.owed())
     )
 
     event = make_outbox_event()
-    assert sentence(reconciliation.owed()).endswith("has got it; 1 email is on the way since.")
+    assert sentence(reconciliation.owed()).endswith("; 1 email is on the way since.")
 
     age(event, "recorded_at", hours=2)
-    assert sentence(reconciliation.owed()).startswith("1 email is owed; the oldest since ")
+    assert sentence(reconciliation.owed()).startswith("1 email is not sent yet; the oldest since ")
 
     make_outbox_event()
-    assert sentence(reconciliation.owed()).startswith("2 emails are owed; the oldest since ")
+    assert sentence(reconciliation.owed()).startswith(
+        "2 emails are not sent yet; the oldest since "
+    )
 
 
 def test_today_compares_what_was_recorded_with_what_ses_accepted(aws, consume):
@@ -253,4 +255,4 @@ def test_what_waits_for_a_person_is_not_on_the_way_however_young(make):
     owed = reconciliation.owed()
 
     assert owed.late == 1
-    assert sentence(owed).startswith("2 emails are owed; the oldest since ")
+    assert sentence(owed).startswith("2 emails are not sent yet; the oldest since ")

@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 import uuid
 from types import SimpleNamespace
 
@@ -332,3 +335,13 @@ def test_sweep_goes_on_past_what_aws_refuses_and_tells_it(settings):
         registry._sweeps.remove(count)
 
     assert swept.count == 1
+
+
+def test_lambda_can_import_it_first():
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings"}
+
+    done = subprocess.run(
+        [sys.executable, "-c", "import queues.aws_lambda"], env=environment, stderr=subprocess.PIPE
+    )
+
+    assert done.returncode == 0, done.stderr.decode()

@@ -63,7 +63,7 @@ def test_suspect_is_handled_last_and_alone_and_its_mark_taken_back(aws):
 
 
 @IN_PROCESS
-@pytest.mark.parametrize(("most", "is_suspect"), [(4, True), (5, False)])
+@pytest.mark.parametrize(("most", "is_quarantined"), [(4, True), (5, False)])
 def test_with_receives_to_spare_none_is_suspected(aws, settings, most, is_quarantined):
     settings.QUEUE_MAX_RECEIVE_COUNT = most
     put("a")

@@ -56,6 +56,12 @@ def publish():
         relay.publish_pending()
 
 
+def publish_all_at_once():
+    """How many ids one UPDATE settles depends on how fast SQS answers: here as many as may be."""
+    while taken := claims.take_oldest("orders", most=relay.CLAIM_ROWS):
+        claims.settle(taken[0].claim, {event.pk: "m" for event in taken})
+
+
 def release():
     OutboxEvent.objects.update(state="claimed", lease_until="2020-01-01T00:00Z")
     assert claims.release_expired()
@@ -99,8 +105,9 @@ def test_no_question_reads_the_whole_outbox(aws, plans, asking):
         assert not re.search(READS_ALL, plan), f"{sql}\n{plan}"
 
 
+@pytest.mark.parametrize("asking", [publish, publish_all_at_once])
 @pytest.mark.django_db(transaction=False)  # What ANALYZE finds would mislead the other tests.
-def test_backlog_is_published_without_reading_what_was_published_before(aws, plans):
+def test_backlog_is_published_without_reading_what_was_published_before(aws, plans, asking):
     for alias in ("orders", "transactions"):
         OutboxEvent.objects.bulk_create(
             OutboxEvent(queue=alias, group="g", body="x" * 500, available_at="2020-01-01T00:00Z")
@@ -110,6 +117,6 @@ def test_backlog_is_published_without_reading_what_was_published_before(aws, pla
         # Nearly all rows are pending, says the database, and so their order may be had from any index.
         cursor.execute("ANALYZE")
 
-    found = list(plans(publish))
+    found = list(plans(asking))
 
     assert not [plan for _, plan in found if re.search(READS_ALL, plan)]
