@@ -44,7 +44,13 @@ def recorded(name):
 def invoke(unpacked, environment, *events):
     """Return each event's answer, from a bare interpreter."""
     run = subprocess.run(
-        [sys.executable, "-I", "-S", str(HERE.parent / "support" / "aws" / "lambda_runtime.py"), str(unpacked)],
+        [
+            sys.executable,
+            "-I",
+            "-S",
+            str(HERE.parent / "support" / "aws" / "lambda_runtime.py"),
+            str(unpacked),
+        ],
         input="".join(json.dumps(event) + "\n" for event in events),
         env=environment,
         capture_output=True,
