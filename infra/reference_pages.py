@@ -89,12 +89,7 @@ def _shown(node: ast.expr | None) -> str:
     if isinstance(node, ast.List):
         return ",".join(str(item.value) for item in node.elts if isinstance(item, ast.Constant))
     if isinstance(node, ast.Constant):
-        value = node.value
-        return (
-            {True: "on", False: "off", None: ""}.get(value, str(value))
-            if _is_word(value)
-            else f"{value:g}"
-        )
+        return _constant(node.value)
     if "BASE_DIR" in text:
         return ("sqlite:///" if "sqlite" in text else "") + "/".join(
             re.findall(r"'([\w.]+)'", text)
@@ -102,8 +97,13 @@ def _shown(node: ast.expr | None) -> str:
     return text.strip("f'").replace("{AWS_REGION}", "<AWS_REGION>")
 
 
-def _is_word(value: object) -> bool:
-    return isinstance(value, bool | str) or value is None
+def _constant(value: object) -> str:
+    """A default as an ``.env`` file says it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "" if value is None else str(value)
 
 
 def settings_page() -> str:
