@@ -140,12 +140,14 @@ def _code(value: str) -> str:
 
 
 def _linked(text: str) -> str:
-    """A page that a comment names becomes a link from this folder."""
-    return re.sub(
-        r"docs/((?:how-to|reference|explanation)/[\w-]+\.md)",
-        lambda found: f"[{found[1]}]({os.path.relpath(ROOT / 'docs' / found[1], FOLDER)})",
-        text,
-    )
+    """A page that a comment names becomes a link from this folder, with the page's title."""
+
+    def link(found: re.Match[str]) -> str:
+        page = ROOT / found[0]
+        title = page.read_text().partition("\n")[0].removeprefix("# ")
+        return f"[{title}]({os.path.relpath(page, FOLDER)})"
+
+    return re.sub(r"docs/(?:how-to|reference|explanation)/[\w-]+\.md", link, text)
 
 
 def commands_page() -> str:
