@@ -5,6 +5,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models.signals import post_migrate
 
+from queues import registry
 from queues.doctor import findings
 
 
@@ -13,19 +14,11 @@ class NotifierConfig(AppConfig):
 
     def ready(self) -> None:
         """Import what registers itself with the queues; give rights when they are made."""
-        for module in (
-            "alerts.alerts",
-            "journey.email_status",
-            "monitoring.cloudwatch",
-            "staff.lockouts",
-            "staff.sessions",
-            "alerts.sns",
-        ):
-            import_module(f"notifier.{module}")
+        registry.load(self.name)
         findings.add("notifier.doctor.checks")
-        checkups = import_module("queues.doctor.runs")
-        checkups.add("doctor", "notifier.doctor.runs.examine")
-        checkups.add("roundtrip", "notifier.doctor.runs.roundtrip")
+        runs = import_module("queues.doctor.runs")
+        runs.add("doctor", "notifier.doctor.runs.check")
+        runs.add("roundtrip", "notifier.doctor.runs.roundtrip")
         self._tell_abroad()
         # After those of django.contrib.auth, which makes the permissions: it stands before this app in settings.
         roles = import_module("notifier.staff.roles")

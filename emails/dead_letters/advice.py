@@ -53,7 +53,7 @@ _TABLE = {
 }
 
 
-@registry.advises
+@registry.advisers
 def advise(cause: Cause) -> Advice | None:
     """None for causes that are not about emails."""
     if cause.code == "RenderError":

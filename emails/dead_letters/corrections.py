@@ -22,14 +22,14 @@ _WORDS = {
 }
 
 
-@registry.protects
+@registry.protectors
 def why_protected(event_id: UUID) -> str:
     """Why the data of this event must stay as it is."""
     rows = Notification.objects.filter(event_id=event_id)
     return next((words for row in rows if (words := _why(row))), "")
 
 
-@registry.corrects
+@registry.correctors
 def correct(event: Event) -> None:
     """Unsent emails of this event say what it says now; those to another address than before are cancelled.
 

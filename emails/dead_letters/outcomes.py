@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from emails.models import Notification
 from emails.reports import evidence
 from queues.answers import Outcome, Verdict
-from queues.registry import tells_outcomes
+from queues.registry import outcome_tellers
 
 # Most mail servers take an email within seconds. After so long, that SES accepted it must do.
 DELIVERY_SECONDS = 60
@@ -54,7 +54,7 @@ _BY_DELIVERY = {
 }
 
 
-@tells_outcomes
+@outcome_tellers
 def of(event_ids: Collection[UUID]) -> dict[UUID, Outcome]:
     """Of each event that owes an email that a consumer has met."""
     young = When(sent_at__gt=Now() - timedelta(seconds=DELIVERY_SECONDS), then=Value(True))

@@ -1,4 +1,7 @@
-"""Whether SES's events reach us: configuration set, event destination, and what ``topic_examination`` looks at."""
+"""Check whether SES's events reach us: the configuration set, its event destination, and the topic.
+
+``events_topic`` checks what stands behind the topic.
+"""
 
 from __future__ import annotations
 

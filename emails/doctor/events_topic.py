@@ -63,7 +63,7 @@ def way_to_queue(
     try:
         attributes = queue.attributes()
     except QueueUnavailable:
-        # The examination of the queues says so.
+        # The check of the queues says so.
         return
     ours = [
         each

@@ -12,7 +12,7 @@ from django.db import DatabaseError, connection
 
 from notifier.monitoring import health
 from queues.checks import TAG
-from queues.doctor.findings import Finding, Verdict, examines
+from queues.doctor.findings import Finding, Verdict, doctor_check
 from queues.models.live import LiveConsumer
 
 MIGRATE = "python manage.py migrate"
@@ -20,7 +20,7 @@ MAX_CLOCK_SECONDS = 5
 _LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 
 
-@examines("Settings")
+@doctor_check("Settings")
 def checked() -> Iterable[Finding]:
     """What ``manage.py check`` says of settings that would break a promise, in production of its safety as well."""
     found = checks.run_checks(tags=[TAG])
@@ -38,7 +38,7 @@ def checked() -> Iterable[Finding]:
         yield Finding("settings.checked", "The checks of settings find nothing.")
 
 
-@examines("Settings")
+@doctor_check("Settings")
 def contradictions() -> Iterable[Finding]:
     """What each setting may be, and together they may not."""
     found = [*_events(), *_places(), *_callers(), *_leftovers()]
@@ -119,7 +119,7 @@ def _leftovers() -> Iterator[Finding]:
         )
 
 
-@examines("Database")
+@doctor_check("Database")
 def database() -> Iterable[Finding]:
     """That it answers, has this release's tables, keeps what it says it keeps, and agrees on the time."""
     try:

@@ -8,6 +8,7 @@ from orders import email_status
 from orders.email_status import EmailStatus, Step
 
 
+@email_status.register
 class Teller:
     """Report email statuses to the orders app: SES's word where SES has reported, else our own state."""
 
@@ -18,9 +19,6 @@ class Teller:
     def recorded(self) -> EmailStatus:
         """Return the status of an event recorded in this transaction, which cannot be published yet."""
         return _status(email_timeline.of_new())
-
-
-email_status.register(Teller())
 
 
 def _status(found: Timeline) -> EmailStatus:

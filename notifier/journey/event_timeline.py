@@ -160,7 +160,7 @@ def _recorded(outbox: Sequence[OutboxEvent]) -> Iterator[Step]:
 def _published_as(message_id: str) -> str:
     """Name the message id: SNS's own for a topic, as each queue's copy has another SQS id."""
     if message_id.startswith("sns:"):
-        return f"By the topic; SNS message id {message_id.removeprefix('sns:')}."
+        return f"Through the topic; SNS message id {message_id.removeprefix('sns:')}."
     return f"SQS message id {message_id}." if message_id else ""
 
 
@@ -187,7 +187,7 @@ def _made(notifications: Iterable[Notification], attempts: Iterable[Attempt]) ->
     for row in notifications:
         if row.pk in tried:
             continue
-        yield Step(row.created_at, "Notification made", f"{row.template} to {row.recipient}.")
+        yield Step(row.created_at, "Notification created", f"{row.template} to {row.recipient}.")
         if row.sent_at and row.provider_message_id:
             detail = f"SES message id {row.provider_message_id}."
             yield Step(row.sent_at, _ACCEPTED, detail, colour="success")
@@ -195,8 +195,8 @@ def _made(notifications: Iterable[Notification], attempts: Iterable[Attempt]) ->
 
 _ANSWERS = {
     Attempt.Outcome.ACCEPTED: (_ACCEPTED, "success"),
-    Attempt.Outcome.HELD: ("Not sent, for a reason of our own", "warning"),
-    Attempt.Outcome.NOT_SENT: ("Not taken by SES", "danger"),
+    Attempt.Outcome.HELD: ("Held back, not sent to SES", "warning"),
+    Attempt.Outcome.NOT_SENT: ("Not accepted by SES", "danger"),
     Attempt.Outcome.REFUSED: ("Refused by SES", "danger"),
     Attempt.Outcome.IN_DOUBT: ("In doubt", "warning"),
 }
@@ -208,7 +208,7 @@ def _attempted(attempts: Iterable[Attempt]) -> Iterator[Step]:
         if not attempt.outcome:
             yield Step(attempt.started_at, began, "No answer is recorded.", colour="warning")
             continue
-        yield Step(attempt.started_at, began, "SES is called.")
+        yield Step(attempt.started_at, began, "Calling SES.")
         if attempt.finished_at:
             title, colour = _ANSWERS[Attempt.Outcome(attempt.outcome)]
             yield Step(attempt.finished_at, title, _answer(attempt), colour=colour)

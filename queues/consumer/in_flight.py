@@ -1,4 +1,4 @@
-"""The messages this process holds, and their visibility kept alive while it does."""
+"""Keep track of the messages in flight in this process, and extend their visibility timeout meanwhile."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from queues.errors import QueueUnavailable
 
 logger = logging.getLogger(__name__)
 
-# A handler that runs longer than this is stuck: its message may go to somebody else.
+# A handler that runs longer than this is stuck: another consumer may receive its message.
 MAX_HOLD_SECONDS = 900
 
 
 class InFlight:
-    """Best effort only: correctness rests on the claim of the notification, never on visibility."""
+    """The messages in flight in this process.
+
+    Extending visibility is best effort: correctness rests on the claim of the notification, never on visibility.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -32,24 +35,24 @@ class InFlight:
         return len(self._held)
 
     def take(self, queue: Queue, messages: Iterable[Received]) -> None:
-        """These were received."""
+        """Add messages that were received."""
         now = time.monotonic()
         with self._lock:
             for message in messages:
                 self._held[message.receipt] = (queue, message, now)
 
     def drop(self, message: Received) -> None:
-        """This one is to be deleted."""
+        """Remove a message that will be deleted."""
         with self._lock:
             self._held.pop(message.receipt, None)
 
     def let_go(self, message: Received) -> None:
-        """This one is to be hidden or given back: once no heartbeat is under way any more that would lengthen that."""
+        """Remove a message that will be hidden or given back, and wait for a running heartbeat that would extend it."""
         with self._beating:
             self.drop(message)
 
     def heartbeat(self) -> None:
-        """Extend what is held, thrice per visibility timeout."""
+        """Extend the visibility of all messages in flight, three times per visibility timeout."""
         if time.monotonic() - self._beaten_at < settings.QUEUE_VISIBILITY_SECONDS / 3:
             return
         self._beaten_at = time.monotonic()

@@ -9,7 +9,7 @@ from django.conf import settings
 
 from queues.aws import account, clients, sqs
 from queues.doctor import queue_attributes
-from queues.doctor.findings import DENIED, AwsAway, Finding, Verdict, examines, missing_right
+from queues.doctor.findings import DENIED, AwsAway, Finding, Verdict, doctor_check, missing_right
 from queues.errors import QueueMissing, QueueUnavailable
 from queues.models.live import LiveConsumer, PausedQueue
 
@@ -17,14 +17,14 @@ from queues.models.live import LiveConsumer, PausedQueue
 MAX_SKEW_SECONDS, SKEW_SECONDS = 300, 20
 
 _REGION_OF_URL = re.compile(r"://sqs\.([a-z0-9-]+)\.amazonaws\.")
-_NOTHING_MOVES = "Nothing is sent or received; the examinations that need AWS were left out."
+_NOTHING_MOVES = "Nothing is sent or received; the checks that need AWS were left out."
 _CREDENTIALS_FIX = (
     "Give the process credentials as the SDK expects them: a role of the machine or container, or AWS_ACCESS_KEY_ID "
     "and AWS_SECRET_ACCESS_KEY in its environment."
 )
 
 
-@examines("Credentials", asks_aws=True)
+@doctor_check("Credentials", asks_aws=True)
 def credentials() -> Iterable[Finding]:
     """That there are some, that AWS takes them, and that the clock is right; AWS signs with the time."""
     source = _source()
@@ -52,13 +52,13 @@ def _no_credentials(what: str) -> Finding:
         "credentials.missing",
         what,
         Verdict.ERROR,
-        why="Nothing can be sent, received or asked of AWS; the examinations that need it were left out.",
+        why="Nothing can be sent, received or asked of AWS; the checks that need it were left out.",
         fix=_CREDENTIALS_FIX,
     )
 
 
 def _caller_unknown(exc: QueueUnavailable) -> Finding:
-    """Bad credentials end the examination; an endpoint without STS does not."""
+    """Bad credentials end the checks of AWS; an endpoint without STS does not."""
     if clients.is_about_credentials(exc.code):
         raise AwsAway(_no_credentials(f"AWS does not take the credentials: {exc}")) from exc
     return Finding(
@@ -102,7 +102,7 @@ def _clock(seconds_ahead: float) -> Finding:
     )
 
 
-@examines("Region")
+@doctor_check("Region")
 def region() -> Iterable[Finding]:
     """That it exists, and that what settings name by URL or ARN is in it."""
     here = settings.AWS_REGION
@@ -136,7 +136,7 @@ def _elsewhere(here: str) -> Iterator[tuple[str, str]]:
         yield "ALERTS_TOPIC", topic[3]
 
 
-@examines("Queues", asks_aws=True)
+@doctor_check("Queues", asks_aws=True)
 def queues() -> Iterable[Finding]:
     """Each queue with its dead-letter queue: there, of the right kind, and set so that nothing gets lost."""
     for queue in sqs.queues():
@@ -222,7 +222,7 @@ def _not_aws(what: str) -> Finding:
     )
 
 
-@examines("Consumers")
+@doctor_check("Consumers")
 def consumers() -> Iterable[Finding]:
     """That somebody lives who reads each queue."""
     rows = list(LiveConsumer.objects.with_silence())

@@ -114,7 +114,7 @@ def _show(
 
 def _previews(event: Event) -> list[Preview]:
     """All that the event will make; empty where no app can tell."""
-    return [preview for shows in registry.previewers() for preview in shows(event)]
+    return [preview for shows in registry.previewers for preview in shows(event)]
 
 
 def _digest(letter: DeadLetter) -> str:

@@ -233,7 +233,7 @@ class DeadLetterAdmin(FactAdmin):
         if request.user.has_perm("queues.view_redrive"):
             yield redrives_section(row)
         if row.event_id:
-            for details in registry.detailers():
+            for details in registry.detailers:
                 yield from details(request, row.event_id)
 
     def get_urls(self) -> list[URLPattern]:

@@ -17,7 +17,7 @@ from moto import mock_aws
 from emails.doctor import checks
 from emails.identities import answers, identities, status_history
 from emails.models import Breaker, Notification, Suppression
-from emails.models.identities import IdentitySighting
+from emails.models.identities import IdentityStatus
 from emails.sending import breakers, direct_emails
 from emails.ses import provisioning as emails_provisioning
 from emails.ses import ses_api, suppression_list
@@ -213,13 +213,13 @@ def archives(calls, client, settings):
     archive.delete_batch(archive.receive(limit=1, wait_seconds=0))
 
 
-def examines(calls, client, settings):
+def runs_the_doctor(calls, client, settings):
     with calls.paused():
         # moto's CloudFormation makes no configuration set.
         emails_provisioning.provision(lambda line: None)
     for settings.USE_SES_V2 in (False, True):
         with patch.object(checks, "BOUNCE_SECONDS", 0):
-            assert list(findings.examine(send=True))
+            assert list(findings.collect(send=True))
         assert runs.send_email("ada@example.com", lambda step: None)
     for alias in ALIASES:
         said: list[Step] = []
@@ -232,7 +232,7 @@ JOURNEYS = {
     "consumer": consumes,
     "events": reads_events,
     "ops": administers,
-    "doctor": examines,
+    "doctor": runs_the_doctor,
     "deploy": deploys,
     "topics": publishes_to_topics,
     "archive": archives,
@@ -329,7 +329,7 @@ def _walk(role, client, settings):
 
 def _reset():
     """Forget everything, as if the next role were the first."""
-    for model in (Notification, Suppression, IdentitySighting):
+    for model in (Notification, Suppression, IdentityStatus):
         model.objects.all().delete()
     OutboxEvent.objects.all().delete()
     DeadLetter.objects.all().delete()

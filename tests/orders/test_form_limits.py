@@ -196,7 +196,7 @@ def test_form_with_its_hidden_field_filled_in_does_nothing_and_says_so(
     response = post(client, path, fields | {"website": "https://spam.example"})
 
     assert response.status_code == 400
-    assert "people do not see" in response.text
+    assert "filled in a hidden field" in response.text
     assert "spam.example" not in response.text
     assert not OutboxEvent.objects.exists() and not Customer.objects.exists()
 

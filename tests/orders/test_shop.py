@@ -206,7 +206,7 @@ def test_another_order_from_the_same_page_is_not_swallowed(client, product):
 
     response = client.post("/", form | {f"quantity-{product.pk}": "3"})
 
-    assert "placed an order from this page before" in _errors(response)["__all__"][0]
+    assert "already placed an order from this page" in _errors(response)["__all__"][0]
     assert Order.objects.get().lines.get().quantity == 2
 
 

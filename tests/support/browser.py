@@ -175,7 +175,7 @@ def fill_in(page: Page, *, email: str) -> None:
 
 def wait_for_delivery(page: Page) -> None:
     """Watch an order's page, which nobody reloads, until the last step is done."""
-    expect(page.locator(".verdict")).to_have_text("Delivered. Have a look in your inbox.")
+    expect(page.locator(".verdict")).to_have_text("Delivered. Check your inbox.")
     expect(page.locator(".step.done")).to_have_count(4)
 
 

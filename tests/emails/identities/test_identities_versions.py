@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from emails.errors import NoSuchIdentity
 from emails.identities import identities, status_history
-from emails.models.identities import IdentitySighting
+from emails.models.identities import IdentityStatus
 from emails.ses import account, default_sender
 
 pytestmark = [pytest.mark.django_db, pytest.mark.processes]
@@ -53,7 +53,7 @@ def test_an_address_is_pending_until_its_link_is_opened(admin_client, local_aws)
 
     local_aws.verify(address)
     assert status_history.look() >= 1
-    seen = IdentitySighting.objects.get(pk=address)
+    seen = IdentityStatus.objects.get(pk=address)
     assert (seen.status, seen.is_witnessed) == ("Success", True)
 
 

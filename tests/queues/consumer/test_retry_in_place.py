@@ -44,7 +44,7 @@ def put(body, *, alias="orders"):
 def test_handler_runs_again_as_soon_as_the_database_answers(exc, caplog):
     assert RetryInPlace().run(failing(1, exc), name="event=e") == "done"
 
-    assert "in hand, next try in 1 s event=e" in caplog.text
+    assert "in flight, next try in 1 s event=e" in caplog.text
 
 
 def test_conflict_is_tried_thrice_at_once_and_then_with_pauses(caplog):

@@ -70,13 +70,13 @@ def test_a_group_counts_customers_once_and_adds_money_by_currency():
         ([("ada", None)], "1", "none"),
         (
             [("", None)] * 2,
-            "not known: the letters do not say",
-            "not known: the letters do not say",
+            "unknown: the dead letters do not say",
+            "unknown: the dead letters do not say",
         ),
         (
             [("ada", 1250), ("", None)],
-            "1, and one letter does not say",
-            "USD 12.50, and one letter does not say",
+            "1, unknown for 1 dead letter",
+            "USD 12.50, unknown for 1 dead letter",
         ),
     ],
     ids=["known", "no money", "collected by an earlier release", "some of an earlier one"],

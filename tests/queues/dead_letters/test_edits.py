@@ -127,7 +127,7 @@ def test_content_that_is_too_large_changes_nothing(admin_client):
 
     response = post(admin_client, letter, fixed(letter, padding="x" * 70_000))
 
-    assert "at most 65536" in response.content.decode()
+    assert "the limit is 65536" in response.content.decode()
     assert not Redrive.objects.exists()
 
 
@@ -159,7 +159,7 @@ def test_without_a_change_there_is_nothing_to_save(admin_client):
 
     response = post(admin_client, letter, json.loads(letter.body)["data"])
 
-    assert "Nothing is changed." in response.content.decode()
+    assert "You changed nothing." in response.content.decode()
 
 
 @pytest.mark.parametrize("state", ["sent", "sending", "in_doubt", "cancelled"])
@@ -286,11 +286,11 @@ def test_a_double_click_saves_and_redrives_once(admin_client):
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"state": "redriven"}, "only an open one"),
-        ({"queue": "ses-events"}, "no events of ours"),
+        ({"state": "redriven"}, "only open ones"),
+        ({"queue": "ses-events"}, "are not events"),
         ({"body": "not JSON"}, "not JSON"),
         ({"body": "[" * 100_000}, "not JSON"),
-        ({"body": '{"type": "order.placed.v1"}'}, "more than that is wrong"),
+        ({"body": '{"type": "order.placed.v1"}'}, "more than the data is wrong"),
     ],
 )
 def test_what_cannot_be_edited_says_why(admin_client, fields, words):

@@ -117,7 +117,10 @@ def test_a_redrive_that_nobody_carries_on_says_so(admin_client):
     redrive = start()
     Redrive.objects.update(next_at=Now() - timedelta(minutes=1))
 
-    assert "is consume_queue running?" in admin_client.get(progress(redrive)).content.decode()
+    assert (
+        "Start consume_queue, and it goes on."
+        in admin_client.get(progress(redrive)).content.decode()
+    )
 
 
 def test_a_redrive_whose_consumer_was_killed_says_when_it_goes_on(admin_client):
@@ -139,7 +142,7 @@ def test_a_redrive_whose_queue_is_paused_says_why_nothing_comes_back(admin_clien
 
     html = admin_client.get(progress(redrive)).content.decode()
 
-    assert "Nothing is received now from orders (paused by ann: wrong prices)." in html
+    assert "Consumers receive nothing from orders (paused by ann: wrong prices) now." in html
 
 
 def test_stop_is_posted_once_and_leaves_one_entry_in_the_log(admin_client):

@@ -198,8 +198,8 @@ def test_the_page_names_the_cause_and_says_that_nothing_is_received(admin_client
     html = admin_client.get(page).content.decode()
 
     assert "The template and the data do not fit" in before
-    assert "Nothing is received now" not in before
-    assert "Nothing is received now from orders (paused by ann: wrong prices)." in html
+    assert "Consumers receive nothing" not in before
+    assert "Consumers receive nothing from orders (paused by ann: wrong prices) now." in html
 
 
 def test_a_double_click_starts_one_redrive(admin_client):

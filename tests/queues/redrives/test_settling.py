@@ -43,7 +43,7 @@ def told(monkeypatch):
     """Outcomes of events as an upper app would tell them."""
     known: dict[UUID, Outcome] = {}
     tell = lambda event_ids: {pk: known[pk] for pk in event_ids if pk in known}  # noqa: E731
-    monkeypatch.setattr(registry, "_tellers", [tell])
+    monkeypatch.setattr(registry, "outcome_tellers", [tell])
     return known
 
 

@@ -169,4 +169,4 @@ def test_two_consumers_in_one_command_send_what_is_ordered(platform):
     wait_until(lambda: len(platform.aws.mail()) == 4, what="four emails")
 
     assert consumer.stop() == 0
-    assert consumer.output.count("stopped: nothing in hand") == 2
+    assert consumer.output.count("stopped: nothing in flight") == 2
