@@ -86,7 +86,7 @@ def _texts_of(app):
     return "\n".join(str(node.value) for node in nodes if isinstance(node, ast.Constant))
 
 
-def _is_made(word, code):
+def _is_made(line, code):
     """Whether a line is made of a name and a text: "relay failed", "is in_doubt"."""
-    name, _, text = word.partition(" ")
-    return f"%s {text}" in code and name in code or f"{name} %s" in code and text in code
+    (verb, _, state), (name, _, text) = line.partition(" "), line.rpartition(" ")
+    return (f"%s {text}" in code and name in code) or (f"{verb} %s" in code and state in code)

@@ -22,11 +22,6 @@ BOB = {"name": "Bob Example", "email": "bob@example.net"}
 FORMS = [("/", {}), ("/register/", BOB), ("/orders/", {"email": BOB["email"]})]
 
 
-@pytest.fixture
-def product():
-    return make_product(name="Mug")
-
-
 def post(client, path, fields, *, address=HERE, **headers):
     return client.post(path, fields, REMOTE_ADDR=address, headers=headers)
 

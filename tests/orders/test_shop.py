@@ -22,11 +22,6 @@ FIELDS = [
 ]
 
 
-@pytest.fixture
-def product():
-    return make_product(name="Mug")
-
-
 def _form(product, **changes):
     """Return what a browser posts for two of the product; ``quantity`` stands for its field."""
     form = {

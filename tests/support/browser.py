@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -180,7 +181,12 @@ def wait_for_delivery(page: Page) -> None:
 
 
 def take_picture(page: Page, name: str, *, height: int | None = None) -> None:
-    """Keep the page as PNG, all of it or so much from its top, as a window so high would show it."""
+    """Keep the page as PNG, all of it or so much from its top, as a window so high would show it.
+
+    Only where pictures are asked for, as by ``make pictures``: no test judges them, and each takes a while.
+    """
+    if "PICTURES" not in os.environ:
+        return
     size = page.viewport_size
     assert size is not None
     page.evaluate("scrollTo(0, 0)")

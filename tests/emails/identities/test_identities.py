@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -10,8 +9,6 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from django.contrib.admin.models import ADDITION, DELETION, LogEntry
 from django.contrib.admin.utils import quote
-from django.contrib.auth.models import Permission, User
-from django.contrib.messages import get_messages
 from django.urls import reverse
 from django.utils import timezone
 
@@ -19,6 +16,8 @@ from emails.errors import IdentityError
 from emails.identities import answers, identities, status_history
 from emails.models.identities import IdentityStatus, SesAnswer
 from emails.ses import ses_api
+from tests.support.responses import said
+from tests.support.rows import staff
 
 pytestmark = pytest.mark.django_db
 
@@ -66,16 +65,6 @@ def ses_answers(aws) -> Iterator[Answer]:
     yield answer
     for name, send in registered:
         events.unregister(name, send)
-
-
-def staff(*permissions: str) -> User:
-    user = User.objects.create_user(f"staff-{uuid.uuid4()}", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    return user
-
-
-def said(response: Any) -> str:
-    return " ".join(str(message) for message in get_messages(response.wsgi_request))
 
 
 def text_of(response: Any) -> str:

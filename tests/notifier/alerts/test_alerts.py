@@ -22,12 +22,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def admins(settings):
-    settings.ADMINS = [("ops@example.com", "ops@example.com")]
-    settings.BASE_URL = "https://shop.example.com"
-
-
-@pytest.fixture(autouse=True)
 def living(db):
     return make_consumer()
 

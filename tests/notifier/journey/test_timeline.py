@@ -161,7 +161,11 @@ def test_email_that_came_back_is_final_and_wrong(order, status):
             "Your mail provider did not take the email. The mailbox is full.",
         ),
         ("bounced_soft", "", "Your mail provider did not take the email. The mailbox may be full"),
-        ("delayed", "MailboxFull", "Sent, but not delivered yet. The mailbox is full. Delivery is retried"),
+        (
+            "delayed",
+            "MailboxFull",
+            "Sent, but not delivered yet. The mailbox is full. Delivery is retried",
+        ),
         ("complained", "abuse", "Delivered, then marked as spam."),
     ],
 )

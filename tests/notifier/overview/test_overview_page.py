@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -24,18 +23,13 @@ from queues.models.live import Duty, Figure, QueueDepth
 from queues.upkeep import figures, watching
 from tests.support.living import make_consumer, make_silent
 from tests.support.owed import owed, place
+from tests.support.rows import staff
 
 INDEX = reverse("admin:index")
 LIVE = reverse("overview-live")
 HOSTILE = "<script>alert(1)</script>"
 # Docs say how many: docs/how-to/watch-the-overview.md.
 MOST_QUERIES = 26
-
-
-def staff(*permissions: str) -> User:
-    user = User.objects.create_user(f"staff-{uuid.uuid4()}", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    return user
 
 
 def make_dead_letters(count: int, **fields: Any) -> None:

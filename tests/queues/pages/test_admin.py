@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission, User
-from django.contrib.messages import get_messages
 from django.db.models import Model
 from django.urls import reverse
 from django.utils import timezone
@@ -16,6 +14,8 @@ from moto import mock_aws
 
 from queues.aws import sqs
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
+from tests.support.responses import said
+from tests.support.rows import staff
 
 pytestmark = pytest.mark.django_db
 
@@ -53,19 +53,9 @@ def make_outbox_event(**fields: Any) -> OutboxEvent:
     return OutboxEvent.objects.create(**defaults | fields)
 
 
-def staff(*permissions: str) -> User:
-    user = User.objects.create_user(f"staff-{uuid.uuid4()}", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    return user
-
-
 def act(client: Any, address: str, name: str, *rows: Model, **fields: Any) -> Any:
     keys = [str(row.pk) for row in rows]
     return client.post(address, {"action": name, "_selected_action": keys} | fields)
-
-
-def said(response: Any) -> str:
-    return " ".join(str(message) for message in get_messages(response.wsgi_request))
 
 
 def change_page(row: Model) -> str:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission, User
 from django.db.models.functions import Now
 from django.urls import reverse
 
@@ -15,17 +14,12 @@ from queues.models import DeadLetter, Redrive, RedriveItem
 from queues.redrives import jobs
 from queues.redrives.leases import Lease
 from tests.support.lanterns import handle_all, make_dead_letter, make_dead_letters, outcomes, start
+from tests.support.rows import staff
 
 pytestmark = pytest.mark.django_db
 
 LIST = reverse("admin:queues_redrive_changelist")
 HOSTILE = "<script>alert(1)</script>"
-
-
-def staff(*permissions: str) -> User:
-    user = User.objects.create_user(f"staff-{uuid.uuid4()}", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    return user
 
 
 def page(redrive: Redrive) -> str:

@@ -12,11 +12,6 @@ from tests.support.lanterns import handle_all, make_dead_letter, make_dead_lette
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(autouse=True)
-def fixed():
-    lanterns.fix()
-
-
 @pytest.fixture
 def meanwhile(monkeypatch):
     """Do these things elsewhere while the command waits, in turn; then it may wait no more."""

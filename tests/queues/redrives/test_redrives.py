@@ -13,7 +13,6 @@ from queues.models import DeadLetter, OutboxEvent, Redrive, RedriveItem
 from queues.redrives import jobs, releasing
 from queues.redrives.leases import LEASE, Lease, LeaseLost
 from queues.upkeep import old_rows
-from tests.support import lanterns
 from tests.support.lanterns import (
     advance,
     handle_all,
@@ -28,11 +27,6 @@ from tests.support.threads import at_once
 pytestmark = pytest.mark.django_db
 
 State = Redrive.State
-
-
-@pytest.fixture(autouse=True)
-def fixed():
-    lanterns.fix()
 
 
 # --- Starting
