@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol, TypeVar
 
-
-@dataclass(frozen=True)
-class Step:
-    """One step on the way to the inbox; ``state`` is done, now, todo or wrong."""
-
-    name: str
-    state: str
-    at: datetime | None = None
+from queues.answers import EmailStep
 
 
 @dataclass(frozen=True)
@@ -23,7 +15,7 @@ class EmailStatus:
 
     status: str
     message: str
-    steps: Sequence[Step] = ()
+    steps: Sequence[EmailStep] = ()
 
 
 class Teller(Protocol):

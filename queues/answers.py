@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 
 from queues import masking
@@ -155,3 +156,18 @@ class Section:
             for row in self.rows
         ]
         return replace(self, title=masking.addresses(self.title), rows=rows)
+
+
+@dataclass(frozen=True)
+class EmailStep:
+    """One step on the way of an email to the mailbox, for staff and for the customer.
+
+    ``state`` is done, now, todo or wrong. ``at`` is None where no time is known; ``after`` is the time since the step
+    before, in words. It is here because emails, orders and notifier all use it, and share only this app.
+    """
+
+    name: str
+    state: str
+    at: datetime | None = None
+    detail: str = ""
+    after: str = ""

@@ -15,6 +15,7 @@ from django.utils import timezone
 from emails.models import Breaker, DeliveryEvent, Notification
 from emails.reports import evidence
 from emails.sending import trials
+from queues.answers import EmailStep
 from queues.models import DeadLetter, OutboxEvent
 from queues.models.live import LiveConsumer, PausedQueue
 
@@ -26,11 +27,12 @@ LATE = timedelta(seconds=10)
 # The page stops refreshing after this: nobody watches longer.
 FOLLOWED = timedelta(minutes=15)
 
-DONE, NOW, TODO, BAD = "done", "now", "todo", "bad"
+DONE, NOW, TODO, WRONG = "done", "now", "todo", "wrong"
 QUEUE = trials.EmailTestRequested.event_queue
 
 
 @dataclass(frozen=True)
+<<<<<<< HEAD
 class Step:
     """One step; ``state`` is done, now, todo or bad, ``after`` the time since the step before, in words."""
 
@@ -42,6 +44,8 @@ class Step:
 
 
 @dataclass(frozen=True)
+=======
+>>>>>>> refs/heads/struct
 class Trial:
     """A test email with its steps; ``is_over`` is True if nothing more is expected."""
 
@@ -49,7 +53,7 @@ class Trial:
     recipient: str
     sender: str
     notification: Notification | None
-    steps: list[Step]
+    steps: list[EmailStep]
     is_over: bool
 
     @property
@@ -91,23 +95,39 @@ def of(event_id: UUID) -> Trial | None:
     )
 
 
+<<<<<<< HEAD
 def _steps(facts: _Facts) -> Iterator[Step]:
     """Yield the steps up to the one where the test is now, or where it failed."""
     yield Step("Recorded", DONE, facts.row.recorded_at)
+=======
+def _steps(facts: _Facts) -> Iterator[EmailStep]:
+    """Up to where it stands; what is still to come is listed without a time."""
+    yield EmailStep("Recorded", DONE, facts.row.recorded_at)
+>>>>>>> refs/heads/struct
     for make in (_queued, _taken, _accepted, _delivered):
         step = make(facts)
         yield step
-        if step.state in (NOW, BAD):
+        if step.state in (NOW, WRONG):
             break
 
 
+<<<<<<< HEAD
 def _queued(facts: _Facts) -> Step:
     title, row = "Published to the queue", facts.row
+=======
+def _queued(facts: _Facts) -> EmailStep:
+    title, row = "Put into the queue", facts.row
+>>>>>>> refs/heads/struct
     if row.published_at or row.handled_at or facts.notification:
-        return Step(title, DONE, row.published_at or row.handled_at)
+        return EmailStep(title, DONE, row.published_at or row.handled_at)
     if row.state == OutboxEvent.State.REFUSED:
+<<<<<<< HEAD
         return Step(title, BAD, detail=f"SQS rejects it: {row.error}")
     return Step(title, NOW, detail=_why_unpublished(facts))
+=======
+        return EmailStep(title, WRONG, detail=f"SQS will not take it: {row.error}")
+    return EmailStep(title, NOW, detail=_why_unpublished(facts))
+>>>>>>> refs/heads/struct
 
 
 def _why_unpublished(facts: _Facts) -> str:
@@ -116,14 +136,19 @@ def _why_unpublished(facts: _Facts) -> str:
     return "Is consume_queue or relay_outbox running?" if facts.is_late else ""
 
 
+<<<<<<< HEAD
 def _taken(facts: _Facts) -> Step:
     title, notification = "Received by a consumer", facts.notification
+=======
+def _taken(facts: _Facts) -> EmailStep:
+    title, notification = "Taken by a consumer", facts.notification
+>>>>>>> refs/heads/struct
     if notification:
         at = notification.attempt_started_at or notification.created_at
-        return Step(title, DONE, at)
+        return EmailStep(title, DONE, at)
     if facts.letter:
-        return Step(title, BAD, facts.letter.collected_at, _dead(facts.letter))
-    return Step(title, NOW, detail=_why_untaken(facts))
+        return EmailStep(title, WRONG, facts.letter.collected_at, _dead(facts.letter))
+    return EmailStep(title, NOW, detail=_why_untaken(facts))
 
 
 def _why_untaken(facts: _Facts) -> str:
@@ -139,23 +164,23 @@ def _why_untaken(facts: _Facts) -> str:
     return "The consumers are busy. It waits behind other messages."
 
 
-def _accepted(facts: _Facts) -> Step:
+def _accepted(facts: _Facts) -> EmailStep:
     title, notification = "Accepted by SES", facts.notification
     assert notification is not None  # noqa: S101 - the step before says so
     reason = f"{notification.reason_code}: {notification.reason}" if notification.reason else ""
     match notification.state:
         case Email.SENT:
-            return Step(
+            return EmailStep(
                 title, DONE, notification.sent_at, f"Message id {notification.provider_message_id}"
             )
         case Email.IN_DOUBT:
-            return Step(title, NOW, detail=f"In doubt: SES may have accepted it. {reason}")
+            return EmailStep(title, NOW, detail=f"In doubt: SES may have accepted it. {reason}")
         case Email.PENDING | Email.SENDING:
             if facts.letter:
-                return Step(title, BAD, facts.letter.collected_at, _dead(facts.letter))
-            return Step(title, NOW, detail=reason)
+                return EmailStep(title, WRONG, facts.letter.collected_at, _dead(facts.letter))
+            return EmailStep(title, NOW, detail=reason)
         case _:
-            return Step("Not sent", BAD, detail=reason or notification.get_state_display())
+            return EmailStep("Not sent", WRONG, detail=reason or notification.get_state_display())
 
 
 def _dead(letter: DeadLetter) -> str:
@@ -166,27 +191,42 @@ def _dead(letter: DeadLetter) -> str:
 _DELIVERIES: Mapping[str, tuple[str, str, str]] = {
     Delivery.DELIVERED: ("Delivered", DONE, "Delivery"),
     Delivery.DELAYED: ("Delivered", NOW, "DeliveryDelay"),
+<<<<<<< HEAD
     Delivery.BOUNCED_SOFT: ("Soft bounce", BAD, "Bounce"),
     Delivery.BOUNCED_HARD: ("Hard bounce", BAD, "Bounce"),
     Delivery.COMPLAINED: ("Marked as spam", BAD, "Complaint"),
     Delivery.REJECTED: ("Rejected by SES", BAD, "Reject"),
+=======
+    Delivery.BOUNCED_SOFT: ("Bounced for now", WRONG, "Bounce"),
+    Delivery.BOUNCED_HARD: ("Bounced", WRONG, "Bounce"),
+    Delivery.COMPLAINED: ("Called spam", WRONG, "Complaint"),
+    Delivery.REJECTED: ("Rejected by SES", WRONG, "Reject"),
+>>>>>>> refs/heads/struct
 }
 
 
-def _delivered(facts: _Facts) -> Step:
+def _delivered(facts: _Facts) -> EmailStep:
     notification = facts.notification
     assert notification is not None  # noqa: S101 - two steps before say so
     if delivery := _DELIVERIES.get(notification.delivery_status):
         return _delivery_step(notification, *delivery)
     if evidence.ALIAS not in settings.QUEUES:
+<<<<<<< HEAD
         detail = "SES reports nothing: SES_CONFIGURATION_SET and SES_EVENTS_TOPIC are not set."
         return Step("Delivered", TODO, detail=detail)
     is_late = notification.sent_at and timezone.now() - notification.sent_at > LATE
     words = "SES has not reported yet. A slow mailbox takes minutes. If this stays, run manage.py provision."
     return Step("Delivered", NOW, detail=words if is_late else "")
+=======
+        detail = "SES tells nobody: SES_CONFIGURATION_SET and SES_EVENTS_TOPIC are not set."
+        return EmailStep("Delivered", TODO, detail=detail)
+    is_late = notification.sent_at and timezone.now() - notification.sent_at > LATE
+    words = "SES has not reported yet. A slow mailbox takes minutes; see also manage.py provision."
+    return EmailStep("Delivered", NOW, detail=words if is_late else "")
+>>>>>>> refs/heads/struct
 
 
-def _delivery_step(notification: Notification, title: str, state: str, kind: str) -> Step:
+def _delivery_step(notification: Notification, title: str, state: str, kind: str) -> EmailStep:
     event = (
         DeliveryEvent.objects.filter(
             provider_message_id=notification.provider_message_id, type=kind
@@ -195,8 +235,8 @@ def _delivery_step(notification: Notification, title: str, state: str, kind: str
         .last()
     )
     if event is None:
-        return Step(title, state, notification.delivered_at if state == DONE else None)
-    return Step(title, state, event.happened_at, _said(event))
+        return EmailStep(title, state, notification.delivered_at if state == DONE else None)
+    return EmailStep(title, state, event.happened_at, _said(event))
 
 
 def _said(event: DeliveryEvent) -> str:
@@ -211,13 +251,19 @@ def _said(event: DeliveryEvent) -> str:
     return next((str(word) for word in (person.get("diagnosticCode"), *words) if word), "")
 
 
+<<<<<<< HEAD
 def _timed(steps: Iterator[Step]) -> list[Step]:
     """Add to each step the time since the one before, then append the steps still to come."""
     found: list[Step] = []
+=======
+def _timed(steps: Iterator[EmailStep]) -> list[EmailStep]:
+    """Each with the time since the one before; then what is still to come."""
+    found: list[EmailStep] = []
+>>>>>>> refs/heads/struct
     before: datetime | None = None
     for step in steps:
         after = _seconds(step.at - before) if step.at and before else ""
-        found.append(Step(step.title, step.state, step.at, step.detail, after))
+        found.append(EmailStep(step.name, step.state, step.at, step.detail, after))
         before = step.at or before
     titles = [
         "Recorded",
@@ -226,9 +272,9 @@ def _timed(steps: Iterator[Step]) -> list[Step]:
         "Accepted by SES",
         "Delivered",
     ]
-    is_ended = any(step.state == BAD for step in found)
+    is_ended = any(step.state == WRONG for step in found)
     rest = [] if is_ended else titles[len(found) :]
-    return found + [Step(title, TODO) for title in rest]
+    return found + [EmailStep(title, TODO) for title in rest]
 
 
 def _seconds(span: timedelta) -> str:

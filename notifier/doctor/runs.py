@@ -11,7 +11,7 @@ from emails.sending import direct_emails
 from queues import masking
 from queues.doctor import findings
 from queues.doctor.findings import Verdict
-from queues.doctor.roundtrip import Done, Say, Step, run, timed
+from queues.doctor.roundtrip import Done, ProbeStep, Say, run, timed
 from queues.doctor.runs import Results
 from queues.errors import QueueUnavailable
 
@@ -31,10 +31,10 @@ def check(arguments: Mapping[str, Any], say: Results) -> str:
 def roundtrip(arguments: Mapping[str, Any], say: Results) -> str:
     """Make a round trip beside the queue of ``alias``, then send a test email to ``email`` if it is given.
 
-    Each result is a Step.
+    Each result is a ProbeStep.
     """
 
-    def tell(step: Step) -> None:
+    def tell(step: ProbeStep) -> None:
         say(asdict(step))
 
     is_well = trip(arguments["alias"], tell)
@@ -61,7 +61,7 @@ def send_email(recipient: str, say: Say) -> bool:
     except (SendError, QueueUnavailable) as exc:
         said = "SES may have taken it" if isinstance(exc, InDoubt) else "SES did not take it"
         say(
-            Step(
+            ProbeStep(
                 "email",
                 masking.addresses(f"{said}: {exc} ({exc.code})"),
                 0,

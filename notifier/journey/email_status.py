@@ -5,7 +5,8 @@ from __future__ import annotations
 from notifier.journey import email_timeline
 from notifier.journey.email_timeline import Timeline
 from orders import email_status
-from orders.email_status import EmailStatus, Step
+from orders.email_status import EmailStatus
+from queues.answers import EmailStep
 
 
 @email_status.register
@@ -25,5 +26,5 @@ def _status(found: Timeline) -> EmailStatus:
     return EmailStatus(
         status=found.status,
         message=found.verdict.message,
-        steps=[Step(step.name.lower(), step.state, step.at) for step in found.steps],
+        steps=[EmailStep(step.name.lower(), step.state, step.at) for step in found.steps],
     )

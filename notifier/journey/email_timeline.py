@@ -16,6 +16,7 @@ from django.utils import timezone
 from emails.models import Attempt, Notification
 from emails.reports import reasons, report_words
 from notifier.journey import event_timeline
+from queues.answers import EmailStep
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 
 State = Notification.State
@@ -26,15 +27,6 @@ _UNWANTED = "we cannot send to this address at the moment. Please contact us."
 _LATER = "Your email will be sent a little later."
 # Enough for every redrive that a person will ever do.
 _MAX_ROWS = 50
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step of the email; ``state`` is done, now, todo or wrong. ``at`` is None where no time was recorded."""
-
-    name: str
-    state: str
-    at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +43,7 @@ class Verdict:
 class Timeline:
     """The steps in order, the verdict on them, and each call to SES; ``status`` is the verdict in one word."""
 
-    steps: Sequence[Step]
+    steps: Sequence[EmailStep]
     verdict: Verdict
     status: str
     attempts: Sequence[Attempt] = ()
@@ -241,18 +233,18 @@ def _reason(code: str, text: str) -> str:
     return f"{code}: {text}" if code and text else code or text
 
 
-def _steps(facts: _Facts, verdict: Verdict) -> list[Step]:
+def _steps(facts: _Facts, verdict: Verdict) -> list[EmailStep]:
     """Build the steps; the first one that is not done is ``now``, or ``wrong``."""
     times = _times(facts)
     done = max((index for index, (_, at) in enumerate(times) if at), default=-1)
     steps = []
     for index, (name, at) in enumerate(times):
         if index <= done:
-            steps.append(Step(name, "done", at))
+            steps.append(EmailStep(name, "done", at))
         elif index == done + 1:
-            steps.append(Step(name, "wrong" if verdict.is_wrong else "now"))
+            steps.append(EmailStep(name, "wrong" if verdict.is_wrong else "now"))
         else:
-            steps.append(Step(name, "todo"))
+            steps.append(EmailStep(name, "todo"))
     return steps
 
 

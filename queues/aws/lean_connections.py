@@ -31,7 +31,8 @@ from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 from urllib3.util import wait_for_read
 
-# The server may close a connection that was idle for longer just as a request leaves: a needless doubt if it arrived.
+# The server may close a connection that was idle for longer just as a request leaves, and then nobody knows whether the
+# request arrived.
 IDLE_SECONDS = 5.0
 # The limits of http.client; AWS never answers with more.
 MAX_LINE = 65_536
@@ -132,7 +133,7 @@ def _read(incoming: IO[bytes]) -> Response:
     version, _, rest = _line(incoming).partition(" ")
     status = rest[:3]
     if not (version.startswith("HTTP/1.") and status.isdecimal()):
-        raise HTTPException("no HTTP")
+        raise HTTPException("not an HTTP/1 answer")
     headers = _headers(incoming)
     is_last = version == "HTTP/1.0" or headers.get("connection", "").lower() == "close"
     if headers.get("transfer-encoding", "").lower() == "chunked":
@@ -166,14 +167,14 @@ def _chunks(incoming: IO[bytes]) -> bytes:
 def _line(incoming: IO[bytes]) -> str:
     line = incoming.readline(MAX_LINE)
     if not line.endswith(b"\n"):
-        raise HTTPException("the answer breaks off")
+        raise HTTPException("the answer ends early")
     return line.rstrip(b"\r\n").decode("latin-1")
 
 
 def _exactly(incoming: IO[bytes], size: int) -> bytes:
     content = incoming.read(size)
     if len(content) < size:
-        raise HTTPException("the answer breaks off")
+        raise HTTPException("the answer ends early")
     return content
 
 
@@ -181,7 +182,7 @@ def _number(text: str, *, base: int) -> int:
     try:
         return int(text, base)
     except ValueError as exc:
-        raise HTTPException("no number where one must be") from exc
+        raise HTTPException("a length is not a number") from exc
 
 
 def _opener(endpoint: str, *, timeout: float) -> partial[HTTPConnection]:

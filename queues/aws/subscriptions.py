@@ -28,7 +28,7 @@ def provision(say: Say) -> None:
     """Provision every topic that settings name; raises QueueUnavailable."""
     topics = [topic for alias in settings.TOPICS if (topic := sns.topic(alias))]
     for topic in topics:
-        say(f"made topic {topic.name}" if topic.create() else f"topic {topic.name} is there")
+        say(f"made topic {topic.name}" if topic.create() else f"topic {topic.name} exists")
     # Rights come before subscriptions: events published in between would be lost.
     for topic in topics:
         queue = sqs.queue(topic.alias)

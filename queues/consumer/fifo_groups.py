@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 
 State = OutboxEvent.State
 
-# The states are written out as in the indexes, or SQLite would not use them. Rows count up to the event's own id; all
-# rows count if it has no row.
+# The states are written out as in the indexes, or SQLite would not use them. Only rows with a lower id than the event's
+# own row count; if it has no row, all of them do.
 _UNFINISHED = """\
 SELECT EXISTS (SELECT 1 FROM queues_outboxevent
                WHERE state IN ('pending', 'claimed', 'held', 'dead') AND queue = %s AND "group" = %s AND id < own.id)

@@ -28,8 +28,8 @@ class InFlight:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._held: dict[str, tuple[Queue, Received, float]] = {}
-        self._beaten_at = time.monotonic()
-        self._beating = threading.Lock()
+        self._extended_at = time.monotonic()
+        self._extending = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._held)
@@ -48,22 +48,22 @@ class InFlight:
 
     def let_go(self, message: Received) -> None:
         """Remove a message that will be hidden or given back, and wait for a running heartbeat that would extend it."""
-        with self._beating:
+        with self._extending:
             self.drop(message)
 
     def heartbeat(self) -> None:
         """Extend the visibility of all messages in flight, three times per visibility timeout."""
-        if time.monotonic() - self._beaten_at < settings.QUEUE_VISIBILITY_SECONDS / 3:
+        if time.monotonic() - self._extended_at < settings.QUEUE_VISIBILITY_SECONDS / 3:
             return
-        self._beaten_at = time.monotonic()
-        with self._beating:
+        self._extended_at = time.monotonic()
+        with self._extending:
             self._extend()
 
     def _extend(self) -> None:
         by_queue: defaultdict[Queue, list[Received]] = defaultdict(list)
         with self._lock:
             for queue, message, since in self._held.values():
-                if self._beaten_at - since < MAX_HOLD_SECONDS:
+                if self._extended_at - since < MAX_HOLD_SECONDS:
                     by_queue[queue].append(message)
         for queue, messages in by_queue.items():
             try:

@@ -99,7 +99,7 @@ class Batch(Queue):
         try:
             rest = self._deferred(rest)
         except DatabaseError as exc:
-            logger.error("given back for long, the database fails: %s", type(exc).__name__)
+            logger.error("given back with a long delay, the database fails: %s", type(exc).__name__)
             for message in rest:
                 self._let_back([message], seconds=_outage_seconds(message.receive_count))
         else:
@@ -161,7 +161,7 @@ def _alias(arn: str) -> str:
         if queue.name == name:
             return queue.alias
     names = ", ".join(queue.name for queue in sqs.queues())
-    raise ValueError(f"no QUEUE_<ALIAS> names the queue {name}; they name {names}")
+    raise ValueError(f"no QUEUE_<ALIAS> setting names the queue {name}; they name {names}")
 
 
 def _received(record: Mapping[str, Any]) -> Received:

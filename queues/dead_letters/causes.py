@@ -59,7 +59,7 @@ class Group:
 
     @property
     def trend(self) -> str:
-        """How the number of new dead letters develops: ``quiet``, ``growing`` or ``slowing``."""
+        """The trend of new dead letters: ``quiet``, ``growing`` or ``slowing``."""
         if not self.recent:
             return "quiet"
         return "growing" if self.recent >= self.before else "slowing"

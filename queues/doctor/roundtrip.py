@@ -46,8 +46,8 @@ _COPIED = (
 
 
 @dataclass(frozen=True)
-class Step:
-    """One step; ``id`` is SQS's, where there is one. ``mend``: what to do where it failed."""
+class ProbeStep:
+    """One step of a round trip. ``id`` is the one that SQS gave, if any; ``fix`` says what to do if it failed."""
 
     name: str
     what: str
@@ -65,7 +65,7 @@ class _Stopped(Exception):
     """A step failed and was told."""
 
 
-Say = Callable[[Step], None]
+Say = Callable[[ProbeStep], None]
 # What happened, and the id that SQS gave it.
 Done = tuple[str, str]
 
@@ -79,7 +79,7 @@ def timed(name: str, act: Callable[[], Done], say: Say) -> None:
     """One step; raises QueueUnavailable for a caller that knows what it means."""
     began = time.monotonic()
     what, found = act()
-    _tell(Step(name, what, _milliseconds(began), found), say)
+    _tell(ProbeStep(name, what, _milliseconds(began), found), say)
 
 
 class _Trip:
@@ -118,7 +118,7 @@ class _Trip:
             timed(name, act, self._say)
         except _Failed as exc:
             fix = "SQS or what stands in for it does not keep this promise: see manage.py doctor."
-            failed = Step(name, str(exc), _milliseconds(began), is_ok=False, fix=fix)
+            failed = ProbeStep(name, str(exc), _milliseconds(began), is_ok=False, fix=fix)
         except QueueUnavailable as exc:
             failed = _refused(name, exc, self._probe, _milliseconds(began))
         else:
@@ -277,13 +277,13 @@ def _age(queue: Queue) -> float:
         return 0
 
 
-def _refused(name: str, exc: QueueUnavailable, probe: Queue, milliseconds: int) -> Step:
+def _refused(name: str, exc: QueueUnavailable, probe: Queue, milliseconds: int) -> ProbeStep:
     if exc.code in DENIED:
         right = _RIGHTS.get(name, "sqs:SendMessage")
         found = missing_right(str(exc), otherwise=right, of=f"queue {probe.name}")
-        return Step(name, found.what, milliseconds, is_ok=False, fix=found.fix)
+        return ProbeStep(name, found.what, milliseconds, is_ok=False, fix=found.fix)
     fix = "See manage.py doctor." if not isinstance(exc, QueueMissing) else ""
-    return Step(name, str(exc), milliseconds, is_ok=False, fix=fix)
+    return ProbeStep(name, str(exc), milliseconds, is_ok=False, fix=fix)
 
 
 _RIGHTS = {
@@ -298,7 +298,7 @@ _RIGHTS = {
 }
 
 
-def _tell(step: Step, say: Say) -> None:
+def _tell(step: ProbeStep, say: Say) -> None:
     level = logging.INFO if step.is_ok else logging.ERROR
     logger.log(
         level,

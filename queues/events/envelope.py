@@ -202,12 +202,12 @@ def json_object(body: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadEnvelope(f"a JSON {type(value).__name__}, not an object")
     if not storable:
-        raise BadEnvelope("text with a NUL or half a character, which no database keeps")
+        raise BadEnvelope("text with a NUL or a lone surrogate, which the database cannot store")
     return value
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _strings(value: object) -> Iterator[str]:

@@ -93,7 +93,7 @@ def _operation(alias: str, types: dict[str, type[EventData]]) -> dict[str, Any]:
     return {
         "action": "receive",
         "channel": {"$ref": f"#/channels/{alias}"},
-        "summary": "Consumers check it, and send what it owes; what does not fit becomes a dead letter.",
+        "summary": "Consumers check each message and send its emails; an invalid message becomes a dead letter.",
         "messages": [{"$ref": f"#/channels/{alias}/messages/{_key(name)}"} for name in names],
     }
 

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-# Six heartbeats, so that a few that the database did not take do not make a process look silent.
+# Six heartbeats long: a process must not look silent because the database failed to store one.
 SILENT_SECONDS = 30
 
 

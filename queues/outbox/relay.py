@@ -49,7 +49,7 @@ _AGAIN: dict[str, Any] = {
     "error": "",
     "handled_at": None,
 }
-_NO_ANSWER = sqs.Unsent("SQS did not say what became of this entry", refused=False)
+_NO_ANSWER = sqs.Unsent("SQS's answer does not name this entry", refused=False)
 
 
 def publish_soon(pk: int, *, alias: str) -> None:

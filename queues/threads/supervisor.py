@@ -121,7 +121,9 @@ class Supervisor:
         if self._signals > 1:
             self._kill()
         elif time.monotonic() >= self._deadline:
-            logger.error("killing what has not stopped within %.0f s", self._stop_seconds)
+            logger.error(
+                "killing processes that have not stopped within %.0f s", self._stop_seconds
+            )
             self._code = 1
             self._kill()
 

@@ -59,7 +59,7 @@ def test_from_the_alerts_link_to_drained_it_takes_two_clicks_and_no_open_browser
 
     wait_until(lambda: Redrive.objects.get().state == Redrive.State.DONE, what="the redrive's end")
     record = site.open_admin(address.removeprefix(site.base))
-    expect(record.get_by_text("Every letter had its turn.")).to_be_visible()
+    expect(record.get_by_text("The outcome of every dead letter is known")).to_be_visible()
     take_picture(record, "redrive-done", height=900)
 
     assert clicks.count == 2

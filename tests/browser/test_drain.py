@@ -134,7 +134,7 @@ def test_500_letters_of_four_causes_among_100000_emails_are_drained(site):
     staff.context.close()
     wait_for_end(Redrive.objects.exclude(pk=poisoned.pk).get())
     record = site.open_admin(address.removeprefix(site.base))
-    expect(record.get_by_text("Every letter had its turn.")).to_be_visible()
+    expect(record.get_by_text("The outcome of every dead letter is known")).to_be_visible()
 
     # The template is deployed, the network is back: two causes in one redrive.
     for code in ("EndpointConnectionError", "RenderError"):
@@ -177,7 +177,7 @@ def test_two_operators_at_once_start_one_redrive_stop_each_others_and_discard_on
     ann, bob = site.open_admin(start), site.open_admin(start, name="operator")
     for operator in (ann, bob):
         operator.get_by_role("link", name="Redrive SES sandbox").click()
-        operator.get_by_label("Letters a second").fill("1")
+        operator.get_by_label("Dead letters per second").fill("1")
         operator.get_by_label("Canary").uncheck()
 
     # A double click of the one, and the other one's at the same time.

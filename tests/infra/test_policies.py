@@ -29,7 +29,7 @@ from queues.consumer.in_flight import InFlight
 from queues.consumer.loop import Consumer
 from queues.dead_letters import collecting, decisions
 from queues.doctor import findings
-from queues.doctor.roundtrip import Step
+from queues.doctor.roundtrip import ProbeStep
 from queues.events.envelope import Event
 from queues.models import DeadLetter, OutboxEvent
 from queues.models.live import Duty
@@ -222,7 +222,7 @@ def runs_the_doctor(calls, client, settings):
             assert list(findings.collect(send=True))
         assert runs.send_email("ada@example.com", lambda step: None)
     for alias in ALIASES:
-        said: list[Step] = []
+        said: list[ProbeStep] = []
         assert runs.trip(alias, said.append), said
 
 

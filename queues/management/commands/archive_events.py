@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import time
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from django.core.management.base import BaseCommand, CommandError
 from queues import checks
 from queues.aws import sqs
 from queues.errors import QueueUnavailable
+from queues.management.arguments import positive
 from queues.models.live import LiveConsumer
 from queues.outbox.archive import MAX_BYTES, Archive
 from queues.upkeep.heartbeats import Heartbeats, Load
@@ -33,7 +34,7 @@ class Command(BaseCommand):
     """
 
     help = (
-        "Writes every event from ARCHIVE_QUEUE to one file a day, one JSON envelope a line, until SIGTERM. "
+        "Write every event from ARCHIVE_QUEUE to files, a new one each day, one JSON envelope a line, until SIGTERM. "
         "An event may be in the files twice, for example after a crash: take each id once."
     )
     requires_system_checks = [checks.TAG]
@@ -50,7 +51,7 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--max-mebibytes",
-            type=_positive,
+            type=positive,
             default=MAX_BYTES // MEBIBYTE,
             metavar="N",
             help=f"begin another file for the day at this size; default {MAX_BYTES // MEBIBYTE}",
@@ -129,9 +130,3 @@ class Command(BaseCommand):
         if self._stopping:
             os._exit(0)
         self._stopping = True
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise ArgumentTypeError(f"{text} is not a whole number above 0")
-    return int(text)

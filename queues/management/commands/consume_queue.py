@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
@@ -19,6 +19,7 @@ from queues.consumer.sizing import AUTO, Sizing
 from queues.dead_letters import collecting
 from queues.doctor import runs
 from queues.errors import QueueUnavailable
+from queues.management.arguments import positive
 from queues.models.live import LiveConsumer
 from queues.outbox import relay
 from queues.redrives import jobs
@@ -38,7 +39,7 @@ class Command(BaseCommand):
     SIGTERM or Ctrl-C stops it within 25 seconds, a second signal at once.
     """
 
-    help = "Receives events, passes them to their handlers and deletes handled messages, until SIGTERM."
+    help = "Receive events, pass them to their handlers and delete handled messages, until SIGTERM."
     # All other checks would load every page of the web site.
     requires_system_checks = [checks.TAG]
 
@@ -55,7 +56,7 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--processes",
-            type=_positive,
+            type=positive,
             default=1,
             help="number of consumer processes, each with all the above, default 1; only the first one publishes the "
             "outbox, collects dead letters and carries out redrives",
@@ -65,7 +66,7 @@ class Command(BaseCommand):
             action="store_true",
             help="stop when nothing is left to do now",
         )
-        parser.add_argument("--max-messages", type=_positive, help="stop after this many messages")
+        parser.add_argument("--max-messages", type=positive, help="stop after this many messages")
         parser.add_argument("--no-relay", action="store_true", help="do not publish the outbox")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -178,10 +179,4 @@ class Command(BaseCommand):
 
 
 def _positive_or_auto(text: str) -> int | str:
-    return text if text == AUTO else _positive(text)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise ArgumentTypeError(f"{text} is not a whole number above 0")
-    return int(text)
+    return text if text == AUTO else positive(text)

@@ -16,7 +16,9 @@ from queues.errors import QueueUnavailable
 class Command(BaseCommand):
     """Provision AWS; safe to run at every start."""
 
-    help = "Makes the queues, dead-letter queues, topics and configuration set, or brings them in line."
+    help = (
+        "Make the queues, dead-letter queues, topics and configuration set, or bring them in line."
+    )
     # All other checks would load every page of the web site.
     requires_system_checks = [checks.TAG]
 

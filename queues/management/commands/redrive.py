@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from time import sleep
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from queues.management.arguments import positive
 from queues.models import DeadLetter, Redrive, RedriveItem
 from queues.redrives import jobs
 
@@ -20,7 +21,7 @@ class Command(BaseCommand):
     """Redrive dead letters from a script, as staff do in the admin."""
 
     help = (
-        "Starts a redrive of open dead letters and sends back the first ones; consumers do the rest. "
+        "Start a redrive of open dead letters and send back the first ones; consumers do the rest. "
         "One dead letter goes first, then 10, then 100, then the rest, each stage when the one before has succeeded."
     )
 
@@ -37,7 +38,7 @@ class Command(BaseCommand):
             "--dry-run", action="store_true", help="only say how many would be redriven"
         )
         parser.add_argument("--reason", default="", help="reason, for the audit log")
-        parser.add_argument("--rate", type=_positive, metavar="N", help="dead letters a second")
+        parser.add_argument("--rate", type=positive, metavar="N", help="dead letters a second")
         parser.add_argument(
             "--no-canary",
             action="store_true",
@@ -109,9 +110,3 @@ def _progress(redrive: Redrive) -> str:
     counts = jobs.counts(redrive)
     parts = [f"{count} {outcome}" for outcome, count in counts.items() if count]
     return ", ".join(parts) or "nothing to redrive"
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise ArgumentTypeError(f"{text} is not a whole number above 0")
-    return int(text)

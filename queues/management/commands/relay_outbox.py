@@ -27,7 +27,7 @@ _UNPUBLISHED = [OutboxEvent.State.PENDING, OutboxEvent.State.CLAIMED]
 class Command(BaseCommand):
     """Publish the outbox; any number of these may run, beside consumers that relay too."""
 
-    help = "Publishes the events in the outbox, until SIGTERM."
+    help = "Publish the events in the outbox, until SIGTERM."
     # All other checks would load every page of the web site.
     requires_system_checks = [checks.TAG]
 

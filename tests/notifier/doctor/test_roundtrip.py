@@ -16,7 +16,7 @@ from django.utils import timezone
 from notifier.doctor.runs import trip
 from queues.aws import sqs
 from queues.doctor import roundtrip, runs
-from queues.doctor.roundtrip import Step
+from queues.doctor.roundtrip import ProbeStep
 from queues.models.doctor_runs import DoctorRun
 from tests.conftest import SENDER
 from tests.support.living import make_consumer
@@ -27,8 +27,8 @@ PLAIN = ["look", "make", "send", "receive", "hide", "give back", "delete"]
 FIFO = [*PLAIN, "order", "group", "deduplication"]
 
 
-def steps_of(alias: str) -> list[Step]:
-    steps: list[Step] = []
+def steps_of(alias: str) -> list[ProbeStep]:
+    steps: list[ProbeStep] = []
     trip(alias, steps.append)
     return steps
 

@@ -240,7 +240,7 @@ def test_a_drained_group_still_has_its_page(admin_client):
 
     page = admin_client.get(group_page(letter)).content.decode()
 
-    assert "No letter of this cause waits for a person." in page
+    assert "No dead letters of this cause are waiting." in page
 
 
 def test_a_group_that_never_was_is_not_found(admin_client):

@@ -263,7 +263,7 @@ def test_a_form_made_from_an_older_body_is_refused(admin_client):
 
     response = post(admin_client, letter, fixed(letter), seen="older")
 
-    assert "Somebody edited this letter meanwhile." in response.content.decode()
+    assert "Somebody else has edited this dead letter." in response.content.decode()
 
 
 def test_a_double_click_saves_and_redrives_once(admin_client):

@@ -94,7 +94,7 @@ def test_discarding_twice_discards_once(admin_client):
 
     response = act(admin_client, LETTERS, "discard", letter, **DISCARD)
 
-    assert "1 of 1 left as found" in said(response)
+    assert "1 of 1 unchanged" in said(response)
     assert LogEntry.objects.count() == 1
 
 
@@ -151,7 +151,7 @@ def test_publish_again_makes_published_events_pending(admin_client):
 
     events[0].refresh_from_db()
     assert events[0].state == OutboxEvent.State.PENDING
-    assert "1 outbox event put back to be published again." in said(response)
+    assert "1 outbox event queued to be published again." in said(response)
     assert LogEntry.objects.get().object_id == str(events[0].pk)
 
 

@@ -66,7 +66,7 @@ def test_the_same_page_is_the_record_afterwards(admin_client):
     html = admin_client.get(page(redrive)).content.decode()
 
     assert "data-refresh" not in html
-    assert "Every letter had its turn." in html
+    assert "The outcome of every dead letter is known" in html
     assert "the wicks are dry" in html
 
 

@@ -171,7 +171,7 @@ def test_what_became_another_bucket_since_the_page_was_shown_stays(admin_client)
 
     response = take(admin_client, letter, "sends")
 
-    assert "Nothing was taken" in response.content.decode()
+    assert "You selected nothing" in response.content.decode()
     assert not Redrive.objects.exists()
 
 

@@ -148,7 +148,7 @@ def test_what_does_not_stop_in_time_is_killed(supervised):
     here.signal(signal.SIGTERM)
 
     assert here.code() == 1
-    assert "killing what has not stopped within 0 s" in here.lines
+    assert "killing processes that have not stopped within 0 s" in here.lines
 
 
 def test_processes_end_with_a_supervisor_that_is_killed(supervised):
