@@ -32,20 +32,6 @@ QUEUE = trials.EmailTestRequested.event_queue
 
 
 @dataclass(frozen=True)
-<<<<<<< HEAD
-class Step:
-    """One step; ``state`` is done, now, todo or bad, ``after`` the time since the step before, in words."""
-
-    title: str
-    state: str
-    at: datetime | None = None
-    detail: str = ""
-    after: str = ""
-
-
-@dataclass(frozen=True)
-=======
->>>>>>> refs/heads/struct
 class Trial:
     """A test email with its steps; ``is_over`` is True if nothing more is expected."""
 
@@ -95,15 +81,9 @@ def of(event_id: UUID) -> Trial | None:
     )
 
 
-<<<<<<< HEAD
-def _steps(facts: _Facts) -> Iterator[Step]:
-    """Yield the steps up to the one where the test is now, or where it failed."""
-    yield Step("Recorded", DONE, facts.row.recorded_at)
-=======
 def _steps(facts: _Facts) -> Iterator[EmailStep]:
-    """Up to where it stands; what is still to come is listed without a time."""
+    """Yield the steps up to the one where the test is now, or where it failed."""
     yield EmailStep("Recorded", DONE, facts.row.recorded_at)
->>>>>>> refs/heads/struct
     for make in (_queued, _taken, _accepted, _delivered):
         step = make(facts)
         yield step
@@ -111,23 +91,13 @@ def _steps(facts: _Facts) -> Iterator[EmailStep]:
             break
 
 
-<<<<<<< HEAD
-def _queued(facts: _Facts) -> Step:
-    title, row = "Published to the queue", facts.row
-=======
 def _queued(facts: _Facts) -> EmailStep:
-    title, row = "Put into the queue", facts.row
->>>>>>> refs/heads/struct
+    title, row = "Published to the queue", facts.row
     if row.published_at or row.handled_at or facts.notification:
         return EmailStep(title, DONE, row.published_at or row.handled_at)
     if row.state == OutboxEvent.State.REFUSED:
-<<<<<<< HEAD
-        return Step(title, BAD, detail=f"SQS rejects it: {row.error}")
-    return Step(title, NOW, detail=_why_unpublished(facts))
-=======
-        return EmailStep(title, WRONG, detail=f"SQS will not take it: {row.error}")
+        return EmailStep(title, WRONG, detail=f"SQS rejects it: {row.error}")
     return EmailStep(title, NOW, detail=_why_unpublished(facts))
->>>>>>> refs/heads/struct
 
 
 def _why_unpublished(facts: _Facts) -> str:
@@ -136,13 +106,8 @@ def _why_unpublished(facts: _Facts) -> str:
     return "Is consume_queue or relay_outbox running?" if facts.is_late else ""
 
 
-<<<<<<< HEAD
-def _taken(facts: _Facts) -> Step:
-    title, notification = "Received by a consumer", facts.notification
-=======
 def _taken(facts: _Facts) -> EmailStep:
-    title, notification = "Taken by a consumer", facts.notification
->>>>>>> refs/heads/struct
+    title, notification = "Received by a consumer", facts.notification
     if notification:
         at = notification.attempt_started_at or notification.created_at
         return EmailStep(title, DONE, at)
@@ -191,17 +156,10 @@ def _dead(letter: DeadLetter) -> str:
 _DELIVERIES: Mapping[str, tuple[str, str, str]] = {
     Delivery.DELIVERED: ("Delivered", DONE, "Delivery"),
     Delivery.DELAYED: ("Delivered", NOW, "DeliveryDelay"),
-<<<<<<< HEAD
-    Delivery.BOUNCED_SOFT: ("Soft bounce", BAD, "Bounce"),
-    Delivery.BOUNCED_HARD: ("Hard bounce", BAD, "Bounce"),
-    Delivery.COMPLAINED: ("Marked as spam", BAD, "Complaint"),
-    Delivery.REJECTED: ("Rejected by SES", BAD, "Reject"),
-=======
-    Delivery.BOUNCED_SOFT: ("Bounced for now", WRONG, "Bounce"),
-    Delivery.BOUNCED_HARD: ("Bounced", WRONG, "Bounce"),
-    Delivery.COMPLAINED: ("Called spam", WRONG, "Complaint"),
+    Delivery.BOUNCED_SOFT: ("Soft bounce", WRONG, "Bounce"),
+    Delivery.BOUNCED_HARD: ("Hard bounce", WRONG, "Bounce"),
+    Delivery.COMPLAINED: ("Marked as spam", WRONG, "Complaint"),
     Delivery.REJECTED: ("Rejected by SES", WRONG, "Reject"),
->>>>>>> refs/heads/struct
 }
 
 
@@ -211,19 +169,11 @@ def _delivered(facts: _Facts) -> EmailStep:
     if delivery := _DELIVERIES.get(notification.delivery_status):
         return _delivery_step(notification, *delivery)
     if evidence.ALIAS not in settings.QUEUES:
-<<<<<<< HEAD
         detail = "SES reports nothing: SES_CONFIGURATION_SET and SES_EVENTS_TOPIC are not set."
-        return Step("Delivered", TODO, detail=detail)
-    is_late = notification.sent_at and timezone.now() - notification.sent_at > LATE
-    words = "SES has not reported yet. A slow mailbox takes minutes. If this stays, run manage.py provision."
-    return Step("Delivered", NOW, detail=words if is_late else "")
-=======
-        detail = "SES tells nobody: SES_CONFIGURATION_SET and SES_EVENTS_TOPIC are not set."
         return EmailStep("Delivered", TODO, detail=detail)
     is_late = notification.sent_at and timezone.now() - notification.sent_at > LATE
-    words = "SES has not reported yet. A slow mailbox takes minutes; see also manage.py provision."
+    words = "SES has not reported yet. A slow mailbox takes minutes. If this stays, run manage.py provision."
     return EmailStep("Delivered", NOW, detail=words if is_late else "")
->>>>>>> refs/heads/struct
 
 
 def _delivery_step(notification: Notification, title: str, state: str, kind: str) -> EmailStep:
@@ -251,15 +201,9 @@ def _said(event: DeliveryEvent) -> str:
     return next((str(word) for word in (person.get("diagnosticCode"), *words) if word), "")
 
 
-<<<<<<< HEAD
-def _timed(steps: Iterator[Step]) -> list[Step]:
-    """Add to each step the time since the one before, then append the steps still to come."""
-    found: list[Step] = []
-=======
 def _timed(steps: Iterator[EmailStep]) -> list[EmailStep]:
-    """Each with the time since the one before; then what is still to come."""
+    """Add to each step the time since the one before, then append the steps still to come."""
     found: list[EmailStep] = []
->>>>>>> refs/heads/struct
     before: datetime | None = None
     for step in steps:
         after = _seconds(step.at - before) if step.at and before else ""

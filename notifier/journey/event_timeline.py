@@ -189,13 +189,9 @@ def _made(
     for row in notifications:
         if row.pk in tried:
             continue
-<<<<<<< HEAD
-        yield Step(row.created_at, "Notification created", f"{row.template} to {row.recipient}.")
-=======
         yield TimelineEntry(
-            row.created_at, "Notification made", f"{row.template} to {row.recipient}."
+            row.created_at, "Notification created", f"{row.template} to {row.recipient}."
         )
->>>>>>> refs/heads/struct
         if row.sent_at and row.provider_message_id:
             detail = f"SES message id {row.provider_message_id}."
             yield TimelineEntry(row.sent_at, _ACCEPTED, detail, colour="success")
@@ -218,11 +214,7 @@ def _attempted(attempts: Iterable[Attempt]) -> Iterator[TimelineEntry]:
                 attempt.started_at, began, "No answer is recorded.", colour="warning"
             )
             continue
-<<<<<<< HEAD
-        yield Step(attempt.started_at, began, "Calling SES.")
-=======
-        yield TimelineEntry(attempt.started_at, began, "SES is called.")
->>>>>>> refs/heads/struct
+        yield TimelineEntry(attempt.started_at, began, "Calling SES.")
         if attempt.finished_at:
             title, colour = _ANSWERS[Attempt.Outcome(attempt.outcome)]
             yield TimelineEntry(attempt.finished_at, title, _answer(attempt), colour=colour)
