@@ -44,7 +44,7 @@ def called_to():
 
 def test_from_the_alerts_link_to_drained_it_takes_two_clicks_and_no_open_browser(site, platform):
     fill_the_dead_letter_queue(platform)
-    # The cause is mended: AWS lets the account out of the sandbox.
+    # The cause is fixed: AWS lets the account out of the sandbox.
     site.aws.set_sandbox_rules(False)
 
     staff = site.open_admin(called_to())
@@ -68,7 +68,7 @@ def test_from_the_alerts_link_to_drained_it_takes_two_clicks_and_no_open_browser
     assert len(sent) == len({mail["to"][0] for mail in sent}) == REFUSED
 
 
-def test_a_canary_stops_a_redrive_whose_cause_is_not_mended(site, platform):
+def test_a_canary_stops_a_redrive_whose_cause_is_not_fixed(site, platform):
     fill_the_dead_letter_queue(platform)
 
     staff = site.open_admin(called_to())

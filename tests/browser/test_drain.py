@@ -1,4 +1,4 @@
-"""Five hundred dead letters of four causes among 100,000 emails: found, mended and drained in a browser."""
+"""Five hundred dead letters of four causes among 100,000 emails: found, fixed and drained in a browser."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_500_letters_of_four_causes_among_100000_emails_are_drained(site):
     take_pictures(looks, "overview")
     take_pictures(looks, "causes", "/admin/queues/deadletter/groups/")
 
-    # Nothing is mended yet, and somebody tries all the same: the canary costs one letter.
+    # Nothing is fixed yet, and somebody tries all the same: the canary costs one letter.
     site.aws.set_faults(ses_sandbox=1)
     staff = site.open_admin(alert)
     clicks = Clicks(staff)
@@ -120,7 +120,7 @@ def test_500_letters_of_four_causes_among_100000_emails_are_drained(site):
     assert RedriveItem.objects.exclude(released_at=None).count() == 1
     poisoned = Redrive.objects.get()
 
-    # It is mended, and the browser is closed as soon as letters go.
+    # It is fixed, and the browser is closed as soon as letters go.
     site.aws.set_faults(ses_sandbox=0)
     wait_for_end(poisoned)
     staff.goto(alert)

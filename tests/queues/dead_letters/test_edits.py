@@ -53,7 +53,7 @@ def owed_in(event, state, **fields):
     return notification
 
 
-def test_a_mended_letter_is_saved_redriven_and_keeps_its_original(admin_client):
+def test_a_fixed_letter_is_saved_redriven_and_keeps_its_original(admin_client):
     letter = broken()
     original = letter.body
 
@@ -81,7 +81,7 @@ def test_the_log_says_who_and_which_fields_and_no_values(admin_client, admin_use
     assert "example.com" not in entry.change_message
 
 
-def test_a_mended_letter_ends_in_an_email(admin_client, aws, consume):
+def test_a_fixed_letter_ends_in_an_email(admin_client, aws, consume):
     letter = broken()
     post(admin_client, letter, fixed(letter))
 

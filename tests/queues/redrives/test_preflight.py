@@ -148,14 +148,14 @@ def test_only_the_buckets_that_were_taken_go_back(admin_client, admin_user):
     settle(cancelled, "cancelled")
     left, taken = make_dead_letter(cancelled), make_dead_letter()
 
-    response = take(admin_client, taken, "sends", reason="the template is mended", rate="5")
+    response = take(admin_client, taken, "sends", reason="the template is fixed", rate="5")
 
     redrive = Redrive.objects.get()
     assert response.url == reverse("admin:queues_redrive_change", args=[redrive.pk])
     assert [item.letter_id for item in redrive.items.all()] == [taken.pk]
     assert (redrive.user, redrive.reason, redrive.rate, redrive.is_canary) == (
         admin_user,
-        "the template is mended",
+        "the template is fixed",
         5,
         False,
     )

@@ -93,8 +93,8 @@ def test_each_letter_of_a_user_gets_an_entry_in_the_log():
 
     entries = {(entry.object_id, entry.change_message) for entry in LogEntry.objects.all()}
     assert redrive.started_by == "ada"
-    assert entries == {(str(redrive.pk), "Started: mended")} | {
-        (str(letter.pk), "Redriven: mended") for letter in letters
+    assert entries == {(str(redrive.pk), "Started: fixed")} | {
+        (str(letter.pk), "Redriven: fixed") for letter in letters
     }
 
 
