@@ -170,8 +170,7 @@ def _why_halt(redrive: Redrive) -> str:
     chance.
     """
     failed = redrive.items.filter(outcome__in=[Outcome.PENDING, *_BAD]).exclude(fingerprint="")
-    causes = list(failed.order_by().values_list("fingerprint", flat=True).distinct())
-    if not causes:
+    if not failed.exists():
         return ""
     same = Q(fingerprint__in=redrive.items.order_by().values("letter__fingerprint"))
     if redrive.stage < releasing.LAST_STAGE:
