@@ -219,20 +219,7 @@ def _group(row: Mapping[str, Any], *, money: Sequence[tuple[int, str]], underway
         reason=row["any_reason"],
         money=money,
         underway=underway,
-        **{
-            name: row[name]
-            for name in (
-                "fingerprint",
-                "count",
-                "first_at",
-                "last_at",
-                "oldest_at",
-                "recent",
-                "before",
-                "customers",
-                "silent",
-            )
-        },
+        **{name: value for name, value in row.items() if not name.startswith("any_")},
     )
 
 

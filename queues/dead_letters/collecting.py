@@ -21,8 +21,6 @@ from queues.outbox import recording
 
 logger = logging.getLogger(__name__)
 
-State = DeadLetter.State
-
 
 def collect(alias: str) -> int:
     """Move every message of the queue's DLQ into the database; returns how many.
@@ -119,7 +117,11 @@ def _keep(alias: str, message: Received) -> bool:
     if is_new:
         bury(sqs.queue(alias), message)
         logger.warning(
-            "dead-lettered event=%s message=%s dead_letter=%s code=%s", *_ids(letter), code
+            "dead-lettered event=%s message=%s dead_letter=%s code=%s",
+            letter.event_id or "-",
+            letter.sqs_message_id,
+            letter.pk,
+            code,
         )
     return is_new
 
@@ -129,10 +131,6 @@ _NO_RECORD = (
     "NoRecord",
     "No failure was recorded: the consumer died with it, or it was sent here by hand.",
 )
-
-
-def _ids(letter: DeadLetter) -> tuple[object, object, object]:
-    return letter.event_id or "-", letter.sqs_message_id, letter.pk
 
 
 def _sent_at(message: Received) -> datetime | None:

@@ -26,7 +26,8 @@ OVERVIEW = "admin:index"
 @permission_required("queues.pause_queue", raise_exception=True)
 def pause(request: HttpRequest, alias: str) -> HttpResponse:
     """Ask for the reason, then pause the queue: consumers stop receiving from it."""
-    _require_known(alias)
+    if alias not in settings.QUEUES:
+        raise Http404("no such queue")
     form = ReasonForm(request.POST if request.method == "POST" else None, required=True, count=1)
     if form.is_valid():
         _pause(request, alias, form.cleaned_data["reason"])
@@ -79,11 +80,6 @@ def _pause(request: HttpRequest, alias: str, reason: str) -> None:
         )
     else:
         messages.info(request, f"Queue {alias} was paused already.")
-
-
-def _require_known(alias: str) -> None:
-    if alias not in settings.QUEUES:
-        raise Http404("no such queue")
 
 
 def _log(request: HttpRequest, row: Model, flag: int, message: str) -> None:

@@ -166,12 +166,11 @@ def _halt(lease: Lease) -> int:
 def _why_halt(redrive: Redrive) -> str:
     """Return the failure that must halt the redrive; empty to go on.
 
-    That is a failure the redrive was started for or, in a canary, a new one that two dead letters have: twice is no
-    chance.
+    That is a failure that the redrive was started for. In a canary it is also a new failure that two dead letters
+    share: the same failure twice is no accident.
     """
     failed = redrive.items.filter(outcome__in=[Outcome.PENDING, *_BAD]).exclude(fingerprint="")
-    causes = list(failed.order_by().values_list("fingerprint", flat=True).distinct())
-    if not causes:
+    if not failed.exists():
         return ""
     same = Q(fingerprint__in=redrive.items.order_by().values("letter__fingerprint"))
     if redrive.stage < releasing.LAST_STAGE:

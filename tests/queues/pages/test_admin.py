@@ -371,6 +371,6 @@ def test_a_list_that_counts_no_further_says_so(admin_client, monkeypatch):
 
     long = admin_client.get(LETTERS)
 
-    assert "no more than 3 rows" in long.text
-    assert "no more than" not in short
+    assert "at most 3 rows" in long.text
+    assert "at most" not in short
     assert long.context["cl"].queryset.count() == 5
