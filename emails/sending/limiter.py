@@ -1,7 +1,7 @@
 """One sending rate for all processes: a leaky bucket (GCRA) in one row of the database.
 
-``queues.models.leaky_bucket`` has the arithmetic; ``tat_us`` is when the next recipient may be sent to. Source of the limits: SES developer
-guide, "Managing your Amazon SES sending limits"; rate and quota count recipients.
+``queues.models.leaky_bucket`` has the arithmetic; ``tat_us`` is when the next recipient may be sent to. Source of the
+limits: SES developer guide, "Managing your Amazon SES sending limits"; rate and quota count recipients.
 """
 
 from __future__ import annotations
