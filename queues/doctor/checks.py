@@ -41,7 +41,7 @@ def _source() -> str:
     try:
         source = account.credentials_source()
     except QueueUnavailable as exc:
-        raise AwsAway(_no_credentials(f"The SDK cannot read credentials: {exc}")) from exc
+        raise AwsAway(_no_credentials(f"No credentials can be read: {exc}")) from exc
     if not source:
         raise AwsAway(_no_credentials("The SDK finds no credentials."))
     return source
