@@ -1,4 +1,4 @@
-"""What causes of dead letters mean that have to do with emails, and the page that mends them."""
+"""Advise on causes of dead letters that concern emails: what they mean, and the page that fixes them."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from queues.answers import Advice, Cause
 
 _BREAKERS = {
     "quota": Advice(
-        "SES: the quota of 24 hours was used up",
-        "Wait until the first page shows no breaker, or ask AWS for more. Then redrive.",
+        "SES: the daily sending quota was used up",
+        "Wait until the overview shows no breaker, or ask AWS for a higher quota. Then redrive.",
     ),
     "account": Advice(
         "SES: sending was paused",
-        "See AWS's letter and the SES console. When the first page shows no breaker, redrive.",
+        "Read AWS's email and the SES console. When the overview shows no breaker, redrive.",
     ),
     "configuration": Advice(
-        "SES: our sender, our rights or our set-up were not in order",
-        "Mend what the reason names: verify the sender, give the right, or run “manage.py provision”. When the first "
-        "page shows no breaker, redrive.",
+        "SES: our sender, permissions or setup are wrong",
+        "Fix what the reason names: verify the sender, grant the permission, or run “manage.py provision”. When the "
+        "overview shows no breaker, redrive.",
     ),
 }
 _REFUSED = Advice(
-    "SES refused the email for good",
-    "Mend what SES names: edit and redrive a letter whose data is wrong, discard what nobody needs.",
+    "SES rejected the email for good",
+    "Fix what SES names: edit and redrive a dead letter whose data is wrong, or discard one that nobody needs.",
 )
 _TABLE = {
     "UnknownSesEvent": Advice(
@@ -40,35 +40,35 @@ _TABLE = {
     ),
     "NotDue": Advice(
         "Its email was not due yet",
-        "SES had refused it, and its next try was later than its message lived. Redrive.",
+        "SES did not accept it, and its next try was due after its message had used up its receives. Redrive.",
     ),
     "InOtherHands": Advice(
-        "Another consumer was sending the same email each time",
-        "Nothing is wrong with it. Redrive.",
+        "Another consumer was sending the same email at each try",
+        "Nothing is wrong with the email. Redrive.",
     ),
     "LeaseLost": Advice(
         "A consumer was too slow to send it",
-        "The machine or the database stalled. Mend that, then redrive.",
+        "The machine or the database stalled. Fix that, then redrive.",
     ),
 }
 
 
 @registry.advisers
 def advise(cause: Cause) -> Advice | None:
-    """None for causes that are not about emails."""
+    """Return advice on a cause that concerns emails; None for any other."""
     if cause.code == "RenderError":
         return _unrendered(cause)
     if _is_unverified_recipient(cause):
         return _unverified(cause)
     if cause.code in error_codes.NEVER_LEFT | smtp.NEVER_LEFT:
         return Advice(
-            "This machine does not reach SES",
-            "Mend the network or the endpoint in settings, then redrive.",
+            "This machine cannot reach SES",
+            "Fix the network, or the endpoint in settings. Then redrive.",
         )
     match error_codes.answered(cause.code, cause.reason, 400, sender=_sender(cause)):
         case Unavailable(breaker=breaker):
             return replace(
-                _BREAKERS[breaker], label="Open the first page", address=reverse("admin:index")
+                _BREAKERS[breaker], label="Open the overview", address=reverse("admin:index")
             )
         case Refused():
             return _REFUSED
@@ -86,16 +86,16 @@ def _is_unverified_recipient(cause: Cause) -> bool:
 
 
 def _sender(cause: Cause) -> str:
-    """Whom we send as; it matters only where SES says that somebody is not verified."""
+    """Return our sender if SES says that an address is not verified; it is not looked up for other causes."""
     return default_sender.in_force() if error_codes.names_unverified(cause.reason) else ""
 
 
 def _unrendered(cause: Cause) -> Advice:
     name = cause.reason.partition("/")[0]
-    words = "The template and the data do not fit"
+    words = "The template and the data do not match"
     todo = (
-        "The reason names the template and the variable. Mend the template and restart the consumers, or edit the "
-        "letter's data; then redrive."
+        "The reason names the template and the variable. Fix the template and restart the consumers, or edit the dead "
+        "letter's data. Then redrive."
     )
     if name not in templates.names():
         return Advice(words, todo)

@@ -1,4 +1,4 @@
-"""An event's data was wrong and is corrected: what it owes and has not sent follows."""
+"""Update an event's unsent emails when staff correct its data."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from queues.events.envelope import Event
 State = Notification.State
 
 _WORDS = {
-    State.SENT: "Its email was sent already, and what was sent stays sent.",
+    State.SENT: "Its email was already sent, and that cannot be undone.",
     State.SENDING: "Its email is being sent right now.",
-    State.IN_DOUBT: "Its email is in doubt: SES may have accepted it. Say first what happened.",
+    State.IN_DOUBT: "Its email is in doubt: SES may have accepted it. First say under Notifications what happened.",
     State.CANCELLED: "Its email was cancelled; a redrive sends nothing.",
-    State.SUPPRESSED: "Its email was suppressed: the address must get no email. A redrive sends nothing.",
-    State.KEPT: "Its email is kept back while bulk email is stopped.",
+    State.SUPPRESSED: "Its address is suppressed and must get no email. A redrive sends nothing.",
+    State.KEPT: "Its email is held back while bulk email is stopped.",
 }
 
 
 @registry.protectors
 def why_protected(event_id: UUID) -> str:
-    """Why the data of this event must stay as it is."""
+    """Return why the data of this event must not change; empty if it may."""
     rows = Notification.objects.filter(event_id=event_id)
     return next((words for row in rows if (words := _why(row))), "")
 
 
 @registry.correctors
 def correct(event: Event) -> None:
-    """Unsent emails of this event say what it says now; those to another address than before are cancelled.
+    """Give the event's unsent emails its new data, and cancel those that it no longer owes: the address changed, say.
 
-    Raises Uncorrectable as soon as one of them is not the event's to change any more.
+    Raises Uncorrectable if one of them cannot be changed any more.
     """
     owed = {wanted.key for wanted in planning.planned(event)}
     for row in Notification.objects.filter(event_id=event.id).order_by("id"):

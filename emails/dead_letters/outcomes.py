@@ -1,4 +1,4 @@
-"""What became of the emails that events owe, told to the queues in one query."""
+"""Tell the queues, in one query, the outcome of the emails that events owe."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from emails.reports import evidence
 from queues.answers import Outcome, Verdict
 from queues.registry import outcome_tellers
 
-# Most mail servers take an email within seconds. After so long, that SES accepted it must do.
+# Most mail servers accept an email within seconds. After this time, SES's acceptance counts as the outcome.
 DELIVERY_SECONDS = 60
 
 State = Notification.State
 Delivery = Notification.Delivery
 
-# An event of several emails is as well as the worst of them.
+# An event with several emails has the outcome of the worst one.
 _WORST_FIRST = (
     Verdict.FAILED,
     Verdict.PENDING,
@@ -30,23 +30,25 @@ _WORST_FIRST = (
     Verdict.ACCEPTED,
 )
 _BY_STATE = {
-    State.PENDING: Outcome(Verdict.PENDING, "Its email is not sent yet."),
+    State.PENDING: Outcome(Verdict.PENDING, "Its email has not been sent yet."),
     State.SENDING: Outcome(Verdict.PENDING, "Its email is being sent."),
     State.IN_DOUBT: Outcome(Verdict.PENDING, "SES may or may not have accepted its email."),
     State.FAILED: Outcome(Verdict.FAILED, "Its email cannot be sent as it is."),
     State.CANCELLED: Outcome(Verdict.UNSENT, "Its email was cancelled."),
-    State.SUPPRESSED: Outcome(Verdict.UNSENT, "Its address must get no email."),
-    State.KEPT: Outcome(Verdict.UNSENT, "It is kept back: bulk email is stopped."),
+    State.SUPPRESSED: Outcome(Verdict.UNSENT, "Its address is suppressed."),
+    State.KEPT: Outcome(Verdict.UNSENT, "Its email is held back: bulk email is stopped."),
 }
 _BY_DELIVERY = {
     Delivery.NONE: Outcome(Verdict.ACCEPTED, "SES accepted it."),
     Delivery.DELAYED: Outcome(
-        Verdict.ACCEPTED, "SES accepted it; the recipient's server keeps it waiting."
+        Verdict.ACCEPTED, "SES accepted it; the recipient's mail server delays it."
     ),
     Delivery.DELIVERED: Outcome(Verdict.ACCEPTED, "Delivered."),
-    Delivery.COMPLAINED: Outcome(Verdict.ACCEPTED, "Delivered; the recipient called it spam."),
-    Delivery.BOUNCED_SOFT: Outcome(Verdict.BOUNCED, "It bounced for now: a full mailbox, say."),
-    Delivery.BOUNCED_HARD: Outcome(Verdict.BOUNCED, "It bounced: there is no such mailbox."),
+    Delivery.COMPLAINED: Outcome(Verdict.ACCEPTED, "Delivered; the recipient marked it as spam."),
+    Delivery.BOUNCED_SOFT: Outcome(
+        Verdict.BOUNCED, "Soft bounce: the mailbox is full, for example."
+    ),
+    Delivery.BOUNCED_HARD: Outcome(Verdict.BOUNCED, "Hard bounce: the mailbox does not exist."),
     Delivery.REJECTED: Outcome(Verdict.BOUNCED, "SES found a virus in it and did not deliver it."),
     Delivery.SUPPRESSED: Outcome(
         Verdict.BOUNCED, "SES did not deliver it: the address is on its suppression list."
@@ -56,7 +58,7 @@ _BY_DELIVERY = {
 
 @outcome_tellers
 def of(event_ids: Collection[UUID]) -> dict[UUID, Outcome]:
-    """Of each event that owes an email that a consumer has met."""
+    """Return the outcome of each event whose emails have notification rows, that is: a consumer has received it."""
     young = When(sent_at__gt=Now() - timedelta(seconds=DELIVERY_SECONDS), then=Value(True))
     rows = (
         Notification.objects.filter(event_id__in=event_ids)
@@ -86,5 +88,5 @@ def _badness(outcome: Outcome) -> tuple[int, bool]:
 
 
 def _ses_tells() -> bool:
-    """Whether SES's events come to us."""
+    """Return True if we read SES's events."""
     return evidence.ALIAS in settings.QUEUES

@@ -1,4 +1,4 @@
-"""What would come of an event's emails if it were handled now; see ``queues.redrives.preflight``."""
+"""Forecast what would happen to an event's emails if it were handled now; see ``queues.redrives.preflight``."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _SETTLED = {
 
 @registry.preflights
 class Preflight:
-    """For one look: SES is asked once, and only if something would be sent."""
+    """The forecast for one page: it asks SES at most once, and only if something would be sent."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
         self._listed: Collection[str] = ()
 
     def __call__(self, events: Sequence[Event]) -> dict[UUID, Bucket]:
-        """Two queries, whatever the number of events."""
+        """Return the bucket of each event that owes emails, by two queries for any number of events."""
         owed = {event.id: planning.planned(event) for event in events}
         rows = _rows(owed)
         self._listed = suppressions.listed(
@@ -57,7 +57,7 @@ class Preflight:
             return _SETTLED[State(row.state)]
         if owed.recipient.lower() in self._listed:
             return Bucket.SUPPRESSED
-        # What failed to be rendered is the one thing that can be tried here, at no cost to anybody.
+        # Rendering is the one step that can be tried here without any effect.
         if row and row.reason_code == "RenderError" and not _is_rendered(owed):
             return Bucket.FAILS
         if self._verified is not None and not self._verified.covers(owed.recipient):
@@ -70,7 +70,7 @@ class Preflight:
 
     @cached_property
     def _verified(self) -> identities.Verified | None:
-        """None where any recipient may be sent to, or SES does not say."""
+        """The verified identities in the SES sandbox; None if SES sends to anybody or does not answer."""
         try:
             return identities.verified() if identities.is_sandbox() else None
         except IdentityError as exc:

@@ -1,4 +1,4 @@
-"""The emails that an event will make, rendered and not sent."""
+"""Render the emails that an event will send, without sending them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from queues.events.envelope import Event
 
 @registry.previewers
 def preview(event: Event) -> list[Preview]:
-    """One for each email that it owes."""
+    """Return a preview of each email that the event owes."""
     return [_of(owed) for owed in planning.planned(event)]
 
 

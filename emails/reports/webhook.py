@@ -39,7 +39,7 @@ def ses_events(request: HttpRequest) -> HttpResponse:
         logger.warning("webhook refused a message: %s", exc)
         return _answer("refused", 403)
     except Reject as exc:
-        logger.error("webhook rejected a message that SES cannot have sent: %s", exc)
+        logger.error("webhook got what SES does not send: %s", exc)
         return _answer("not an SES event", 400)
     except (CertificateUnavailable, QueueUnavailable) as exc:
         logger.error("webhook cannot take a message now: %s", exc)

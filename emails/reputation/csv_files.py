@@ -1,4 +1,4 @@
-"""The suppression list as CSV, in and out."""
+"""Read and write the suppression list as CSV."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ MAX_BYTES = 2 * 1024 * 1024
 MAX_ROWS = 20_000
 COLUMNS = ("address", "state", "source", "reason", "since", "added_by", "lifted_at")
 
-# What others call the column: SES's console and API, and common sense.
+# Names of the column in exports of SES's console and API, and other usual ones.
 _ADDRESS = ("address", "email", "emailaddress", "email address", "recipient")
 _REASON = ("reason", "note")
-# A spreadsheet would take a cell that begins so for a formula.
+# A spreadsheet would run a cell that begins with one of these as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass
 class Read:
-    """What a file holds. ``wrong``: the lines without an address; ``problem``: with the file as a whole."""
+    """The content of a file. ``wrong`` lists the lines without an address; ``problem`` is about the whole file."""
 
     entries: list[Entry] = field(default_factory=list)
     wrong: list[int] = field(default_factory=list)
@@ -35,15 +35,18 @@ class Read:
 
 
 def read(content: bytes, *, reason: str, by: str) -> Read:
-    """Addresses with a reason where the file has one, else the one given. With a heading line, or the address first."""
+    """Read addresses, each with its reason from the file or else the one given.
+
+    The file has a heading line, or each line begins with the address.
+    """
     found = Read()
     try:
         rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
     except UnicodeDecodeError:
-        found.problem = "This is not a text file in UTF-8. Save it as CSV in UTF-8, and try again."
+        found.problem = "The file is not UTF-8 text. Save it as CSV in UTF-8 and try again."
         return found
     except csv.Error as exc:
-        found.problem = f"This is not CSV: {exc}."
+        found.problem = f"The file is not CSV: {exc}."
         return found
     rows, first = [[cell.strip() for cell in row] for row in rows], 1
     address, why = 0, None
@@ -52,9 +55,9 @@ def read(content: bytes, *, reason: str, by: str) -> Read:
         why = next((heading.index(name) for name in _REASON if name in heading), None)
         rows, first = rows[1:], 2
     if address < 0:
-        found.problem = "The first line names no column “address”, and is no address."
+        found.problem = "The first line has no column “address” and is not an address itself."
     elif len(rows) > MAX_ROWS:
-        found.problem = f"{len(rows):,} lines are too many at once: at most {MAX_ROWS:,}."
+        found.problem = f"The file has {len(rows):,} lines. Import at most {MAX_ROWS:,} at once."
     if found.problem:
         return found
     for number, row in enumerate(rows, first):
@@ -70,7 +73,7 @@ def read(content: bytes, *, reason: str, by: str) -> Read:
 
 
 def write(rows: Iterable[Suppression]) -> Iterator[str]:
-    """Line by line, the heading first."""
+    """Yield the CSV text in pieces, the heading first."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(COLUMNS)
@@ -96,7 +99,7 @@ def _safe(value: object) -> str:
 
 
 def _plain(cell: str) -> str:
-    """A cell as ``_safe`` got it."""
+    """Undo ``_safe``: remove the quote that it put before a formula character."""
     return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA) else cell
 
 

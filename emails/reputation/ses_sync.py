@@ -1,8 +1,8 @@
-"""Keep our list and that of the SES account in step: one consumer at a time, a bounded piece at once.
+"""Keep our suppression list and that of the SES account in step, in one consumer at a time and bounded steps.
 
-What staff add or lift is told to SES, one call for each address. SES's list is read by pages: what is new every five
-minutes, all of it once a day, and what a whole pass has not met any more, and nobody but SES said, is lifted. Where
-SES does not let us, sending goes on without: the page of suppressions says what is missing.
+When staff add or lift an address, SES is told by one call each. SES's list is read in pages: new entries every five
+minutes, all of it once a day. An address that came from SES only, and that a full pass no longer meets, is lifted.
+Without the permissions for SES's list, sending goes on; the page of suppressions says what is missing.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ logger = logging.getLogger(__name__)
 
 TELL, READ = "suppressions tell", "suppressions read"
 EVERY_SECONDS = 15
-# So long nothing is asked after SES would not.
+# The pause after SES did not answer.
 RETRY_SECONDS = 600
-# Calls of one step: SES takes one a second.
+# Calls in one step: SES takes one a second.
 MOST_TOLD = 10
 MOST_PAGES = 5
 PASS_EVERY = timedelta(minutes=5)
 FULL_EVERY = timedelta(days=1)
-# SES shows an address a while after it has listed it.
+# SES returns a new entry only some time after listing it.
 OVERLAP = timedelta(hours=1)
 
 State = Suppression.State
@@ -44,7 +44,7 @@ Task = Suppression.Task
 
 @watches
 def tell() -> int:
-    """Tell SES what staff added and lifted; returns of how many addresses."""
+    """Tell SES what staff added and lifted; returns the number of addresses told."""
     due = Suppression.objects.filter(ses_task__in=[Task.ADD, Task.REMOVE]).order_by("id")
     if settings.SUPPRESSION_SYNC != "both":
         return due.update(ses_task=Task.NONE) if due.exists() else 0
@@ -57,7 +57,7 @@ def tell() -> int:
             count += 1
     except ListUnavailable as exc:
         if isinstance(exc, ListForbidden):
-            # What was lifted is sent all the same: where SES has it on its list, it says so.
+            # Emails to lifted addresses are sent anyway: if SES still has the address on its list, it reports that.
             due.update(ses_task=Task.NONE, ses_error=str(exc)[:300])
         _unavailable(TELL, exc)
     return count
@@ -65,7 +65,7 @@ def tell() -> int:
 
 @watches
 def read() -> int:
-    """Read on in SES's list, or begin anew when it is time; returns how many addresses came."""
+    """Continue reading SES's list, or start a new pass when it is due; returns how many addresses were read."""
     if settings.SUPPRESSION_SYNC == "off" or duties.take(READ, every=EVERY_SECONDS) is None:
         return 0
     row, _ = SuppressionSync.objects.get_or_create(pk=1)
@@ -80,14 +80,14 @@ def read() -> int:
                 break
     except ListUnavailable as exc:
         if not isinstance(exc, ListBusy):
-            # Its token may be worth nothing later.
+            # The page token may have expired by the next try.
             SuppressionSync.objects.filter(pk=1).update(next_token="", began_at=None)
         _unavailable(READ, exc)
     return count
 
 
 def _tell(row: Suppression) -> None:
-    """Another task, of somebody who changed their mind meanwhile, stays."""
+    """Tell SES of one address; a different task that staff set meanwhile stays."""
     same = Suppression.objects.filter(pk=row.pk, ses_task=row.ses_task)
     try:
         if row.ses_task == Task.ADD:
@@ -103,7 +103,7 @@ def _tell(row: Suppression) -> None:
 
 
 def _begun(row: SuppressionSync) -> bool:
-    """Whether it is time for another pass."""
+    """Begin a pass if one is due; returns False if not."""
     now = timezone.now()
     if row.done_at and row.done_at > now - PASS_EVERY:
         return False
@@ -124,13 +124,13 @@ def _read_page(row: SuppressionSync) -> int:
 
 @transaction.atomic
 def _learn(listed: Sequence[Listed], *, met_at: datetime | None) -> int:
-    """New addresses are suppressed; those that were lifted since SES listed them stay lifted."""
+    """Suppress new addresses; those lifted after SES listed them stay lifted."""
     found = {each.address.lower(): each for each in listed}
     rows = [
         Suppression(
             address=each.address,
             source=Source.SES,
-            reason=f"SES listed it: {each.reason.lower()}.",
+            reason=f"Listed by SES: {each.reason.lower()}.",
             since=each.since,
         )
         for _, each in sorted(found.items())
@@ -138,13 +138,13 @@ def _learn(listed: Sequence[Listed], *, met_at: datetime | None) -> int:
     Suppression.objects.bulk_create(rows, ignore_conflicts=True)
     known = Suppression.objects.of([row.address for row in rows])
     known.update(ses_seen_at=met_at)
-    # What is lifted and still to be told to SES is on its list for that reason alone.
+    # An address that is lifted, with SES still to be told, is on SES's list for that reason only.
     for row in known.filter(state=State.LIFTED, ses_task=Task.NONE):
         each = found[row.address.lower()]
         Suppression.objects.filter(pk=row.pk, lifted_at__lt=each.since).update(
             state=State.ACTIVE,
             source=Source.SES,
-            reason=f"SES listed it again: {each.reason.lower()}.",
+            reason=f"Listed by SES again: {each.reason.lower()}.",
             since=each.since,
             lifted_at=None,
             sends_again=False,
@@ -153,15 +153,13 @@ def _learn(listed: Sequence[Listed], *, met_at: datetime | None) -> int:
 
 
 def _end(row: SuppressionSync) -> None:
-    """The pass is over; a full one knows what SES has taken off its list."""
+    """End the pass; a full one lifts the addresses that SES has removed from its list."""
     now = timezone.now()
     if row.listed_since is None:
         gone = Suppression.objects.active().filter(
             ses_seen_at__lt=row.began_at, source=Source.SES, since__lt=row.began_at
         )
-        count = gone.update(
-            state=State.LIFTED, lifted_at=Now(), reason="SES's list has it no more."
-        )
+        count = gone.update(state=State.LIFTED, lifted_at=Now(), reason="No longer on SES's list.")
         if count:
             logger.warning("SES's list has no more of ours count=%d", count)
         row.full_at = now

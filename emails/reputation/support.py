@@ -1,9 +1,9 @@
-"""Tell the support of customers whose emails came back: at most once an hour of each customer.
+"""Email the support about customers whose emails bounced, at most once an hour about each customer.
 
-What SES reports is an incident, saved with the report. One consumer takes the incidents that nobody was told of and
-records an event, in one transaction; the event becomes one email like any other, so a crash at any point loses nothing
-and repeats nothing. What comes within a customer's hour is in the next email. An email to the support is no incident
-itself, so a dead support mailbox makes no loop.
+A bounce or complaint is saved as an incident together with SES's report. One consumer takes the untold incidents and
+records an event, in one transaction. The event becomes an email like any other, so a crash at any point loses nothing
+and repeats nothing. Further incidents of a customer wait until an hour after the last email about them. An email to the
+support makes no incident itself, so a dead support mailbox causes no loop.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ from queues.upkeep import duties
 logger = logging.getLogger(__name__)
 
 DUTY = "support"
-# What their rows are found by; the page of an order shows what is about it, and this is for staff.
+# The subject of these events. It is no order's: an order's page shows what has its subject, and this is for staff.
 SUBJECT = "support-alert"
 EVERY_SECONDS = 10
 AGAIN_SECONDS = 3600
-# In one email, so that its event fits into a message; of a storm the others are in the next ones.
+# The most incidents in one email, so that its event fits into a message; the next emails carry the rest of a storm.
 MOST = 20
 MAX_REASON = 200
-# That are looked at for it.
+# The most untold incidents that one step looks at.
 BATCH = 5000
-# The emails whose customers somebody must reach otherwise.
+# If an email about one of these events is lost, somebody must reach its customer another way.
 _OF = ("order.", "transaction.")
 
 Kind = Incident.Kind
 
 _WORDS = {
-    Kind.BOUNCED_HARD: "Came back for good",
-    Kind.BOUNCED_SOFT: "Came back for now, and is not tried again",
+    Kind.BOUNCED_HARD: "Hard bounce",
+    Kind.BOUNCED_SOFT: "Soft bounce: SES does not try again",
     Kind.REFUSED: "Not delivered",
-    Kind.COMPLAINED: "Called spam by its recipient",
+    Kind.COMPLAINED: "Marked as spam by its recipient",
 }
 
 
 def note(incidents: Sequence[Incident]) -> None:
-    """Save those that the support is to know of, once each."""
+    """Save the incidents that the support must know of, each once."""
     if settings.SUPPORT_EMAIL:
         Incident.objects.bulk_create(
             [each for each in incidents if each.notification.event_type.startswith(_OF)],
@@ -60,7 +60,7 @@ def note(incidents: Sequence[Incident]) -> None:
 
 @sweeps
 def tell() -> int:
-    """Record one event for all customers whose hour has come; returns of how many incidents."""
+    """Record one event about all customers whose hour has passed; returns how many incidents it covers."""
     if not settings.SUPPORT_EMAIL or not _untold().exists():
         return 0
     if duties.take(DUTY, every=EVERY_SECONDS) is None:
@@ -68,7 +68,7 @@ def tell() -> int:
     _forget_delivered()
     with transaction.atomic():
         due = list(_due())
-        # Nobody else has them: who is faster by a duty that took too long leaves none.
+        # If this duty took too long, a faster process has told them, and none is left here.
         if not _untold().filter(pk__in=due).update(told_at=Now()):
             return 0
         rows = Incident.objects.filter(pk__in=due).select_related("notification").order_by("id")
@@ -82,7 +82,7 @@ def _untold() -> QuerySet[Incident]:
 
 
 def _forget_delivered() -> None:
-    """An answer by a machine, "out of office", is reported like a soft bounce of an email that has arrived."""
+    """Mark soft bounces of delivered emails as told: SES reports an out-of-office reply like that."""
     arrived = _untold().filter(kind=Kind.BOUNCED_SOFT, notification__delivered_at__isnull=False)
     _untold().filter(pk__in=list(arrived.values_list("pk", flat=True)[:BATCH])).update(
         told_at=Now()
@@ -90,7 +90,7 @@ def _forget_delivered() -> None:
 
 
 def _due() -> Iterator[int]:
-    """The incidents of customers of whom nobody was told within the hour, oldest first."""
+    """Yield the ids of incidents, oldest first, of customers about whom no email was sent in the last hour."""
     untold = _untold().order_by("id").values_list("notification__recipient", "pk")[:BATCH]
     by_customer: dict[str, list[int]] = {}
     for recipient, pk in untold:
@@ -123,11 +123,11 @@ def _told(row: Incident) -> Returned:
         what=_WORDS[Kind(row.kind)],
         reason=row.reason[:MAX_REASON],
         happened_at=row.happened_at,
-        # Made by hand: looking it up would load the admin into the consumer.
+        # The path is written out: reverse() would load the admin into the consumer.
         link=f"{settings.BASE_URL}/admin/emails/notification/{notification.pk}/change/",
     )
 
 
 def _duty(recipient: str) -> str:
-    """The same for the same address, without naming it."""
+    """Return the duty's name for an address: always the same, and without the address in it."""
     return f"{DUTY} {hashlib.sha256(recipient.encode()).hexdigest()[:32]}"

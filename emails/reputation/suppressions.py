@@ -1,10 +1,10 @@
-"""Which addresses must get no email: those that bounced or complained, and what staff or SES's own list say.
+"""Keep the addresses that must get no email: they bounced or complained, or staff or SES's own list say so.
 
-An address is the same whatever its case, the part before the @ as well: in theory a mail server may tell ``Ada@`` from
-``ada@``, in practice none does, and an email too few does less harm than one more to somebody who complained.
+Case is ignored, before the @ as well: in theory a mail server may tell ``Ada@`` from ``ada@``, in practice none does,
+and an email too few does less harm than one more to somebody who complained.
 
-The list is asked in the statements that claim emails (``emails.sending.statements``, ``emails.sending.claims``), so
-none costs a query.
+The statements that claim emails (``emails.sending.statements``, ``emails.sending.claims``) check the list themselves,
+so it costs no query of its own.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from queues.registry import sweeps
 
 logger = logging.getLogger(__name__)
 
-# What was suppressed longer ago is no news for anybody.
+# An email suppressed longer ago is of no use to anybody.
 SEND_AGAIN_DAYS = 7
-# Of one address at once, and addresses in one step.
+# The most emails sent again to one address, and the most addresses in one step.
 MOST_AGAIN = 100
 BATCH = 50
-# Addresses in one statement.
+# The most addresses in one statement.
 ADDED = 1000
 
 State = Suppression.State
@@ -53,7 +53,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class News:
-    """What SES reported of an email of ours."""
+    """A bounce or complaint that SES reported for one of our emails."""
 
     entry: Entry
     notification_id: UUID
@@ -62,11 +62,11 @@ class News:
 
 @transaction.atomic
 def add(entries: Sequence[Entry], *, reactivate: bool) -> tuple[int, int]:
-    """Suppress these; returns how many are new and how many were lifted before.
+    """Suppress these addresses; returns how many are new and how many had been lifted before.
 
-    The lifted ones are suppressed again, or left as they are.
+    With ``reactivate`` the lifted ones are suppressed again, else they stay lifted.
     """
-    # In one order everywhere, or two processes would wait for each other; each address once.
+    # Always in the same order, so that two processes cannot deadlock, and each address once.
     ordered = [
         entry for _, entry in sorted({item.address.lower(): item for item in entries}.items())
     ]
@@ -88,9 +88,9 @@ def _add(entries: Sequence[Entry], *, reactivate: bool) -> tuple[int, int]:
 
 
 def learn(news: Sequence[News]) -> None:
-    """SES told of these; settings say what of it counts. Old news changes nothing of what was lifted since.
+    """Suppress addresses that SES reported, if SUPPRESS_ON names the cause. An address lifted since stays lifted.
 
-    Three statements, however many there are, and some for each address that was known before.
+    Costs three statements for any number of addresses, and a few for each address that was known before.
     """
     told = {
         item.entry.address.lower(): item
@@ -99,12 +99,12 @@ def learn(news: Sequence[News]) -> None:
     }
     if not told:
         return
-    # In one order everywhere, or two processes would wait for each other.
+    # Always in the same order, so that two processes cannot deadlock.
     rows = {address: _row(item.entry, news=item) for address, item in sorted(told.items())}
     Suppression.objects.bulk_create(rows.values(), ignore_conflicts=True)
     known = Suppression.objects.of([row.address for row in rows.values()])
     lifted = Q(state=State.LIFTED)
-    # Of two reasons the graver one is to be known before it is lifted.
+    # Whoever lifts the address must see the graver of two reasons.
     milder = Q(state=State.ACTIVE, source=Source.BOUNCE)
     for found in known.filter(lifted | milder).order_by("id"):
         row, same = rows[found.address.lower()], Suppression.objects.filter(pk=found.pk)
@@ -120,9 +120,9 @@ def learn(news: Sequence[News]) -> None:
 
 
 def lift(rows: QuerySet[Suppression], *, sends_again: bool = False) -> int:
-    """These may get email again; returns how many.
+    """Lift these, so that they get email again; returns how many.
 
-    With ``sends_again`` what was suppressed within a week is sent as soon as SES has been told.
+    With ``sends_again``, emails suppressed in the last week are sent as soon as SES has been told.
     """
     return rows.filter(state=State.ACTIVE).update(
         state=State.LIFTED,
@@ -134,7 +134,7 @@ def lift(rows: QuerySet[Suppression], *, sends_again: bool = False) -> int:
 
 
 def suppressed_lately(address: str) -> QuerySet[Notification]:
-    """The emails that a lift would send."""
+    """Return the suppressed emails to this address that a lift can send."""
     begin = timezone.now() - timedelta(days=SEND_AGAIN_DAYS)
     return Notification.objects.to(address).filter(
         state=Notification.State.SUPPRESSED, created_at__gte=begin
@@ -143,7 +143,7 @@ def suppressed_lately(address: str) -> QuerySet[Notification]:
 
 @sweeps
 def send_lifted() -> int:
-    """Send what was suppressed to addresses that have been lifted since; returns how many emails."""
+    """Send suppressed emails to addresses that have been lifted since; returns how many emails."""
     due = Suppression.objects.filter(
         Q(sends_again=True), state=State.LIFTED, ses_task=Task.NONE
     ).order_by("id")
@@ -151,7 +151,7 @@ def send_lifted() -> int:
 
 
 def listed(addresses: Collection[str]) -> set[str]:
-    """Those of these that must get no email, in lower case; one query."""
+    """Return which of these addresses must get no email, in lower case, by one query."""
     if not addresses:
         return set()
     found = Suppression.objects.active().of(addresses).values_list("address", flat=True)
@@ -160,7 +160,7 @@ def listed(addresses: Collection[str]) -> set[str]:
 
 @transaction.atomic
 def _send_to(row: Suppression) -> int:
-    """All or nothing, in one process."""
+    """Send to one lifted address, all emails or none; only one process can win the row."""
     mine = Suppression.objects.filter(pk=row.pk, sends_again=True, state=State.LIFTED)
     if not mine.update(sends_again=False):
         return 0
@@ -198,5 +198,5 @@ def _row(entry: Entry, *, news: News | None = None, task: str = Task.NONE) -> Su
 
 
 def _task(task: Suppression.Task) -> Suppression.Task:
-    """Bounces and complaints SES lists itself; what staff say it must be told, where settings let us."""
+    """Return the task if settings let us tell SES of staff's change; SES lists bounces and complaints itself."""
     return task if settings.SUPPRESSION_SYNC == "both" else Task.NONE

@@ -156,10 +156,10 @@ def test_import_without_a_heading_reads_the_first_column(client, operator):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"\xff\xfe\x00a", "not a text file in UTF-8"),
-        (b"name,phone\nAda,1\n", "names no column"),
+        (b"\xff\xfe\x00a", "not UTF-8 text"),
+        (b"name,phone\nAda,1\n", "has no column"),
         (b'"' + b"x" * 200_000, "not CSV"),
-        (b"a@example.com\n" * 20_001, "too many at once"),
+        (b"a@example.com\n" * 20_001, "at most 20,000 at once"),
         (b"", "The submitted file is empty"),
     ],
 )

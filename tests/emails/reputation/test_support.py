@@ -87,10 +87,10 @@ def test_bounced_order_reaches_the_support_with_reason_and_link(aws, consume, cl
 @pytest.mark.parametrize(
     ("kind", "detail", "words"),
     [
-        ("Bounce", HARD, "Came back for good"),
-        ("Bounce", SOFT, "Came back for now"),
+        ("Bounce", HARD, "Hard bounce"),
+        ("Bounce", SOFT, "Soft bounce"),
         ("Bounce", HARD | {"bounceSubType": "OnAccountSuppressionList"}, "Not delivered"),
-        ("Complaint", {"complaintFeedbackType": "abuse"}, "Called spam"),
+        ("Complaint", {"complaintFeedbackType": "abuse"}, "Marked as spam"),
     ],
 )
 def test_each_kind_of_bad_news_is_told_in_words(kind, detail, words):

@@ -197,7 +197,7 @@ def test_the_page_names_the_cause_and_says_that_nothing_is_received(admin_client
 
     html = admin_client.get(page).content.decode()
 
-    assert "The template and the data do not fit" in before
+    assert "The template and the data do not match" in before
     assert "Consumers receive nothing" not in before
     assert "Consumers receive nothing from orders (paused by ann: wrong prices) now." in html
 
