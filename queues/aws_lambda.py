@@ -16,8 +16,6 @@ from typing import Any, Protocol
 import django
 from django.apps import apps
 
-from queues.upkeep import sweeping
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "notifier.settings")
 if not apps.ready:
     django.setup()
@@ -31,11 +29,9 @@ from queues.consumer import lambda_batch  # noqa: E402
 from queues.consumer.loop import DRAIN_SECONDS, Consumer  # noqa: E402
 from queues.dead_letters import collecting  # noqa: E402
 from queues.errors import QueueUnavailable  # noqa: E402
-from queues.outbox import (
-    relay,  # noqa: E402
-)
+from queues.outbox import relay  # noqa: E402
 from queues.redrives import jobs  # noqa: E402
-from queues.upkeep import watching  # noqa: E402
+from queues.upkeep import sweeping, watching  # noqa: E402
 
 logger = logging.getLogger(__name__)
 

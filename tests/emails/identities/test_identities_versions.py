@@ -140,8 +140,8 @@ def test_a_deleted_identity_is_gone(admin_client):
 
 
 def test_pages_follow_each_other(monkeypatch, local_aws):
-    for module in ("identities_v1", "identities_v2"):
-        monkeypatch.setattr(f"emails.{module}.PAGE_SIZE", 1)
+    for module in ("api_v1", "api_v2"):
+        monkeypatch.setattr(f"emails.identities.{module}.PAGE_SIZE", 1)
     identities.verify(new_domain())
 
     first = identities.page()
