@@ -33,7 +33,7 @@ from queues.pages.masked import MaskedAdmin
 
 # Transactions stay short, however many rows somebody selects.
 BATCH_SIZE = 500
-# Nobody leafs further than this: they search or filter.
+# Nobody pages further than this: they search or filter.
 MOST_LISTED = 10_000
 
 Column = TypeVar("Column", bound=Callable[..., object])
@@ -89,7 +89,7 @@ class Act:
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # not subscriptable at run time
-    """Counts no further than a person would leaf: to count a million rows would take seconds."""
+    """Counts no further than a person would page: to count a million rows would take seconds."""
 
     @cached_property
     def count(self) -> int:

@@ -40,7 +40,7 @@ def skip(items: QuerySet[RedriveItem], why: str) -> int:
 
 
 def release(lease: Lease) -> int:
-    """Send back what is due; returns how many dead letters. Raises LeaseLost, also if the redrive no longer runs."""
+    """Send back what is due, or skip it; returns how many. Raises LeaseLost, also if the redrive no longer runs."""
     count = 0
     while count < LEASE_BATCH and (more := _release_batch(lease)):
         count += more
