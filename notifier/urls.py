@@ -20,20 +20,12 @@ handler500 = views.server_error
 urlpatterns = [
     path("admin/subject/<str:subject>/", views.subject, name="subject"),
     path("admin/subject/<str:subject>/emails/", views.subject_emails, name="subject-emails"),
-    path(
-        "admin/timeline/<uuid:event_id>/",
-        admin.site.admin_view(event_page.timeline),
-        name="timeline",
-    ),
-    path("admin/search/", admin.site.admin_view(search_page.find), name="search"),
-    path(
-        "admin/reconciliation/",
-        admin.site.admin_view(reconciliation_page.show),
-        name="reconciliation",
-    ),
+    path("admin/timeline/<uuid:event_id>/", staff(event_page.timeline), name="timeline"),
+    path("admin/search/", staff(search_page.find), name="search"),
+    path("admin/reconciliation/", staff(reconciliation_page.show), name="reconciliation"),
     path(
         "admin/reconciliation/<str:why>/<str:age>/",
-        admin.site.admin_view(reconciliation_page.show_some),
+        staff(reconciliation_page.show_some),
         name="reconciliation-some",
     ),
     path("admin/overview/", staff(overview_page.live), name="overview-live"),

@@ -1,4 +1,4 @@
-"""What became of the email about an order: whoever sends emails registers here who tells it."""
+"""Look up the delivery status of an order's email; the app that sends emails registers its teller here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from queues.answers import EmailStep
 
 @dataclass(frozen=True)
 class EmailStatus:
-    """``status`` is a word for programs; ``message`` says it to the customer."""
+    """The status of an email: ``status`` is a word for programs, ``message`` a sentence for the customer."""
 
     status: str
     message: str
@@ -19,13 +19,13 @@ class EmailStatus:
 
 
 class Teller(Protocol):
-    """Knows what became of emails."""
+    """An object that knows the delivery status of emails."""
 
     def of(self, subject: str) -> EmailStatus:
-        """Of the email about ``ORD-000123``; may look it up."""
+        """Return the status of the email about ``ORD-000123``; may query the database."""
 
     def recorded(self) -> EmailStatus:
-        """Of any email whose event was recorded just now; looks nothing up."""
+        """Return the status of an email whose event was recorded just now; makes no query."""
 
 
 T = TypeVar("T", bound=Teller)
@@ -34,16 +34,16 @@ _tellers: list[Teller] = []
 
 
 def register(teller: type[T]) -> type[T]:
-    """Register the class that tells what became of emails; from now on one object of it is asked."""
+    """Register a class whose one object tells the delivery status of emails from now on."""
     _tellers[:] = [teller()]
     return teller
 
 
 def of(subject: str) -> EmailStatus | None:
-    """None where nobody sends emails."""
+    """Return the status of the email about this subject; None if no app sends emails."""
     return _tellers[0].of(subject) if _tellers else None
 
 
 def recorded() -> EmailStatus | None:
-    """None where nobody sends emails."""
+    """Return the status of an email whose event was recorded just now; None if no app sends emails."""
     return _tellers[0].recorded() if _tellers else None

@@ -1,6 +1,6 @@
-"""What SES and DNS answered last, kept for all processes, so that a page need not ask each time it is shown.
+"""Cache the last answers of SES and DNS for all processes, so that a page need not ask each time it is shown.
 
-SES takes most of these questions once a second. Pages say how old an answer is, and ask anew when a person wants it.
+SES answers most of these questions only once a second. A page says how old its answer is; staff can ask again.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ from emails.errors import IdentityError
 from emails.models.identities import SesAnswer
 
 FRESH = timedelta(minutes=5)
-# What went wrong may be mended soon.
+# A problem may be fixed soon, so it is asked about again sooner.
 FRESH_PROBLEM = timedelta(seconds=30)
 KEPT = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """``value`` is the JSON that was answered last, None if there never was any; ``problem``: why there is none now."""
+    """The last answer to a question.
+
+    ``value`` is its JSON, None if there never was an answer. ``problem`` says why the last try brought none.
+    """
 
     value: Any
     at: datetime | None
@@ -32,7 +35,7 @@ class Answer:
 
     @property
     def age(self) -> str:
-        """How old the value is, in words."""
+        """The age of the value in words: ``just now``, ``3 minutes ago``; empty if there is no value."""
         if self.at is None:
             return ""
         is_new = timezone.now() - self.at < timedelta(minutes=1)
@@ -40,7 +43,7 @@ class Answer:
 
 
 def to(question: str, ask: Callable[[], Any]) -> Answer:
-    """What is known, or what ``ask`` says now; it returns JSON or raises IdentityError."""
+    """Return the cached answer, or call ``ask`` if that is too old; ``ask`` returns JSON or raises IdentityError."""
     now = timezone.now()
     row = SesAnswer.objects.filter(pk=question).first()
     if row is None or row.tried_at < now - (FRESH_PROBLEM if row.problem else FRESH):
@@ -49,7 +52,7 @@ def to(question: str, ask: Callable[[], Any]) -> Answer:
 
 
 def forget() -> None:
-    """Ask everything anew: somebody wants it, or has changed something."""
+    """Delete all cached answers, after a change or when staff ask again; the next page asks SES and DNS anew."""
     SesAnswer.objects.all().delete()
 
 

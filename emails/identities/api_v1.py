@@ -1,4 +1,4 @@
-"""Identities by version 1 of SES's API.
+"""Read and change identities through version 1 of SES's API.
 
 Sources: SES API reference, version 2010-12-01: ListIdentities, GetIdentityVerificationAttributes (100 identities
 at most), GetIdentityDkimAttributes, GetIdentityMailFromDomainAttributes, VerifyEmailIdentity, VerifyDomainIdentity,
@@ -21,24 +21,24 @@ Attributes = Mapping[str, Any]
 
 
 class V1:
-    """See ``identity_facts.Api``."""
+    """Version 1 of the SES API; see ``emails.identities.facts.Api``."""
 
     def page(self, token: str) -> Page:
-        """ListIdentities tells the names alone; what else there is takes a call for all of them together."""
+        """List names, then describe them: ListIdentities returns names only, so each attribute takes a call more."""
         start = {"NextToken": token} if token else {}
         listed = ask("ListIdentities", ses_api.api().list_identities, MaxItems=PAGE_SIZE, **start)
         found, missing = _described(listed["Identities"])
         return Page(found, listed.get("NextToken", ""), missing)
 
     def get(self, name: str) -> tuple[Identity, Sequence[str]]:
-        """SES leaves out what it does not know."""
+        """Describe one identity; raises NoSuchIdentity if SES left the name out of its answer."""
         [identity], missing = _described([name])
         if not identity.status and not any(_VERIFICATION in text for text in missing):
             raise NoSuchIdentity(f"SES has no identity {name}.")
         return identity, missing
 
     def statuses(self, names: Sequence[str]) -> Mapping[str, str]:
-        """One call."""
+        """Return the statuses by one call."""
         found = ask(
             _VERIFICATION,
             ses_api.api().get_identity_verification_attributes,
@@ -47,13 +47,13 @@ class V1:
         return {name.lower(): it["VerificationStatus"] for name, it in found.items()}
 
     def create(self, name: str) -> None:
-        """Asking again does no harm."""
+        """Ask SES to verify; it is safe to ask again."""
         if "@" not in name:
             ask("VerifyDomainIdentity", ses_api.api().verify_domain_identity, Domain=name)
         verify_again(name)
 
     def set_mail_from(self, name: str, domain: str, failing: str) -> None:
-        """Without the parameter SES takes away what there was."""
+        """Set the MAIL FROM domain; SES removes it if the call leaves the parameter out."""
         named = {"MailFromDomain": domain} if domain else {}
         ask(
             "SetIdentityMailFromDomain",
@@ -64,7 +64,7 @@ class V1:
         )
 
     def delete(self, name: str) -> None:
-        """No error if there was none."""
+        """Delete the identity; SES reports no error if it did not exist."""
         ask("DeleteIdentity", ses_api.api().delete_identity, Identity=name)
 
 
@@ -72,7 +72,7 @@ API = V1()
 
 
 def verify_again(name: str) -> None:
-    """An address gets its link once more; for a domain SES looks for its records anew. Raises IdentityError."""
+    """Ask SES to send an address its link again, or to look for a domain's records again. Raises IdentityError."""
     client = ses_api.api()
     if "@" in name:
         ask("VerifyEmailIdentity", client.verify_email_identity, EmailAddress=name)

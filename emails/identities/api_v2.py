@@ -1,4 +1,4 @@
-"""Identities by version 2 of SES's API.
+"""Read and change identities through version 2 of SES's API.
 
 Sources: SES API reference, version 2019-09-27: ListEmailIdentities, GetEmailIdentity, CreateEmailIdentity (a domain
 gets Easy DKIM at once), PutEmailIdentityMailFromAttributes, DeleteEmailIdentity.
@@ -29,10 +29,10 @@ _FAILURES = {
 
 
 class V2:
-    """See ``identity_facts.Api``."""
+    """Version 2 of the SES API; see ``emails.identities.facts.Api``."""
 
     def page(self, token: str) -> Page:
-        """Names and statuses by one call; DKIM and MAIL FROM would take a call for each identity."""
+        """List names and statuses by one call; DKIM and MAIL FROM would take a call for each identity."""
         start = {"NextToken": token} if token else {}
         listed = ask(
             "ListEmailIdentities",
@@ -47,7 +47,7 @@ class V2:
         return Page(found, listed.get("NextToken", ""), [])
 
     def get(self, name: str) -> tuple[Identity, Sequence[str]]:
-        """All there is of one by one call."""
+        """Read everything about one identity by one call."""
         try:
             found = ask("GetEmailIdentity", ses_api.api_v2().get_email_identity, EmailIdentity=name)
         except NoSuchIdentity:
@@ -55,7 +55,7 @@ class V2:
         return _identity(name, found), []
 
     def statuses(self, names: Sequence[str]) -> Mapping[str, str]:
-        """One call for each thousand that there are: one for each name would be refused as too fast."""
+        """List all identities, a thousand a call, and pick these: SES would throttle one call for each name."""
         wanted, found = set(map(str.lower, names)), {}
         token: dict[str, str] = {}
         while True:
@@ -73,7 +73,7 @@ class V2:
             token = {"NextToken": listed["NextToken"]}
 
     def create(self, name: str) -> None:
-        """For one that is there already version 2 has no call: it is asked for again by the first."""
+        """Create the identity; if it exists, ask through version 1, as version 2 has no call to verify again."""
         try:
             self.get(name)
         except NoSuchIdentity:
@@ -82,7 +82,7 @@ class V2:
             api_v1.verify_again(name)
 
     def set_mail_from(self, name: str, domain: str, failing: str) -> None:
-        """Without the parameter SES takes away what there was."""
+        """Set the MAIL FROM domain; SES removes it if the call leaves the parameter out."""
         named = {"MailFromDomain": domain} if domain else {}
         ask(
             "PutEmailIdentityMailFromAttributes",
@@ -93,7 +93,7 @@ class V2:
         )
 
     def delete(self, name: str) -> None:
-        """Raises NoSuchIdentity if there was none."""
+        """Delete the identity; raises NoSuchIdentity if it does not exist."""
         ask("DeleteEmailIdentity", ses_api.api_v2().delete_email_identity, EmailIdentity=name)
 
 
@@ -103,7 +103,7 @@ API = V2()
 def _identity(name: str, found: Mapping[str, Any]) -> Identity:
     dkim, mail_from = found.get("DkimAttributes", {}), found.get("MailFromAttributes", {})
     info = found.get("VerificationInfo", {})
-    # Keys of one's own have no tokens to publish.
+    # With keys of one's own (BYODKIM) there are no tokens to publish.
     tokens = dkim.get("Tokens", ()) if dkim.get("SigningAttributesOrigin") != "EXTERNAL" else ()
     return Identity(
         name=name,
@@ -122,12 +122,12 @@ def _identity(name: str, found: Mapping[str, Any]) -> Identity:
 
 
 def _camel(word: str) -> str:
-    """As version 1 writes it: ``TemporaryFailure`` of ``TEMPORARY_FAILURE``."""
+    """Spell a status as version 1 does: ``TEMPORARY_FAILURE`` becomes ``TemporaryFailure``."""
     return "".join(part.title() for part in word.split("_"))
 
 
 def _upper(word: str) -> str:
-    """As version 2 writes it: ``REJECT_MESSAGE`` of ``RejectMessage``."""
+    """Spell a value as version 2 does: ``RejectMessage`` becomes ``REJECT_MESSAGE``."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", word).upper()
 
 

@@ -1,4 +1,4 @@
-"""Ask DNS whether records are published. dnspython is loaded when somebody looks: consumers never do."""
+"""Ask DNS whether records are published. dnspython is imported on use only, so consumers never load it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from emails.identities.dns_records import Check, Record, Result, judged
 if TYPE_CHECKING:
     from dns.resolver import Resolver
 
-# For one question to one server, and for all that one record takes.
+# The limits for one question to one server, and for everything that one record takes.
 TRY_SECONDS, RECORD_SECONDS = 1.5, 3.0
 _SIDE_BY_SIDE = 8
 
 
 def check(records: Sequence[Record]) -> list[Check]:
-    """One for each record, in a few seconds at most, whatever DNS does."""
+    """Return one check for each record, within a few seconds whatever DNS does."""
     from dns.exception import DNSException
 
     try:
@@ -42,18 +42,18 @@ def _checked(resolver: Resolver, record: Record) -> Check:
 
 
 def _inherited(resolver: Resolver, record: Record) -> Check | None:
-    """A subdomain without a DMARC record of its own takes that of the domain above."""
+    """Check the domain above: a subdomain without a DMARC record of its own uses its parent's."""
     above = record.name.removeprefix("_dmarc.").partition(".")[2]
     if "." not in above:
         return None
     found = _looked_up(resolver, "TXT", f"_dmarc.{above}")
     if isinstance(found, Check) or judged(record, found).result != Result.FOUND:
         return None
-    return Check(Result.FOUND, found, f"It is that of {above}.")
+    return Check(Result.FOUND, found, f"Inherited from {above}.")
 
 
 def _looked_up(resolver: Resolver, kind: str, name: str) -> list[str] | Check:
-    """The values there are, as one writes them; or why DNS does not say."""
+    """Return the published values as people write them, or a Check that says why DNS gave no answer."""
     from dns.exception import DNSException, Timeout
     from dns.resolver import NXDOMAIN, NoAnswer, NoNameservers
 
@@ -64,9 +64,9 @@ def _looked_up(resolver: Resolver, kind: str, name: str) -> list[str] | Check:
     except Timeout:
         return Check(Result.SILENT, note=f"DNS did not answer within {RECORD_SECONDS:g} s.")
     except NoNameservers:
-        return Check(Result.SILENT, note="The DNS servers of the domain answer with an error.")
+        return Check(Result.SILENT, note="The domain's DNS servers answered with an error.")
     except (DNSException, OSError) as exc:
-        return Check(Result.SILENT, note=f"DNS could not be asked: {exc}")
+        return Check(Result.SILENT, note=f"The DNS query failed: {exc}")
     return sorted(_text(kind, value) for value in answer)
 
 
@@ -78,7 +78,7 @@ def _text(kind: str, value: object) -> str:
 
 
 def _resolver() -> Resolver:
-    """That of the machine, or the one in settings."""
+    """Return a resolver for DNS_RESOLVER, or the machine's own if that setting is empty."""
     from dns.resolver import Resolver
 
     wanted = urlsplit(f"//{settings.DNS_RESOLVER}")

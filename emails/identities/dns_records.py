@@ -1,7 +1,7 @@
-"""The DNS records that make emails of a domain pass: what to publish, and what what is published means.
+"""List the DNS records that a domain needs for its emails to pass, and judge the values found in DNS.
 
 Sources: SES developer guide, "Creating and verifying identities", "Using a custom MAIL FROM domain"; RFC 7208 (SPF:
-one record at most), RFC 7489 (DMARC: a subdomain without its own takes that of the domain above).
+one record at most), RFC 7489 (DMARC: a subdomain without its own record uses its parent's).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ DMARC = "v=DMARC1; p=none;"
 
 
 class Result(StrEnum):
-    """What DNS says of a record."""
+    """The result of looking up one record."""
 
     FOUND = "found"
     MISSING = "missing"
@@ -27,7 +27,7 @@ class Result(StrEnum):
 
 @dataclass(frozen=True)
 class Record:
-    """One record to publish. ``why`` says what it is for; without one that is ``needed`` SES does not verify."""
+    """One record to publish. ``why`` says what it is for; SES does not verify until every ``needed`` one is there."""
 
     type: str
     name: str
@@ -38,7 +38,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Check:
-    """What DNS says of a record; ``found`` is what is there instead, ``note`` a word to the person."""
+    """The result for one record; ``found`` holds the values that DNS has instead, ``note`` advice for the reader."""
 
     result: str
     found: Sequence[str] = ()
@@ -46,7 +46,7 @@ class Check:
 
 
 def of(identity: Identity, *, region: str) -> list[Record]:
-    """All for a domain; an address has none, its domain has."""
+    """Return all records of a domain, or none for an address: its domain has them."""
     return list(_records(identity, region)) if identity.is_domain else []
 
 
@@ -68,12 +68,12 @@ def _records(identity: Identity, region: str) -> Iterator[Record]:
 
 
 def judged(record: Record, found: Sequence[str]) -> Check:
-    """What these values of the same type and name mean for it."""
+    """Compare a record with the values that DNS has under its type and name."""
     if record.value.startswith("v=spf1"):
         return _spf(found)
     if record.value.startswith("v=DMARC1"):
         return _dmarc(found)
-    # Another TXT beside it does no harm, another CNAME or MX does.
+    # Another TXT record beside it is harmless; another CNAME or MX is not.
     alone = record.type != "TXT" and list(map(_plain, found)) == [_plain(record.value)]
     if alone or (record.type == "TXT" and record.value in found):
         return Check(Result.FOUND)
@@ -85,9 +85,9 @@ def _spf(found: Sequence[str]) -> Check:
     if not records:
         return Check(Result.MISSING)
     if len(records) > 1:
-        return Check(Result.DIFFERS, records, "There may be one SPF record only: join them.")
+        return Check(Result.DIFFERS, records, "Only one SPF record is allowed: merge them.")
     if "include:amazonses.com" not in records[0].lower().split():
-        note = "Add include:amazonses.com to the record that is there; do not publish a second one."
+        note = "Add include:amazonses.com to the existing record. Do not publish a second one."
         return Check(Result.DIFFERS, records, note)
     return Check(Result.FOUND, records if records[0] != SPF else ())
 
@@ -98,7 +98,7 @@ def _dmarc(found: Sequence[str]) -> Check:
         return Check(Result.MISSING)
     tags = {part.partition("=")[0].strip().lower() for part in records[0].split(";")}
     if len(records) > 1 or "p" not in tags:
-        return Check(Result.DIFFERS, records, "There must be one record, with a policy p=.")
+        return Check(Result.DIFFERS, records, "Publish exactly one record, with a policy (p=).")
     return Check(Result.FOUND, records if records[0] != DMARC else ())
 
 

@@ -1,4 +1,4 @@
-"""What SES says of an identity, and what either version of its API is asked."""
+"""Describe an identity, and the calls that both versions of the SES API answer."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ VERIFIED = "Success"
 
 @dataclass(frozen=True)
 class Identity:
-    """What SES says of an identity.
+    """An address or domain as SES describes it.
 
-    Each status is in the words of version 1 (Pending, Success, Failed, TemporaryFailure, NotStarted), or empty where
-    SES was not asked or would not say. ``mail_from_failing``: what SES does while the MAIL FROM domain is not in
-    order. ``checked_at`` is an ISO time.
+    Each status is in the words of version 1 (Pending, Success, Failed, TemporaryFailure, NotStarted), or empty if
+    SES was not asked or did not say. ``mail_from_failing`` is what SES does while the MAIL FROM domain has no MX
+    record. ``checked_at`` is an ISO time.
     """
 
     name: str
@@ -35,28 +35,28 @@ class Identity:
 
     @property
     def is_domain(self) -> bool:
-        """Otherwise it is an address."""
+        """True for a domain, False for an address."""
         return "@" not in self.name
 
     @property
     def is_mail_from_known(self) -> bool:
-        """Whether SES was asked and has said."""
+        """True if SES was asked about MAIL FROM and answered."""
         return bool(self.mail_from_failing)
 
     @property
     def is_verified(self) -> bool:
-        """Whether SES sends from it."""
+        """True if SES sends from this identity."""
         return self.status == VERIFIED
 
     @property
     def domain(self) -> str:
-        """Its own, or that of the address."""
+        """The domain itself, or the domain of the address."""
         return self.name.rpartition("@")[2]
 
 
 @dataclass(frozen=True)
 class Page:
-    """Some identities, where the next ones begin, and what SES would not say of them."""
+    """One page of identities, the token of the next page, and a line for each fact that SES did not tell."""
 
     identities: Sequence[Identity]
     next_token: str
@@ -64,28 +64,28 @@ class Page:
 
 
 class Api(Protocol):
-    """What either version of the API is asked; each function raises IdentityError."""
+    """The calls that both versions of the SES API answer; each raises IdentityError."""
 
     def page(self, token: str) -> Page:
-        """Some identities, from where the token says."""
+        """Return the page that begins at the token; an empty token is the first page."""
         ...
 
     def get(self, name: str) -> tuple[Identity, Sequence[str]]:
-        """One, and what SES would not say of it; raises NoSuchIdentity."""
+        """Return one identity and a line for each fact that SES did not tell; raises NoSuchIdentity."""
         ...
 
     def statuses(self, names: Sequence[str]) -> Mapping[str, str]:
-        """Of those among these hundred at most that SES has, by name in lower case: in as few calls as there can be."""
+        """Return statuses by lower-case name, for those SES has of at most 100 names, in as few calls as possible."""
         ...
 
     def create(self, name: str) -> None:
-        """A new one: an address gets an email with a link, a domain tokens for its DNS, DKIM included."""
+        """Create an identity: SES emails a link to an address, or makes DNS tokens for a domain, DKIM included."""
         ...
 
     def set_mail_from(self, name: str, domain: str, failing: str) -> None:
-        """An empty domain: none; ``failing`` in the words of version 1."""
+        """Set the MAIL FROM domain, or remove it if ``domain`` is empty; ``failing`` is in the words of version 1."""
         ...
 
     def delete(self, name: str) -> None:
-        """SES forgets it."""
+        """Delete the identity from SES."""
         ...

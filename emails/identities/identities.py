@@ -1,6 +1,6 @@
-"""Identities: what SES may send from (in the SES sandbox: also to). SES keeps them; this asks it.
+"""Ask SES about its identities: the addresses and domains it may send from (in the SES sandbox: also to).
 
-``USE_SES_V2`` says by which version of its API; what is asked and answered is the same.
+SES keeps them. ``USE_SES_V2`` chooses the version of its API; questions and answers are the same.
 """
 
 from __future__ import annotations
@@ -18,44 +18,44 @@ from emails.ses.questions import ask
 
 
 def page(token: str = "") -> Page:  # noqa: S107 - not a password: where the page begins
-    """One page of identities. Raises IdentityError if SES does not list them; the rest fails soft."""
+    """Return one page of identities. Raises IdentityError if SES does not list them; the rest fills ``missing``."""
     return _api().page(token)
 
 
 def get(name: str) -> tuple[Identity, Sequence[str]]:
-    """One identity, and what SES would not say of it. Raises NoSuchIdentity, or another IdentityError."""
+    """Return one identity and a line for each fact SES did not tell. Raises NoSuchIdentity or IdentityError."""
     return _api().get(name)
 
 
 def verify(name: str) -> None:
-    """Ask SES to verify: an address gets an email with a link, a domain gets records to publish.
+    """Ask SES to verify: SES emails a link to an address, or names records to publish for a domain.
 
-    Asking again sends the link again; for a domain SES looks for its records anew. Raises IdentityError.
+    Asked again, SES sends the link again, or looks for the domain's records again. Raises IdentityError.
     """
     _api().create(name)
 
 
 def delete(name: str) -> None:
-    """SES forgets it and sends nothing from it any more. Raises IdentityError."""
+    """Delete the identity: SES sends nothing from it any more. Raises IdentityError."""
     _api().delete(name)
 
 
 def set_mail_from(name: str, domain: str, *, failing: str) -> None:
-    """Let bounces of this identity go to a domain below it, or with an empty one to Amazon's.
+    """Send bounces of this identity to a domain below it, or to Amazon's if ``domain`` is empty.
 
-    ``failing`` says what SES does without that domain's MX record: UseDefaultValue or RejectMessage. Raises
+    ``failing`` is what SES does while that domain has no MX record: UseDefaultValue or RejectMessage. Raises
     IdentityError.
     """
     _api().set_mail_from(name, domain, failing)
 
 
 def statuses(names: Sequence[str]) -> Mapping[str, str]:
-    """Of those among these hundred at most that SES has, by name in lower case. Raises IdentityError."""
+    """Return statuses by lower-case name, for those SES has of at most 100 names. Raises IdentityError."""
     return _api().statuses(names)
 
 
 def sends_from(address: str) -> str:
-    """The verified identity by which SES sends from this address; empty if there is none. Raises IdentityError."""
+    """Return the verified identity that lets SES send from this address, or ''. Raises IdentityError."""
     names = ses_api.covering(address)
     found = statuses(names)
     return next((name for name in names if found.get(name.lower()) == VERIFIED), "")
@@ -68,24 +68,24 @@ class Verified:
     names: frozenset[str]
 
     def covers(self, address: str) -> bool:
-        """By itself, by its domain, or by a domain above that."""
+        """Return True if the address, its domain or a domain above that is verified."""
         return not self.names.isdisjoint(map(str.lower, ses_api.covering(address)))
 
 
 def is_sandbox() -> bool:
-    """Whether SES sends to verified recipients only. Raises IdentityError.
+    """Return True if SES sends to verified recipients only. Raises IdentityError.
 
-    SES API reference, version 2: GetAccount. Version 1 does not tell.
+    SES API reference, version 2: GetAccount. Version 1 has no such call.
     """
     answer = ask("GetAccount", ses_api.api_v2().get_account)
     return not answer["ProductionAccessEnabled"]
 
 
 def verified() -> Verified:
-    """All verified identities, by one call for each hundred. Raises IdentityError where there are over a thousand."""
+    """Return all verified identities, a call for each hundred. Raises IdentityError if there are over a thousand."""
     listed = ask("ListIdentities", ses_api.api().list_identities, MaxItems=1000)
     if listed.get("NextToken"):
-        raise IdentityError("There are over a thousand identities.")
+        raise IdentityError("SES has more than 1,000 identities.")
     names = listed["Identities"]
     found: set[str] = set()
     for start in range(0, len(names), 100):

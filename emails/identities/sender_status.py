@@ -1,4 +1,4 @@
-"""Whether SES lets us send from our address: asked once a minute by one consumer, so that no page waits for SES."""
+"""Check once a minute, in one consumer, that SES lets us send from our address, so that no page waits for SES."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EVERY_SECONDS = 60
 
 @watches
 def check() -> int:
-    """Ask, and keep the answer; returns whether there was one."""
+    """Ask SES and store the answer; returns 1 if SES answered, else 0."""
     now = duties.take("sender", every=EVERY_SECONDS)
     if now is None:
         return 0
@@ -26,7 +26,7 @@ def check() -> int:
     try:
         found["is_verified"] = ses_api.sender_is_verified()
     except SendError as exc:
-        # What was known before may still be so, and nobody is alarmed by a question without an answer.
+        # The earlier answer may still be true, and a question without an answer alarms nobody.
         logger.info("sender unknown: %s", exc)
         found["error"] = str(exc)
     SenderCheck.objects.update_or_create(
@@ -36,7 +36,7 @@ def check() -> int:
 
 
 def unverified() -> SenderCheck | None:
-    """What was found, if SES last said that it does not send from the address that is in force now."""
+    """Return the last check if it found that SES does not send from the current sender address, else None."""
     return SenderCheck.objects.filter(
         pk=1, is_verified=False, address=default_sender.address()
     ).first()

@@ -1,4 +1,4 @@
-"""Since when an identity is in its status: SES does not say, so it is remembered from when it was seen first."""
+"""Remember since when each identity has its status: SES does not say, so the first sight of it counts."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from queues.upkeep import duties
 logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 60
-# So many that are not verified yet are asked for at once.
+# The most unverified identities that one step asks SES about.
 MOST = 100
 
 
 def note(statuses: Mapping[str, str]) -> int:
-    """Remember what SES says of these now, by name; returns how many have changed."""
+    """Store the statuses that SES reports now, by name; returns how many changed."""
     statuses = {name: status for name, status in statuses.items() if status}
     known = of(statuses)
     now = timezone.now()
@@ -42,18 +42,18 @@ def note(statuses: Mapping[str, str]) -> int:
 
 
 def of(names: Iterable[str]) -> Mapping[str, IdentityStatus]:
-    """By name, for those that were ever seen."""
+    """Return the remembered status of each name that was ever seen."""
     return IdentityStatus.objects.in_bulk(list(names))
 
 
 def forget(name: str) -> None:
-    """It was deleted: a new one of this name begins anew."""
+    """Delete the history of an identity that SES no longer has; a new one of this name starts fresh."""
     IdentityStatus.objects.filter(pk=name).delete()
 
 
 @watches
 def look() -> int:
-    """What waits for its verification, so that the time is right though nobody looks; returns how many changed."""
+    """Ask SES about unverified identities, so that times are right even if nobody looks; returns how many changed."""
     waiting = IdentityStatus.objects.exclude(status=VERIFIED).order_by("seen_at")
     names = list(waiting.values_list("name", flat=True)[:MOST])
     if not names or duties.take("identities", every=EVERY_SECONDS) is None:
@@ -68,7 +68,7 @@ def look() -> int:
             forget(name)
     changed = note({name: found[name.lower()] for name in names if name.lower() in found})
     if changed:
-        # Pages would go on to show what was so before.
+        # Otherwise pages would still show the earlier status.
         answers.forget()
         logger.info("identities changed count=%d", changed)
     return changed

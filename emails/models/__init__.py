@@ -1,4 +1,4 @@
-"""The tables of the emails: notifications, what SES said of them, identities, suppressions, and the account."""
+"""The tables of this app: notifications, SES's reports about them, identities, suppressions, and the account."""
 
 from emails.models.account import Breaker, EventChannel, SenderCheck, SendRate
 from emails.models.identities import DefaultSender, Identity, IdentityStatus, SesAnswer

@@ -1,4 +1,4 @@
-"""What SES reports that somebody must act on: an address that bounced, a recipient who complained.
+"""Act on bounces and complaints that SES reports: suppress the address, and note an incident for the support.
 
 Source: SES developer guide, "Contents of event data that Amazon SES publishes to Amazon SNS": types and subtypes of
 bounces, ``complaintFeedbackType``.
@@ -60,7 +60,7 @@ def follow(told: Iterable[tuple[SesEvent, Notification]]) -> None:
 
 
 def _kind(event: SesEvent) -> Incident.Kind | None:
-    """None for good news, and for an automatic reply."""
+    """Return the kind of incident; None for good news and for automatic replies."""
     if event.kind not in ("Bounce", "Complaint") or event.status is None:
         return None
     if event.is_on_account_list:
@@ -72,10 +72,10 @@ def _kind(event: SesEvent) -> Incident.Kind | None:
 
 
 def _reason(kind: Incident.Kind, event: SesEvent) -> str:
-    """In words of whoever said so."""
+    """Return the reason in the words of SES, the recipient or the mail server, whoever gave it."""
     if kind == Kind.REFUSED:
-        return "SES has it on the suppression list of the account."
+        return "The address is on the SES account's suppression list."
     if kind == Kind.COMPLAINED:
         feedback = event.detail.feedback_type
-        return "The recipient called it spam" + (f" ({feedback})." if feedback else ".")
+        return "The recipient marked it as spam" + (f" ({feedback})." if feedback else ".")
     return event.diagnosis or "The mail server gave no reason."

@@ -1,4 +1,4 @@
-"""What became of emails, moved on by what SES says: it only gets worse, or known better."""
+"""Update the delivery status of notifications from SES's events; a status only rises in rank."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RANK = "CASE delivery_status {cases} END".format(
         f"WHEN '{status}' THEN {rank}" for rank, status in enumerate(Notification.Delivery.values)
     )
 )
-# Of two that are equally bad the later one is told.
+# Of two events of equal rank the later one is shown.
 _RISES = f"""\
 ({_RANK} < %(rank)s OR ({_RANK} = %(rank)s AND delivery_at < %(at)s AND %(code)s <> ''))"""
 _IS_FIRST = "({0} IS NULL OR {0} > %({0})s)"
@@ -49,7 +49,7 @@ _RAW: Any = DeliveryEvent._meta.get_field("raw")
 
 @dataclass(frozen=True)
 class Report:
-    """What SES said became of a notification; a ``code`` says that something is wrong."""
+    """The delivery status that SES reports for a notification; a ``code`` means that something went wrong."""
 
     notification_id: uuid.UUID
     status: Notification.Delivery
@@ -61,7 +61,7 @@ class Report:
 
 
 def raise_delivery(told: Iterable[tuple[UUID, SesEvent]]) -> None:
-    """Let these events move their notifications on; in any order, and however often, they come to the same."""
+    """Apply these events to their notifications; the result is the same in any order, and if they are repeated."""
     reports = [report for pk, event in told if (report := _report(pk, event))]
     if reports:
         _write(reports)
@@ -82,8 +82,8 @@ def _report(pk: UUID, event: SesEvent) -> Report | None:
 
 
 def _write(reports: Collection[Report]) -> None:
-    """The status of each notification only rises; when it was delivered, opened, clicked is the earliest told."""
-    # Each waits its turn by its key, as in ``accept``.
+    """Write the reports: a status only rises, and the earliest time of delivery, open and click is kept."""
+    # Rows are locked in the order of their keys, as in ``emails.sending.states``, so that no two processes deadlock.
     ordered = sorted(reports, key=attrgetter("notification_id"))
     engaged = [_engagement(report) for report in ordered if report.is_open or report.is_click]
     with connection.cursor() as cursor:
@@ -115,7 +115,7 @@ def _engagement(report: Report) -> dict[str, Any]:
 
 
 def insert_events(events: Sequence[DeliveryEvent]) -> None:
-    """Save these; what is there already stays as it is."""
+    """Insert these events; those stored already stay as they are."""
     if not events:
         return
     now, _ = moment()

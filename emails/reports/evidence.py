@@ -1,12 +1,16 @@
-"""When the silence of SES proves that it did not accept an email.
+"""Decide when SES's silence proves that it did not accept an email in doubt.
 
-An email in doubt that SES accepted is told of by an event with our tag. That no event came proves something only if
-the channel of events is alive and has been read past it: SES has told of an email that was sent a good while later
-(``DOUBT_DISTANCE_SECONDS``), a grace has passed, and after that everything that was still on its way had time to be
-read (``DOUBT_DRAIN_SECONDS``; longer than a dead consumer can hide an event). Then nothing of the queue may be dead or
-unread, as any of it could be the event. Under traffic something is always unread: there the time to be read passes
-once more, by what SES told of, while the queue is read as fast as it fills. Where there is no traffic, a canary to
-SES's mailbox simulator is something to tell of.
+If SES accepted such an email, it sends an event with our tag. A missing event proves something only if events arrive
+and have been read past that email, so all of this must be true:
+
+1. SES has reported an email that was sent ``DOUBT_DISTANCE_SECONDS`` later, and ``DOUBT_GRACE_SECONDS`` have passed.
+2. After that, ``DOUBT_DRAIN_SECONDS`` have passed, in which every event on its way could be read. This is longer than
+   a dead consumer can hide an event.
+3. The events queue has no unread message and no open dead letter: any of them could be the event.
+
+Under traffic something is always unread. Then, instead of an empty queue, SES must have reported an email sent another
+``DOUBT_DRAIN_SECONDS`` later, while the queue is read as fast as it fills. Without traffic nothing would be reported,
+so a canary email goes to SES's mailbox simulator.
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 ALIAS = "ses-events"
 CANARY_SECONDS = 30
-# Between the clocks of SES and of this machine.
+# The most that the clocks of SES and of this machine may differ.
 MAX_SKEW_SECONDS = 60
 MARK_STEP = timedelta(seconds=1)
 
@@ -39,7 +43,7 @@ State = Notification.State
 
 
 def saw(moments: Sequence[datetime]) -> None:
-    """SES told of emails that were sent then; the mark only rises, and never past now."""
+    """Raise the mark to the newest sending time that SES reported; it never falls, and never passes the present."""
     latest = timezone.now() + timedelta(seconds=MAX_SKEW_SECONDS)
     past = [sent_at for sent_at in moments if sent_at <= latest]
     if len(past) < len(moments):
@@ -49,7 +53,7 @@ def saw(moments: Sequence[datetime]) -> None:
 
 
 def _raise_mark(sent_at: datetime) -> None:
-    # A mark that is a little low proves a little less; one row that every event changes makes them queue up.
+    # A mark a little too low proves a little less; a row that every event updates makes consumers wait for its lock.
     is_behind = Q(newest_sent_at=None) | Q(newest_sent_at__lt=sent_at - MARK_STEP)
     marked = EventChannel.objects.filter(is_behind, pk=1).update(newest_sent_at=sent_at)
     if not marked and not EventChannel.objects.filter(pk=1).exists():
@@ -58,7 +62,10 @@ def _raise_mark(sent_at: datetime) -> None:
 
 @sweeps
 def resolve_doubts() -> int:
-    """With events on: mark what silence will prove, send again what it has proved; returns how many are sent."""
+    """Send again the emails that SES provably did not accept, and mark the next ones; returns how many are sent.
+
+    Does nothing if SES's events are not read.
+    """
     if (
         ALIAS not in settings.QUEUES
         or not Notification.objects.filter(state=State.IN_DOUBT).exists()
@@ -89,7 +96,7 @@ def _mark() -> None:
 
 
 def _proved() -> QuerySet[Notification]:
-    """Those of which nothing can speak any more that is waiting, in hand, failed or dead."""
+    """Return emails for which no event can still come: none is waiting, in flight, failed or a dead letter."""
     due = Notification.objects.filter(state=State.IN_DOUBT, safe_at__lt=Now())
     if not due.exists() or _has_dead():
         return due.none()
@@ -114,14 +121,14 @@ def _count(queue: sqs.Queue) -> int:
 
 
 def _keeps_up(unread: int) -> bool:
-    """Whether as many were read within the last visibility timeout: then what waits is traffic, and no backlog."""
+    """Return True if as many were read within the last visibility timeout: what waits is traffic, not a backlog."""
     since = timezone.now() - timedelta(seconds=settings.QUEUE_VISIBILITY_SECONDS)
     read = DeliveryEvent.objects.order_by("-id").values_list("recorded_at", flat=True)
     return any(recorded_at > since for recorded_at in read[unread - 1 : unread])
 
 
 def _send_canary() -> None:
-    """At most one in half a minute, by one process, and only while the mark is behind a doubt."""
+    """Send a canary, at most one each half minute from one process, while the mark is behind an email in doubt."""
     EventChannel.objects.get_or_create(pk=1)
     waiting = Notification.objects.filter(state=State.IN_DOUBT, safe_at=None)
     if not waiting.exists():

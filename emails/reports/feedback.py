@@ -1,6 +1,6 @@
-"""What SES says later of an email: read from the events queue, recorded once, moving the notification on.
+"""Record each SES event from the events queue once, and update the notification it is about.
 
-Payload: see ``emails.reports.ses_events``; what SNS wraps around it without raw delivery is off when it comes here.
+Payload: see ``emails.reports.ses_events``. SNS's wrapper (without raw delivery) is removed before it comes here.
 Any of these events proves that SES accepted the email.
 """
 
@@ -26,18 +26,18 @@ from queues.threads.group_commit import GroupCommit
 
 logger = logging.getLogger(__name__)
 
-# Plain text, sent once when an event destination is made.
+# SES sends this plain text once, when an event destination is made.
 _GREETING = "Successfully validated SNS topic for Amazon SES event publishing."
-# So many are recorded in one transaction.
+# The most events in one transaction.
 MAX_TOGETHER = 64
 
-# An event with what SES wrote.
+# An event, and the JSON that SES wrote.
 Told = tuple[SesEvent, dict[str, Any]]
 
 
 @reads("ses-events")
 def take(body: str) -> None:
-    """Record one message of the events queue; raises BadEnvelope or BadData for what SES does not send."""
+    """Record one message of the events queue; raises BadEnvelope or BadData if SES cannot have sent it."""
     if body.strip() == _GREETING:
         logger.info("SES can publish to the events topic")
         return
@@ -51,7 +51,7 @@ def take(body: str) -> None:
 
 
 def record(told: Sequence[Told]) -> None:
-    """Store these once, and let them move their notifications on; those of emails that are not ours are stored only."""
+    """Store these events once and update their notifications; events of emails that are not ours are only stored."""
     with transaction.atomic():
         delivery_status.insert_events([_row(event, raw) for event, raw in told])
         evidence.saw([event.mail.timestamp for event, _ in told if event.kind == "Send"])
@@ -87,7 +87,7 @@ def _row(event: SesEvent, raw: dict[str, Any]) -> DeliveryEvent:
 
 
 def _notifications(told: Collection[SesEvent]) -> dict[Key, Notification]:
-    """What these emails were sent for, by our own tags, or where there are none by SES's id."""
+    """Find the notifications of these events by our tags, or by SES's message id if there are no tags."""
     tagged = _by(
         Notification.objects.filter(pk__in={event.key[0] for event in told if event.tags}),
         "pk",
@@ -103,14 +103,14 @@ def _notifications(told: Collection[SesEvent]) -> dict[Key, Notification]:
 
 
 def _by(rows: QuerySet[Notification], field: str) -> dict[UUID | str, Notification]:
-    """In one order everywhere, or two processes would wait for each other."""
+    """Lock the rows in the order of their keys, so that two processes cannot deadlock, and index them by a field."""
     locked = rows.order_by("pk").select_for_update(no_key=True)
     few = locked.only("event_id", "event_type", "recipient", "state", "provider_message_id")
     return {getattr(row, field): row for row in few}
 
 
 def _is_news(event: SesEvent, notification: Notification | None) -> bool:
-    """That there is an event proves that SES accepted the email; mostly its sender has said so already."""
+    """Mark the email as accepted, as any event proves; returns False if that was known, as it mostly is."""
     if notification is None or not event.tags or _is_known(notification, event.mail.message_id):
         return False
     return states.accept(notification.pk, event.tags[1], event.mail.message_id)

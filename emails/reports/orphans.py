@@ -1,7 +1,7 @@
-"""Events of SES about emails that we do not know: kept, shown, and attached when their notification becomes known.
+"""Keep SES events about unknown emails, and attach them when their notification becomes known.
 
-An event of a configuration set names its notification. One of an identity has SES's message id alone, and may be here
-before our own process has saved that id. Others are of emails that somebody else sends from the same account.
+An event of a configuration set names its notification. One of an identity has only SES's message id, and may arrive
+before our own process has saved that id. Others are about emails that somebody else sends from the same account.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_TOGETHER = 500
 
 
 def mark(events: Collection[SesEvent]) -> None:
-    """These, stored already, are of emails that have no notification."""
+    """Mark these stored events as orphans: they have no notification, although their email should have one."""
     unknown = [event for event in events if not event.is_of_no_notification]
     if unknown:
         which = reduce(or_, map(_same, unknown))
@@ -37,7 +37,7 @@ def mark(events: Collection[SesEvent]) -> None:
 
 @sweeps
 def attach() -> int:
-    """Those whose notification is known by now move it on; returns how many."""
+    """Apply orphans whose notification is known by now; returns how many."""
     with transaction.atomic():
         known = Notification.objects.filter(provider_message_id=OuterRef("provider_message_id"))
         rows = list(
@@ -65,7 +65,7 @@ def attach() -> int:
 
 @sweeps
 def tidy() -> int:
-    """One batch of the oldest, where there are more than anybody will look at."""
+    """Delete a batch of the oldest orphans if there are more than MAX_KEPT; returns how many."""
     orphans = DeliveryEvent.objects.filter(is_orphan=True)
     newest_spare = orphans.order_by("-pk").values_list("pk", flat=True)[MAX_KEPT : MAX_KEPT + 1]
     if not (pks := list(newest_spare)):
@@ -74,7 +74,7 @@ def tidy() -> int:
 
 
 def _same(event: SesEvent) -> Q:
-    """By the columns that make an event one."""
+    """Return the condition that finds this event's row, by the columns that make an event unique."""
     return Q(
         provider_message_id=event.mail.message_id,
         type=event.kind,

@@ -1,4 +1,4 @@
-"""What the codes of mail servers and of SES mean, in a sentence each.
+"""Explain each code of mail servers and of SES in one sentence.
 
 Sources: RFC 3463, RFC 7504 and RFC 7372 and the IANA registry of enhanced status codes; RFC 5321 for plain ones; SES
 developer guide, "Bounce types", "DeliveryDelay object"; RFC 5965 for complaints.
@@ -12,40 +12,38 @@ ENHANCED = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
 _PLAIN = re.compile(r"\b([45]\d\d)\b")
 
 _FULL = "The mailbox is full."
-_TOO_LARGE = "The email is larger than the mail server takes."
+_TOO_LARGE = "The email is larger than the mail server accepts."
 _SILENT = "The recipient's mail server did not answer."
-_NO_WAY = "No way to the recipient's mail server was found."
-_SPAM = "The recipient's mail server took it for spam, or does not trust its sender."
-_TIMEOUT = "The recipient's mail server put it off until SES gave up."
-_UNPROVEN = (
-    "The recipient's mail server did not find proof that we sent it: look at SPF, DKIM and DMARC."
-)
+_NO_WAY = "No route to the recipient's mail server was found."
+_SPAM = "The recipient's mail server treated it as spam, or does not trust its sender."
+_TIMEOUT = "The recipient's mail server deferred it until SES gave up."
+_UNPROVEN = "The recipient's mail server found no proof that we sent it. Check SPF, DKIM and DMARC."
 _ON_LIST = "SES did not try: the address is on its suppression list."
 _UNKNOWN = "The mail server did not say why."
 
-# Class 4 and 5 say the same; the first digit tells whether it may heal.
+# Classes 4 and 5 share their meanings; the first digit says whether the problem may pass.
 _BY_DETAIL = {
     "1.1": "The address does not exist.",
-    "1.2": "The domain of the address does not exist, or takes no email.",
-    "1.3": "The address is not a valid one.",
+    "1.2": "The domain of the address does not exist, or accepts no email.",
+    "1.3": "The address is not valid.",
     "1.4": "The address is not unique at its domain.",
-    "1.6": "The mailbox has moved, and left no new address.",
+    "1.6": "The mailbox has moved and left no new address.",
     "1.7": "The recipient's mail server does not accept the address of the sender.",
     "1.8": "The recipient's mail server cannot look up the sender's domain.",
-    "1.10": "The domain of the address takes no email.",
+    "1.10": "The domain of the address accepts no email.",
     "2.0": "Something is wrong with the mailbox.",
-    "2.1": "The mailbox is switched off.",
+    "2.1": "The mailbox is disabled.",
     "2.2": _FULL,
     "2.3": _TOO_LARGE,
-    "3.1": "The recipient's mail server has no room left.",
-    "3.2": "The recipient's mail server takes no email at the moment.",
+    "3.1": "The recipient's mail server has no storage left.",
+    "3.2": "The recipient's mail server accepts no email at the moment.",
     "3.4": _TOO_LARGE,
     "4.1": _SILENT,
     "4.2": "The connection to the recipient's mail server broke.",
     "4.3": _NO_WAY,
     "4.4": _NO_WAY,
-    "4.5": "The recipient's mail server has too much to do.",
-    "4.6": "The email went round in circles between mail servers.",
+    "4.5": "The recipient's mail server is overloaded.",
+    "4.6": "The email looped between mail servers.",
     "4.7": _TIMEOUT,
     "7.1": _SPAM,
     "7.20": _UNPROVEN,
@@ -56,55 +54,55 @@ _BY_DETAIL = {
 _BY_SUBJECT = {
     "1": "Something is wrong with the address.",
     "2": "Something is wrong with the mailbox.",
-    "3": "The recipient's mail server has trouble of its own.",
+    "3": "The recipient's mail server has an internal problem.",
     "4": "The recipient's mail server could not be reached.",
     "5": "The mail servers did not understand each other.",
-    "6": "The recipient's mail server does not take the email's content.",
-    "7": "The recipient's mail server refused it by its rules.",
+    "6": "The recipient's mail server rejected the email's content.",
+    "7": "The recipient's mail server rejected it by policy.",
 }
 _BY_PLAIN = {
-    "421": "The recipient's mail server takes no email at the moment.",
+    "421": "The recipient's mail server accepts no email at the moment.",
     "450": "The mailbox is not available at the moment.",
-    "451": "The recipient's mail server has trouble of its own.",
-    "452": "The recipient's mail server has no room left.",
-    "521": "The domain of the address takes no email.",
-    "550": "The mailbox is not there, or the mail server does not let us write to it.",
-    "551": "The mailbox is at another mail server.",
+    "451": "The recipient's mail server has an internal problem.",
+    "452": "The recipient's mail server has no storage left.",
+    "521": "The domain of the address accepts no email.",
+    "550": "The mailbox does not exist, or the mail server does not let us write to it.",
+    "551": "The mailbox is on another mail server.",
     "552": _FULL,
-    "553": "The address is not a valid one.",
-    "554": "The recipient's mail server refused it.",
-    "556": "The domain of the address takes no email.",
+    "553": "The address is not valid.",
+    "554": "The recipient's mail server rejected it.",
+    "556": "The domain of the address accepts no email.",
 }
 _BY_WORD = {
     # Bounces.
-    "NoEmail": "SES could not read the address out of the answer of the mail server.",
+    "NoEmail": "SES could not find the address in the mail server's answer.",
     "Suppressed": _ON_LIST,
     "OnAccountSuppressionList": _ON_LIST,
     "UnsubscribedRecipient": "The recipient has unsubscribed.",
     "MailboxFull": _FULL,
     "MessageTooLarge": _TOO_LARGE,
-    "ContentRejected": "The recipient's mail server does not take the email's content.",
-    "AttachmentRejected": "The recipient's mail server does not take the email's attachment.",
+    "ContentRejected": "The recipient's mail server rejected the email's content.",
+    "AttachmentRejected": "The recipient's mail server rejected the email's attachment.",
     # Delays.
-    "InternalFailure": "SES has trouble of its own.",
-    "SpamDetected": "The recipient's mail server sees much unwanted email from SES.",
-    "RecipientServerError": "The recipient's mail server has trouble of its own.",
-    "IPFailure": "The recipient's mail server blocks, or slows, the address that SES sends from.",
+    "InternalFailure": "SES has an internal problem.",
+    "SpamDetected": "The recipient's mail server gets much unwanted email from SES.",
+    "RecipientServerError": "The recipient's mail server has an internal problem.",
+    "IPFailure": "The recipient's mail server blocks or slows the IP address that SES sends from.",
     "TransientCommunicationFailure": "The connection to the recipient's mail server broke.",
-    "SendingDeferral": "SES waits before it tries this mail server again.",
+    "SendingDeferral": "SES is waiting before it tries this mail server again.",
     # Complaints.
-    "abuse": "The recipient called it spam.",
+    "abuse": "The recipient marked it as spam.",
     "auth-failure": _UNPROVEN,
-    "fraud": "The recipient's provider takes it for fraud.",
-    "not-spam": "The recipient says that it is no spam.",
+    "fraud": "The recipient's provider reported it as fraud.",
+    "not-spam": "The recipient says that it is not spam.",
     "virus": "The recipient's provider found a virus in it.",
-    "other": "The recipient's provider reports it, and does not say why.",
-    "complaint": "The recipient called it spam.",
+    "other": "The recipient's provider reported it without a reason.",
+    "complaint": "The recipient marked it as spam.",
     # Rejects.
-    "Bad content": "SES found a virus in it, and sent it to nobody.",
-    "rejected": "SES did not let it out.",
+    "Bad content": "SES found a virus in it and did not send it.",
+    "rejected": "SES rejected it.",
 }
-# Theirs to know and to mend; what mail servers think of us is not.
+# Recipients may read and fix these; what mail servers think of us is not for them.
 _OWN_SUBJECTS = ("1", "2")
 
 
@@ -120,7 +118,7 @@ def code(*, kind: str, status: str, words: str) -> str:
 
 
 def sentence(code: str) -> str:
-    """What a code means."""
+    """Return the meaning of a code as one sentence."""
     if word := _BY_WORD.get(code) or _BY_PLAIN.get(code):
         return word
     if found := ENHANCED.fullmatch(code):
@@ -130,6 +128,6 @@ def sentence(code: str) -> str:
 
 
 def is_for_recipient(code: str) -> bool:
-    """Whether the code is about the recipient's own address or mailbox, and may be told to whoever reads the order."""
+    """Return True if the code is about the recipient's own address or mailbox, so the order's page may show it."""
     found = ENHANCED.fullmatch(code)
     return code == "MailboxFull" or bool(found and found[2] in _OWN_SUBJECTS)

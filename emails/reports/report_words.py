@@ -1,4 +1,4 @@
-"""What one event of SES says, for a person: a title, and what the servers said to it."""
+"""Describe one SES event for staff: a title, a detail, and what the servers said."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from emails.models import DeliveryEvent
 from emails.reports import reasons
 from emails.reports.ses_events import SesEvent, read_again
 
-# Colours of Unfold's labels.
+# Titles, each with the colour of its Unfold label.
 _TITLES = {
-    "Send": ("SES reports: on its way", ""),
+    "Send": ("Sent by SES", ""),
     "Delivery": ("Delivered to the recipient's mail server", "success"),
     "DeliveryDelay": ("Delayed by the recipient's mail server", "warning"),
-    "Complaint": ("Called spam by the recipient", "danger"),
-    "Reject": ("Not let out by SES", "danger"),
+    "Complaint": ("Marked as spam by the recipient", "danger"),
+    "Reject": ("Rejected by SES", "danger"),
     "Open": ("Opened", "success"),
-    "Click": ("A link in it was followed", "success"),
+    "Click": ("Clicked", "success"),
 }
 _BOUNCES = {
-    "bounced_hard": ("Bounced for good", "danger"),
-    "bounced_soft": ("Bounced for now", "warning"),
-    None: ("Answered by a machine", ""),
+    "bounced_hard": ("Hard bounce", "danger"),
+    "bounced_soft": ("Soft bounce", "warning"),
+    None: ("Automatic reply", ""),
 }
-_ANSWERED = "An absence note, say; or a bounce that gives no reason."
+_ANSWERED = "An out-of-office reply, for example, or a bounce without a reason."
 
 
 @dataclass(frozen=True)
 class Words:
-    """``quote`` is what somebody else wrote, and may tell of a person: an answer of a mail server, a link."""
+    """The words for one event; ``quote`` is what others wrote and may name a person: a mail server's answer, a link."""
 
     title: str
     colour: str = ""
@@ -36,13 +36,13 @@ class Words:
     quote: str = ""
 
     def full(self, *, quotes: bool) -> str:
-        """All in one text; without quotes for those who may not know the person."""
+        """Join everything into one text; leave quotes out for staff who may not see personal data."""
         parts = (f"{self.title}.", self.detail, self.quote if quotes else "")
         return " ".join(part for part in parts if part)
 
 
 def of(report: DeliveryEvent) -> Words:
-    """The words of one event, whatever release has stored it."""
+    """Return the words for a stored event, whatever release stored it."""
     event = read_again(report.raw)
     if event is None:
         return Words(report.type)
@@ -55,7 +55,7 @@ def of(report: DeliveryEvent) -> Words:
 
 
 def said(code: str, words: str) -> str:
-    """A code in a sentence, and behind it what the server said itself."""
+    """Explain a code in a sentence, followed by the server's own words."""
     return " ".join(part for part in (reasons.sentence(code), _quoted(words) or code) if part)
 
 
@@ -65,7 +65,11 @@ def _detail(event: SesEvent, report: DeliveryEvent) -> str:
             return _ANSWERED
         case "Delivery":
             milliseconds = _inside(report, "delivery", "processingTimeMillis")
-            return f"SES took {milliseconds / 1000:.1f} s." if type(milliseconds) is int else ""
+            return (
+                f"SES delivered it in {milliseconds / 1000:.1f} s."
+                if type(milliseconds) is int
+                else ""
+            )
     return f"{reasons.sentence(event.code)} ({event.code})" if event.code else ""
 
 

@@ -1,8 +1,9 @@
-"""One message of SES about an email, in either of its two formats, checked and without SES's spelling.
+"""Check and parse an SES message about an email, in either of its two formats, into one SesEvent.
 
 Source: SES developer guide, "Contents of event data that Amazon SES publishes to Amazon SNS" (of a configuration set:
 ``eventType``, with our tags) and "Amazon SNS notification contents for Amazon SES" (of an identity:
-``notificationType``, without tags). What decides is checked strictly; what only explains is taken as far as it is text.
+``notificationType``, without tags). Fields that decide are checked strictly; fields that only explain are kept if they
+are text.
 """
 
 from __future__ import annotations
@@ -33,15 +34,15 @@ Delivery = Notification.Delivery
 Kind = Literal[
     "Send", "Delivery", "DeliveryDelay", "Bounce", "Complaint", "Reject", "Open", "Click"
 ]
-# SES explains itself in so many characters; whoever writes more is not SES.
+# SES writes at most this many characters of explanation; longer text is not from SES.
 MAX_WORDS = 1000
 MAX_CODE = 40
-# Nothing becomes of an email by these.
+# Event types that change nothing for an email that was sent.
 IGNORED = ("Rendering Failure", "Subscription", "AmazonSnsSubscriptionSucceeded")
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ACCOUNT_LIST = "OnAccountSuppressionList"
-# So SES calls a bounce of which it read no more than that there is one: mostly an automatic reply.
+# SES gives these subtypes to a bounce that it could not read: mostly an automatic reply.
 _UNEXPLAINED = ("General", "Undetermined")
 _STATUSES = {
     "Delivery": Delivery.DELIVERED,
@@ -55,12 +56,12 @@ _STATUSES = {
 
 def _plausible(moment: datetime) -> datetime:
     if not 2000 <= moment.year <= 9000:
-        raise ValueError("a date out of all reason")
+        raise ValueError("the year must be from 2000 to 9000")
     return moment.astimezone(UTC)
 
 
 def _bare(address: Any) -> Any:
-    """SES repeats an address as it was given, at times with a name before it."""
+    """Strip the display name: SES repeats an address as it was given, sometimes with a name before it."""
     return (parseaddr(address)[1] or address) if isinstance(address, str) else address
 
 
@@ -80,7 +81,7 @@ class _Recipient(BaseModel):
 
 
 class _Detail(BaseModel):
-    """The part that is named after the type of event."""
+    """The part of an SES message that is named after the type of event."""
 
     timestamp: Moment | None = None
     bounce_type: Words = Field(default="", alias="bounceType")
@@ -96,7 +97,7 @@ class _Detail(BaseModel):
 
     @property
     def recipient(self) -> _Recipient | None:
-        """The first that is named; an email of ours has one."""
+        """The first recipient named; an email of ours has only one."""
         named = self.bounced or self.complained or self.delayed
         return named[0] if named else None
 
@@ -112,7 +113,7 @@ Key = tuple[UUID | str, int]
 
 
 class SesEvent(BaseModel):
-    """One event, as far as we need it."""
+    """One SES event, with the fields that we need."""
 
     kind: Kind
     mail: _Mail
@@ -120,18 +121,18 @@ class SesEvent(BaseModel):
 
     @property
     def moment(self) -> datetime:
-        """When it happened."""
+        """The time of the event; the sending time if SES gives no other."""
         return self.detail.timestamp or self.mail.timestamp
 
     @property
     def recipient(self) -> str:
-        """Ours has one each; SES repeats the address as it was given."""
+        """The recipient's address, as it was given; an email of ours has only one."""
         named = self.detail.recipient
         return named.address if named else self.mail.destination[0]
 
     @cached_property
     def tags(self) -> tuple[UUID, int] | None:
-        """The notification and the number of its attempt, as we tagged the email; None where it is not ours."""
+        """The notification id and attempt number from our tags; None if the email is not ours."""
         tags = self.mail.tags
         nid, att = (tags.get("nid") or [""])[0], (tags.get("att") or [""])[0]
         if _UUID.fullmatch(nid) and re.fullmatch(r"[0-9]{1,6}", att):
@@ -140,27 +141,27 @@ class SesEvent(BaseModel):
 
     @property
     def key(self) -> Key:
-        """By which its notification is found."""
+        """The key of its notification: our tags, or SES's message id if there are none."""
         return self.tags or (self.mail.message_id, 0)
 
     @property
     def is_of_no_notification(self) -> bool:
-        """Whether we sent the email for a purpose of our own: a canary, a test."""
+        """True for emails that need no notification: our own canaries and probes."""
         return "kind" in self.mail.tags
 
     @property
     def is_on_account_list(self) -> bool:
-        """SES did not try: the address is on the suppression list of the account there."""
+        """True if SES did not try, as the address is on the account's suppression list."""
         return _ACCOUNT_LIST in (self.detail.bounce_sub_type, self.detail.complaint_sub_type)
 
     @property
     def is_not_spam(self) -> bool:
-        """A report to say that an email was no spam is no complaint."""
+        """True for a report that an email was not spam: it is no complaint."""
         return self.kind == "Complaint" and self.detail.feedback_type == "not-spam"
 
     @property
     def status(self) -> Notification.Delivery | None:
-        """What it says of the delivery, if anything."""
+        """The delivery status that the event reports, or None."""
         if self.is_on_account_list:
             return Delivery.SUPPRESSED
         if self.is_not_spam:
@@ -173,7 +174,7 @@ class SesEvent(BaseModel):
 
     @property
     def code(self) -> str:
-        """What went wrong, as ``emails.reports.reasons`` knows it; empty where nothing did."""
+        """The code of the problem, for ``emails.reports.reasons``; empty if nothing went wrong."""
         detail, named = self.detail, self.detail.recipient
         match self.kind:
             case "Bounce" | "DeliveryDelay":
@@ -190,21 +191,24 @@ class SesEvent(BaseModel):
 
     @property
     def words(self) -> str:
-        """What the server said, in its own words."""
+        """The explanation in the words of the mail server, or of SES."""
         named = self.detail.recipient
         diagnostic = named.diagnostic if named else ""
         return diagnostic or self.detail.smtp_response or self.detail.reason
 
     @property
     def diagnosis(self) -> str:
-        """What the recipient's mail server said, on one line: ``550 5.1.1 user unknown``."""
+        """The answer of the recipient's mail server on one line: ``550 5.1.1 user unknown``."""
         named = self.detail.recipient
         said = " ".join(named.diagnostic.split()) if named else ""
         return "".join(filter(str.isprintable, said.removeprefix("smtp; ")))
 
     @property
     def _is_unexplained(self) -> bool:
-        """SES's own example of an absence note: the email was delivered, and no server said that it failed."""
+        """True for a bounce without a reason.
+
+        SES's example is an out-of-office reply: the email was delivered, and no server said that it failed.
+        """
         named = self.detail.recipient
         return self.detail.bounce_sub_type in _UNEXPLAINED and not (
             named and (named.status or named.diagnostic)
@@ -212,17 +216,19 @@ class SesEvent(BaseModel):
 
 
 def is_ignored(raw: dict[str, Any]) -> bool:
-    """Whether it tells nothing of an email that was sent."""
+    """Return True if the message says nothing about an email that was sent."""
     return _kind(raw) in IGNORED
 
 
 def parsed(raw: dict[str, Any]) -> SesEvent:
-    """What SES wrote, checked; raises BadData."""
+    """Check and parse what SES wrote; raises BadData."""
     kind = _kind(raw)
     if not isinstance(kind, str):
-        raise BadData("no eventType or notificationType", code="UnknownSesEvent")
+        raise BadData(
+            "the SES message has no eventType or notificationType", code="UnknownSesEvent"
+        )
     if kind not in get_args(Kind):
-        raise BadData(f"no event of SES is called {kind[:20]}", code="UnknownSesEvent")
+        raise BadData(f"unknown SES event type {kind[:20]}", code="UnknownSesEvent")
     name = "deliveryDelay" if kind == "DeliveryDelay" else kind.lower()
     try:
         return SesEvent.model_validate(
@@ -233,7 +239,7 @@ def parsed(raw: dict[str, Any]) -> SesEvent:
 
 
 def read_again(raw: Any) -> SesEvent | None:
-    """What was checked once and kept; None where an older release took what this one does not."""
+    """Parse a stored event again; None if an older release accepted what this one does not."""
     try:
         return parsed(raw) if isinstance(raw, dict) else None
     except BadData:
@@ -241,5 +247,5 @@ def read_again(raw: Any) -> SesEvent | None:
 
 
 def _kind(raw: dict[str, Any]) -> Any:
-    """A configuration set names it one way, an identity another."""
+    """Return the event type: events of a configuration set and of an identity name the field differently."""
     return raw.get("eventType", raw.get("notificationType"))

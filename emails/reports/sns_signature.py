@@ -1,8 +1,8 @@
-"""What Amazon SNS posts to a webhook, believed only with SNS's signature.
+"""Verify SNS's signature on messages that are posted to the webhook.
 
-Source: SNS developer guide, "Verifying the signatures of Amazon SNS messages". What needs no network is checked first,
-so nothing that a stranger writes makes this process ask anybody anything. Only SignatureVersion 2 is believed: version
-1 is SHA-1.
+Source: SNS developer guide, "Verifying the signatures of Amazon SNS messages". Checks that need no network come first,
+so no message from a stranger makes this process connect to anybody. Only SignatureVersion 2 is accepted: version 1 is
+SHA-1.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from emails.errors import CertificateUnavailable, Untrusted
 from queues.errors import BadEnvelope
 from queues.events.envelope import json_object, summary
 
-# SNS tries a webhook for an hour; its clock is not ours.
+# SNS retries a webhook for an hour; five minutes more allow for its clock.
 FRESH = timedelta(hours=1, minutes=5)
 FETCH_SECONDS = 3
 MAX_CERTIFICATE_BYTES = 16 * 1024
@@ -58,12 +58,12 @@ _SIGNED["UnsubscribeConfirmation"] = _SIGNED["SubscriptionConfirmation"]
 
 Short = Annotated[str, Field(min_length=1, max_length=512)]
 
-# Keys of certificates that were good, by their address, and until when they are kept.
+# Keys of valid certificates, by URL, each with the time until which it is kept.
 _keys: OrderedDict[str, tuple[rsa.RSAPublicKey, float]] = OrderedDict()
 
 
 class SnsMessage(BaseModel):
-    """SNS's JSON; every field as it was signed."""
+    """One SNS message; every field is kept exactly as SNS signed it."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True, strict=True)
 
@@ -82,20 +82,20 @@ class SnsMessage(BaseModel):
     certificate_url: Short = Field(alias="SigningCertURL")
 
     def signed_bytes(self) -> bytes:
-        """What SNS signs: names and values, a line each, without what is absent."""
+        """Return the text that SNS signs: names and values, a line each, without absent fields."""
         values = self.model_dump(by_alias=True, exclude_none=True)
         lines = [f"{name}\n{values[name]}\n" for name in _SIGNED[self.kind] if name in values]
         return "".join(lines).encode()
 
 
 def read(body: bytes) -> SnsMessage:
-    """A message that SNS signed, of a topic that settings allow.
+    """Parse a message and verify that SNS signed it, for a topic that SES_WEBHOOK_TOPICS allows.
 
-    Raises Untrusted, or CertificateUnavailable while it cannot be told.
+    Raises Untrusted if not, or CertificateUnavailable if that cannot be decided now.
     """
     message = _parsed(body)
     if message.topic not in settings.SES_WEBHOOK_TOPICS:
-        raise Untrusted("a topic that SES_WEBHOOK_TOPICS does not name")
+        raise Untrusted("SES_WEBHOOK_TOPICS does not name its topic")
     _require_fresh(message.timestamp)
     _require_sns(message.certificate_url, topic=message.topic)
     try:
@@ -104,12 +104,12 @@ def read(body: bytes) -> SnsMessage:
             signature, message.signed_bytes(), padding.PKCS1v15(), hashes.SHA256()
         )
     except (InvalidSignature, binascii.Error, ValueError) as exc:
-        raise Untrusted("the signature is not SNS's") from exc
+        raise Untrusted("its signature is not from SNS") from exc
     return message
 
 
 def forget_keys() -> None:
-    """Ask for each certificate again."""
+    """Forget all keys, so that each certificate is downloaded again."""
     _keys.clear()
 
 
@@ -117,38 +117,38 @@ def _parsed(body: bytes) -> SnsMessage:
     try:
         return SnsMessage.model_validate(json_object(body.decode()))
     except (BadEnvelope, UnicodeDecodeError) as exc:
-        raise Untrusted("not a JSON object") from exc
+        raise Untrusted("it is not a JSON object") from exc
     except ValidationError as exc:
-        raise Untrusted(f"not a signed message of SNS: {summary(exc)}") from exc
+        raise Untrusted(f"it is not a signed SNS message: {summary(exc)}") from exc
 
 
 def _require_fresh(timestamp: str) -> None:
     try:
         sent = datetime.strptime(timestamp, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
     except ValueError as exc:
-        raise Untrusted("not a time of SNS") from exc
+        raise Untrusted("its timestamp is not in SNS's format") from exc
     if abs(datetime.now(UTC) - sent) > FRESH:
-        raise Untrusted("older than an hour, or of the future")
+        raise Untrusted("its timestamp is over an hour old, or in the future")
 
 
 def _require_sns(url: str, *, topic: str) -> None:
-    """The certificate is SNS's own of the topic's region: whoever chose the address would choose the key."""
+    """Require SNS's own certificate URL in the topic's region: whoever chose the URL would choose the key."""
     _, partition, _, region, *_ = topic.split(":")
     try:
         parts = urlsplit(url)
     except ValueError as exc:
-        raise Untrusted("no address of a certificate") from exc
+        raise Untrusted("its certificate URL is invalid") from exc
     if (
         parts.scheme != "https"
         or parts.netloc != f"sns.{region}.{_SUFFIXES[partition]}"
         or not _CERTIFICATE_PATH.fullmatch(parts.path)
         or url != f"https://{parts.netloc}{parts.path}"
     ):
-        raise Untrusted("a certificate that is not SNS's of the topic's region")
+        raise Untrusted("its certificate URL is not that of SNS in the topic's region")
 
 
 def _key(url: str) -> rsa.RSAPublicKey:
-    """Only what was good is kept: one failed download must not outlive itself."""
+    """Return the certificate's key, cached only if valid, so that one failed download has no lasting effect."""
     key, until = _keys.get(url, (None, 0.0))
     if key is None or until < time.monotonic():
         key = _checked(_download(url))
@@ -184,8 +184,8 @@ def _checked(pem: bytes) -> rsa.RSAPublicKey:
     names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     key = certificate.public_key()
     if [name.value for name in names] != [_SUBJECT] or not isinstance(key, rsa.RSAPublicKey):
-        raise Untrusted("the certificate is not SNS's")
+        raise Untrusted("its certificate is not from SNS")
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if not begin <= datetime.now(UTC) <= end:
-        raise Untrusted("the certificate is not valid now")
+        raise Untrusted("its certificate has expired or is not valid yet")
     return key

@@ -1,4 +1,4 @@
-"""How far a test email has come, and where it does not go on, why: five steps from the outbox to the mailbox."""
+"""Show how far a test email has come, in five steps from the outbox to the mailbox, and why it stopped."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from queues.models.live import LiveConsumer, PausedQueue
 Email = Notification.State
 Delivery = Notification.Delivery
 
-# What takes longer than this has a reason.
+# A step that takes longer than this gets an explanation.
 LATE = timedelta(seconds=10)
-# Nobody waits on the page for longer.
+# The page stops refreshing after this: nobody watches longer.
 FOLLOWED = timedelta(minutes=15)
 
 DONE, NOW, TODO, WRONG = "done", "now", "todo", "wrong"
@@ -33,7 +33,7 @@ QUEUE = trials.EmailTestRequested.event_queue
 
 @dataclass(frozen=True)
 class Trial:
-    """A test with its steps. ``is_over``: nothing more is to be expected."""
+    """A test email with its steps; ``is_over`` is True if nothing more is expected."""
 
     event_id: UUID
     recipient: str
@@ -44,7 +44,7 @@ class Trial:
 
     @property
     def version(self) -> str:
-        """Another one means that what stands around the steps is of another state, too."""
+        """A mark that changes when the test ends, so that the page around the steps is reloaded too."""
         return "over" if self.is_over else "going on"
 
 
@@ -60,7 +60,7 @@ class _Facts:
 
 
 def of(event_id: UUID) -> Trial | None:
-    """A handful of queries. None where there is no such test."""
+    """Return the test of this event with its steps, by a handful of queries; None if there is no such test."""
     rows = OutboxEvent.objects.filter(event_id=event_id, type=trials.TYPE)
     row = rows.order_by("-id").first()
     if row is None:
@@ -82,7 +82,7 @@ def of(event_id: UUID) -> Trial | None:
 
 
 def _steps(facts: _Facts) -> Iterator[EmailStep]:
-    """Up to where it stands; what is still to come is listed without a time."""
+    """Yield the steps up to the one where the test is now, or where it failed."""
     yield EmailStep("Recorded", DONE, facts.row.recorded_at)
     for make in (_queued, _taken, _accepted, _delivered):
         step = make(facts)
@@ -92,22 +92,22 @@ def _steps(facts: _Facts) -> Iterator[EmailStep]:
 
 
 def _queued(facts: _Facts) -> EmailStep:
-    title, row = "Put into the queue", facts.row
+    title, row = "Published to the queue", facts.row
     if row.published_at or row.handled_at or facts.notification:
         return EmailStep(title, DONE, row.published_at or row.handled_at)
     if row.state == OutboxEvent.State.REFUSED:
-        return EmailStep(title, WRONG, detail=f"SQS will not take it: {row.error}")
+        return EmailStep(title, WRONG, detail=f"SQS rejects it: {row.error}")
     return EmailStep(title, NOW, detail=_why_unpublished(facts))
 
 
 def _why_unpublished(facts: _Facts) -> str:
     if facts.row.error:
-        return f"SQS did not take it yet: {facts.row.error}"
+        return f"SQS has not accepted it yet: {facts.row.error}"
     return "Is consume_queue or relay_outbox running?" if facts.is_late else ""
 
 
 def _taken(facts: _Facts) -> EmailStep:
-    title, notification = "Taken by a consumer", facts.notification
+    title, notification = "Received by a consumer", facts.notification
     if notification:
         at = notification.attempt_started_at or notification.created_at
         return EmailStep(title, DONE, at)
@@ -118,15 +118,15 @@ def _taken(facts: _Facts) -> EmailStep:
 
 def _why_untaken(facts: _Facts) -> str:
     if paused := PausedQueue.objects.filter(pk=QUEUE).first():
-        return f"The queue {QUEUE} is paused by {paused.paused_by}: {paused.reason}"
+        return f"{paused.paused_by} paused the queue {QUEUE}: {paused.reason}"
     if breaker := Breaker.objects.filter(is_open=True).first():
         return f"Sending has stopped ({breaker.name}): {breaker.reason}"
     if not facts.is_late:
         return ""
     living = LiveConsumer.objects.alive().filter(kind=LiveConsumer.Kind.CONSUMER)
     if not any(QUEUE in consumer.queues for consumer in living):
-        return f"No consumer reads the queue {QUEUE}: run manage.py consume_queue."
-    return "The consumers are busy: it waits behind other messages."
+        return f"No consumer reads the queue {QUEUE}. Run manage.py consume_queue."
+    return "The consumers are busy. It waits behind other messages."
 
 
 def _accepted(facts: _Facts) -> EmailStep:
@@ -152,13 +152,13 @@ def _dead(letter: DeadLetter) -> str:
     return f"It is a dead letter: {letter.code}: {letter.reason}"
 
 
-# What each fate is called, how that is, and which of SES's events tells of it.
+# The title and state of each delivery status, and the SES event that reports it.
 _DELIVERIES: Mapping[str, tuple[str, str, str]] = {
     Delivery.DELIVERED: ("Delivered", DONE, "Delivery"),
     Delivery.DELAYED: ("Delivered", NOW, "DeliveryDelay"),
-    Delivery.BOUNCED_SOFT: ("Bounced for now", WRONG, "Bounce"),
-    Delivery.BOUNCED_HARD: ("Bounced", WRONG, "Bounce"),
-    Delivery.COMPLAINED: ("Called spam", WRONG, "Complaint"),
+    Delivery.BOUNCED_SOFT: ("Soft bounce", WRONG, "Bounce"),
+    Delivery.BOUNCED_HARD: ("Hard bounce", WRONG, "Bounce"),
+    Delivery.COMPLAINED: ("Marked as spam", WRONG, "Complaint"),
     Delivery.REJECTED: ("Rejected by SES", WRONG, "Reject"),
 }
 
@@ -169,10 +169,10 @@ def _delivered(facts: _Facts) -> EmailStep:
     if delivery := _DELIVERIES.get(notification.delivery_status):
         return _delivery_step(notification, *delivery)
     if evidence.ALIAS not in settings.QUEUES:
-        detail = "SES tells nobody: SES_CONFIGURATION_SET and SES_EVENTS_TOPIC are not set."
+        detail = "SES reports nothing: SES_CONFIGURATION_SET and SES_EVENTS_TOPIC are not set."
         return EmailStep("Delivered", TODO, detail=detail)
     is_late = notification.sent_at and timezone.now() - notification.sent_at > LATE
-    words = "SES has not reported yet. A slow mailbox takes minutes; see also manage.py provision."
+    words = "SES has not reported yet. A slow mailbox takes minutes. If this stays, run manage.py provision."
     return EmailStep("Delivered", NOW, detail=words if is_late else "")
 
 
@@ -190,7 +190,7 @@ def _delivery_step(notification: Notification, title: str, state: str, kind: str
 
 
 def _said(event: DeliveryEvent) -> str:
-    """The words of the mail server, or of whoever complained, in what SES wrote."""
+    """Return the words of the mail server, or the kind of complaint, from SES's event."""
     raw: Any = event.raw if isinstance(event.raw, dict) else {}
     part = raw.get("deliveryDelay" if event.type == "DeliveryDelay" else event.type.lower())
     if not isinstance(part, dict):
@@ -202,7 +202,7 @@ def _said(event: DeliveryEvent) -> str:
 
 
 def _timed(steps: Iterator[EmailStep]) -> list[EmailStep]:
-    """Each with the time since the one before; then what is still to come."""
+    """Add to each step the time since the one before, then append the steps still to come."""
     found: list[EmailStep] = []
     before: datetime | None = None
     for step in steps:
@@ -211,8 +211,8 @@ def _timed(steps: Iterator[EmailStep]) -> list[EmailStep]:
         before = step.at or before
     titles = [
         "Recorded",
-        "Put into the queue",
-        "Taken by a consumer",
+        "Published to the queue",
+        "Received by a consumer",
         "Accepted by SES",
         "Delivered",
     ]
@@ -222,5 +222,5 @@ def _timed(steps: Iterator[EmailStep]) -> list[EmailStep]:
 
 
 def _seconds(span: timedelta) -> str:
-    """Clocks of several machines: what is before its cause happened at once."""
+    """Format a span; a negative one is shown as 0, since the times come from clocks of several machines."""
     return f"+{max(0.0, span.total_seconds()):.1f} s"

@@ -1,6 +1,6 @@
-"""``/ses/events/``: SES's events posted by SNS over HTTPS, for whoever cannot read them from a queue.
+"""Serve ``/ses/events/``, where SNS posts SES's events over HTTPS if they cannot be read from a queue.
 
-The queue is the better way: SNS tries a webhook for an hour, a queue for weeks. Both end in ``feedback.take``.
+The queue is better: SNS retries a webhook for an hour, a queue for weeks. Both call ``feedback.take``.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from queues.errors import QueueUnavailable, Reject
 
 logger = logging.getLogger(__name__)
 
-# SNS carries as much.
+# The largest message that SNS carries.
 MAX_BYTES = 256 * 1024
 
 
 @csrf_exempt
 @require_POST
 def ses_events(request: HttpRequest) -> HttpResponse:
-    """One message of SNS. 4xx: never again, as it is; 5xx: SNS tries again."""
+    """Take one SNS message. A 4xx answer rejects it for good; after a 5xx SNS tries again."""
     if not settings.SES_WEBHOOK_TOPICS:
         raise Http404("SES_WEBHOOK_TOPICS names no topic")
     body = request.read(MAX_BYTES + 1)
@@ -35,12 +35,12 @@ def ses_events(request: HttpRequest) -> HttpResponse:
     try:
         _take(sns_signature.read(body))
     except Untrusted as exc:
-        # Not what it holds: anybody may have written it.
+        # The content is not logged: anybody may have written it.
         logger.warning("webhook refused a message: %s", exc)
         return _answer("refused", 403)
     except Reject as exc:
-        logger.error("webhook got what SES does not send: %s", exc)
-        return _answer("not an event of SES", 400)
+        logger.error("webhook rejected a message that SES cannot have sent: %s", exc)
+        return _answer("not an SES event", 400)
     except (CertificateUnavailable, QueueUnavailable) as exc:
         logger.error("webhook cannot take a message now: %s", exc)
         return _answer("try again", 503)
@@ -52,7 +52,7 @@ def _take(message: sns_signature.SnsMessage) -> None:
         case "Notification":
             feedback.take(message.message)
         case "SubscriptionConfirmation":
-            # By the API: an address out of a message is never opened.
+            # Confirm through the API: a URL from a message is never opened.
             provisioning.confirm_subscription(message.topic, message.token or "")
             logger.warning("webhook subscribed to %s", message.topic)
         case _:

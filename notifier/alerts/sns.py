@@ -40,7 +40,7 @@ def provision(say: Say) -> None:
         _topic()
     except (ClientError, BotoCoreError, ResponseParserError) as exc:
         raise QueueUnavailable(f"topic {settings.ALERTS_TOPIC}: {exc}") from exc
-    say(f"topic {settings.ALERTS_TOPIC} exists; subscribe whoever should get alerts")
+    say(f"topic {settings.ALERTS_TOPIC} exists; subscribe everybody who should get alerts")
 
 
 def client() -> Any:

@@ -24,6 +24,7 @@ Delivery = Notification.Delivery
 
 # It does not say why: whoever has the link need not learn who complained about what.
 _UNWANTED = "we cannot send to this address at the moment. Please contact us."
+_LATER = "Your email will be sent a little later."
 # Enough for every redrive that a person will ever do.
 _MAX_ROWS = 50
 
@@ -121,12 +122,12 @@ def _delivery_message(status: Notification.Delivery, notification: Notification)
         cause = ""
     match status:
         case Delivery.DELIVERED:
-            return f"Delivered{_after(notification)}. Have a look in your inbox."
+            return f"Delivered{_after(notification)}. Check your inbox."
         case Delivery.COMPLAINED:
             return "Delivered, then marked as spam."
         case Delivery.DELAYED:
             cause = cause or "Your mail provider is slow to take it."
-            return f"Sent, but not delivered yet. {cause} It is tried again by itself."
+            return f"Sent, but not delivered yet. {cause} Delivery is retried automatically."
         case Delivery.BOUNCED_SOFT:
             cause = cause or "The mailbox may be full or out of order."
             return f"Your mail provider did not take the email. {cause}"
@@ -137,7 +138,7 @@ def _delivery_message(status: Notification.Delivery, notification: Notification)
         case Delivery.BOUNCED_HARD:
             cause = cause or "Your mail provider refused it."
             return f"The email came back. {cause} Please contact us."
-    return "The email was not let out. Our staff can see why."
+    return "The email was not sent. Our staff can see why."
 
 
 def _after(notification: Notification) -> str:
@@ -174,7 +175,7 @@ def _notification_verdict(facts: _Facts) -> Verdict | None:
                 is_final=True,
             )
         case State.KEPT:
-            return Verdict("Your email goes out a little later.", reason)
+            return Verdict(_LATER, reason)
         case State.CANCELLED:
             return Verdict("This email was cancelled.", reason, is_wrong=True, is_final=True)
         case State.FAILED:
@@ -192,8 +193,7 @@ def _queue_verdict(facts: _Facts) -> Verdict | None:
     if last.state == OutboxEvent.State.REFUSED:
         return _given_up(facts, last.error)
     if last.published_at is None:
-        busy = "Our mail queue is busy. Your email goes out a little later."
-        return Verdict(busy, last.error) if last.error else None
+        return Verdict(_LATER, last.error) if last.error else None
     # A redrive starts from the beginning, so failures before it no longer count.
     if facts.failure and last.published_at < facts.failure.failed_at:
         reason = _reason(facts.failure.code, facts.failure.reason)

@@ -160,7 +160,7 @@ def _recorded(outbox: Sequence[OutboxEvent]) -> Iterator[TimelineEntry]:
 def _published_as(message_id: str) -> str:
     """Name the message id: SNS's own for a topic, as each queue's copy has another SQS id."""
     if message_id.startswith("sns:"):
-        return f"By the topic; SNS message id {message_id.removeprefix('sns:')}."
+        return f"Through the topic; SNS message id {message_id.removeprefix('sns:')}."
     return f"SQS message id {message_id}." if message_id else ""
 
 
@@ -190,7 +190,7 @@ def _made(
         if row.pk in tried:
             continue
         yield TimelineEntry(
-            row.created_at, "Notification made", f"{row.template} to {row.recipient}."
+            row.created_at, "Notification created", f"{row.template} to {row.recipient}."
         )
         if row.sent_at and row.provider_message_id:
             detail = f"SES message id {row.provider_message_id}."
@@ -199,8 +199,8 @@ def _made(
 
 _ANSWERS = {
     Attempt.Outcome.ACCEPTED: (_ACCEPTED, "success"),
-    Attempt.Outcome.HELD: ("Not sent, for a reason of our own", "warning"),
-    Attempt.Outcome.NOT_SENT: ("Not taken by SES", "danger"),
+    Attempt.Outcome.HELD: ("Held back, not sent to SES", "warning"),
+    Attempt.Outcome.NOT_SENT: ("Not accepted by SES", "danger"),
     Attempt.Outcome.REFUSED: ("Refused by SES", "danger"),
     Attempt.Outcome.IN_DOUBT: ("In doubt", "warning"),
 }
@@ -214,7 +214,7 @@ def _attempted(attempts: Iterable[Attempt]) -> Iterator[TimelineEntry]:
                 attempt.started_at, began, "No answer is recorded.", colour="warning"
             )
             continue
-        yield TimelineEntry(attempt.started_at, began, "SES is called.")
+        yield TimelineEntry(attempt.started_at, began, "Calling SES.")
         if attempt.finished_at:
             title, colour = _ANSWERS[Attempt.Outcome(attempt.outcome)]
             yield TimelineEntry(attempt.finished_at, title, _answer(attempt), colour=colour)

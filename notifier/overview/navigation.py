@@ -107,7 +107,7 @@ def _open_dead_letters(request: HttpRequest) -> dict[str, Any]:
         "link": reverse("admin:queues_deadletter_groups"),
         "active": request.path.startswith(list_url(DeadLetter)),
     }
-    # Nobody needs a larger number, and every page of the admin counts them.
+    # Nobody needs a larger number, and every page of the admin pays for the count.
     count = DeadLetter.objects.waiting()[:MOST_COUNTED].count()
     shown = count if count < MOST_COUNTED else f"{MOST_COUNTED}+"
     badge = {"badge": shown, "badge_variant": "danger", "badge_style": "solid"}

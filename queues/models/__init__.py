@@ -1,4 +1,4 @@
-"""The tables of the queues: the outbox, dead letters, redrives, and what running processes say of themselves."""
+"""The tables of the queues: the outbox, dead letters, redrives, and what running processes report."""
 
 from queues.models.dead_letters import IS_PARKED, DeadLetter, DeadLetterQuerySet, HandlingFailure
 from queues.models.doctor_runs import DoctorRun

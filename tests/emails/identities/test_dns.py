@@ -105,7 +105,7 @@ def test_a_subdomain_takes_the_dmarc_of_the_domain_above(zone):
 
     [check] = dns_check.check([Record("TXT", "_dmarc.mail.shop.example", DMARC, "DMARC")])
 
-    assert (check.result, check.note) == (Result.FOUND, "It is that of shop.example.")
+    assert (check.result, check.note) == (Result.FOUND, "Inherited from shop.example.")
 
 
 def test_a_server_out_of_order_is_no_missing_record(zone):

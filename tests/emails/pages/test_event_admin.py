@@ -35,7 +35,7 @@ def test_bounce_is_said_in_words_with_what_the_mail_server_wrote(admin_client):
 
     page = text(admin_client.get(reverse("admin:emails_deliveryevent_change", args=[event.pk])))
 
-    assert "Bounced for good. The address does not exist. (5.1.1)" in page
+    assert "Hard bounce. The address does not exist. (5.1.1)" in page
     assert "550 5.1.1 user unknown" in page
     assert reverse("admin:emails_notification_change", args=[notification.pk]) in page
 

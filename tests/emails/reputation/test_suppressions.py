@@ -164,7 +164,9 @@ def test_address_on_the_list_of_ses_is_no_bounce_and_is_suppressed_here_too(sent
     tell(bounce(notification=sent, bounceSubType="OnAccountSuppressionList"))
 
     assert only().delivery_status == Notification.Delivery.SUPPRESSED
-    assert Suppression.objects.get().reason == "SES has it on the suppression list of the account."
+    assert (
+        Suppression.objects.get().reason == "The address is on the SES account's suppression list."
+    )
 
 
 def test_old_news_does_not_add_again_what_was_lifted(sent):

@@ -69,7 +69,7 @@ def report(kind: str, **detail: Any) -> None:
 
 def test_a_test_goes_the_way_of_all_emails_to_delivered(admin_client, aws, consume):
     event_id = send(admin_client)
-    assert states(event_id)[:2] == [("Recorded", "done"), ("Put into the queue", "now")]
+    assert states(event_id)[:2] == [("Recorded", "done"), ("Published to the queue", "now")]
     assert "data-refresh" in page(admin_client, event_id)
 
     consume()
@@ -94,10 +94,10 @@ def test_a_test_goes_the_way_of_all_emails_to_delivered(admin_client, aws, consu
                 "bounceType": "Permanent",
                 "bouncedRecipients": [{"emailAddress": TO, "diagnosticCode": "550 no such user"}],
             },
-            "Bounced",
+            "Hard bounce",
             "550 no such user",
         ),
-        ("Complaint", {"complaintFeedbackType": "abuse"}, "Called spam", "abuse"),
+        ("Complaint", {"complaintFeedbackType": "abuse"}, "Marked as spam", "abuse"),
         ("Reject", {"reason": "Bad content"}, "Rejected by SES", "Bad content"),
     ],
 )
@@ -196,7 +196,7 @@ def test_without_a_consumer_the_page_says_so(admin_client):
 
     shown = page(admin_client, event_id, part="_progress")
 
-    assert "No consumer reads the queue orders: run manage.py consume_queue." in shown
+    assert "No consumer reads the queue orders. Run manage.py consume_queue." in shown
     assert "<html" not in shown
 
 
@@ -205,7 +205,7 @@ def test_a_pause_is_named(admin_client):
     event_id = send(admin_client)
     published(event_id)
 
-    assert "paused by grace: stock-taking" in page(admin_client, event_id)
+    assert "grace paused the queue orders: stock-taking" in page(admin_client, event_id)
 
 
 def test_an_open_breaker_is_named(admin_client):

@@ -22,12 +22,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def admins(settings):
-    settings.ADMINS = [("ops@example.com", "ops@example.com")]
-    settings.BASE_URL = "https://shop.example.com"
-
-
-@pytest.fixture(autouse=True)
 def living(db):
     return make_consumer()
 
@@ -267,7 +261,7 @@ def test_provisioning_makes_the_topic(settings):
     sns._client.cache_clear()
 
     assert [topic["TopicArn"].rpartition(":")[2] for topic in topics] == ["alerts"]
-    assert said == ["topic alerts exists; subscribe whoever should get alerts"]
+    assert said == ["topic alerts exists; subscribe everybody who should get alerts"]
 
 
 @pytest.mark.locking

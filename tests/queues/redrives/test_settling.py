@@ -33,11 +33,6 @@ pytestmark = pytest.mark.django_db
 State = Redrive.State
 
 
-@pytest.fixture(autouse=True)
-def fixed():
-    lanterns.fix()
-
-
 @pytest.fixture
 def told(monkeypatch):
     """Outcomes of events as an upper app would tell them."""
