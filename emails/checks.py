@@ -90,7 +90,7 @@ def sender_is_set(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(TAG)
 def webhook_topics_are_arns(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Only an ARN names a region, and the region says whose certificates we trust."""
+    """The region in the ARN says whose certificates we trust."""
     wrong = [topic for topic in settings.SES_WEBHOOK_TOPICS if not _ARN.fullmatch(topic)]
     return [
         Error(
@@ -145,7 +145,7 @@ def suppression_is_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(TAG)
 def support_is_an_address(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """With a wrong address, nobody would learn of what bounces."""
+    """A wrong address would mean that nobody learns of what bounces."""
     return error_if(
         bool(settings.SUPPORT_EMAIL) and not _is_address(settings.SUPPORT_EMAIL),
         "SUPPORT_EMAIL is no email address.",
@@ -199,7 +199,7 @@ def transport_is_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(TAG)
 def smtp_can_log_in(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Without a name or a password Django does not log in, and SES accepts no email."""
+    """Django logs in only with a name and a password; otherwise SES accepts no email."""
     if settings.EMAIL_TRANSPORT != "smtp":
         return []
     return error_if(

@@ -36,7 +36,7 @@ def issuer(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security)
 def applications(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Without a client id the API would accept no token at all."""
+    """The API accepts no token at all without a client id."""
     return error_if(
         bool(settings.COGNITO_ISSUER) and not settings.COGNITO_CLIENT_IDS,
         "COGNITO_ISSUER is set, and COGNITO_CLIENT_IDS is not: every token is refused.",
@@ -83,7 +83,7 @@ def form_limits(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def callers_are_told_apart(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """In production something stands in front of the web process, which speaks plain HTTP."""
+    """The web process speaks plain HTTP, so in production something stands in front of it."""
     if settings.TRUSTED_PROXIES or not settings.FORM_POSTS_PER_MINUTE:
         return []
     return [

@@ -32,7 +32,7 @@ def queue_names(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(TAG)
 def lambda_queues(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """With a misspelt alias, staff would miss a consumer that need not exist, because Lambda reads the queue."""
+    """A misspelt alias would make staff miss a consumer that need not exist, because Lambda reads the queue."""
     unknown = sorted(set(settings.LAMBDA_QUEUES) - set(settings.QUEUES))
     return [
         Error(
@@ -80,7 +80,7 @@ def client_is_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(TAG)
 def topics_fit_queues(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Only a FIFO topic keeps the order of a FIFO queue; a standard topic cannot deliver to a FIFO queue at all."""
+    """A FIFO queue needs a FIFO topic, which keeps its order; a standard topic cannot deliver to it at all."""
     return [
         Error(
             f"TOPIC_{alias.upper()}={topic} and the queue {settings.QUEUES[alias]} are not of one kind.",

@@ -1,4 +1,4 @@
-"""What ``manage.py doctor`` looks at of SES: may it send, from whom, to whom, and does it tell what becomes of it."""
+"""Check SES for ``manage.py doctor``: may it send, from whom, to whom, and does it report what becomes of emails."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ QUOTA_SHARE = 0.9
 
 @doctor_check("SES", asks_aws=True)
 def account() -> Iterable[Finding]:
-    """Sandbox, quota, and whether sending is allowed at all."""
+    """Check the sandbox, the quota, and whether SES lets the account send at all."""
     yield _sandbox()
     try:
         quota = ses_api.quota()
@@ -109,7 +109,7 @@ def _quota(quota: ses_api.Quota) -> Finding:
 
 @doctor_check("SES", asks_aws=True)
 def sender() -> Iterable[Finding]:
-    """That SES sends from the sender in force, and signs what it sends."""
+    """Check that SES sends from the sender in force, and signs what it sends."""
     address = default_sender.address()
     if not address:
         # The check of settings says so.
@@ -154,13 +154,13 @@ def _signature(domain: str) -> Finding:
 
 @doctor_check("SES", asks_aws=True)
 def way_back() -> Iterable[Finding]:
-    """That SES tells what becomes of emails, and that it reaches us."""
+    """Check that SES reports what becomes of emails, and that its reports reach us."""
     return events_destination.look()
 
 
 @doctor_check("SES")
 def sending_now() -> Iterable[Finding]:
-    """What keeps consumers from sending at the moment, and where they keep what the database could not take."""
+    """Check whether anything stops consumers from sending, and where they keep what the database could not take."""
     for breaker in Breaker.objects.filter(is_open=True):
         yield Finding(
             "ses.breaker",

@@ -26,7 +26,7 @@ _NO_TOPIC = {"NotFound", "NotFoundException"}
 
 
 def look() -> Iterator[Finding]:
-    """From SES to the queue; ends where the way is broken."""
+    """Follow the way from SES to the queue; stop where it is broken."""
     name = settings.SES_CONFIGURATION_SET
     if not name:
         yield Finding(

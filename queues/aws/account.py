@@ -31,7 +31,7 @@ _SOURCES = {
 
 @dataclass(frozen=True)
 class Caller:
-    """Who AWS says we are. ``seconds_ahead``: how far our clock is ahead of AWS's; None where AWS did not say."""
+    """AWS's answer. ``seconds_ahead``: how far our clock is ahead of AWS's; None where AWS did not say."""
 
     account: str
     arn: str

@@ -1,4 +1,4 @@
-"""What ``manage.py doctor`` looks at of AWS, the queues and the consumers."""
+"""Check AWS, the queues and the consumers for ``manage.py doctor``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CREDENTIALS_FIX = (
 
 @doctor_check("Credentials", asks_aws=True)
 def credentials() -> Iterable[Finding]:
-    """That there are some, that AWS takes them, and that the clock is right; AWS signs with the time."""
+    """Check that there are credentials, that AWS accepts them, and that the clock is right; AWS signs with the time."""
     source = _source()
     yield Finding("credentials.source", f"Credentials come from {source}.")
     try:
@@ -90,12 +90,12 @@ def _clock(seconds_ahead: float) -> Finding:
     off = abs(seconds_ahead)
     if off <= SKEW_SECONDS:
         return Finding(
-            "clock.right", f"The clock agrees with that of AWS to {max(1, round(off))} s."
+            "clock.right", f"The clock agrees with AWS to within {max(1, round(off))} s."
         )
     direction = "ahead of" if seconds_ahead > 0 else "behind"
     return Finding(
         "clock.wrong",
-        f"The clock is {off:.0f} s {direction} that of AWS.",
+        f"The clock is {off:.0f} s {direction} AWS's clock.",
         Verdict.ERROR if off > MAX_SKEW_SECONDS else Verdict.WARNING,
         why="AWS refuses requests signed five minutes off, and doubts are ended by comparing our time with SES's.",
         fix="Start time synchronisation on this machine: timedatectl set-ntp true, or chrony.",
@@ -104,7 +104,7 @@ def _clock(seconds_ahead: float) -> Finding:
 
 @doctor_check("Region")
 def region() -> Iterable[Finding]:
-    """That it exists, and that what settings name by URL or ARN is in it."""
+    """Check that the region exists, and that the queues and topics named by URL or ARN are in it."""
     here = settings.AWS_REGION
     if here not in account.known_regions():
         yield Finding(
@@ -138,7 +138,7 @@ def _elsewhere(here: str) -> Iterator[tuple[str, str]]:
 
 @doctor_check("Queues", asks_aws=True)
 def queues() -> Iterable[Finding]:
-    """Each queue with its dead-letter queue: there, of the right kind, and set so that nothing gets lost."""
+    """Check that each queue and its dead-letter queue exist, are of the right kind, and lose no message."""
     for queue in sqs.queues():
         yield from _queue(queue)
 
@@ -160,7 +160,7 @@ def _queue(queue: sqs.Queue) -> Iterator[Finding]:
 
 
 def _attributes(queue: sqs.Queue) -> dict[str, str]:
-    """Asked twice for three seconds: whoever waits at a screen does not wait as long as a consumer."""
+    """Ask SQS at most twice, three seconds each: a person at a screen does not wait as long as a consumer."""
     try:
         return queue.attributes(hurried=True)
     except QueueUnavailable as exc:
@@ -200,7 +200,7 @@ def _unasked(queue: sqs.Queue, exc: QueueUnavailable) -> Finding:
 
 
 def away(what: str) -> Finding:
-    """AWS cannot be asked; ``what`` says how that shows."""
+    """Return the finding that AWS cannot be asked; ``what`` says what happened."""
     return Finding(
         "aws.away",
         what,
@@ -224,7 +224,7 @@ def _not_aws(what: str) -> Finding:
 
 @doctor_check("Consumers")
 def consumers() -> Iterable[Finding]:
-    """That somebody lives who reads each queue."""
+    """Check that at least one living consumer reads each queue."""
     rows = list(LiveConsumer.objects.with_silence())
     living = [row for row in rows if not row.is_silent and row.kind == LiveConsumer.Kind.CONSUMER]
     for alias in settings.QUEUES:

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class Verdict(StrEnum):
-    """How bad a finding is, from worst to best. A ``note`` is worth knowing and asks for nothing."""
+    """Rank a finding, from worst to best. A ``note`` is worth knowing and asks for nothing."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -37,7 +37,7 @@ _ACTION = re.compile(r"perform: ([a-z0-9-]+:[A-Za-z]+)")
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found. ``key`` is for scripts and stays; ``fix`` is empty where there is nothing to do."""
+    """One result of a check. ``key`` is for scripts and stays; ``fix`` is empty where there is nothing to do."""
 
     key: str
     what: str

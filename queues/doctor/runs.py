@@ -1,6 +1,7 @@
-"""Carry out what was asked for in the admin where the rights on AWS are: in a consumer, or where none lives, here.
+"""Carry out the doctor runs that staff ask for in the admin.
 
-Apps name their runners (``add``), by their dotted names: a consumer loads one when it is asked for.
+A consumer carries them out, because it has the rights on AWS; without a living consumer, this process does. Apps name
+their runners (``add``) by dotted names, so a consumer loads a runner only when somebody asks for it.
 """
 
 from __future__ import annotations
@@ -25,16 +26,16 @@ from queues.models.live import LiveConsumer
 
 logger = logging.getLogger(__name__)
 
-# Consumers look so often whether something was asked for.
+# How often consumers look for a run that somebody asked for.
 SECONDS = 2.0
-# The longest that one takes, with all queues and a bounce that never comes.
+# The longest that a run takes, with all queues and a bounce that never comes.
 LONGEST = timedelta(minutes=5)
 PATIENCE = timedelta(seconds=30)
 KEPT = 50
 
 State = DoctorRun.State
 Results = Callable[[Mapping[str, Any]], None]
-# Given the arguments and a function for each result; returns the verdict on all.
+# It gets the arguments and a function to call with each result; it returns the verdict on all.
 Runner = Callable[[Mapping[str, Any], Results], str]
 
 _runners: dict[str, str] = {}
@@ -42,19 +43,19 @@ _runners: dict[str, str] = {}
 
 @dataclass(frozen=True)
 class Waiting:
-    """Whether anybody carries it out, in words for whoever waits for it."""
+    """The state of a run that is not done, in words for the person who waits. ``is_lost``: nobody will end it."""
 
     text: str
     is_lost: bool
 
 
 def add(kind: str, runner: str) -> None:
-    """Register a Runner by its dotted name."""
+    """Register the Runner of a kind of run, by its dotted name."""
     _runners[kind] = runner
 
 
 def ask(kind: str, arguments: Mapping[str, Any], *, by: str) -> DoctorRun:
-    """Have it carried out: by a consumer within some seconds, where one lives."""
+    """Store a run to be carried out: within seconds by a consumer, or by this process if no consumer is alive."""
     run = DoctorRun.objects.create(
         kind=kind, arguments=dict(arguments), asked_by=by, asked_at=timezone.now()
     )
@@ -66,7 +67,7 @@ def ask(kind: str, arguments: Mapping[str, Any], *, by: str) -> DoctorRun:
 
 
 def advance() -> int:
-    """Carry out the one that has waited longest; returns how many."""
+    """Carry out the run that has waited longest; return how many were carried out."""
     run = DoctorRun.objects.filter(in_state(State.WAITING)).order_by("id").first()
     if run is None or not _take(run):
         return 0
@@ -76,7 +77,7 @@ def advance() -> int:
         runner: Runner = import_string(_runners[run.kind])
         verdict = runner(run.arguments, lambda result: _add(run, result))
     finally:
-        # Without a verdict it has failed, and the traceback is in the log.
+        # A run without a verdict has failed; the traceback is in the log.
         DoctorRun.objects.filter(pk=run.pk).update(
             state=State.DONE, ended_at=Now(), verdict=verdict
         )
@@ -84,7 +85,7 @@ def advance() -> int:
 
 
 def waiting(run: DoctorRun) -> Waiting:
-    """For one that is not done."""
+    """Say whether a run that is not done will still be carried out."""
     if run.state == State.RUNNING and run.started_at:
         is_lost = run.started_at < timezone.now() - LONGEST
         text = f"{run.ran_on} is at it."
