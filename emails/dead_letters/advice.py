@@ -17,16 +17,16 @@ from queues.answers import Advice, Cause
 _BREAKERS = {
     "quota": Advice(
         "SES: the daily sending quota was used up",
-        "Wait until the overview shows no breaker, or ask AWS for a higher quota. Then redrive.",
+        "Wait until the Overview shows no breaker, or ask AWS for a higher quota. Then redrive.",
     ),
     "account": Advice(
         "SES: sending was paused",
-        "Read AWS's email and the SES console. When the overview shows no breaker, redrive.",
+        "Read AWS's email and the SES console. When the Overview shows no breaker, redrive.",
     ),
     "configuration": Advice(
         "SES: our sender, permissions or setup are wrong",
         "Fix what the reason names: verify the sender, grant the permission, or run “manage.py provision”. When the "
-        "overview shows no breaker, redrive.",
+        "Overview shows no breaker, redrive.",
     ),
 }
 _REFUSED = Advice(
@@ -68,7 +68,7 @@ def advise(cause: Cause) -> Advice | None:
     match error_codes.answered(cause.code, cause.reason, 400, sender=_sender(cause)):
         case Unavailable(breaker=breaker):
             return replace(
-                _BREAKERS[breaker], label="Open the overview", address=reverse("admin:index")
+                _BREAKERS[breaker], label="Open the Overview", address=reverse("admin:index")
             )
         case Refused():
             return _REFUSED

@@ -18,7 +18,7 @@ _WORDS = {
     State.IN_DOUBT: "Its email is in doubt: SES may have accepted it. First say under Notifications what happened.",
     State.CANCELLED: "Its email was cancelled; a redrive sends nothing.",
     State.SUPPRESSED: "Its address is suppressed and must get no email. A redrive sends nothing.",
-    State.KEPT: "Its email is held back while bulk email is stopped.",
+    State.KEPT: "Its email is kept back while bulk email is stopped.",
 }
 
 

@@ -36,7 +36,7 @@ _BY_STATE = {
     State.FAILED: Outcome(Verdict.FAILED, "Its email cannot be sent as it is."),
     State.CANCELLED: Outcome(Verdict.UNSENT, "Its email was cancelled."),
     State.SUPPRESSED: Outcome(Verdict.UNSENT, "Its address is suppressed."),
-    State.KEPT: Outcome(Verdict.UNSENT, "Its email is held back: bulk email is stopped."),
+    State.KEPT: Outcome(Verdict.UNSENT, "Its email is kept back: bulk email is stopped."),
 }
 _BY_DELIVERY = {
     Delivery.NONE: Outcome(Verdict.ACCEPTED, "SES accepted it."),

@@ -1,4 +1,4 @@
-"""Filters of the lists of emails and of what SES tells of them; each looks at an index."""
+"""Filter the lists of emails and of SES events; each filter uses an index."""
 
 from __future__ import annotations
 
@@ -14,51 +14,51 @@ Delivery = Notification.Delivery
 
 _TROUBLE = Q(delivery_code__gt="")
 _DELIVERIES: dict[str, tuple[str, Q]] = {
-    "waiting": ("Sent, nothing reported yet", Q(state="sent", delivery_status=Delivery.NONE)),
+    "waiting": ("Sent, no report yet", Q(state="sent", delivery_status=Delivery.NONE)),
     "delivered": ("Delivered", Q(delivery_status=Delivery.DELIVERED)),
     "opened": ("Opened", Q(opened_at__isnull=False)),
-    "clicked": ("Link followed", Q(clicked_at__isnull=False)),
-    "trouble": ("Anything but delivered", _TROUBLE),
+    "clicked": ("Clicked", Q(clicked_at__isnull=False)),
+    "trouble": ("Any problem", _TROUBLE),
     "delayed": ("Delayed", _TROUBLE & Q(delivery_status=Delivery.DELAYED)),
     "bounced": (
         "Bounced",
         _TROUBLE & Q(delivery_status__in=[Delivery.BOUNCED_SOFT, Delivery.BOUNCED_HARD]),
     ),
-    "bounced_soft": ("Bounced for now", _TROUBLE & Q(delivery_status=Delivery.BOUNCED_SOFT)),
-    "bounced_hard": ("Bounced for good", _TROUBLE & Q(delivery_status=Delivery.BOUNCED_HARD)),
-    "complained": ("Called spam", _TROUBLE & Q(delivery_status=Delivery.COMPLAINED)),
+    "bounced_soft": ("Soft bounce", _TROUBLE & Q(delivery_status=Delivery.BOUNCED_SOFT)),
+    "bounced_hard": ("Hard bounce", _TROUBLE & Q(delivery_status=Delivery.BOUNCED_HARD)),
+    "complained": ("Marked as spam", _TROUBLE & Q(delivery_status=Delivery.COMPLAINED)),
     "rejected": ("Rejected by SES", _TROUBLE & Q(delivery_status=Delivery.REJECTED)),
 }
 
 
 class DeliveryFilter(admin.SimpleListFilter):
-    """What became of an email after SES took it."""
+    """Filter emails by their delivery status."""
 
-    title = "what became of it"
+    title = "delivery"
     parameter_name = "fate"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """From the mass to the rare."""
+        """List the choices, from common to rare."""
         return [(name, label) for name, (label, _) in _DELIVERIES.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """An unknown choice is none."""
+        """Filter by the choice; ignore an unknown one."""
         chosen = _DELIVERIES.get(self.value() or "")
         return queryset.filter(chosen[1]) if chosen else queryset
 
 
 class KindFilter(admin.SimpleListFilter):
-    """Kinds of events that are few enough to be looked for."""
+    """Filter SES events by type, for types rare enough to look for."""
 
     title = "event"
     parameter_name = "kind"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Send and Delivery are most of all: their emails tell of them."""
+        """List the rare types. Send and Delivery are the mass, and are shown on their emails."""
         return [(kind, kind) for kind in DeliveryEvent.NOTABLE]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """An unknown choice is none."""
+        """Filter by the choice; ignore an unknown one."""
         return (
             queryset.filter(type=self.value())
             if self.value() in DeliveryEvent.NOTABLE
@@ -67,15 +67,15 @@ class KindFilter(admin.SimpleListFilter):
 
 
 class OrphanFilter(admin.SimpleListFilter):
-    """Events whose email is not known."""
+    """Filter SES events whose email is unknown."""
 
     title = "email"
     parameter_name = "orphan"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """One choice besides all."""
+        """List the one choice besides “all”."""
         return [("yes", "Of an unknown email")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """By the index of orphans."""
+        """Filter by the index of orphans."""
         return queryset.filter(is_orphan=True) if self.value() == "yes" else queryset

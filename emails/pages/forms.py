@@ -26,13 +26,13 @@ class IdentityForm(forms.Form):
         try:
             validate(name)
         except ValidationError:
-            raise ValidationError(f"{name} is neither an email address nor a domain.") from None
+            raise ValidationError(f"{name} is not an email address or a domain.") from None
         return _as_ses_writes(name)
 
 
 class DeleteIdentityForm(forms.Form):
     typed = forms.CharField(
-        label="Type its name to delete it",
+        label="Type the name to delete it",
         max_length=255,
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off", "autofocus": True}),
     )
@@ -44,12 +44,12 @@ class DeleteIdentityForm(forms.Form):
     def clean_typed(self) -> str:
         typed: str = self.cleaned_data["typed"]
         if typed.lower() != self._name.lower():
-            raise ValidationError(f"This is not {self._name}: nothing was deleted.")
+            raise ValidationError(f"The name does not match {self._name}. Nothing was deleted.")
         return typed
 
 
 class MailFromForm(forms.Form):
-    """Of a domain; without a ``mail_from`` it has none any more."""
+    """Set the MAIL FROM domain of a domain; an empty ``mail_from`` removes it."""
 
     name = forms.CharField(max_length=255, widget=forms.HiddenInput)
     mail_from = forms.CharField(
@@ -57,13 +57,13 @@ class MailFromForm(forms.Form):
         max_length=255,
         required=False,
         widget=UnfoldAdminTextInputWidget,
-        help_text="A domain below this one that takes no email and is in no From address.",
+        help_text="A subdomain that receives no email and that no From address uses.",
     )
     failing = forms.ChoiceField(
         label="While its MX record is missing",
         choices=[
-            ("UseDefaultValue", "send with amazonses.com"),
-            ("RejectMessage", "let SES reject every email"),
+            ("UseDefaultValue", "SES sends with amazonses.com"),
+            ("RejectMessage", "SES rejects every email"),
         ],
         initial="UseDefaultValue",
         widget=UnfoldAdminSelectWidget,
@@ -77,7 +77,9 @@ class MailFromForm(forms.Form):
         name = self.cleaned_data.get("name", "")
         domain = _domain(given) if given else ""
         if domain and not domain.endswith(f".{name}"):
-            raise ValidationError(f"{domain} is not below {name}: SES takes bounce.{name}, say.")
+            raise ValidationError(
+                f"{domain} is not a subdomain of {name}. Use bounce.{name}, for example."
+            )
         return domain
 
 
@@ -100,15 +102,15 @@ class SenderForm(forms.Form):
     def clean_display_name(self) -> str:
         name = " ".join(self.cleaned_data["display_name"].split())
         if any(unicodedata.category(letter) in ("Cc", "Cf", "Cs") for letter in name):
-            raise ValidationError("The name has characters that cannot be seen.")
+            raise ValidationError("The name contains invisible characters.")
         return name
 
 
 class TestEmailForm(forms.Form):
     recipient = forms.EmailField(
-        label="Send it to", max_length=254, widget=UnfoldAdminEmailInputWidget
+        label="Send to", max_length=254, widget=UnfoldAdminEmailInputWidget
     )
-    # Empty: the default sender.
+    # If empty, the test is sent from the default sender.
     sender = forms.EmailField(max_length=254, required=False, widget=forms.HiddenInput)
 
     def clean_sender(self) -> str:
@@ -125,9 +127,9 @@ def _domain(name: str) -> str:
 
 
 def _as_ses_writes(name: str) -> str:
-    """The domain in lower case and ASCII."""
+    """Write the domain in lower case and ASCII, as SES does."""
     local, at, domain = name.rpartition("@")
     try:
         return local + at + domain.lower().encode("idna").decode()
     except UnicodeError:
-        raise ValidationError(f"{domain} cannot be written as a domain.") from None
+        raise ValidationError(f"{domain} is not a valid domain.") from None

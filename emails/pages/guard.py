@@ -1,4 +1,4 @@
-"""The admin's page of the guard: how much bounces, whether bulk email is stopped, and who lets it go on."""
+"""Show the guard's bounce and complaint rates in the admin, and let staff stop and resume bulk email."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from queues.models import in_state
 from queues.pages.facts import ReasonForm
 
 PAGE = "admin:emails_guard_changelist"
-# Nobody reads more.
+# Counting stops here: nobody needs a higher number exactly.
 MOST_COUNTED = 10_000
 
 
 @require_safe
 @permission_required("emails.view_guard", raise_exception=True)
 def show(request: HttpRequest) -> HttpResponse:
-    """The rates with their lines, and what waits."""
+    """Show the rates with their limits, and how many emails are kept back."""
     kept = Notification.objects.filter(in_state(Notification.State.KEPT))
     row = guard.state()
     return _render(
@@ -52,7 +52,7 @@ def show(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @permission_required("emails.stop_bulk", raise_exception=True)
 def stop(request: HttpRequest) -> HttpResponse:
-    """Ask for the reason, then keep bulk email back."""
+    """Ask for a reason, then keep bulk email back."""
     form = ReasonForm(request.POST if request.method == "POST" else None, required=True, count=1)
     if form.is_valid():
         _act(request, is_stop=True, reason=form.cleaned_data["reason"])
@@ -63,7 +63,7 @@ def stop(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @permission_required("emails.resume_bulk", raise_exception=True)
 def resume(request: HttpRequest) -> HttpResponse:
-    """Ask for the reason, then send what was kept, and what comes."""
+    """Ask for a reason, then send bulk email again, first what was kept back."""
     form = ReasonForm(request.POST if request.method == "POST" else None, required=True, count=1)
     if form.is_valid():
         _act(request, is_stop=False, reason=form.cleaned_data["reason"])
@@ -78,7 +78,7 @@ def _act(request: HttpRequest, *, is_stop: bool, reason: str) -> None:
     is_done = guard.stop(reason=reason, by=by) if is_stop else guard.resume()
     done = "stopped" if is_stop else "resumed"
     if not is_done:
-        messages.info(request, f"Bulk email was {done} already.")
+        messages.info(request, f"Bulk email was already {done}.")
         return
     row = Guard.objects.get(pk=1)
     LogEntry.objects.log_actions(

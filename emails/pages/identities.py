@@ -1,4 +1,4 @@
-"""The admin's pages of identities: what SES has, as it said last, and what staff may ask of it."""
+"""Show SES's identities in the admin, from its last answers, and let staff verify, delete and refresh them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ACTS = (
     "set_default_sender",
     "send_test_email",
 )
-# Questions whose answers are kept.
+# Questions about the account, whose answers are cached.
 _ACCOUNT = {
     "standing": account.standing,
     "quota": account.quota,
@@ -53,7 +53,7 @@ _ACCOUNT = {
 @require_safe
 @permission_required("emails.view_identity", raise_exception=True)
 def show_all(request: HttpRequest) -> HttpResponse:
-    """One page of what SES has, the account, and the forms of what this user may ask."""
+    """Show a page of identities, the account, and the forms that this user may submit."""
     token = request.GET.get("after", "")
     answer = answers.to(f"identities {_short(token)}", lambda: _listed(token))
     page = answer.value or {"identities": [], "next_token": "", "missing": []}
@@ -73,7 +73,7 @@ def show_all(request: HttpRequest) -> HttpResponse:
 @require_safe
 @permission_required("emails.view_identity", raise_exception=True)
 def show_one(request: HttpRequest, name: str) -> HttpResponse:
-    """An identity's status and the DNS records it needs, each with what DNS says of it."""
+    """Show an identity's status and its DNS records, each compared with DNS."""
     name = unquote(name)
     answer = answers.to(f"identity {_short(name.lower())}", lambda: _asked(name))
     if answer.value is None:
@@ -97,7 +97,7 @@ def show_one(request: HttpRequest, name: str) -> HttpResponse:
 @require_POST
 @permission_required("emails.view_identity", raise_exception=True)
 def refresh(request: HttpRequest) -> HttpResponse:
-    """Ask SES and DNS anew, then show the page that it came from."""
+    """Ask SES and DNS again, then return to the page that the request came from."""
     answers.forget()
     back = request.POST.get("next", "")
     is_ours = url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()})
@@ -118,18 +118,18 @@ def verify(request: HttpRequest) -> HttpResponse:
         messages.error(request, str(exc))
         return redirect(LIST)
     answers.forget()
-    log(request, name, ADDITION, "Verification asked for.")
+    log(request, name, ADDITION, "Asked SES to verify it.")
     if "@" in name:
-        messages.success(request, f"SES sends an email with a link to {name}.")
+        messages.success(request, f"SES is sending a verification link to {name}.")
         return redirect(LIST)
-    messages.success(request, f"Publish these records in the DNS of {name}.")
+    messages.success(request, f"Publish these DNS records for {name}.")
     return redirect("admin:emails_identity_change", quote(name))
 
 
 @require_POST
 @permission_required("emails.delete_identity", raise_exception=True)
 def delete(request: HttpRequest) -> HttpResponse:
-    """Ask first, and have the name typed; then SES forgets the identity."""
+    """Ask the user to type the name, then delete the identity from SES."""
     form = IdentityForm(request.POST)
     if not form.is_valid():
         return refuse(request, form)
@@ -151,7 +151,7 @@ def delete(request: HttpRequest) -> HttpResponse:
 
 
 def render(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
-    """A page of identities, with what all of them show."""
+    """Render a page about identities, with the context that all of them share."""
     may = {act: request.user.has_perm(f"emails.{act}") for act in ACTS}
     shared = {
         "may": may,
@@ -165,14 +165,14 @@ def render(request: HttpRequest, template: str, context: dict[str, Any]) -> Http
 
 
 def refuse(request: HttpRequest, form: Form) -> HttpResponse:
-    """Say what is wrong with what was typed."""
+    """Show the form's errors on the list of identities."""
     for errors in form.errors.values():
         messages.error(request, " ".join(map(str, errors)))
     return redirect(LIST)
 
 
 def log(request: HttpRequest, name: str, flag: int, message: str) -> None:
-    """What staff did, in the admin's log."""
+    """Record in the admin's log what staff did."""
     LogEntry.objects.log_actions(cast(int, request.user.pk), [Identity(name=name)], flag, message)
 
 
@@ -189,7 +189,7 @@ def _asked(name: str) -> dict[str, Any]:
 
 
 def _rows(found: Sequence[Facts]) -> list[dict[str, Any]]:
-    """Each with since when it is so, and whether emails are sent by it."""
+    """Return each identity with its status history, and whether it is our sender."""
     seen = status_history.of(identity.name for identity in found)
     return [
         {
@@ -202,7 +202,7 @@ def _rows(found: Sequence[Facts]) -> list[dict[str, Any]]:
 
 
 def _mail_from_form(identity: Facts) -> MailFromForm:
-    """As it is, or as most choose it."""
+    """Return the form with the current values, or with those that most people choose."""
     return MailFromForm(
         initial={
             "name": identity.name,
@@ -213,7 +213,7 @@ def _mail_from_form(identity: Facts) -> MailFromForm:
 
 
 def _is_sender(name: str) -> bool:
-    """Whether the sender in force is this address, or of this domain."""
+    """Return True if our current sender is this address, or belongs to this domain."""
     return name.lower() in map(str.lower, ses_api.covering(default_sender.address()))
 
 
@@ -221,7 +221,7 @@ def _records(identity: Facts) -> dict[str, Any]:
     records = dns_records.of(identity, region=settings.AWS_REGION)
     if not records:
         return {"records": []}
-    # Other records, another question.
+    # The key depends on the records, so that changed records are looked up anew.
     answer = answers.to(
         f"dns {_short(repr(records))}",
         lambda: [asdict(check) for check in dns_check.check(records)],
@@ -248,5 +248,5 @@ def _account(request: HttpRequest) -> dict[str, Any]:
 
 
 def _short(text: str) -> str:
-    """Of what may be too long, or of any characters, to be part of a question."""
+    """Return a short hash, for text that may be too long or have unsafe characters for a cache key."""
     return hashlib.sha256(text.encode()).hexdigest()[:20] if text else ""

@@ -1,4 +1,4 @@
-"""Set the MAIL FROM domain of a domain: where mail servers send bounces, and whose SPF record counts."""
+"""Set a domain's MAIL FROM domain: mail servers send bounces there, and its SPF record counts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from emails.pages.identities import log, refuse
 @require_POST
 @permission_required("emails.set_mail_from", raise_exception=True)
 def choose(request: HttpRequest) -> HttpResponse:
-    """Without a domain: bounces go to one of Amazon's again."""
+    """Set the MAIL FROM domain; if it is empty, bounces go to Amazon's domain again."""
     form = MailFromForm(request.POST)
     if not form.is_valid():
         refused = refuse(request, form)
@@ -49,5 +49,5 @@ def _logged(domain: str, failing: str) -> str:
 
 def _said(name: str, domain: str) -> str:
     if not domain:
-        return f"Bounces of {name} go to a domain of Amazon's again."
-    return f"Publish the MX and SPF records of {domain}. SES looks for them for 72 hours."
+        return f"Bounces of {name} go to amazonses.com again."
+    return f"Publish the MX and SPF records of {domain}. SES checks for them for 72 hours."

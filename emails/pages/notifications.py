@@ -1,4 +1,4 @@
-"""The admin's pages of notifications: the list of emails, one email, and what staff do about it."""
+"""Show emails in the admin, and let staff send one again, cancel it or mark it as sent."""
 
 from __future__ import annotations
 
@@ -76,13 +76,13 @@ class NotificationAdmin(FactAdmin):
 
     acts = {
         "mark_sent": Act(
-            label="It was sent",
+            label="Mark as sent",
             done="marked as sent",
             service=by_hand.mark_sent,
             states=(State.IN_DOUBT,),
             permission="emails.mark_sent_notification",
-            question="Say so only on evidence: the customer has it, or SES's own records show it. "
-            "Nobody will be sent this email again.",
+            question="Do this only on evidence: the customer has the email, or SES's own records show it. "
+            "It will never be sent again.",
             colour="default",
         ),
         "send_again": Act(
@@ -92,8 +92,8 @@ class NotificationAdmin(FactAdmin):
             states=(State.IN_DOUBT, State.FAILED, State.SUPPRESSED),
             permission="emails.send_again_notification",
             colour="default",
-            question="An email in doubt may have arrived: its customer gets it twice then. "
-            "A failed one fails again unless its cause is mended, and a suppressed one is suppressed again unless its "
+            question="An email in doubt may have arrived: then its customer gets it twice. "
+            "A failed one fails again unless its cause is fixed, and a suppressed one is suppressed again unless its "
             "address was lifted.",
         ),
         "cancel": Act(
@@ -104,8 +104,8 @@ class NotificationAdmin(FactAdmin):
             permission="emails.cancel_notification",
             reason_required=True,
             colour="danger",
-            question="Nobody will be sent this email, and that cannot be undone. "
-            "What a consumer has begun to send goes all the same.",
+            question="This email will never be sent, and you cannot undo this. "
+            "An email that a consumer has begun to send still goes out.",
         ),
     }
     state_colours = {
@@ -122,7 +122,7 @@ class NotificationAdmin(FactAdmin):
         "recipient": masking.addresses,
         "context": masking.values,
         "reason": masking.addresses,
-        # Mail servers name people.
+        # Answers of mail servers may name people.
         "delivery_reason": lambda text: masking.MASK if text else "",
     }
     findable = ("recipient",)
@@ -136,27 +136,27 @@ class NotificationAdmin(FactAdmin):
         Delivery.SUPPRESSED: "danger",
     }
     meanings = {
-        State.PENDING: "Not sent yet. Its message waits in the queue, or comes back after a failed try.",
-        State.SENDING: "A consumer is talking to SES right now. If that process dies, this becomes “in doubt”.",
-        State.SENT: "SES accepted it; it is never sent again.",
-        State.IN_DOUBT: "SES may or may not have accepted it, so it is not sent again on a guess. Look into the "
-        "customer's mailbox or SES's records, then say what happened.",
-        State.FAILED: "It was certainly not sent, and trying again as it is would change nothing. Mend the cause, "
+        State.PENDING: "Not sent yet. Its message is in the queue, or returns to it after a failed try.",
+        State.SENDING: "A consumer is calling SES right now. If that process dies, this becomes “in doubt”.",
+        State.SENT: "SES accepted it. It is never sent again.",
+        State.IN_DOUBT: "SES may or may not have accepted it, so it is not sent again on a guess. Check the "
+        "customer's mailbox or SES's records, then mark it as sent or send it again.",
+        State.FAILED: "It was certainly not sent, and another try would fail in the same way. Fix the cause, "
         "then send it again.",
-        State.SUPPRESSED: "It was not sent: its address is on the suppression list. Lift it there if that is wrong, "
-        "then send it again.",
-        State.KEPT: "Bulk email is stopped. It goes out when somebody resumes that.",
-        State.CANCELLED: "It is not sent any more: somebody cancelled it, or it was a test that SES refused.",
+        State.SUPPRESSED: "It was not sent: its address is on the suppression list. If that is wrong, lift the address "
+        "there, then send it again.",
+        State.KEPT: "Bulk email is stopped. This email goes out when somebody resumes it.",
+        State.CANCELLED: "It will not be sent: somebody cancelled it, or it was a test that SES rejected.",
     }
     deliveries = {
         Delivery.NONE: "",
-        Delivery.DELAYED: " The recipient's mail server keeps it waiting; SES goes on trying.",
-        Delivery.DELIVERED: " The recipient's mail server took it.",
-        Delivery.SUPPRESSED: " SES did not deliver it: the address is on the suppression list of the account.",
-        Delivery.BOUNCED_SOFT: " It bounced for now; SES has given up.",
-        Delivery.BOUNCED_HARD: " It bounced for good.",
-        Delivery.COMPLAINED: " The recipient complained.",
-        Delivery.REJECTED: " SES did not let it out.",
+        Delivery.DELAYED: " The recipient's mail server delays it; SES keeps trying.",
+        Delivery.DELIVERED: " The recipient's mail server accepted it.",
+        Delivery.SUPPRESSED: " SES did not deliver it: the address is on the account's suppression list.",
+        Delivery.BOUNCED_SOFT: " Soft bounce: SES has given up.",
+        Delivery.BOUNCED_HARD: " Hard bounce.",
+        Delivery.COMPLAINED: " The recipient marked it as spam.",
+        Delivery.REJECTED: " SES rejected it.",
     }
 
     @column(description="email", ordering="subject")
@@ -189,7 +189,7 @@ class NotificationAdmin(FactAdmin):
         tries = f"attempts: {notification.attempts}" if notification.attempts != 1 else ""
         return two_lines(moment(notification.created_at), ", ".join(filter(None, (sent, tries))))
 
-    @column(description="as the customer got it")
+    @column(description="as the customer sees it")
     def email_html(self, notification: Notification) -> SafeString:
         return shown(notification, "html")
 
@@ -197,13 +197,13 @@ class NotificationAdmin(FactAdmin):
     def email_text(self, notification: Notification) -> SafeString:
         return shown(notification, "text")
 
-    @column(description="data that the template renders")
+    @column(description="template data")
     def pretty_context(self, notification: Notification) -> SafeString | str:
         return pretty_json(notification.context)
 
     def explain(self, row: Notification) -> str:
         if row.state == State.PENDING and _open_letters(row).exists():
-            return "Not sent: its message failed too often and is a dead letter. Mend the cause, then redrive it."
+            return "Not sent: its message failed too often and is a dead letter. Fix the cause, then redrive it."
         return "".join(
             (
                 self.meanings[State(row.state)],
@@ -221,7 +221,7 @@ class NotificationAdmin(FactAdmin):
         recipient = Notification.objects.values_list("recipient", flat=True).get(pk=row.pk)
         found = Suppression.objects.active().of([recipient]).first()
         may = found and request.user.has_perm("emails.view_suppression")
-        suppressed = [("Why its address is suppressed", change_url(found))] if found and may else []
+        suppressed = [("Why the address is suppressed", change_url(found))] if found and may else []
         return [*suppressed, *super().links(request, row)]
 
     def sections(self, request: HttpRequest, row: Notification) -> Iterable[Section]:
@@ -229,13 +229,13 @@ class NotificationAdmin(FactAdmin):
         yield reports_section(request, row)
         if request.user.has_perm("queues.view_outboxevent"):
             yield outbox_section(
-                OutboxEvent.objects.filter(event_id=row.event_id), title="Its event in the outbox"
+                OutboxEvent.objects.filter(event_id=row.event_id), title="Event in the outbox"
             )
         if request.user.has_perm("queues.view_deadletter"):
             yield dead_letters_section(DeadLetter.objects.filter(event_id=row.event_id))
 
     def get_fieldsets(self, request: HttpRequest, obj: Notification | None = None) -> list[Any]:
-        """The email itself cannot be masked."""
+        """Leave out the email and its text for staff who may not see personal data: they cannot be masked."""
         if not masking.hides(request):
             return list(self.fieldsets)
         return [part for part in self.fieldsets if not {*part[1]["fields"]} & _WHOLE]
@@ -250,7 +250,7 @@ class NotificationAdmin(FactAdmin):
 
 
 def _delivery_words(notification: Notification) -> str:
-    """The cause of trouble, or how fast it was and what its reader did."""
+    """Return the cause of a problem, or the delivery time and whether the reader opened or clicked."""
     if code := notification.delivery_code:
         return f"{reasons.sentence(code)} ({code})"
     took = seconds(notification.time_to_mailbox)
@@ -263,9 +263,9 @@ def _open_letters(notification: Notification) -> QuerySet[DeadLetter]:
 
 
 def shown(notification: Notification, part: str) -> SafeString:
-    """The email as its customer got it, or why it cannot be rendered; ``part`` is html or text."""
+    """Render the email as its customer sees it, or say why that fails; ``part`` is html or text."""
     try:
         email = templates.render(notification.template, notification.context)
     except RenderError as exc:
-        return format_html('<p class="fact-empty">It cannot be rendered: {}</p>', str(exc))
+        return format_html('<p class="fact-empty">This email cannot be rendered: {}</p>', str(exc))
     return render_to_string(f"emails_admin/email_{part}.html", {"email": email})

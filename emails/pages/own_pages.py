@@ -1,4 +1,4 @@
-"""What the admin shows of a model whose rows nobody edits: pages of our own take the places of Django's."""
+"""Register our own admin pages for models that have no rows to edit: the guard and the identities."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from emails.pages import guard, identities, mail_from, sender, trials
 
 
 class OwnPagesAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
-    """``get_urls`` gives the pages; one of them is named ``…_changelist``."""
+    """An admin without Django's pages: ``get_urls`` returns ours, and one must be named ``…_changelist``."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -28,7 +28,7 @@ class OwnPagesAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
 
 @admin.register(Guard)
 class GuardAdmin(OwnPagesAdmin):
-    """One row, changed by acts alone."""
+    """The pages of the guard: its one row changes through actions only."""
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
@@ -41,7 +41,7 @@ class GuardAdmin(OwnPagesAdmin):
 
 @admin.register(Identity)
 class IdentityAdmin(OwnPagesAdmin):
-    """SES keeps the identities, so none of Django's own pages can work."""
+    """The pages of identities: SES keeps them, so Django's own pages cannot work."""
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view

@@ -1,4 +1,4 @@
-"""Tables of the admin about one email: each call to SES, and what SES told later."""
+"""Build the admin's tables about one email: each call to SES, and what SES reported later."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from queues.pages.sections import MAX_ROWS
 
 
 def attempts_section(notification: Notification) -> Section:
-    """Each call to SES."""
+    """Return the table of all calls to SES for this email."""
     return Section(
         "Attempts",
         ("number", "started", "finished", "outcome", "SES said"),
@@ -33,12 +33,12 @@ def attempts_section(notification: Notification) -> Section:
             )
             for attempt in notification.attempt_rows.all()
         ],
-        "SES was not called yet.",
+        "SES has not been called yet.",
     )
 
 
 def reports_section(request: HttpRequest, notification: Notification) -> Section:
-    """What SES told of it, as far as this user may know."""
+    """Return the table of SES's reports on this email, without personal data if this user may not see it."""
     quotes = not masking.hides(request)
     may_look = request.user.has_perm("emails.view_deliveryevent")
     named: Callable[[DeliveryEvent], object] = link if may_look else str
@@ -53,7 +53,7 @@ def reports_section(request: HttpRequest, notification: Notification) -> Section
             (named(event), moment(event.happened_at), event.recipient, words.full(quotes=quotes))
             for event, words in told
         ],
-        "Nothing yet.",
+        "SES has reported nothing yet.",
     )
 
 
@@ -67,7 +67,7 @@ def seconds(gap: timedelta | None) -> str:
 
 @registry.detailers
 def attempts_of_event(request: HttpRequest, event_id: UUID) -> Iterable[Section]:
-    """Each email of the event with every call to SES; two queries."""
+    """Yield a table of all calls to SES for each email of the event, by two queries."""
     if not request.user.has_perm("emails.view_notification"):
         return
     rows = Notification.objects.filter(event_id=event_id).prefetch_related("attempt_rows")

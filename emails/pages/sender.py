@@ -1,4 +1,4 @@
-"""Choose the address that emails are sent from, among those that SES has verified."""
+"""Let staff choose the default sender among the addresses that SES has verified."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from emails.ses import default_sender
 @require_POST
 @permission_required("emails.set_default_sender", raise_exception=True)
 def choose(request: HttpRequest) -> HttpResponse:
-    """SES is asked whether it sends from this address, now."""
+    """Make an address the default sender, after asking SES now whether it may send from it."""
     form = SenderForm(request.POST)
     if not form.is_valid():
         return refuse(request, form)
@@ -34,7 +34,7 @@ def choose(request: HttpRequest) -> HttpResponse:
     if not by:
         messages.error(
             request,
-            f"Nothing was changed: neither {address} nor its domain is verified. Verify it first.",
+            f"Nothing was changed: SES has verified neither {address} nor its domain. Verify one first.",
         )
         return redirect(LIST)
     default_sender.choose(
@@ -50,7 +50,7 @@ def choose(request: HttpRequest) -> HttpResponse:
     )
     messages.success(
         request,
-        f"Emails are sent as {default_sender.readable()} from now on; consumers know in 2 s.",
+        f"Emails are now sent as {default_sender.readable()}. Consumers follow within 2 s.",
     )
     return redirect("admin:emails_identity_change", quote(by))
 
@@ -58,7 +58,7 @@ def choose(request: HttpRequest) -> HttpResponse:
 @require_POST
 @permission_required("emails.set_default_sender", raise_exception=True)
 def reset(request: HttpRequest) -> HttpResponse:
-    """Back to what settings say."""
+    """Make SES_FROM_EMAIL the sender again."""
     before = default_sender.readable()
     if not settings.SES_FROM_EMAIL:
         messages.error(request, "Nothing was changed: SES_FROM_EMAIL is not set.")

@@ -19,7 +19,7 @@ from queues.pages.masked import MaskedAdmin
 
 @admin.register(DeliveryEvent)
 class DeliveryEventAdmin(MaskedAdmin):
-    """What SES said, to be read."""
+    """The read-only pages of SES events."""
 
     list_display = ("what", "recipient", "said", "happened", "recorded", "of_known_email")
     list_filter = (OrphanFilter, KindFilter)
@@ -51,7 +51,7 @@ class DeliveryEventAdmin(MaskedAdmin):
         return False
 
     def mask(self, row: Any) -> None:
-        # They are read out of what is masked then.
+        # The words are made before masking, as they come from fields that it hides.
         row.masked_words = report_words.of(row)
         super().mask(row)
 
@@ -79,16 +79,16 @@ class DeliveryEventAdmin(MaskedAdmin):
     def of_known_email(self, event: DeliveryEvent) -> tuple[str, str]:
         return ("orphan", "unknown") if event.is_orphan else ("known", "")
 
-    @column(description="its email")
+    @column(description="email")
     def email(self, event: DeliveryEvent) -> SafeString | str:
         found = Notification.objects.filter(provider_message_id=event.provider_message_id).first()
         if found:
             return link(found)
         return (
-            "None that is known. It is attached by itself when it becomes known; most such events are of emails that"
+            "Unknown. The event is attached as soon as its email is known. Most such events are about emails that"
             " another application sends from the same account."
             if event.is_orphan
-            else "A test or a canary, or an email that was sent again since."
+            else "A test or a canary, or an email that has been sent again since."
         )
 
     @column(description="as SES wrote it")

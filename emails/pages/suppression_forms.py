@@ -19,11 +19,11 @@ from queues.pages.facts import ReasonForm
 
 class LiftForm(ReasonForm):
     sends_again = forms.BooleanField(
-        label="Send what was suppressed",
+        label="Send suppressed emails",
         required=False,
         widget=UnfoldBooleanWidget,
-        help_text=f"The emails of the last {SEND_AGAIN_DAYS} days that these addresses did not get go out after all, "
-        "once SES has been told: within a minute, mostly.",
+        help_text=f"Sends the emails of the last {SEND_AGAIN_DAYS} days that these addresses did not get, once SES has "
+        "been told: mostly within a minute.",
     )
 
     field_order = ("reason", "sends_again")
@@ -32,14 +32,16 @@ class LiftForm(ReasonForm):
         return {"sends_again": self.cleaned_data["sends_again"]}
 
     def sentence(self, done: str) -> str:
-        sent = ", and what was suppressed is sent" if self.cleaned_data["sends_again"] else ""
+        sent = ", and suppressed emails are sent" if self.cleaned_data["sends_again"] else ""
         return f"{done.capitalize()}{sent}: {self.cleaned_data['reason']}"
 
 
 class AddForm(forms.Form):
     address = forms.EmailField(max_length=254, widget=UnfoldAdminEmailInputWidget)
     reason = forms.CharField(
-        max_length=300, widget=UnfoldAdminTextInputWidget, help_text="The list and the log keep it."
+        max_length=300,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Shown in the list and in the log.",
     )
 
 
@@ -47,20 +49,20 @@ class ImportForm(forms.Form):
     file = forms.FileField(
         label="CSV file",
         widget=UnfoldAdminFileFieldWidget,
-        help_text="UTF-8. Either its first line names a column “address”, and maybe one “reason”, or each line begins "
-        "with an address.",
+        help_text="UTF-8. The first line names a column “address” and optionally “reason”, or each line begins with an "
+        "address.",
     )
     reason = forms.CharField(
         max_length=300,
         widget=UnfoldAdminTextInputWidget,
-        help_text="For addresses of which the file gives none. The list and the log keep it.",
+        help_text="Used for addresses without a reason in the file. Shown in the list and in the log.",
     )
 
     def clean_file(self) -> UploadedFile[bytes]:
         file: UploadedFile[bytes] = self.cleaned_data["file"]
         if (file.size or 0) > MAX_BYTES:
             raise ValidationError(
-                f"{(file.size or 0) / 1024 / 1024:.1f} MB are too much at once: at most {MAX_BYTES >> 20} MB. "
-                "Split the file."
+                f"The file has {(file.size or 0) / 1024 / 1024:.1f} MB. Import at most {MAX_BYTES >> 20} MB at once: "
+                "split the file."
             )
         return file

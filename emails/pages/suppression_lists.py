@@ -1,4 +1,4 @@
-"""The admin's pages that add to the suppression list, one address or many, and that give it away as a file."""
+"""Let staff add addresses to the suppression list, import and export it, and ask SES about an address."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from queues import masking
 from queues.console import change_url, moment
 
 LIST = "admin:emails_suppression_changelist"
-# Of the lines that hold no address so many are named.
+# The most line numbers named of lines without an address.
 NAMED_LINES = 10
-# One call each, and the page waits for them.
+# The most addresses that one page asks SES about: each takes a call, and the page waits.
 MOST_ASKED = 5
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @permission_required("emails.add_suppression", raise_exception=True)
 def add(request: HttpRequest) -> HttpResponse:
-    """One address, with a reason."""
+    """Suppress one address, with a reason."""
     form = AddForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         _add(request, form.cleaned_data["address"], form.cleaned_data["reason"])
@@ -47,7 +47,7 @@ def add(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @permission_required("emails.import_suppression", raise_exception=True)
 def import_csv(request: HttpRequest) -> HttpResponse:
-    """Many, from a file: what is right in it is taken, what is wrong is told by its line."""
+    """Import addresses from a file; lines without a valid address are skipped and named."""
     form = ImportForm(request.POST or None, request.FILES or None)
     if form.is_valid():
         by, reason = request.user.get_username(), form.cleaned_data["reason"]
@@ -63,7 +63,7 @@ def import_csv(request: HttpRequest) -> HttpResponse:
 @require_POST
 @permission_required(("emails.export_suppression", masking.PERMISSION), raise_exception=True)
 def export_csv(request: HttpRequest) -> HttpResponseBase:
-    """All of the list, the lifted ones too. It is personal data, so the log keeps who took it."""
+    """Export the whole list, lifted addresses too. The log keeps who did, as it is personal data."""
     rows = Suppression.objects.order_by("id")
     _log(request, CHANGE, f"Exported: {rows.count():,} addresses.")
     name = f"suppressions-{timezone.localdate():%Y-%m-%d}.csv"
@@ -75,7 +75,7 @@ def export_csv(request: HttpRequest) -> HttpResponseBase:
 
 
 def ask_ses(request: HttpRequest, rows: QuerySet[Suppression]) -> HttpResponse:
-    """What SES's own list says of these right now; it changes nothing."""
+    """Show what SES's own list says about these addresses right now; nothing changes."""
     for row in rows[:MOST_ASKED]:
         shown = masking.addresses(row.address) if masking.hides(request) else row.address
         try:
@@ -86,12 +86,12 @@ def ask_ses(request: HttpRequest, rows: QuerySet[Suppression]) -> HttpResponse:
         if found:
             since = moment(found.since)
             messages.info(
-                request, f"SES has {shown} on its list since {since}: {found.reason.lower()}."
+                request, f"SES has had {shown} on its list since {since}: {found.reason.lower()}."
             )
         else:
             messages.info(request, f"SES does not have {shown} on its list.")
     if rows.count() > MOST_ASKED:
-        messages.info(request, f"SES is asked of {MOST_ASKED} at once.")
+        messages.info(request, f"SES was asked about the first {MOST_ASKED} only.")
     only = rows.first() if request.POST.get("from_row") else None
     return redirect(change_url(only) if only else LIST)
 
@@ -105,11 +105,9 @@ def _add(request: HttpRequest, address: str, reason: str) -> None:
         LogEntry.objects.log_actions(
             cast(int, request.user.pk), [row], ADDITION, f"Suppressed: {reason}"
         )
-        messages.success(request, f"{address} gets no more email until somebody lifts that.")
+        messages.success(request, f"{address} gets no email until somebody lifts it.")
     else:
-        messages.info(
-            request, f"{address} is suppressed already, and stays so for its first reason."
-        )
+        messages.info(request, f"{address} was already suppressed. Its first reason stays.")
 
 
 @transaction.atomic
@@ -117,11 +115,11 @@ def _import(request: HttpRequest, found: Read, reason: str) -> None:
     new, lifted = suppressions.add(found.entries, reactivate=False)
     known = len({entry.address.lower() for entry in found.entries}) - new - lifted
     _log(request, ADDITION, f"Imported {new:,} addresses: {reason}")
-    messages.success(request, f"{new:,} addresses are suppressed now. {known:,} were so already.")
+    messages.success(request, f"{new:,} addresses are now suppressed. {known:,} already were.")
     if lifted:
         messages.warning(
             request,
-            f"{lifted:,} were lifted here before, and stay lifted. Add them one by one if they must get no email.",
+            f"{lifted:,} had been lifted before and stay lifted. Add them one by one if they must get no email.",
         )
     if found.wrong:
         lines = ", ".join(map(str, found.wrong[:NAMED_LINES]))
@@ -130,11 +128,11 @@ def _import(request: HttpRequest, found: Read, reason: str) -> None:
             if len(found.wrong) > NAMED_LINES
             else ""
         )
-        messages.warning(request, f"No address, and left out: line {lines}{more}.")
+        messages.warning(request, f"Skipped lines without an address: {lines}{more}.")
 
 
 def _log(request: HttpRequest, flag: int, message: str) -> None:
-    """Of the list as a whole."""
+    """Log an action on the whole list."""
     LogEntry.objects.create(
         user_id=cast(int, request.user.pk),
         content_type=ContentType.objects.get_for_model(Suppression),

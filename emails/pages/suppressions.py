@@ -64,8 +64,8 @@ class SuppressionAdmin(FactAdmin):
             form=LiftForm,
             reason_required=True,
             colour="danger",
-            question="They get email again, and SES is told. Do so for an address only when it is known to work again, "
-            "or when its owner asked for it: another bounce or complaint harms the good name of the sender.",
+            question="These addresses get email again, and SES is told. Lift an address only if you know that it works "
+            "again, or if its owner asked for it: another bounce or complaint harms the sender's reputation.",
         ),
     }
     state_colours = {State.ACTIVE: "warning", State.LIFTED: ""}
@@ -78,19 +78,19 @@ class SuppressionAdmin(FactAdmin):
     }
     personal = {
         "address": masking.addresses,
-        # What a mail server says may quote anything.
+        # A mail server's answer may quote anything.
         "reason": lambda text: masking.MASK if text else "",
         "ses_error": masking.addresses,
     }
     findable = ("address",)
     meanings = {
-        Source.BOUNCE: "An email to it came back for good. It gets no email until somebody lifts that.",
-        Source.COMPLAINT: "Its owner called an email of ours spam. It gets no email until somebody lifts that, and "
-        "nobody should without a word from the owner.",
-        Source.STAFF: "Somebody of the staff said so. It gets no email until somebody lifts that.",
-        Source.IMPORT: "It came with a file. It gets no email until somebody lifts that.",
-        Source.SES: "It is on the suppression list of the SES account. It gets no email until somebody lifts that "
-        "here, which takes it off there too, or until SES's list has it no more.",
+        Source.BOUNCE: "An email to it hard-bounced. It gets no email until somebody lifts it.",
+        Source.COMPLAINT: "Its owner marked an email of ours as spam. It gets no email until somebody lifts it. "
+        "Lift it only if the owner asks for it.",
+        Source.STAFF: "Staff added it. It gets no email until somebody lifts it.",
+        Source.IMPORT: "It was imported from a file. It gets no email until somebody lifts it.",
+        Source.SES: "It is on the SES account's suppression list. It gets no email until somebody lifts it here, "
+        "which removes it there too, or until it is no longer on SES's list.",
     }
 
     @column(description="address", ordering="address")
@@ -118,16 +118,18 @@ class SuppressionAdmin(FactAdmin):
     @column(description="SES's list")
     def on_ses(self, row: Suppression) -> str:
         if row.ses_task:
-            return "is told soon"
+            return "to be told"
         return short(row.ses_error) if row.ses_error else ""
 
     def explain(self, row: Suppression) -> str:
         if row.state == State.ACTIVE:
             return self.meanings[Source(row.source)]
         sent = (
-            " What was suppressed is sent as soon as SES has been told." if row.sends_again else ""
+            " Its suppressed emails are sent as soon as SES has been told."
+            if row.sends_again
+            else ""
         )
-        return f"Lifted: it gets email again. The history says who did so, and why.{sent}"
+        return f"Lifted: it gets email again. The history shows who lifted it, and why.{sent}"
 
     def reason(self, row: Suppression) -> str:
         return " ".join(filter(None, [row.reason, row.ses_error]))
@@ -141,10 +143,11 @@ class SuppressionAdmin(FactAdmin):
         # The row that is shown may be masked.
         address = Suppression.objects.values_list("address", flat=True).get(pk=row.pk)
         if row.notification:
-            yield _emails("The email that came back", [row.notification])
+            yield _emails("The email that caused this", [row.notification])
         kept = suppressions.suppressed_lately(address).order_by("-id")[:MAX_ROWS]
         yield _emails(
-            f"Suppressed within {suppressions.SEND_AGAIN_DAYS} days: a lift can send these", kept
+            f"Suppressed in the last {suppressions.SEND_AGAIN_DAYS} days: lifting can send these",
+            kept,
         )
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:

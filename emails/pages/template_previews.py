@@ -1,4 +1,4 @@
-"""The admin's pages of email templates, each rendered with its sample data."""
+"""Preview email templates in the admin, each rendered with its sample data."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from emails.rendering import templates
 @require_safe
 @permission_required("emails.preview_email", raise_exception=True)
 def first(request: HttpRequest) -> HttpResponse:
-    """Lead to the first template."""
+    """Redirect to the first template."""
     return redirect("admin:emails_template", templates.names()[0])
 
 
 @require_safe
 @permission_required("emails.preview_email", raise_exception=True)
 def preview(request: HttpRequest, name: str) -> HttpResponse:
-    """A template's subject, HTML at two widths, and text."""
+    """Show a template's subject, its HTML at two widths, and its text."""
     names = templates.names()
     if name not in names:
         raise Http404(f"no email template {name}")

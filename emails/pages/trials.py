@@ -1,4 +1,4 @@
-"""Send a test email, and follow it on a page that shows itself anew until its fate is known."""
+"""Send a test email, and follow it on a page that refreshes until the delivery status is known."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PERMISSION = "emails.send_test_email"
 @require_POST
 @permission_required(PERMISSION, raise_exception=True)
 def send(request: HttpRequest) -> HttpResponse:
-    """Record the test; it goes the way of all emails."""
+    """Record a test email, which then goes through outbox, queue and consumer like any other."""
     form = TestEmailForm(request.POST)
     if not form.is_valid():
         return refuse(request, form)
@@ -52,7 +52,7 @@ def send(request: HttpRequest) -> HttpResponse:
 @never_cache
 @permission_required(PERMISSION, raise_exception=True)
 def follow(request: HttpRequest, event_id: UUID) -> HttpResponse:
-    """What has become of it so far."""
+    """Show how far the test email has come."""
     return render(request, "trial", {"title": "Test email"} | _trial(request, event_id))
 
 
@@ -60,23 +60,23 @@ def follow(request: HttpRequest, event_id: UUID) -> HttpResponse:
 @never_cache
 @permission_required(PERMISSION, raise_exception=True)
 def progress(request: HttpRequest, event_id: UUID) -> HttpResponse:
-    """The part of the page that changes, alone."""
+    """Return only the part of the page that changes."""
     return render_part(request, "emails_admin/trial_steps.html", _trial(request, event_id))
 
 
 def _why_not_from(sender: str) -> str:
-    """SES would refuse it, and a consumer would learn that late."""
+    """Return why SES would reject this sender; asked here, as a consumer would learn it only later."""
     try:
         by = identities.sends_from(sender)
     except IdentityError as exc:
         return f"Nothing was sent: {exc}"
-    return "" if by else f"Nothing was sent: neither {sender} nor its domain is verified."
+    return "" if by else f"Nothing was sent: SES has verified neither {sender} nor its domain."
 
 
 def _trial(request: HttpRequest, event_id: UUID) -> dict[str, Any]:
     trial = trial_steps.of(event_id)
     if trial is None:
-        raise Http404("There is no such test, or it is too old.")
+        raise Http404("This test email does not exist, or its data has been deleted.")
     hide = masking.addresses if masking.hides(request) else str
     return {
         "trial": trial,

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from operator import attrgetter
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -47,70 +44,44 @@ _REPORTS_ROW = "(%s, %s, %s, %s, %s, {now})"
 _RAW: Any = DeliveryEvent._meta.get_field("raw")
 
 
-@dataclass(frozen=True)
-class Report:
-    """The delivery status that SES reports for a notification; a ``code`` means that something went wrong."""
-
-    notification_id: uuid.UUID
-    status: Notification.Delivery
-    moment: datetime
-    code: str = ""
-    reason: str = ""
-    is_open: bool = False
-    is_click: bool = False
-
-
 def raise_delivery(told: Iterable[tuple[UUID, SesEvent]]) -> None:
-    """Apply these events to their notifications; the result is the same in any order, and if they are repeated."""
-    reports = [report for pk, event in told if (report := _report(pk, event))]
-    if reports:
-        _write(reports)
+    """Apply these events to their notifications; the result is the same in any order, and if they are repeated.
 
-
-def _report(pk: UUID, event: SesEvent) -> Report | None:
-    if (status := event.status) is None:
-        return None
-    return Report(
-        pk,
-        status,
-        event.moment,
-        code=event.code,
-        reason=event.words,
-        is_open=event.kind == "Open",
-        is_click=event.kind == "Click",
-    )
-
-
-def _write(reports: Collection[Report]) -> None:
-    """Write the reports: a status only rises, and the earliest time of delivery, open and click is kept."""
+    A status only rises, and the earliest time of delivery, open and click is kept.
+    """
+    found = [(pk, event, status) for pk, event in told if (status := event.status) is not None]
+    if not found:
+        return
     # Rows are locked in the order of their keys, as in ``emails.sending.states``, so that no two processes deadlock.
-    ordered = sorted(reports, key=attrgetter("notification_id"))
-    engaged = [_engagement(report) for report in ordered if report.is_open or report.is_click]
+    ordered = sorted(found, key=itemgetter(0))
+    engaged = [
+        _engagement(pk, event) for pk, event, _ in ordered if event.kind in ("Open", "Click")
+    ]
     with connection.cursor() as cursor:
-        cursor.executemany(_RAISE_DELIVERY, [_delivery(report) for report in ordered])
+        cursor.executemany(_RAISE_DELIVERY, [_delivery(*each) for each in ordered])
         if engaged:
             cursor.executemany(_ENGAGE, engaged)
 
 
-def _delivery(report: Report) -> dict[str, Any]:
-    moment = time_param(report.moment)
+def _delivery(pk: UUID, event: SesEvent, status: Notification.Delivery) -> dict[str, Any]:
+    moment, code = time_param(event.moment), event.code
     return {
-        "id": id_param(report.notification_id),
-        "rank": Notification.Delivery.values.index(report.status),
-        "status": report.status,
-        "delivered_at": moment if report.status == Notification.Delivery.DELIVERED else None,
-        "code": report.code,
-        "reason": report.reason,
-        "at": moment if report.code else None,
+        "id": id_param(pk),
+        "rank": Notification.Delivery.values.index(status),
+        "status": status,
+        "delivered_at": moment if status == Notification.Delivery.DELIVERED else None,
+        "code": code,
+        "reason": event.words,
+        "at": moment if code else None,
     }
 
 
-def _engagement(report: Report) -> dict[str, Any]:
-    moment = time_param(report.moment)
+def _engagement(pk: UUID, event: SesEvent) -> dict[str, Any]:
+    moment = time_param(event.moment)
     return {
-        "id": id_param(report.notification_id),
+        "id": id_param(pk),
         "opened_at": moment,
-        "clicked_at": moment if report.is_click else None,
+        "clicked_at": moment if event.kind == "Click" else None,
     }
 
 

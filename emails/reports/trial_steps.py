@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -14,6 +13,7 @@ from django.utils import timezone
 
 from emails.models import Breaker, DeliveryEvent, Notification
 from emails.reports import evidence
+from emails.reports.ses_events import read_again
 from emails.sending import trials
 from queues.answers import EmailStep
 from queues.models import DeadLetter, OutboxEvent
@@ -189,16 +189,10 @@ def _delivery_step(notification: Notification, title: str, state: str, kind: str
     return EmailStep(title, state, event.happened_at, _said(event))
 
 
-def _said(event: DeliveryEvent) -> str:
+def _said(report: DeliveryEvent) -> str:
     """Return the words of the mail server, or the kind of complaint, from SES's event."""
-    raw: Any = event.raw if isinstance(event.raw, dict) else {}
-    part = raw.get("deliveryDelay" if event.type == "DeliveryDelay" else event.type.lower())
-    if not isinstance(part, dict):
-        return ""
-    people = part.get("bouncedRecipients") or part.get("delayedRecipients") or [{}]
-    person = people[0] if isinstance(people, list) and isinstance(people[0], dict) else {}
-    words = (part.get(name) for name in ("smtpResponse", "complaintFeedbackType", "reason"))
-    return next((str(word) for word in (person.get("diagnosticCode"), *words) if word), "")
+    event = read_again(report.raw)
+    return (event.words or event.detail.feedback_type) if event else ""
 
 
 def _timed(steps: Iterator[EmailStep]) -> list[EmailStep]:

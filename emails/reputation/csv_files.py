@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -50,7 +50,11 @@ def read(content: bytes, *, reason: str, by: str) -> Read:
         return found
     rows, first = [[cell.strip() for cell in row] for row in rows], 1
     address, why = 0, None
-    if rows and (heading := [cell.lower() for cell in rows[0]]) and not _is_address(rows[0][:1]):
+    if (
+        rows
+        and (heading := [cell.lower() for cell in rows[0]])
+        and not _is_address("".join(rows[0][:1]))
+    ):
         address = next((heading.index(name) for name in _ADDRESS if name in heading), -1)
         why = next((heading.index(name) for name in _REASON if name in heading), None)
         rows, first = rows[1:], 2
@@ -64,7 +68,7 @@ def read(content: bytes, *, reason: str, by: str) -> Read:
         if not any(row):
             continue
         cell = _plain(row[address]) if len(row) > address else ""
-        if not _is_address([cell]):
+        if not _is_address(cell):
             found.wrong.append(number)
             continue
         said = _plain(row[why]) if why is not None and len(row) > why else ""
@@ -103,10 +107,9 @@ def _plain(cell: str) -> str:
     return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA) else cell
 
 
-def _is_address(cells: Sequence[str]) -> bool:
+def _is_address(cell: str) -> bool:
     try:
-        for cell in cells:
-            validate_email(_plain(cell.strip()))
+        validate_email(_plain(cell.strip()))
     except ValidationError:
         return False
-    return bool(cells) and len(cells[0]) <= 254 and "\0" not in cells[0]
+    return len(cell) <= 254 and "\0" not in cell

@@ -170,8 +170,8 @@ def _send_to(row: Suppression) -> int:
     return count
 
 
-def _reactivate(rows: QuerySet[Suppression], row: Suppression) -> int:
-    return rows.filter(state=State.LIFTED).update(
+def _reactivate(rows: QuerySet[Suppression], row: Suppression) -> None:
+    rows.filter(state=State.LIFTED).update(
         state=State.ACTIVE,
         source=row.source,
         reason=row.reason,

@@ -45,7 +45,7 @@ def test_staff_mends_an_unverified_address_and_the_customer_gets_one_mail(site):
     group.get_by_role("link", name="Verify this address").click()
     expect(staff.get_by_label("Address or domain")).to_have_value(GRACE)
     staff.get_by_role("button", name="Verify").click()
-    expect(staff.get_by_text(f"SES sends an email with a link to {GRACE}.")).to_be_visible()
+    expect(staff.get_by_text(f"SES is sending a verification link to {GRACE}.")).to_be_visible()
     take_picture(staff, "identities", height=900)
 
     staff.goto("/sandbox/verifications/")
@@ -105,7 +105,7 @@ def test_double_click_makes_one_order_which_leads_staff_to_its_one_email_and_bac
     order = staff.url
 
     emails.click()
-    expect(staff.get_by_text("SES accepted it; it is never sent again.")).to_be_visible()
+    expect(staff.get_by_text("SES accepted it. It is never sent again.")).to_be_visible()
     expect(staff.frame_locator("iframe").get_by_text("Monstera")).to_be_visible()
     take_picture(staff, "admin-email")
     staff.locator(f".fact-situation a[href$='/subject/{number}/']").click()

@@ -13,7 +13,7 @@ def test_staff_verify_a_domain_send_from_it_and_follow_a_test_email_to_the_mailb
     staff = site.open_admin(IDENTITIES)
     staff.get_by_label("Address or domain").fill(DOMAIN)
     staff.get_by_role("button", name="Verify", exact=True).click()
-    expect(staff.get_by_text("Publish these records in the DNS of")).to_be_visible()
+    expect(staff.get_by_text("Publish these DNS records for")).to_be_visible()
     expect(staff.get_by_role("button", name="Copy _dmarc.mail.example.org")).to_be_visible()
     domain_page = staff.url
 
@@ -30,7 +30,7 @@ def test_staff_verify_a_domain_send_from_it_and_follow_a_test_email_to_the_mailb
     expect(staff.get_by_text(f"Emails are sent as Grüße <shop@{DOMAIN}>.")).to_be_visible()
 
     staff.goto(IDENTITIES)
-    staff.get_by_label("Send it to").fill("success@simulator.amazonses.com")
+    staff.get_by_label("Send to").fill("success@simulator.amazonses.com")
     staff.get_by_role("button", name="Send", exact=True).click()
     # Nobody reloads the page.
     expect(staff.locator(".trial-done")).to_have_count(5)

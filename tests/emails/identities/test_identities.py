@@ -75,7 +75,7 @@ def text_of(response: Any) -> str:
 def test_an_address_is_verified_and_listed(admin_client, aws):
     response = admin_client.post(VERIFY, {"name": "ada@Example.COM"})
 
-    assert "SES sends an email with a link to ada@example.com." in said(response)
+    assert "SES is sending a verification link to ada@example.com." in said(response)
     assert "ada@example.com" in text_of(admin_client.get(LIST))
     entry = LogEntry.objects.get()
     assert (entry.object_id, entry.action_flag) == ("ada@example.com", ADDITION)
@@ -259,7 +259,7 @@ def test_the_page_shows_what_ses_said_until_somebody_asks_again(admin_client, aw
     assert response.url == f"{LIST}?window=14d"
     page = text_of(admin_client.get(LIST))
     assert "new@example.com" in page
-    assert "SES said so just now." in page
+    assert "SES reported this just now." in page
 
 
 def test_asking_again_leads_to_no_other_host(admin_client, aws):
@@ -325,7 +325,7 @@ def test_a_mail_from_domain_that_ses_will_not_tell_is_not_guessed(admin_client, 
         admin_client.get(reverse("admin:emails_identity_change", args=[quote("shop@example.com")]))
     )
 
-    assert "SES would not say." in page
+    assert "SES did not tell." in page
     assert "amazonses.com</span>" not in page
 
 

@@ -58,7 +58,7 @@ def test_the_link_is_sent_again(admin_client, local_aws):
 
     for _ in range(2):
         response = admin_client.post(VERIFY, {"name": address})
-        assert "SES sends an email with a link" in said(response)
+        assert "SES is sending a verification link" in said(response)
 
     assert sum(address in mail["to"] for mail in local_aws.mail()) == 2
 
@@ -96,7 +96,7 @@ def test_mail_from_is_shown_with_its_records(admin_client, local_aws):
     assert (identity.mail_from, identity.mail_from_status) == (f"bounce.{domain}", "Pending")
     assert (identity.mail_from_failing, list(missing)) == ("RejectMessage", [])
     assert "feedback-smtp.eu-west-1.amazonses.com" in page
-    assert "Without its MX record SES rejects every email." in page
+    assert "While its MX record is missing, SES rejects every email." in page
 
 
 def test_a_mail_from_domain_is_set_on_the_page_and_taken_away_again(admin_client, local_aws):
@@ -187,7 +187,7 @@ def test_only_a_verified_address_becomes_the_default_sender(admin_client, local_
     admin_client.post(VERIFY, {"name": domain})
     choose, fields = reverse("admin:emails_identity_sender"), {"address": f"shop@{domain}"}
 
-    assert "is verified. Verify it first." in said(admin_client.post(choose, fields))
+    assert "nor its domain. Verify one first." in said(admin_client.post(choose, fields))
     local_aws.verify(domain)
     admin_client.post(choose, fields)
 

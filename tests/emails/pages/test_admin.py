@@ -212,7 +212,7 @@ def test_the_email_is_shown_in_a_sandbox_without_rights(admin_client):
 def test_an_email_that_cannot_be_rendered_says_why(admin_client):
     page = page_of(admin_client, make_notification(context={}))
 
-    assert "It cannot be rendered" in page
+    assert "This email cannot be rendered" in page
 
 
 @pytest.mark.parametrize("state", State.values)

@@ -50,7 +50,7 @@ def test_orphans_are_listed_alone(admin_client):
     assert list(listed.context["cl"].result_list) == [orphan]
     assert "unknown" in text(listed)
     page = text(admin_client.get(reverse("admin:emails_deliveryevent_change", args=[orphan.pk])))
-    assert "None that is known." in page
+    assert "Unknown. The event is attached as soon as its email is known." in page
 
 
 @pytest.mark.parametrize("choice", [{}, {"kind": "Bounce"}, {"kind": "rubbish"}, {"q": "ses-1"}])

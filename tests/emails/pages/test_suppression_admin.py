@@ -66,7 +66,7 @@ def test_page_of_an_address_says_why_and_shows_the_email_that_came_back(client, 
 
     page = text(client.get(change_url(row)))
 
-    assert "An email to it came back for good" in page
+    assert "An email to it hard-bounced" in page
     assert change_url(email) in page
 
 
@@ -104,7 +104,7 @@ def test_adding_twice_changes_nothing_and_says_so(client, operator):
 
     page = text(client.post(reverse("admin:emails_suppression_add"), data, follow=True))
 
-    assert "is suppressed already" in page
+    assert "was already suppressed" in page
     assert not LogEntry.objects.exists()
 
 
@@ -138,9 +138,9 @@ def test_import_takes_what_is_right_and_names_what_is_wrong(client, operator):
 
     page = text(upload(client, content.encode()))
 
-    assert "1 addresses are suppressed now. 1 were so already." in page
-    assert "1 were lifted here before, and stay lifted" in page
-    assert "No address, and left out: line 6, 7." in page
+    assert "1 addresses are now suppressed. 1 already were." in page
+    assert "1 had been lifted before and stay lifted" in page
+    assert "Skipped lines without an address: 6, 7." in page
     assert Suppression.objects.of(["new@example.com"]).get().reason == "bounced"
 
 
@@ -171,7 +171,7 @@ def test_file_that_cannot_be_taken_says_why_and_changes_nothing(client, operator
 def test_file_that_is_too_large_is_refused(client, operator):
     content = b"x" * (csv_files.MAX_BYTES + 1)
 
-    assert "too much at once" in text(upload(client, content))
+    assert "at most 2 MB at once" in text(upload(client, content))
 
 
 def test_export_is_read_back_by_an_import_and_holds_no_formula(client, operator):
@@ -201,8 +201,8 @@ def test_empty_list_and_settings_are_told_in_words(client, operator, settings):
 
     page = text(client.get(list_url(Suppression)))
 
-    assert "Only staff add any" in page
-    assert "is not read: settings say so" in page
+    assert "Only staff add addresses" in page
+    assert "Settings turn off reading SES's own list." in page
 
 
 def test_customer_is_told_that_the_email_was_not_sent_and_not_why(client, aws, consume):
@@ -254,7 +254,7 @@ def test_ses_is_asked_what_it_has_and_answers_in_words(client, operator, local_a
     page = text(client.post(list_url(Suppression), data, follow=True))
     ses_api.forget_clients()
 
-    assert re.search(f"SES has {here.address} on its list since .*: complaint", page)
+    assert re.search(f"SES has had {here.address} on its list since .*: complaint", page)
     assert f"SES does not have {gone.address} on its list" in page
 
 

@@ -159,7 +159,7 @@ def test_a_test_from_what_is_not_verified_is_not_recorded(admin_client):
     response = admin_client.post(SEND, {"recipient": TO, "sender": "nobody@example.net"})
 
     [message] = get_messages(response.wsgi_request)
-    assert "neither nobody@example.net nor its domain is verified" in str(message)
+    assert "SES has verified neither nobody@example.net nor its domain" in str(message)
     assert not OutboxEvent.objects.exists()
 
 

@@ -100,7 +100,7 @@ def test_staff_choose_a_verified_address_and_the_log_says_so(admin_client, aws):
 
     response = admin_client.post(CHOOSE, {"address": "new@EXAMPLE.org", "display_name": "Shop"})
 
-    assert "Emails are sent as Shop <new@example.org> from now on" in said(response)
+    assert "Emails are now sent as Shop <new@example.org>." in said(response)
     assert default_sender.in_force() == "Shop <new@example.org>"
     entry = LogEntry.objects.get()
     assert entry.object_id == NEW

@@ -183,7 +183,7 @@ def test_the_page_shows_steps_gaps_and_the_email(aws, consume, admin_client):
     assert 'title="since the step before"' in shown
     assert "SES accepted the email after" in shown
     assert 'sandbox=""' in shown
-    assert "SES accepted it; it is never sent again." in shown
+    assert "SES accepted it. It is never sent again." in shown
 
 
 def test_an_event_of_which_nothing_is_known_has_no_timeline(admin_client):
