@@ -7,11 +7,13 @@ STAMP := $(VENV)/.installed
 MINISTACK := .venv-ministack/.installed
 DOCS := .venv-docs/.installed
 TEST := ENV_FILE=tests/test.env
+# Without compiled files each process of a test would compile the project anew.
+unexport PYTHONDONTWRITEBYTECODE
 PICTURES := shop order mailbox mail admin dead-letter dead-letters redrive redrive-done redrive-halted identities \
 	overview-dark overview-phone-dark causes-dark causes-phone-dark redrive-runs-dark redrive-runs-phone-dark \
 	shop-phone-dark
 
-.PHONY: help run test pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-relay bench-events bench-growth bench-console bench-api lambda lambda-start docs docs-reference lint audit format lock clean
+.PHONY: help run check test pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-relay bench-events bench-growth bench-console bench-api lambda lambda-start docs docs-reference lint audit format lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -51,14 +53,23 @@ run: $(STAMP) .env ## start everything on this machine: shop, admin, consumer, l
 	@$(BIN)/python manage.py load_demo
 	@exec $(BIN)/honcho start --env /dev/null
 
-# As many as CI has cores.
-test: WORKERS ?= 2
+check: WORKERS ?= 2
+check: $(STAMP) ## for every change, in under two minutes: format, lint, types, migrations, the fast tests
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(TEST) $(BIN)/python manage.py check
+	@$(TEST) $(BIN)/python manage.py makemigrations --check --dry-run
+	@$(BIN)/mypy .
+	@$(BIN)/pytest -q -n $(WORKERS) --dist worksteal -m "not slow"
+
+# One more than CI has cores: many tests wait, for a process or for a time.
+test: WORKERS ?= 3
 test: $(STAMP) $(MINISTACK) ## the whole test suite; what locks also on PostgreSQL, what shows also in Chromium
-	@$(BIN)/pytest -n $(WORKERS) --dist worksteal
-	@TEST_DATABASE=postgresql $(BIN)/pytest -n $(WORKERS) --dist worksteal -m locking
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal --durations=15
+	@TEST_DATABASE=postgresql $(BIN)/pytest -n $(WORKERS) --dist worksteal --durations=15 -m locking
 
 pictures: $(STAMP) ## take the pictures in docs/images anew, by the browser tests
-	@$(BIN)/pytest -m browser
+	@PICTURES=on $(BIN)/pytest -m browser
 	@mkdir -p docs/images
 	@cp $(PICTURES:%=test-artifacts/%.png) docs/images/
 

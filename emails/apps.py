@@ -1,7 +1,6 @@
-from importlib import import_module
-
 from django.apps import AppConfig
 
+from queues import registry
 from queues.doctor import findings
 
 
@@ -10,29 +9,5 @@ class EmailsConfig(AppConfig):
 
     def ready(self) -> None:
         """Import what registers itself with the queues and with Django's checks."""
-        for module in (
-            "dead_letters.advice",
-            "sending.breakers",
-            "checks",
-            "dead_letters.corrections",
-            "reports.evidence",
-            "reports.feedback",
-            "figures",
-            "dead_letters.preflight",
-            "sending.guard",
-            "handlers",
-            "sending.journal",
-            "reports.orphans",
-            "dead_letters.outcomes",
-            "dead_letters.previews",
-            "ses.provisioning",
-            "identities.sender_status",
-            "reputation.support",
-            "reputation.ses_sync",
-            "reputation.suppressions",
-            "identities.status_history",
-            "sweeping",
-            "sending.workload",
-        ):
-            import_module(f"emails.{module}")
+        registry.load(self.name)
         findings.add("emails.doctor.checks")

@@ -1,4 +1,4 @@
-"""System checks: times and settings that would break a promise."""
+"""System checks of Django: settings of the emails that would break a promise."""
 
 from __future__ import annotations
 
@@ -11,99 +11,86 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
 from emails.sending import claims
-from queues.checks import TAG
+from queues.checks import TAG, error_if
 from queues.upkeep.figures import KEEP_DAYS
 
-# SES developer guide, "Connecting to an Amazon SES SMTP endpoint": its TLS wrapper.
+# The ports where SES expects TLS from the first byte: SES developer guide, "Connecting to an Amazon SES SMTP endpoint".
 _TLS_PORTS = (465, 2465)
 _ARN = re.compile(r"arn:(aws|aws-cn|aws-us-gov):sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}")
 
 
 @register(TAG)
 def one_try(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """A retry inside the SDK sends a second email after a lost answer."""
+    """The SDK must not retry: when an answer is lost, a retry sends a second email."""
     retries = getattr(settings.AWS_SES_CONFIG, "retries", None) or {}
-    if retries.get("total_max_attempts") == 1:
-        return []
-    return [
-        Error(
-            "AWS_SES_CONFIG lets the SDK repeat a call to SES.",
-            hint='Use Config(retries={"total_max_attempts": 1}).',
-            id="emails.E001",
-        )
-    ]
+    return error_if(
+        retries.get("total_max_attempts") != 1,
+        "AWS_SES_CONFIG lets the SDK repeat a call to SES.",
+        hint='Use Config(retries={"total_max_attempts": 1}).',
+        id="emails.E001",
+    )
 
 
 @register(TAG)
 def lease_within_visibility(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Another consumer gets the message while the first still has the right to send."""
-    if settings.LEASE_SECONDS < settings.QUEUE_VISIBILITY_SECONDS or settings.DEBUG:
-        return []
-    return [
-        Error(
-            f"QUEUE_VISIBILITY_SECONDS must be above {settings.LEASE_SECONDS}.",
-            hint="A claim must end before its message comes back.",
-            id="emails.E002",
-        )
-    ]
+    """A claim must end first, or another consumer gets the message while the first one may still send."""
+    is_longer = settings.LEASE_SECONDS >= settings.QUEUE_VISIBILITY_SECONDS
+    return error_if(
+        is_longer and not settings.DEBUG,
+        f"QUEUE_VISIBILITY_SECONDS must be above {settings.LEASE_SECONDS}.",
+        hint="A claim must end before its message comes back.",
+        id="emails.E002",
+    )
 
 
 @register(TAG)
 def call_within_lease(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Another consumer would take a call for abandoned that may still be accepted."""
+    """A call must end within its lease, or another consumer takes it for abandoned while SES may still accept it."""
     longest = claims.longest_call_seconds()
-    if longest < settings.LEASE_SECONDS:
-        return []
-    return [
-        Error(
-            f"A call to SES may take {longest} s, longer than LEASE_SECONDS.",
-            hint="Lower SES_READ_SECONDS or raise LEASE_SECONDS.",
-            id="emails.E006",
-        )
-    ]
+    return error_if(
+        longest >= settings.LEASE_SECONDS,
+        f"A call to SES may take {longest} s, longer than LEASE_SECONDS.",
+        hint="Lower SES_READ_SECONDS or raise LEASE_SECONDS.",
+        id="emails.E006",
+    )
 
 
 @register(TAG)
 def drain_outlasts_visibility(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """An event in the hands of a dead consumer comes back after the visibility timeout."""
-    if settings.DOUBT_DRAIN_SECONDS >= 3 * settings.QUEUE_VISIBILITY_SECONDS:
-        return []
-    return [
-        Error(
-            "DOUBT_DRAIN_SECONDS must be at least three times QUEUE_VISIBILITY_SECONDS.",
-            hint="Silence proves nothing while an event may still be hidden.",
-            id="emails.E003",
-        )
-    ]
+    """The wait must be long: an event that a dead consumer received comes back after the visibility timeout."""
+    return error_if(
+        settings.DOUBT_DRAIN_SECONDS < 3 * settings.QUEUE_VISIBILITY_SECONDS,
+        "DOUBT_DRAIN_SECONDS must be at least three times QUEUE_VISIBILITY_SECONDS.",
+        hint="Silence proves nothing while an event may still be hidden.",
+        id="emails.E003",
+    )
 
 
 @register(TAG)
 def in_doubt_is_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """A misspelt setting must not mean something."""
-    if settings.IN_DOUBT in ("park", "resend"):
-        return []
-    return [
-        Error(
-            f"IN_DOUBT={settings.IN_DOUBT} is unknown.",
-            hint="Use park or resend.",
-            id="emails.E004",
-        )
-    ]
+    """A misspelt setting must have no effect."""
+    return error_if(
+        settings.IN_DOUBT not in ("park", "resend"),
+        f"IN_DOUBT={settings.IN_DOUBT} is unknown.",
+        hint="Use park or resend.",
+        id="emails.E004",
+    )
 
 
 @register(TAG)
 def sender_is_set(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """SES refuses an email without a sender."""
-    if settings.SES_FROM_EMAIL:
-        return []
-    return [
-        Error("SES_FROM_EMAIL is empty.", hint="Set it to a verified sender.", id="emails.E005")
-    ]
+    """SES rejects an email without a sender."""
+    return error_if(
+        not settings.SES_FROM_EMAIL,
+        "SES_FROM_EMAIL is empty.",
+        hint="Set it to a verified sender.",
+        id="emails.E005",
+    )
 
 
 @register(TAG)
 def webhook_topics_are_arns(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Their regions say whose certificates are believed."""
+    """The region in the ARN says whose certificates we trust."""
     wrong = [topic for topic in settings.SES_WEBHOOK_TOPICS if not _ARN.fullmatch(topic)]
     return [
         Error(
@@ -117,77 +104,67 @@ def webhook_topics_are_arns(app_configs: Any, **kwargs: Any) -> list[CheckMessag
 
 @register(TAG)
 def tracking_is_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """A misspelt word would track nothing, and nobody would know."""
+    """A misspelt word would track nothing, and nobody would notice."""
     unknown = sorted(set(settings.SES_TRACKING) - {"opens", "clicks"})
-    if not unknown:
-        return []
-    return [
-        Error(
-            f"SES_TRACKING: {', '.join(unknown)} is unknown.",
-            hint="Use opens, clicks or both with a comma between them; nothing is tracked unless set.",
-            id="emails.E011",
-        )
-    ]
+    return error_if(
+        bool(unknown),
+        f"SES_TRACKING: {', '.join(unknown)} is unknown.",
+        hint="Use opens, clicks or both with a comma between them; nothing is tracked unless set.",
+        id="emails.E011",
+    )
 
 
 @register(TAG)
 def client_is_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """The lean client speaks version 2 alone; django-ses would ask it for version 1."""
-    if settings.SES_CLIENT == "boto3" or (settings.SES_CLIENT == "lean" and settings.USE_SES_V2):
-        return []
-    return [
-        Error(
-            f"SES_CLIENT={settings.SES_CLIENT} is unknown, or needs USE_SES_V2=on.",
-            hint="Use boto3, or lean together with USE_SES_V2=on.",
-            id="emails.E007",
-        )
-    ]
+    """The lean client speaks only version 2 of SES's API; without USE_SES_V2, django-ses would use version 1."""
+    is_lean = settings.SES_CLIENT == "lean" and settings.USE_SES_V2
+    return error_if(
+        settings.SES_CLIENT != "boto3" and not is_lean,
+        f"SES_CLIENT={settings.SES_CLIENT} is unknown, or needs USE_SES_V2=on.",
+        hint="Use boto3, or lean together with USE_SES_V2=on.",
+        id="emails.E007",
+    )
 
 
 @register(TAG)
 def suppression_is_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """A misspelt setting must not let an address through, nor tell SES what it should not."""
-    found: list[CheckMessage] = []
-    if unknown := set(settings.SUPPRESS_ON) - {"bounce", "complaint"}:
-        found.append(
-            Error(
-                f"SUPPRESS_ON={','.join(sorted(unknown))} is unknown.",
-                hint="Use bounce, complaint, both with a comma between them, or nothing.",
-                id="emails.E020",
-            )
-        )
-    if settings.SUPPRESSION_SYNC not in ("both", "pull", "off"):
-        found.append(
-            Error(
-                f"SUPPRESSION_SYNC={settings.SUPPRESSION_SYNC} is unknown.",
-                hint="Use both, pull or off.",
-                id="emails.E021",
-            )
-        )
-    return found
+    """A misspelt setting must not let an address through, nor tell SES what SES must not know."""
+    unknown = sorted(set(settings.SUPPRESS_ON) - {"bounce", "complaint"})
+    return error_if(
+        bool(unknown),
+        f"SUPPRESS_ON={','.join(unknown)} is unknown.",
+        hint="Use bounce, complaint, both with a comma between them, or nothing.",
+        id="emails.E020",
+    ) + error_if(
+        settings.SUPPRESSION_SYNC not in ("both", "pull", "off"),
+        f"SUPPRESSION_SYNC={settings.SUPPRESSION_SYNC} is unknown.",
+        hint="Use both, pull or off.",
+        id="emails.E021",
+    )
 
 
 @register(TAG)
 def support_is_an_address(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Nobody would be told of what bounces."""
-    if not settings.SUPPORT_EMAIL:
-        return []
+    """A wrong address would mean that nobody learns of what bounces."""
+    return error_if(
+        bool(settings.SUPPORT_EMAIL) and not _is_address(settings.SUPPORT_EMAIL),
+        "SUPPORT_EMAIL is no email address.",
+        hint="Give one address, without a name.",
+        id="emails.E022",
+    )
+
+
+def _is_address(text: str) -> bool:
     try:
-        validate_email(settings.SUPPORT_EMAIL)
+        validate_email(text)
     except ValidationError:
-        return [
-            Error(
-                "SUPPORT_EMAIL is no email address.",
-                hint="Give one address, without a name.",
-                id="emails.E022",
-            )
-        ]
-    return []
+        return False
+    return True
 
 
 @register(TAG)
 def guard_lines_are_in_order(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """A warning comes before the stop, and a window has figures: they are kept for eight days."""
+    """A warning must come before the stop, and a window needs figures, which are kept for eight days."""
     lines = {
         "GUARD_BOUNCE": (settings.GUARD_BOUNCE_WARNING, settings.GUARD_BOUNCE_STOP),
         "GUARD_COMPLAINT": (settings.GUARD_COMPLAINT_WARNING, settings.GUARD_COMPLAINT_STOP),
@@ -201,51 +178,38 @@ def guard_lines_are_in_order(app_configs: Any, **kwargs: Any) -> list[CheckMessa
         for name, (warning, stop) in lines.items()
         if not 0 < warning <= stop
     ]
-    if not 1 <= settings.GUARD_HOURS <= 24 * (KEEP_DAYS - 1):
-        found.append(
-            Error(
-                f"GUARD_HOURS must be from 1 to {24 * (KEEP_DAYS - 1)}.",
-                hint="Figures are kept for eight days.",
-                id="emails.E024",
-            )
-        )
-    return found
+    return found + error_if(
+        not 1 <= settings.GUARD_HOURS <= 24 * (KEEP_DAYS - 1),
+        f"GUARD_HOURS must be from 1 to {24 * (KEEP_DAYS - 1)}.",
+        hint="Figures are kept for eight days.",
+        id="emails.E024",
+    )
 
 
 @register(TAG)
 def transport_is_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """A misspelt setting must not mean something."""
-    if settings.EMAIL_TRANSPORT in ("ses", "smtp"):
-        return []
-    return [
-        Error(
-            f"EMAIL_TRANSPORT={settings.EMAIL_TRANSPORT} is unknown.",
-            hint="Use ses (its API) or smtp.",
-            id="emails.E011",
-        )
-    ]
+    """A misspelt setting must have no effect."""
+    return error_if(
+        settings.EMAIL_TRANSPORT not in ("ses", "smtp"),
+        f"EMAIL_TRANSPORT={settings.EMAIL_TRANSPORT} is unknown.",
+        hint="Use ses (its API) or smtp.",
+        id="emails.E011",
+    )
 
 
 @register(TAG)
 def smtp_can_log_in(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Without a name or a password Django does not log in, and SES takes no email."""
+    """Django logs in only with a name and a password; otherwise SES accepts no email."""
     if settings.EMAIL_TRANSPORT != "smtp":
         return []
-    found: list[CheckMessage] = []
-    if not (settings.EMAIL_HOST_USER and settings.EMAIL_HOST_PASSWORD):
-        found.append(
-            Error(
-                "EMAIL_TRANSPORT=smtp needs SMTP_USER and SMTP_PASSWORD.",
-                hint="Make SMTP credentials in the SES console; they are not the keys of AWS.",
-                id="emails.E012",
-            )
-        )
-    if settings.EMAIL_PORT in _TLS_PORTS:
-        found.append(
-            Error(
-                f"SMTP_PORT={settings.EMAIL_PORT} expects TLS from the first byte.",
-                hint="Use 587 or 2587: there STARTTLS comes before the password.",
-                id="emails.E013",
-            )
-        )
-    return found
+    return error_if(
+        not (settings.EMAIL_HOST_USER and settings.EMAIL_HOST_PASSWORD),
+        "EMAIL_TRANSPORT=smtp needs SMTP_USER and SMTP_PASSWORD.",
+        hint="Make SMTP credentials in the SES console; they are not the keys of AWS.",
+        id="emails.E012",
+    ) + error_if(
+        settings.EMAIL_PORT in _TLS_PORTS,
+        f"SMTP_PORT={settings.EMAIL_PORT} expects TLS from the first byte.",
+        hint="Use 587 or 2587: there STARTTLS comes before the password.",
+        id="emails.E013",
+    )

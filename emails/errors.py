@@ -1,28 +1,28 @@
-"""What became of a call to SES, named for what the caller should do.
+"""The errors of this app, named for what the caller should do.
 
 SendError
-├── NotSent         certainly not accepted: may be tried again
-│   ├── Throttled       too fast: slow down and try again; the message is not to blame
-│   └── Unavailable     nothing can be sent now: wait until it heals; the message is not to blame
+├── NotSent         SES certainly did not accept the email: the caller may try again
+│   ├── Throttled       we send too fast: slow down and try again; the message is not to blame
+│   └── Unavailable     SES sends nothing for us now: wait until that heals; the message is not to blame
 ├── Refused         SES will never accept this message as it is
-└── InDoubt         may have been accepted: do not try again on a guess
+└── InDoubt         SES may have accepted the email: do not try again on a guess
 Unwritable          no email can be made of these headers; SES was not called
 RenderError         the template and its data do not fit; SES was not called
-IdentityError       SES did not do what was asked of an identity; says why
-ListUnavailable     SES's suppression list cannot be read or told now; says why
-├── ListBusy            too often: go on later where it stopped
-└── ListForbidden       a right or the operation is missing: go on without
-NotListable         SES refuses this address for its list: do not ask again
-└── NoSuchIdentity      SES has not got it
-Untrusted           a message to the webhook that SNS did not sign for us: refuse it
-CertificateUnavailable  it cannot be told now whether SNS signed it: SNS is to try again
+IdentityError       SES did not do what we asked of an identity; the text says why
+└── NoSuchIdentity      SES does not have this identity or configuration set
+ListUnavailable     we cannot read or change SES's suppression list now; the text says why
+├── ListBusy            we asked too often: go on later where the work stopped
+└── ListForbidden       a permission or the operation is missing: go on without the list
+NotListable         SES refuses to list this address: do not ask again
+Untrusted           SNS did not sign this message to the webhook for us: refuse it
+CertificateUnavailable  we cannot check now whether SNS signed the message: let SNS try again
 """
 
 from __future__ import annotations
 
 
 class SendError(Exception):
-    """The base. ``code`` is SES's own error code, or the class of the error below it."""
+    """The base class: a call to SES failed. ``code`` is SES's own error code, or the class name of the cause."""
 
     def __init__(self, reason: str, *, code: str = "") -> None:
         super().__init__(reason)
@@ -30,17 +30,17 @@ class SendError(Exception):
 
 
 class NotSent(SendError):
-    """Certainly not accepted, and the cause may heal: an unverified recipient, a refused connection."""
+    """SES certainly did not accept the email, and the cause may heal: an unverified recipient, a refused connection."""
 
 
 class Throttled(NotSent):
-    """SES's sending rate was exceeded."""
+    """We exceeded SES's sending rate."""
 
 
 class Unavailable(NotSent):
-    """The quota, the account, our sender, the configuration set or our credentials are not in order.
+    """SES sends nothing for us now: quota, account, sender, configuration set or credentials are not in order.
 
-    ``breaker`` names which, for ``emails.sending.breakers``.
+    ``breaker`` says which of them, for ``emails.sending.breakers``.
     """
 
     def __init__(self, reason: str, *, code: str = "", breaker: str) -> None:
@@ -49,48 +49,51 @@ class Unavailable(NotSent):
 
 
 class Refused(SendError):
-    """Certainly not accepted, and waiting changes nothing: a bad parameter, a rejected message."""
+    """SES certainly did not accept the email, and waiting changes nothing: a bad parameter, a rejected message."""
 
 
 class InDoubt(SendError):
-    """The answer was lost or makes no sense: SES may have accepted the email."""
+    """SES may have accepted the email: its answer was lost, or makes no sense."""
 
 
 class Unwritable(ValueError):
-    """A header with a line break, say. Of Django's own BadHeaderError later versions make any ValueError."""
+    """An email cannot be written, for example because a header has a line break.
+
+    It is a ValueError because later versions of Django raise ValueError instead of BadHeaderError.
+    """
 
 
 class RenderError(Exception):
-    """A template is missing or broken, or a variable it needs is not in the data; names both."""
+    """A template is missing or broken, or the data lacks a variable; the text names the template and the variable."""
 
 
 class IdentityError(Exception):
-    """SES refused, or the endpoint cannot do it; the text is for the person who asked."""
+    """SES refused a request about an identity, or the endpoint cannot do it; the text is for the person who asked."""
 
 
 class ListUnavailable(Exception):
-    """SES is away, or would not; the text is for staff."""
+    """SES did not answer, or refused to work on its suppression list; the text is for staff."""
 
 
 class ListBusy(ListUnavailable):
-    """SES takes about one call a second."""
+    """We asked for SES's list too often: SES takes about one call a second."""
 
 
 class ListForbidden(ListUnavailable):
-    """Asking again changes nothing before somebody gives the right."""
+    """We may not use SES's list: asking again changes nothing until somebody grants the permission."""
 
 
 class NotListable(Exception):
-    """SES takes no such address; the text is for staff."""
+    """SES does not take this address on its suppression list; the text is for staff."""
 
 
 class NoSuchIdentity(IdentityError):
-    """An identity, or a configuration set, that SES does not know."""
+    """SES does not know this identity or configuration set."""
 
 
 class Untrusted(Exception):
-    """Not from SNS, not for us, or not of now; the text is for the log."""
+    """A message to the webhook is not from SNS, not for us, or too old; the text is for the log."""
 
 
 class CertificateUnavailable(Exception):
-    """SNS's certificate was not to be had."""
+    """We could not fetch the certificate of SNS."""

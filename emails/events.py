@@ -1,4 +1,4 @@
-"""Events that emails themselves lead to."""
+"""Define the events that this app records itself, such as an email that came back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from queues.events.envelope import EventData
 
 
 class Returned(BaseModel):
-    """An email that came back. ``subject`` is what it was about, ``what`` became of it in words for staff."""
+    """An email that came back. ``subject`` names its order or transaction; ``what`` tells staff what happened."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -21,9 +21,9 @@ class Returned(BaseModel):
 
 
 class EmailReturned(EventData, type="email.returned.v1", queue="orders", source="/emails"):
-    """Emails to customers came back or were called spam, and ``support``, an address, is to know.
+    """Emails to customers came back or were marked as spam, and an alert goes to the address ``support``.
 
-    ``count`` is of all of them; ``emails`` are as many as one alert lists, and ``more`` are the others.
+    ``count`` is the number of all of them; ``emails`` holds those that the alert lists, and ``more`` counts the rest.
     """
 
     support: str

@@ -1,4 +1,4 @@
-"""What became of emails in a minute, counted for the overview."""
+"""Count for the overview how the emails of one minute ended, and how long they took."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from emails.models import Attempt, DeliveryEvent
 from queues.models import OutboxEvent
 from queues.registry import measures
 
-# The latest of a minute: enough for its percentiles, however many there are.
+# We measure only the latest emails of a minute: these are enough for its percentiles, however many were sent.
 SAMPLE = 1000
 SIMULATOR = "@simulator.amazonses.com"
 
 Outcome = Attempt.Outcome
 
-# As SES counts them itself: bounces for good, but not of what it did not try, as the address is on the account's list.
+# We count as SES does: permanent bounces, except emails that SES did not try because the address is on the account's
+# suppression list.
 _BOUNCED = Q(type="Bounce", raw__bounce__bounceType="Permanent")
 _UNTRIED = Q(raw__bounce__bounceSubType="OnAccountSuppressionList")
 _COMPLAINED = Q(type="Complaint")
 _NO_COMPLAINT = Q(raw__complaint__complaintFeedbackType="not-spam") | Q(
     raw__complaint__complaintSubType="OnAccountSuppressionList"
 )
-# Latencies are kept as counts per class, so an hour can be told from its minutes. A class ends a fifth above where
-# it begins, so a percentile is right to a tenth.
+# Latencies are stored as counts per class, so the counts of an hour are the sums of its minutes. A class ends a fifth
+# above its beginning, so a percentile is accurate to a tenth.
 WIDTH = 1.2
 SHORTEST = 0.001
 _PREFIX = "latency "
@@ -34,18 +35,21 @@ _PREFIX = "latency "
 
 @measures
 def count(begin: datetime, end: datetime) -> dict[str, int]:
-    """``accepted``, ``failed`` and ``in_doubt`` are attempts; ``failed``: SES refused, or was not reached."""
+    """Count the attempts, bounces, complaints and latencies from ``begin`` until ``end``.
+
+    ``accepted``, ``failed`` and ``in_doubt`` count attempts; an attempt failed if SES refused it or was not reached.
+    """
     finished = Attempt.objects.filter(finished_at__gte=begin, finished_at__lt=end).order_by()
     outcomes = dict(finished.values_list("outcome").annotate(Count("id")))
     recorded = DeliveryEvent.objects.filter(
         recorded_at__gte=begin, recorded_at__lt=end, is_orphan=False
     )
-    # SES leaves its mailbox simulator out, too.
+    # SES does not count its mailbox simulator either.
     told = recorded.exclude(recipient__endswith=SIMULATOR).aggregate(
         bounced=Count("id", filter=_BOUNCED),
         untried=Count("id", filter=_BOUNCED & _UNTRIED),
         complained=Count("id", filter=_COMPLAINED),
-        # Told apart like this: a condition that negates what may be missing is never true.
+        # We count and subtract: in SQL the negation of a condition on a missing JSON key is never true.
         no_complaints=Count("id", filter=_COMPLAINED & _NO_COMPLAINT),
     )
     return {
@@ -60,7 +64,7 @@ def count(begin: datetime, end: datetime) -> dict[str, int]:
 
 
 def _duplicates(finished: QuerySet[Attempt]) -> int:
-    """Second acceptances of an email: there must be none. Told by whichever was known last."""
+    """Count second acceptances of one email: there must be none. The later of two acceptances counts."""
     other = Attempt.objects.filter(
         ~Q(pk=OuterRef("pk")),
         notification=OuterRef("notification"),
@@ -71,7 +75,10 @@ def _duplicates(finished: QuerySet[Attempt]) -> int:
 
 
 def _times(finished: QuerySet[Attempt]) -> list[float]:
-    """Seconds from the event in the outbox to SES's answer. Of a foreign producer's event nobody knows the first."""
+    """Return the seconds from the event in the outbox to SES's acceptance.
+
+    Events of a foreign producer are left out: nobody knows when they were recorded.
+    """
     recorded = OutboxEvent.objects.filter(event_id=OuterRef("notification__event_id"))
     accepted = (
         finished.filter(outcome=Outcome.ACCEPTED)
@@ -86,7 +93,7 @@ def _times(finished: QuerySet[Attempt]) -> list[float]:
 
 
 def counted(times: Iterable[float]) -> dict[str, int]:
-    """Seconds, as counts by the names of their classes."""
+    """Count these times, in seconds, per latency class; the keys are the names of the classes."""
     counts: dict[str, int] = {}
     for seconds in times:
         name = f"{_PREFIX}{round(math.log(max(seconds, SHORTEST), WIDTH))}"
@@ -95,7 +102,7 @@ def counted(times: Iterable[float]) -> dict[str, int]:
 
 
 def percentile(counts: Mapping[str, int], share: float) -> float | None:
-    """The seconds that this share of the counted times did not exceed; None if there are none."""
+    """Return the seconds that this share of the counted times did not exceed; None if nothing was counted."""
     classes = sorted(
         (int(name.removeprefix(_PREFIX)), count)
         for name, count in counts.items()

@@ -1,4 +1,4 @@
-"""What consumers look after beside sending: the rate, abandoned claims, doubts, old rows."""
+"""The upkeep that consumers do beside sending: the rate, abandoned claims, doubts, old rows."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ from queues.upkeep.old_rows import delete_batch
 
 State = Notification.State
 
-# In one step of half a minute: more than SES takes of most accounts; in transactions of some.
+# One step comes every half minute. It releases at most this many emails, more than SES takes from most accounts, and
+# ``KEPT_BATCH`` of them in one transaction.
 MOST_KEPT = 2000
 KEPT_BATCH = 100
 
 
 @sweeps
 def refresh_rate() -> int:
-    """What SES allows may change, and a slow-down ends."""
+    """Learn the current rate from SES, and end a slow-down that is over."""
     return int(limiter.refresh())
 
 
 @sweeps
 def abandon() -> int:
-    """Claims whose process died become doubts."""
+    """Mark emails as in doubt if their process died while it held the claim."""
     return states.doubt_abandoned()
 
 
 @sweeps
 def end_holds() -> int:
-    """The FIFO group of an email that is in doubt no more goes on, however the doubt ended."""
+    """Let a FIFO group go on when its email is no longer in doubt, however the doubt ended."""
     held = fifo_groups.held()
     if not held:
         return 0
@@ -48,7 +49,7 @@ def end_holds() -> int:
 
 @sweeps
 def resend_doubts() -> int:
-    """Without events and with ``IN_DOUBT=resend``: what is in doubt is sent again after the grace."""
+    """Send emails in doubt again after the grace period, if ``IN_DOUBT=resend`` and SES sends us no events."""
     if evidence.ALIAS in settings.QUEUES or settings.IN_DOUBT != "resend":
         return 0
     grace = timedelta(seconds=settings.DOUBT_GRACE_SECONDS)
@@ -58,7 +59,7 @@ def resend_doubts() -> int:
 
 @sweeps
 def send_kept() -> int:
-    """What was kept back while bulk email was stopped goes out, oldest first; returns how many."""
+    """Send the emails that were kept while bulk email was stopped, oldest first; returns how many."""
     kept = Notification.objects.filter(in_state(State.KEPT)).order_by("id")
     if guard.is_stopped() or not kept.exists():
         return 0
@@ -72,7 +73,10 @@ def send_kept() -> int:
 
 @sweeps
 def tidy() -> int:
-    """One batch of each: attempts of emails that are done, events, and incidents that were told, after KEEP_DAYS."""
+    """Delete rows older than KEEP_DAYS: attempts of finished emails, events of SES, and reported incidents.
+
+    Each call deletes one batch of each kind.
+    """
     old = timezone.now() - timedelta(days=settings.KEEP_DAYS)
     done = [State.SENT, State.CANCELLED, State.SUPPRESSED]
     return (

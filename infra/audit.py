@@ -49,7 +49,7 @@ def _named(package: dict[str, Any]) -> str:
 def _described(vulnerability: dict[str, Any]) -> str:
     names = ", ".join([vulnerability["id"], *vulnerability.get("aliases", ())])
     fixed = ", ".join(vulnerability.get("fix_versions", ())) or "no version yet"
-    return f"{names}; mended in {fixed}"
+    return f"{names}; fixed in {fixed}"
 
 
 def _said_of(unknown: list[str], count: int) -> list[str]:

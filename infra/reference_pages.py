@@ -89,12 +89,7 @@ def _shown(node: ast.expr | None) -> str:
     if isinstance(node, ast.List):
         return ",".join(str(item.value) for item in node.elts if isinstance(item, ast.Constant))
     if isinstance(node, ast.Constant):
-        value = node.value
-        return (
-            {True: "on", False: "off", None: ""}.get(value, str(value))
-            if _is_word(value)
-            else f"{value:g}"
-        )
+        return _constant(node.value)
     if "BASE_DIR" in text:
         return ("sqlite:///" if "sqlite" in text else "") + "/".join(
             re.findall(r"'([\w.]+)'", text)
@@ -102,8 +97,13 @@ def _shown(node: ast.expr | None) -> str:
     return text.strip("f'").replace("{AWS_REGION}", "<AWS_REGION>")
 
 
-def _is_word(value: object) -> bool:
-    return isinstance(value, bool | str) or value is None
+def _constant(value: object) -> str:
+    """A default as an ``.env`` file says it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "" if value is None else str(value)
 
 
 def settings_page() -> str:
@@ -140,12 +140,14 @@ def _code(value: str) -> str:
 
 
 def _linked(text: str) -> str:
-    """A page that a comment names becomes a link from this folder."""
-    return re.sub(
-        r"docs/((?:how-to|reference|explanation)/[\w-]+\.md)",
-        lambda found: f"[{found[1]}]({os.path.relpath(ROOT / 'docs' / found[1], FOLDER)})",
-        text,
-    )
+    """A page that a comment names becomes a link from this folder, with the page's title."""
+
+    def link(found: re.Match[str]) -> str:
+        page = ROOT / found[0]
+        title = page.read_text().partition("\n")[0].removeprefix("# ")
+        return f"[{title}]({os.path.relpath(page, FOLDER)})"
+
+    return re.sub(r"docs/(?:how-to|reference|explanation)/[\w-]+\.md", link, text)
 
 
 def commands_page() -> str:

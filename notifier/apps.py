@@ -5,6 +5,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models.signals import post_migrate
 
+from queues import registry
 from queues.doctor import findings
 
 
@@ -12,27 +13,20 @@ class NotifierConfig(AppConfig):
     name = "notifier"
 
     def ready(self) -> None:
-        """Import what registers itself with the queues; give rights when they are made."""
-        for module in (
-            "alerts.alerts",
-            "journey.email_status",
-            "monitoring.cloudwatch",
-            "staff.lockouts",
-            "staff.sessions",
-            "alerts.sns",
-        ):
-            import_module(f"notifier.{module}")
+        """Import what registers itself with the queues and with orders; give roles new rights after migrations."""
+        registry.load(self.name)
         findings.add("notifier.doctor.checks")
-        checkups = import_module("queues.doctor.runs")
-        checkups.add("doctor", "notifier.doctor.runs.examine")
-        checkups.add("roundtrip", "notifier.doctor.runs.roundtrip")
+        runs = import_module("queues.doctor.runs")
+        runs.add("doctor", "notifier.doctor.runs.check")
+        runs.add("roundtrip", "notifier.doctor.runs.roundtrip")
         self._tell_abroad()
-        # After those of django.contrib.auth, which makes the permissions: it stands before this app in settings.
+        # It must run after the receiver of django.contrib.auth, which makes the permissions; auth is before this app in
+        # the settings.
         roles = import_module("notifier.staff.roles")
         post_migrate.connect(roles.give_new_rights, dispatch_uid="notifier.staff.roles")
 
     def _tell_abroad(self) -> None:
-        """What needs packages of its own is loaded only where settings ask for it."""
+        """Load what needs packages of its own, if the settings ask for it."""
         if settings.TRACES_EXPORTER:
             try:
                 telemetry = import_module("notifier.monitoring.spans")

@@ -119,8 +119,8 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
-# Unfold's log-in page does not say where to go next.
 LANGUAGE_CODE = "en"
+# Unfold's log-in page does not name the page to show next.
 LOGIN_REDIRECT_URL = "admin:index"
 TIME_ZONE: str = env("TIME_ZONE", default="UTC")
 USE_TZ = True
@@ -128,7 +128,7 @@ FORMAT_MODULE_PATH = "notifier.formats"
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
-# Swagger UI, without Ninja's app: every consumer would load it.
+# The files of Swagger UI. Ninja's app would bring them too, but every consumer would load that app.
 STATICFILES_DIRS = [
     ("ninja", Path(spec.origin).parent / "static" / "ninja")
     for spec in [find_spec("ninja")]

@@ -1,7 +1,8 @@
-"""Who may see an order: whoever placed it, has its link, has shown that its address is theirs, or is staff with that
-right; nobody else is told of it.
+"""Decide who may see an order: its customer, anybody with its link, and staff with that right.
 
-Customers have no passwords: a link in an email proves more. The browser that opened one is known by its session.
+A browser counts as the customer's if it placed the order, or opened a link sent to the order's address. For everybody
+else the order does not exist. Customers have no passwords: a link in an email proves more. The session remembers the
+browser that opened one.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def remember(request: HttpRequest, order: Order) -> None:
 
 
 def visible_order(request: HttpRequest, number: str) -> Order:
-    """The order with its lines; raises Http404 for strangers just as for numbers that do not exist."""
+    """Return the order with its lines; raises Http404 for strangers, exactly as for an unknown number."""
     order = get_object_or_404(Order.objects.prefetch_related("lines"), number=number)
     if not _may_see(request, order):
         raise Http404("no such order")
@@ -32,20 +33,20 @@ def visible_order(request: HttpRequest, number: str) -> Order:
 
 
 def recognise(request: HttpRequest, customer: Customer) -> None:
-    """Know this browser as the customer's from now on."""
-    # Whoever knew the session's key before must not be known with it.
+    """Sign this browser in as the customer's."""
+    # Somebody else may know the old session key; a new one keeps them out.
     request.session.cycle_key()
     request.session[_CUSTOMER_KEY] = [customer.pk, customer.email]
 
 
 def forget(request: HttpRequest) -> None:
-    """Know it no more; what was ordered in it as well."""
+    """Sign this browser out; it no longer sees the orders placed in it either."""
     for key in (_CUSTOMER_KEY, _SESSION_KEY):
         request.session.pop(key, None)
 
 
 def known_customer(request: HttpRequest) -> Customer | None:
-    """Whose browser this is; None if nobody said so, or the address is another one by now."""
+    """Return the customer who is signed in; None if nobody is, or if the customer's address has changed since."""
     pk, email = request.session.get(_CUSTOMER_KEY) or (None, "")
     if pk is None:
         return None

@@ -30,7 +30,7 @@ def _emails_link(subject: str) -> SafeString:
 
 
 class PersonalAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
-    """Rows that are about people: masked there would be nothing left to see."""
+    """Hide rows about people from users who may not see personal data: masked, nothing would be left to see."""
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return bool(super().has_view_permission(request, obj)) and not masking.hides(request)
@@ -69,7 +69,7 @@ class CustomerAdmin(PersonalAdmin):
 
 
 class FactAdmin(PersonalAdmin):
-    """What is saved once: staff may add one, nobody changes or deletes it."""
+    """Show facts, which are saved once: staff may add one, nobody changes or deletes it."""
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
@@ -80,7 +80,7 @@ class FactAdmin(PersonalAdmin):
 
 class OrderLineFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]  # not subscriptable at run time
     def initial_form_count(self) -> int:
-        """A new order has no lines yet, whatever the browser says."""
+        """Return 0 for a new order, which has no lines yet, whatever the browser sends."""
         return 0 if self.instance.pk is None else super().initial_form_count()
 
     def clean(self) -> None:
@@ -143,7 +143,7 @@ class OrderAdmin(FactAdmin):
         return [(None, {"fields": order}), ("Shipping address", {"fields": address})]
 
     def save_model(self, request: HttpRequest, obj: Order, form: Any, change: bool) -> None:
-        """Not yet: an order is saved with its lines."""
+        """Save nothing yet: ``save_related`` saves the order together with its lines."""
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         form.instance.new_lines = [

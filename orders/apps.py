@@ -1,12 +1,11 @@
-from importlib import import_module
-
 from django.apps import AppConfig
+
+from queues import registry
 
 
 class OrdersConfig(AppConfig):
     name = "orders"
 
     def ready(self) -> None:
-        """Import what registers itself with the queues."""
-        for module in ("limits.allowances", "checks", "figures", "foreign", "api.idempotency"):
-            import_module(f"orders.{module}")
+        """Import what registers itself with the queues and with Django's checks."""
+        registry.load(self.name)

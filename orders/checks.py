@@ -1,4 +1,4 @@
-"""System checks: settings of the API, the forms and foreign producers that cannot mean what they say."""
+"""System checks of Django: settings of the API, the forms and other producers that cannot work as they are."""
 
 from __future__ import annotations
 
@@ -7,79 +7,64 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
-from queues.checks import TAG
+from queues.checks import TAG, error_if
 
 
 @register(TAG)
 def foreign_accounts(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """A misspelt setting must not mean something."""
-    if settings.FOREIGN_ACCOUNTS in ("known", "any"):
-        return []
-    return [
-        Error(
-            f"FOREIGN_ACCOUNTS={settings.FOREIGN_ACCOUNTS} is unknown.",
-            hint="Use known or any.",
-            id="orders.E001",
-        )
-    ]
+    """A misspelt setting must have no effect."""
+    return error_if(
+        settings.FOREIGN_ACCOUNTS not in ("known", "any"),
+        f"FOREIGN_ACCOUNTS={settings.FOREIGN_ACCOUNTS} is unknown.",
+        hint="Use known or any.",
+        id="orders.E001",
+    )
 
 
 @register(Tags.security)
 def issuer(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Keys come from the issuer: whoever is between us and it could give others."""
+    """Keys come from the issuer; without TLS, whoever is between us and the issuer could give us other keys."""
     # Nobody is between us and this machine.
     safe = ("https://", "http://127.0.0.1:")
-    if not settings.COGNITO_ISSUER or settings.COGNITO_ISSUER.startswith(safe):
-        return []
-    return [
-        Error(
-            "COGNITO_ISSUER is no https:// address.",
-            hint="Use https://cognito-idp.<region>.amazonaws.com/<id of the user pool>.",
-            id="orders.E002",
-        )
-    ]
+    return error_if(
+        bool(settings.COGNITO_ISSUER) and not settings.COGNITO_ISSUER.startswith(safe),
+        "COGNITO_ISSUER is no https:// address.",
+        hint="Use https://cognito-idp.<region>.amazonaws.com/<id of the user pool>.",
+        id="orders.E002",
+    )
 
 
 @register(Tags.security)
 def applications(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """The API would take no token at all."""
-    if not settings.COGNITO_ISSUER or settings.COGNITO_CLIENT_IDS:
-        return []
-    return [
-        Error(
-            "COGNITO_ISSUER is set, and COGNITO_CLIENT_IDS is not: every token is refused.",
-            hint="Name the app clients of the user pool whose tokens are taken.",
-            id="orders.E003",
-        )
-    ]
+    """The API accepts no token at all without a client id."""
+    return error_if(
+        bool(settings.COGNITO_ISSUER) and not settings.COGNITO_CLIENT_IDS,
+        "COGNITO_ISSUER is set, and COGNITO_CLIENT_IDS is not: every token is refused.",
+        hint="Name the app clients of the user pool whose tokens are taken.",
+        id="orders.E003",
+    )
 
 
 @register(Tags.security)
 def one_issuer(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Only one of them is asked."""
-    if not (settings.COGNITO_ISSUER and settings.API_LOCAL_KEY):
-        return []
-    return [
-        Error(
-            "Both COGNITO_ISSUER and API_LOCAL_KEY are set: Cognito's tokens are refused.",
-            hint="Leave API_LOCAL_KEY out to use Cognito.",
-            id="orders.E004",
-        )
-    ]
+    """The API asks only one of the two issuers."""
+    return error_if(
+        bool(settings.COGNITO_ISSUER and settings.API_LOCAL_KEY),
+        "Both COGNITO_ISSUER and API_LOCAL_KEY are set: Cognito's tokens are refused.",
+        hint="Leave API_LOCAL_KEY out to use Cognito.",
+        id="orders.E004",
+    )
 
 
 @register(Tags.security)
 def allowance(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """None at all would be a division by zero."""
-    if settings.API_REQUESTS_PER_MINUTE >= 1:
-        return []
-    return [
-        Error(
-            "API_REQUESTS_PER_MINUTE must be at least 1.",
-            hint="To have no API, set neither COGNITO_ISSUER nor API_LOCAL_KEY.",
-            id="orders.E005",
-        )
-    ]
+    """An allowance of 0 would divide by zero."""
+    return error_if(
+        settings.API_REQUESTS_PER_MINUTE < 1,
+        "API_REQUESTS_PER_MINUTE must be at least 1.",
+        hint="To have no API, set neither COGNITO_ISSUER nor API_LOCAL_KEY.",
+        id="orders.E005",
+    )
 
 
 @register(Tags.security)
@@ -98,7 +83,7 @@ def form_limits(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def callers_are_told_apart(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """In production something stands in front of the web process, which speaks plain HTTP."""
+    """The web process speaks plain HTTP, so in production something stands in front of it."""
     if settings.TRUSTED_PROXIES or not settings.FORM_POSTS_PER_MINUTE:
         return []
     return [

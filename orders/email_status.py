@@ -1,54 +1,49 @@
-"""What became of the email about an order: whoever sends emails registers here who tells it."""
+"""Look up the delivery status of an order's email; the app that sends emails registers its teller here."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-
-@dataclass(frozen=True)
-class Step:
-    """One step on the way to the inbox; ``state`` is done, now, todo or wrong."""
-
-    name: str
-    state: str
-    at: datetime | None = None
+from queues.answers import EmailStep
 
 
 @dataclass(frozen=True)
 class EmailStatus:
-    """``status`` is a word for programs; ``message`` says it to the customer."""
+    """The status of an email: ``status`` is a word for programs, ``message`` a sentence for the customer."""
 
     status: str
     message: str
-    steps: Sequence[Step] = ()
+    steps: Sequence[EmailStep] = ()
 
 
 class Teller(Protocol):
-    """Knows what became of emails."""
+    """An object that knows the delivery status of emails."""
 
     def of(self, subject: str) -> EmailStatus:
-        """Of the email about ``ORD-000123``; may look it up."""
+        """Return the status of the email about ``ORD-000123``; may query the database."""
 
     def recorded(self) -> EmailStatus:
-        """Of any email whose event was recorded just now; looks nothing up."""
+        """Return the status of an email whose event was recorded just now; makes no query."""
 
+
+T = TypeVar("T", bound=Teller)
 
 _tellers: list[Teller] = []
 
 
-def register(teller: Teller) -> None:
-    """From now on this one is asked."""
-    _tellers[:] = [teller]
+def register(teller: type[T]) -> type[T]:
+    """Register a class whose one object tells the delivery status of emails from now on."""
+    _tellers[:] = [teller()]
+    return teller
 
 
 def of(subject: str) -> EmailStatus | None:
-    """None where nobody sends emails."""
+    """Return the status of the email about this subject; None if no app sends emails."""
     return _tellers[0].of(subject) if _tellers else None
 
 
 def recorded() -> EmailStatus | None:
-    """None where nobody sends emails."""
+    """Return the status of an email whose event was recorded just now; None if no app sends emails."""
     return _tellers[0].recorded() if _tellers else None

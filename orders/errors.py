@@ -1,7 +1,7 @@
-"""What is refused here, named for what the caller should do.
+"""Define the errors of this app, named for what the caller should do.
 
 OrdersError
-├── Refused         show the text to whoever asked; nothing was saved
+├── Refused         show the text to the person who asked; nothing was saved
 │   ├── AlreadyPlaced       the key belongs to another order; ask again with a new one
 │   ├── NoLines             an order needs at least one line
 │   ├── MixedCurrencies     an order has one currency
@@ -13,12 +13,12 @@ OrdersError
 │   └── KeyReused           the idempotency key belongs to a request with another body; use a new one
 ├── KeyInUse        the first request under this key is not answered yet; try again in a moment
 ├── TooFast         ask again after ``seconds``
-├── BadToken        whoever asks did not prove who they are; nothing more is told
-├── KeysUnavailable nobody can be recognised now; try again in a moment
-├── BadLink         the link is altered or cut; ask for a new one
+├── BadToken        the caller did not prove who they are; tell them nothing more
+├── KeysUnavailable tokens cannot be checked now; try again in a moment
+├── BadLink         the link was changed or cut off; ask for a new one
 │   ├── LinkExpired         authentic but old; offer the customer of ``customer_id`` a new one
-│   └── LinkUsed            it did its work already; nothing is left to do
-└── Immutable       the code tries to change a fact; mend the code
+│   └── LinkUsed            the link was used already; nothing is left to do
+└── Immutable       the code tries to change a fact; fix the code
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class OrdersError(Exception):
 
 
 class Refused(OrdersError):
-    """What was asked breaks a rule of the business; the text is for the person who asked."""
+    """The request breaks a business rule; the text is for the person who asked."""
 
 
 class AlreadyPlaced(Refused):
@@ -45,15 +45,15 @@ class MixedCurrencies(Refused):
 
 
 class Overdraft(Refused):
-    """A withdrawal of more than the account's balance."""
+    """The withdrawal is larger than the account's balance."""
 
 
 class BalanceTooLarge(Refused):
-    """A deposit that would leave more than ``MAX_BALANCE``."""
+    """The deposit would raise the balance above ``MAX_BALANCE``."""
 
 
 class CurrencyMismatch(Refused):
-    """A transaction in another currency than its account's."""
+    """The transaction is not in the account's currency."""
 
 
 class UnknownAccount(Refused):
@@ -61,7 +61,7 @@ class UnknownAccount(Refused):
 
 
 class UnknownProduct(Refused):
-    """A product that is not on sale, or not any more; ``index`` is that of its line."""
+    """The product is not on sale, or no longer; ``index`` is the index of its line."""
 
     def __init__(self, text: str, *, index: int) -> None:
         super().__init__(text)
@@ -69,35 +69,35 @@ class UnknownProduct(Refused):
 
 
 class KeyReused(Refused):
-    """Another request was made under this idempotency key."""
+    """The idempotency key was used for another request."""
 
 
 class KeyInUse(OrdersError):
-    """A request under this idempotency key is being carried out."""
+    """A request with this idempotency key is still running."""
 
 
 class TooFast(OrdersError):
-    """Somebody asks more often than they may."""
+    """The caller asks more often than allowed; ``seconds`` is how long to wait."""
 
     def __init__(self, seconds: int) -> None:
-        super().__init__(f"You ask too often. Try again in {seconds} s.")
+        super().__init__(f"Too many requests. Try again in {seconds} s.")
         self.seconds = seconds
 
 
 class BadToken(OrdersError):
-    """A token that is missing, forged, expired, or for somebody else; the text is for the log alone."""
+    """The token is missing, forged, expired, or issued for another application; the text is only for the log."""
 
 
 class KeysUnavailable(OrdersError):
-    """The issuer of tokens does not give its keys."""
+    """The issuer of tokens does not return its keys."""
 
 
 class BadLink(OrdersError):
-    """The link was not made by us, or not in this form."""
+    """We did not make this link, or not in this form."""
 
 
 class LinkExpired(BadLink):
-    """The link was ours, but its time is over."""
+    """We made this link, but it has expired."""
 
     def __init__(self, customer_id: int) -> None:
         super().__init__("the link has expired")
@@ -105,7 +105,7 @@ class LinkExpired(BadLink):
 
 
 class LinkUsed(BadLink):
-    """The address that the link confirms is confirmed, or its orders were shown by it."""
+    """The link has already confirmed its address, or already opened its orders."""
 
 
 class Immutable(OrdersError):

@@ -1,7 +1,7 @@
-"""The facts that this app states: the public contract with whoever reads the queues.
+"""Define the events of this app: the public contract with everybody who reads the queues.
 
-Money is in whole cents. The consumer checks the same models, so they refuse whatever an email could not be
-made of: rubbish on a queue becomes a dead letter that says which field is wrong.
+Money is in whole cents. The consumer validates messages with the same models, so they refuse all data that no email
+could be made of: an invalid message becomes a dead letter that says which field is wrong.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_QUANTITY = 99
 
 
 def _checked(validate: Callable[[str], None]) -> AfterValidator:
-    """Django's kind of validator as pydantic's: the text stays as it is or is refused."""
+    """Turn a Django validator into a pydantic one, which refuses a text but never changes it."""
 
     def check(value: str) -> str:
         try:
@@ -35,7 +35,7 @@ def _checked(validate: Callable[[str], None]) -> AfterValidator:
 
 
 checked_line = _checked(validate_single_line)
-# The same for JSON Schema: no control characters, line ends, or marks that change the direction of a text.
+# The same rule for JSON Schema: no control characters, line ends, or marks that change the direction of a text.
 CONTROL = r"\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069"
 ONE_LINE = rf"^[^{CONTROL}]*$"
 Line200 = Annotated[
@@ -54,7 +54,7 @@ Email = Annotated[
     _checked(validate_recipient),
 ]
 Url = Annotated[str, Field(max_length=2000, pattern=r"^https?://\S+$"), checked_line]
-# A signed 64-bit integer holds it everywhere.
+# Fits a signed 64-bit integer everywhere.
 Cents = Annotated[int, Field(strict=True, ge=0, le=10**15)]
 Quantity = Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY)]
 
@@ -64,14 +64,14 @@ class _Part(BaseModel):
 
 
 class Person(_Part):
-    """Who ordered or registered."""
+    """The person who ordered or registered."""
 
     name: Name
     email: Email
 
 
 class Address(_Part):
-    """Where an order goes."""
+    """The shipping address of an order."""
 
     name: Name
     street: Name
@@ -81,7 +81,7 @@ class Address(_Part):
 
 
 class Line(_Part):
-    """One product of an order, as it was named and priced then."""
+    """One product of an order, with its name and price at that time."""
 
     sku: Short
     name: Name
@@ -97,7 +97,7 @@ class Line(_Part):
 
 
 class OrderPlaced(EventData, type="order.placed.v1", queue="orders", source="/orders"):
-    """A customer, or staff for one, placed an order."""
+    """A customer placed an order, or staff placed it for them."""
 
     order_number: Short
     placed_at: AwareDatetime
@@ -115,14 +115,14 @@ class OrderPlaced(EventData, type="order.placed.v1", queue="orders", source="/or
         return self
 
     def stake(self) -> Stake:
-        """The customer, and what they are to pay."""
+        """Return the customer's address and the amount to pay."""
         return Stake.of_address(
             self.customer.email, amount_cents=self.total_cents, currency=self.currency
         )
 
 
 class Account(_Part):
-    """Whom a transaction concerns; of the number only the last digits leave the bank."""
+    """The account of a transaction; only the last digits of its number leave the bank."""
 
     number_masked: Short
     holder_name: Name
@@ -132,7 +132,7 @@ class Account(_Part):
 class TransactionPosted(
     EventData, type="transaction.posted.v1", queue="transactions", source="/bank"
 ):
-    """Money came into or left an account; ``balance_cents`` is what it held after."""
+    """Money came into or left an account; ``balance_cents`` is the balance after it."""
 
     reference: Short
     kind: Literal["deposit", "withdrawal"]
@@ -144,7 +144,7 @@ class TransactionPosted(
     account: Account
 
     def stake(self) -> Stake:
-        """The holder, and the money that moved."""
+        """Return the holder's address and the amount that moved."""
         return Stake.of_address(
             self.account.holder_email, amount_cents=self.amount_cents, currency=self.currency
         )
@@ -153,26 +153,26 @@ class TransactionPosted(
 class CustomerRegistered(
     EventData, type="customer.registered.v1", queue="orders", source="/customers"
 ):
-    """Somebody registered, or asked for a new link, and has yet to confirm the address by ``verify_url``."""
+    """A person registered, or asked for a new link, and should confirm the address with ``verify_url``."""
 
     customer: Person
     verify_url: Url
     expires_at: AwareDatetime
 
     def stake(self) -> Stake:
-        """Somebody, and no money."""
+        """Return the customer's address; no money is involved."""
         return Stake.of_address(self.customer.email)
 
 
 class CustomerLinkRequested(
     EventData, type="customer.link_requested.v1", queue="orders", source="/customers"
 ):
-    """A customer asked for a link to their orders; ``link_url`` shows them to whoever opens it, once."""
+    """A customer asked for a link to their orders; ``link_url`` shows them, once, to the person who opens it."""
 
     customer: Person
     link_url: Url
     expires_at: AwareDatetime
 
     def stake(self) -> Stake:
-        """Somebody, and no money."""
+        """Return the customer's address; no money is involved."""
         return Stake.of_address(self.customer.email)

@@ -1,4 +1,4 @@
-"""What was ordered in a minute, counted for the overview."""
+"""Count the orders of a minute for the overview."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from queues.registry import measures
 
 @measures
 def count(begin: datetime, end: datetime) -> dict[str, int]:
-    """Orders by the time they were placed."""
+    """Count the orders that were placed in this span."""
     return {"orders": Order.objects.filter(placed_at__gte=begin, placed_at__lt=end).count()}

@@ -1,6 +1,7 @@
-"""Transactions that another application puts on the queue: they must be about an account that is known here.
+"""Refuse transactions of other applications about accounts that are not known here.
 
-It is a check for mistakes, not for fraud: whoever may write to the queue may call itself ours. That right is IAM's.
+This check finds mistakes, not fraud: an application that may write to the queue can pretend to be us. IAM decides who
+may write.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from orders.models import BankAccount
 from queues.answers import Advice, Bucket, Cause
 from queues.errors import Reject
 from queues.events.envelope import Event
-from queues.registry import advises, handles, preflights
+from queues.registry import advisers, handles, preflights
 
 CODE = "UnknownAccount"
 
 
 @handles("transaction.posted.v1")
 def refuse_unknown_account(event: Event) -> None:
-    """Raises Reject. Our own are not looked up: their account was locked while they were posted."""
+    """Raise Reject for an unknown account. Our own transactions skip the query: posting them locked the account."""
     if _unknown([event]):
         raise Reject(
             f"{event.source} names an account that is not known here: its number ends in"
@@ -34,31 +35,32 @@ def refuse_unknown_account(event: Event) -> None:
 
 @preflights
 class Preflight:
-    """Which of these would be refused again."""
+    """Find the events that would be refused again."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
 
     def __call__(self, events: Sequence[Event]) -> dict[UUID, Bucket]:
-        """One query, whatever the number of events."""
+        """Return the events that would fail, with one query for all of them."""
         posted = [event for event in events if event.type == TransactionPosted.event_type]
         return dict.fromkeys(_unknown(posted), Bucket.FAILS)
 
 
-@advises
+@advisers
 def advise(cause: Cause) -> Advice | None:
-    """For the dead letters of this module."""
+    """Advise on the dead letters that this module causes; None for others."""
     if cause.code != CODE:
         return None
     return Advice(
         "Another application posted to an account that is not known here",
-        "Look which is wrong, the account's number or its holder's address. Mend it under Bank accounts and redrive, "
-        "or tell the application and discard the letter. FOREIGN_ACCOUNTS=any takes accounts that are kept elsewhere.",
+        "Check which is wrong, the account's number or its holder's address. Fix it under Bank accounts and redrive, "
+        "or tell the application's owner and discard the dead letter. FOREIGN_ACCOUNTS=any accepts accounts that "
+        "are kept elsewhere.",
     )
 
 
 def _unknown(events: Sequence[Event]) -> set[UUID]:
-    """Those of other applications whose account nobody here has."""
+    """Return the ids of events from other applications whose account is not known here."""
     foreign = [event for event in events if event.source != TransactionPosted.event_source]
     if not foreign or settings.FOREIGN_ACCOUNTS == "any":
         return set()
@@ -77,7 +79,7 @@ def _is_among(event: Event, accounts: Sequence[tuple[str, str]]) -> bool:
 
 
 def _ending(event: Event) -> str:
-    """The last four letters and digits of the account's number, as far as they are told."""
+    """Return the last four letters and digits of the account's number, or fewer if fewer are given."""
     masked: str = event.data["account"]["number_masked"]
     return re.sub(r"[^0-9A-Za-z]", "", masked)[-4:]
 

@@ -16,7 +16,7 @@ _QUANTITY = "quantity-"
 
 
 class _Forgetful(forms.TextInput):
-    """Shows nothing of what was put into it."""
+    """A text field that never shows the value that was posted."""
 
     def get_context(self, name: str, value: object, attrs: dict[str, Any] | None) -> dict[str, Any]:
         return super().get_context(name, None, attrs)
@@ -24,16 +24,16 @@ class _Forgetful(forms.TextInput):
 
 def _refuse_program(text: str) -> NoReturn:
     raise ValidationError(
-        "Something filled in a field that people do not see: a program, or an add-on of your browser."
-        " It is empty again: please send the form once more."
+        "A program, or an add-on of your browser, filled in a hidden field."
+        " The field is empty again. Please send the form once more."
     )
 
 
 class PublicForm(forms.Form):
-    """The base of forms by which anybody can make us send an email to anybody."""
+    """The base of forms with which anybody can make us send an email to anybody."""
 
-    # People do not see it; programs that fill in everything do. They are told, as now and then one fills it in for
-    # somebody who would otherwise wait for an email that never comes.
+    # People do not see this field, but programs that fill in everything do. The error is shown, because sometimes a
+    # browser add-on fills it in for a person, who would otherwise wait for an email that never comes.
     website = forms.CharField(
         required=False,
         label="Leave this empty",
@@ -43,13 +43,13 @@ class PublicForm(forms.Form):
     wait_seconds = 0
 
     def put_off(self, cause: str, *, seconds: int) -> None:
-        """Refuse what was posted for so long; what was typed stays."""
+        """Refuse the post, and say when to try again; the typed values stay in the form."""
         self.wait_seconds = seconds
         self.add_error(None, f"{cause} Please send it again in {_in_words(seconds)}.")
 
     @property
     def status(self) -> int:
-        """Of the answer that shows the form again."""
+        """The HTTP status of the answer that shows the form again."""
         if self.wait_seconds:
             return 429
         return 400 if "website" in self.errors else 200
@@ -63,7 +63,7 @@ def _in_words(seconds: int) -> str:
 
 
 class OrderForm(PublicForm, forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
-    """The shop's form: a quantity for each product on sale, and where they go."""
+    """The shop's order form: a quantity for each product on sale, and the shipping address."""
 
     idempotency_key = forms.UUIDField(
         initial=uuid.uuid4,
@@ -105,19 +105,19 @@ class OrderForm(PublicForm, forms.ModelForm):  # type: ignore[type-arg]  # not s
         super().clean()
         if self._asks_for_unknown_products():
             self.add_error(
-                None, "A product of your order is no longer on sale. Please look it over."
+                None, "A product of your order is no longer on sale. Please check your order."
             )
         if not self.chosen() and not self.errors.keys() & self.products.keys():
             self.add_error(None, "Choose at least one product.")
         return self.cleaned_data
 
     def chosen(self) -> list[tuple[Product, int]]:
-        """The products with a quantity."""
+        """Return the chosen products with their quantities."""
         pairs = [(product, self.cleaned_data.get(name)) for name, product in self.products.items()]
         return [(product, quantity) for product, quantity in pairs if quantity]
 
     def order(self) -> dict[str, Any]:
-        """The arguments of ``services.place_order``."""
+        """Return the arguments for ``services.place_order``."""
         fields = {name: self.cleaned_data[name] for name in self.Meta.fields}
         return fields | {
             "idempotency_key": self.cleaned_data["idempotency_key"],
@@ -126,11 +126,11 @@ class OrderForm(PublicForm, forms.ModelForm):  # type: ignore[type-arg]  # not s
         }
 
     def take_new_key(self) -> None:
-        """Let the page that is shown next place an order of its own."""
+        """Put a new key into the form, so that sending it again places another order."""
         self.data = dict(self.data.items()) | {"idempotency_key": str(uuid.uuid4())}
 
     def cards(self) -> list[tuple[Product, forms.BoundField]]:
-        """Each product with its quantity field, for the page."""
+        """Return each product with its quantity field, for the page."""
         return [(product, self[name]) for name, product in self.products.items()]
 
     def _asks_for_unknown_products(self) -> bool:
@@ -154,7 +154,7 @@ def _quantity_field(product: Product) -> forms.IntegerField:
 
 
 class RegistrationForm(PublicForm):
-    """Not a ModelForm: that one would tell a stranger which addresses are registered."""
+    """The registration form; a ModelForm would tell a stranger which addresses are registered."""
 
     name = forms.CharField(
         max_length=200,
@@ -165,17 +165,17 @@ class RegistrationForm(PublicForm):
     email = forms.EmailField(
         max_length=254,
         validators=[validate_recipient],
-        help_text="We send a link there; it confirms that the address is yours.",
+        help_text="We send you a link to confirm that the address is yours.",
         widget=forms.EmailInput({"autocomplete": "email"}),
     )
 
 
 class SignInForm(PublicForm):
-    """Which address's orders somebody wants to see."""
+    """The form that asks for a link to the orders of an address."""
 
     email = forms.EmailField(
         max_length=254,
         validators=[validate_recipient],
-        help_text="We send a link there. There is no password.",
+        help_text="We send you a link. You need no password.",
         widget=forms.EmailInput({"autocomplete": "email"}),
     )

@@ -1,4 +1,4 @@
-"""Money: a decimal amount with its currency; in events, whole cents."""
+"""Convert and format money: a decimal amount with its currency; events have whole cents."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.db import models
 
 
 class Currency(models.TextChoices):
-    """The currencies dealt in; each has a hundred cents."""
+    """The supported currencies; each has a hundred cents."""
 
     USD = "USD", "US dollar"
     EUR = "EUR", "Euro"
@@ -19,10 +19,10 @@ _SIGNS = {Currency.USD: "$", Currency.EUR: "€", Currency.GBP: "£"}
 
 
 def to_cents(amount: Decimal) -> int:
-    """1.50 → 150. The amount has at most two decimals."""
+    """Turn 1.50 into 150; the amount must have at most two decimals."""
     return int(amount * 100)
 
 
 def formatted(amount: Decimal, currency: str) -> str:
-    """``$1,234.50``, as a customer reads it."""
+    """Write an amount as a customer reads it: ``$1,234.50``."""
     return f"{_SIGNS[Currency(currency)]}{amount:,.2f}"

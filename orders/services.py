@@ -1,4 +1,4 @@
-"""What customers and staff may do; each function is one transaction."""
+"""Carry out what customers and staff may do; each function is one transaction."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def place_order(
     most_an_hour: int = 0,
     **fields: Any,
 ) -> Order:
-    """Save the order with its event; the same again with the same key gives the order that it made.
+    """Save an order with its event; the same order with the same key again returns the first one.
 
-    Without a key it is an order of its own. ``fields`` are those of Order. Raises AlreadyPlaced, NoLines,
-    MixedCurrencies, ValidationError, or TooFast where its address had ``most_an_hour`` of those with a key.
+    Without a key each call makes a new order. ``fields`` are fields of Order. Raises AlreadyPlaced, NoLines,
+    MixedCurrencies, ValidationError, or TooFast if the address already had ``most_an_hour`` orders with a key.
     """
     lines = list(lines)
     customer = Customer.objects.with_email(fields["customer_email"])
@@ -53,18 +53,18 @@ def place_order(
             order = Order.objects.place(
                 idempotency_key=idempotency_key, lines=lines, customer=customer, **fields
             )
-            # Last: neither what is refused nor the same again counts.
+            # Counted last, so that neither a refused order nor a repeated one counts.
             _count_order(order, most_an_hour)
             return order
     except IntegrityError:
-        # Somebody with the same key was faster by a moment.
+        # Another request with the same key was faster.
         if order := Order.objects.filter(idempotency_key=idempotency_key).first():
             return _repeated(order, lines, fields)
         raise
 
 
 def products_on_sale(asked: Iterable[tuple[str, int]]) -> list[tuple[Product, int]]:
-    """The lines of an order by the SKUs of its products; raises UnknownProduct."""
+    """Find the products of an order's lines by their SKUs; raises UnknownProduct."""
     pairs = list(asked)
     on_sale = Product.objects.filter(sku__in={sku for sku, _ in pairs}, is_active=True)
     by_sku = {product.sku: product for product in on_sale}
@@ -77,7 +77,7 @@ def products_on_sale(asked: Iterable[tuple[str, int]]) -> list[tuple[Product, in
 def post_transaction(
     *, account_number: str, kind: str, amount: Decimal, currency: str = "", description: str = ""
 ) -> Transaction:
-    """Move money and record the event; raises UnknownAccount and whatever ``Transaction.save`` raises."""
+    """Move money and record the event; raises UnknownAccount, and what ``Transaction.save`` raises."""
     try:
         account = BankAccount.objects.get(number=account_number)
     except BankAccount.DoesNotExist:
@@ -90,10 +90,9 @@ def post_transaction(
 
 
 def register(*, name: str, email: str) -> None:
-    """Enter a customer and record the event that leads to the verification email.
+    """Save a customer and record the event that leads to the verification email.
 
-    A known address is told nothing new: it gets another link if it is unconfirmed, else nothing, and the caller
-    cannot tell the difference.
+    A known address gets another link if it is unconfirmed, else nothing. The caller cannot tell these cases apart.
     """
     try:
         with transaction.atomic():
@@ -102,13 +101,13 @@ def register(*, name: str, email: str) -> None:
             )
             resend_verification(customer)
     except IntegrityError:
-        # The same address registered a moment ago, and has its link.
+        # The same address registered a moment ago, so its link is on the way.
         return
 
 
 @transaction.atomic
 def resend_verification(customer: Customer) -> bool:
-    """Record the event that leads to a link; False if one is not needed, or there were enough."""
+    """Record the event that leads to a link; return False if none is needed, or enough were sent."""
     if not customer.take_link_slot(confirmed=False):
         return False
     event = customers.customer_registered(
@@ -121,8 +120,9 @@ def resend_verification(customer: Customer) -> bool:
 
 
 def customer_of(token: str) -> Customer:
-    """Whom a verification link is for; raises BadLink, LinkExpired or LinkUsed and changes nothing."""
-    customer = Customer.objects.filter(pk=_customer_id(token)).first()
+    """Return the customer of a verification link; raises BadLink, LinkExpired or LinkUsed. Changes nothing."""
+    # The id comes first in a token; nothing has verified it yet.
+    customer = Customer.objects.filter(pk=_number(token.partition(":")[0])).first()
     if customer is None:
         raise BadLink("no such customer")
     try:
@@ -146,15 +146,15 @@ def verify(token: str) -> Customer:
 
 
 def request_sign_in(email: str) -> None:
-    """Let the owner of this address have a link to their orders; the caller is told nothing of what is known."""
+    """Send the owner of this address a link to their orders; the caller does not learn if the address is known."""
     customer = Customer.objects.with_email(email)
-    # To confirm the address comes first, and does the same.
+    # An unconfirmed address gets the link to confirm it first, which also signs in.
     if customer and not resend_verification(customer):
         _send_sign_in_link(customer)
 
 
 def signing_in(token: str) -> Customer:
-    """Whom a link to orders is for; raises BadLink, LinkExpired or LinkUsed and changes nothing."""
+    """Return the customer of a link to orders; raises BadLink, LinkExpired or LinkUsed. Changes nothing."""
     return _signing_in(token)[0]
 
 
@@ -180,7 +180,7 @@ def _send_sign_in_link(customer: Customer) -> None:
 
 
 def _signing_in(token: str) -> tuple[Customer, int]:
-    """The customer, and which of their links it is."""
+    """Return the customer of the link, and the number of the link."""
     pk, _, number = token.partition(":")[0].partition("-")
     customer = Customer.objects.filter(pk=_number(pk)).first()
     if customer is None or customer.email_verified_at is None:
@@ -205,15 +205,15 @@ def _count_order(order: Order, most_an_hour: int) -> None:
 def _repeated(
     order: Order, lines: Iterable[tuple[Product, int]], fields: Mapping[str, Any]
 ) -> Order:
-    """The order, if it is the one that is asked for: a silent other one would lose what is asked for now."""
+    """Return the order if the same one is asked for, else raise AlreadyPlaced, so that the new order is not lost."""
     asked = [(product.pk, quantity) for product, quantity in lines]
     if asked == list(order.lines.values_list("product_id", "quantity")) and all(
         getattr(order, name) == value for name, value in fields.items()
     ):
         return order
     raise AlreadyPlaced(
-        "You placed an order from this page before, and it stands as it was."
-        " To place this one as well, send it again."
+        "You have already placed an order from this page, and it is unchanged."
+        " To place this one as well, send the form again."
     )
 
 
@@ -221,17 +221,15 @@ def _token(customer: Customer) -> str:
     return _signer(customer).sign(str(customer.pk))
 
 
-def _customer_id(token: str) -> int:
-    """The id that stands first in a token, whoever wrote it; 0 if none does."""
-    return _number(token.partition(":")[0])
-
-
 def _number(text: str) -> int:
     return int(text) if text.isdecimal() and len(text) < 19 else 0
 
 
 def _signer(customer: Customer) -> TimestampSigner:
-    """The address is part of the salt: it is not seen in the link, and changing it voids the link."""
+    """Return the signer of verification links.
+
+    The address is part of the salt: the link does not show it, and a changed address makes the link invalid.
+    """
     return TimestampSigner(salt=f"orders.verify:{customer.email.lower()}")
 
 

@@ -1,4 +1,4 @@
-"""What text from outside must be, in forms, in models and in events alike."""
+"""Validate text from outside, in forms, in models and in events alike."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import unicodedata
 
 from django.core.exceptions import ValidationError
 
-# Line ends and control characters; separators; lone surrogates, which no database stores.
+# Line ends and control characters, line and paragraph separators, and lone surrogates, which no database stores.
 _FORBIDDEN_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
-# They make a text look like another one.
+# These characters can make a text look like another one.
 _DIRECTION_OVERRIDES = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def validate_single_line(value: str) -> None:
-    """One line of visible text: no line ends, NULs or other control characters."""
+    """Accept one line of visible text: no line ends, NULs or other control characters."""
     for char in value:
         if char in _DIRECTION_OVERRIDES or unicodedata.category(char) in _FORBIDDEN_CATEGORIES:
             raise ValidationError(
@@ -23,10 +23,10 @@ def validate_single_line(value: str) -> None:
 
 
 def validate_recipient(value: str) -> None:
-    """Beside Django's own check of an email address: exactly one, and one that SES can send to.
+    """Accept exactly one address, and only one that SES can send to; use it beside Django's own check.
 
-    A quoted local part may hold a comma or a line end; an encoded word (RFC 2047) is another address to whoever
-    decodes it; and SES takes ASCII only before the @.
+    A quoted local part may contain a comma or a line end. An encoded word (RFC 2047) becomes another address for
+    software that decodes it. SES accepts only ASCII before the @.
     """
     local_part = value.rpartition("@")[0]
     if '"' in local_part or "=?" in local_part or not local_part.isascii():

@@ -1,4 +1,4 @@
-"""The shop's pages, the order's page, registration, and what a customer ordered."""
+"""Serve the shop's pages: order form, order, registration, and a customer's orders."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ ORDERS_PER_PAGE = 20
 _LINK_STATES = {LinkUsed: "used", LinkExpired: "expired", BadLink: "bad"}
 
 
-# Not from a cache, so that going back gives the form a new key: another order, not the same again.
+# Never cached, so that going back loads a form with a new key, which places another order.
 @never_cache
 def shop(request: HttpRequest) -> HttpResponse:
-    """The products and the order form; a valid order leads to its page."""
+    """Show the products and the order form; redirect a valid order to its page."""
     posted = request.POST if request.method == "POST" else None
     form = OrderForm(posted, products=Product.objects.filter(is_active=True))
     if form_limits.admits(request, form) and form.is_valid() and (order := _place(form)):
@@ -41,7 +41,7 @@ def _place(form: OrderForm) -> Order | None:
     except TooFast as exc:
         logger.info("refused an order: too many to its address")
         form.put_off(
-            "This email address had as many orders as we take within an hour, so this one was not placed.",
+            "This email address has reached our limit of orders within an hour, so this one was not placed.",
             seconds=exc.seconds,
         )
         return None
@@ -53,7 +53,7 @@ def _place(form: OrderForm) -> Order | None:
 
 
 def _show(request: HttpRequest, template: str, form: PublicForm) -> HttpResponse:
-    """The page with the form, empty or with what is wrong with it."""
+    """Render the page with the form and its errors, if any."""
     response = render(request, template, {"form": form}, status=form.status)
     if form.wait_seconds:
         response["Retry-After"] = str(form.wait_seconds)
@@ -62,14 +62,14 @@ def _show(request: HttpRequest, template: str, form: PublicForm) -> HttpResponse
 
 @never_cache
 def detail(request: HttpRequest, number: str) -> HttpResponse:
-    """The order and what became of its email, for those who may see it."""
+    """Show the order and the status of its email to those who may see it."""
     order = access.visible_order(request, number)
     key = request.GET.get("key", "")
     return render(request, "orders/order_detail.html", {"order": order, "key": key})
 
 
 def register(request: HttpRequest) -> HttpResponse:
-    """The registration form; the answer is the same for new and known addresses."""
+    """Show the registration form and register; the answer is the same for new and known addresses."""
     form = RegistrationForm(request.POST if request.method == "POST" else None)
     if form_limits.admits(request, form) and form.is_valid():
         services.register(name=form.cleaned_data["name"], email=form.cleaned_data["email"])
@@ -79,7 +79,7 @@ def register(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 def verify(request: HttpRequest, token: str) -> HttpResponse:
-    """Confirm an address, by POST: mail scanners follow links."""
+    """Confirm an address; only by POST, because mail scanners follow links."""
     confirming = request.method == "POST"
     try:
         customer = services.verify(token) if confirming else services.customer_of(token)
@@ -96,7 +96,7 @@ def verify(request: HttpRequest, token: str) -> HttpResponse:
 
 @require_POST
 def resend(request: HttpRequest, token: str) -> HttpResponse:
-    """Send a new link in place of an expired one, at most one a minute; others are told nothing."""
+    """Send a new link for an expired one, at most one a minute; the answer is the same for all other links."""
     try:
         services.customer_of(token)
     except LinkExpired as exc:
@@ -108,7 +108,7 @@ def resend(request: HttpRequest, token: str) -> HttpResponse:
 
 @never_cache
 def mine(request: HttpRequest) -> HttpResponse:
-    """The orders of whoever has shown which address is theirs; others may ask for a link."""
+    """Show the orders of a signed-in customer; others may ask for a link."""
     if customer := access.known_customer(request):
         pages = Paginator(Order.objects.by(customer.email).order_by("-id"), ORDERS_PER_PAGE)
         page = pages.get_page(request.GET.get("page"))
@@ -122,7 +122,7 @@ def mine(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 def open_orders(request: HttpRequest, token: str) -> HttpResponse:
-    """Know this browser by a link out of an email, by POST: mail scanners follow links."""
+    """Sign in with a link from an email; only by POST, because mail scanners follow links."""
     try:
         if request.method == "POST":
             access.recognise(request, services.sign_in(token))
@@ -136,6 +136,6 @@ def open_orders(request: HttpRequest, token: str) -> HttpResponse:
 
 @require_POST
 def leave(request: HttpRequest) -> HttpResponse:
-    """Know this browser no more."""
+    """Sign this browser out."""
     access.forget(request)
     return redirect("orders:mine")

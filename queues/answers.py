@@ -1,18 +1,19 @@
-"""What upper apps answer when the queues ask: outcomes, advice, forecasts, previews and tables for a page."""
+"""Define what upper apps answer when the queues ask: outcomes, advice, preflights, previews and tables for a page."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 
 from queues import masking
 
 
 class Verdict(StrEnum):
-    """``accepted``: sent. ``bounced``: sent, and it came back. ``unsent``: rightly not sent.
+    """``accepted``: sent. ``bounced``: sent, and it came back. ``unsent``: not sent, and rightly so.
 
-    ``failed``: certainly not sent, and it was to be. ``pending``: nobody knows yet.
+    ``failed``: certainly not sent, though it should have been. ``pending``: nobody knows yet.
     """
 
     ACCEPTED = "accepted"
@@ -24,9 +25,9 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """As far as an upper app knows it now; ``words`` are for staff and name no person.
+    """The outcome of an event, as far as an upper app knows now; ``words`` are for staff and name no person.
 
-    ``may_change``: better or worse news may come soon, and whoever is careful waits for it.
+    ``may_change``: better or worse news may come soon, and a careful caller waits for it.
     """
 
     verdict: Verdict
@@ -36,7 +37,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Cause:
-    """Why letters are dead. ``is_of_one``: all of one customer, so that an address in the reason is theirs."""
+    """Why messages are dead letters. ``is_of_one``: all are one customer's, so an address in the reason is theirs."""
 
     code: str
     reason: str
@@ -45,9 +46,9 @@ class Cause:
 
 @dataclass(frozen=True)
 class Advice:
-    """``words`` say what happened, ``todo`` what to do; ``label`` and ``address`` are where that is done.
+    """``words`` say what happened, ``todo`` what to do; ``label`` and ``address`` link to the page for that.
 
-    Only those with ``permission`` may go there; empty is everybody on the staff.
+    Only staff with ``permission`` see the link; if it is empty, all staff do.
     """
 
     words: str
@@ -58,7 +59,7 @@ class Advice:
 
 
 class Bucket(StrEnum):
-    """What would happen; where an event would do several things, the first of these counts."""
+    """The forecast for an event in a redrive; if it would do several things, the first one listed here counts."""
 
     IN_DOUBT = "in_doubt"
     FAILS = "fails"
@@ -72,64 +73,65 @@ class Bucket(StrEnum):
 
     @property
     def words(self) -> str:
-        """For the page: what will happen."""
+        """The page's label for the bucket: what will happen."""
         return _WORDS[self][0]
 
     @property
     def consequence(self) -> str:
-        """For the page: what that means, and what else to do."""
+        """The page's help text: what that means, and what else to do."""
         return _WORDS[self][1]
 
     @property
     def is_worth_it(self) -> bool:
-        """Whether somebody who knows no better should redrive these."""
+        """True if the page selects this bucket for a redrive by default."""
         return self in (Bucket.SENDS, Bucket.SENT, Bucket.UNTOLD)
 
 
 _WORDS = {
     Bucket.SENDS: ("will send", "Their customers get their emails."),
-    Bucket.SENT: ("already sent", "Nothing is sent again; the letters are closed."),
+    Bucket.SENT: ("already sent", "A redrive sends nothing again and closes the dead letters."),
     Bucket.NOT_VERIFIED: (
         "recipient not verified",
-        "The SES account is in the sandbox and refuses them again. Verify the addresses first.",
+        "The SES account is in the sandbox, so SES will reject them again. Verify the addresses first.",
     ),
     Bucket.SUPPRESSED: (
         "suppressed",
-        "Their addresses must get no email; a redrive only closes the letters. Where that is wrong, lift the address "
-        "under Suppressions.",
+        "Their addresses are suppressed; a redrive only closes the dead letters. If that is wrong, lift the address "
+        "under Suppressions first.",
     ),
     Bucket.KEPT: (
         "kept back",
-        "Bulk email is stopped. A redrive closes the letters; the emails go out when a person resumes bulk email.",
+        "Bulk email is stopped. A redrive closes the dead letters; the emails go out when a person resumes bulk "
+        "email.",
     ),
     Bucket.CANCELLED: (
         "cancelled",
-        "Somebody cancelled these emails; a redrive only closes the letters.",
+        "Somebody cancelled these emails; a redrive only closes the dead letters.",
     ),
     Bucket.IN_DOUBT: (
         "in doubt",
-        "SES may have accepted these, or is being called right now. A redrive sends nothing: say under "
-        "Notifications what happened.",
+        "SES may have accepted these, or a consumer is calling SES right now. A redrive sends nothing: say what "
+        "happened under Notifications.",
     ),
     Bucket.FAILS: (
         "will fail again",
-        "The data does not fit, nobody handles the type, the template cannot be rendered, or settings name no such "
-        "queue. Mend that first, or edit the letter.",
+        "The data does not fit, no handler takes the type, the template cannot be rendered, or the queue is not in "
+        "settings. Fix that first, or edit the dead letter.",
     ),
     Bucket.UNTOLD: (
-        "not ours to tell",
-        "They will be handled again; no email is known to come of it.",
+        "outcome unknown",
+        "They will be handled again; no app knows of an email that this sends.",
     ),
 }
 
 
-# As the page shows them.
+# The order in which the page lists them.
 ORDER = tuple(_WORDS)
 
 
 @dataclass(frozen=True)
 class Preview:
-    """One email. With a ``problem`` it cannot be made, and this says why."""
+    """A preview of one email. A ``problem`` says why the email cannot be made."""
 
     title: str
     subject: str = ""
@@ -140,7 +142,7 @@ class Preview:
 
 @dataclass(frozen=True)
 class Section:
-    """A table above a row's own fields; without rows it says ``empty``, or is not there at all."""
+    """A table above a row's own fields; without rows the page shows ``empty``, or no table if that is empty too."""
 
     title: str
     headers: Sequence[str]
@@ -148,9 +150,24 @@ class Section:
     empty: str = ""
 
     def masked(self) -> Section:
-        """Without addresses; links and labels name no person."""
+        """Return a copy with masked addresses; links and labels stay, because they name no person."""
         rows = [
             [masking.addresses(cell) if type(cell) is str else cell for cell in row]
             for row in self.rows
         ]
         return replace(self, title=masking.addresses(self.title), rows=rows)
+
+
+@dataclass(frozen=True)
+class EmailStep:
+    """One step on the way of an email to the mailbox, for staff and for the customer.
+
+    ``state`` is done, now, todo or wrong. ``at`` is None where no time is known; ``after`` is the time since the step
+    before, in words. It is here because emails, orders and notifier all use it, and share only this app.
+    """
+
+    name: str
+    state: str
+    at: datetime | None = None
+    detail: str = ""
+    after: str = ""

@@ -1,7 +1,6 @@
-from importlib import import_module
-
 from django.apps import AppConfig
 
+from queues import registry
 from queues.doctor import findings
 
 
@@ -9,14 +8,6 @@ class QueuesConfig(AppConfig):
     name = "queues"
 
     def ready(self) -> None:
-        """Import what registers itself."""
-        for module in (
-            "checks",
-            "consumer.pausing",
-            "upkeep.depths",
-            "upkeep.figures",
-            "upkeep.old_rows",
-            "upkeep.watching",
-        ):
-            import_module(f"queues.{module}")
+        """Import what registers itself with the queues and with Django's checks."""
+        registry.load(self.name)
         findings.add("queues.doctor.checks")

@@ -1,6 +1,8 @@
-"""AWS Lambda's way in: ``handler`` for a queue's messages, ``sweep`` for a schedule. See docs/how-to/lambda.md.
+"""The entry points for AWS Lambda: ``handler`` for a queue's messages, ``sweep`` for a schedule.
 
-Django is set up as the module is imported, once for each execution environment.
+See docs/how-to/lambda.md.
+
+Importing the module sets up Django, once for each execution environment.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "notifier.settings")
 if not apps.ready:
     django.setup()
 
-from django.conf import settings  # noqa: E402  # models need what is set up above
+from django.conf import settings  # noqa: E402  # models need the setup above
 from django.db import DatabaseError, close_old_connections  # noqa: E402
 
 from queues.aws import sqs  # noqa: E402
@@ -35,31 +37,31 @@ from queues.upkeep import sweeping, watching  # noqa: E402
 
 logger = logging.getLogger(__name__)
 
-# What is left of the time when nothing more is begun: what runs ends well, and what is left is given back.
+# With this much time left nothing more is begun, so that running messages end and the others are given back.
 STOP_SECONDS = DRAIN_SECONDS + 4.0
-# With less of it than twice that, half of it.
+# If an invocation has less than twice STOP_SECONDS, work goes on for this share of it.
 _LEAST_SHARE = 0.5
 
-# Part of the start, where Lambda gives more processor time than to an invocation.
+# Make the client now: Lambda gives more processor time to the start than to an invocation.
 sqs.client()
 
 
 class Context(Protocol):
-    """What Lambda tells of the invocation."""
+    """The part that we use of Lambda's context of an invocation."""
 
     def get_remaining_time_in_millis(self) -> int:
-        """Until Lambda ends the process."""
+        """Return the milliseconds until Lambda ends the process."""
         ...
 
 
 def handler(event: Mapping[str, Any], context: Context) -> dict[str, list[dict[str, str]]]:
     """Handle the messages of an SQS event; Lambda deletes those that the answer does not name.
 
-    The event source mapping needs ``ReportBatchItemFailures``. Raises ValueError for an event of anything else.
+    The event source mapping needs ``ReportBatchItemFailures``. Raises ValueError for an event that is not from SQS.
     """
     close_old_connections()
     if "Records" not in event:
-        raise ValueError("this is no event of SQS; for a schedule the handler is sweep")
+        raise ValueError("the event is not from SQS; for a schedule, use the handler sweep")
     batches = lambda_batch.batches(event["Records"])
     consumer = Consumer(batches, concurrency=BATCH_ENTRIES)
     with _stopped_in_time(consumer, context):
@@ -74,10 +76,10 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, list[dict[s
 
 
 def sweep(event: object, context: Context) -> dict[str, int]:
-    """What ``consume_queue`` does beside receiving, once: for installations where none runs.
+    """Do once what ``consume_queue`` does beside receiving, for installations that do not run it.
 
-    Publishes the outbox, collects dead letters, carries out redrives, then sweeps and watches. Returns the counts. What
-    AWS or the database does not let is logged, and raised when everything else is done.
+    Publishes the outbox, collects dead letters, carries out redrives, then sweeps and watches. Returns the counts. If
+    AWS or the database fails a step, the error is logged, and the first one is raised when everything else is done.
     """
     close_old_connections()
     until = time.monotonic() + _seconds_to_work(context)
@@ -98,7 +100,7 @@ def sweep(event: object, context: Context) -> dict[str, int]:
 
 
 def _repeated(name: str, step: Callable[[], int], until: float, errors: list[Exception]) -> int:
-    """While it finds work and there is time."""
+    """Repeat the step while it finds work and there is time; returns the sum."""
     count = 0
     try:
         while (more := step()) and time.monotonic() < until:

@@ -1,4 +1,4 @@
-"""How long a failed message waits before it comes back."""
+"""Choose how long a failed message waits before it comes back."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from django.conf import settings
 
 
 def delay(receive_count: int) -> int:
-    """Seconds, doubling from RETRY_BASE_SECONDS to at most RETRY_MAX_SECONDS; with jitter, never 0.
+    """Return the seconds to wait, doubling from RETRY_BASE_SECONDS up to RETRY_MAX_SECONDS; with jitter, never 0.
 
-    Half of it is fixed: full jitter would let some messages use up their receives within a second.
+    Half of the wait is fixed: with full jitter some messages would use up their receives within a second.
     """
     doublings = min(receive_count - 1, 20)
     most: int = min(settings.RETRY_MAX_SECONDS, settings.RETRY_BASE_SECONDS << doublings)

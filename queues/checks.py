@@ -1,4 +1,4 @@
-"""System checks: settings that cannot work together."""
+"""System checks of Django: settings of the queues that cannot work together."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
 TAG = "delivery"
+
+
+def error_if(wrong: bool, message: str, *, hint: str, id: str) -> list[CheckMessage]:
+    """Return what a check returns: one error where something is wrong, else nothing."""
+    return [Error(message, hint=hint, id=id)] if wrong else []
 
 
 @register(TAG)
@@ -27,7 +32,7 @@ def queue_names(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(TAG)
 def lambda_queues(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """A misspelt alias would let somebody miss a consumer that there need not be."""
+    """A misspelt alias would make staff miss a consumer that need not exist, because Lambda reads the queue."""
     unknown = sorted(set(settings.LAMBDA_QUEUES) - set(settings.QUEUES))
     return [
         Error(
@@ -41,51 +46,41 @@ def lambda_queues(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(TAG)
 def fifo_poison(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """A misspelt setting must not mean something; a group is held by dead letters that are in the database."""
-    if settings.FIFO_POISON == "skip" or (
-        settings.FIFO_POISON == "hold" and settings.DEAD_LETTER_COLLECT
-    ):
-        return []
-    return [
-        Error(
-            f"FIFO_POISON={settings.FIFO_POISON} cannot work.",
-            hint="Use skip, or hold with DEAD_LETTER_COLLECT=on.",
-            id="queues.E003",
-        )
-    ]
+    """A misspelt setting must have no effect; ``hold`` needs the dead letters in the database."""
+    holds = settings.FIFO_POISON == "hold" and settings.DEAD_LETTER_COLLECT
+    return error_if(
+        settings.FIFO_POISON != "skip" and not holds,
+        f"FIFO_POISON={settings.FIFO_POISON} cannot work.",
+        hint="Use skip, or hold with DEAD_LETTER_COLLECT=on.",
+        id="queues.E003",
+    )
 
 
 @register(TAG)
 def receive_count(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """SQS takes 1 to 1,000."""
-    if 1 <= settings.QUEUE_MAX_RECEIVE_COUNT <= 1000:
-        return []
-    return [
-        Error(
-            "QUEUE_MAX_RECEIVE_COUNT must be between 1 and 1000.",
-            hint="SQS moves a message to its dead-letter queue after so many receives.",
-            id="queues.E002",
-        )
-    ]
+    """SQS accepts a maximum receive count of 1 to 1,000."""
+    return error_if(
+        not 1 <= settings.QUEUE_MAX_RECEIVE_COUNT <= 1000,
+        "QUEUE_MAX_RECEIVE_COUNT must be between 1 and 1000.",
+        hint="SQS moves a message to its dead-letter queue after so many receives.",
+        id="queues.E002",
+    )
 
 
 @register(TAG)
 def client_is_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """A misspelt setting must not mean something."""
-    if settings.SQS_CLIENT in ("boto3", "lean"):
-        return []
-    return [
-        Error(
-            f"SQS_CLIENT={settings.SQS_CLIENT} is unknown.",
-            hint="Use boto3 or lean.",
-            id="queues.E004",
-        )
-    ]
+    """A misspelt setting must have no effect."""
+    return error_if(
+        settings.SQS_CLIENT not in ("boto3", "lean"),
+        f"SQS_CLIENT={settings.SQS_CLIENT} is unknown.",
+        hint="Use boto3 or lean.",
+        id="queues.E004",
+    )
 
 
 @register(TAG)
 def topics_fit_queues(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Only a FIFO topic keeps the order of a FIFO queue, and a standard one cannot deliver to it at all."""
+    """A FIFO queue needs a FIFO topic, which keeps its order; a standard topic cannot deliver to it at all."""
     return [
         Error(
             f"TOPIC_{alias.upper()}={topic} and the queue {settings.QUEUES[alias]} are not of one kind.",
@@ -99,25 +94,19 @@ def topics_fit_queues(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(TAG)
 def archive_queue(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """It gets a copy of what topics deliver, of both kinds, and no consumer reads it."""
+    """The archive queue gets a copy of what topics of both kinds deliver, and no consumer reads it."""
     name = settings.ARCHIVE_QUEUE.rsplit("/", 1)[-1]
     if not name:
         return []
     taken = {each.rsplit("/", 1)[-1] for each in settings.QUEUES.values()}
-    if name.endswith(".fifo") or name in taken:
-        return [
-            Error(
-                f"ARCHIVE_QUEUE={name} must be a standard queue of its own.",
-                hint="Use a name that no QUEUE_<ALIAS> has and that does not end in .fifo.",
-                id="queues.E012",
-            )
-        ]
-    if settings.TOPICS:
-        return []
-    return [
-        Error(
-            "ARCHIVE_QUEUE is set, and no event goes by a topic.",
-            hint="Set TOPIC_<ALIAS> for the events that the archive is to get, or leave ARCHIVE_QUEUE out.",
-            id="queues.E013",
-        )
-    ]
+    return error_if(
+        name.endswith(".fifo") or name in taken,
+        f"ARCHIVE_QUEUE={name} must be a standard queue of its own.",
+        hint="Use a name that no QUEUE_<ALIAS> has and that does not end in .fifo.",
+        id="queues.E012",
+    ) or error_if(
+        not settings.TOPICS,
+        "ARCHIVE_QUEUE is set, but no event goes through a topic.",
+        hint="Set TOPIC_<ALIAS> for the events that the archive is to get, or leave ARCHIVE_QUEUE out.",
+        id="queues.E013",
+    )

@@ -1,19 +1,19 @@
-"""What can go wrong while an event travels, named for what the caller should do.
+"""The errors of an event on its way, each named for what the caller should do.
 
 QueueError
 ├── Retry           raised by handlers: try again after a while; the cause may heal
 ├── GiveBack        raised by handlers: the consumer stops; not a failure
-├── Hold            raised by handlers: what comes after it in its FIFO group waits for it
+├── Hold            raised by handlers: later events of its FIFO group must wait for this one
 ├── Reject          raised by handlers: waiting cannot heal it; the message becomes a dead letter
-│   ├── BadEnvelope     the body is no event envelope
-│   ├── UnknownType     nobody handles this type or version of event
+│   ├── BadEnvelope     the body is not an event envelope
+│   ├── UnknownType     no handler takes this type or version of event
 │   └── BadData         the data does not fit the type's model
-├── Uncorrectable   what an event led to cannot be taken back; says why, and the event stays as it is
-├── EventTooLarge   the event cannot be recorded; refuse what caused it
-├── QueueClosed     an upper app says why nothing may be received now; wait
-├── QueueUnavailable    AWS did not do it; nothing is lost, try later
+├── Uncorrectable   the consequences of an event cannot be undone; says why, and the event stays as it is
+├── EventTooLarge   the event cannot be recorded; refuse the request that caused it
+├── QueueClosed     a gate says why nothing may be received now; wait
+├── QueueUnavailable    a call to AWS failed; nothing is lost, try later
 │   └── QueueMissing        the queue or topic does not exist; run ``manage.py provision``
-└── ReceiptExpired  the message is in other hands by now; ignore it
+└── ReceiptExpired  the message was deleted or received again; ignore it
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class QueueError(Exception):
 class Retry(QueueError):
     """Handling failed for a reason that may heal: the message comes back with backoff.
 
-    ``seconds`` overrides the backoff. ``code`` names the cause for grouping (an AWS error code, say).
+    ``seconds`` overrides the backoff. ``code`` names the cause for grouping, for example an AWS error code.
     """
 
     def __init__(self, reason: str, *, code: str = "", seconds: int | None = None) -> None:
@@ -36,13 +36,13 @@ class Retry(QueueError):
 
 
 class GiveBack(QueueError):
-    """The consumer stops before this message was worked on: another takes it at once."""
+    """The consumer stops before it worked on this message: another consumer gets it at once."""
 
 
 class Hold(QueueError):
-    """Only for FIFO queues: not finished, and nothing of its group may be handled before it is.
+    """The event is not finished, and nothing of its FIFO group may be handled before it is; only for FIFO queues.
 
-    Its message is deleted; ``groups.end_holds`` publishes the event again.
+    The consumer deletes the message; ``fifo_groups.end_holds`` publishes the event again.
     """
 
 
@@ -63,23 +63,23 @@ class UnknownType(Reject):
 
 
 class BadData(Reject):
-    """The data does not fit the model of its type; says which field and why."""
+    """The data does not fit the model of its type; the text says which field and why."""
 
 
 class Uncorrectable(QueueError):
-    """The data of an event cannot be corrected any more; the text is for the person who tried."""
+    """The data of an event can no longer be corrected; the text is for the person who tried."""
 
 
 class EventTooLarge(QueueError):
-    """The envelope is over ``events.MAX_BYTES``; the transaction that records it must not commit."""
+    """The envelope is larger than ``envelope.MAX_BYTES``; the transaction that records it must not commit."""
 
 
 class QueueClosed(QueueError):
-    """What would be received could not be worked on: it stays in the queue, and burns no receive."""
+    """Messages could not be handled now, so they stay in the queue and lose no receive."""
 
 
 class QueueUnavailable(QueueError):
-    """SQS refused or did not answer. Whatever was asked may be asked again."""
+    """AWS rejected the call or did not answer; the call may be repeated."""
 
     def __init__(self, reason: str, *, code: str = "") -> None:
         super().__init__(reason)
@@ -87,7 +87,7 @@ class QueueUnavailable(QueueError):
 
 
 class QueueMissing(QueueUnavailable):
-    """There is no such queue, or topic, in this region and account."""
+    """The queue or topic does not exist in this region and account."""
 
 
 class ReceiptExpired(QueueError):

@@ -1,4 +1,4 @@
-"""End or freeze this process at a named point, to test what that leads to."""
+"""Kill or freeze this process at a named point, to test the consequences."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _counts: defaultdict[str, itertools.count[int]] = defaultdict(lambda: itertools.
 
 
 def failpoint(name: str) -> None:
-    """SIGKILL this process the nth time it passes here, where FAILPOINTS says ``name:nth``.
+    """Kill this process the nth time it passes here, if FAILPOINTS is ``name:nth``.
 
-    ``name:nth:STOP`` sends that signal instead.
+    The signal is SIGKILL; ``name:nth:STOP`` sends SIGSTOP instead.
     """
     if not settings.FAILPOINTS:
         return

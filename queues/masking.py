@@ -1,7 +1,7 @@
-"""Personal data, masked for those who may look after the platform but not into what customers did.
+"""Mask personal data for staff who run the platform but may not see customers' data.
 
-The right to see it is ``notifier.view_pii``. Without it the admin shows addresses by their first letters and their
-ending, and of an event's data the keys alone.
+The permission to see it is ``notifier.view_pii``. Without it the admin shows only the first letters and the ending of
+an address, and only the keys of an event's data.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _ADDRESS = re.compile(
 
 
 def hides(request: HttpRequest) -> bool:
-    """Whether this user must not see personal data."""
+    """Return True if this user may not see personal data."""
     return not request.user.has_perm(PERMISSION)
 
 
 def addresses(text: str) -> str:
-    """Hide every email address but its first letters and its ending: ``a***@e***.com``."""
+    """Mask every email address in the text, except its first letters and its ending: ``a***@e***.com``."""
     return _ADDRESS.sub(r"\1***@\2***\3", text) if "@" in text else text
 
 
 def values(value: Any) -> Any:
-    """The same JSON with every text and number masked: its keys say what is there."""
+    """Return the same JSON with every text and number masked, so that only its keys can be read."""
     try:
         return json.loads(addresses(json.dumps(_masked(value))))
     except RecursionError:
@@ -40,7 +40,7 @@ def values(value: Any) -> Any:
 
 
 def body(text: str) -> str:
-    """A message body without what it says of people: of an envelope what and whose it is, else next to nothing."""
+    """Mask a message body; an envelope keeps the attributes that name no person, any other body almost nothing."""
     try:
         envelope = json.loads(text)
     except (ValueError, RecursionError):

@@ -1,28 +1,49 @@
-"""Which function handles which type of event, and what upper apps hook into the queues."""
+"""Let upper apps hook into the queues: handlers of events, and functions that the queues call or ask.
+
+The queues import no other app. An upper app registers a function here with a decorator, and the queues call it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import os
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from uuid import UUID
 
-from queues.answers import Outcome
+from queues.answers import Advice, Bucket, Cause, Outcome, Preview, Section
 from queues.errors import UnknownType
 from queues.events.envelope import Event
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-    from queues.answers import Advice, Bucket, Cause, Preview, Section
+F = TypeVar("F", bound=Callable[..., object])
+
+
+class Hook(Generic[F]):
+    """Functions that upper apps register, in order; the hook itself is the decorator."""
+
+    def __init__(self) -> None:
+        self._functions: list[F] = []
+
+    def __call__(self, function: F) -> F:
+        self._functions.append(function)
+        return function
+
+    def __iter__(self) -> Iterator[F]:
+        return iter(self._functions)
+
 
 Handler = Callable[[Event], None]
 Reader = Callable[[str], Event | None]
-Teller = Callable[[Collection[UUID]], Mapping[UUID, Outcome]]
 
 
 class Preflight(Protocol):
-    """What would come of events if they were handled now; made anew for each look at many letters.
+    """Say what would happen to events if they were handled now; made anew for each look at many dead letters.
 
     ``notes`` say what could not be found out.
     """
@@ -30,32 +51,73 @@ class Preflight(Protocol):
     notes: list[str]
 
     def __call__(self, events: Sequence[Event]) -> Mapping[UUID, Bucket]:
-        """The bucket of each event that this app can tell of."""
+        """Return the bucket of each event that this app can tell of."""
         ...
 
 
-Adviser = Callable[["Cause"], "Advice | None"]
-Corrector = Callable[[Event], None]
-Protector = Callable[[UUID], str]
-Previewer = Callable[[Event], Sequence["Preview"]]
-Detailer = Callable[["HttpRequest", UUID], Iterable["Section"]]
-Measure = Callable[[datetime, datetime], Mapping[str, int]]
+# --- What consumers ask and run
+
+# Asked with the alias of a queue before each receive: why not now? An empty answer means: go on.
+gates: Hook[Callable[[str], str]] = Hook()
+
+# Asked with the alias of a queue: how many of its messages must be handled at once now? None means: no idea.
+# Each consumer whose number of threads is not set asks about once a second.
+needs: Hook[Callable[[str], int | None]] = Hook()
+
+# Steps that every consumer runs each half minute; each returns how many rows it moved.
+# Any number of consumers may run a step at once: each change must be a conditional UPDATE.
+sweeps: Hook[Callable[[], int]] = Hook()
+
+# Steps that look, count or tell: no email depends on them. Consumers run them every 15 seconds.
+# Any number of consumers may run a step at once: ``queues.upkeep.duties`` lets one of them do it for all.
+watches: Hook[Callable[[], int]] = Hook()
+
+# Functions that count what happened from one time (included) to another (not included): counts by name, which
+# add up. Each is asked once about each minute, and must look at the rows of that minute only.
+measures: Hook[Callable[[datetime, datetime], Mapping[str, int]]] = Hook()
+
+# Steps of ``manage.py provision``; each is given a function that prints a line.
+provisioners: Hook[Callable[[Callable[[str], None]], None]] = Hook()
+
+# --- What dead letters and redrives ask
+
+# Say what became of handled events, as far as they know these events; each uses few queries.
+outcome_tellers: Hook[Callable[[Collection[UUID]], Mapping[UUID, Outcome]]] = Hook()
+
+# Say what a cause of dead letters means and what fixes it. None means: the cause belongs to somebody else.
+advisers: Hook[Callable[[Cause], Advice | None]] = Hook()
+
+# Make a new Preflight, which must change nothing.
+preflights: Hook[Callable[[], Preflight]] = Hook()
+
+# Learn that an event's data was wrong and is now as in this event; called in the transaction of the edit.
+# They raise Uncorrectable where the result of the old data cannot be taken back.
+correctors: Hook[Callable[[Event], None]] = Hook()
+
+# Say why the data of an event must stay as it is. An empty answer means: it may be corrected.
+protectors: Hook[Callable[[UUID], str]] = Hook()
+
+# Show what an event will make, without making it.
+previewers: Hook[Callable[[Event], Sequence[Preview]]] = Hook()
+
+# Give tables of what else is known of an event, for the page of its dead letter.
+# They leave out what the user may not see.
+detailers: Hook[Callable[[HttpRequest, UUID], Iterable[Section]]] = Hook()
+
+# Folders where ``load`` does not look: a consumer must stay small, and must not import the admin. The admin imports
+# what registers in ``pages``.
+NOT_OF_CONSUMERS = {
+    "__pycache__",
+    "doctor",
+    "management",
+    "migrations",
+    "pages",
+    "static",
+    "templatetags",
+}
 
 _handlers: dict[str, list[Handler]] = {}
 _readers: dict[str, Reader] = {}
-_gates: list[Callable[[str], str]] = []
-_needs: list[Callable[[str], int | None]] = []
-_tellers: list[Teller] = []
-_sweeps: list[Callable[[], int]] = []
-_watches: list[Callable[[], int]] = []
-_measures: list[Measure] = []
-_provisioners: list[Callable[[Callable[[str], None]], None]] = []
-_advisers: list[Adviser] = []
-_preflights: list[Callable[[], Preflight]] = []
-_correctors: list[Corrector] = []
-_protectors: list[Protector] = []
-_previewers: list[Previewer] = []
-_detailers: list[Detailer] = []
 
 
 def handles(event_type: str) -> Callable[[Handler], Handler]:
@@ -72,7 +134,7 @@ def handles(event_type: str) -> Callable[[Handler], Handler]:
 
 
 def reads(alias: str) -> Callable[[Reader], Reader]:
-    """Register a function for the raw bodies of a queue whose messages are no envelopes of ours.
+    """Register a function for the raw bodies of a queue whose messages are not our envelopes.
 
     It raises Retry or Reject as handlers do, and returns the event where there is one.
     """
@@ -84,185 +146,47 @@ def reads(alias: str) -> Callable[[Reader], Reader]:
     return register
 
 
-def provisions(
-    provisioner: Callable[[Callable[[str], None]], None],
-) -> Callable[[Callable[[str], None]], None]:
-    """Register a step of ``manage.py provision``; it is given a function that prints a line."""
-    _provisioners.append(provisioner)
-    return provisioner
-
-
-def gates(gate: Callable[[str], str]) -> Callable[[str], str]:
-    """Register a function that is asked before each receive: why not now? Empty is: go on."""
-    _gates.append(gate)
-    return gate
-
-
 def why_closed(alias: str) -> str:
-    """The first reason not to receive from this queue; empty when there is none."""
-    return next((reason for gate in _gates if (reason := gate(alias))), "")
-
-
-def needs(need: Callable[[str], int | None]) -> Callable[[str], int | None]:
-    """Register a function that says how many messages of a queue must be handled at once now; None: no idea.
-
-    It is asked about once a second by each consumer whose number of threads is not set.
-    """
-    _needs.append(need)
-    return need
+    """Return the first reason not to receive from this queue; empty when there is none."""
+    return next((reason for gate in gates if (reason := gate(alias))), "")
 
 
 def needed(alias: str) -> int | None:
-    """The largest number that anybody needs; None when nobody has an idea."""
-    found = [count for need in _needs if (count := need(alias)) is not None]
+    """Return the largest number that any of the ``needs`` names; None when none of them has an idea."""
+    found = [count for need in needs if (count := need(alias)) is not None]
     return max(found, default=None)
 
 
-def tells_outcomes(teller: Teller) -> Teller:
-    """Register a function that says what became of handled events, as far as it knows them; in few queries."""
-    _tellers.append(teller)
-    return teller
-
-
 def outcomes(event_ids: Collection[UUID]) -> dict[UUID, Outcome]:
-    """What became of these; an event that is missing led to nothing that anybody knows of."""
+    """Return what became of these events; an event that is missing led to nothing that any app knows of."""
     found: dict[UUID, Outcome] = {}
-    for teller in _tellers if event_ids else []:
-        found |= teller(event_ids)
+    for tell in outcome_tellers if event_ids else ():
+        found |= tell(event_ids)
     return found
 
 
-def sweeps(step: Callable[[], int]) -> Callable[[], int]:
-    """Register a step that every consumer runs each half minute; it returns how many rows it moved.
-
-    Any number of consumers may run it at once: each change must be a conditional UPDATE.
-    """
-    _sweeps.append(step)
-    return step
-
-
-def advises(adviser: Adviser) -> Adviser:
-    """Register a function that says what a cause of dead letters means and what mends it; None: not its cause."""
-    _advisers.append(adviser)
-    return adviser
-
-
-def preflights(look_ahead: Callable[[], Preflight]) -> Callable[[], Preflight]:
-    """Register what makes a Foresight; it must change nothing."""
-    _preflights.append(look_ahead)
-    return look_ahead
-
-
-def corrects(corrector: Corrector) -> Corrector:
-    """Register a function that learns, in the transaction of the edit, that an event's data was wrong and is this.
-
-    It raises Uncorrectable where what came of the old data cannot be taken back.
-    """
-    _correctors.append(corrector)
-    return corrector
-
-
-def protects(protector: Protector) -> Protector:
-    """Register a function that says why an event's data must stay as it is; empty: it may be corrected."""
-    _protectors.append(protector)
-    return protector
-
-
-def previews(previewer: Previewer) -> Previewer:
-    """Register a function that shows what an event will make, without making it."""
-    _previewers.append(previewer)
-    return previewer
-
-
-def details(detailer: Detailer) -> Detailer:
-    """Register a function that gives the tables of what else is known of an event, for its dead letter's page.
-
-    It leaves out what the user may not see.
-    """
-    _detailers.append(detailer)
-    return detailer
-
-
-def advisers() -> list[Adviser]:
-    """The registered functions, in order."""
-    return list(_advisers)
-
-
 def make_preflights() -> list[Preflight]:
-    """One of each, new."""
-    return [make() for make in _preflights]
-
-
-def correctors() -> list[Corrector]:
-    """The registered functions, in order."""
-    return list(_correctors)
+    """Return one new Preflight from each function that makes one."""
+    return [make() for make in preflights]
 
 
 def why_protected(event_id: UUID) -> str:
-    """The first reason not to correct this event; empty when there is none."""
-    return next((reason for protector in _protectors if (reason := protector(event_id))), "")
-
-
-def previewers() -> list[Previewer]:
-    """The registered functions, in order."""
-    return list(_previewers)
-
-
-def detailers() -> list[Detailer]:
-    """The registered functions, in order."""
-    return list(_detailers)
+    """Return the first reason not to correct this event; empty when there is none."""
+    return next((reason for protector in protectors if (reason := protector(event_id))), "")
 
 
 def handlers_of(event_type: str) -> list[Handler]:
-    """The functions that handle this type; none where nobody does."""
+    """Return the functions that handle this type; none where nobody does."""
     return list(_handlers.get(event_type, ()))
 
 
 def takes_envelopes(alias: str) -> bool:
-    """Whether the messages of this queue are events of ours."""
+    """Say whether the messages of this queue are our own events."""
     return alias not in _readers
 
 
-def sweep_steps() -> list[Callable[[], int]]:
-    """The registered steps, in order."""
-    return list(_sweeps)
-
-
-def watches(step: Callable[[], int]) -> Callable[[], int]:
-    """Register a step that looks, counts or tells: no email depends on it. Consumers run it every 15 seconds.
-
-    Any number of consumers may run it at once: ``queues.upkeep.duties`` lets one of them do it for all.
-    """
-    _watches.append(step)
-    return step
-
-
-def watch_steps() -> list[Callable[[], int]]:
-    """The registered steps, in order."""
-    return list(_watches)
-
-
-def measures(measure: Measure) -> Measure:
-    """Register a function that counts what happened from one time to before another: counts by name, which add up.
-
-    It is asked about each minute once, and must look at that minute's rows alone.
-    """
-    _measures.append(measure)
-    return measure
-
-
-def measures_of_a_span() -> list[Measure]:
-    """The registered functions, in order."""
-    return list(_measures)
-
-
-def provisioners() -> list[Callable[[Callable[[str], None]], None]]:
-    """The registered steps, in order."""
-    return list(_provisioners)
-
-
 def reader_for(alias: str) -> Reader:
-    """The function that takes a raw body from this queue."""
+    """Return the function that takes a raw body from this queue."""
     return _readers.get(alias, dispatch)
 
 
@@ -276,3 +200,41 @@ def dispatch(body: str) -> Event:
     for handler in handlers:
         handler(event)
     return event
+
+
+def load(app: str) -> None:
+    """Import the modules of an app that register something; called in its ``ready()``.
+
+    Their source text tells which they are, so nothing else is imported. Raises RuntimeError when there are none:
+    without its source files an app would register nothing, and nobody would notice.
+    """
+    found = registrars(Path(import_module(app).__path__[0]))
+    if not found:
+        raise RuntimeError(
+            f"no module of {app} registers anything: are its source files installed?"
+        )
+    for module in found:
+        import_module(f"{app}.{module}")
+
+
+def registrars(folder: Path) -> list[str]:
+    """Return the modules of an app, by their names within its folder, that use a decorator of registration.
+
+    Those are the hooks, ``handles`` and ``reads`` of this module, and ``register`` of Django's checks and of
+    ``orders.email_status``.
+    """
+    hooks = [name for name, value in globals().items() if isinstance(value, Hook)]
+    names = "|".join([*hooks, "handles", "reads", "register"])
+    used = re.compile(
+        rf"^@(?:registry\.|email_status\.)?(?:{names})\b(?!\.)".encode(), re.MULTILINE
+    )
+    found = [path for path in _sources(folder) if used.search(path.read_bytes())]
+    return sorted(".".join(path.relative_to(folder).with_suffix("").parts) for path in found)
+
+
+def _sources(folder: Path) -> Iterator[Path]:
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if name not in NOT_OF_CONSUMERS]
+        yield from (
+            Path(parent, name) for name in files if name.endswith(".py") and name != "admin.py"
+        )

@@ -1,4 +1,4 @@
-"""UUID version 7 (RFC 9562): unique ids that sort by time. Python's own comes with 3.14."""
+"""Make UUIDs of version 7 (RFC 9562): unique ids that sort by time. Python has them from 3.14."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import uuid
 
 
 def uuid7() -> uuid.UUID:
-    """A new id: 48 bits of Unix milliseconds, then 74 random bits."""
+    """Make a new id: 48 bits of Unix milliseconds, then 74 random bits."""
     value = int(time.time() * 1000) << 80 | int.from_bytes(os.urandom(10), "big")
     value = value & ~(0xF << 76) | 7 << 76
     return uuid.UUID(int=value & ~(0b11 << 62) | 0b10 << 62)

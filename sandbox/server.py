@@ -1,4 +1,4 @@
-"""The local AWS as one process: moto's server with our mends, and the control API beside it."""
+"""The local AWS as one process: moto's server with our corrections, and the control API beside it."""
 
 from __future__ import annotations
 

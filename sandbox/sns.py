@@ -1,4 +1,4 @@
-"""moto's SNS, mended where fan-out depends on it.
+"""moto's SNS, corrected where fan-out depends on it.
 
 A topic delivers to the queues that are there, as AWS does: moto fails the whole publishing where one is missing. A FIFO
 topic drops a repeat of a deduplication id within 5 minutes: moto leaves that to FIFO queues, and a standard queue gets

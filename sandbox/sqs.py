@@ -1,4 +1,4 @@
-"""moto's SQS, mended where order, deduplication and prompt delivery depend on it."""
+"""moto's SQS, corrected where order, deduplication and prompt delivery depend on it."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from queues.consumer.loop import Consumer
 from queues.outbox import relay
 from sandbox.sqs import WholeQueue
 from tests.support.aws import provisioned
-from tests.support.aws.local_aws import local_aws  # noqa: F401  # a fixture
+from tests.support.aws.local_aws import ROOT, local_aws  # noqa: F401  # a fixture
 from tests.support.aws.stub_aws import fast_platform  # noqa: F401  # a fixture
 from tests.support.browser import chromium, site  # noqa: F401  # fixtures
 from tests.support.processes import platform  # noqa: F401  # a fixture
@@ -31,6 +31,37 @@ from tests.support.processes import platform  # noqa: F401  # a fixture
 SENDER = "shop@example.com"
 # Without it moto forgets queue policies.
 sqs_models.Queue = WholeQueue
+
+
+# Whatever is here takes seconds a test: processes, whole histories, pages in a browser, builds, waits.
+_SLOW_FOLDERS = ("benchmarks", "browser", "faults", "infra", "journeys", "notifier/doctor")
+_SLOW_FIXTURES = {"local_aws", "platform", "fast_platform", "chromium"}
+_SLOW_MARKERS = ("browser", "processes", "locking")
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    folder = item.path.parent.relative_to(ROOT / "tests").as_posix()
+    return (
+        folder.startswith(_SLOW_FOLDERS)
+        or not _SLOW_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+        or any(item.get_closest_marker(name) for name in _SLOW_MARKERS)
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is slow by what it uses and where it stands, so that nobody has to remember it; the slowest go first.
+
+    A test of a minute that begins last would keep the other workers waiting.
+    """
+    for item in items:
+        if _is_slow(item):
+            item.add_marker(pytest.mark.slow)
+    items.sort(
+        key=lambda item: (
+            not item.get_closest_marker("browser"),
+            not item.get_closest_marker("slow"),
+        )
+    )
 
 
 def pytest_collection_finish() -> None:

@@ -1,5 +1,9 @@
 """One SQS queue in memory, standard or FIFO: visibility, groups, deduplication, redrive to its dead-letter queue.
 
+One of two models of SQS. This one runs in real time behind HTTP, for real processes: soaks, kills and crash tests. The
+other, ``tests/faults/world/sqs.py``, runs in the test's own process on a clock that the test moves, so that a seed
+repeats a run exactly.
+
 Source: SQS developer guide. To treat both kinds alike, each message of a standard queue is a group of its own.
 """
 

@@ -1,4 +1,9 @@
-"""Keep what the stand-in knows: queues, latencies, the gate, and the counts of one run."""
+"""Keep what the stand-in knows: queues, latencies, the gate, and the counts of one run.
+
+Its queue is no model of SQS: no visibility timeout, groups, deduplication or redrive. It is a list with long polls,
+whose messages are JSON already, so that the stand-in takes as little as possible of the processor that is measured.
+``benchmarks/aws_stub/queues.py`` has the rules.
+"""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ _TABLE = {
 }
 
 
-@registry.advises
+@registry.advisers
 def advise(cause: Cause) -> Advice | None:
     """Return advice on a cause that concerns emails; None for any other."""
     if cause.code == "RenderError":

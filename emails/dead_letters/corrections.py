@@ -22,14 +22,14 @@ _WORDS = {
 }
 
 
-@registry.protects
+@registry.protectors
 def why_protected(event_id: UUID) -> str:
     """Return why the data of this event must not change; empty if it may."""
     rows = Notification.objects.filter(event_id=event_id)
     return next((words for row in rows if (words := _why(row))), "")
 
 
-@registry.corrects
+@registry.correctors
 def correct(event: Event) -> None:
     """Give the event's unsent emails its new data, and cancel those that it no longer owes: the address changed, say.
 

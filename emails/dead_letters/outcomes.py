@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from emails.models import Notification
 from emails.reports import evidence
 from queues.answers import Outcome, Verdict
-from queues.registry import tells_outcomes
+from queues.registry import outcome_tellers
 
 # Most mail servers accept an email within seconds. After this time, SES's acceptance counts as the outcome.
 DELIVERY_SECONDS = 60
@@ -56,7 +56,7 @@ _BY_DELIVERY = {
 }
 
 
-@tells_outcomes
+@outcome_tellers
 def of(event_ids: Collection[UUID]) -> dict[UUID, Outcome]:
     """Return the outcome of each event whose emails have notification rows, that is: a consumer has received it."""
     young = When(sent_at__gt=Now() - timedelta(seconds=DELIVERY_SECONDS), then=Value(True))

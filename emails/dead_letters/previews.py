@@ -11,7 +11,7 @@ from queues.answers import Preview
 from queues.events.envelope import Event
 
 
-@registry.previews
+@registry.previewers
 def preview(event: Event) -> list[Preview]:
     """Return a preview of each email that the event owes."""
     return [_of(owed) for owed in planning.planned(event)]

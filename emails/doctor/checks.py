@@ -1,4 +1,4 @@
-"""What ``manage.py doctor`` looks at of SES: may it send, from whom, to whom, and does it tell what becomes of it."""
+"""Check SES for ``manage.py doctor``: may it send, from whom, to whom, and does it report what becomes of emails."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from emails.sending import direct_emails
 from emails.ses import default_sender, ses_api
 from queues.aws.clients import is_about_credentials, is_away
 from queues.doctor.checks import away
-from queues.doctor.findings import DENIED, AwsAway, Finding, Verdict, examines, missing_right
+from queues.doctor.findings import DENIED, AwsAway, Finding, Verdict, doctor_check, missing_right
 from queues.models.live import LiveConsumer
 
 ALIAS = "ses-events"
@@ -25,9 +25,9 @@ BOUNCE_SECONDS = 60
 QUOTA_SHARE = 0.9
 
 
-@examines("SES", asks_aws=True)
+@doctor_check("SES", asks_aws=True)
 def account() -> Iterable[Finding]:
-    """Sandbox, quota, and whether sending is allowed at all."""
+    """Check the sandbox, the quota, and whether SES lets the account send at all."""
     yield _sandbox()
     try:
         quota = ses_api.quota()
@@ -107,12 +107,12 @@ def _quota(quota: ses_api.Quota) -> Finding:
     )
 
 
-@examines("SES", asks_aws=True)
+@doctor_check("SES", asks_aws=True)
 def sender() -> Iterable[Finding]:
-    """That SES sends from the sender in force, and signs what it sends."""
+    """Check that SES sends from the sender in force, and signs what it sends."""
     address = default_sender.address()
     if not address:
-        # The examination of settings says so.
+        # The check of settings says so.
         return
     try:
         is_verified = ses_api.sender_is_verified()
@@ -152,15 +152,15 @@ def _signature(domain: str) -> Finding:
     )
 
 
-@examines("SES", asks_aws=True)
+@doctor_check("SES", asks_aws=True)
 def way_back() -> Iterable[Finding]:
-    """That SES tells what becomes of emails, and that it reaches us."""
+    """Check that SES reports what becomes of emails, and that its reports reach us."""
     return events_destination.look()
 
 
-@examines("SES")
+@doctor_check("SES")
 def sending_now() -> Iterable[Finding]:
-    """What keeps consumers from sending at the moment, and where they keep what the database could not take."""
+    """Check whether anything stops consumers from sending, and where they keep what the database could not take."""
     for breaker in Breaker.objects.filter(is_open=True):
         yield Finding(
             "ses.breaker",
@@ -189,7 +189,7 @@ def _journal() -> Finding:
     return Finding("ses.journal", f"{folder} can be written to.")
 
 
-@examines("A bounce", asks_aws=True, sends=True)
+@doctor_check("A bounce", asks_aws=True, sends=True)
 def bounce() -> Iterable[Finding]:
     """Send an email to SES's mailbox simulator, and wait until a consumer has read that it bounced."""
     if ALIAS not in settings.QUEUES and not settings.SES_WEBHOOK_TOPICS:

@@ -1,4 +1,7 @@
-"""Whether SES's events reach us: configuration set, event destination, and what ``topic_examination`` looks at."""
+"""Check whether SES's events reach us: the configuration set, its event destination, and the topic.
+
+``events_topic`` checks what stands behind the topic.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ _NO_TOPIC = {"NotFound", "NotFoundException"}
 
 
 def look() -> Iterator[Finding]:
-    """From SES to the queue; ends where the way is broken."""
+    """Follow the way from SES to the queue; stop where it is broken."""
     name = settings.SES_CONFIGURATION_SET
     if not name:
         yield Finding(

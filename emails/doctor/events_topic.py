@@ -1,4 +1,4 @@
-"""Whether the topic of SES's events takes them from SES alone, and hands all of them on to the queue as they are.
+"""Check that the topic of SES's events takes them only from SES, and passes all of them unchanged to the queue.
 
 Sources: SES developer guide, "Set up an Amazon SNS event destination"; SNS developer guide, "Raw message delivery",
 "Subscription filter policies".
@@ -22,7 +22,7 @@ from queues.errors import QueueUnavailable
 
 PROVISION = "python manage.py provision"
 WHY = "Bounces and complaints stay unknown, and emails in doubt wait for a person."
-# Of a topic that ``provision`` does not make.
+# The fix for a topic that ``provision`` does not make.
 _BY_HAND = "Edit the topic's access policy in the SNS console (docs/how-to/ses-events-by-https.md)."
 _LACKING = {"InvalidAction", "UnknownOperationException", "UnsupportedOperation", "NotImplemented"}
 _PUBLISH = {"sns:publish", "sns:*", "*"}
@@ -30,7 +30,7 @@ _EQUALS = {"StringEquals", "StringLike", "ArnEquals", "ArnLike"}
 
 
 def policy(topic: str) -> Iterator[Finding]:
-    """That SES may publish for our configuration set, and not just anybody."""
+    """Check that SES may publish for our configuration set, and that not everybody may."""
     name = topic.rpartition(":")[2]
     try:
         found = statements(destinations.topic_policy(topic))
@@ -58,12 +58,12 @@ def policy(topic: str) -> Iterator[Finding]:
 def way_to_queue(
     topic: str, queue: Queue, subscriptions: Sequence[Subscription]
 ) -> Iterator[Finding]:
-    """From the topic: the subscription of this queue, how it delivers, and the queue's own policy."""
+    """Check the way from the topic to the queue: the subscription, how it delivers, and the queue's own policy."""
     name = topic.rpartition(":")[2]
     try:
         attributes = queue.attributes()
     except QueueUnavailable:
-        # The examination of the queues says so.
+        # The check of the queues says so.
         return
     ours = [
         each
@@ -87,7 +87,7 @@ def way_to_queue(
 
 
 def unasked(exc: QueueUnavailable, right: str, of: str) -> Finding:
-    """AWS did not tell, which is no finding on what it was asked about."""
+    """Return the finding that AWS did not answer; this says nothing of the thing that we asked about."""
     if exc.code in DENIED:
         return missing_right(str(exc), otherwise=right, of=of)
     if exc.code in _LACKING:
@@ -106,7 +106,7 @@ def unasked(exc: QueueUnavailable, right: str, of: str) -> Finding:
 
 
 def error(key: str, what: str, fix: str = PROVISION) -> Finding:
-    """The way is broken here."""
+    """Return the finding that the way of the events is broken at this place."""
     return Finding(key, what, Verdict.ERROR, why=WHY, fix=fix)
 
 
@@ -144,7 +144,10 @@ def _may_publish(statement: Mapping[str, Any]) -> bool:
 
 
 def _is_met(condition: Mapping[str, Mapping[str, Any]], topic: str) -> bool:
-    """By what SES says of itself when it publishes; what it does not say meets no condition."""
+    """Say whether SES meets a condition by what it says of itself when it publishes.
+
+    A condition on anything else is not met.
+    """
     _, partition, _, region, account, _ = topic.split(":")
     named = settings.SES_CONFIGURATION_SET
     said = {

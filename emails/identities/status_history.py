@@ -10,7 +10,7 @@ from django.utils import timezone
 from emails.errors import IdentityError
 from emails.identities import answers, identities
 from emails.identities.facts import VERIFIED
-from emails.models.identities import IdentitySighting
+from emails.models.identities import IdentityStatus
 from queues.registry import watches
 from queues.upkeep import duties
 
@@ -27,36 +27,34 @@ def note(statuses: Mapping[str, str]) -> int:
     known = of(statuses)
     now = timezone.now()
     changed = [
-        IdentitySighting(
-            name=name, status=status, since=now, is_witnessed=name in known, seen_at=now
-        )
+        IdentityStatus(name=name, status=status, since=now, is_witnessed=name in known, seen_at=now)
         for name, status in statuses.items()
         if name not in known or known[name].status != status
     ]
-    IdentitySighting.objects.bulk_create(
+    IdentityStatus.objects.bulk_create(
         changed,
         update_conflicts=True,
         unique_fields=["name"],
         update_fields=["status", "since", "is_witnessed", "seen_at"],
     )
-    IdentitySighting.objects.filter(pk__in=statuses).update(seen_at=now)
+    IdentityStatus.objects.filter(pk__in=statuses).update(seen_at=now)
     return len(changed)
 
 
-def of(names: Iterable[str]) -> Mapping[str, IdentitySighting]:
+def of(names: Iterable[str]) -> Mapping[str, IdentityStatus]:
     """Return the remembered status of each name that was ever seen."""
-    return IdentitySighting.objects.in_bulk(list(names))
+    return IdentityStatus.objects.in_bulk(list(names))
 
 
 def forget(name: str) -> None:
     """Delete the history of an identity that SES no longer has; a new one of this name starts fresh."""
-    IdentitySighting.objects.filter(pk=name).delete()
+    IdentityStatus.objects.filter(pk=name).delete()
 
 
 @watches
 def look() -> int:
     """Ask SES about unverified identities, so that times are right even if nobody looks; returns how many changed."""
-    waiting = IdentitySighting.objects.exclude(status=VERIFIED).order_by("seen_at")
+    waiting = IdentityStatus.objects.exclude(status=VERIFIED).order_by("seen_at")
     names = list(waiting.values_list("name", flat=True)[:MOST])
     if not names or duties.take("identities", every=EVERY_SECONDS) is None:
         return 0

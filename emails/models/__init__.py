@@ -1,7 +1,7 @@
-"""The tables of the emails: notifications, what SES said of them, identities, suppressions, and the account."""
+"""The tables of this app: notifications, SES's reports about them, identities, suppressions, and the account."""
 
 from emails.models.account import Breaker, EventChannel, SenderCheck, SendRate
-from emails.models.identities import DefaultSender, Identity, IdentitySighting, SesAnswer
+from emails.models.identities import DefaultSender, Identity, IdentityStatus, SesAnswer
 from emails.models.notifications import Attempt, DeliveryEvent, Notification, NotificationQuerySet
 from emails.models.reputation import Guard, Incident
 from emails.models.suppressions import Suppression, SuppressionQuerySet, SuppressionSync
@@ -14,7 +14,7 @@ __all__ = [
     "EventChannel",
     "Guard",
     "Identity",
-    "IdentitySighting",
+    "IdentityStatus",
     "Incident",
     "Notification",
     "NotificationQuerySet",

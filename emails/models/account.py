@@ -1,4 +1,4 @@
-"""What all processes share of the SES account: its rate, its events, its sender, the breakers."""
+"""The rows about the SES account that all processes share: its rate, events, sender and breakers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.db.models import Q
 
 
 class SendRate(models.Model):
-    """One row: what SES allows, and when the next recipient may be sent to. See ``emails.sending.limiter``."""
+    """One row: SES's limits, and when we may send to the next recipient. See ``emails.sending.limiter``."""
 
     tat_us = models.BigIntegerField(default=0)
     step_us = models.BigIntegerField()
@@ -26,7 +26,7 @@ class SendRate(models.Model):
 
 
 class EventChannel(models.Model):
-    """One row: how far the events of SES have been read; see ``emails.reports.evidence``."""
+    """One row: how far we have read the events of SES; see ``emails.reports.evidence``."""
 
     newest_sent_at = models.DateTimeField(null=True)
     canary_at = models.DateTimeField(null=True)
@@ -39,10 +39,10 @@ class EventChannel(models.Model):
 
 
 class SenderCheck(models.Model):
-    """One row: what SES said last of the address that we send from; see ``emails.identities.sender_status``."""
+    """One row: SES's last answer about the address that we send from; see ``emails.identities.sender_status``."""
 
     address = models.CharField(max_length=254)
-    # None until SES has answered.
+    # Null until SES has answered.
     is_verified = models.BooleanField(null=True)
     error = models.TextField(blank=True)
     asked_at = models.DateTimeField()
@@ -56,7 +56,7 @@ class SenderCheck(models.Model):
 
 
 class Breaker(models.Model):
-    """Why nothing is sent at the moment; see ``emails.sending.breakers``."""
+    """A breaker and, while it is open, the reason why we send nothing; see ``emails.sending.breakers``."""
 
     name = models.CharField(max_length=20, primary_key=True)
     is_open = models.BooleanField(default=False)

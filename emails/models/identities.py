@@ -1,4 +1,4 @@
-"""What is kept about identities: SES itself keeps the identities, and does not tell everything of them."""
+"""The rows about identities: SES keeps the identities themselves, but does not tell everything about them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.db.models import Q
 
 
 class Identity(models.Model):
-    """No table: SES keeps the identities. This gives them permissions and entries in the admin's log."""
+    """An identity of SES, without a table here; the model exists for permissions and entries in the admin's log."""
 
     name = models.CharField(max_length=255, primary_key=True)
 
@@ -30,18 +30,20 @@ class Identity(models.Model):
         return self.name
 
 
-class IdentitySighting(models.Model):
-    """The status in which SES showed an identity last, and since when; see ``emails.identities.status_history``."""
+class IdentityStatus(models.Model):
+    """The last known status of an identity, and since when; see ``emails.identities.status_history``."""
 
-    # As SES writes it.
+    # The name as SES writes it.
     name = models.CharField(max_length=255, primary_key=True)
     status = models.CharField(max_length=20)
     since = models.DateTimeField()
-    # Whether we saw another status before; if not, it may have been in this one for long.
+    # True if we saw another status before; if not, the identity may have had this status for a long time.
     is_witnessed = models.BooleanField(default=False)
     seen_at = models.DateTimeField()
 
     class Meta:
+        # The table keeps its first name: a release before the renaming may still run beside this one.
+        db_table = "emails_identitysighting"
         default_permissions = ()
 
     def __str__(self) -> str:
@@ -49,12 +51,12 @@ class IdentitySighting(models.Model):
 
 
 class SesAnswer(models.Model):
-    """What SES or DNS answered last to a question that pages show; see ``emails.identities.answers``."""
+    """The last answer of SES or DNS to a question that pages show; see ``emails.identities.answers``."""
 
     question = models.CharField(max_length=300, primary_key=True)
     value = models.JSONField(null=True)
     value_at = models.DateTimeField(null=True)
-    # Why the last try brought no value; empty if it did.
+    # Why the last try brought no value; empty if it brought one.
     problem = models.TextField(blank=True)
     tried_at = models.DateTimeField()
 
@@ -66,7 +68,7 @@ class SesAnswer(models.Model):
 
 
 class DefaultSender(models.Model):
-    """One row, or none: whom staff chose to send as; see ``emails.ses.default_sender``."""
+    """One row, or none: the sender that staff chose; see ``emails.ses.default_sender``."""
 
     address = models.EmailField()
     display_name = models.CharField(max_length=100, blank=True)

@@ -1,4 +1,4 @@
-"""Notifications, every attempt to send one, and what SES said of it later."""
+"""The tables of notifications, of the attempts to send them, and of SES's reports about them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from queues.uuid7 import uuid7
 
 
 class NotificationQuerySet(models.QuerySet["Notification"]):
-    """Which emails?"""
+    """The queries that choose notifications."""
 
     def to(self, address: str) -> NotificationQuerySet:
-        """Those to this address, whatever its case."""
-        # Both folded by the database, as its index does it: SQLite folds ASCII only.
+        """Return the notifications to this address, in upper or lower case."""
+        # The database folds both sides, as its index does: SQLite folds only ASCII.
         return self.alias(folded=Lower("recipient")).filter(folded=Lower(Value(address)))
 
 
@@ -24,7 +24,11 @@ class Notification(models.Model):
     """One email that one event owes to one recipient."""
 
     class State(models.TextChoices):
-        """``sending``: claimed; ``in_doubt``: SES may or may not have accepted it; ``kept``: bulk email is stopped."""
+        """The state of a notification.
+
+        ``sending``: a process has claimed it; ``in_doubt``: SES may or may not have accepted it; ``kept``: bulk email
+        is stopped.
+        """
 
         PENDING = "pending"
         SENDING = "sending"
@@ -36,7 +40,10 @@ class Notification(models.Model):
         KEPT = "kept"
 
     class Delivery(models.TextChoices):
-        """What SES reported; it only rises in this order. ``suppressed``: SES did not try, by a list of its own."""
+        """The delivery status that SES reported; it only moves on in this order.
+
+        ``suppressed``: SES did not try to deliver, because the address is on SES's own list.
+        """
 
         NONE = "none"
         DELAYED = "delayed"
@@ -51,12 +58,12 @@ class Notification(models.Model):
     event_id = models.UUIDField()
     event_type = models.CharField(max_length=100)
     subject = models.CharField(max_length=200, blank=True, db_index=True)
-    # With these the event can be stated again, even one whose producer keeps no outbox here.
+    # With these we can publish the event again, even if its producer has no outbox here.
     event_source = models.CharField(max_length=200, blank=True)
     partition_key = models.CharField(max_length=128, blank=True)
     template = models.CharField(max_length=100)
     recipient = models.EmailField()
-    # The event's data: what the template renders.
+    # The event's data, which the template renders.
     context = models.JSONField()
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
     attempts = models.PositiveIntegerField(default=0)
@@ -64,7 +71,7 @@ class Notification(models.Model):
     lease_until = models.DateTimeField(null=True, editable=False)
     attempt_started_at = models.DateTimeField(null=True)
     next_at = models.DateTimeField()
-    # When silence of SES will have proved that an email in doubt was not accepted.
+    # From this time on, SES's silence proves that it did not accept an email in doubt.
     safe_at = models.DateTimeField(null=True)
     provider_message_id = models.CharField(
         "SES message id", max_length=100, blank=True, db_index=True
@@ -77,19 +84,20 @@ class Notification(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     sent_at = models.DateTimeField(null=True)
     delivered_at = models.DateTimeField(null=True)
-    # Why and when it was not delivered, or not liked; empty while all is well. See ``emails.reports.reasons``.
+    # Why and when SES did not deliver it, or the recipient complained; empty while all is well. See
+    # ``emails.reports.reasons``.
     delivery_code = models.CharField(
         "delivery code", max_length=40, blank=True, default="", db_default=""
     )
     delivery_reason = models.TextField(blank=True, default="", db_default="")
     delivery_at = models.DateTimeField("reported at", null=True)
-    # The first time, as far as SES tracks it; whoever followed a link has opened it.
+    # The first open and the first click, as far as SES tracks them; a click counts as an open too.
     opened_at = models.DateTimeField(null=True)
     clicked_at = models.DateTimeField(null=True)
 
     objects = NotificationQuerySet.as_manager()
 
-    # Not sent; most of the first kind wait for their message to come back.
+    # Emails in these states are not sent yet; most pending ones wait for their message to come back.
     UNSENT = (State.PENDING, State.FAILED)
 
     class Meta:
@@ -106,7 +114,7 @@ class Notification(models.Model):
             )
         ]
         indexes = [
-            # An address is looked for whatever its case; newest first.
+            # For searches by address, in upper or lower case, newest first.
             models.Index(Lower("recipient"), "id", name="notification_recipient"),
             models.Index(
                 "state",
@@ -120,7 +128,7 @@ class Notification(models.Model):
             ),
             models.Index("id", name="notification_failed", condition=Q(state="failed")),
             models.Index("id", name="notification_kept", condition=Q(state="kept")),
-            # What changes with each delivery is in no index: such an update would write to all of them.
+            # No index has a column that changes with each delivery: such an update would write to all indexes.
             models.Index("id", name="notification_trouble", condition=Q(delivery_code__gt="")),
             models.Index("id", name="notification_opened", condition=Q(opened_at__isnull=False)),
             models.Index("id", name="notification_clicked", condition=Q(clicked_at__isnull=False)),
@@ -131,10 +139,10 @@ class Notification(models.Model):
 
     @property
     def time_to_mailbox(self) -> timedelta | None:
-        """From SES's acceptance to the recipient's mail server; None while that is not known."""
+        """The time from SES's acceptance to the recipient's mail server; None while it is not known."""
         if self.sent_at is None or self.delivered_at is None:
             return None
-        # Two clocks: what SES reports may seem to be before what we noted.
+        # Two clocks differ: SES's report may carry an earlier time than our own row.
         return max(self.delivered_at - self.sent_at, timedelta(0))
 
 
@@ -142,7 +150,10 @@ class Attempt(models.Model):
     """One call to SES for a notification."""
 
     class Outcome(models.TextChoices):
-        """Empty while the call runs, or when its process died; ``held``: not sent for a reason of our own."""
+        """The outcome of an attempt; empty while the call runs, or if its process died.
+
+        ``held``: not sent for a problem of our own.
+        """
 
         ACCEPTED = "accepted"
         HELD = "held"
@@ -173,7 +184,7 @@ class Attempt(models.Model):
 
 
 class DeliveryEvent(models.Model):
-    """What SES said of an accepted email, once each, in whatever order it came."""
+    """A report of SES about an accepted email; each is saved once, in any order of arrival."""
 
     provider_message_id = models.CharField("SES message id", max_length=100, db_index=True)
     type = models.CharField(max_length=20)
@@ -181,10 +192,10 @@ class DeliveryEvent(models.Model):
     happened_at = models.DateTimeField()
     raw = models.JSONField()
     recorded_at = models.DateTimeField(auto_now_add=True)
-    # Its email is none of ours, or not known as ours yet; see ``emails.reports.orphans``.
+    # True if its email is not ours, or not yet known as ours; see ``emails.reports.orphans``.
     is_orphan = models.BooleanField("of an unknown email", default=False, db_default=False)
 
-    # Few; most emails are sent and delivered.
+    # The events that staff look for. They are few: most emails are sent and delivered.
     NOTABLE = ("DeliveryDelay", "Bounce", "Complaint", "Reject", "Open", "Click")
 
     class Meta:

@@ -1,4 +1,4 @@
-"""What harms the sender's good name: emails that came back, and the guard that stops bulk email for it."""
+"""The tables about our reputation as a sender: emails that came back, and the guard that stops bulk email."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from django.db.models import Q
 
 
 class Incident(models.Model):
-    """An email that came back or was complained of, until the support has been told.
+    """An email that bounced or that its recipient marked as spam, so that support gets an alert about it.
 
     See ``emails.reputation.support``.
     """
 
     class Kind(models.TextChoices):
-        """``refused``: SES did not try, the address is on its list."""
+        """The kind of an incident; ``refused``: SES did not try, because the address is on its list."""
 
         BOUNCED_HARD = "bounced_hard"
         BOUNCED_SOFT = "bounced_soft"
@@ -26,7 +26,7 @@ class Incident(models.Model):
     kind = models.CharField(max_length=12, choices=Kind)
     reason = models.CharField(max_length=300, blank=True)
     happened_at = models.DateTimeField()
-    # Null: the support is still to be told.
+    # Null while support has not got the alert yet.
     told_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -41,14 +41,14 @@ class Incident(models.Model):
 
 
 class Guard(models.Model):
-    """One row: whether bulk email is stopped, and why; see ``emails.sending.guard``."""
+    """One row that says if bulk email is stopped, and why; see ``emails.sending.guard``."""
 
     is_stopped = models.BooleanField(default=False)
     reason = models.CharField(max_length=300, blank=True)
-    # Empty: the guard itself.
+    # Empty if the guard itself stopped it.
     stopped_by = models.CharField(max_length=150, blank=True)
     stopped_at = models.DateTimeField(null=True)
-    # What came before is not counted again.
+    # The guard's rates count only emails after this time.
     resumed_at = models.DateTimeField(null=True)
 
     class Meta:

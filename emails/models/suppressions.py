@@ -1,4 +1,4 @@
-"""The addresses that must get no email, and how far they are in step with SES's own list."""
+"""The tables of addresses that must get no email, and of their comparison with SES's own list."""
 
 from __future__ import annotations
 
@@ -13,31 +13,34 @@ _ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 class SuppressionQuerySet(models.QuerySet["Suppression"]):
-    """Which addresses?"""
+    """The queries that choose suppressions."""
 
     def active(self) -> SuppressionQuerySet:
-        """Those that get no email now."""
+        """Return the suppressions in force: these addresses get no email now."""
         return self.filter(state=Suppression.State.ACTIVE)
 
     def of(self, addresses: Collection[str]) -> SuppressionQuerySet:
-        """Those of these addresses, whatever their case."""
-        # PostgreSQL folds all letters, SQLite those of ASCII.
+        """Return the suppressions of these addresses, in upper or lower case."""
+        # PostgreSQL folds all letters, SQLite only those of ASCII.
         folded = {address.lower() for address in addresses}
         folded |= {address.translate(_ASCII_LOWER) for address in addresses}
         return self.alias(folded=Lower("address")).filter(folded__in=folded)
 
 
 class Suppression(models.Model):
-    """An address that must get no email, or must not have got any until somebody lifted that."""
+    """An address that must get no email, or had to get none until somebody lifted its suppression."""
 
     class State(models.TextChoices):
-        """A lifted one stays here: it says who lifted it, and keeps old news from adding it again."""
+        """The state of a suppression.
+
+        A lifted one stays: it says who lifted it, and an old bounce report cannot add it again.
+        """
 
         ACTIVE = "active"
         LIFTED = "lifted"
 
     class Source(models.TextChoices):
-        """Who says so; ``ses``: the list of the account there."""
+        """The source of a suppression; ``ses``: the account's list at SES."""
 
         BOUNCE = "bounce"
         COMPLAINT = "complaint"
@@ -46,7 +49,7 @@ class Suppression(models.Model):
         SES = "ses", "SES"
 
     class Task(models.TextChoices):
-        """What SES's list is still to be told."""
+        """The change that SES's list still has to get."""
 
         NONE = ""
         ADD = "add"
@@ -56,7 +59,7 @@ class Suppression(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.ACTIVE)
     source = models.CharField(max_length=10, choices=Source)
     reason = models.CharField(max_length=300, blank=True)
-    # When it came to get no email, by the clock of whoever says so.
+    # When the suppression began, by the clock of its source.
     since = models.DateTimeField("since")
     added_by = models.CharField(max_length=150, blank=True)
     # The email that came back.
@@ -66,9 +69,9 @@ class Suppression(models.Model):
     lifted_at = models.DateTimeField(null=True)
     ses_task = models.CharField("SES is to", max_length=6, choices=Task, blank=True)
     ses_error = models.CharField("SES said", max_length=300, blank=True)
-    # When the pass over SES's list began that met it last.
+    # When the last pass over SES's list that found this address began.
     ses_seen_at = models.DateTimeField("on SES's list", null=True)
-    # Once SES has been told, what was suppressed is sent after all.
+    # If true, the suppressed emails are sent after all, once SES's list has changed.
     sends_again = models.BooleanField(default=False)
 
     objects = SuppressionQuerySet.as_manager()
@@ -100,15 +103,15 @@ class Suppression(models.Model):
 
 
 class SuppressionSync(models.Model):
-    """One row: how far SES's list has been read; see ``emails.reputation.ses_sync``."""
+    """One row: how far we have read SES's list; see ``emails.reputation.ses_sync``."""
 
-    # Where the pass goes on, empty between passes; a full one begins without ``listed_since``.
+    # Where the pass goes on; empty between passes. A full pass begins without ``listed_since``.
     next_token = models.TextField(blank=True)
     began_at = models.DateTimeField(null=True)
     listed_since = models.DateTimeField(null=True)
     done_at = models.DateTimeField(null=True)
     full_at = models.DateTimeField(null=True)
-    # Why SES's list is not read or not told, in words for staff.
+    # Why we cannot read or change SES's list, in words for staff.
     error = models.CharField(max_length=500, blank=True)
 
     class Meta:

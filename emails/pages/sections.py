@@ -65,7 +65,7 @@ def seconds(gap: timedelta | None) -> str:
     return f"{total:.1f} s" if total < 600 else f"{total / 60:.0f} min"
 
 
-@registry.details
+@registry.detailers
 def attempts_of_event(request: HttpRequest, event_id: UUID) -> Iterable[Section]:
     """Yield a table of all calls to SES for each email of the event, by two queries."""
     if not request.user.has_perm("emails.view_notification"):

@@ -1,9 +1,9 @@
-"""Compile Handlebars to Python functions, so that an email does not read its template again.
+"""Compile Handlebars templates to Python functions, so that no email has to read its template again.
 
-The library parses; its own renderer walks what it parsed for every email, which costs five times as much. The tests
-compare the two: whatever a template prints, and each error, is the same.
+The library parses. Its own renderer walks the parsed tree for every email, which costs five times as much. The tests
+compare the two: output and errors are the same.
 
-A compiled template fills itself, or gives its outline (see ``handlebars_outlines``).
+A compiled template gives its text, or its outline (see ``emails.rendering.values.Outline``).
 """
 
 from __future__ import annotations
@@ -43,29 +43,32 @@ Fill = Callable[[State], str]
 
 
 class Body(list[Node]):
-    """A template, a partial or what a block hands to one: what was parsed, with the function made of it.
+    """The parsed nodes of a template, a partial or a partial's block, with the function compiled from them.
 
-    A template may ask ``{{#if @partial-block}}``, so it is a list as in the library.
+    It is a list as in the library, because a template may ask ``{{#if @partial-block}}``.
     """
 
     fill: Fill
 
 
 class Compiler:
-    """Compiles for one set of helpers. With ``escape``, what is printed is escaped for HTML."""
+    """Compiles templates with one set of helpers; with ``escape``, they escape for HTML what they print."""
 
     def __init__(self, helpers: Mapping[str, Helper], *, strict: bool, escape: bool) -> None:
         self._expressions = Expressions(helpers, strict=strict)
         self._escape = escape
 
     def body(self, nodes: list[Node]) -> Body:
-        """Compile what ``parse`` made of a file."""
+        """Compile the nodes that ``parse`` returned for a file."""
         body = Body(nodes)
         body.fill = self._sequence(nodes, depth=0)
         return body
 
     def _sequence(self, nodes: Sequence[Node], *, depth: int) -> Fill:
-        """``depth`` counts the blocks around the nodes; those of callers are counted in the state."""
+        """Compile nodes that follow each other.
+
+        ``depth`` counts the blocks around the nodes in this file; the state counts those of the callers.
+        """
         pieces: list[str] = []
         fills: list[tuple[int, Fill]] = []
         for node in nodes:
@@ -78,7 +81,7 @@ class Compiler:
             if state.depth + depth > MAX_DEPTH:
                 raise TemplateRecursionError(f"maximum template depth exceeded ({MAX_DEPTH})")
             if defines:
-                # A partial is defined for what follows here, and not for what is around.
+                # An inline partial is defined for the nodes of this sequence, not for the blocks around it.
                 state = state.copy()
             filled = pieces.copy()
             for place, part in fills:
@@ -160,7 +163,7 @@ class Compiler:
         return lambda state: _repeat(values.data(evaluate(state)), names, body, inverse, state)
 
     def _section(self, node: Block, body: Fill, inverse: Fill) -> Fill:
-        """``{{#name}}``: a list repeats, false and null do not show, what else there is is entered."""
+        """Compile ``{{#name}}``: repeat for a list, skip for false and null, step into any other value."""
         evaluate, names = self._expressions.value(node.call["name"]), node.call["params"]
 
         def fill(state: State) -> str:
@@ -198,7 +201,7 @@ class Compiler:
             if any(value is rendered for rendered in branches):
                 return str(value)
             if branches and state.printed is not None:
-                # It made something of the text of a branch, and marks are not that text.
+                # The helper changed the text of a branch, and in an outline that text has marks instead of values.
                 raise NoOutline
             return self._print(value, state)
 
@@ -229,7 +232,7 @@ class Compiler:
             context = evaluate(state) if evaluate else state.scopes[0]
             if overlay:
                 context = {**context, **overlay} if isinstance(context, Mapping) else overlay
-            # A partial starts over: it does not see what is around its caller, but for the frames.
+            # A partial starts anew: of its caller's surroundings it sees only the frames.
             inner.scopes, inner.params = (values.data(context), None), {}
             if block is not None:
                 inner.frames = ({**state.frames[0], "partial-block": block}, state.frames[1])
@@ -269,7 +272,7 @@ def _indented(partial: Body, indent: str, state: State) -> str:
     before = len(state.printed or ())
     text = partial.fill(state)
     if state.printed is not None and any("\n" in value for value in state.printed[before:]):
-        # Its lines would be indented as well.
+        # The lines of a value would have to be indented as well.
         raise NoOutline
     return parser._apply_indent(text, indent)
 

@@ -1,7 +1,7 @@
-"""Compile what stands between mustaches: names, paths, literals, calls of helpers.
+"""Compile the expressions between mustaches: names, paths, literals, calls of helpers.
 
-Each expression becomes a function that gives its value in a ``State``, where rendering stands. Whatever the
-template alone decides is decided here, once.
+Each expression becomes a function from a ``State``, the position of rendering, to a value. Everything that depends
+on the template alone is decided here, once.
 """
 
 from __future__ import annotations
@@ -15,20 +15,18 @@ from dotpromptz_handlebars import _render as parser
 
 from emails.rendering import values
 
-Frame = dict[str, Any]
-
 
 class State:
-    """Where rendering stands: the values and frames around it, innermost first, each with its outer ones.
+    """The position of rendering: the values and frames around it, innermost first, each with its outer ones.
 
-    ``frames`` holds what ``{{@name}}`` reads, ``params`` what ``as |name|`` named. ``printed`` takes what is
-    printed, where an outline is asked for. What a body changes it changes in a copy.
+    ``{{@name}}`` reads from ``frames``; ``as |name|`` writes to ``params``. If an outline is wanted, ``printed``
+    collects the printed values. A body never changes its caller's state: it changes a copy.
     """
 
     __slots__ = ("depth", "frames", "params", "partials", "printed", "scopes")
 
     scopes: tuple[Any, Any]
-    frames: tuple[Frame, Any]
+    frames: tuple[dict[str, Any], Any]
     params: dict[str, Any]
     partials: Mapping[str, Any]
     depth: int
@@ -36,21 +34,21 @@ class State:
 
     @classmethod
     def of(cls, context: object, partials: Mapping[str, Any], printed: list[str] | None) -> State:
-        """The beginning of a template."""
+        """Return the state at the beginning of a template."""
         state = cls()
         state.scopes, state.frames, state.params = (context, None), ({"root": context}, None), {}
         state.partials, state.depth, state.printed = partials, 0, printed
         return state
 
     def copy(self) -> State:
-        """A second one at the same place."""
+        """Return a second state with the same position."""
         state = State()
         state.scopes, state.frames, state.params = self.scopes, self.frames, self.params
         state.partials, state.depth, state.printed = self.partials, self.depth, self.printed
         return state
 
     def within(self, value: object, params: Mapping[str, Any] | None = None) -> State:
-        """One step inside a value."""
+        """Return a state one step inside a value."""
         state = self.copy()
         state.scopes = (value, self.scopes)
         if params:
@@ -59,7 +57,7 @@ class State:
 
 
 class Options:
-    """What a helper gets besides its arguments: the named ones, and what renders its block."""
+    """The second argument of a helper: its named arguments, and the functions that render its block."""
 
     __slots__ = ("fn", "hash", "inverse")
 
@@ -69,7 +67,7 @@ class Options:
         fn: Callable[..., SafeString],
         inverse: Callable[..., SafeString],
     ) -> None:
-        """``fn`` and ``inverse`` render the two branches, in the value they are given, if any."""
+        """Take the named arguments and the two branches; ``fn`` and ``inverse`` may be given a value to step into."""
         self.hash = named
         self.fn = fn
         self.inverse = inverse
@@ -79,20 +77,20 @@ Helper = Callable[[list[Any], Options], object]
 Evaluate = Callable[[State], Any]
 
 _LITERALS = {"true": True, "false": False}
-# A parameter that is named by a block that gives it no value.
+# The value of a parameter that a block names but gives no value.
 UNBOUND = object()
 
 
 def no_block(context: object = None) -> SafeString:
-    """The branches of a call that is no block."""
+    """Render the branch of a helper call that has no block: nothing."""
     return SafeString("")
 
 
 class Expressions:
-    """Compiles expressions for one set of helpers; what is not a helper is a name in the data.
+    """Compiles expressions with one set of helpers; every other name is looked up in the data.
 
-    With ``strict``, a name that the data lacks raises StrictModeError. Other errors are ValueError. What is wrong
-    with the template itself is raised when it is evaluated, as it may stand where no data ever leads.
+    With ``strict``, a name that the data lacks raises StrictModeError. Other errors are ValueError. An error in the
+    template itself is raised only when the expression is evaluated: it may stand where no data ever leads.
     """
 
     def __init__(self, helpers: Mapping[str, Helper], *, strict: bool) -> None:
@@ -116,12 +114,12 @@ class Expressions:
         if call["hash"]:
             named = self.named(call["hash"])
             return lambda state: helper(arguments(state), Options(named(state), no_block, no_block))
-        # For all threads: nobody can write into it.
+        # All threads share these options, and nobody can write into them.
         options = Options(MappingProxyType({}), no_block, no_block)
         return lambda state: helper(arguments(state), options)
 
     def helper(self, call: Mapping[str, Any]) -> Helper:
-        """The helper that is called, or one that says that there is none."""
+        """Return the helper that is called; if there is none, one that raises ValueError."""
         message = f'Missing helper: "{call["name"]}"'
 
         def missing(arguments: list[Any], options: Options) -> object:
@@ -185,12 +183,12 @@ class Expressions:
 
 
 def constant(value: object) -> Evaluate:
-    """An expression that is always the same."""
+    """Return an expression that always has this value."""
     return lambda state: value
 
 
 def failing(message: str) -> Evaluate:
-    """An expression that cannot be evaluated."""
+    """Return an expression that raises ValueError with this message."""
 
     def evaluate(state: State) -> Any:
         raise ValueError(message)
@@ -215,7 +213,7 @@ def _path_from_here(climbs: int, steps: list[str], blamed: str | None) -> Evalua
 
 def _path_from_name(first: str, steps: list[str], blamed: str | None) -> Evaluate:
     def begin(state: State) -> Any:
-        # What a block named stays visible in the blocks inside it, before what the data says.
+        # A name that a block gave stays visible in the blocks inside it, and hides the same name in the data.
         if first in state.params:
             if state.params[first] is UNBOUND:
                 raise ValueError(f"{first} is not defined")
@@ -229,7 +227,7 @@ def _path_from_name(first: str, steps: list[str], blamed: str | None) -> Evaluat
         return values.data(current)
 
     def evaluate_name(state: State) -> Any:
-        # Most expressions are this: one name, in an object, where no block named anything.
+        # The fast path of most expressions: one name, in an object, where no block named anything.
         here = state.scopes[0]
         if type(here) is dict and first in here and not state.params:
             return values.data(here[first])

@@ -1,13 +1,13 @@
-"""A Django template engine for Handlebars, the language of the email templates.
+"""Plug Handlebars, the language of the email templates, into Django as a template engine.
 
-Strict means that every variable a template names must be in the data, wherever the name stands: printed, in a
-condition, as an argument of a helper, inside a partial. ``null`` is a value; an absent key is an error. This is
-more than handlebars.js demands: there a misspelt ``{{#if}}`` is merely false, for ever. A template asks for
-what may be absent with ``{{#if (lookup this "note")}}``.
+Strict means that every variable that a template names must be in the data, wherever the name stands: printed, in a
+condition, as an argument of a helper, inside a partial. ``null`` is a value; a missing key is an error. handlebars.js
+demands less: there a misspelt ``{{#if}}`` is simply false, for ever. For a value that may be missing, a template
+writes ``{{#if (lookup this "note")}}``.
 
-A file ``name.html.hbs`` escapes what it prints; any other file is plain text and does not. The files in
-``partials/`` are there for every template, by their name without ``.hbs``. Only files and ``from_string()`` are
-ever compiled, never data.
+A file ``name.html.hbs`` escapes what it prints; any other file is plain text and does not escape. Every template can
+use the files in ``partials/``, by their name without ``.hbs``. We compile only files and ``from_string()``, never
+data.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from emails.rendering.values import NoOutline, Outline
 MAX_TEMPLATE_BYTES = 256 * 1024
 MAX_LIST_ITEMS = 1000
 
-# What rendering and the helpers raise when a template and its data do not fit.
+# Rendering and the helpers raise these errors when a template and its data do not fit.
 _RENDER_FAILURES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class HandlebarsTemplates(BaseEngine):
-    """Options: ``strict``, and ``builtins``, a module whose ``HELPERS`` names the helpers.
+    """Django's engine for Handlebars; options: ``strict``, and ``builtins``, a module with the helpers in ``HELPERS``.
 
-    What was compiled is shared by all threads and kept for good; with ``DEBUG`` until a file changes.
+    All threads share the compiled templates, which are kept for good; with ``DEBUG``, until a file changes.
     """
 
     app_dirname = "handlebars"
@@ -63,7 +63,10 @@ class HandlebarsTemplates(BaseEngine):
         return self._template(self._current(), source, Origin("<string>"), escape=True)
 
     def get_template(self, template_name: str) -> Template:
-        """Raise TemplateDoesNotExist, or TemplateSyntaxError if it, or a partial, is broken."""
+        """Return the compiled template; raises TemplateDoesNotExist, or TemplateSyntaxError if it is broken.
+
+        A broken partial raises TemplateSyntaxError, too.
+        """
         compiled = self._current()
         if template_name not in compiled.templates:
             compiled.templates[template_name] = self._load(compiled, template_name)
@@ -73,7 +76,7 @@ class HandlebarsTemplates(BaseEngine):
         return template
 
     def find(self, file_name: str) -> Path | None:
-        """The first file of this name in the template directories; never one outside them."""
+        """Return the first file of this name in the template directories; never a file outside them."""
         paths = (Path(path) for path in self.iter_template_filenames(file_name))
         return next((path for path in paths if path.is_file()), None)
 
@@ -92,7 +95,7 @@ class HandlebarsTemplates(BaseEngine):
         return Template(origin, body, compiled.partials[escape])
 
     def _current(self) -> _Compiled:
-        # Threads may both compile: they compile the same. A slow one never writes into its successor.
+        # Two threads may compile at the same time: the result is the same, and each writes only into its own.
         compiled = self._compiled
         if compiled is None or (settings.DEBUG and compiled.stamp != self._stamp()):
             compiled = self._compiled = self._compile_partials()
@@ -103,7 +106,7 @@ class HandlebarsTemplates(BaseEngine):
         return frozenset((str(path), path.stat().st_mtime_ns) for path in files)
 
     def _compile_partials(self) -> _Compiled:
-        # The library's own helpers, which are those of handlebars.js, and ours.
+        # The library has the helpers of handlebars.js; ours are added to them.
         helpers = {**Handlebars()._helpers, **self._helpers}
         compiled = _Compiled(self._stamp())
         for escape in (True, False):
@@ -127,17 +130,17 @@ class Template:
 
     @property
     def name(self) -> str:
-        """The name it was asked for by."""
+        """The name under which the template was loaded."""
         return str(self.origin.template_name or self.origin.name)
 
     def render(
         self, context: Mapping[str, object] | None = None, request: HttpRequest | None = None
     ) -> str:
-        """Raise RenderError, naming the template and what is wrong. Emails know no request."""
+        """Return the text; raises RenderError, which names the template and the problem. The request is ignored."""
         return self._fill(context or {}, printed=None)
 
     def outline(self, context: Mapping[str, object]) -> Outline | None:
-        """Like ``render()``, with what is printed kept apart; None if that cannot be."""
+        """Render like ``render()``, but keep the printed values apart; None if that is not possible."""
         printed: list[str] = []
         try:
             return Outline(self._fill(context, printed=printed), printed)
@@ -158,12 +161,15 @@ class Template:
 
 @dataclass(frozen=True)
 class _Compiled:
-    """What was compiled from the files as they stood, by whether it escapes; a change replaces the whole."""
+    """Everything compiled from one state of the files; a change of the files replaces the whole.
+
+    The keys say if the compiled code escapes for HTML.
+    """
 
     stamp: frozenset[tuple[str, int]]
     compilers: dict[bool, Compiler] = field(default_factory=dict)
     partials: dict[bool, dict[str, Body]] = field(default_factory=lambda: {True: {}, False: {}})
-    # None for what there is not.
+    # None for a template that does not exist.
     templates: dict[str, Template | None] = field(default_factory=dict)
 
 

@@ -1,13 +1,13 @@
-"""Put the style sheet of an email into its elements, once for each shape that the email takes.
+"""Inline the style sheet of an email into its elements, only once for each shape that the email takes.
 
-Mail programs ignore style sheets, so each element needs its style. To find it takes a parser of HTML and most of
-the time of an email, though names and amounts change no style. So we do it for the outline of the email, which has
-marks where the email has values: an order of four lines is inlined once and serves all orders of four lines. The
-template itself cannot be inlined: a parser moves an ``{{#each}}`` between the rows of a table out of it.
+Mail programs ignore style sheets, so each element needs its own style. To find it takes an HTML parser and most of the
+time of an email, although names and amounts change no style. So we inline the outline of the email, which has marks
+instead of values: an order of four lines is inlined once and serves all orders of four lines. We cannot inline the
+template itself: a parser moves an ``{{#each}}`` between the rows of a table out of the table.
 
-What the parser would make of the values themselves must then not matter. ``_shape()`` tries it out for each outline,
-with nothing, with a line end and with all that has a meaning in HTML in the place of each value, and compares. Where
-it does matter, and for values of a kind that it does not try, the email is inlined whole.
+This is right only if the values do not change what the parser does. ``_shape()`` tries this for each outline: it puts
+nothing, a line end, and everything that has a meaning in HTML in the place of each value, and compares. If a value
+does matter, or is of a kind that we do not try, we inline the whole email.
 """
 
 from __future__ import annotations
@@ -21,39 +21,40 @@ import css_inline
 
 from emails.rendering.values import MARK, Outline, escape
 
-# To find a shape costs what four emails inlined whole do, to keep it up to eighty kilobytes. An order of more than
-# forty lines hardly comes twice.
+# To find a shape costs as much as to inline four whole emails, and to keep it takes up to eighty kilobytes. An order of
+# more than forty lines hardly comes twice.
 MAX_SHAPES = 64
 MAX_OUTLINE_LENGTH = 12_000
 
-# A line end of two characters may be torn in two, and a byte order mark is dropped at the beginning. The others never
-# get into a body as they are (see ``emails/rendering``), but for the marks, which nobody uses.
+# We do not try values with these characters. A line end of two characters may be torn in two, and the parser drops a
+# byte order mark at the beginning. The others never get into a body as they are (see ``emails.rendering.templates``),
+# except the characters of our marks, which nobody uses.
 _UNTRIED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ue000\ue001\ufeff]")
 _SPECIAL = re.compile('[&<>"\xa0]')
 _TRIALS = ("", "\n", """a=1 b="2" '3' <b> </p> --> ]]> &lt;&amp; & \xa0""")
 
-# Where a value may stand: the other attributes may decide on the style.
+# A value may stand only in these attributes: the other ones may change the style.
 _ATTRIBUTES = {"abbr", "alt", "aria-label", "content", "datetime", "href", "src", "title"}
 _TEXT, _ATTRIBUTE = 0, 1
 _ESCAPES = (
     str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\xa0": "&nbsp;"}),
     str.maketrans({"&": "&amp;", '"': "&quot;", "\xa0": "&nbsp;"}),
 )
-# A mark with a quotation mark in it, which is written differently in a text and in an attribute.
+# A mark with a quotation mark in it, which the parser writes differently in a text and in an attribute.
 _PLACE = re.compile('\ue000([0-9]+)("|&quot;)\ue001')
-# The beginning of ``&amp;`` would become one with the value.
+# The beginning of an entity such as ``&amp;``, right before a mark, would merge with the value.
 _ENTITY_BEFORE_MARK = re.compile("&[#0-9A-Za-z]*\ue000")
-# A selector in brackets asks for the value of an attribute.
+# A style sheet with brackets has selectors that depend on the values of attributes.
 _STYLE = re.compile("<style.*?</style", re.DOTALL | re.IGNORECASE)
 
 
 def inline(html: str) -> str:
-    """The HTML with its style in its elements; raises ``css_inline.InlineError``."""
+    """Return the HTML with its style in its elements; raises ``css_inline.InlineError``."""
     return _inliner().inline(html)
 
 
 def inline_outline(outline: Outline) -> str | None:
-    """What ``inline()`` would make of the filled outline; None if that cannot be told without it."""
+    """Return what ``inline()`` would return for the filled outline; None if only ``inline()`` can tell."""
     if len(outline.text) > MAX_OUTLINE_LENGTH or _UNTRIED.search("".join(outline.values)):
         return None
     shape = _shape(outline.text)
@@ -62,7 +63,7 @@ def inline_outline(outline: Outline) -> str | None:
 
 @dataclass(frozen=True)
 class _Shape:
-    """Inlined HTML in pieces; between them the values, by their number, in the form that their place needs."""
+    """Inlined HTML in pieces, with the numbers of the values between them and how each place escapes its value."""
 
     pieces: list[str]
     numbers: list[int]
@@ -80,7 +81,7 @@ class _Shape:
 
 @lru_cache(MAX_SHAPES)
 def _shape(outline: str) -> _Shape | None:
-    """None if what becomes of the outline depends on its values."""
+    """Inline an outline; None if the result depends on the values."""
     if _ENTITY_BEFORE_MARK.search(outline) or _UNTRIED.search(MARK.sub("", outline)):
         return None
     if any("[" in sheet for sheet in _STYLE.findall(outline)):
@@ -109,7 +110,7 @@ def _shape_of(outline: str) -> _Shape | None:
 
 
 def _attribute(html: str) -> str:
-    """The name of the attribute in whose value the HTML, which a parser has written, breaks off."""
+    """Return the name of the attribute in whose value this HTML, written by a parser, ends."""
     return re.split(r"\s", html.rpartition('="')[0])[-1]
 
 

@@ -1,7 +1,7 @@
-"""An email of text and HTML as bytes, written directly: byte for byte what Django writes, in a tenth of its time.
+"""Write an email of text and HTML directly as bytes: byte for byte what Django writes, in a tenth of its time.
 
-Only what is simple is written here. A header that is long or not ASCII is encoded by Django and Python, a text with
-lines that no server takes becomes Django's own part, and an email of any other kind is left to Django altogether.
+We write only simple emails here. Django and Python encode a header that is long or not ASCII. Django writes a part
+whose lines are too long for any server, and an email of any other kind.
 """
 
 from __future__ import annotations
@@ -21,20 +21,23 @@ from django.core.mail.message import SafeMIMEText, forbid_multi_line_headers
 from emails.errors import Unwritable
 
 _CRLF = "\r\n"
-# RFC 5322: a name has no colon and no space.
+# RFC 5322: the name of a header has no colon and no space.
 _NAME = re.compile(r"[!-9;-~]+")
-# One line of ASCII, which Python folds only when it is too long with its name.
+# One line of ASCII: Python folds it only if name and value together are too long.
 _SIMPLE = re.compile(r"[ -~]*")
 _FOLDED_FROM = 76
-# RFC 5322, without the line break.
+# The longest line that RFC 5322 allows, without the line break.
 _LONGEST_LINE = 998
 _FOLDING = compat32.clone(linesep=_CRLF)
-# These would stand beside ours, or take their place.
+# An extra header with one of these names would stand beside our own, or replace it.
 _OURS = {"from", "to", "cc", "reply-to", "date", "message-id"}
 
 
 class Written:
-    """What django-ses and Django's backends ask a message for; since Django 6 they say by a policy how lines end."""
+    """A written email with the one method that django-ses and Django's backends call.
+
+    Since Django 6 they choose the line ends with a policy.
+    """
 
     def __init__(self, content: bytes, policy: Policy[Any] | None) -> None:
         self._content = content
@@ -43,7 +46,7 @@ class Written:
     def as_bytes(
         self, unixfrom: bool = False, linesep: str = "", policy: Policy[Any] | None = None
     ) -> bytes:
-        """The whole email; ``unixfrom`` is Python's, and means nothing here."""
+        """Return the whole email; ``unixfrom`` belongs to Python's interface and is ignored."""
         policy = policy or self._policy
         linesep = linesep or (policy.linesep if policy else "\n")
         if linesep == _CRLF:
@@ -52,10 +55,10 @@ class Written:
 
 
 class Email(EmailMultiAlternatives):
-    """Django's email. It costs least with a text, and HTML as its only alternative."""
+    """Django's email, written faster if it has a text, and HTML as its only alternative."""
 
     def message(self, *, policy: Policy[Any] | None = None) -> Any:
-        """Raises Unwritable for what cannot be written; no text ever becomes a header of its own."""
+        """Return the written email; raises Unwritable if that is impossible. No text can add a header of its own."""
         try:
             self._refuse_names()
             if self._is_simple():
@@ -67,7 +70,7 @@ class Email(EmailMultiAlternatives):
     def _refuse_names(self) -> None:
         for name in self.extra_headers:
             if not _NAME.fullmatch(name):
-                raise Unwritable(f"{name!r} is no name of a header")
+                raise Unwritable(f"{name!r} is not the name of a header")
 
     def _is_simple(self) -> bool:
         kinds = [kind for _, kind in self.alternatives]
@@ -81,7 +84,7 @@ class Email(EmailMultiAlternatives):
         )
 
     def _written(self, policy: Policy[Any] | None) -> Written:
-        # As Python makes it. Nobody can guess it, so no text contains it.
+        # We make the boundary as Python does. Nobody can guess it, so no text contains it.
         boundary = f"{'=' * 15}{secrets.randbelow(10**19):019}=="
         [(html, _)] = self.alternatives
         between = f"{_CRLF}--{boundary}".encode()
@@ -119,7 +122,7 @@ def _header(name: str, value: str) -> bytes:
 
 
 def _part(text: str, kind: str) -> bytes:
-    """Beginning with the line break that ends its boundary."""
+    """Return one part of the email, beginning with the line break that ends its boundary."""
     content = text.encode().replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     if max(map(len, content.split(b"\n"))) > _LONGEST_LINE:
         return b"\r\n" + SafeMIMEText(text, kind, "utf-8").as_bytes(linesep=_CRLF)

@@ -1,15 +1,17 @@
-"""What email templates can call. Rubbish raises ValueError: better no email than a wrong amount.
+"""Define the helpers that email templates can call; bad arguments raise ValueError.
+
+No email is better than an email with a wrong amount.
 
 ``{{money cents "USD"}}``            $1,250.00
 ``{{money cents cur="USD"}}``        1,250.00 USD
 ``{{date iso}}``                     22 November 2026
 ``{{datetime iso}}``                 22 November 2026, 10:00 UTC, in the time zone of the settings
-``{{link url}}``                     the address, if it is one of the web
-``{{#ifeq a b}}…{{else}}…{{/ifeq}}`` the same value and the same type
-``{{lookup this "note"}}``           what may be absent, also in strict mode
+``{{link url}}``                     the address, if it is an http or https address
+``{{#ifeq a b}}…{{else}}…{{/ifeq}}`` the first branch if a and b have the same value and the same type
+``{{lookup this "note"}}``           a value that may be missing, also in strict mode
 
-What a helper returns is escaped like any variable. None of them returns a SafeString but ``ifeq``, whose
-branches are templates.
+The result of a helper is escaped like any variable. Only ``ifeq`` returns a SafeString, because its branches are
+templates.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ _is_web_address = re.compile(r"https?://[^\s]+").fullmatch
 
 
 def money(arguments: list[object], options: Options) -> str:
-    """Write hundredths of a currency with its symbol, or its code where no symbol is clear."""
+    """Write hundredths of a currency with its symbol, or with its code if no symbol is clear."""
     cents, *currencies = arguments
     if isinstance(cents, bool) or not isinstance(cents, int):
         raise ValueError(f"money: {cents!r} is not a whole number of cents")
@@ -53,7 +55,7 @@ def datetime_(arguments: list[object], options: Options) -> str:
 
 
 def link(arguments: list[object], options: Options) -> str:
-    """Let http and https through, and no ``javascript:``."""
+    """Let only http and https addresses through, never ``javascript:``."""
     (url,) = arguments
     if not isinstance(url, str) or not _is_web_address(url):
         raise ValueError(f"link: {url!r} is not an http or https address")
@@ -68,7 +70,7 @@ def ifeq(arguments: list[object], options: Options) -> str:
 
 
 def lookup(arguments: list[object], options: Options) -> object:
-    """Ask without demanding. The library's own answers with the object itself if that is empty."""
+    """Look up a value that may be missing. The library's own helper would return an empty object itself."""
     collection, key = arguments
     if isinstance(collection, Mapping):
         return collection.get(key)
@@ -84,7 +86,7 @@ def _currency(code: object = None) -> str:
 
 
 def _day(moment: datetime.datetime) -> str:
-    # As dateformat's "j F Y", which takes ten times as long to read its format.
+    # The same as dateformat's "j F Y", which takes ten times as long because it reads its format each time.
     return f"{moment.day} {MONTHS[moment.month]} {moment.year:04}"
 
 

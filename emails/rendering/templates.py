@@ -1,7 +1,7 @@
-"""Turn a template and the data of an event into the subject and the two bodies of an email.
+"""Render a template with the data of an event: the subject and the two bodies of an email.
 
-A template is a folder of ``templates/emails/``: ``subject.hbs``, ``body.html.hbs``, ``body.txt.hbs`` where the
-text made from the HTML would not read well, and ``sample.json``, an event to preview it with.
+A template is a folder of ``templates/emails/`` with ``subject.hbs``, ``body.html.hbs``, ``sample.json`` (an event for
+previews) and, if the text made from the HTML would not read well, ``body.txt.hbs``.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from emails.rendering.handlebars import HandlebarsTemplates, Template
 
 MAX_SUBJECT_LENGTH = 200
 
-# White space with the line separators, control characters, half a surrogate pair, marks that turn the writing
+# White space with the line separators, control characters, half a surrogate pair, and marks that change the writing
 # direction.
 _NOT_IN_A_SUBJECT = re.compile(
     r"[\s\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+"
 )
-# What JSON can write and an email cannot carry: control characters, half a surrogate pair.
+# Characters that JSON can write and an email cannot carry: control characters, half a surrogate pair.
 _NOT_IN_A_BODY = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """An email but for its addresses."""
+    """A rendered email without its addresses."""
 
     subject: str
     html: str
@@ -43,7 +43,7 @@ class Rendered:
 
 @dataclass(frozen=True)
 class Sample:
-    """An event as a template may get it; ``data`` is what it renders."""
+    """A sample event for a template; the template renders ``data``."""
 
     type: str
     subject: str
@@ -51,7 +51,7 @@ class Sample:
 
 
 def render(template: str, context: Mapping[str, object]) -> Rendered:
-    """Raise RenderError, naming template and variable, and nothing else."""
+    """Render subject and bodies; raises only RenderError, which names the template and the variable."""
     html = _html(template, context)
     return Rendered(
         subject=_one_line(_find(f"{template}/subject.hbs").render(context)),
@@ -61,13 +61,13 @@ def render(template: str, context: Mapping[str, object]) -> Rendered:
 
 
 def names() -> list[str]:
-    """Every template there is."""
+    """Return the names of all templates."""
     folders = (Path(folder) for folder in _engine().template_dirs)
     return sorted({path.parent.name for folder in folders for path in folder.glob("*/subject.hbs")})
 
 
 def sample(template: str) -> Sample:
-    """Raise RenderError if there is no such template or it has no sample."""
+    """Return the sample event of a template; raises RenderError if there is no such template or sample."""
     path = _engine().find(f"{template}/sample.json")
     if path is None:
         raise RenderError(f"{template}: no sample.json")
@@ -78,7 +78,7 @@ def sample(template: str) -> Sample:
 
 
 def samples() -> dict[str, Sample]:
-    """The sample of every template."""
+    """Return the sample event of every template, by its name."""
     return {name: sample(name) for name in names()}
 
 
@@ -131,7 +131,7 @@ def _text(template: str, context: Mapping[str, object]) -> str:
         return _body(written, context)
     converter = html2text.HTML2Text(bodywidth=0)
     converter.unicode_snob = True
-    # Tables are the layout of an email, not its contents.
+    # Tables are the layout of an email, not its content.
     converter.ignore_tables = True
     html = _body(_find(f"{template}/body.html.hbs"), context)
     return str(converter.handle(html)).strip() + "\n"

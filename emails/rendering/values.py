@@ -1,6 +1,6 @@
-"""What Handlebars makes of one value: its text, its truth, the step from it to what it holds.
+"""Treat one value by the rules of Handlebars: its text, its truth, and the step to a value inside it.
 
-These are the rules of handlebars.js for what JSON can say, as the library has them that the tests compare with.
+These are the rules of handlebars.js for JSON values, as implemented by the library that the tests compare with.
 """
 
 from __future__ import annotations
@@ -23,45 +23,45 @@ _ESCAPES = str.maketrans(
         "=": "&#x3D;",
     }
 )
-# Most texts have nothing to escape, and to look is ten times as fast.
+# Most texts have nothing to escape, and this check is ten times as fast as escaping.
 _has_escapes = re.compile("[&<>\"'`=]").search
 
 
 def escape(text: str) -> str:
-    """The text as it stands in HTML, in an attribute as well."""
+    """Escape a text for HTML; the result may also stand in an attribute."""
     return text.translate(_ESCAPES) if _has_escapes(text) else text
 
 
 def text_of(value: object) -> str:
-    """What is printed; null is nothing."""
+    """Return the text that a template prints for a value; null prints nothing."""
     if type(value) is str:
         return value
     return _text(data(value))
 
 
 def data(value: Any) -> Any:
-    """The value; ValueError if it is a function, which is no data and never called."""
+    """Return the value; raises ValueError for a function, which is not data and which we never call."""
     if callable(value):
         raise ValueError("the input contains a function; register it as a helper")
     return value
 
 
 def is_list(value: object) -> bool:
-    """Whether it has items to go through; a text has not."""
+    """Return True if a template can repeat over the items of this value; a text is no list."""
     return type(value) is list or (
         isinstance(value, Sequence) and not isinstance(value, str | bytes)
     )
 
 
 def is_empty(value: Any) -> bool:
-    """Whether ``#with`` has nothing to step into. An empty object is something, an empty list is not."""
+    """Return True if ``#with`` has nothing to step into: an empty list counts as nothing, an empty object does not."""
     if value is None or value is False or value == "":
         return True
     return is_list(value) and len(value) == 0
 
 
 def is_true(value: Any, *, is_zero_true: bool = False) -> bool:
-    """What ``#if`` makes of it. An empty object is true."""
+    """Return what ``#if`` decides for a value; an empty object is true."""
     if isinstance(value, bool):
         return value
     if value == 0 and not is_zero_true:
@@ -70,7 +70,10 @@ def is_true(value: Any, *, is_zero_true: bool = False) -> bool:
 
 
 def step(current: Any, name: str, *, path: str | None) -> Any:
-    """What ``current`` holds by this name or index. If nothing: null, or StrictModeError if a path is to blame."""
+    """Return the value inside ``current`` with this name or index.
+
+    If there is none, returns None, or raises StrictModeError if ``path``, the name to blame, is given.
+    """
     if isinstance(current, Mapping) and name in current:
         return current[name]
     if name.isdigit() and is_list(current):
@@ -97,7 +100,7 @@ def _text(value: object) -> str:
 MAX_MARKS = 500
 
 
-# Of Unicode's private use, so that no parser of HTML minds them.
+# The marks use characters from Unicode's private use area, so that HTML parsers leave them alone.
 MARK = re.compile("\ue000([0-9]+)\ue001")
 
 
@@ -105,15 +108,16 @@ _MARKS = [f"\ue000{number}\ue001" for number in range(MAX_MARKS)]
 
 
 class NoOutline(Exception):
-    """What is printed cannot be told from the template: HTML from the data, say. Fill the template instead."""
+    """A template has no outline for this data, for example because the data brings HTML. Fill the template instead."""
 
 
 @dataclass(frozen=True)
 class Outline:
-    """What a template prints apart from the values in it: a text with a numbered mark in the place of each value.
+    """A template's output without its values: a text with a numbered mark in the place of each value.
 
-    ``values`` are what stands at each mark, not yet escaped. What stands between the marks is the template's own: all
-    emails of one shape (so many lines, these branches) have the same outline, and what costs much is done once for it.
+    ``values`` are the values for the marks, not yet escaped. The text between the marks comes from the template: all
+    emails of one shape (the same number of lines, the same branches) have the same outline, so expensive work is done
+    once for all of them.
     """
 
     text: str
@@ -121,7 +125,7 @@ class Outline:
 
 
 def mark(value: str, values: list[str]) -> str:
-    """Put the value with the others; returns the mark for it."""
+    """Add a value to the others and return its mark; raises NoOutline if there are too many."""
     if len(values) == MAX_MARKS:
         raise NoOutline
     values.append(value)

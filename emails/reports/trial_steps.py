@@ -15,6 +15,7 @@ from emails.models import Breaker, DeliveryEvent, Notification
 from emails.reports import evidence
 from emails.reports.ses_events import read_again
 from emails.sending import trials
+from queues.answers import EmailStep
 from queues.models import DeadLetter, OutboxEvent
 from queues.models.live import LiveConsumer, PausedQueue
 
@@ -26,19 +27,8 @@ LATE = timedelta(seconds=10)
 # The page stops refreshing after this: nobody watches longer.
 FOLLOWED = timedelta(minutes=15)
 
-DONE, NOW, TODO, BAD = "done", "now", "todo", "bad"
+DONE, NOW, TODO, WRONG = "done", "now", "todo", "wrong"
 QUEUE = trials.EmailTestRequested.event_queue
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step; ``state`` is done, now, todo or bad, ``after`` the time since the step before, in words."""
-
-    title: str
-    state: str
-    at: datetime | None = None
-    detail: str = ""
-    after: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,7 +39,7 @@ class Trial:
     recipient: str
     sender: str
     notification: Notification | None
-    steps: list[Step]
+    steps: list[EmailStep]
     is_over: bool
 
     @property
@@ -91,23 +81,23 @@ def of(event_id: UUID) -> Trial | None:
     )
 
 
-def _steps(facts: _Facts) -> Iterator[Step]:
+def _steps(facts: _Facts) -> Iterator[EmailStep]:
     """Yield the steps up to the one where the test is now, or where it failed."""
-    yield Step("Recorded", DONE, facts.row.recorded_at)
+    yield EmailStep("Recorded", DONE, facts.row.recorded_at)
     for make in (_queued, _taken, _accepted, _delivered):
         step = make(facts)
         yield step
-        if step.state in (NOW, BAD):
+        if step.state in (NOW, WRONG):
             break
 
 
-def _queued(facts: _Facts) -> Step:
+def _queued(facts: _Facts) -> EmailStep:
     title, row = "Published to the queue", facts.row
     if row.published_at or row.handled_at or facts.notification:
-        return Step(title, DONE, row.published_at or row.handled_at)
+        return EmailStep(title, DONE, row.published_at or row.handled_at)
     if row.state == OutboxEvent.State.REFUSED:
-        return Step(title, BAD, detail=f"SQS rejects it: {row.error}")
-    return Step(title, NOW, detail=_why_unpublished(facts))
+        return EmailStep(title, WRONG, detail=f"SQS rejects it: {row.error}")
+    return EmailStep(title, NOW, detail=_why_unpublished(facts))
 
 
 def _why_unpublished(facts: _Facts) -> str:
@@ -116,14 +106,14 @@ def _why_unpublished(facts: _Facts) -> str:
     return "Is consume_queue or relay_outbox running?" if facts.is_late else ""
 
 
-def _taken(facts: _Facts) -> Step:
+def _taken(facts: _Facts) -> EmailStep:
     title, notification = "Received by a consumer", facts.notification
     if notification:
         at = notification.attempt_started_at or notification.created_at
-        return Step(title, DONE, at)
+        return EmailStep(title, DONE, at)
     if facts.letter:
-        return Step(title, BAD, facts.letter.collected_at, _dead(facts.letter))
-    return Step(title, NOW, detail=_why_untaken(facts))
+        return EmailStep(title, WRONG, facts.letter.collected_at, _dead(facts.letter))
+    return EmailStep(title, NOW, detail=_why_untaken(facts))
 
 
 def _why_untaken(facts: _Facts) -> str:
@@ -139,23 +129,23 @@ def _why_untaken(facts: _Facts) -> str:
     return "The consumers are busy. It waits behind other messages."
 
 
-def _accepted(facts: _Facts) -> Step:
+def _accepted(facts: _Facts) -> EmailStep:
     title, notification = "Accepted by SES", facts.notification
     assert notification is not None  # noqa: S101 - the step before says so
     reason = f"{notification.reason_code}: {notification.reason}" if notification.reason else ""
     match notification.state:
         case Email.SENT:
-            return Step(
+            return EmailStep(
                 title, DONE, notification.sent_at, f"Message id {notification.provider_message_id}"
             )
         case Email.IN_DOUBT:
-            return Step(title, NOW, detail=f"In doubt: SES may have accepted it. {reason}")
+            return EmailStep(title, NOW, detail=f"In doubt: SES may have accepted it. {reason}")
         case Email.PENDING | Email.SENDING:
             if facts.letter:
-                return Step(title, BAD, facts.letter.collected_at, _dead(facts.letter))
-            return Step(title, NOW, detail=reason)
+                return EmailStep(title, WRONG, facts.letter.collected_at, _dead(facts.letter))
+            return EmailStep(title, NOW, detail=reason)
         case _:
-            return Step("Not sent", BAD, detail=reason or notification.get_state_display())
+            return EmailStep("Not sent", WRONG, detail=reason or notification.get_state_display())
 
 
 def _dead(letter: DeadLetter) -> str:
@@ -166,27 +156,27 @@ def _dead(letter: DeadLetter) -> str:
 _DELIVERIES: Mapping[str, tuple[str, str, str]] = {
     Delivery.DELIVERED: ("Delivered", DONE, "Delivery"),
     Delivery.DELAYED: ("Delivered", NOW, "DeliveryDelay"),
-    Delivery.BOUNCED_SOFT: ("Soft bounce", BAD, "Bounce"),
-    Delivery.BOUNCED_HARD: ("Hard bounce", BAD, "Bounce"),
-    Delivery.COMPLAINED: ("Marked as spam", BAD, "Complaint"),
-    Delivery.REJECTED: ("Rejected by SES", BAD, "Reject"),
+    Delivery.BOUNCED_SOFT: ("Soft bounce", WRONG, "Bounce"),
+    Delivery.BOUNCED_HARD: ("Hard bounce", WRONG, "Bounce"),
+    Delivery.COMPLAINED: ("Marked as spam", WRONG, "Complaint"),
+    Delivery.REJECTED: ("Rejected by SES", WRONG, "Reject"),
 }
 
 
-def _delivered(facts: _Facts) -> Step:
+def _delivered(facts: _Facts) -> EmailStep:
     notification = facts.notification
     assert notification is not None  # noqa: S101 - two steps before say so
     if delivery := _DELIVERIES.get(notification.delivery_status):
         return _delivery_step(notification, *delivery)
     if evidence.ALIAS not in settings.QUEUES:
         detail = "SES reports nothing: SES_CONFIGURATION_SET and SES_EVENTS_TOPIC are not set."
-        return Step("Delivered", TODO, detail=detail)
+        return EmailStep("Delivered", TODO, detail=detail)
     is_late = notification.sent_at and timezone.now() - notification.sent_at > LATE
     words = "SES has not reported yet. A slow mailbox takes minutes. If this stays, run manage.py provision."
-    return Step("Delivered", NOW, detail=words if is_late else "")
+    return EmailStep("Delivered", NOW, detail=words if is_late else "")
 
 
-def _delivery_step(notification: Notification, title: str, state: str, kind: str) -> Step:
+def _delivery_step(notification: Notification, title: str, state: str, kind: str) -> EmailStep:
     event = (
         DeliveryEvent.objects.filter(
             provider_message_id=notification.provider_message_id, type=kind
@@ -195,8 +185,8 @@ def _delivery_step(notification: Notification, title: str, state: str, kind: str
         .last()
     )
     if event is None:
-        return Step(title, state, notification.delivered_at if state == DONE else None)
-    return Step(title, state, event.happened_at, _said(event))
+        return EmailStep(title, state, notification.delivered_at if state == DONE else None)
+    return EmailStep(title, state, event.happened_at, _said(event))
 
 
 def _said(report: DeliveryEvent) -> str:
@@ -205,13 +195,13 @@ def _said(report: DeliveryEvent) -> str:
     return (event.words or event.detail.feedback_type) if event else ""
 
 
-def _timed(steps: Iterator[Step]) -> list[Step]:
+def _timed(steps: Iterator[EmailStep]) -> list[EmailStep]:
     """Add to each step the time since the one before, then append the steps still to come."""
-    found: list[Step] = []
+    found: list[EmailStep] = []
     before: datetime | None = None
     for step in steps:
         after = _seconds(step.at - before) if step.at and before else ""
-        found.append(Step(step.title, step.state, step.at, step.detail, after))
+        found.append(EmailStep(step.name, step.state, step.at, step.detail, after))
         before = step.at or before
     titles = [
         "Recorded",
@@ -220,9 +210,9 @@ def _timed(steps: Iterator[Step]) -> list[Step]:
         "Accepted by SES",
         "Delivered",
     ]
-    is_ended = any(step.state == BAD for step in found)
+    is_ended = any(step.state == WRONG for step in found)
     rest = [] if is_ended else titles[len(found) :]
-    return found + [Step(title, TODO) for title in rest]
+    return found + [EmailStep(title, TODO) for title in rest]
 
 
 def _seconds(span: timedelta) -> str:

@@ -1,8 +1,8 @@
-"""Stop receiving while nothing can be sent, and go on by itself when that has healed.
+"""Stop receiving while SES sends nothing for us, and go on without a person when the cause has healed.
 
-A breaker is one row for all processes. While one is open, consumers do not receive from queues whose messages become
-emails, so none of them burns its receives for trouble of ours; the messages in hand are held. Any consumer probes
-SES, one at a time.
+A breaker is one row for all processes. While a breaker is open, consumers do not receive from queues whose messages
+become emails, so that no message uses up its receives for a problem of ours. Messages already in flight are retried in
+place. Any consumer may probe SES, but only one at a time.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ logger = logging.getLogger(__name__)
 QUOTA, ACCOUNT, CONFIGURATION = "quota", "account", "configuration"
 # SES developer guide: after "Daily message quota exceeded" wait up to ten minutes and try again.
 PROBE_SECONDS = {QUOTA: 600, ACCOUNT: 60, CONFIGURATION: 30}
-# A held message keeps its visibility for a quarter of an hour.
+# A message that waits in place keeps its visibility for a quarter of an hour.
 HOLD_SECONDS = 840
 
-# What a queue is read for even when nothing can be sent.
+# Consumers receive from these queues even when SES sends nothing: their messages lead to no email.
 READ_ANYWAY = {"ses-events"}
 
 
 @by_one_thread
 def trip(name: str, *, code: str, reason: str) -> None:
-    """Open a breaker; the first to do so logs it."""
+    """Open a breaker; only the call that really opens it writes a log line."""
     Breaker.objects.get_or_create(pk=name)
     is_news = Breaker.objects.filter(pk=name, is_open=False).update(
         is_open=True, opened_at=Now(), code=code[:100], reason=reason, probe_at=_next_probe(name)
@@ -45,7 +45,7 @@ def trip(name: str, *, code: str, reason: str) -> None:
 
 
 def reset(name: str) -> bool:
-    """Close a breaker; False if it was closed."""
+    """Close a breaker; False if it was closed already."""
     closed = Breaker.objects.filter(pk=name, is_open=True).update(is_open=False)
     if closed:
         logger.warning("breaker %s closed, receiving again", name)
@@ -53,7 +53,10 @@ def reset(name: str) -> bool:
 
 
 def hold(name: str) -> bool:
-    """Wait with the message in hand until the breaker closes; False after 14 minutes. Raises GiveBack."""
+    """Keep the message in flight until the breaker closes; False after 14 minutes.
+
+    Raises GiveBack when the consumer stops.
+    """
     for _ in range(HOLD_SECONDS):
         retry_in_place.pause(1)
         if not _is_open(name):
@@ -68,7 +71,7 @@ def _is_open(name: str) -> bool:
 
 @gates
 def why_closed(alias: str) -> str:
-    """The reason not to receive from this queue now; empty when there is none."""
+    """Return the reason not to receive from this queue now; empty if there is none."""
     if alias in READ_ANYWAY:
         return ""
     breaker = Breaker.objects.filter(is_open=True).first()
@@ -77,7 +80,10 @@ def why_closed(alias: str) -> str:
 
 @sweeps
 def probe() -> int:
-    """Ask SES whether what opened a breaker has healed, in one process at a time; returns how many closed."""
+    """Ask SES whether the cause of each open breaker has healed; returns how many breakers closed.
+
+    Only one process at a time asks.
+    """
     return sum(
         _probe(breaker) for breaker in Breaker.objects.filter(is_open=True, probe_at__lte=Now())
     )

@@ -1,4 +1,7 @@
-"""Say that an email was sent, or send one after all: decided by staff, by SES's silence, or by a lift."""
+"""Mark an email as sent, or send it after all.
+
+Staff decide this, or SES's silence about an email in doubt, or the lifting of a suppression.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ State = Notification.State
 
 @transaction.atomic
 def mark_sent(notifications: QuerySet[Notification]) -> int:
-    """A person says that these, in doubt, were sent; returns how many."""
+    """Mark those of these emails that are in doubt as sent, because a person says so; returns how many."""
     doubtful = notifications.filter(state=State.IN_DOUBT)
     event_ids = list(doubtful.values_list("event_id", flat=True))
     count = states.mark_sent(doubtful)
@@ -26,10 +29,10 @@ def mark_sent(notifications: QuerySet[Notification]) -> int:
 
 @transaction.atomic
 def send_again(notifications: QuerySet[Notification]) -> int:
-    """These, in doubt, failed, suppressed or kept, are to be sent after all; returns how many.
+    """Send those of these emails that are in doubt, failed, suppressed or kept; returns how many.
 
-    Their messages are gone from SQS, so each event is published again: from its own row in a FIFO group, from a new
-    one elsewhere.
+    SQS no longer has their messages, so the relay publishes each event again: in a FIFO group from the event's own
+    outbox row, elsewhere from a new row.
     """
     count = 0
     for notification in notifications.filter(state__in=states.REOPENED):

@@ -1,7 +1,7 @@
-"""The right to call SES for a notification: one claim at a time, committed before the call, with a lease.
+"""Claim notifications: the right to call SES for one, held by one process at a time until its lease ends.
 
-``emails.sending.states`` shows where claims lead. The list of suppressed addresses is asked in the statements that
-claim, so an email to one of them is never claimed.
+A claim is committed before the call. ``emails.sending.states`` shows which states follow. The statements that claim
+also check the suppression list, so nobody ever claims an email to a suppressed address.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ State = Notification.State
 class Claim:
     """The right to call SES once for a notification, until the lease ends.
 
-    ``since`` is this machine's clock right before the lease began; it goes on while the process is frozen.
+    ``since`` is the time on this machine's clock right before the lease began. That clock goes on while the process is
+    frozen.
     """
 
     notification: Notification
@@ -40,7 +41,7 @@ class Claim:
     since: float
 
     def standing(self) -> QuerySet[Notification]:
-        """The notification, as long as this claim of it stands."""
+        """Return a queryset of the notification; it is empty once this claim is over."""
         return Notification.objects.filter(
             pk=self.notification.pk, claim=self.token, state=State.SENDING
         )
@@ -48,23 +49,23 @@ class Claim:
 
 @by_one_thread
 def claim(notification: Notification) -> Claim | None:
-    """Take the right to send, committed before SES is called; None if it is not to be had now.
+    """Take the right to send and commit it before SES is called; None if nobody may send this email now.
 
-    ``failed`` may be claimed as well: SES refused for certain, and what comes now is a redrive.
+    A ``failed`` notification may be claimed as well: SES certainly refused it, and this message is its redrive.
     """
     with transaction.atomic():
         return _claim(Q(pk=notification.pk))
 
 
 def claim_owed(owed: Sequence[Owed]) -> list[Claim | None]:
-    """The same for many in one transaction, notifications made where there are none yet."""
+    """Claim many emails in one transaction; saves the notifications that do not exist yet."""
     token, since = uuid.uuid4(), clock()
-    # In one order everywhere, or two processes would wait for each other.
+    # The order is the same in every process, or two of them would wait for each other.
     new = {
         wanted.key: wanted.notification(state=State.SENDING, attempts=1)
         for wanted in sorted(owed, key=lambda wanted: wanted.key)
     }
-    # All or none: an error after some of them were claimed would leave these claimed by nobody, in doubt.
+    # All or none: if an error came after some claims, these would belong to nobody and end in doubt.
     with transaction.atomic():
         made, unwanted = statements.insert_claimed(list(new.values()), claim=token, lease=_lease())
         if unwanted:
@@ -74,12 +75,15 @@ def claim_owed(owed: Sequence[Owed]) -> list[Claim | None]:
             for key, row in new.items()
             if row.pk not in unwanted
         }
-    # The same message may be here twice: the claim is for one of them.
+    # The same message may be here twice: only one of them gets the claim.
     return [claims.pop(wanted.key, None) for wanted in owed]
 
 
 def keep(owed: Sequence[Owed]) -> None:
-    """Bulk email is stopped: these are not sent before ``reopen``. Their messages are done with."""
+    """Save these emails as kept because bulk email is stopped; only ``reopen`` lets them be sent.
+
+    Their messages need no more work.
+    """
     rows = [wanted.notification(state=State.KEPT) for wanted in owed]
     Notification.objects.bulk_create(rows, ignore_conflicts=True)
     for row in rows:
@@ -89,9 +93,9 @@ def keep(owed: Sequence[Owed]) -> None:
 
 
 def fence(held: Claim) -> bool:
-    """Whether the claim still stands, asked right before SES is called, and outlasts the call.
+    """Return True if the claim still stands, and outlasts the call of SES that comes right after this check.
 
-    As long as it does by this machine's clock, the database need not be asked; later the lease is renewed.
+    While this machine's clock says so, we do not ask the database. After that we renew the lease.
     """
     if clock() - held.since + longest_call_seconds() < settings.LEASE_SECONDS:
         return True
@@ -99,21 +103,21 @@ def fence(held: Claim) -> bool:
 
 
 def clock() -> float:
-    """Seconds; unlike ``time.monotonic`` it also goes on while the machine sleeps."""
+    """Return a time in seconds from a clock that, unlike ``time.monotonic``, goes on while the machine sleeps."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def longest_call_seconds() -> float:
-    """What one call to SES may take, connecting included."""
+    """Return how long one call to SES may take, including the time to connect."""
     if settings.EMAIL_TRANSPORT == "smtp":
-        # Opening and writing share one time limit; the answer has another.
+        # Connecting and writing share one time limit; waiting for the answer has another.
         return 2.0 * settings.EMAIL_TIMEOUT
     config: Any = settings.AWS_SES_CONFIG
     return float(config.connect_timeout + config.read_timeout)
 
 
 def _claim(which: Q) -> Claim | None:
-    """At most one; none that must get no email, which is suppressed."""
+    """Claim at most one notification; one to an address that must get no email becomes suppressed instead."""
     token, since = uuid.uuid4(), clock()
     unsent = Notification.objects.filter(which, state__in=Notification.UNSENT)
     taken = unsent.filter(~_is_unwanted(), next_at__lte=Now()).update(
@@ -133,12 +137,12 @@ def _claim(which: Q) -> Claim | None:
 
 
 def _same(new: Notification) -> Q:
-    """The row that was there before this one could be."""
+    """Return the condition for the row that somebody saved before this new one."""
     return Q(event_id=new.event_id, template=new.template, recipient=new.recipient)
 
 
 def _is_unwanted() -> Exists:
-    """That the address of a notification must get no email."""
+    """Return the condition that the address of a notification must get no email."""
     listed = Suppression.objects.active().alias(folded=Lower("address"))
     return Exists(listed.filter(folded=Lower(OuterRef("recipient"))))
 
@@ -153,7 +157,7 @@ def _suppress(notifications: QuerySet[Notification], **changes: object) -> int:
 
 
 def _suppress_new(ids: Collection[uuid.UUID]) -> None:
-    """They were saved as claimed, and SES is not called for them."""
+    """Suppress notifications that were just saved as claimed; nobody calls SES for them."""
     _suppress(
         Notification.objects.filter(pk__in=ids),
         attempts=0,

@@ -1,4 +1,4 @@
-"""The email that SES is given: addresses, both parts, and the headers that SES reads."""
+"""Put together the email that SES gets: addresses, both parts, and the headers that SES reads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from emails.ses import default_sender
 
 
 def message(held: Claim, email: Rendered) -> Email:
-    """With the notification and the attempt as tags, by which SES's events find them."""
+    """Build the email; its tags name the notification and the attempt, so that SES's events find them."""
     made = Email(
         subject=email.subject,
         body=email.text,
@@ -27,7 +27,7 @@ def message(held: Claim, email: Rendered) -> Email:
 
 
 def headers(tags: Mapping[str, str]) -> dict[str, str]:
-    """SES reads and removes them: it publishes what becomes of the email with these tags."""
+    """Return the headers that SES reads and removes; SES repeats these tags in its events about the email."""
     made = {"X-SES-MESSAGE-TAGS": ", ".join(f"{name}={value}" for name, value in tags.items())}
     if settings.SES_CONFIGURATION_SET:
         made["X-SES-CONFIGURATION-SET"] = settings.SES_CONFIGURATION_SET

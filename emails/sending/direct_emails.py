@@ -1,4 +1,4 @@
-"""Emails for a purpose of our own, right now and past the queues: they have no notification."""
+"""Send an email directly, past the queues: tests and probes, which have no notification."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from emails.ses import default_sender, transport
 
 
 def send_test(recipient: str) -> str:
-    """A test email right now, past the queues; returns SES's message id, raises SendError."""
+    """Send a test email right now, past the queues; returns SES's message id, raises SendError."""
     if Suppression.objects.active().of([recipient]).exists():
         raise Refused(
-            "The address is on the suppression list: lift it there first.", code="Suppressed"
+            "The address is on the suppression list. Lift its suppression first.", code="Suppressed"
         )
     return _send_ours(
         "test",
@@ -24,13 +24,13 @@ def send_test(recipient: str) -> str:
 
 
 def send_canary() -> str:
-    """An email to SES's mailbox simulator, so that SES has something to tell; returns its id, raises SendError."""
+    """Send an email to SES's mailbox simulator, so that SES publishes events; returns SES's id, raises SendError."""
     recipient = "success@simulator.amazonses.com"
     return _send_ours("canary", subject="canary", body="canary", recipient=recipient)
 
 
 def send_bounce() -> str:
-    """The same, and the simulator lets it bounce."""
+    """Send an email that SES's mailbox simulator bounces; returns SES's message id, raises SendError."""
     recipient = "bounce@simulator.amazonses.com"
     return _send_ours("doctor", subject="doctor", body="doctor", recipient=recipient)
 

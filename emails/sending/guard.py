@@ -1,9 +1,9 @@
-"""Stop bulk email while too much of what we send bounces or is called spam; a person lets it go on.
+"""Stop bulk email when too many emails bounce or are marked as spam; only a person resumes it.
 
 AWS puts an account under review at 5 % of bounces or 0.1 % of complaints, and may pause it at 10 % or 0.5 % (SES
-developer guide, "Sending review process FAQs"); then confirmations would stop as well. So what a handler calls bulk is
-kept back before that, and nothing else ever is. What is kept has its row, and its message is done with: no receive is
-burned, no slot of the sending rate is used, and what is not bulk passes it.
+developer guide, "Sending review process FAQs"); then confirmations would stop as well. So the guard keeps emails back
+before that, but only those that their handler calls bulk. A kept email has its row, and its message needs no more work:
+it uses up no receives and no slot of the sending rate, and other emails overtake it.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ FEWEST = 3
 
 @dataclass(frozen=True)
 class Rate:
-    """How much of what SES accepted bounced for good, or was called spam; the lines are in per cent.
+    """The share of accepted emails that bounced for good, or were marked as spam; its limits are in per cent.
 
-    ``status`` is the delivery of those emails.
+    ``status`` is the delivery status of the emails that it counts.
     """
 
     name: str
@@ -47,27 +47,27 @@ class Rate:
 
     @property
     def per_cent(self) -> float:
-        """0 where nothing was sent."""
+        """The rate in per cent; 0 if nothing was sent."""
         return 100 * self.count / self.of if self.of else 0.0
 
     @property
     def is_high(self) -> bool:
-        """Past the warning line, with enough emails to say so."""
+        """True if the rate has reached the warning limit, and enough emails were counted to say so."""
         return self._says_something and self.per_cent >= self.warning
 
     @property
     def is_over(self) -> bool:
-        """Past the stop line."""
+        """True if the rate has reached the stop limit, and enough emails were counted to say so."""
         return self._says_something and self.per_cent >= self.stop
 
     @property
     def shown(self) -> str:
-        """To two places."""
+        """The rate for people, rounded to two decimals."""
         return f"{self.per_cent:.2f} %"
 
     @property
     def words(self) -> str:
-        """For staff."""
+        """The rate in words for staff, with its name and the counts."""
         return f"{self.name} {self.shown} ({self.count:,} of {self.of:,} emails)"
 
     @property
@@ -77,7 +77,7 @@ class Rate:
 
 @watches
 def check() -> int:
-    """Stop bulk email if a rate is past its stop line; by one consumer, once a minute."""
+    """Stop bulk email if a rate has reached its stop limit; one consumer checks, once a minute."""
     now = duties.take("guard", every=EVERY_SECONDS)
     if now is None or (row := state()).is_stopped:
         return 0
@@ -86,7 +86,10 @@ def check() -> int:
 
 
 def rates(now: datetime, *, since: datetime | None = None) -> list[Rate]:
-    """Over the window of the settings, or from ``since`` on if that is later; to ten minutes."""
+    """Return the rates of the last ``GUARD_HOURS``, or since ``since`` if that is later.
+
+    The start of the window is accurate to ten minutes.
+    """
     begin = now - timedelta(hours=settings.GUARD_HOURS)
     begin = max(begin, since) if since else begin
     rows = figures.since(begin, seconds=TEN_MINUTES)
@@ -112,12 +115,12 @@ def rates(now: datetime, *, since: datetime | None = None) -> list[Rate]:
 
 
 def state() -> Guard:
-    """The row, as it is now; not saved before it says something."""
+    """Return the guard's row as it is now; a new row is saved only when somebody stops bulk email."""
     return Guard.objects.filter(pk=1).first() or Guard(pk=1)
 
 
 def stop(*, reason: str, by: str = "") -> bool:
-    """Keep bulk email back from now on; False if it was stopped already, and stays so for its first reason."""
+    """Keep bulk email back from now on; False if it was stopped already: then its first reason stays."""
     Guard.objects.get_or_create(pk=1)
     is_news = Guard.objects.filter(pk=1, is_stopped=False).update(
         is_stopped=True, reason=reason[:300], stopped_by=by, stopped_at=Now()
@@ -128,7 +131,7 @@ def stop(*, reason: str, by: str = "") -> bool:
 
 
 def resume() -> bool:
-    """Send bulk email again; False if it was not stopped. What came before is not counted any more."""
+    """Send bulk email again; False if it was not stopped. The rates then count only emails after this moment."""
     is_news = Guard.objects.filter(pk=1, is_stopped=True).update(is_stopped=False, resumed_at=Now())
     if is_news:
         logger.warning("bulk email is resumed")
@@ -136,12 +139,12 @@ def resume() -> bool:
 
 
 def is_stopped() -> bool:
-    """One query."""
+    """Return True if bulk email is stopped; costs one query."""
     return Guard.objects.filter(pk=1, is_stopped=True).exists()
 
 
 def keep_back(owed: Sequence[Owed]) -> list[bool]:
-    """Whether these, all bulk, are not to be sent now; then they are saved as kept."""
+    """Save these bulk emails as kept if bulk email is stopped; returns for each whether it was kept."""
     is_kept = is_stopped()
     if is_kept:
         claims.keep(owed)

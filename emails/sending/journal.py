@@ -1,7 +1,7 @@
-"""What SES accepted while the database did not answer, on disk until the database knows it.
+"""Keep SES's acceptances on disk while the database does not answer, until the database knows them.
 
-One file a process, one line an acceptance: ``<notification id> <attempt> <SES message id>``. Any consumer replays the
-files it finds, at its start and at every sweep.
+Each acceptance is one file with one line: ``<notification id> <attempt> <SES message id>``. Any consumer replays the
+files that it finds, at its start and at every sweep.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SUFFIX = ".accepted"
 
 
 def write(notification_id: uuid.UUID, attempt: int, provider_message_id: str) -> None:
-    """On disk before this returns."""
+    """Write one acceptance; it is on disk before this returns."""
     folder = Path(settings.JOURNAL_DIR)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{os.getpid()}-{uuid.uuid4().hex}{_SUFFIX}").open("x") as file:
@@ -34,7 +34,7 @@ def write(notification_id: uuid.UUID, attempt: int, provider_message_id: str) ->
 
 @sweeps
 def replay() -> int:
-    """Tell the database what it missed; a file goes when it knows. Returns how many it learned."""
+    """Save the acceptances on disk to the database, and delete each file then; returns how many were saved."""
     files = sorted(Path(settings.JOURNAL_DIR).glob(f"*{_SUFFIX}"))
     return sum(_replay(file) for file in files)
 
@@ -46,7 +46,7 @@ def _replay(file: Path) -> int:
     except FileNotFoundError:
         return False  # another consumer was faster
     except ValueError as exc:
-        # The process died while writing: the attempt is in doubt, and stays so.
+        # The process died while it wrote the file: the attempt is in doubt, and stays in doubt.
         logger.error("unreadable journal file=%s: %s", file.name, exc)
         file.rename(file.with_suffix(".unreadable"))
         return False

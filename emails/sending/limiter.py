@@ -1,8 +1,8 @@
-"""One sending rate for all processes: a leaky bucket (GCRA) in one row of the database.
+"""Keep all processes together below SES's sending rate: a leaky bucket (GCRA) in one row of the database.
 
-``tat_us`` is when the next recipient may be sent to, in microseconds since 1970 on the database's clock. All are
-integers: at today's dates a double resolves a quarter of a microsecond only. Source of the limits: SES developer
-guide, "Managing your Amazon SES sending limits"; rate and quota count recipients.
+``queues.models.leaky_bucket`` has the arithmetic; ``tat_us`` is the time of the next free slot, when we may send to the
+next recipient. Source of the limits: SES developer guide, "Managing your Amazon SES sending limits"; rate and quota
+count recipients.
 """
 
 from __future__ import annotations
@@ -25,65 +25,69 @@ from emails.errors import SendError
 from emails.models import SendRate
 from emails.ses import ses_api
 from queues.consumer import retry_in_place
-from queues.models.sql import clock_us, greatest
+from queues.models import leaky_bucket
 from queues.threads import writer
 
 logger = logging.getLogger(__name__)
 
-# Of what SES allows: its clock is not ours, and a call does not always take the same time.
+# We use this share of SES's rate: SES's clock is not ours, and a call does not always take the same time.
 SHARE = 0.98
 # SES's own limit for an account in its sandbox, until SES or settings say otherwise.
 UNKNOWN_RATE = 1.0
-# A slot further away is not reserved: whoever waits asks again.
+# We reserve no slot that is further away than this: the caller waits, then asks again.
 MAX_AHEAD_US = 2_000_000
-# A slot that was missed by more is thrown away: after a stall no more late ones are used at once than fit into this.
+# A slot that is later than this is thrown away: so a burst after a stall is never larger than this time allows.
 MAX_LATE_US = 250_000
-# So long before the first of its slots a turn begins with its claims, and the next one may reserve.
+# A group commit starts its claims this long before its first slot; then the next group may reserve slots.
 EARLY_SECONDS = 0.2
 REFRESH_SECONDS = 60
 SLOWED_SECONDS = 60
-# Times slower than SES allows: whoever is throttled now and then, at any rate, would come to a standstill.
+# We never send more than this many times slower than SES allows: otherwise throttling now and then, which happens at
+# any rate, would bring us to a standstill.
 SLOWEST = 4
 
 
 def wait_for_slot() -> Slot:
-    """Return when one recipient may be sent to; raises GiveBack when the consumer stops.
+    """Wait until we may send to one recipient; raises GiveBack when the consumer stops.
 
-    Never inside a transaction: the row would stay locked until it ends.
+    Never call this inside a transaction: the row would stay locked until the transaction ends.
     """
     return wait_for_slots(1)[0].wait()
 
 
 def wait_for_slots(count: int) -> list[Slot]:
-    """Return shortly before several recipients may be sent to; ``Slot.wait`` waits for each. Raises GiveBack."""
+    """Wait until shortly before the first of ``count`` slots; ``Slot.wait`` then waits for each of them.
+
+    Raises GiveBack when the consumer stops.
+    """
     while True:
         slots = _unused_slots(count)
         if len(slots) < count:
             slots += _reserved(count - len(slots))
         slots.sort(key=attrgetter("at"))
         retry_in_place.pause(max(0.0, slots[0].at - time.monotonic() - EARLY_SECONDS))
-        # Those of them that were missed are exchanged one by one; the others are still good.
+        # ``Slot.wait`` replaces missed slots one by one; the others are still good.
         if not slots[-1].is_missed:
             return slots
 
 
 def give_back(slots: Sequence[Slot]) -> None:
-    """Nothing is sent in these: whoever waits next in this process takes them first, unless they are missed by then."""
+    """Return slots that nobody used; the next caller in this process takes them first, unless they are too late."""
     _unused.extend(slots)
 
 
 def forget() -> None:
-    """Slots that were given back."""
+    """Forget the slots that were given back."""
     _unused.clear()
 
 
 def slots_a_second() -> int:
-    """So many may be taken at once: the last of them is not far away."""
+    """Return how many slots one call may take, so that the last of them is about a second away."""
     return max(1, int(rate() or 1))
 
 
 def rate() -> float | None:
-    """Recipients a second now, of all processes together; None as long as nobody has asked SES."""
+    """Return the current rate of all processes together, in recipients a second; None until somebody has asked SES."""
     step_us = writer.call(_current_step_us)
     return 1_000_000 / step_us if step_us else None
 
@@ -96,33 +100,31 @@ class Slot:
 
     @property
     def is_missed(self) -> bool:
-        """Whether it is too late for it."""
+        """True if it is too late to use the slot."""
         return time.monotonic() - self.at > MAX_LATE_US / 1_000_000
 
     def wait(self) -> Slot:
-        """Return when it has come; one that was missed is exchanged for another, which is returned."""
+        """Wait until this slot; if it is already too late, wait for another one and return that."""
         time.sleep(max(0.0, self.at - time.monotonic()))
         return wait_for_slot() if self.is_missed else self
 
 
 @dataclass(frozen=True)
 class Reserved:
-    """The first of some slots, in microseconds from now, and how far each is from the one before."""
+    """Some reserved slots: the microseconds from now to the first, and from each to the next."""
 
     wait_us: int
     step_us: int
 
 
 def reserve(count: int = 1) -> Reserved | None:
-    """Take the next slots; None if the first is more than two seconds away."""
-    clock = clock_us()
-    next_slot = f"{greatest()}(tat_us, {clock})"
+    """Reserve the next ``count`` slots; None if the first is more than two seconds away."""
     with connection.cursor() as cursor:
         cursor.execute(
-            # The parts are constants.
-            f"UPDATE emails_sendrate SET tat_us = {next_slot} + %s * step_us "  # noqa: S608
-            f"WHERE id = 1 AND {next_slot} - {clock} <= %s "
-            f"RETURNING tat_us - %s * step_us - {clock}, step_us",
+            # The parts of this SQL are constants.
+            f"UPDATE emails_sendrate SET tat_us = {leaky_bucket.filled('%s * step_us')} "  # noqa: S608
+            f"WHERE id = 1 AND {leaky_bucket.is_open()} "
+            f"RETURNING {leaky_bucket.ahead()} - %s * step_us, step_us",
             [count, MAX_AHEAD_US, count],
         )
         rows = cursor.fetchall()
@@ -135,9 +137,9 @@ def reserve(count: int = 1) -> Reserved | None:
 
 @writer.by_one_thread
 def slow_down() -> None:
-    """SES said that we are too fast: two thirds of the rate for a minute; a sixth at the least.
+    """Lower the rate to two thirds for a minute, because SES says that we send too fast; never below a sixth.
 
-    What is throttled within a second is one excess: of many calls at once, each would slow all down again.
+    Throttled calls within one second count as one: otherwise each of many parallel calls would slow all down again.
     """
     until = Now() + timedelta(seconds=SLOWED_SECONDS)
     slow_enough = Q(step_us__gte=SLOWEST * 1_000_000.0 / F("max_send_rate"))
@@ -156,7 +158,7 @@ def slow_down() -> None:
 
 
 def refresh() -> bool:
-    """Once a minute, in one process: learn rate and quota from SES, and end a slow-down that is over."""
+    """Learn rate and quota from SES, and end a slow-down that is over; one process does so once a minute."""
     SendRate.objects.get_or_create(
         pk=1,
         defaults={
@@ -186,7 +188,7 @@ def refresh() -> bool:
     return True
 
 
-# Both ends of a deque are safe to take from in many threads.
+# Threads may take from both ends of a deque without a lock.
 _unused: deque[Slot] = deque()
 
 
@@ -210,7 +212,7 @@ def _reserved(count: int) -> list[Slot]:
 
 
 def _current_step_us() -> int | None:
-    """Written out: it is asked for every few emails."""
+    """Read the step with plain SQL, because every few emails ask for it."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT step_us FROM emails_sendrate WHERE id = 1")
         found: tuple[int] | None = cursor.fetchone()

@@ -1,4 +1,4 @@
-"""Send what an event owes: one notification, one claim, one call to SES."""
+"""Send the email that an event leads to: one notification, one claim, one call to SES."""
 
 from __future__ import annotations
 
@@ -50,24 +50,24 @@ logger = logging.getLogger(__name__)
 
 State = Notification.State
 
-# The message of such an email is done with.
+# The message of an email in one of these states needs no more work.
 _DONE = (State.SENT, State.CANCELLED, State.SUPPRESSED, State.KEPT)
 
 
 def notify(event: Event, *, template: str, recipient: str, bulk: bool = False) -> None:
     """Send the email that this event owes to this recipient, once, however often this is called.
 
-    ``bulk`` is what nobody waits for, a newsletter say: it is kept back while ``emails.sending.guard`` has stopped
-    bulk email. Returns when there is nothing more to do for the message: sent, in doubt, suppressed or kept. Raises
-    Retry when it was certainly not sent and may heal, Reject when it was not and cannot, Hold when a FIFO group waits
-    for a doubt.
+    ``bulk`` marks an email that nobody waits for, such as a newsletter: it is kept back while ``emails.sending.guard``
+    has stopped bulk email. Returns when the message needs no more work: the email is sent, in doubt, suppressed or
+    kept. Raises Retry if it was certainly not sent and the cause may heal, Reject if the cause cannot heal, and Hold if
+    a FIFO group must wait for a doubt.
     """
     owed = Owed(event, template, recipient, bulk)
     if planning.is_noted(owed) or (bulk and keep_back(owed)):
         return
     try:
         with claim.coming():
-            # Before the claim, so that a broken template never leaves a claim behind.
+            # We render before we claim, so that a broken template never leaves a claim behind.
             email = templates.render(template, event.data)
     except RenderError as exc:
         _fail_unrendered(owed, exc)
@@ -85,14 +85,14 @@ def notify(event: Event, *, template: str, recipient: str, bulk: bool = False) -
             email = _rendered_as_recorded(held)
         is_settled = _sent_or_settled(held, email)
         while not is_settled:
-            # Not the message's fault: it stays in hand, and none of its receives is burnt.
+            # The message is not to blame: it stays in flight and uses up no receives.
             is_settled = _tried_again(notification, email)
     if notification.state == State.IN_DOUBT and _holds_its_group(event):
         raise Hold("SES may have accepted the email of an earlier event of the group")
 
 
 def _wait_claimed(held: Claim, slot: limiter.Slot) -> None:
-    """A consumer that stops while it waits for another slot leaves no claim: that would be a doubt."""
+    """Wait for the slot; if the consumer stops meanwhile, let go of the claim, which would otherwise end in doubt."""
     try:
         slot.wait()
     except GiveBack as exc:
@@ -119,7 +119,7 @@ def _is_done(notification: Notification) -> bool:
 
 
 def _fail_unrendered(owed: Owed, error: RenderError) -> None:
-    """Raise Reject, unless it was sent when it still could be rendered."""
+    """Raise Reject, unless the email was already sent when its template could still be rendered."""
     if not _is_done(_failed_unrendered(owed, str(error))):
         raise Reject(str(error), code="RenderError") from error
 
@@ -133,7 +133,7 @@ def _failed_unrendered(owed: Owed, reason: str) -> Notification:
 
 
 def _rendered_as_recorded(held: Claim) -> Rendered:
-    """Another message said other things of the same event: what was recorded first counts."""
+    """Render the data that was recorded first, because this message has other data for the same event."""
     try:
         return templates.render(held.notification.template, held.notification.context)
     except RenderError as exc:
@@ -142,17 +142,19 @@ def _rendered_as_recorded(held: Claim) -> Rendered:
 
 
 def _wait_for_other(notification: Notification) -> None:
-    """Somebody was faster, or died in the act: never send on a guess."""
+    """Raise Retry if another consumer may still send this email, or it is not due: never send on a guess."""
     _learn_of_other(notification)
     now = timezone.now()
     if notification.state == State.SENDING and notification.lease_until:
         wait = (notification.lease_until - now).total_seconds()
         raise Retry(
-            "another consumer is sending it", code="InOtherHands", seconds=max(1, int(wait) + 1)
+            "another consumer is sending this email",
+            code="InOtherHands",
+            seconds=max(1, int(wait) + 1),
         )
     if notification.state in (State.PENDING, State.FAILED):
         wait = (notification.next_at - now).total_seconds()
-        raise Retry("it is not due yet", code="NotDue", seconds=max(1, int(wait) + 1))
+        raise Retry("the email is not due yet", code="NotDue", seconds=max(1, int(wait) + 1))
     logger.info("is %s notification=%s", notification.state, notification.pk)
 
 
@@ -163,19 +165,19 @@ def _learn_of_other(notification: Notification) -> None:
 
 
 def _tried_again(notification: Notification, email: Rendered) -> bool:
-    """Another claim and another call; False as below."""
+    """Claim the email again and call SES again; False if the caller should try once more."""
     slot = limiter.wait_for_slot()
     held = claims.claim(notification)
     if held is None:
         limiter.give_back([slot])
         _wait_for_other(notification)
         return True
-    # What becomes of it is read from the row that the caller has.
+    # The caller reads the outcome from its own notification object.
     return _sent_or_settled(replace(held, notification=notification), email)
 
 
 def _sent_or_settled(held: Claim, email: Rendered) -> bool:
-    """One call to SES; False when it is to be tried again with the message in hand."""
+    """Call SES once and save the outcome; False if the caller should try again and keep the message in flight."""
     notification = held.notification
     failpoint("after_claim")
     message = composing.message(held, email)
@@ -202,14 +204,18 @@ def _sent_or_settled(held: Claim, email: Rendered) -> bool:
 
 
 def _holds_its_group(event: Event) -> bool:
-    """A doubt that only a person ends holds a FIFO group where a dead letter does, too."""
+    """Return True if the group of this event must wait for the doubt.
+
+    A FIFO group always waits if the doubt ends without a person. If only a person can end it, the group waits where
+    it would wait for a dead letter too.
+    """
     return sqs.queue(event.queue).is_fifo and (
         states.doubts_end() or settings.FIFO_POISON == "hold"
     )
 
 
 def _settle(held: Claim, error: SendError) -> bool:
-    """What an error of SES leads to: hold, Retry, Reject, or a doubt."""
+    """Act on an error of SES: retry in place (returns False), raise Retry or Reject, or save a doubt."""
     notification = held.notification
     if trials.ends_with(notification, error):
         states.give_up(held, error)
@@ -244,20 +250,20 @@ def _settle(held: Claim, error: SendError) -> bool:
             raise Reject(str(error), code=error.code) from error
 
 
-# Threads that send share one transaction for each of these writes: claims with their slots, acceptances, what is kept.
-# No more threads than that send at once.
-MAX_ACCEPTANCES = MAX_BULK = 64
+# Sending threads share one transaction for each of these writes: claims with their slots, acceptances, and kept emails.
+# At most this many threads send at once.
+MAX_TOGETHER = 64
 
 
 def _claim_together(owed: Sequence[Owed]) -> list[tuple[claims.Claim, limiter.Slot] | None]:
-    """The turn of its slots is waited for before the claims: no lease must run while one waits for long."""
-    # Known before a claim depends on it.
+    """Wait for the slots, then claim the emails: no lease must run out during a long wait for slots."""
+    # The sender is read now, so that no claim waits for it.
     default_sender.in_force()
-    # Made with the slots in hand they would be late, and all be sent at once.
+    # The client is made before the slots are taken: otherwise the slots would be late, and all emails leave at once.
     transport.prepare()
     slots = limiter.wait_for_slots(len(owed))
     held = writer.call(claims.claim_owed, owed)
-    # The first ones to what is sent; what is suppressed, or was sent before, takes none of the rate.
+    # Claimed emails get the first slots. Emails that are suppressed or already sent use no slot of the rate.
     taken = iter(slots)
     claimed = [(one, next(taken)) if one else None for one in held]
     limiter.give_back(list(taken))
@@ -270,11 +276,11 @@ def _accept_together(accepted: Sequence[states.Acceptance]) -> list[None]:
 
 
 def _keep_together(owed: Sequence[Owed]) -> list[bool]:
-    """Before their slots are taken: what is kept must not slow what is sent."""
+    """Keep bulk emails back before they take slots: a kept email must not slow down the others."""
     return writer.call(guard.keep_back, owed)
 
 
-keep_back = GroupCommit(_keep_together, most=lambda: MAX_BULK, linger_seconds=0.004)
+keep_back = GroupCommit(_keep_together, most=lambda: MAX_TOGETHER, linger_seconds=0.004)
 claim = GroupCommit(_claim_together, most=limiter.slots_a_second, linger_seconds=0.004)
-# Each email that SES has accepted waits so much longer until the database knows it.
-accept = GroupCommit(_accept_together, most=lambda: MAX_ACCEPTANCES, linger_seconds=0.008)
+# The linger delays the moment when the database knows that SES has accepted an email.
+accept = GroupCommit(_accept_together, most=lambda: MAX_TOGETHER, linger_seconds=0.008)

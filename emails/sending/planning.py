@@ -1,4 +1,4 @@
-"""What events owe: an email to a recipient, whether there is a notification of it already or not."""
+"""Find out which emails an event leads to, without sending any of them."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from queues.events.envelope import Event
 
 @dataclass(frozen=True)
 class Owed:
-    """What an event owes to a recipient; there may be a notification of it already."""
+    """An email that an event owes to a recipient; its notification may exist already."""
 
     event: Event
     template: str
     recipient: str
-    # May be kept back while too much bounces.
+    # The guard may keep a bulk email back while too many emails bounce.
     bulk: bool = False
 
     @property
     def key(self) -> tuple[uuid.UUID, str, str]:
-        """What makes one event one email."""
+        """The event, template and recipient that together identify one email."""
         return self.event.id, self.template, self.recipient
 
     def notification(self, **fields: Any) -> Notification:
-        """A new one, not saved."""
+        """Return a new notification of this email, not saved."""
         return Notification(
             event_id=self.event.id,
             template=self.template,
@@ -49,10 +49,10 @@ _plan: ContextVar[list[Owed] | None] = ContextVar("plan", default=None)
 
 
 def planned(event: Event) -> list[Owed]:
-    """Find out what the event owes, with nothing sent. Its data must fit its type.
+    """Return the emails that the event owes, without sending any. Its data must fit its type.
 
-    Only the handlers of this app are run: they choose templates and recipients, and ``notify`` notes the choice
-    instead of sending.
+    Only the handlers of this app run: they choose templates and recipients, and ``notify`` notes the choice instead of
+    sending.
     """
     plan: list[Owed] = []
     token = _plan.set(plan)
@@ -66,7 +66,7 @@ def planned(event: Event) -> list[Owed]:
 
 
 def is_noted(owed: Owed) -> bool:
-    """Whether this was only a plan; then nothing is to be sent."""
+    """Note the email if ``planned`` is running; True then, and the caller must not send it."""
     plan = _plan.get()
     if plan is None:
         return False

@@ -1,6 +1,6 @@
-"""Statements about many notifications at once, written out: the ORM would compile them anew for every few emails.
+"""Write many notifications at once with plain SQL, which the ORM would compile again for every few emails.
 
-Each column is named here, so a new one without a default fails the tests of this module's users at once.
+Each column is named here, so a new column without a default fails the tests of this module's users at once.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from django.db import connection
 
 from emails.models import Attempt, Notification
 from queues.models.sql import moment
-
-Prepared = list[Any]
 
 _FIRST_CLAIM = """\
 INSERT INTO "emails_notification" ("id", "event_id", "event_type", "subject", "event_source", "partition_key",
@@ -43,8 +41,10 @@ WHERE id = %s AND state <> 'sent'"""
 def insert_claimed(
     new: Sequence[Notification], *, claim: uuid.UUID, lease: timedelta
 ) -> tuple[set[uuid.UUID], set[uuid.UUID]]:
-    """Save these as claimed; returns the ids of those that were not there before: those with a first attempt, and
-    those whose address must get no email, which the caller takes back.
+    """Save these notifications as claimed, unless they exist; returns the ids of the new ones in two sets.
+
+    Those in the first set also get their first attempt. Those in the second set go to addresses that must get no email:
+    the caller takes their claims back.
     """
     now, _ = moment()
     lease_sql, lease_params = moment(lease)
@@ -65,10 +65,10 @@ def insert_claimed(
 
 
 def accept(accepted: Sequence[tuple[str, uuid.UUID, int]]) -> None:
-    """SES's message id, the notification and the number of the attempt that it accepted; two statements."""
+    """Save acceptances with two statements: SES's message id, the notification, and the number of the attempt."""
     now, _ = moment()
     rows = [(message_id, id_param(pk), number) for message_id, pk, number in accepted]
-    # In one order everywhere, notifications first: others change the same rows.
+    # The order is the same everywhere, notifications first, because other processes change the same rows.
     rows.sort(key=itemgetter(1))
     with connection.cursor() as cursor:
         cursor.executemany(_ACCEPT.format(now=now), [row[:2] for row in rows])
@@ -80,7 +80,7 @@ def time_param(moment: datetime) -> Any:
     return _TIME.get_db_prep_value(moment, connection)
 
 
-def _columns(notification: Notification) -> Prepared:
+def _columns(notification: Notification) -> list[Any]:
     return [
         id_param(notification.pk),
         id_param(notification.event_id),

@@ -1,13 +1,13 @@
-"""Every change of a notification's state: one conditional UPDATE each, on the database's clock.
+"""Change the state of notifications: each change is one conditional UPDATE, on the database's clock.
 
-Where rows of attempts change with it, they come second, and of many notifications each waits its turn by its key: two
-processes that change the same ones must not wait for each other.
+Attempts are changed after their notification, and many notifications are changed in the order of their keys: two
+processes that change the same rows must not wait for each other.
 
 pending ──claim──> sending ──accept──> sent
-   ^                  ├── let_go ────> pending    certainly not sent, for trouble of our own
-   │                  ├── put_back ──> pending    certainly not sent, may heal
-   │                  ├── fail ──────> failed     certainly not sent, cannot heal
-   │                  ├── give_up ───> cancelled  certainly not sent, and only a test
+   ^                  ├── let_go ────> pending    certainly not sent, for a problem of our own
+   │                  ├── put_back ──> pending    certainly not sent, the cause may heal
+   │                  ├── fail ──────> failed     certainly not sent, the cause cannot heal
+   │                  ├── give_up ───> cancelled  certainly not sent, and it was only a test
    │                  └── doubt ─────> in_doubt   an ambiguous answer, or the process died
    ├── mark_sent ── in_doubt ──> sent                            by a person
    ├── suppress ── pending, failed ──> suppressed     its address must get no email
@@ -16,8 +16,8 @@ pending ──claim──> sending ──accept──> sent
    ├── cancel ── pending, failed, kept ──> cancelled             by a person
    └── correct, withdraw ── pending, failed ──> pending, cancelled   a person corrected its event
 
-Evidence of acceptance wins from any state, and nothing leaves ``sent``. What claims, suppresses or keeps is in
-``emails.sending.claims``.
+Evidence of acceptance wins from any state, and nothing leaves ``sent``. ``emails.sending.claims`` claims, suppresses
+and keeps notifications.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Outcome = Attempt.Outcome
 
 @dataclass(frozen=True)
 class Acceptance:
-    """What SES answered to an attempt."""
+    """SES's acceptance of one attempt, with its message id."""
 
     notification_id: uuid.UUID
     attempt: int
@@ -54,7 +54,7 @@ class Acceptance:
 
 @transaction.atomic
 def accept(notification_id: uuid.UUID, attempt: int, provider_message_id: str) -> bool:
-    """SES accepted this attempt, whoever says so; returns whether that was news."""
+    """Save that SES accepted this attempt, whoever reports it; True if the notification was not ``sent`` before."""
     unsent = Notification.objects.filter(pk=notification_id).exclude(state=State.SENT)
     is_news = unsent.update(
         state=State.SENT,
@@ -72,7 +72,7 @@ def accept(notification_id: uuid.UUID, attempt: int, provider_message_id: str) -
 
 
 def accept_many(accepted: Sequence[Acceptance]) -> None:
-    """``accept`` for many in one transaction, without the answer."""
+    """Save many acceptances in one transaction; unlike ``accept`` it does not say which were new."""
     with transaction.atomic():
         statements.accept(
             [(item.provider_message_id, item.notification_id, item.attempt) for item in accepted]
@@ -81,19 +81,19 @@ def accept_many(accepted: Sequence[Acceptance]) -> None:
 
 @by_one_thread
 def let_go(held: Claim, error: SendError) -> None:
-    """Not sent for a reason that is not the message's: pending again, at once."""
+    """Make the email pending again at once: it was not sent, and its message is not to blame."""
     _settle(held, Outcome.HELD, State.PENDING, error, next_at=Now())
 
 
 @by_one_thread
 def refusals(held: Claim) -> int:
-    """How often SES has refused this notification for a reason that may heal."""
+    """Count how often SES has refused this notification for a reason that may heal."""
     return Attempt.objects.filter(notification=held.notification, outcome=Outcome.NOT_SENT).count()
 
 
 @by_one_thread
 def put_back(held: Claim, error: SendError, *, seconds: int) -> None:
-    """Certainly not sent: pending again, not before ``seconds`` from now."""
+    """Make the email pending again, due in ``seconds``: it was certainly not sent."""
     _settle(
         held, Outcome.NOT_SENT, State.PENDING, error, next_at=Now() + timedelta(seconds=seconds)
     )
@@ -101,31 +101,31 @@ def put_back(held: Claim, error: SendError, *, seconds: int) -> None:
 
 @by_one_thread
 def fail(held: Claim, error: SendError) -> None:
-    """Certainly not sent, and never will be as it is."""
+    """Mark the email as failed: it was certainly not sent, and SES will never accept it as it is."""
     _settle(held, Outcome.REFUSED, State.FAILED, error)
 
 
 @by_one_thread
 def give_up(held: Claim, error: SendError) -> None:
-    """Certainly not sent, and nobody waits for it any more: a test that SES refused."""
+    """Cancel a test that SES refused: it was certainly not sent, and nobody waits for it any more."""
     _settle(held, Outcome.REFUSED, State.CANCELLED, error)
 
 
 @by_one_thread
 def doubt(held: Claim, error: SendError) -> None:
-    """It may have been sent: only evidence or a person moves it on."""
+    """Put the email in doubt: it may have been sent, and only evidence or a person can move it on."""
     _settle(held, Outcome.IN_DOUBT, State.IN_DOUBT, error)
 
 
 def fail_unclaimed(notification: Notification, *, code: str, reason: str) -> None:
-    """It cannot be rendered: SES was not called."""
+    """Mark an email as failed that cannot be rendered; nobody called SES for it."""
     Notification.objects.filter(pk=notification.pk, state__in=[State.PENDING, State.FAILED]).update(
         state=State.FAILED, reason_code=code[:100], reason=reason
     )
 
 
 def doubt_abandoned() -> int:
-    """Claims whose process died before it said what SES answered; returns how many."""
+    """Put emails in doubt whose process died before it saved SES's answer; returns how many."""
     return Notification.objects.filter(state=State.SENDING, lease_until__lt=Now()).update(
         state=State.IN_DOUBT,
         claim=None,
@@ -136,35 +136,35 @@ def doubt_abandoned() -> int:
 
 
 def doubts_end() -> bool:
-    """Whether doubts are resolved without a person: by what SES tells, or by sending again."""
+    """Return True if doubts end without a person: by SES's events, or by sending again."""
     return bool(settings.SES_EVENTS_TOPIC) or settings.IN_DOUBT == "resend"
 
 
 def mark_sent(notifications: QuerySet[Notification]) -> int:
-    """A person knows that SES accepted these; returns how many were in doubt."""
+    """Mark emails in doubt as sent, because a person knows that SES accepted them; returns how many."""
     return notifications.filter(state=State.IN_DOUBT).update(
         state=State.SENT, sent_at=Now(), reason_code="", reason=""
     )
 
 
 def cancel(notifications: QuerySet[Notification]) -> int:
-    """A person wants none of these sent; returns how many were not yet. What is ``sending`` goes."""
+    """Cancel those of these emails that were not sent yet; returns how many. Emails in ``sending`` still go out."""
     return notifications.filter(state__in=[*Notification.UNSENT, State.KEPT]).update(
         state=State.CANCELLED, reason_code="", reason=""
     )
 
 
-# What is not sent, and may be after all.
+# Notifications in these states were not sent, or may not have been, and staff may send them after all.
 REOPENED = (State.IN_DOUBT, State.FAILED, State.SUPPRESSED, State.KEPT)
 
-# Why an email is cancelled whose event goes to another address now.
+# The reason code of an email that was cancelled because its corrected event now goes to another address.
 CORRECTED = "Corrected"
 
 
 def correct(notification: Notification, *, context: Mapping[str, Any]) -> bool:
-    """Its event was wrong and says this now; False if it is not to be changed any more.
+    """Give an unsent email the corrected data of its event; False if it can no longer be changed.
 
-    One that such a correction withdrew is owed again when another names its address again.
+    An email that an earlier correction withdrew becomes pending again when a later correction names its address again.
     """
     return bool(
         _correctable(notification).update(
@@ -174,7 +174,7 @@ def correct(notification: Notification, *, context: Mapping[str, Any]) -> bool:
 
 
 def withdraw(notification: Notification) -> bool:
-    """Its event goes to another address now; False if it is not to be changed any more."""
+    """Cancel an email because its event now goes to another address; False if it can no longer be changed."""
     return bool(
         _correctable(notification).update(
             state=State.CANCELLED,
@@ -185,7 +185,7 @@ def withdraw(notification: Notification) -> bool:
 
 
 def reopen(notification: Notification) -> bool:
-    """It is to be sent after all; False if it is in none of ``REOPENED`` any more."""
+    """Make an email pending again, to be sent after all; False if its state is no longer one of ``REOPENED``."""
     return bool(
         Notification.objects.filter(pk=notification.pk, state__in=REOPENED).update(
             state=State.PENDING, next_at=Now()

@@ -1,11 +1,10 @@
-"""Test emails: events like any other, so that a test proves the whole way: outbox, queue, consumer, SES, its reports.
+"""Send test emails as ordinary events, so that a test proves the whole way: outbox, queue, consumer, SES, its reports.
 
-Unlike other emails a test is not tried again: what SES answers to it is what its sender wants to know.
+Unlike other emails, a test is not tried again: whoever asked for it wants to know SES's answer.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -21,12 +20,12 @@ from queues.events.envelope import Event, EventData
 
 TYPE = "email.test_requested.v1"
 TEMPLATE = "test_email"
-# What their rows are found by.
+# Rows of test emails are found by this subject.
 SUBJECT = "test-email"
 
 
 class EmailTestRequested(EventData, type=TYPE, queue="orders", source="/emails"):
-    """Somebody wants to know whether emails arrive. ``sender`` is the From; empty: whoever is the default."""
+    """Staff asked for a test email. ``sender`` is its From address; if it is empty, the default sender is used."""
 
     recipient: Annotated[str, Field(max_length=254, pattern=r"^[^\s@]+@[^\s@]+$")]
     sender: Annotated[str, Field(max_length=320)] = ""
@@ -35,9 +34,12 @@ class EmailTestRequested(EventData, type=TYPE, queue="orders", source="/emails")
 
 
 def request(recipient: str, *, sender: str = "", by: str) -> UUID:
-    """Record the event; returns its id, by which the test is followed."""
+    """Record the event of a test email; returns its id, with which the caller follows the test."""
     data = EmailTestRequested(
-        recipient=recipient, sender=sender, requested_by=by, requested_at=_now()
+        recipient=recipient,
+        sender=sender,
+        requested_by=by,
+        requested_at=timezone.now().replace(microsecond=0),
     )
     event = Event.of(data, subject=SUBJECT, partition_key=SUBJECT)
     with transaction.atomic():
@@ -46,14 +48,14 @@ def request(recipient: str, *, sender: str = "", by: str) -> UUID:
 
 
 def sender_of(notification: Notification) -> str:
-    """Whom a test is to be sent as; empty for every other email, and for the default sender."""
+    """Return the From address that a test asked for; empty for the default sender and for every other email."""
     return str(notification.context.get("sender", "")) if _is_trial(notification) else ""
 
 
 def ends_with(notification: Notification, error: SendError) -> bool:
-    """Whether this answer ends it: a test is given up where another email is tried again or becomes a dead letter.
+    """Return True if this error ends a test, where another email would be tried again or become a dead letter.
 
-    Trouble that stops all sending holds a test as well, but a sender of its own stops nothing else.
+    A problem that stops all sending holds a test back as well. A problem with the test's own sender ends only the test.
     """
     if not _is_trial(notification) or isinstance(error, InDoubt | Throttled):
         return False
@@ -64,7 +66,3 @@ def ends_with(notification: Notification, error: SendError) -> bool:
 
 def _is_trial(notification: Notification) -> bool:
     return notification.event_type == TYPE
-
-
-def _now() -> datetime:
-    return timezone.now().replace(microsecond=0)

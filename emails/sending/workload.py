@@ -1,6 +1,6 @@
-"""How many emails must be in hand at once so that the sending rate is used.
+"""Compute how many emails must be in flight at once to use the whole sending rate.
 
-Little's law: on their way are as many as are sent in a second, times the seconds that one takes.
+Little's law: the number in flight is the number sent in a second, times the seconds that one email takes.
 """
 
 from __future__ import annotations
@@ -11,25 +11,26 @@ from emails.sending import limiter
 from emails.sending.breakers import READ_ANYWAY
 from queues.registry import needs
 
-# Of the calls under way: a thread also renders and deletes, and the next call may take longer.
+# We plan for this many times the calls under way: a thread also renders and deletes, and the next call may take
+# longer.
 RESERVE = 2
-# So far ahead slots are taken: a pause of that length, for a commit or a receive, leaves none unused.
+# Slots are taken this far ahead: then a pause of that length, for a commit or a receive, leaves no slot unused.
 AHEAD_SECONDS = 0.25
-# How much of a difference the newest value brings in, upwards and downwards.
+# The weight of the newest value in the moving average, when it is above and when it is below the average.
 RISE, FALL = 1 / 64, 1 / 8
 
 
 class MovingAverage:
-    """An exponential moving average that falls fast and rises slowly: a busy machine adds to some of the times.
+    """An exponential moving average that falls fast and rises slowly, because a busy machine makes some times longer.
 
-    Threads share it without a lock: a value that is lost in a race is not missed.
+    Threads share it without a lock: a value lost in a race does not matter.
     """
 
     def __init__(self) -> None:
         self.value: float | None = None
 
     def add(self, value: float) -> None:
-        """The first one counts whole."""
+        """Add a value to the average; the first one becomes the average."""
         before = self.value
         if before is None:
             self.value = value
@@ -37,15 +38,16 @@ class MovingAverage:
             self.value = before + (value - before) * (RISE if value > before else FALL)
 
 
-# From the call of SES until its acceptance is recorded. While SES fails, fast or slowly, nothing is learned.
+# The seconds from the call of SES until the acceptance is saved. Calls that fail, fast or slowly, are not counted.
 accepted_seconds = MovingAverage()
 
 
 @needs
 def needed(alias: str) -> int | None:
-    """None for a queue that sends nothing, and before the rate is known and SES has answered.
+    """Return how many messages of this queue to handle at once; None if nobody can say.
 
-    The rate is that of all processes together.
+    Nobody can say for a queue that sends nothing, and before the rate is known and SES has answered. The rate is that
+    of all processes together.
     """
     if alias in READ_ANYWAY:
         return None
@@ -54,5 +56,8 @@ def needed(alias: str) -> int | None:
 
 
 def at_once(*, rate: float, seconds: float) -> int:
-    """For a rate in recipients a second, and calls that take so many seconds until they are recorded."""
+    """Return how many emails must be in flight for this rate, in recipients a second.
+
+    ``seconds`` is the time from a call of SES until its acceptance is saved.
+    """
     return math.ceil(rate * (RESERVE * seconds + AHEAD_SECONDS))

@@ -1,7 +1,7 @@
-"""What SES says of the whole account: its standing, its quota, what became of its emails, the configuration set.
+"""Ask SES about the whole account: its standing, quota, statistics and configuration set.
 
 Sources: SES API reference, version 2: GetAccount, GetConfigurationSetEventDestinations; version 1: GetSendQuota,
-GetSendStatistics (15 minutes a point, two weeks; version 2 has nothing like it), DescribeConfigurationSet.
+GetSendStatistics (a point for every 15 minutes of two weeks; version 2 has nothing like it), DescribeConfigurationSet.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ Json = dict[str, Any]
 
 
 def standing() -> Json:
-    """``production``, ``enabled`` and ``enforcement`` (HEALTHY, PROBATION or SHUTDOWN). Raises IdentityError."""
+    """Return ``production``, ``enabled`` and ``enforcement`` (HEALTHY, PROBATION or SHUTDOWN).
+
+    Raises IdentityError.
+    """
     found = ask("GetAccount", ses_api.api_v2().get_account)
     return {
         "production": bool(found.get("ProductionAccessEnabled")),
@@ -28,9 +31,9 @@ def standing() -> Json:
 
 
 def quota() -> Json:
-    """``rate`` in recipients a second, ``most``, ``used`` and ``left`` in 24 hours; ``most`` is -1 without a limit.
+    """Return the quota: ``rate`` in recipients a second; ``most``, ``used`` and ``left`` in 24 hours.
 
-    Raises IdentityError.
+    ``most`` is -1 if there is no limit. Raises IdentityError.
     """
     found: Any
     if settings.USE_SES_V2:
@@ -43,7 +46,7 @@ def quota() -> Json:
 
 
 def statistics() -> list[list[Any]]:
-    """Points of ISO time, attempts, bounces, complaints and rejects, oldest first. Raises IdentityError."""
+    """Return SES's points, oldest first: ISO time, attempts, bounces, complaints, rejects. Raises IdentityError."""
     found = ask("GetSendStatistics", ses_api.api().get_send_statistics)["SendDataPoints"]
     return sorted(
         [
@@ -58,7 +61,10 @@ def statistics() -> list[list[Any]]:
 
 
 def configuration_set() -> Json:
-    """``exists``, and ``destinations``: each with name, whether it is on, types and topic. Raises IdentityError."""
+    """Return ``exists`` and ``destinations``, each with ``name``, ``enabled``, ``types`` and ``topic``.
+
+    Raises IdentityError.
+    """
     try:
         found = _destinations(settings.SES_CONFIGURATION_SET)
     except NoSuchIdentity:
@@ -102,7 +108,7 @@ def _topic(destination: Json) -> str:
 
 
 def _words(kind: str) -> str:
-    """``delivery delay`` of ``DELIVERY_DELAY`` and of ``deliveryDelay``."""
+    """Return ``delivery delay`` for ``DELIVERY_DELAY`` and for ``deliveryDelay``."""
     if kind.isupper():
         return kind.replace("_", " ").lower()
     return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in kind)

@@ -1,6 +1,6 @@
-"""Whom emails are sent as: what staff chose on the page of an identity, else ``SES_FROM_EMAIL``.
+"""Choose the From address of emails: the one that staff chose on an identity's page, else ``SES_FROM_EMAIL``.
 
-Every process asks the database anew after ``FRESH_SECONDS``, so a choice is in force everywhere within seconds and
+Every process asks the database again after ``FRESH_SECONDS``, so a choice is in force everywhere within seconds and
 costs no query per email.
 """
 
@@ -34,39 +34,40 @@ _known: _Known | None = None
 
 
 def in_force() -> str:
-    """The From of an email, with its display name; empty if there is none at all.
+    """Return the From of an email, with its display name; empty if there is none at all.
 
-    While the database does not answer, what was known last stays in force. Raises DatabaseError if nothing was.
+    While the database does not answer, the last known sender stays in force. Raises DatabaseError if none is known.
     """
     global _known
     known = _known
     if known is None or time.monotonic() >= known.until:
         if known is not None:
-            # Other threads go on with it while this one asks; no lock, for the asking may need another thread.
+            # Other threads use the old sender while this one asks. A lock could block: the query may need another
+            # thread.
             known.until = time.monotonic() + FRESH_SECONDS
         known = _known = _Known(_chosen_now(known), time.monotonic() + FRESH_SECONDS)
     return known.chosen or str(settings.SES_FROM_EMAIL)
 
 
 def address() -> str:
-    """Its bare address."""
+    """Return the bare address of the sender in force."""
     return parseaddr(in_force())[1]
 
 
 def readable() -> str:
-    """As a person reads it, with its name decoded."""
+    """Return the sender in force for people to read, with its name decoded."""
     name, address = parseaddr(in_force())
     name = str(make_header(decode_header(name)))
     return f"{name} <{address}>" if name else address
 
 
 def chosen() -> DefaultSender | None:
-    """Who chose it and when; None where ``SES_FROM_EMAIL`` is in force."""
+    """Return the sender that staff chose, with who chose it and when; None if ``SES_FROM_EMAIL`` is in force."""
     return DefaultSender.objects.filter(pk=1).first()
 
 
 def choose(address: str, *, display_name: str, by: str) -> DefaultSender:
-    """Send as this from now on. Whether SES lets us is the caller's to find out first."""
+    """Send from this address from now on; the caller must find out first whether SES lets us."""
     row, _ = DefaultSender.objects.update_or_create(
         pk=1,
         defaults={
@@ -82,7 +83,7 @@ def choose(address: str, *, display_name: str, by: str) -> DefaultSender:
 
 
 def reset() -> bool:
-    """Send as ``SES_FROM_EMAIL`` again; False if that was so already."""
+    """Send from ``SES_FROM_EMAIL`` again; False if that was so already."""
     deleted, _ = DefaultSender.objects.filter(pk=1).delete()
     forget()
     if deleted:
@@ -91,7 +92,7 @@ def reset() -> bool:
 
 
 def forget() -> None:
-    """Ask the database at the next email: after a choice in this process, and between tests."""
+    """Forget the known sender, so that the next email asks the database: after a choice here, and between tests."""
     global _known
     _known = None
 

@@ -1,4 +1,4 @@
-"""Where SES sends its events, as AWS has it now: configuration set → topic → queue. A border; the doctor asks it.
+"""Read from AWS where SES sends its events now: configuration set → topic → queue. The doctor asks this border module.
 
 Sources: SES API reference, version 2010-12-01, DescribeConfigurationSet; SNS API reference.
 """
@@ -33,7 +33,7 @@ class Destination:
 
 @dataclass(frozen=True)
 class Subscription:
-    """Of a topic; SNS delivers nothing before it is confirmed, and it has no ARN of its own until then."""
+    """One subscription of a topic; SNS delivers nothing to it and gives it no ARN until it is confirmed."""
 
     protocol: str
     endpoint: str
@@ -42,7 +42,10 @@ class Subscription:
 
 
 def destinations() -> Sequence[Destination]:
-    """Of SES_CONFIGURATION_SET; raises QueueUnavailable, with SES's code where there is no such set."""
+    """Return the event destinations of SES_CONFIGURATION_SET.
+
+    Raises QueueUnavailable; its code is SES's own if there is no such set.
+    """
     answer = _ask(
         ses_api.api().describe_configuration_set,
         ConfigurationSetName=settings.SES_CONFIGURATION_SET,
@@ -60,7 +63,10 @@ def destinations() -> Sequence[Destination]:
 
 
 def subscriptions(topic: str) -> Sequence[Subscription]:
-    """Of the topic with this ARN; raises QueueUnavailable, with SNS's code where there is no such topic."""
+    """Return the subscriptions of the topic with this ARN.
+
+    Raises QueueUnavailable; its code is SNS's own if there is no such topic.
+    """
     found: list[Subscription] = []
     client = _sns(topic.split(":")[3])
     start: dict[str, str] = {}
@@ -77,13 +83,16 @@ def subscriptions(topic: str) -> Sequence[Subscription]:
 
 
 def subscription_attributes(arn: str) -> Mapping[str, str]:
-    """``RawMessageDelivery``, ``FilterPolicy`` …; raises QueueUnavailable."""
+    """Return the attributes of a subscription, such as ``RawMessageDelivery``, ``FilterPolicy``.
+
+    Raises QueueUnavailable.
+    """
     answer = _ask(_sns(arn.split(":")[3]).get_subscription_attributes, SubscriptionArn=arn)
     return dict(answer["Attributes"])
 
 
 def topic_policy(topic: str) -> Mapping[str, Any]:
-    """Who may do what with the topic of this ARN; raises QueueUnavailable."""
+    """Return the policy of the topic with this ARN: who may do what with it; raises QueueUnavailable."""
     answer = _ask(_sns(topic.split(":")[3]).get_topic_attributes, TopicArn=topic)
     return dict(json.loads(answer["Attributes"].get("Policy") or "{}"))
 

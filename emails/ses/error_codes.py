@@ -1,4 +1,4 @@
-"""What SES's errors mean: whether an email was sent, and whose trouble it is.
+"""Translate SES's errors: was the email sent, and is the message or our own set-up to blame?
 
 Sources: SES developer guide, "Amazon SES API error codes" and "Managing your sending quotas".
 """
@@ -24,15 +24,15 @@ from botocore.exceptions import (
 from emails.errors import InDoubt, NotSent, Refused, SendError, Throttled, Unavailable
 from queues.aws.clients import STUMBLES, UNREADABLE, unreadable
 
-# No request left this machine.
+# With these errors no request has left this machine.
 _NEVER_LEFT = (
     ConnectTimeoutError,
     EndpointConnectionError,
     ProxyConnectionError,
 )
-# Their names, as failures record them.
+# The names of these errors, as failures record them.
 NEVER_LEFT = {error.__name__ for error in (*_NEVER_LEFT, SSLError)}
-# SES will not take this message, whenever it is asked.
+# SES will never accept this message, however often we ask.
 _FINAL = {
     "MessageRejected",
     "InvalidParameterValue",
@@ -40,7 +40,9 @@ _FINAL = {
     "BadRequestException",
     "ValidationError",
 }
-_THROTTLED = {"Throttling", "ThrottlingException", "TooManyRequestsException"}
+THROTTLED = {"Throttling", "ThrottlingException", "TooManyRequestsException"}
+# An endpoint without the operation answers with these codes.
+LACKING = {"InvalidAction", "NotImplemented", "UnknownOperationException", "404", "500", "501"}
 _ACCOUNT = {
     "AccountSendingPaused",
     "AccountSendingPausedException",
@@ -75,7 +77,7 @@ _NOT_VERIFIED = re.compile(r"not verified|failed the check", re.IGNORECASE)
 
 
 def describe(exc: Exception) -> tuple[str, str]:
-    """The code and the text of an error, as AWS gave them, or in words of ours."""
+    """Return the code and the text of an error, as AWS gave them or, without an answer, in our own words."""
     if isinstance(exc, ClientError):
         error = exc.response.get("Error", {})
         return error.get("Code", "ClientError"), error.get("Message", str(exc))
@@ -85,7 +87,7 @@ def describe(exc: Exception) -> tuple[str, str]:
 
 
 def classified(exc: Exception, *, sender: str = "") -> SendError:
-    """Which errors say that nothing was sent, and whose trouble they are."""
+    """Turn an error of botocore into ours, which says whether the email was sent and who is to blame."""
     code, text = describe(exc)
     if isinstance(exc, _NO_CREDENTIALS):
         return Unavailable(text, code=code, breaker="configuration")
@@ -100,13 +102,13 @@ def classified(exc: Exception, *, sender: str = "") -> SendError:
 
 
 def answered(code: str, text: str, status: int, *, sender: str) -> SendError:
-    """What an error means that SES answered with; both limits share one code, so the text must be read.
+    """Turn an error that SES answered with into ours; ``sender`` is the From of the email.
 
-    ``sender`` is the From of the email.
+    The sending rate and the daily quota share one code, so we must read the text.
     """
     if "Daily message quota exceeded" in text or code == "LimitExceededException":
         return Unavailable(text, code=code, breaker="quota")
-    if code in _THROTTLED:
+    if code in THROTTLED:
         return Throttled(text, code=code)
     if code in _ACCOUNT:
         return Unavailable(text, code=code, breaker="account")
@@ -120,19 +122,22 @@ def answered(code: str, text: str, status: int, *, sender: str) -> SendError:
 
 
 def names_unverified(text: str) -> bool:
-    """Whether SES says that an identity is not verified."""
+    """Return True if SES says that an identity is not verified."""
     return bool(_NOT_VERIFIED.search(text))
 
 
 def names_sender(text: str, sender: str) -> bool:
-    """Whether SES names the address of this From."""
+    """Return True if SES's text names the address of this From."""
     address = parseaddr(sender)[1].lower()
     identities = re.findall(r"[^\s,:<>]+@[^\s,:<>]+", text.lower())
     return address in identities
 
 
 def _while_connecting(exc: BaseException | None) -> bool:
-    """Where it was raised says it: TLS may also break when the request has left, and the error is the same."""
+    """Return True if TLS broke while connecting, so that no request has left.
+
+    The traceback tells: TLS may also break after the request has left, with the same error.
+    """
     while exc is not None:
         if any(frame.f_code.co_name == "connect" for frame, _ in walk_tb(exc.__traceback__)):
             return True

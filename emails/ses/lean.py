@@ -1,6 +1,6 @@
-"""A lean client for the one call that every email costs: SendEmail of SES API version 2.
+"""Call SendEmail of SES API version 2, which every email needs once, with a lean client.
 
-It stands where boto3's client stands in django-ses's backend, and takes a tenth of its time
+It takes the place of boto3's client in django-ses's backend, and a tenth of its time
 (``queues.aws.lean_requests``).
 
 Source: SES API reference version 2, SendEmail.
@@ -21,7 +21,7 @@ from queues.aws.lean_connections import IDLE_SECONDS
 
 
 class LeanClient:
-    """``send_email`` of boto3's ``sesv2`` client; safe to share between threads."""
+    """A client with the same ``send_email`` as boto3's ``sesv2`` client; threads may share it."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class LeanClient:
         )
 
     def send_email(self, **parameters: Any) -> dict[str, Any]:
-        """The id under which SES accepted it; raises what boto3's client raises."""
+        """Send one email and return SES's answer with ``MessageId``; raises what boto3's client raises."""
         body = json.dumps(parameters, default=_base64).encode()
         answer = self._service.post(body, {"content-type": "application/json"})
         if answer.status >= 301:
@@ -56,7 +56,7 @@ class LeanClient:
 
 
 def _message_id(answer: lean_requests.Answer) -> str:
-    """Anything but an id is a ResponseParserError."""
+    """Return the message id in SES's answer; raises ResponseParserError if there is none."""
     try:
         message_id = json.loads(answer.content)["MessageId"]
     except (LookupError, TypeError, ValueError) as exc:

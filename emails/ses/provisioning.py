@@ -1,4 +1,4 @@
-"""The way back from SES: configuration set → SNS topic → events queue, made or brought in line."""
+"""Make or correct the way on which SES reports: configuration set → SNS topic → events queue."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from queues.aws.policies import grant, topics_may_send
 from queues.aws.provisioning import Say
 from queues.aws.sns import Topic
 from queues.errors import QueueUnavailable
-from queues.registry import provisions
+from queues.registry import provisioners
 
 DESTINATION = "notifier-events"
 EVENT_TYPES = ["SEND", "REJECT", "BOUNCE", "COMPLAINT", "DELIVERY", "DELIVERY_DELAY"]
-# SES counts opens by a picture, clicks by links of its own: each is a person watched, so nothing of it by itself.
+# SES counts opens with a picture, and clicks with links of its own. Both watch a person, so we ask for them only if
+# ``SES_TRACKING`` says so.
 TRACKING = {"opens": "OPEN", "clicks": "CLICK"}
-# API version 1 knows no delays.
+# API version 1 has no event for delays.
 NOT_IN_VERSION_1 = {"DELIVERY_DELAY"}
-# What emulators answer to an action that they do not have; moto has no words for it.
+# Emulators answer with these codes to an action that they do not have; some, such as moto, send only an HTTP status.
 _LACKING = {
     "InvalidAction",
     "UnknownOperationException",
@@ -40,22 +41,27 @@ _EXISTS = {
 }
 
 
-@provisions
+@provisioners
 def provision(say: Say) -> None:
-    """Raises QueueUnavailable naming the step, with AWS's own words."""
+    """Make or correct the event destination, and say each step; raises QueueUnavailable.
+
+    The error names the step that failed, with AWS's own words.
+    """
     if not settings.SES_CONFIGURATION_SET:
-        say("no SES_CONFIGURATION_SET: SES will not tell what becomes of the emails")
+        say("no SES_CONFIGURATION_SET: SES will not report what happens to the emails")
         return
     try:
         _provision_way_back(say)
     except QueueUnavailable as exc:
         if exc.code not in _LACKING:
             raise
-        say(f"not available at this endpoint ({exc}): SES will not tell what becomes of the emails")
+        say(
+            f"not available at this endpoint ({exc}): SES will not report what happens to the emails"
+        )
 
 
 def confirm_subscription(topic: str, token: str) -> None:
-    """Confirm a subscription to a topic that we know, with the token that SNS sent; raises QueueUnavailable."""
+    """Confirm a subscription to one of our topics with the token that SNS sent; raises QueueUnavailable."""
     region = topic.split(":")[3]
     try:
         _sns(region).confirm_subscription(TopicArn=topic, Token=token)
@@ -98,13 +104,13 @@ def _provision_topic(say: Say) -> str:
     queue = sqs.queue("ses-events")
     grant(queue, topics_may_send("SesEventsTopic", topic), say)
     _provision_attributes(sns, topic, say)
-    # All of it: what SES publishes has no attributes to choose by.
+    # No filter: SES's events have no attributes to filter by.
     subscriptions.subscribe(Topic("ses-events", topic), queue, {}, say)
     return topic
 
 
 def _provision_destination(topic: str, say: Say) -> None:
-    """By API version 2, which alone knows of delays; by version 1 where an endpoint has no other."""
+    """Use API version 2, the only one that knows delays; use version 1 if the endpoint has no version 2."""
     try:
         _provision_by_version_2(topic, say)
     except (ClientError, ResponseParserError) as exc:
@@ -139,11 +145,14 @@ def _provision_by_version_2(topic: str, say: Say) -> None:
     change(
         ConfigurationSetName=name, EventDestinationName=DESTINATION, EventDestination=destination
     )
-    say(f"{'mended' if there else 'made'} event destination {DESTINATION}")
+    say(f"{'fixed' if there else 'made'} event destination {DESTINATION}")
 
 
 def _destinations_by_version_2(name: str) -> dict[str, Any]:
-    """By their names. Some emulators keep the sets of each version apart: there it is made by both."""
+    """Return the event destinations by their names; makes the configuration set if version 2 does not know it.
+
+    Some emulators keep the sets of the two API versions apart: there the set must be made through both.
+    """
     api = ses_api.api_v2()
     try:
         found = api.get_configuration_set_event_destinations(ConfigurationSetName=name)
@@ -194,15 +203,15 @@ def _made(create: Any) -> bool:
 
 
 def _provision_attributes(sns: Any, topic: str, say: Say) -> None:
-    """The topic takes messages from our configuration set alone, and signs them by SHA-256."""
+    """Let only our configuration set publish to the topic, and let SNS sign its messages with SHA-256."""
     policy = _topic_policy(topic)
     found = sns.get_topic_attributes(TopicArn=topic)["Attributes"]
-    # An endpoint that does not tell the version has one.
+    # An endpoint that does not tell the version has only one.
     if json.loads(found["Policy"]) == policy and found.get("SignatureVersion", "2") == "2":
         return
     for name, value in {"SignatureVersion": "2", "Policy": json.dumps(policy)}.items():
         sns.set_topic_attributes(TopicArn=topic, AttributeName=name, AttributeValue=value)
-    say(f"mended topic {settings.SES_EVENTS_TOPIC}: Policy, SignatureVersion")
+    say(f"fixed topic {settings.SES_EVENTS_TOPIC}: Policy, SignatureVersion")
 
 
 def _topic_policy(topic: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Ask SES for what a page shows or a person wants, and say in words why it does not answer."""
+"""Ask SES a question for a page or for staff, and explain in words if SES does not answer."""
 
 from __future__ import annotations
 
@@ -19,18 +19,15 @@ _DENIED = {
     "NotAuthorized",
     "UnauthorizedOperation",
 }
-_THROTTLED = {"Throttling", "ThrottlingException", "TooManyRequestsException"}
-# What an endpoint says that has not got the operation.
-_LACKING = {"InvalidAction", "NotImplemented", "UnknownOperationException", "404", "500", "501"}
 _UNKNOWN = {"NotFoundException", "ConfigurationSetDoesNotExist"}
 
 Answer = TypeVar("Answer")
 
 
 def ask(operation: str, call: Callable[..., Answer], **parameters: Any) -> Answer:
-    """What SES answers. Raises NoSuchIdentity for what it has not got, IdentityError for every other reason.
+    """Call SES and return its answer; raises NoSuchIdentity if SES lacks the thing, else IdentityError.
 
-    ``operation`` is the API's name of it, which is the name of the right as well.
+    ``operation`` is the operation's name in the API, which is also the name of its IAM permission.
     """
     try:
         return call(**parameters)
@@ -43,9 +40,12 @@ def ask(operation: str, call: Callable[..., Answer], **parameters: Any) -> Answe
 
 def _words(operation: str, code: str, text: str, exc: Exception) -> str:
     if code in _DENIED:
-        return f"Not available here: the right ses:{operation} is missing. SES says: {text}"
-    if code in _THROTTLED:
+        return (
+            f"Not available here: the IAM permission ses:{operation} is missing. SES says: {text}"
+        )
+    if code in error_codes.THROTTLED:
         return f"SES takes {operation} about once a second. Wait a moment, then try again."
-    if code in _LACKING or isinstance(exc, (ResponseParserError, ParseError, *STUMBLES)):
+    is_unreadable = isinstance(exc, (ResponseParserError, ParseError, *STUMBLES))
+    if code in error_codes.LACKING or is_unreadable:
         return f"Not available here: this endpoint does not answer {operation}."
     return f"{operation}: {text} ({code})"

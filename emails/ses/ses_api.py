@@ -1,6 +1,6 @@
-"""Amazon SES: where this app meets botocore and django-ses.
+"""Call Amazon SES through botocore and django-ses.
 
-Sources: SES API reference; django-ses 4.8. What its errors mean is in ``emails.ses.error_codes``.
+Sources: SES API reference; django-ses 4.8. ``emails.ses.error_codes`` says what SES's errors mean.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import boto3
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    HTTPClientError,
 )
 from botocore.parsers import ResponseParserError
 from django.conf import settings
@@ -37,23 +36,23 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# What a call to SES may raise besides an error of our own.
+# A call to SES may raise these, besides our own errors.
 _FOREIGN = (
     ClientError,
     BotoCoreError,
-    HTTPClientError,
     ResponseParserError,
     ParseError,
     OSError,
 )
-# What a question may raise besides: a send asks django-ses, and knows its own.
+# A question to SES may also raise these, if botocore cannot read the answer. ``send`` handles them itself, because
+# django-ses may have read the message id before.
 _UNANSWERED = (*_FOREIGN, *STUMBLES)
 _LACKING = {"InvalidAction", "UnknownOperationException", "UnsupportedOperation", "NotImplemented"}
 
 
 @dataclass(frozen=True)
 class Quota:
-    """What SES allows, in recipients; ``max_24_hours`` is -1 where there is no limit."""
+    """The sending limits of the account, in recipients; ``max_24_hours`` is -1 if there is no limit."""
 
     max_rate: float
     max_24_hours: float
@@ -61,18 +60,18 @@ class Quota:
 
 
 def send(message: EmailMessage) -> str:
-    """One call to SES through django-ses; returns SES's message id. Raises NotSent, Refused or InDoubt.
+    """Send one email through django-ses and return SES's message id; raises NotSent, Refused or InDoubt.
 
-    Anything unknown that happens after the request may have left is InDoubt.
+    Every unknown error is InDoubt if the request may have left.
     """
     try:
         with tracing.span("SES SendEmail", kind="client"):
             connection().send_messages([message])
     except (Unwritable, UnicodeEncodeError) as exc:
-        # A header with a newline, an address that Python cannot encode: before any call.
+        # A header has a newline, or Python cannot encode an address. SES was not called.
         raise Refused(str(exc), code=type(exc).__name__) from exc
     except (KeyError, ValueError) as exc:
-        # An answer that cannot be read. django-ses looks for the message id in it first, and then for more.
+        # The answer cannot be read. django-ses looks for the message id first: if it found one, SES accepted the email.
         if not message.extra_headers.get("message_id"):
             raise InDoubt(
                 f"the answer of SES cannot be read: {exc}", code=type(exc).__name__
@@ -86,13 +85,13 @@ def send(message: EmailMessage) -> str:
 
 
 def prepare() -> None:
-    """Make the client, the work of a second, before an email is due; what keeps it from being made, ``send`` tells."""
+    """Make the client, which takes a second, before an email is due; errors are left to ``send``."""
     with suppress(*_FOREIGN, KeyError, ValueError):
         connection()
 
 
 def quota() -> Quota:
-    """Ask SES; raises SendError."""
+    """Ask SES for the sending limits and their use; raises SendError."""
     try:
         found = api().get_send_quota()
     except _UNANSWERED as exc:
@@ -101,16 +100,17 @@ def quota() -> Quota:
 
 
 def require_quota() -> None:
-    """Raise SendError while the quota of 24 hours is used up."""
+    """Raise SendError while the 24-hour quota is used up."""
     now = quota()
     if 0 <= now.max_24_hours <= now.sent_24_hours:
         raise NotSent(
-            f"{now.sent_24_hours:.0f} of {now.max_24_hours:.0f} in 24 hours are sent", code="Quota"
+            f"{now.sent_24_hours:.0f} of {now.max_24_hours:.0f} emails allowed in 24 hours are sent",
+            code="Quota",
         )
 
 
 def require_sending_enabled() -> None:
-    """Raise SendError while the account is paused; an endpoint that cannot say counts as healed."""
+    """Raise SendError while SES has paused the account; an endpoint that cannot say counts as not paused."""
     try:
         enabled = api().get_account_sending_enabled()["Enabled"]
     except _UNANSWERED as exc:
@@ -118,7 +118,7 @@ def require_sending_enabled() -> None:
             return
         raise classified(exc) from exc
     if not enabled:
-        raise NotSent("sending is paused for this account", code="AccountSendingPaused")
+        raise NotSent("SES has paused sending for this account", code="AccountSendingPaused")
 
 
 def require_configuration() -> None:
@@ -138,7 +138,10 @@ def require_configuration() -> None:
 
 
 def sender_is_verified() -> bool:
-    """Whether SES sends from our address or domain; raises SendError. An endpoint that cannot say counts as yes."""
+    """Return True if SES has verified our sender's address or domain; raises SendError.
+
+    An endpoint that cannot say counts as yes.
+    """
     names = covering(default_sender.address())
     try:
         answer = api().get_identity_verification_attributes(Identities=names)
@@ -151,14 +154,17 @@ def sender_is_verified() -> bool:
 
 
 def covering(address: str) -> list[str]:
-    """The identities of which any, verified, lets SES send from an address: itself, its domain, those above that."""
+    """Return the identities of which one must be verified to send from an address.
+
+    They are the address itself, its domain, and the domains above it.
+    """
     domain = address.rpartition("@")[2]
     labels = domain.split(".")
     return [address, *(".".join(labels[start:]) for start in range(max(1, len(labels) - 1)))]
 
 
 def connection() -> SESBackend:
-    """django-ses's backend with its one client, shared by all threads of this process."""
+    """Return django-ses's backend with its client; all threads of this process share it."""
     with _making:
         return _connection(
             settings.AWS_SES_REGION_ENDPOINT_URL,
@@ -169,26 +175,26 @@ def connection() -> SESBackend:
 
 
 def api() -> SESClient:
-    """SES API version 1, for identities and set-up: every endpoint has it."""
+    """Return the client of SES API version 1, for identities and set-up: every endpoint has this version."""
     with _making:
         return _api(settings.AWS_ENDPOINT_URL, settings.AWS_REGION)
 
 
 def api_v2() -> SESV2Client:
-    """Version 2, for what the first does not tell."""
+    """Return the client of SES API version 2, for questions that version 1 cannot answer."""
     with _making:
         return _api_v2(settings.AWS_ENDPOINT_URL, settings.AWS_REGION)
 
 
 def forget_clients() -> None:
-    """Make clients anew: after new credentials, and between tests."""
+    """Forget all clients, so that new ones are made: after new credentials, and between tests."""
     _connection.cache_clear()
     _session.cache_clear()
     _api.cache_clear()
     _api_v2.cache_clear()
 
 
-# A cache does not lock: at the start of a consumer each of its threads would make a client, a second and some MB each.
+# ``cache`` does not lock: at a consumer's start each of its threads would make a client, for a second and some MB each.
 _making = threading.RLock()
 
 
@@ -202,8 +208,8 @@ def _connection(endpoint: str | None, region: str, v2: bool, client: str) -> SES
 
 
 def _lean(backend: SESBackend, endpoint: str | None, region: str) -> lean.LeanClient | None:
-    """None where only boto3 gets through."""
-    # Both versions of the API have the same one, and boto3 knows it.
+    """Return our lean client; None if only boto3's client can pass a proxy."""
+    # Both versions of the API have the same endpoint, and boto3 knows it.
     endpoint = endpoint or api().meta.endpoint_url
     if not lean_connections.reaches(endpoint):
         logger.warning("SES is behind a proxy: boto3's client is used")
@@ -216,7 +222,7 @@ def _lean(backend: SESBackend, endpoint: str | None, region: str) -> lean.LeanCl
 
 @cache
 def _session() -> boto3.session.Session:
-    """Of both clients: what each session reads of AWS's endpoints and services are some MB."""
+    """Return the session that both clients share: each session holds some MB about AWS's endpoints and services."""
     return boto3.session.Session()
 
 

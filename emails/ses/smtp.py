@@ -1,7 +1,7 @@
-"""SES's SMTP interface, through Django's own backend: the way for whoever has no access to SES's API.
+"""Send through SES's SMTP interface with Django's own backend, for users who have no access to SES's API.
 
 Sources: SES developer guide, "Using the Amazon SES SMTP interface", "SMTP response codes"; RFC 5321, 4.2 and 4.5.3.2.
-SES accepts an email with its answer to the end of the data. Before that end was sent nothing can have been accepted.
+SES accepts an email with its answer to the end of the data. Before we send that end, SES can have accepted nothing.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from queues.registry import sweeps
 
 logger = logging.getLogger(__name__)
 
-# A server ends what is idle, and a connection that it ended costs a try.
+# The server closes idle connections, and sending on a closed one costs a try.
 IDLE_SECONDS = 20.0
-# Of answers that say "never": RFC 5321, 4.2.1.
+# Answers that begin so mean "never": RFC 5321, 4.2.1.
 REFUSED = "SMTP 5"
-# The names of errors of connections on which nothing was sent, as failures record them.
+# Connections failed with these errors before anything was sent; the names are as failures record them.
 NEVER_LEFT = {"ConnectionRefusedError", "SMTPServerDisconnected", "TimeoutError", "gaierror"}
 
 _ID = re.compile(r"\bok:?\s+(?:queued as\s+)?([\w.@-]{1,100})", re.IGNORECASE)
@@ -42,11 +42,11 @@ _LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
 
 
 class TooSlow(smtplib.SMTPException):
-    """The claim on the email would end before the server's answer."""
+    """The server takes the email too slowly: our claim on it would end before the server's answer."""
 
 
 class _Connection(smtplib.SMTP):
-    """Knows whether the end of the data was sent, and by when it must have been; keeps the answer to it."""
+    """A connection that knows whether the end of the data was sent, and its deadline; it keeps the server's answer."""
 
     def __init__(self, *args: Any, deadline: float, **kwargs: Any) -> None:
         self.deadline = deadline
@@ -55,14 +55,14 @@ class _Connection(smtplib.SMTP):
         super().__init__(*args, **kwargs)
 
     def getreply(self) -> tuple[int, bytes]:
-        """Wait no longer than the deadline; for the answer that counts, as long as SES may take."""
+        """Wait for an answer until the deadline; for the answer that accepts the email, wait ``EMAIL_TIMEOUT``."""
         if self.sock is not None:
             left = settings.EMAIL_TIMEOUT if self.is_ended else self.deadline - time.monotonic()
             self.sock.settimeout(max(0.01, left))
         return super().getreply()
 
     def data(self, msg: Any) -> tuple[int, bytes]:
-        """In two parts: until the second is sent, whatever happens nothing was accepted."""
+        """Send the data in two parts: until the second is sent, SES cannot have accepted the email."""
         self.putcmd("data")
         code, text = self.getreply()
         if code != 354:
@@ -70,7 +70,7 @@ class _Connection(smtplib.SMTP):
         content = _LEADING_DOT.sub(b"..", msg)
         self.send(content if content.endswith(b"\r\n") else content + b"\r\n")
         if time.monotonic() > self.deadline:
-            # Cut, not ended: what was sent so far is no email.
+            # We cut the connection without the end of the data: what the server has is no email.
             self.close()
             raise TooSlow("the server was too slow to take the email")
         self.is_ended = True
@@ -81,7 +81,7 @@ class _Connection(smtplib.SMTP):
 
 
 class _Backend(EmailBackend):
-    """Django's, with our connection; STARTTLS comes before the password, or neither is sent."""
+    """Django's backend with our connection; it sends the password only after STARTTLS."""
 
     connection: _Connection | None
     _partial_connection: _Connection | None
@@ -92,23 +92,23 @@ class _Backend(EmailBackend):
 
     @property
     def connection_class(self) -> Any:
-        """Called with host and port."""
+        """The class of connections; Django calls it with host and port."""
         return partial(_Connection, deadline=self.deadline)
 
     @property
-    def ssl_context(self) -> ssl.SSLContext:  # one for all: it reads a large file
-        """Trusts whom the machine trusts."""
+    def ssl_context(self) -> ssl.SSLContext:  # shared, because making one reads a large file
+        """The TLS settings; they trust the certificates that this machine trusts."""
         return _ssl_context()
 
     def begin(self, deadline: float) -> _Connection:
-        """Another email, by this time, on the connection that is open."""
+        """Begin another email on the open connection; it must be sent by ``deadline``."""
         connection = cast("_Connection", self.connection)
         connection.deadline = deadline
         connection.is_ended, connection.answer = False, ""
         return connection
 
     def drop(self) -> None:
-        """Without a word: of a server that does not answer none is waited for."""
+        """Close the connections without saying goodbye: a silent server would keep us waiting."""
         for connection in (self.connection, self._partial_connection):
             if connection is not None:
                 connection.close()
@@ -116,25 +116,25 @@ class _Backend(EmailBackend):
 
 
 class _Idle:
-    """Open connections that no thread uses now; there are never more than threads that sent at once."""
+    """Open connections that no thread uses now; never more of them than threads that sent at once."""
 
     def __init__(self) -> None:
         self._backends: list[tuple[float, _Backend]] = []
         self._lock = threading.Lock()
 
     def take(self) -> _Backend | None:
-        """The one used last, or None."""
+        """Return the connection that was used last; None if there is none."""
         self.close_old()
         with self._lock:
             return self._backends.pop()[1] if self._backends else None
 
     def give(self, backend: _Backend) -> None:
-        """For the next email of any thread."""
+        """Keep a connection for the next email of any thread."""
         with self._lock:
             self._backends.append((time.monotonic(), backend))
 
     def close_old(self, *, seconds: float = IDLE_SECONDS) -> int:
-        """Those that nobody has used for so long; returns how many."""
+        """Close the connections that nobody has used for so many seconds; returns how many."""
         until = time.monotonic() - seconds
         with self._lock:
             old = [backend for since, backend in self._backends if since <= until]
@@ -148,9 +148,9 @@ _idle = _Idle()
 
 
 def send(message: EmailMessage) -> str:
-    """One email by one connection; returns SES's message id. Raises NotSent, Refused or InDoubt.
+    """Send one email over SMTP and return SES's message id; raises NotSent, Refused or InDoubt.
 
-    On a connection that the server has ended meanwhile nothing was sent: another is opened, once.
+    If the server has closed an idle connection meanwhile, nothing was sent on it: we open another one, once.
     """
     deadline = time.monotonic() + settings.EMAIL_TIMEOUT
     backend = _idle.take()
@@ -165,19 +165,19 @@ def send(message: EmailMessage) -> str:
 
 
 def require_login() -> None:
-    """Raise SendError while the server does not let us in."""
+    """Raise SendError while the server does not let us log in."""
     _idle.give(_opened(time.monotonic() + settings.EMAIL_TIMEOUT))
 
 
 @sweeps
 def close_idle() -> int:
-    """Nothing is moved by it."""
+    """Close connections that were idle for long; returns 0, because no row changes."""
     _idle.close_old()
     return 0
 
 
 def forget_connections() -> None:
-    """Open others, and read anew whom the machine trusts."""
+    """Close all idle connections, and read the machine's trusted certificates again."""
     _idle.close_old(seconds=0)
     _ssl_context.cache_clear()
 
@@ -217,7 +217,7 @@ def _release(backend: _Backend, *, is_good: bool) -> None:
 
 
 def _is_answer(exc: BaseException) -> bool:
-    """Whether the server said this in words of SMTP, and so knows where we are."""
+    """Return True if the error is a proper SMTP answer: then the connection may be used again."""
     return (
         isinstance(exc, smtplib.SMTPRecipientsRefused)
         or isinstance(exc, smtplib.SMTPResponseException)
@@ -234,7 +234,7 @@ def _not_opened(exc: Exception) -> SendError:
             breaker="configuration",
         )
     if isinstance(exc, ssl.SSLCertVerificationError):
-        # The bundle may be renewed while this process runs.
+        # Somebody may renew the machine's certificates while this process runs.
         _ssl_context.cache_clear()
         return Unavailable(text, code=code, breaker="configuration")
     if isinstance(exc, smtplib.SMTPResponseException):
@@ -254,7 +254,7 @@ def _not_accepted(exc: Exception, *, sender: str, is_ended: bool) -> SendError:
 
 
 def _answered(exc: Exception, *, sender: str, while_opening: bool = False) -> SendError:
-    """What an answer means; where SES says by SMTP what it says by its API, it means the same."""
+    """Turn an SMTP answer into our error; where SES says the same as by its API, it becomes the same error."""
     number, text = _answer(exc)
     code = f"SMTP {number}"
     lower = text.lower()
@@ -274,7 +274,7 @@ def _answered(exc: Exception, *, sender: str, while_opening: bool = False) -> Se
 
 
 def _answer(exc: Any) -> tuple[int, str]:
-    """Number and text; of several recipients those of the first."""
+    """Return the number and the text of an answer; if there are several recipients, those of the first."""
     number, text = (
         next(iter(exc.recipients.values()))
         if isinstance(exc, smtplib.SMTPRecipientsRefused)

@@ -1,4 +1,4 @@
-"""What became of the account's emails in words and lines, from the points that SES counts."""
+"""Turn SES's GetSendStatistics data points into chart lines and sentences."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 from django.utils import timezone
 from django.utils.timezone import localtime
 
-# AWS reviews an account past these shares: SES developer guide, "Sending review process FAQs".
+# AWS reviews an account above these shares: SES developer guide, "Sending review process FAQs".
 BOUNCES, COMPLAINTS = 0.05, 0.001
-# Shares of fewer emails say nothing.
+# With fewer emails, the shares say nothing.
 MINIMUM = 100
 
 
 @dataclass(frozen=True)
 class Window:
-    """How far back, and in which steps."""
+    """A time range of the chart: how far it reaches back, and its steps."""
 
     label: str
     reach: timedelta
@@ -34,7 +34,7 @@ WINDOWS = {
 
 @dataclass(frozen=True)
 class Line:
-    """A name, a number for each step, all of them in words, and whether that is good, bad or plain."""
+    """One line of the chart: its name, a number for each step, a summary, and a tone: good, bad or plain."""
 
     label: str
     values: Sequence[int]
@@ -44,7 +44,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of a window that ends now. ``sent`` has one line, ``trouble`` the others: they would be flat beside it."""
+    """The chart of a window that ends now.
+
+    ``sent`` has one line, ``trouble`` the others: beside the first they would look flat.
+    """
 
     begin: str
     end: str
@@ -54,7 +57,7 @@ class Statistics:
 
 
 def of(points: Sequence[Sequence[Any]], window: Window) -> Statistics:
-    """Points are those of ``account.statistics``."""
+    """Make the chart of a window from the points of ``account.statistics``."""
     now = timezone.now()
     sent, bounces, complaints, rejects = (
         _by_step(points, column, window, now) for column in (1, 2, 3, 4)
@@ -76,7 +79,7 @@ def of(points: Sequence[Sequence[Any]], window: Window) -> Statistics:
 def _by_step(
     points: Sequence[Sequence[Any]], column: int, window: Window, now: datetime
 ) -> list[int]:
-    """SES leaves out the quarters of an hour in which nothing was sent."""
+    """Add up one column of the points for each step; SES has no point for 15 minutes in which nothing was sent."""
     steps = int(window.reach / window.step)
     values = [0] * steps
     for point in points:

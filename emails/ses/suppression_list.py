@@ -1,7 +1,7 @@
-"""The suppression list of the SES account: where this app meets its API, version 2.
+"""Read and change the suppression list of the SES account through SES API version 2.
 
 Sources: SES API v2 reference, ListSuppressedDestinations, PutSuppressedDestination, GetSuppressedDestination,
-DeleteSuppressedDestination. SES takes each about once a second.
+DeleteSuppressedDestination. SES takes each of these calls about once a second.
 """
 
 from __future__ import annotations
@@ -23,16 +23,13 @@ Reason = Literal["BOUNCE", "COMPLAINT"]
 
 _FOREIGN = (ClientError, BotoCoreError, ResponseParserError, OSError)
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
-_THROTTLED = {"Throttling", "ThrottlingException", "TooManyRequestsException"}
 _REFUSED = {"BadRequestException", "InvalidParameterValue", "ValidationException"}
 _ABSENT = {"NotFoundException"}
-# What an endpoint says that has not got the operation.
-_LACKING = {"InvalidAction", "NotImplemented", "UnknownOperationException", "404", "500", "501"}
 
 
 @dataclass(frozen=True)
 class Listed:
-    """An address on SES's list, with the reason there and the time when it got there."""
+    """An address on SES's list, with SES's reason and the time when SES listed it."""
 
     address: str
     reason: str
@@ -41,14 +38,14 @@ class Listed:
 
 @dataclass(frozen=True)
 class Page:
-    """Some of the list; without ``next_token`` it was the last."""
+    """One page of SES's list; it is the last page if ``next_token`` is empty."""
 
     listed: Sequence[Listed]
     next_token: str
 
 
 def page(*, token: str = "", since: datetime | None = None) -> Page:  # noqa: S107  # no password
-    """One page, of all or of what was listed since then. Raises ListUnavailable."""
+    """Return one page of the whole list, or of the addresses listed since ``since``. Raises ListUnavailable."""
     options: dict[str, Any] = {"PageSize": PAGE_SIZE}
     if token:
         options["NextToken"] = token
@@ -65,17 +62,20 @@ def page(*, token: str = "", since: datetime | None = None) -> Page:  # noqa: S1
 
 
 def put(address: str, reason: Reason) -> None:
-    """List it; again changes only the reason. Raises ListUnavailable, or NotListable for this address alone."""
+    """Put an address on SES's list; a second time only the reason changes.
+
+    Raises ListUnavailable, or NotListable if SES refuses just this address.
+    """
     _ask("PutSuppressedDestination", {"EmailAddress": address, "Reason": reason})
 
 
 def delete(address: str) -> None:
-    """Take it off; one that is not there is fine. Raises as ``put``."""
+    """Take an address off SES's list, if it is there. Raises the same as ``put``."""
     _ask("DeleteSuppressedDestination", {"EmailAddress": address})
 
 
 def get(address: str) -> Listed | None:
-    """What SES says of it now; None where it is not listed. Raises as ``put``."""
+    """Return SES's current entry for an address; None if it is not listed. Raises the same as ``put``."""
     answer = _ask("GetSuppressedDestination", {"EmailAddress": address})
     found = answer.get("SuppressedDestination")
     return found and Listed(found["EmailAddress"], found["Reason"], found["LastUpdateTime"])
@@ -97,17 +97,19 @@ def _ask(operation: str, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _failed(operation: str, exc: Exception) -> dict[str, Any]:
-    """Nothing is found where nothing is; raises the rest in words for staff."""
+    """Return an empty answer if SES does not list the address; raise every other error in words for staff."""
     code, text = error_codes.describe(exc)
     if code in _ABSENT and operation != "ListSuppressedDestinations":
         return {}
     if code in _REFUSED:
         raise NotListable(f"{operation}: {text}") from exc
-    if code in _THROTTLED:
+    if code in error_codes.THROTTLED:
         raise ListBusy(f"SES takes {operation} about once a second.") from exc
     if code in _DENIED:
-        raise ListForbidden(f"Not available here: the right ses:{operation} is missing.") from exc
-    if code in _LACKING or isinstance(exc, ResponseParserError):
+        raise ListForbidden(
+            f"Not available here: the IAM permission ses:{operation} is missing."
+        ) from exc
+    if code in error_codes.LACKING or isinstance(exc, ResponseParserError):
         raise ListForbidden(
             f"Not available here: this endpoint does not answer {operation}."
         ) from exc

@@ -1,4 +1,4 @@
-"""Which way emails go to SES: its API, or its SMTP interface. What is asked of SES besides goes by the API."""
+"""Send emails to SES through its API or its SMTP interface; all other questions to SES go through the API."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ logger = logging.getLogger(__name__)
 
 
 def send(message: EmailMessage) -> str:
-    """Returns SES's message id. Raises NotSent, Refused or InDoubt."""
+    """Send one email and return SES's message id; raises NotSent, Refused or InDoubt."""
     return smtp.send(message) if _is_smtp() else ses_api.send(message)
 
 
 def prepare() -> None:
-    """What is slow, before an email is due."""
+    """Do the slow set-up before an email is due."""
     if not _is_smtp():
         ses_api.prepare()
 
 
 def require_quota() -> None:
-    """Raise SendError while the quota of 24 hours is used up."""
+    """Raise SendError while the 24-hour quota is used up."""
     _require(ses_api.require_quota)
 
 
 def require_sending_enabled() -> None:
-    """Raise SendError while the account is paused."""
+    """Raise SendError while SES has paused the account."""
     _require(ses_api.require_sending_enabled)
 
 
@@ -43,17 +43,17 @@ def require_configuration() -> None:
 
 
 def _require(check: Callable[[], None]) -> None:
-    """Whoever sends by SMTP may have no rights on the API: then the next email tells whether it has healed."""
+    """Run a check through the API; if an SMTP user may not use the API, let the next email find out instead."""
     try:
         check()
     except Unavailable as exc:
         if not _is_smtp():
             raise
-        logger.info("SES's API does not say whether it has healed: %s", exc)
+        logger.info("SES's API does not say whether the cause has healed: %s", exc)
     except NotSent as exc:
         if not _is_smtp() or exc.code not in error_codes.NEVER_LEFT:
             raise
-        logger.info("SES's API is not reached to say whether it has healed: %s", exc)
+        logger.info("SES's API cannot be reached to say whether the cause has healed: %s", exc)
 
 
 def _is_smtp() -> bool:

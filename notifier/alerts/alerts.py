@@ -122,7 +122,7 @@ def _due() -> list[Alert | Healed]:
 
 
 def _alerts(current: Sequence[Concern]) -> list[Alert]:
-    """List the causes to alert; one that is made of rows returns only when new rows have come."""
+    """List the causes to alert; a cause made of rows is alerted again only when new rows have come."""
     found = [
         (concern, cause)
         for concern in current

@@ -109,7 +109,7 @@ class Concern:
         return bool(self.causes) and (self.count > MOST or counted < self.count)
 
     def address_of(self, cause: Cause) -> str:
-        """The page of this cause alone."""
+        """Return the address of this cause's own page, or of the concern if it has none."""
         return reverse(self.page_of_one, args=[cause.place]) if cause.place else self.address
 
 
@@ -165,7 +165,7 @@ _BREAKER_ADVICE = {
 
 
 def _breakers() -> Iterable[Concern]:
-    """Report each open breaker. Messages stay in their queues meanwhile, so no email is lost."""
+    """Report each open breaker. Messages stay in their queues, and sending resumes by itself: no email is lost."""
     for breaker in Breaker.objects.filter(is_open=True):
         yield Concern(
             key=f"breaker {breaker.name}",
@@ -204,7 +204,7 @@ def _guard() -> Iterable[Concern]:
 
 
 def _support() -> Iterable[Concern]:
-    """Report a SUPPORT_EMAIL that is on the suppression list, so gets no alerts about bounces."""
+    """Report a SUPPORT_EMAIL that is on the suppression list and so gets no alerts about bounces."""
     address = settings.SUPPORT_EMAIL
     found = Suppression.objects.active().of([address]).first() if address else None
     if found:
@@ -218,7 +218,7 @@ def _support() -> Iterable[Concern]:
 
 
 def _admins() -> Iterable[Concern]:
-    """Report addresses of ADMINS that are on the suppression list, so get no alerts."""
+    """Report addresses of ADMINS that are on the suppression list and so get no alerts."""
     count = len(suppressions.listed([address for _, address in settings.ADMINS]))
     if count:
         yield Concern(

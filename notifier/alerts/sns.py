@@ -17,7 +17,7 @@ from django.conf import settings
 
 from queues.aws.provisioning import Say
 from queues.errors import QueueUnavailable
-from queues.registry import provisions
+from queues.registry import provisioners
 
 SUBJECT_LENGTH = 99
 
@@ -31,7 +31,7 @@ def publish(subject: str, text: str) -> None:
         raise QueueUnavailable(f"topic {settings.ALERTS_TOPIC}: {exc}") from exc
 
 
-@provisions
+@provisioners
 def provision(say: Say) -> None:
     """Create the topic of ALERTS_TOPIC if the setting is a name, not an ARN. Raises QueueUnavailable."""
     if not settings.ALERTS_TOPIC:
@@ -40,7 +40,7 @@ def provision(say: Say) -> None:
         _topic()
     except (ClientError, BotoCoreError, ResponseParserError) as exc:
         raise QueueUnavailable(f"topic {settings.ALERTS_TOPIC}: {exc}") from exc
-    say(f"topic {settings.ALERTS_TOPIC} exists; subscribe whoever should get alerts")
+    say(f"topic {settings.ALERTS_TOPIC} exists; subscribe everybody who should get alerts")
 
 
 def client() -> Any:

@@ -1,4 +1,4 @@
-"""What ``manage.py doctor`` looks at of settings and of the database."""
+"""Check the settings and the database for ``manage.py doctor``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.db import DatabaseError, connection
 
 from notifier.monitoring import health
 from queues.checks import TAG
-from queues.doctor.findings import Finding, Verdict, examines
+from queues.doctor.findings import Finding, Verdict, doctor_check
 from queues.models.live import LiveConsumer
 
 MIGRATE = "python manage.py migrate"
@@ -20,9 +20,9 @@ MAX_CLOCK_SECONDS = 5
 _LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 
 
-@examines("Settings")
+@doctor_check("Settings")
 def checked() -> Iterable[Finding]:
-    """What ``manage.py check`` says of settings that would break a promise, in production of its safety as well."""
+    """Run the system checks of settings that would break a promise; in production also those of security."""
     found = checks.run_checks(tags=[TAG])
     if not settings.DEBUG:
         found += checks.run_checks(tags=[checks.Tags.security], include_deployment_checks=True)
@@ -38,9 +38,9 @@ def checked() -> Iterable[Finding]:
         yield Finding("settings.checked", "The checks of settings find nothing.")
 
 
-@examines("Settings")
+@doctor_check("Settings")
 def contradictions() -> Iterable[Finding]:
-    """What each setting may be, and together they may not."""
+    """Look for settings that contradict each other, though each is right by itself."""
     found = [*_events(), *_places(), *_callers(), *_leftovers()]
     yield from found
     if not found:
@@ -119,9 +119,9 @@ def _leftovers() -> Iterator[Finding]:
         )
 
 
-@examines("Database")
+@doctor_check("Database")
 def database() -> Iterable[Finding]:
-    """That it answers, has this release's tables, keeps what it says it keeps, and agrees on the time."""
+    """Check that the database answers, has this release's tables, syncs its commits, and agrees on the time."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -223,7 +223,7 @@ def _shown(name: str) -> str:
 
 
 def _clock() -> Finding:
-    """Leases and silence are told by the database's clock, what pages and events say by ours."""
+    """Compare the clocks: leases and silence follow the database's clock, pages and events ours."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT EXTRACT(EPOCH FROM clock_timestamp())")
         off = float(cursor.fetchone()[0]) - time.time()

@@ -1,4 +1,4 @@
-"""The admin's pages of the doctor and the round trip: ask for one, see it go on, look at earlier ones."""
+"""The admin's pages of the doctor and the round trip: ask for a run, watch it, look at earlier runs."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from unfold.widgets import (
 from queues import masking
 from queues.doctor import findings, runs
 from queues.doctor.findings import Finding, Verdict
-from queues.models.checkups import Checkup
+from queues.models.doctor_runs import DoctorRun
 
-VIEW = "queues.view_checkup"
+VIEW = "queues.view_doctorrun"
 DOCTOR, ROUNDTRIP = "doctor", "roundtrip"
-# Unfold's labels.
+# The colours of Unfold's labels.
 COLOURS = {"error": "danger", "warning": "warning", "note": "info", "good": "success"}
 WORDS = {"error": "error", "warning": "warning", "note": "note", "good": "in order"}
 
@@ -40,19 +40,19 @@ WORDS = {"error": "error", "warning": "warning", "note": "note", "good": "in ord
 @require_safe
 @permission_required(VIEW, raise_exception=True)
 def show_all(request: HttpRequest) -> HttpResponse:
-    """The forms of what this user may ask for, and what was asked for lately."""
+    """Show the forms for the runs that this user may ask for, and the latest runs."""
     may_send = request.user.has_perm("emails.send_test_email")
     context = {
-        "title": "Doctor",
+        "title": "Doctor runs",
         "doctor_form": DoctorForm(),
         "roundtrip_form": RoundtripForm(may_send=may_send),
         "may_doctor": request.user.has_perm("queues.run_doctor"),
         "may_roundtrip": request.user.has_perm("queues.run_roundtrip"),
         "may_send": may_send,
-        "checkups": [(checkup, *_verdict(checkup)) for checkup in Checkup.objects.defer("results")],
+        "runs": [(run, *_verdict(run)) for run in DoctorRun.objects.defer("results")],
     }
     return TemplateResponse(
-        request, "admin/checkups.html", admin.site.each_context(request) | context
+        request, "admin/doctor_runs.html", admin.site.each_context(request) | context
     )
 
 
@@ -60,28 +60,26 @@ def show_all(request: HttpRequest) -> HttpResponse:
 @require_safe
 @permission_required(VIEW, raise_exception=True)
 def show_one(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """What was found, as far as it is known."""
-    checkup = get_object_or_404(Checkup, pk=pk)
-    title = (
-        "Examination" if checkup.kind == DOCTOR else f"Round trip of {checkup.arguments['alias']}"
-    )
-    context = admin.site.each_context(request) | {"title": title} | _context(request, checkup)
-    return TemplateResponse(request, "admin/checkup.html", context)
+    """Show one run, with what it has found so far."""
+    run = get_object_or_404(DoctorRun, pk=pk)
+    title = "Doctor run" if run.kind == DOCTOR else f"Round trip of {run.arguments['alias']}"
+    context = admin.site.each_context(request) | {"title": title} | _context(request, run)
+    return TemplateResponse(request, "admin/doctor_run.html", context)
 
 
 @never_cache
 @require_safe
 @permission_required(VIEW, raise_exception=True)
 def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """The part of the page that changes, alone."""
-    checkup = get_object_or_404(Checkup, pk=pk)
-    return render(request, "admin/checkup_progress.html", _context(request, checkup))
+    """Return only the part of the page that changes while the run goes on."""
+    run = get_object_or_404(DoctorRun, pk=pk)
+    return render(request, "admin/doctor_run_progress.html", _context(request, run))
 
 
 @require_POST
 @permission_required("queues.run_doctor", raise_exception=True)
-def examine(request: HttpRequest) -> HttpResponse:
-    """Ask for an examination."""
+def check(request: HttpRequest) -> HttpResponse:
+    """Ask for a doctor run."""
     form = DoctorForm(request.POST)
     if not form.is_valid():
         return _refuse(request, form)
@@ -101,34 +99,35 @@ def roundtrip(request: HttpRequest) -> HttpResponse:
 
 
 def _asked(request: HttpRequest, kind: str, arguments: Mapping[str, Any]) -> HttpResponse:
-    checkup = runs.ask(kind, arguments, by=request.user.get_username())
+    run = runs.ask(kind, arguments, by=request.user.get_username())
     said = ", ".join(f"{name}: {value}" for name, value in arguments.items() if value)
     LogEntry.objects.log_actions(
-        cast(int, request.user.pk), [checkup], ADDITION, f"Asked for{f' ({said})' if said else ''}."
+        cast(int, request.user.pk), [run], ADDITION, f"Asked for{f' ({said})' if said else ''}."
     )
-    return redirect("checkup", checkup.pk)
+    return redirect("doctor-run", run.pk)
 
 
 def _refuse(request: HttpRequest, form: Form) -> HttpResponse:
     for errors in form.errors.values():
         messages.error(request, " ".join(map(str, errors)))
-    return redirect("checkups")
+    return redirect("doctor-runs")
 
 
-def _context(request: HttpRequest, checkup: Checkup) -> dict[str, Any]:
-    is_open = checkup.state != Checkup.State.DONE
-    results = [_masked(request, result) for result in checkup.results]
-    word, colour = _verdict(checkup)
-    shared = {"checkup": checkup, "is_open": is_open, "verdict": word, "colour": colour}
+def _context(request: HttpRequest, run: DoctorRun) -> dict[str, Any]:
+    is_open = run.state != DoctorRun.State.DONE
+    # Runs of earlier releases kept the fix as ``mend``.
+    results = [_masked(request, {"fix": result.get("mend", "")} | result) for result in run.results]
+    word, colour = _verdict(run)
+    shared = {"run": run, "is_open": is_open, "verdict": word, "colour": colour}
     if is_open:
-        shared["waiting"] = runs.waiting(checkup)
-    if checkup.kind == DOCTOR:
+        shared["waiting"] = runs.waiting(run)
+    if run.kind == DOCTOR:
         return shared | _findings(results)
     return shared | {"steps": results}
 
 
 def _findings(results: list[dict[str, Any]]) -> dict[str, Any]:
-    """By area; within one the worst first."""
+    """Group the results by area; within an area the worst comes first."""
     order = [str(verdict) for verdict in Verdict]
     for result in results:
         result["colour"] = COLOURS[result["verdict"]]
@@ -143,14 +142,14 @@ def _findings(results: list[dict[str, Any]]) -> dict[str, Any]:
     return {"areas": areas, "summary": findings.summary(found) if found else ""}
 
 
-def _verdict(checkup: Checkup) -> tuple[str, str]:
-    """The word and the colour of its label."""
-    if checkup.state != Checkup.State.DONE:
-        return checkup.get_state_display().lower(), "info"
-    if not checkup.verdict:
+def _verdict(run: DoctorRun) -> tuple[str, str]:
+    """Return the word and the colour of the run's label."""
+    if run.state != DoctorRun.State.DONE:
+        return run.get_state_display().lower(), "info"
+    if not run.verdict:
         return "failed", "danger"
-    word = "all is well" if checkup.verdict in ("good", "note") else f"{checkup.verdict}s"
-    return word, COLOURS[checkup.verdict if checkup.verdict != "note" else "good"]
+    word = "all is well" if run.verdict in ("good", "note") else f"{run.verdict}s"
+    return word, COLOURS[run.verdict if run.verdict != "note" else "good"]
 
 
 def _masked(request: HttpRequest, result: Mapping[str, Any]) -> dict[str, Any]:

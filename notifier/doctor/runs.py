@@ -1,4 +1,4 @@
-"""What a checkup does, whoever carries it out: the doctor's examinations, or a round trip."""
+"""Carry out a doctor run: the doctor's checks, or a round trip; in a consumer, the web process or a command."""
 
 from __future__ import annotations
 
@@ -11,24 +11,30 @@ from emails.sending import direct_emails
 from queues import masking
 from queues.doctor import findings
 from queues.doctor.findings import Verdict
-from queues.doctor.roundtrip import Done, Say, Step, run, timed
+from queues.doctor.roundtrip import Done, ProbeStep, Say, run, timed
 from queues.doctor.runs import Results
 from queues.errors import QueueUnavailable
 
 
-def examine(arguments: Mapping[str, Any], say: Results) -> str:
-    """``send``: whether to send a bounce as well. Each result is a Finding."""
+def check(arguments: Mapping[str, Any], say: Results) -> str:
+    """Run the doctor's checks; with the argument ``send`` also the one that lets an email bounce.
+
+    Each result is a Finding.
+    """
     found = []
-    for finding in findings.examine(send=arguments.get("send", False)):
+    for finding in findings.collect(send=arguments.get("send", False)):
         found.append(finding)
         say(asdict(finding))
     return findings.worst(found)
 
 
 def roundtrip(arguments: Mapping[str, Any], say: Results) -> str:
-    """``alias`` and perhaps ``email``. Each result is a Step."""
+    """Make a round trip beside the queue of ``alias``, then send a test email to ``email`` if it is given.
 
-    def tell(step: Step) -> None:
+    Each result is a ProbeStep.
+    """
+
+    def tell(step: ProbeStep) -> None:
         say(asdict(step))
 
     is_well = trip(arguments["alias"], tell)
@@ -38,12 +44,12 @@ def roundtrip(arguments: Mapping[str, Any], say: Results) -> str:
 
 
 def trip(alias: str, say: Say) -> bool:
-    """Beside the queue of this alias; returns whether all went well."""
+    """Send a probe beside the queue of this alias; return whether all went well."""
     return run(alias, say)
 
 
 def send_email(recipient: str, say: Say) -> bool:
-    """A test email, right now and past the queues; returns whether SES took it."""
+    """Send a test email directly, past the queues; return whether SES took it."""
 
     def send() -> Done:
         return f"SES took a test email to {masking.addresses(recipient)}", direct_emails.send_test(
@@ -55,7 +61,7 @@ def send_email(recipient: str, say: Say) -> bool:
     except (SendError, QueueUnavailable) as exc:
         said = "SES may have taken it" if isinstance(exc, InDoubt) else "SES did not take it"
         say(
-            Step(
+            ProbeStep(
                 "email",
                 masking.addresses(f"{said}: {exc} ({exc.code})"),
                 0,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from notifier.journey import email_timeline
 from notifier.journey.email_timeline import Timeline
 from orders import email_status
-from orders.email_status import EmailStatus, Step
+from orders.email_status import EmailStatus
+from queues.answers import EmailStep
 
 
+@email_status.register
 class Teller:
     """Report email statuses to the orders app: SES's word where SES has reported, else our own state."""
 
@@ -20,12 +22,9 @@ class Teller:
         return _status(email_timeline.of_new())
 
 
-email_status.register(Teller())
-
-
 def _status(found: Timeline) -> EmailStatus:
     return EmailStatus(
         status=found.status,
         message=found.verdict.message,
-        steps=[Step(step.name.lower(), step.state, step.at) for step in found.steps],
+        steps=[EmailStep(step.name.lower(), step.state, step.at) for step in found.steps],
     )

@@ -16,6 +16,7 @@ from django.utils import timezone
 from emails.models import Attempt, Notification
 from emails.reports import reasons, report_words
 from notifier.journey import event_timeline
+from queues.answers import EmailStep
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 
 State = Notification.State
@@ -23,17 +24,9 @@ Delivery = Notification.Delivery
 
 # It does not say why: whoever has the link need not learn who complained about what.
 _UNWANTED = "we cannot send to this address at the moment. Please contact us."
+_LATER = "Your email will be sent a little later."
 # Enough for every redrive that a person will ever do.
 _MAX_ROWS = 50
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step of the email; ``state`` is done, now, todo or wrong. ``at`` is None where no time was recorded."""
-
-    name: str
-    state: str
-    at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +43,7 @@ class Verdict:
 class Timeline:
     """The steps in order, the verdict on them, and each call to SES; ``status`` is the verdict in one word."""
 
-    steps: Sequence[Step]
+    steps: Sequence[EmailStep]
     verdict: Verdict
     status: str
     attempts: Sequence[Attempt] = ()
@@ -129,12 +122,12 @@ def _delivery_message(status: Notification.Delivery, notification: Notification)
         cause = ""
     match status:
         case Delivery.DELIVERED:
-            return f"Delivered{_after(notification)}. Have a look in your inbox."
+            return f"Delivered{_after(notification)}. Check your inbox."
         case Delivery.COMPLAINED:
             return "Delivered, then marked as spam."
         case Delivery.DELAYED:
             cause = cause or "Your mail provider is slow to take it."
-            return f"Sent, but not delivered yet. {cause} It is tried again by itself."
+            return f"Sent, but not delivered yet. {cause} Delivery is retried automatically."
         case Delivery.BOUNCED_SOFT:
             cause = cause or "The mailbox may be full or out of order."
             return f"Your mail provider did not take the email. {cause}"
@@ -145,7 +138,7 @@ def _delivery_message(status: Notification.Delivery, notification: Notification)
         case Delivery.BOUNCED_HARD:
             cause = cause or "Your mail provider refused it."
             return f"The email came back. {cause} Please contact us."
-    return "The email was not let out. Our staff can see why."
+    return "The email was not sent. Our staff can see why."
 
 
 def _after(notification: Notification) -> str:
@@ -182,7 +175,7 @@ def _notification_verdict(facts: _Facts) -> Verdict | None:
                 is_final=True,
             )
         case State.KEPT:
-            return Verdict("Your email goes out a little later.", reason)
+            return Verdict(_LATER, reason)
         case State.CANCELLED:
             return Verdict("This email was cancelled.", reason, is_wrong=True, is_final=True)
         case State.FAILED:
@@ -200,8 +193,7 @@ def _queue_verdict(facts: _Facts) -> Verdict | None:
     if last.state == OutboxEvent.State.REFUSED:
         return _given_up(facts, last.error)
     if last.published_at is None:
-        busy = "Our mail queue is busy. Your email goes out a little later."
-        return Verdict(busy, last.error) if last.error else None
+        return Verdict(_LATER, last.error) if last.error else None
     # A redrive starts from the beginning, so failures before it no longer count.
     if facts.failure and last.published_at < facts.failure.failed_at:
         reason = _reason(facts.failure.code, facts.failure.reason)
@@ -241,18 +233,18 @@ def _reason(code: str, text: str) -> str:
     return f"{code}: {text}" if code and text else code or text
 
 
-def _steps(facts: _Facts, verdict: Verdict) -> list[Step]:
+def _steps(facts: _Facts, verdict: Verdict) -> list[EmailStep]:
     """Build the steps; the first one that is not done is ``now``, or ``wrong``."""
     times = _times(facts)
     done = max((index for index, (_, at) in enumerate(times) if at), default=-1)
     steps = []
     for index, (name, at) in enumerate(times):
         if index <= done:
-            steps.append(Step(name, "done", at))
+            steps.append(EmailStep(name, "done", at))
         elif index == done + 1:
-            steps.append(Step(name, "wrong" if verdict.is_wrong else "now"))
+            steps.append(EmailStep(name, "wrong" if verdict.is_wrong else "now"))
         else:
-            steps.append(Step(name, "todo"))
+            steps.append(EmailStep(name, "todo"))
     return steps
 
 

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_safe
 
 from emails.pages.notifications import shown
 from notifier.journey import event_timeline
-from notifier.journey.event_timeline import Journey, Step
+from notifier.journey.event_timeline import Journey, TimelineEntry
 from queues import masking
 from queues.console import TIMELINE, change_url
 from queues.pages.cells import subject_links
@@ -29,7 +29,7 @@ from queues.pages.facts import FactAdmin
 class Line:
     """A step as the page shows it."""
 
-    step: Step
+    step: TimelineEntry
     date: str
     time: str
     gap: str
@@ -96,7 +96,7 @@ def _links(request: HttpRequest, found: Journey) -> Any:
         yield from subject_links(found.subject)[:1]
 
 
-def _line(request: HttpRequest, step: Step) -> Line:
+def _line(request: HttpRequest, step: TimelineEntry) -> Line:
     if masking.hides(request):
         step = replace(step, detail=masking.addresses(step.detail), quote="")
     at = localtime(step.at)

@@ -27,7 +27,7 @@ MAX_ROWS = 100
 
 
 @dataclass(frozen=True)
-class Step:
+class TimelineEntry:
     """One thing that happened.
 
     ``detail`` may quote SES, SQS or staff; ``who`` is a user name, ``address`` the address of a page.
@@ -52,7 +52,7 @@ class Journey:
     event_id: UUID
     subject: str
     type: str
-    steps: Sequence[Step]
+    steps: Sequence[TimelineEntry]
     outbox: Sequence[OutboxEvent]
     notifications: Sequence[Notification]
     letters: Sequence[DeadLetter]
@@ -131,49 +131,49 @@ def _type(rows: Iterable[Any]) -> str:
     return next((getattr(row, "type", "") or getattr(row, "event_type", "") for row in rows), "")
 
 
-def _with_gaps(steps: Sequence[Step]) -> list[Step]:
+def _with_gaps(steps: Sequence[TimelineEntry]) -> list[TimelineEntry]:
     later = zip(steps, steps[1:], strict=False)
     return [*steps[:1], *(replace(step, gap=step.at - before.at) for before, step in later)]
 
 
-def _saved(subject: Subject | None) -> Iterator[Step]:
+def _saved(subject: Subject | None) -> Iterator[TimelineEntry]:
     """Add the row that the event is about.
 
     Called only for events of our own outbox: a message of another producer may name any subject.
     """
     if subject:
-        yield Step(subject.at, f"{subject.kind} saved")
+        yield TimelineEntry(subject.at, f"{subject.kind} saved")
 
 
-def _recorded(outbox: Sequence[OutboxEvent]) -> Iterator[Step]:
+def _recorded(outbox: Sequence[OutboxEvent]) -> Iterator[TimelineEntry]:
     """Add the outbox rows. A row published again keeps only its last time; the log says who published it."""
     for index, row in enumerate(outbox):
         if row.redrive_of_id and index:
             title = "Recorded again by a redrive"
         else:
             title = "Recorded again" if index else "Recorded"
-        yield Step(row.recorded_at, title, f"Queue {row.queue}.", address=change_url(row))
+        yield TimelineEntry(row.recorded_at, title, f"Queue {row.queue}.", address=change_url(row))
         if row.published_at:
-            yield Step(row.published_at, "Published", _published_as(row.sqs_message_id))
+            yield TimelineEntry(row.published_at, "Published", _published_as(row.sqs_message_id))
 
 
 def _published_as(message_id: str) -> str:
     """Name the message id: SNS's own for a topic, as each queue's copy has another SQS id."""
     if message_id.startswith("sns:"):
-        return f"By the topic; SNS message id {message_id.removeprefix('sns:')}."
+        return f"Through the topic; SNS message id {message_id.removeprefix('sns:')}."
     return f"SQS message id {message_id}." if message_id else ""
 
 
-def _handled(outbox: Sequence[OutboxEvent]) -> Iterator[Step]:
+def _handled(outbox: Sequence[OutboxEvent]) -> Iterator[TimelineEntry]:
     for row in outbox:
         if row.handled_at and row.state == row.State.HANDLED:
-            yield Step(row.handled_at, "Handled", colour="success")
+            yield TimelineEntry(row.handled_at, "Handled", colour="success")
             return
 
 
-def _received(failures: Iterable[HandlingFailure]) -> Iterator[Step]:
+def _received(failures: Iterable[HandlingFailure]) -> Iterator[TimelineEntry]:
     for failure in failures:
-        yield Step(
+        yield TimelineEntry(
             failure.failed_at,
             f"Receive {failure.receive_count} failed",
             f"{failure.code}: {failure.reason}",
@@ -181,37 +181,43 @@ def _received(failures: Iterable[HandlingFailure]) -> Iterator[Step]:
         )
 
 
-def _made(notifications: Iterable[Notification], attempts: Iterable[Attempt]) -> Iterator[Step]:
+def _made(
+    notifications: Iterable[Notification], attempts: Iterable[Attempt]
+) -> Iterator[TimelineEntry]:
     """Add notifications without a recorded attempt; where there is an attempt, it tells more."""
     tried = {attempt.notification_id for attempt in attempts}
     for row in notifications:
         if row.pk in tried:
             continue
-        yield Step(row.created_at, "Notification made", f"{row.template} to {row.recipient}.")
+        yield TimelineEntry(
+            row.created_at, "Notification created", f"{row.template} to {row.recipient}."
+        )
         if row.sent_at and row.provider_message_id:
             detail = f"SES message id {row.provider_message_id}."
-            yield Step(row.sent_at, _ACCEPTED, detail, colour="success")
+            yield TimelineEntry(row.sent_at, _ACCEPTED, detail, colour="success")
 
 
 _ANSWERS = {
     Attempt.Outcome.ACCEPTED: (_ACCEPTED, "success"),
-    Attempt.Outcome.HELD: ("Not sent, for a reason of our own", "warning"),
-    Attempt.Outcome.NOT_SENT: ("Not taken by SES", "danger"),
+    Attempt.Outcome.HELD: ("Held back, not sent to SES", "warning"),
+    Attempt.Outcome.NOT_SENT: ("Not accepted by SES", "danger"),
     Attempt.Outcome.REFUSED: ("Refused by SES", "danger"),
     Attempt.Outcome.IN_DOUBT: ("In doubt", "warning"),
 }
 
 
-def _attempted(attempts: Iterable[Attempt]) -> Iterator[Step]:
+def _attempted(attempts: Iterable[Attempt]) -> Iterator[TimelineEntry]:
     for attempt in attempts:
         began = f"Attempt {attempt.number}"
         if not attempt.outcome:
-            yield Step(attempt.started_at, began, "No answer is recorded.", colour="warning")
+            yield TimelineEntry(
+                attempt.started_at, began, "No answer is recorded.", colour="warning"
+            )
             continue
-        yield Step(attempt.started_at, began, "SES is called.")
+        yield TimelineEntry(attempt.started_at, began, "Calling SES.")
         if attempt.finished_at:
             title, colour = _ANSWERS[Attempt.Outcome(attempt.outcome)]
-            yield Step(attempt.finished_at, title, _answer(attempt), colour=colour)
+            yield TimelineEntry(attempt.finished_at, title, _answer(attempt), colour=colour)
 
 
 def _answer(attempt: Attempt) -> str:
@@ -228,10 +234,10 @@ def _reports(
     return DeliveryEvent.objects.filter(provider_message_id__in=ids)[:MAX_ROWS]
 
 
-def _reported(reports: Iterable[DeliveryEvent]) -> Iterator[Step]:
+def _reported(reports: Iterable[DeliveryEvent]) -> Iterator[TimelineEntry]:
     for report in reports:
         words = report_words.of(report)
-        yield Step(
+        yield TimelineEntry(
             report.happened_at, words.title, words.detail, colour=words.colour, quote=words.quote
         )
 
@@ -248,16 +254,20 @@ def _log(rows: Iterable[Model]) -> Iterable[LogEntry]:
     )
 
 
-def _died(letters: Iterable[DeadLetter], log: Iterable[LogEntry]) -> Iterator[Step]:
+def _died(letters: Iterable[DeadLetter], log: Iterable[LogEntry]) -> Iterator[TimelineEntry]:
     told = {entry.object_id for entry in log}
     for letter in letters:
         cause, address = f"{letter.code}: {letter.reason}", change_url(letter)
-        yield Step(letter.collected_at, "Dead letter", cause, colour="danger", address=address)
+        yield TimelineEntry(
+            letter.collected_at, "Dead letter", cause, colour="danger", address=address
+        )
         if letter.redriven_at and str(letter.pk) not in told:
-            yield Step(letter.redriven_at, "Redriven", "By a command.", address=address)
+            yield TimelineEntry(letter.redriven_at, "Redriven", "By a command.", address=address)
 
 
-def _done_by_hand(log: Iterable[LogEntry]) -> Iterator[Step]:
+def _done_by_hand(log: Iterable[LogEntry]) -> Iterator[TimelineEntry]:
     for entry in log:
         title, _, reason = entry.get_change_message().partition(": ")
-        yield Step(entry.action_time, title.rstrip("."), reason, who=entry.user.get_username())
+        yield TimelineEntry(
+            entry.action_time, title.rstrip("."), reason, who=entry.user.get_username()
+        )

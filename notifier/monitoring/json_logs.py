@@ -71,7 +71,7 @@ def _fields(logger: Any, method: str, line: Line) -> Line:
 
 @cache
 def _names(template: str) -> list[str]:
-    """The field of each value of a template; empty for one without a name."""
+    """Return the field name of each value in a template; empty for a value without a name."""
     found = (_NAMES.get(name, name) for name in _VALUE.findall(template.replace("%%", "")))
     return ["" if name in _TAKEN else name for name in found]
 

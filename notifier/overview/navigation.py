@@ -107,7 +107,7 @@ def _open_dead_letters(request: HttpRequest) -> dict[str, Any]:
         "link": reverse("admin:queues_deadletter_groups"),
         "active": request.path.startswith(list_url(DeadLetter)),
     }
-    # Nobody needs a larger number, and every page of the admin counts them.
+    # Nobody needs a larger number, and every page of the admin pays for the count.
     count = DeadLetter.objects.waiting()[:MOST_COUNTED].count()
     shown = count if count < MOST_COUNTED else f"{MOST_COUNTED}+"
     badge = {"badge": shown, "badge_variant": "danger", "badge_style": "solid"}
@@ -134,8 +134,8 @@ def _doctor() -> dict[str, Any]:
     return {
         "title": "Doctor",
         "icon": "stethoscope",
-        "link": reverse("checkups"),
-        "permission": lambda request: request.user.has_perm("queues.view_checkup"),
+        "link": reverse("doctor-runs"),
+        "permission": lambda request: request.user.has_perm("queues.view_doctorrun"),
     }
 
 

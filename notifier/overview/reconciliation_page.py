@@ -10,15 +10,14 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
 from notifier.overview import reconciliation
 from notifier.overview.reconciliation import AGES, Age, Why
 from queues import masking
 from queues.answers import Section
-from queues.console import TIMELINE, change_url, moment
-from queues.pages.cells import timeline_links
+from queues.console import TIMELINE, moment
+from queues.pages.cells import link, timeline_links
 from queues.pages.sections import MAX_ROWS
 
 
@@ -68,14 +67,13 @@ def show_some(request: HttpRequest, why: str, age: str) -> HttpResponse:
 
 def _row(why: Why, row: Any) -> list[object]:
     cause = getattr(row, "error", "") or getattr(row, "reason", "")
-    timeline: list[object] = [_link(*pair) for pair in timeline_links(row.event_id)]
+    timeline: list[object] = [
+        format_html('<a class="text-link" href="{}">{}</a>', address, label)
+        for label, address in timeline_links(row.event_id)
+    ]
     return [
-        _link(str(row), change_url(row)),
+        link(row),
         moment(getattr(row, why.since)),
         cause or "—",
         *(timeline or ["—"]),
     ]
-
-
-def _link(label: str, address: str) -> SafeString:
-    return format_html('<a class="text-link" href="{}">{}</a>', address, label)

@@ -19,7 +19,7 @@ _LOOK = {
     "queues.view_deadletter",
     "queues.view_redrive",
     "queues.view_consumer",
-    "queues.view_checkup",
+    "queues.view_doctorrun",
     "emails.view_notification",
     "emails.view_deliveryevent",
     "emails.preview_email",

@@ -11,7 +11,6 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 HEADER = "Content-Security-Policy"
-_EXPLAINED_IN_DEBUG = (404, 500)
 
 _SITE = {
     "default-src": "'none'",
@@ -42,7 +41,7 @@ def middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[
     def answer(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
         # Django's debug pages have their scripts and styles inline.
-        if not (settings.DEBUG and response.status_code in _EXPLAINED_IN_DEBUG):
+        if not (settings.DEBUG and response.status_code in (404, 500)):
             response.setdefault(HEADER, admin if request.path_info.startswith("/admin/") else site)
         return response
 

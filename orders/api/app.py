@@ -1,4 +1,4 @@
-"""The API itself: its routes, its errors, and its documentation."""
+"""Assemble the API: its routes, its errors, and its documentation."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ from orders.api.parsing import JsonParser
 from orders.api.problems import CONTENT_TYPE, Problem
 
 _DESCRIPTION = """
-Orders and bank transactions for programs. Each request carries a token of Amazon Cognito:
+Orders and bank transactions for programs. Send a token of Amazon Cognito with each request:
 `Authorization: Bearer <token>`. Money is in whole cents. Errors are problem details (RFC 9457); their `code` is for
-programs and does not change. A POST with an `Idempotency-Key` may be repeated safely.
+programs and does not change. You can safely repeat a POST with an `Idempotency-Key`.
 """
 
 
 class Renderer(BaseRenderer):
-    """Times as exact in what is read as they are in what was answered first."""
+    """Render answers so that times are as exact when read later as in the first answer."""
 
     media_type = "application/json"
 
     def render(self, request: HttpRequest, data: Any, *, response_status: int) -> bytes:
-        """By pydantic, as the answers that are kept under a key."""
+        """Render with pydantic, like the answers that are stored under an idempotency key."""
         return to_json(data)
 
 
 class Docs(DocsBase):
-    """Swagger UI from our own static files."""
+    """Serve Swagger UI from our own static files."""
 
     def render_page(self, request: HttpRequest, api: NinjaAPI, **kwargs: Any) -> HttpResponse:
-        """Without Ninja's app, which consumers would load too."""
+        """Render our own template: Ninja's needs its app installed, which consumers would load too."""
         return render(request, "orders/api_docs.html", {"api": api})
 
 
 class Api(NinjaAPI):
-    """Says in its OpenAPI document that errors are problem details."""
+    """Describe errors as problem details in the OpenAPI document."""
 
     def get_openapi_schema(self, **kwargs: Any) -> OpenAPISchema:
-        """As Ninja makes it, with the media type of errors set right."""
+        """Return Ninja's OpenAPI document with the right media type for errors."""
         schema = super().get_openapi_schema(**kwargs)
         for operations in schema["paths"].values():
             for operation in operations.values():
@@ -81,7 +81,7 @@ def _problem(request: HttpRequest, exc: Problem) -> HttpResponse:
 
 @api.exception_handler(HttpError)
 def _http_error(request: HttpRequest, exc: HttpError) -> HttpResponse:
-    """Of Ninja's own there is one: a body that its parser refused."""
+    """Answer Ninja's own error, which it raises only when the parser refuses the body."""
     if isinstance(exc.__cause__, Problem):
         return exc.__cause__.response()
     return Problem(exc.status_code, "bad_request", str(exc)).response()
@@ -89,27 +89,27 @@ def _http_error(request: HttpRequest, exc: HttpError) -> HttpResponse:
 
 @api.exception_handler(ValidationError)
 def _invalid(request: HttpRequest, exc: ValidationError) -> HttpResponse:
-    """400 for what there is no field for, 422 for what a field cannot be."""
+    """Answer 400 for an unknown field, 422 for an invalid value."""
     errors = [_field_error(error) for error in exc.errors]
     if any(error["type"] == "extra_forbidden" for error in exc.errors):
         return Problem(400, "unknown_field", "There is no such field.", errors=errors).response()
-    return Problem(422, "invalid", "Some fields are not right.", errors=errors).response()
+    return Problem(422, "invalid", "Some fields are not valid.", errors=errors).response()
 
 
 @api.exception_handler(Http404)
 def _not_found(request: HttpRequest, exc: Http404) -> HttpResponse:
-    return Problem(404, "not_found", "There is nothing here for you.").response()
+    return Problem(404, "not_found", "Not found, or not yours to see.").response()
 
 
 @api.exception_handler(Exception)
 def _unexpected(request: HttpRequest, exc: Exception) -> NoReturn:
-    """Ours to mend: Django logs it, and the database's being away has an answer of its own."""
+    """Raise our own bugs again, so that Django logs them; the middleware answers 503 if the database is down."""
     raise exc
 
 
 def _field_error(error: Mapping[str, Any]) -> dict[str, str]:
     source, *path = error["loc"]
     if source == "body":
-        # The first is the name of our own argument.
+        # The first part is the name of our own argument.
         return {"pointer": "#" + "".join(f"/{part}" for part in path[1:]), "detail": error["msg"]}
     return {"parameter": ".".join(map(str, path)), "detail": error["msg"]}

@@ -1,4 +1,4 @@
-"""Who asks, and whether they may: a bearer token, their allowance, their scopes."""
+"""Authenticate callers of the API: check the bearer token, count the request, check scopes."""
 
 from __future__ import annotations
 
@@ -19,24 +19,22 @@ logger = logging.getLogger(__name__)
 
 READ_TRANSACTIONS = "transactions:read"
 WRITE_TRANSACTIONS = "transactions:write"
-_RETRY_SECONDS = "10"
-_BURST_SECONDS = 10
 
 
 class Token(HttpBearer):
-    """``Authorization: Bearer <JWT>``; the name is that of the scheme in OpenAPI."""
+    """Authenticate by ``Authorization: Bearer <JWT>``; this class name names the scheme in OpenAPI."""
 
     openapi_bearerFormat = "JWT"
 
     def __call__(self, request: HttpRequest) -> Caller:
-        """Why a token is refused is for the log: whoever forges one is told nothing."""
+        """Check the header; only the log says why a token is refused, so that a forger learns nothing."""
         kind, _, token = request.headers.get("Authorization", "").partition(" ")
         if kind.lower() != "bearer" or not token:
             raise _unknown(challenge="Bearer")
         return self.authenticate(request, token.strip())
 
     def authenticate(self, request: HttpRequest, token: str) -> Caller:
-        """The caller, with this request counted."""
+        """Return the caller, and count this request."""
         try:
             caller = tokens.verify(token)
             _count(caller)
@@ -53,12 +51,12 @@ class Token(HttpBearer):
 
 
 def caller_of(request: HttpRequest) -> Caller:
-    """Whom the token names."""
+    """Return the caller that the token names."""
     return cast(Caller, request.auth)  # type: ignore[attr-defined]  # set by Ninja
 
 
 def need_scope(caller: Caller, name: str) -> None:
-    """Raises Problem unless the access token has this scope."""
+    """Raise Problem unless the access token has this scope."""
     scope = tokens.scope(name)
     if scope not in caller.scopes:
         raise Problem(
@@ -74,7 +72,7 @@ def _count(caller: Caller) -> None:
         caller.client,
         allowed=settings.API_REQUESTS_PER_MINUTE,
         seconds=60,
-        burst_seconds=_BURST_SECONDS,
+        burst_seconds=10,
     )
 
 
@@ -91,6 +89,6 @@ def _unavailable() -> Problem:
     return Problem(
         503,
         "unavailable",
-        "Tokens cannot be checked at the moment. Try again.",
-        headers={"Retry-After": _RETRY_SECONDS},
+        "We cannot check tokens at the moment. Try again.",
+        headers={"Retry-After": "10"},
     )

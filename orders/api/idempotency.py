@@ -1,8 +1,9 @@
-"""A request that is sent twice is carried out once: ``Idempotency-Key``, as Stripe has it.
+"""Carry out a request once, even if it is sent twice: ``Idempotency-Key``, as Stripe has it.
 
-The key is claimed first, committed, with a lease. The work, its answer and the end of the claim are one transaction: so
-a claim whose process died has done nothing, and whoever comes after its lease may do it. A process that was frozen past
-its lease finds its claim gone, and all it did is rolled back. What fails for a reason of ours keeps no answer.
+The key is claimed first, with a lease, and the claim is committed. The work, its answer and the end of the claim are
+one transaction. So if a process dies, its claim has done nothing, and the next request may do the work after the lease.
+A process that was frozen past its lease finds its claim gone, and its work is rolled back. A failure of our own stores
+no answer.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from queues.models.sql import moment, unhurried
 from queues.registry import sweeps
 from queues.upkeep.old_rows import delete_batch
 
-# Longer than a web server lets a request run.
+# Must be longer than the web server lets a request run.
 LEASE_SECONDS = 60
 KEEP_HOURS = 24
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the client is told: a status, JSON, and where the thing is that was made."""
+    """The answer to a request: a status, JSON, and the address of what was made."""
 
     status: int
     body: str
@@ -40,7 +41,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Request:
-    """What makes two requests the same one: the client's key, and a hash of what is asked."""
+    """The identity of a request: its client, the client's key, and a hash of what is asked."""
 
     client: str
     key: str
@@ -48,7 +49,7 @@ class Request:
 
 
 class Declined(Exception):
-    """Nothing is to be done, and this answer says why: what was written is undone, the answer is kept."""
+    """Raised to refuse the request: what was written is rolled back, but the answer is stored."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.body)
@@ -56,9 +57,9 @@ class Declined(Exception):
 
 
 def once(request: Request | None, act: Callable[[], Answer]) -> Answer:
-    """Do it, or give the answer that it got before; raises KeyReused, KeyInUse, and what ``act`` raises.
+    """Carry out the request, or return its earlier answer; raises KeyReused, KeyInUse, and what ``act`` raises.
 
-    ``act`` raises Declined to refuse. Without a request, which has a key, it is done as often as it is asked for.
+    ``act`` raises Declined to refuse. Without a key ``request`` is None, and each call is carried out.
     """
     if request is None:
         return _carried_out(act, lambda answer: None)
@@ -74,7 +75,7 @@ def once(request: Request | None, act: Callable[[], Answer]) -> Answer:
 
 @sweeps
 def forget_old_keys() -> int:
-    """One batch of those that may be used anew."""
+    """Delete one batch of keys older than ``KEEP_HOURS``, which may be used again; return how many."""
     return delete_batch(
         IdempotentRequest.objects.filter(asked_at__lt=Now() - timedelta(hours=KEEP_HOURS))
     )
@@ -92,28 +93,31 @@ def _carried_out(act: Callable[[], Answer], keep: Callable[[Answer], None]) -> A
 
 
 def _claim(request: Request, claim: uuid.UUID) -> Answer | None:
-    """None: go on, the claim stands."""
+    """Claim the key and return None, or return the stored answer; raises KeyInUse or KeyReused."""
     if _insert(request, claim):
         return None
     known = _rows(request).first()
     if known is None:
-        raise KeyInUse("The first request under this key was given up just now. Send it again.")
+        raise KeyInUse("The first request with this key has just failed. Send it again.")
     if known.request_hash != request.hash:
-        raise KeyReused("This key belongs to a request with another body. Use a new key.")
+        raise KeyReused("This key was used for a request with another body. Use a new key.")
     if known.status is not None:
         return Answer(known.status, known.body, known.location, is_replayed=True)
     abandoned = _rows(request).filter(status=None, lease_until__lt=Now())
     if abandoned.update(claim=claim, lease_until=Now() + timedelta(seconds=LEASE_SECONDS)):
         return None
-    raise KeyInUse("The first request under this key is still being carried out. Try again.")
+    raise KeyInUse("The first request with this key is still running. Try again.")
 
 
 def _insert(request: Request, claim: uuid.UUID) -> bool:
-    """False where the key is known. Written out: to the ORM, what was ignored looks like what was inserted."""
+    """Insert the claim; return False if the key is known.
+
+    It is raw SQL, because the ORM does not tell an ignored row from an inserted one.
+    """
     lease_until, moment_values = moment(timedelta(seconds=LEASE_SECONDS))
     with connection.cursor() as cursor:
         cursor.execute(
-            # The parts are constants. A claim that is lost with the machine has done nothing.
+            # The SQL parts are constants. If the machine crashes and loses the claim, the claim has done nothing.
             "INSERT INTO orders_idempotentrequest (client, key, request_hash, claim, lease_until)"  # noqa: S608
             f" SELECT %s, %s, %s, %s, {lease_until} WHERE {unhurried()}"
             " ON CONFLICT (client, key) DO NOTHING",
@@ -134,20 +138,22 @@ def _keep(request: Request, claim: uuid.UUID, answer: Answer) -> None:
             ],
         )
         if cursor.rowcount != 1:
-            raise KeyInUse("This request took too long, and another one took its key. Try again.")
+            raise KeyInUse(
+                "This request took too long, and another one took over its key. Try again."
+            )
 
 
 def _stored(claim: uuid.UUID) -> Any:
-    """As the column's field passes it on."""
+    """Convert the claim to the value that its column stores."""
     return IdempotentRequest._meta.get_field("claim").get_db_prep_value(claim, connection)
 
 
 def _give_back(mine: QuerySet[IdempotentRequest]) -> None:
-    """Nothing was done: the next request under the key may do it at once."""
+    """Delete the claim, because nothing was done: the next request with the key may start at once."""
     try:
         mine.delete()
     except Error:
-        # The database is away: the lease ends by itself.
+        # The database is down. The lease will end by itself.
         return
 
 

@@ -1,4 +1,4 @@
-"""Tokens for a machine of one's own, where there is no Cognito: the same claims, signed by a key pair kept in a file.
+"""Issue tokens for development without Cognito: the same claims, signed by a key pair in a file.
 
 The pair is made when it is first needed. Settings refuse it in production.
 """
@@ -31,7 +31,7 @@ _NAMESPACE = uuid.UUID("7f5c1d0a-6a64-4a35-9a53-3a3a8f0e6c11")
 def issue(
     *, email: str, name: str = "", use: str, scopes: Iterable[str] = (), minutes: float = 60
 ) -> str:
-    """An ID token or an access token of whoever has this address; always the same subject for it."""
+    """Issue an ID token or an access token for this address; an address always gets the same subject."""
     now = datetime.now(UTC)
     claims: dict[str, Any] = {
         "iss": ISSUER,
@@ -52,32 +52,32 @@ def issue(
 
 @cache
 def keys(path: str) -> LocalKeys:
-    """The pair in this file; read, or made, once for each process."""
+    """Return the key pair in this file; each process reads or makes it once."""
     return LocalKeys(Path(path))
 
 
 class LocalKeys:
-    """One key pair; as far as tokens are checked, what ``PyJWKClient`` is."""
+    """A key pair that signs tokens; it can also replace ``PyJWKClient`` when tokens are checked."""
 
     def __init__(self, path: Path) -> None:
         _make_missing(path)
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
         if not isinstance(key, rsa.RSAPrivateKey):
-            raise TypeError(f"{path} holds no RSA key; delete it, and a new one is made")
+            raise TypeError(f"{path} contains no RSA key; delete it to get a new one")
         self.private = key
         public = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
         self.kid = str(uuid.uuid5(_NAMESPACE, public["n"]))
         self._public = PyJWK(public | {"kid": self.kid, "use": "sig", "alg": "RS256"})
 
     def get_signing_key(self, kid: str) -> PyJWK:
-        """Raises PyJWKClientError for another key id."""
+        """Return the public key; raises PyJWKClientError for another key id."""
         if kid != self.kid:
             raise PyJWKClientError("an unknown key")
         return self._public
 
 
 def _make_missing(path: Path) -> None:
-    """Of processes that find none at once, all use the one that was there first."""
+    """Make the file if it is missing; if several processes make one at once, all use the first."""
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""``/api/v1/orders``: place an order, read one's own."""
+"""Serve ``/api/v1/orders``: place an order, read your own orders."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
@@ -19,7 +19,6 @@ from orders.api.problems import Problem
 from orders.api.repeating import KEY, IdempotencyKey
 from orders.api.schemas import (
     ORDER_NUMBER,
-    AddressIn,
     OrderIn,
     OrderOut,
     OrderPage,
@@ -40,13 +39,13 @@ router = Router(tags=["Orders"])
 def place_order(
     request: HttpRequest, order: OrderIn, idempotency_key: IdempotencyKey = KEY
 ) -> HttpResponse:
-    """The customer is the holder of the ID token: the confirmation goes to its verified address."""
+    """Place an order for the holder of the ID token; the confirmation goes to the token's verified address."""
     caller = caller_of(request)
     if not caller.email:
         raise Problem(
             403,
             "email_missing",
-            "An order needs a verified email address: send the ID token of a user whose address is verified.",
+            "An order needs a verified email address. Send the ID token of a user whose address is verified.",
         )
     return repeating.once(request, idempotency_key, order, lambda: _place(caller, order))
 
@@ -54,10 +53,10 @@ def place_order(
 @router.get(
     "/orders",
     response={200: OrderPage, frozenset({401, 404, 422, 429}): ProblemOut},
-    summary="List one's own orders",
+    summary="List your own orders",
 )
 def list_orders(request: HttpRequest, limit: Limit = LIMIT, after: AfterOrder = AFTER) -> OrderPage:
-    """The newest first. They are those that were placed with tokens of the same user."""
+    """List the orders that were placed with tokens of the same user, newest first."""
     orders = Order.objects.filter(client=caller_of(request).client)
     found, has_more = page(orders, after=after, limit=limit)
     following = next_address(request, after=found[-1].number, limit=limit) if has_more else None
@@ -67,12 +66,12 @@ def list_orders(request: HttpRequest, limit: Limit = LIMIT, after: AfterOrder = 
 @router.get(
     "/orders/{number}",
     response={200: OrderOut, frozenset({401, 404, 422, 429}): ProblemOut},
-    summary="Read one of one's own orders, and what became of its email",
+    summary="Read one of your orders, with the delivery status of its email",
 )
 def read_order(
     request: HttpRequest, number: Annotated[str, Field(pattern=ORDER_NUMBER), Path()]
 ) -> OrderOut:
-    """An order of somebody else is not found."""
+    """Return an order of the token's user; 404 for orders of others."""
     client = caller_of(request).client
     order = Order.objects.prefetch_related("lines").filter(number=number, client=client).first()
     if order is None:
@@ -83,17 +82,13 @@ def read_order(
 def _place(caller: Caller, asked: OrderIn) -> Answer:
     address = asked.shipping_address
     order = services.place_order(
-        # The whole request has one.
+        # The API handles the idempotency key for the whole request.
         idempotency_key=None,
         lines=services.products_on_sale([(line.sku, line.quantity) for line in asked.lines]),
         client=caller.client,
         customer_name=caller.name or address.name,
         customer_email=caller.email,
-        **_shipping(address),
+        **{f"shipping_{name}": value for name, value in address.model_dump().items()},
     )
     location = reverse("api:read_order", args=[order.number])
     return Answer(201, OrderOut.placed(order).model_dump_json(), location)
-
-
-def _shipping(address: AddressIn) -> dict[str, Any]:
-    return {f"shipping_{name}": value for name, value in address.model_dump().items()}

@@ -1,4 +1,4 @@
-"""How a body is read: JSON objects alone, flat enough, and nothing in them that no database keeps."""
+"""Parse request bodies: only JSON objects, not nested too deeply, without text that no database can store."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ MAX_DEPTH = 20
 
 
 class JsonParser(Parser):
-    """Raises Problem. Ninja hides it behind an error of its own, as its cause."""
+    """Parse the body or raise Problem, which Ninja then wraps as the cause of its own error."""
 
     def parse_body(self, request: HttpRequest) -> dict[str, Any]:
-        """The body's object."""
+        """Return the JSON object in the body."""
         if request.content_type != "application/json":
             raise Problem(415, "unsupported_media_type", "Send JSON, as application/json.")
         try:
@@ -26,14 +26,14 @@ class JsonParser(Parser):
         except UnicodeDecodeError:
             raise Problem(400, "malformed", "The body is not UTF-8.") from None
         except BadEnvelope as exc:
-            raise Problem(400, "malformed", f"The body is no JSON object: {exc}.") from exc
+            raise Problem(400, "malformed", f"The body is not a JSON object: {exc}.") from exc
         if is_deeper(body, MAX_DEPTH):
             raise Problem(400, "malformed", f"The body is nested deeper than {MAX_DEPTH} levels.")
         return body
 
 
 def is_deeper(value: object, levels: int) -> bool:
-    """Whether JSON holds more than so many levels of objects and lists."""
+    """Return True if the JSON has more than this many levels of objects and lists."""
     level = [value]
     for _ in range(levels + 1):
         level = [

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details: what happened, in words, with a code for programs."""
+"""Answer errors as RFC 9457 problem details: what happened, in words, with a code for programs."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ PREFIX = "/api/"
 CONTENT_TYPE = "application/problem+json"
 MAX_BYTES = 64 * 1024
 
-# All other headers of a page that becomes a problem stay: when to try again, and what protects the browser.
+# When a page becomes a problem, all its other headers stay, such as Retry-After and those that protect the browser.
 _OF_THE_BODY = ("Content-Type", "Content-Length")
-# What other parts of the project answer by a page.
+# Errors that other parts of the project answer with a page.
 _WORDS = {
-    400: ("bad_request", "This request cannot be understood."),
-    403: ("forbidden", "This is not for you."),
+    400: ("bad_request", "We cannot understand this request."),
+    403: ("forbidden", "You may not do this."),
     404: ("not_found", "There is nothing here."),
-    405: ("method_not_allowed", "This method is not possible here."),
-    411: ("length_required", "Say how long the body is: send Content-Length."),
-    413: ("too_large", f"A body has at most {MAX_BYTES} bytes."),
+    405: ("method_not_allowed", "This address does not support this method."),
+    411: ("length_required", "Send Content-Length, the length of the body."),
+    413: ("too_large", f"The body may have at most {MAX_BYTES} bytes."),
     503: (
         "unavailable",
-        "The database does not answer. It may have been done all the same:"
+        "The database does not answer. Your request may have been carried out all the same:"
         " send it again with the same Idempotency-Key.",
     ),
 }
-_INTERNAL = ("internal", "An error of ours; it is in our log. Send it again later.")
+_INTERNAL = ("internal", "An error on our side; we have logged it. Try again later.")
 
 
 class Problem(Exception):
-    """An answer that is an error. ``code`` is for programs and stays; ``errors`` say which fields are wrong."""
+    """An error answer. ``code`` is for programs and never changes; ``errors`` say which fields are wrong."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Problem(Exception):
         self.headers = headers or {}
 
     def body(self) -> str:
-        """The JSON."""
+        """Return the problem as JSON."""
         body: dict[str, Any] = {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
@@ -62,20 +62,20 @@ class Problem(Exception):
         return json.dumps(body | ({"errors": self.errors} if self.errors else {}))
 
     def response(self) -> HttpResponse:
-        """It, to be sent."""
+        """Return the HTTP response."""
         return HttpResponse(
             self.body(), status=self.status, content_type=CONTENT_TYPE, headers=self.headers
         )
 
 
 def middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[..., HttpResponse]:
-    """Under the API's address no error is a page, whoever made it; and no body is larger than it may be."""
+    """Build the middleware that turns every error under the API's address into a problem and refuses large bodies."""
 
     def answer(request: HttpRequest) -> HttpResponse:
         if not request.path_info.startswith(PREFIX):
             return get_response(request)
         if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
-            # Django would read nothing of it.
+            # Django would read such a body as empty.
             return _of(411).response()
         if _is_too_large(request):
             return _of(413).response()
@@ -89,7 +89,7 @@ def middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[
 
 
 def _is_too_large(request: HttpRequest) -> bool:
-    """Without reading it: servers stop reading at the length that is announced."""
+    """Return True if ``Content-Length`` is too large; the body is not read, as servers stop at that length."""
     announced = request.META.get("CONTENT_LENGTH") or "0"
     return announced.isdecimal() and int(announced[:20]) > MAX_BYTES
 

@@ -1,4 +1,4 @@
-"""``Idempotency-Key``: how a request that may be sent twice is answered."""
+"""Answer requests that may be sent twice, by their ``Idempotency-Key``."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ IdempotencyKey = Annotated[str | None, Field(pattern=r"^[!-~]{1,255}$")]
 KEY: str | None = Header(
     None,
     alias="Idempotency-Key",
-    description="A text of your own, a UUID say, that is new for each thing to be done. The same request under the "
-    "same key is carried out once, and its first answer given again, for 24 hours.",
+    description="A text of your own, such as a UUID; use a new one for each operation. For 24 hours we carry out the "
+    "same request with the same key only once, and repeat its first answer.",
 )
 
 
 def once(
     request: HttpRequest, key: str | None, body: BaseModel, act: Callable[[], Answer]
 ) -> HttpResponse:
-    """Do it, once under the key if there is one. What the business refuses is an answer too, and is kept."""
+    """Carry out the request, only once if it has a key. A refusal by a business rule is stored like any answer."""
 
     def answer() -> Answer:
         try:
@@ -47,7 +47,7 @@ def once(
 
 
 def refused(exc: Refused | ValidationError) -> Problem:
-    """What a rule of the business is against; the code is the name of the error."""
+    """Turn a refusal by a business rule into a Problem; its code is the name of the error."""
     if isinstance(exc, ValidationError):
         return Problem(422, "invalid", " ".join(exc.messages))
     code = re.sub(r"(?<!^)(?=[A-Z])", "_", type(exc).__name__).lower()
@@ -58,7 +58,7 @@ def refused(exc: Refused | ValidationError) -> Problem:
 
 
 def _same(request: HttpRequest, key: str | None, body: BaseModel) -> idempotency.Request | None:
-    """Two bodies that say the same are the same, however they are written; None without a key."""
+    """Identify the request; bodies with the same content are the same, however written. None without a key."""
     if not key:
         return None
     asked = f"{request.method} {request.path}\n{body.model_dump_json()}"

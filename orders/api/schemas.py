@@ -1,4 +1,4 @@
-"""What goes into the API and what comes out of it. Money is in whole cents, as in events."""
+"""Define the API's input and output. Money is in whole cents, as in events."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_PAGE = 100
 ORDER_NUMBER = r"^ORD-[0-9]{6,18}$"
 REFERENCE = r"^TXN-[0-9]{6,18}$"
 ACCOUNT_NUMBER = r"^[A-Za-z0-9-]{1,34}$"
-# Of the demo data, so that they can be tried.
+# The examples use the demo data, so that they can be tried.
 ORDER_EXAMPLE: JsonValue = {
     "shipping_address": {
         "name": "Ada Lovelace",
@@ -49,7 +49,7 @@ def _text(length: int) -> StringConstraints:
     return StringConstraints(strip_whitespace=True, min_length=1, max_length=length)
 
 
-# Not of spaces alone; those around it are taken off.
+# A text of spaces alone is refused; spaces around a text are removed.
 _filled = Field(json_schema_extra={"pattern": rf"^[^{CONTROL}]*[^\s{CONTROL}][^{CONTROL}]*$"})
 Text200 = Annotated[str, _text(200), checked_line, _filled]
 Text100 = Annotated[str, _text(100), checked_line, _filled]
@@ -58,17 +58,17 @@ Text20 = Annotated[str, _text(20), checked_line, _filled]
 
 
 def _whole(value: object) -> object:
-    """To JSON Schema 2.0 is an integer as well."""
+    """Turn 2.0 into 2: JSON Schema accepts 2.0 as an integer."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-# What the column of an amount holds.
+# The range that the column of an amount can store.
 AmountCents = Annotated[int, Field(strict=True, gt=0, le=999_999_999_999), BeforeValidator(_whole)]
 QuantityIn = Annotated[Quantity, BeforeValidator(_whole)]
 
 
 class _In(BaseModel):
-    """What nobody asked for is refused, so that a misspelt field is not lost."""
+    """The base of input; it refuses unknown fields, so that a misspelt one is not ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -78,7 +78,7 @@ class _Out(BaseModel):
 
 
 class AddressIn(_In):
-    """Where an order goes."""
+    """The shipping address of an order."""
 
     name: Text200
     street: Text200
@@ -88,14 +88,14 @@ class AddressIn(_In):
 
 
 class LineIn(_In):
-    """A product on sale, and how many of it."""
+    """A product on sale, with its quantity."""
 
     sku: Text50
     quantity: QuantityIn
 
 
 class OrderIn(_In):
-    """An order. Whose it is and where its confirmation goes is in the token."""
+    """An order. The token says who orders and where the confirmation goes."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [ORDER_EXAMPLE]})
 
@@ -104,7 +104,7 @@ class OrderIn(_In):
 
 
 class TransactionIn(_In):
-    """Money that comes into an account or leaves it. ``currency``: refuse unless the account is kept in it."""
+    """A deposit or a withdrawal. If ``currency`` is set, it must be the account's currency."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [TRANSACTION_EXAMPLE]})
 
@@ -121,7 +121,7 @@ class TransactionIn(_In):
 
 
 class StepOut(_Out):
-    """One step of the email: recorded, queued, sent, delivered; null is a time that nobody noted."""
+    """One step of the email: recorded, queued, sent, delivered; ``at`` is null if no time was recorded."""
 
     name: str
     state: Literal["done", "now", "todo", "wrong"]
@@ -129,7 +129,7 @@ class StepOut(_Out):
 
 
 class EmailOut(_Out):
-    """What became of the confirmation. ``status`` is for programs, ``message`` for the customer."""
+    """The delivery status of the confirmation. ``status`` is for programs, ``message`` for the customer."""
 
     status: str
     message: str
@@ -137,26 +137,26 @@ class EmailOut(_Out):
 
     @classmethod
     def of(cls, subject: str) -> Self | None:
-        """Of the email about this subject."""
+        """Return the status of the email about this subject; None if no app sends emails."""
         found = email_status.of(subject)
         return cls.model_validate(found, from_attributes=True) if found else None
 
     @classmethod
     def recorded(cls) -> Self | None:
-        """Of one whose event was recorded in this transaction."""
+        """Return the status of an email whose event was recorded in this transaction."""
         found = email_status.recorded()
         return cls.model_validate(found, from_attributes=True) if found else None
 
 
 class CustomerOut(_Out):
-    """Who ordered."""
+    """The customer of an order."""
 
     name: str
     email: str
 
 
 class LineOut(_Out):
-    """One product, as it was named and priced then."""
+    """One product, with its name and price at the time of the order."""
 
     sku: str
     name: str
@@ -166,7 +166,7 @@ class LineOut(_Out):
 
 
 class AddressOut(_Out):
-    """Where the order goes."""
+    """The shipping address of an order."""
 
     name: str
     street: str
@@ -185,12 +185,12 @@ class OrderSummaryOut(_Out):
 
     @classmethod
     def of(cls, order: Order) -> Self:
-        """Of a placed order."""
+        """Build the summary of a placed order."""
         return cls.model_validate(_summary(order))
 
 
 class OrderOut(OrderSummaryOut):
-    """An order with all there is to it."""
+    """An order with all its details."""
 
     customer: CustomerOut
     shipping_address: AddressOut
@@ -199,12 +199,12 @@ class OrderOut(OrderSummaryOut):
 
     @classmethod
     def of(cls, order: Order) -> Self:
-        """Reads its lines, and what became of its email."""
+        """Build it from a stored order; reads its lines and the status of its email."""
         return cls._of(order, order.lines.all(), EmailOut.of(order.number))
 
     @classmethod
     def placed(cls, order: Order) -> Self:
-        """Of one that was placed in this transaction: all of it is known."""
+        """Build it from an order placed in this transaction, without queries."""
         return cls._of(order, order.new_lines, EmailOut.recorded())
 
     @classmethod
@@ -223,14 +223,14 @@ class OrderOut(OrderSummaryOut):
 
 
 class OrderPage(_Out):
-    """Orders, newest first; ``next`` is the address of those before them, null at the end."""
+    """A page of orders, newest first; ``next`` is the address of the page with older ones, null at the end."""
 
     items: list[OrderSummaryOut]
     next: str | None
 
 
 class TransactionOut(_Out):
-    """A posted transaction; of the account's number the last digits alone."""
+    """A posted transaction; the account number shows only its last digits."""
 
     reference: str
     account_number_masked: str
@@ -243,7 +243,7 @@ class TransactionOut(_Out):
 
     @classmethod
     def of(cls, posted: Transaction, account: BankAccount) -> Self:
-        """``balance_cents`` is what the account held after it."""
+        """Build it from a transaction; ``balance_cents`` is the account's balance after it."""
         return cls.model_validate(
             {
                 "reference": posted.reference,
@@ -259,14 +259,14 @@ class TransactionOut(_Out):
 
 
 class TransactionPage(_Out):
-    """Transactions of an account, newest first; ``next`` as in a page of orders."""
+    """A page of an account's transactions, newest first; ``next`` is as in a page of orders."""
 
     items: list[TransactionOut]
     next: str | None
 
 
 class FieldError(_Out):
-    """What is wrong with one field: of the body by a JSON pointer, of the address or the headers by its name."""
+    """An error in one field: a JSON ``pointer`` into the body, or the ``parameter`` of the address or the headers."""
 
     detail: str
     pointer: str | None = None
@@ -274,7 +274,7 @@ class FieldError(_Out):
 
 
 class ProblemOut(_Out):
-    """Problem details, RFC 9457. ``code`` is for programs."""
+    """Problem details (RFC 9457); ``code`` is for programs."""
 
     type: str
     title: str
@@ -285,7 +285,7 @@ class ProblemOut(_Out):
 
 
 def from_cents(cents: int) -> Decimal:
-    """150 → 1.50."""
+    """Turn 150 into 1.50."""
     return Decimal(cents).scaleb(-2)
 
 

@@ -1,7 +1,7 @@
-"""Who asks, by a JWT as Amazon Cognito issues them: ID tokens and access tokens of one user pool.
+"""Verify the JWTs that Amazon Cognito issues: ID tokens and access tokens of one user pool.
 
 Cognito developer guide, "Verifying JSON web tokens": RS256, ``iss`` the pool, ``aud`` (ID token) or ``client_id``
-(access token) the application, ``token_use`` which of the two. Nothing about how to check a token is taken from it.
+(access token) the application, ``token_use`` which of the two. The token itself never decides how it is checked.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ ALGORITHMS = ["RS256"]
 LEEWAY_SECONDS = 30
 MAX_LENGTH = 8 * 1024
 MAX_CLIENT_LENGTH = 128
-# Keys are asked for anew so often; for a key id that nobody knows, or after a failure, no more often than this.
+# How long fetched keys are used, and how long to wait before the next fetch after an unknown key id or a failure.
 KEYS_SECONDS = 3600
 UNKNOWN_KEY_SECONDS = 60
 FAILED_SECONDS = 10
-# A token that was right is not checked again by the same process within so many seconds.
+# A process does not check a valid token again for this many seconds.
 REMEMBER_SECONDS = 30
 _REQUIRED = ["exp", "iat", "iss", "sub", "token_use"]
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Whoever sent the token. ``email`` is empty unless the pool has verified it and an ID token names it."""
+    """The sender of a token. ``email`` is empty unless it is in an ID token and the pool has verified it."""
 
     client: str
     email: str = ""
@@ -46,14 +46,14 @@ class Caller:
 
 
 class _Keys(Protocol):
-    """Where the issuer's public keys are looked up."""
+    """A source of the issuer's public keys."""
 
     def get_signing_key(self, kid: str) -> PyJWK:
-        """Raises PyJWKClientError."""
+        """Return the key with this id; raises PyJWKClientError."""
 
 
 class IssuerKeys(PyJWKClient):
-    """The keys that the pool publishes; one that does not answer is not asked again by every request."""
+    """Fetch the keys that the pool publishes; after a failure not every request asks again."""
 
     def __init__(self, issuer: str, *, unknown_key_seconds: float = UNKNOWN_KEY_SECONDS) -> None:
         super().__init__(
@@ -65,7 +65,7 @@ class IssuerKeys(PyJWKClient):
         self._silent_until = 0.0
 
     def fetch_data(self) -> Any:
-        """As the library does, but not within ten seconds of a failure."""
+        """Fetch the keys as the library does, but not within ten seconds of a failure."""
         if time.monotonic() < self._silent_until:
             raise PyJWKClientConnectionError("the issuer did not answer a moment ago")
         try:
@@ -76,7 +76,7 @@ class IssuerKeys(PyJWKClient):
 
 
 def verify(token: str) -> Caller:
-    """Whose token this is; raises BadToken or KeysUnavailable."""
+    """Return the caller that the token proves; raises BadToken or KeysUnavailable."""
     if len(token) > MAX_LENGTH:
         raise BadToken("longer than any of Cognito's")
     claims = _signed_claims(token, issuer(), int(time.time() / REMEMBER_SECONDS))
@@ -88,7 +88,10 @@ def verify(token: str) -> Caller:
 
 @lru_cache(maxsize=1024)
 def _signed_claims(token: str, issuer: str, moment: int) -> dict[str, Any]:
-    """Of a token of this issuer; remembered until the moment is over, as clients send theirs again and again."""
+    """Check the signature and return the claims.
+
+    The result is cached until ``moment`` changes, because clients send the same token again and again.
+    """
     try:
         return jwt.decode(
             token,
@@ -104,12 +107,12 @@ def _signed_claims(token: str, issuer: str, moment: int) -> dict[str, Any]:
 
 
 def issuer() -> str:
-    """Who issues the tokens that are taken here."""
+    """Return the issuer whose tokens we accept."""
     return local_tokens.ISSUER if settings.API_LOCAL_KEY else settings.COGNITO_ISSUER
 
 
 def scope(name: str) -> str:
-    """A scope of ours as access tokens name it: Cognito puts the resource server before it."""
+    """Return a scope as access tokens name it: Cognito puts the resource server before it."""
     return f"{settings.COGNITO_RESOURCE_SERVER}/{name}"
 
 
@@ -137,7 +140,7 @@ def _issuer_keys(issuer: str) -> IssuerKeys:
 
 
 def _caller(claims: dict[str, Any]) -> Caller:
-    """Of claims whose signature, issuer and times are right."""
+    """Make the caller from claims whose signature, issuer and times are valid; raises BadToken."""
     subject, use = claims["sub"], claims["token_use"]
     if not isinstance(subject, str) or not 0 < len(subject) <= MAX_CLIENT_LENGTH:
         raise BadToken("no subject that can be kept")
@@ -154,7 +157,7 @@ def _is_our_application(application: object) -> bool:
 
 
 def _verified_email(claims: dict[str, Any]) -> str:
-    """Empty where the pool has not verified it, or no email can be sent there."""
+    """Return the address; empty if the pool has not verified it, or SES cannot send to it."""
     email = claims.get("email")
     if claims.get("email_verified") is not True or not isinstance(email, str):
         return ""
@@ -167,7 +170,7 @@ def _verified_email(claims: dict[str, Any]) -> str:
 
 
 def _name(claims: dict[str, Any]) -> str:
-    """Empty where the token names nobody; it is as its holder wrote it, to be checked before it is kept."""
+    """Return the name as its holder wrote it, empty if there is none; check it before storing it."""
     parts = [claims.get("given_name"), claims.get("family_name")]
     names = [claims.get("name"), " ".join(part for part in parts if isinstance(part, str))]
     return next((name.strip() for name in names if isinstance(name, str) and name.strip()), "")

@@ -1,4 +1,4 @@
-"""``/api/v1/transactions`` and ``/api/v1/accounts``: post a transaction, read those of an account."""
+"""Serve ``/api/v1/transactions`` and ``/api/v1/accounts``: post a transaction, list those of an account."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ router = Router(tags=["Bank"])
 def post_transaction(
     request: HttpRequest, transaction: TransactionIn, idempotency_key: IdempotencyKey = KEY
 ) -> HttpResponse:
-    """Needs the scope transactions:write. The account's holder gets an alert."""
+    """Post a deposit or a withdrawal; needs the scope transactions:write. The account's holder gets an alert."""
     need_scope(caller_of(request), WRITE_TRANSACTIONS)
     return repeating.once(request, idempotency_key, transaction, lambda: _post(transaction))
 
@@ -53,7 +53,7 @@ def list_transactions(
     limit: Limit = LIMIT,
     after: AfterTransaction = AFTER,
 ) -> TransactionPage:
-    """The newest first, for the account's holder by ID token, or with the scope transactions:read."""
+    """List them newest first; needs the ID token of the account's holder, or the scope transactions:read."""
     account = BankAccount.objects.filter(number=number).first()
     if account is None or not _may_read(caller_of(request), account):
         raise Http404("no such account for this client")

@@ -1,6 +1,6 @@
-"""How often each may ask, counted for all processes: a leaky bucket (GCRA) in one row for each.
+"""Limit how often each client may ask, across all processes: a leaky bucket (GCRA) in one row for each client.
 
-Those who ask are clients of the API, callers who post our forms, and recipients of what a form makes us send.
+Clients are programs that use the API, callers who post our forms, and recipients of emails that a form makes us send.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from django.utils.crypto import salted_hmac
 
 from orders.errors import TooFast
 from orders.models import RequestAllowance
-from queues.models.sql import clock_us, greatest, unhurried
+from queues.models import leaky_bucket
+from queues.models.sql import clock_us, unhurried
 from queues.registry import sweeps
 from queues.upkeep.old_rows import delete_batch
 
 
 def take(client: str, *, allowed: int, seconds: int, burst_seconds: int) -> None:
-    """Count one request; raises TooFast, and counts nothing, where it is too early.
+    """Count one request; if it comes too early, raise TooFast and count nothing.
 
-    So many are ``allowed`` in so many ``seconds``; who has been quiet for a while, ``burst_seconds``' worth at once.
-    In a transaction the count is part of it.
+    ``allowed`` requests may come in ``seconds``. A client that was quiet may send ``burst_seconds``' worth at once.
+    The count is part of the caller's transaction, if there is one.
     """
     step_us = seconds * 1_000_000 // allowed
     ahead_us = max(0, burst_seconds * 1_000_000 - step_us)
-    now = clock_us()
     with connection.cursor() as cursor:
         cursor.execute(
-            # The parts are constants.
+            # The SQL parts are constants.
             "INSERT INTO orders_requestallowance AS known (client, tat_us) "  # noqa: S608
-            f"SELECT %s, {now} + %s WHERE {unhurried()} ON CONFLICT (client) DO UPDATE "
-            f"SET tat_us = {greatest()}(known.tat_us, {now}) + %s "
-            f"WHERE known.tat_us <= {now} + %s RETURNING tat_us",
+            f"SELECT %s, {clock_us()} + %s WHERE {unhurried()} ON CONFLICT (client) DO UPDATE "
+            f"SET tat_us = {leaky_bucket.filled('%s', 'known.tat_us')} "
+            f"WHERE {leaky_bucket.is_open('known.tat_us')} RETURNING tat_us",
             [client, step_us, step_us, ahead_us],
         )
         if not cursor.fetchall():
@@ -42,14 +42,14 @@ def take(client: str, *, allowed: int, seconds: int, burst_seconds: int) -> None
 
 
 def row_of(kind: str, address: str) -> str:
-    """The client that stands for somebody's address, whatever its case: a keyed hash, as the address is not kept."""
+    """Return the client name for an address, ignoring case: a keyed hash, so that the address is not stored."""
     key = salted_hmac(f"orders.allowances.{kind}", address.lower(), algorithm="sha256").hexdigest()
     return f"{kind}:{key[:32]}"
 
 
 @sweeps
 def forget_quiet_clients() -> int:
-    """One batch of those who have not asked for an hour: they have all of their allowance again."""
+    """Delete one batch of clients that were quiet for an hour: they have their whole allowance again."""
     an_hour_ago = timezone.now() - timedelta(hours=1)
     return delete_batch(
         RequestAllowance.objects.filter(tat_us__lt=int(an_hour_ago.timestamp() * 1_000_000))
@@ -57,10 +57,10 @@ def forget_quiet_clients() -> int:
 
 
 def _seconds_until(client: str, ahead_us: int) -> int:
-    """Whole seconds, one at least."""
+    """Return the whole seconds to wait, at least 1."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT tat_us - {clock_us()} FROM orders_requestallowance WHERE client = %s",  # noqa: S608
+            f"SELECT {leaky_bucket.ahead()} FROM orders_requestallowance WHERE client = %s",  # noqa: S608
             [client],
         )
         rows = cursor.fetchall()

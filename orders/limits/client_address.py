@@ -1,4 +1,4 @@
-"""Where a request comes from, as far as it can be believed: anybody can write an ``X-Forwarded-For`` of their own."""
+"""Find the trustworthy address of a caller: anybody can send an ``X-Forwarded-For`` of their own."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _IPV6_CUSTOMER = 64
 
 
 def of(request: HttpRequest) -> IPv4Address | IPv6Address | None:
-    """The address that called the outermost of our TRUSTED_PROXIES; None by a socket of this machine."""
+    """Return the address that called the outermost of our TRUSTED_PROXIES; None for a Unix socket."""
     told = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",")]
-    # With fewer than there are proxies, one of them was passed by.
+    # With fewer addresses than proxies, the request has bypassed a proxy.
     if 0 < settings.TRUSTED_PROXIES <= len(told):
         address = _parsed(told[-settings.TRUSTED_PROXIES])
         if address is not None:
@@ -22,7 +22,10 @@ def of(request: HttpRequest) -> IPv4Address | IPv6Address | None:
 
 
 def origin(request: HttpRequest) -> str:
-    """Who can be told apart by the address: of IPv6 whoever asks has a whole network. Empty: this machine."""
+    """Return the caller as limits count it: an IPv4 address, or an IPv6 /64 network, as one caller has all of it.
+
+    Empty means this machine.
+    """
     address = of(request)
     if isinstance(address, IPv6Address):
         return f"{_cut(address, _IPV6_CUSTOMER)}/{_IPV6_CUSTOMER}"
@@ -30,7 +33,7 @@ def origin(request: HttpRequest) -> str:
 
 
 def masked(origin: str) -> str:
-    """The same for the log: the network of many customers."""
+    """Return the origin for the log: a network so large that it belongs to many customers."""
     address = _parsed(origin.partition("/")[0])
     if address is None:
         return "this machine"

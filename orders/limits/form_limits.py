@@ -1,4 +1,4 @@
-"""How many forms one caller may post, so that nobody floods mailboxes by them; each makes us send an email."""
+"""Limit how many forms one caller may post: each makes us send an email, so nobody can flood mailboxes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 def admits(request: HttpRequest, form: PublicForm) -> bool:
-    """Count what was posted, right or wrong; False, and the form says when to try again, if that is too early."""
+    """Count a posted form, valid or not; if it comes too early, return False and let the form say when to try again."""
     if not form.is_bound:
         return False
     origin = client_address.origin(request)
@@ -24,7 +24,7 @@ def admits(request: HttpRequest, form: PublicForm) -> bool:
     except TooFast as exc:
         logger.info("refused a form from=%s", client_address.masked(origin))
         form.put_off(
-            "Too many forms came from where you are, so this one was not taken.",
+            "Too many forms were sent from your network, so we did not accept this one.",
             seconds=exc.seconds,
         )
         return False

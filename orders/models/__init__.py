@@ -1,4 +1,4 @@
-"""What the shop sells and to whom, what the bank holds, and what the API remembers of its clients."""
+"""Collect the models of the shop, the bank and the API."""
 
 from orders.models.api import IdempotentRequest, RequestAllowance
 from orders.models.bank import BankAccount, Transaction

@@ -1,4 +1,4 @@
-"""What the JSON API remembers of its clients: the answers they may ask for again, and how fast they ask."""
+"""Store what the JSON API remembers about its clients: answers to repeat, and how often each asks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 
 
 class IdempotentRequest(models.Model):
-    """A request under a key of its client's, and the answer it got; while it is carried out, who does so.
+    """A request with an idempotency key, and its answer; while it runs, ``claim`` says which process runs it.
 
     ``orders.api.idempotency`` has the rules.
     """
@@ -33,7 +33,7 @@ class IdempotentRequest(models.Model):
 
 
 class RequestAllowance(models.Model):
-    """How fast a client asks, or a caller or a recipient of our forms; ``orders.limits.allowances`` has the rules.
+    """The rate of an API client, or of a caller or recipient of our forms; ``orders.limits.allowances`` has the rules.
 
     ``tat_us`` is when the client may ask again at its steady rate, in microseconds since 1970 on the database's clock.
     """

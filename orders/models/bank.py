@@ -1,4 +1,4 @@
-"""Bank accounts, and the transactions that move their balances."""
+"""Store bank accounts, and the transactions that move their balances."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from queues import outbox
 from queues.events.envelope import Event
 
 CENT = Decimal("0.01")
-# What fits into the column.
+# The largest amount that fits into the column.
 MAX_BALANCE = Decimal("999999999999.99")
 
 
 class BankAccountQuerySet(models.QuerySet["BankAccount"]):
-    """Accounts, found by their holders."""
+    """A queryset that finds accounts by their holders."""
 
     def held_by(self, *emails: str) -> BankAccountQuerySet:
-        """Those of whoever has one of these addresses, whatever its case."""
+        """Return the accounts whose holder has one of these addresses, ignoring case."""
         folded = [Lower(Value(email)) for email in emails]
         return self.alias(folded=Lower("holder_email")).filter(folded__in=folded)
 
@@ -69,11 +69,11 @@ class BankAccount(models.Model):
 
     @property
     def number_masked(self) -> str:
-        """``•••• 4821``."""
+        """The account number with only its last four digits: ``•••• 4821``."""
         return f"•••• {self.number[-4:]}"
 
     def balance_after(self, kind: str, amount: Decimal) -> Decimal:
-        """The balance that a transaction would leave; raises Overdraft or BalanceTooLarge."""
+        """Return the balance that a transaction would leave; raises Overdraft or BalanceTooLarge."""
         if kind == Transaction.Kind.DEPOSIT:
             if self.balance + amount > MAX_BALANCE:
                 raise BalanceTooLarge(
@@ -88,13 +88,13 @@ class BankAccount(models.Model):
         return self.balance - amount
 
     def move(self, difference: Decimal) -> None:
-        """For ``Transaction.save`` alone, under its lock."""
+        """Move the balance; only ``Transaction.save`` may call it, under its lock."""
         BankAccount.objects.filter(pk=self.pk).update(balance=F("balance") + difference)
         self.balance += difference
 
 
 class TransactionQuerySet(FactQuerySet["Transaction"]):
-    """Transactions, to be read."""
+    """A read-only queryset of transactions."""
 
 
 class Transaction(Fact):
@@ -105,7 +105,7 @@ class Transaction(Fact):
     """
 
     class Kind(models.TextChoices):
-        """Money in, money out."""
+        """The direction of the money: in or out."""
 
         DEPOSIT = "deposit"
         WITHDRAWAL = "withdrawal"
@@ -116,7 +116,7 @@ class Transaction(Fact):
     amount = models.DecimalField(
         max_digits=12, decimal_places=2, validators=[MinValueValidator(CENT)]
     )
-    # The account's, unless whoever posts it insists on one.
+    # The account's currency. A caller may set it to insist on one.
     currency = models.CharField(max_length=3, choices=Currency, editable=False)
     balance_after = models.DecimalField(max_digits=14, decimal_places=2, editable=False)
     description = models.CharField(max_length=200, blank=True, validators=[validate_single_line])
@@ -143,7 +143,7 @@ class Transaction(Fact):
         return self.reference or "a new transaction"
 
     def clean(self) -> None:
-        """Refuse what the account cannot bear, beside the amount."""
+        """Refuse an amount that the account cannot take; the error is shown beside the amount."""
         if self.account_id is None or self.amount is None or self.kind not in self.Kind.values:
             return
         try:
@@ -152,7 +152,7 @@ class Transaction(Fact):
             raise ValidationError({"amount": str(exc)}) from exc
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Post it; raises Refused or ValidationError. A second save raises Immutable."""
+        """Post the transaction; raises Refused or ValidationError. A second save raises Immutable."""
         self.refuse_change()
         with transaction.atomic():
             self.account = BankAccount.objects.select_for_update().get(pk=self.account_id)
@@ -173,7 +173,7 @@ class Transaction(Fact):
 
 
 def transaction_posted(posted: Transaction) -> Event:
-    """The event of a transaction that has its reference; its account's events keep their order."""
+    """Make the event of a transaction that has its reference; the events of one account keep their order."""
     account = posted.account
     data = TransactionPosted(
         reference=posted.reference,

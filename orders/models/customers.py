@@ -1,4 +1,4 @@
-"""Customers: who registered, whether the address is confirmed, and the links sent to it."""
+"""Store customers: who registered, whether the address is confirmed, and how many links were sent to it."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from orders.events import CustomerLinkRequested, CustomerRegistered, Person
 from orders.validators import validate_recipient, validate_single_line
 from queues.events.envelope import Event
 
-# What anybody can make us send to an address that is not theirs.
+# Limits on what a stranger can make us send to somebody else's address.
 RESEND_SECONDS = 60
 LINKS_A_DAY = 5
 
 
 class CustomerQuerySet(models.QuerySet["Customer"]):
-    """Customers, found by their address whatever its case."""
+    """A queryset that finds customers by their address, ignoring case."""
 
     def with_email(self, email: str) -> Customer | None:
-        """The customer with this address."""
-        # Written out: for most orders, of whoever never registered, this is all. Both are folded by the database,
-        # as its unique index does it: SQLite folds ASCII only.
+        """Return the customer with this address; None if there is none."""
+        # Raw SQL, as it is faster: most orders are by people who never registered, and need only this query. The
+        # database folds the case of both sides, as its unique index does: SQLite folds ASCII only.
         with connection.cursor() as cursor:
             cursor.execute("SELECT id FROM orders_customer WHERE LOWER(email) = LOWER(%s)", [email])
             found = cursor.fetchall()
@@ -33,7 +33,7 @@ class CustomerQuerySet(models.QuerySet["Customer"]):
 
 
 class Customer(models.Model):
-    """Somebody who registered, or whom staff entered.
+    """A person who registered, or whom staff entered.
 
     Saving one records no event: staff may enter a customer without any email. ``services.register`` and
     ``services.resend_verification`` record it.
@@ -43,10 +43,10 @@ class Customer(models.Model):
     email = models.EmailField(validators=[validate_recipient])
     email_verified_at = models.DateTimeField(null=True, blank=True)
     verification_sent_at = models.DateTimeField(null=True, editable=False)
-    # Links of any kind that went to the address since then; a day later they are counted anew.
+    # Links of any kind sent to the address since ``links_since``; after a day the count starts again.
     links_sent = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
     links_since = models.DateTimeField(null=True, editable=False)
-    # How many links to their orders were used: each works once.
+    # How many links to their orders were used; each link works once.
     sign_ins = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     registered_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -66,7 +66,7 @@ class Customer(models.Model):
         return self.name
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save; a new address is unconfirmed, whoever enters it."""
+        """Save the customer; a new address is unconfirmed, whoever enters it."""
         if not self._state.adding and self._has_new_email():
             self.email_verified_at = self.verification_sent_at = None
             if (names := kwargs.get("update_fields")) is not None:
@@ -79,19 +79,20 @@ class Customer(models.Model):
 
     @property
     def subject(self) -> str:
-        """What this customer's events are about."""
+        """The subject of this customer's events."""
         return f"customer-{self.pk}"
 
     def confirm_email(self) -> bool:
-        """Mark the address as confirmed; False if it was."""
+        """Mark the address as confirmed; return False if it already was."""
         now = timezone.now()
         rows = Customer.objects.filter(pk=self.pk, email_verified_at=None)
         return rows.update(email_verified_at=now) == 1
 
     def take_link_slot(self, *, confirmed: bool) -> bool:
-        """Take the right to send one link; False if the address is not, or not un-, confirmed, or has had enough.
+        """Take the right to send one link; return False if there is none.
 
-        Enough is one in ``RESEND_SECONDS``, and ``LINKS_A_DAY``.
+        There is none if the address is not ``confirmed`` as given, got a link within ``RESEND_SECONDS``, or got
+        ``LINKS_A_DAY`` links within a day.
         """
         now = timezone.now()
         is_new_day = Q(links_since=None) | Q(links_since__lte=now - timedelta(days=1))
@@ -111,13 +112,13 @@ class Customer(models.Model):
         )
 
     def count_sign_in(self, number: int) -> bool:
-        """Use up the link with this number; False if it was used, or a newer one."""
+        """Use up the link with this number; return False if it, or a newer one, was used."""
         rows = Customer.objects.filter(pk=self.pk, sign_ins=number)
         return rows.update(sign_ins=number + 1) == 1
 
 
 def customer_registered(customer: Customer, *, verify_url: str, expires_at: datetime) -> Event:
-    """The event that asks a customer to confirm the address."""
+    """Make the event that asks a customer to confirm the address."""
     data = CustomerRegistered(
         customer=Person(name=customer.name, email=customer.email),
         verify_url=verify_url,
@@ -127,7 +128,7 @@ def customer_registered(customer: Customer, *, verify_url: str, expires_at: date
 
 
 def customer_link_requested(customer: Customer, *, link_url: str, expires_at: datetime) -> Event:
-    """The event that sends a customer the link to their orders."""
+    """Make the event that sends a customer the link to their orders."""
     data = CustomerLinkRequested(
         customer=Person(name=customer.name, email=customer.email),
         link_url=link_url,

@@ -1,4 +1,4 @@
-"""Facts: rows that are saved once, together with their event, and never change."""
+"""Define facts: rows that are saved once, together with their event, and never change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Row = TypeVar("Row", bound=models.Model, covariant=True)
 
 
 class FactQuerySet(models.QuerySet[Row]):
-    """Reads as usual; refuses every way around ``save()``."""
+    """A queryset that reads as usual but refuses every way around ``save()``."""
 
     def bulk_create(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Raise Immutable: no event would be recorded."""
@@ -28,7 +28,7 @@ class FactQuerySet(models.QuerySet[Row]):
         self._refuse()
 
     def insert(self, rows: Sequence[Row]) -> None:
-        """All of them at once; for the ``save()`` of the fact that they belong to."""
+        """Insert all rows at once; only for the ``save()`` of the fact that they belong to."""
         super().bulk_create(rows)
 
     def _refuse(self) -> NoReturn:
@@ -53,14 +53,14 @@ class Fact(models.Model):
             raise Immutable(f"{self} is a fact and cannot be changed; record another one instead")
 
     def _insert_numbered(self, *, field: str, prefix: str) -> None:
-        """Insert the row with the number that is made of its id."""
+        """Insert the row with a number made from its id."""
         self.pk = _next_id(type(self))
         setattr(self, field, f"{prefix}-{self.pk:06d}")
         super().save(force_insert=True)
 
 
 def _next_id(model: type[models.Model]) -> int:
-    """Of the row that this transaction inserts next; on SQLite it holds the lock of writers already."""
+    """Return the id of the next row of this transaction; on SQLite the transaction already has the write lock."""
     table = model._meta.db_table
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":

@@ -1,4 +1,4 @@
-"""Products, and the orders that customers place."""
+"""Store products, and the orders that customers place."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from queues.events.envelope import Event
 
 
 class Product(models.Model):
-    """What the shop sells. What is no longer sold becomes inactive, as orders refer to it."""
+    """A product of the shop. One that is no longer sold becomes inactive, because orders refer to it."""
 
     sku = models.CharField("SKU", max_length=50, unique=True, validators=[validate_single_line])
     name = models.CharField(max_length=200, validators=[validate_single_line])
@@ -64,10 +64,10 @@ class Product(models.Model):
 
 
 class OrderQuerySet(FactQuerySet["Order"]):
-    """Orders; ``place`` makes one."""
+    """A read-only queryset of orders; ``place`` makes one."""
 
     def by(self, email: str) -> OrderQuerySet:
-        """Those by whoever gave this address, whatever its case."""
+        """Return the orders placed with this address, ignoring case."""
         return self.alias(folded=Lower("customer_email")).filter(folded=Lower(Value(email)))
 
     def place(self, *, lines: Iterable[tuple[Product, int]], **fields: Any) -> Order:
@@ -108,9 +108,9 @@ class Order(Fact):
     )
     currency = models.CharField(max_length=3, choices=Currency, editable=False)
     total = models.DecimalField(max_digits=14, decimal_places=2, editable=False)
-    # The same key is the same order, however often it is sent.
+    # A key makes one order, however often it is sent.
     idempotency_key = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    # Who placed it through the API: the subject of the token. The index leaves out all other orders.
+    # The subject of the API token that placed it; null for all other orders, which the index leaves out.
     client = models.CharField(max_length=128, null=True, blank=True, editable=False)  # noqa: DJ001
     placed_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -136,15 +136,15 @@ class Order(Fact):
         return self.number or "a new order"
 
     def get_absolute_url(self) -> str:
-        """The order's page; strangers also need the key of ``get_signed_url``."""
+        """Return the address of the order's page; strangers also need the key of ``get_signed_url``."""
         return reverse("orders:detail", args=[self.number])
 
     def get_signed_url(self) -> str:
-        """The order's page with the key that opens it to whoever has the link."""
+        """Return the address of the order's page with a key, which opens it to anybody who has the link."""
         return f"{self.get_absolute_url()}?key={quote(self._key())}"
 
     def opens_with(self, key: str) -> bool:
-        """Whether this is the key of ``get_signed_url``."""
+        """Return True if this is the key of ``get_signed_url``."""
         return constant_time_compare(key, self._key())
 
     def save(self, *args: Any, **kwargs: Any) -> None:
@@ -155,7 +155,7 @@ class Order(Fact):
         self.refuse_change()
         lines = list(self.new_lines)
         self._add_up(lines)
-        # What the customer and the products are is for the database: it refuses a row of none.
+        # The database checks that customer and products exist, by its foreign keys.
         self.clean_fields(exclude=["customer"])
         with transaction.atomic(savepoint=False):
             self._insert_numbered(field="number", prefix="ORD")
@@ -181,7 +181,7 @@ class Order(Fact):
 
 
 class OrderLineQuerySet(FactQuerySet["OrderLine"]):
-    """Lines, to be read."""
+    """A read-only queryset of order lines."""
 
 
 class OrderLine(Fact):
@@ -220,18 +220,18 @@ class OrderLine(Fact):
         return self.unit_price * self.quantity
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Raise Immutable: a line is saved with its order, whose event names it."""
+        """Raise Immutable: a line is saved with its order, whose event contains it."""
         raise Immutable("a line is saved with its order: Order.objects.place(lines=…)")
 
     def copy_product(self) -> None:
-        """Take name and price from the product."""
+        """Copy SKU, name and price from the product."""
         self.sku = self.product.sku
         self.name = self.product.name
         self.unit_price = self.product.price
 
 
 def order_placed(order: Order, lines: list[OrderLine]) -> Event:
-    """The event of an order that has its number."""
+    """Make the event of an order that has its number."""
     placed = OrderPlaced(
         order_number=order.number,
         placed_at=order.placed_at,
@@ -248,7 +248,7 @@ def order_placed(order: Order, lines: list[OrderLine]) -> Event:
         currency=Currency(order.currency),
         order_url=settings.BASE_URL + order.get_signed_url(),
     )
-    # No address in it: partition keys are seen in SQS and in logs.
+    # The key contains no address: partition keys are visible in SQS and in logs.
     key = f"customer-{order.customer_id}" if order.customer_id else f"order-{order.pk}"
     return Event.of(placed, subject=order.number, partition_key=key)
 

@@ -1,4 +1,4 @@
-"""Money in templates: ``{{ order.total|money:order.currency }}``."""
+"""Format money in templates: ``{{ order.total|money:order.currency }}``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who we are to AWS, and whether our clocks agree: a border of this app, asked by ``manage.py doctor`` alone.
+"""Ask AWS who we are and what time it is; only ``manage.py doctor`` asks.
 
 Source: AWS STS API reference, GetCallerIdentity; it needs no right.
 """
@@ -12,14 +12,11 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
 from django.conf import settings
 
-from queues.aws.clients import STUMBLES, UNREADABLE, unreadable
-from queues.errors import QueueUnavailable
+from queues.aws.clients import translated
 
-# Of credentials, where the SDK found them, in words.
+# Where the SDK found the credentials, in words.
 _SOURCES = {
     "env": "the environment",
     "shared-credentials-file": "the SDK's credentials file",
@@ -34,7 +31,7 @@ _SOURCES = {
 
 @dataclass(frozen=True)
 class Caller:
-    """``seconds_ahead``: how far our clock is before that of AWS; None where AWS did not say."""
+    """AWS's answer. ``seconds_ahead``: how far our clock is ahead of AWS's; None where AWS did not say."""
 
     account: str
     arn: str
@@ -42,18 +39,16 @@ class Caller:
 
 
 def credentials_source() -> str:
-    """Where the SDK finds credentials, in words; empty where it finds none."""
-    try:
+    """Say where the SDK finds credentials; empty where it finds none. Raises QueueUnavailable."""
+    with translated("the SDK", kind="credentials"):
         found: Any = boto3.session.Session().get_credentials()
-    except BotoCoreError as exc:
-        raise QueueUnavailable(str(exc), code=type(exc).__name__) from exc
     return _SOURCES.get(found.method, str(found.method)) if found else ""
 
 
 def caller() -> Caller:
     """Ask AWS who we are; raises QueueUnavailable."""
     config = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 1})
-    try:
+    with translated("STS", kind="service"):
         answer: Any = (
             boto3.session.Session()
             .client(
@@ -65,20 +60,12 @@ def caller() -> Caller:
             .get_caller_identity()
         )
         account, arn = answer["Account"], answer["Arn"]
-    except ClientError as exc:
-        error = exc.response.get("Error", {})
-        code = error.get("Code", "")
-        raise QueueUnavailable(f"{code}: {error.get('Message', exc)}", code=code) from exc
-    except (BotoCoreError, ResponseParserError) as exc:
-        raise QueueUnavailable(str(exc), code=type(exc).__name__) from exc
-    except STUMBLES as exc:
-        raise QueueUnavailable(unreadable(exc), code=UNREADABLE) from exc
     headers = answer["ResponseMetadata"].get("HTTPHeaders", {})
     return Caller(account, arn, _seconds_ahead(headers.get("date", "")))
 
 
 def known_regions() -> list[str]:
-    """Those that the SDK knows to have SQS."""
+    """Return the regions that have SQS, as far as the SDK knows."""
     session = boto3.session.Session()
     return [
         region

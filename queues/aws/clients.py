@@ -1,4 +1,4 @@
-"""What the clients of SQS and SNS share: the session, their patience, and what AWS's errors mean here."""
+"""Share between the clients of SQS and SNS: the boto3 session, timeouts and retries, the meaning of AWS's errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MISSING = {
     "NotFound",
     "NotFoundException",
 }
-# What AWS says to keys that it does not take (any more), and the SDK where it finds none.
+# AWS's codes for credentials that it rejects or that have expired, and the SDK's if it finds none.
 _BAD_CREDENTIALS = {
     "ExpiredToken",
     "ExpiredTokenException",
@@ -36,7 +36,7 @@ _BAD_CREDENTIALS = {
     "PartialCredentialsError",
 }
 
-# What the SDK says where no request got through, or no answer back.
+# The SDK's errors if the request did not get through, or no answer came back.
 _AWAY = {
     "ConnectTimeoutError",
     "ConnectionClosedError",
@@ -46,8 +46,8 @@ _AWAY = {
     "ReadTimeoutError",
     "SSLError",
 }
-# Our own code for an answer that AWS does not give: of a proxy, or a page to sign in to a network. The SDK tells of it
-# by whatever Python stumbles over.
+# Our own code for an answer that AWS never gives: it comes from a proxy, or is a network's sign-in page. The SDK has no
+# error for it and raises any of STUMBLES.
 UNREADABLE = "UnreadableAnswer"
 STUMBLES = (AttributeError, KeyError, TypeError, ValueError)
 
@@ -57,7 +57,7 @@ _caches: list[Any] = []
 
 
 def remembered(make: Make) -> Make:
-    """A cache that ``forget_clients`` empties."""
+    """Cache the function's results until ``forget_clients`` is called."""
     cached = cache(make)
     _caches.append(cached)
     return cast("Make", cached)
@@ -65,38 +65,38 @@ def remembered(make: Make) -> Make:
 
 @remembered
 def session() -> boto3.session.Session:
-    """One for all clients: each session loads a service's description anew, some 8 MB."""
+    """Return the one session for all clients: each session would load a service's description anew, some 8 MB."""
     return boto3.session.Session()
 
 
 def forget_clients() -> None:
-    """The next call reads the SDK's credentials anew: those that a client found, it keeps."""
+    """Drop all clients, so that the next call reads credentials anew: a client keeps those that it found."""
     for cached in _caches:
         cached.cache_clear()
 
 
 def is_about_credentials(code: str) -> bool:
-    """Whether an error of this code says that AWS does not take our credentials, or that there are none."""
+    """True if this error code means that AWS rejects our credentials, or that there are none."""
     return code in _BAD_CREDENTIALS
 
 
 def is_away(code: str) -> bool:
-    """Whether an error of this code says that AWS was not reached, or did not answer."""
+    """True if this error code means that AWS was not reached, or did not answer."""
     return code in _AWAY
 
 
 def is_not_aws(code: str) -> bool:
-    """Whether somebody else answered: AWS gives each error a name, where others leave the SDK a status alone."""
+    """True if something else than AWS answered: AWS names each error, others give the SDK only a status."""
     return code == UNREADABLE or (code.isdigit() and code < "500")
 
 
 def unreadable(exc: Exception) -> str:
-    """What to say of one of the STUMBLES."""
+    """Describe one of the STUMBLES, the errors that the SDK raises for an answer it cannot read."""
     return f"the answer cannot be read ({type(exc).__name__})"
 
 
 def config(*, hurried: bool) -> Config:
-    """How long to wait for AWS, and how often to ask; ``hurried``: once, for three seconds."""
+    """Return timeouts and retries for a client; ``hurried`` means one try of at most three seconds."""
     if hurried:
         return Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
     return Config(
@@ -108,14 +108,14 @@ def config(*, hurried: bool) -> Config:
 
 
 def described(exc: ClientError) -> tuple[str, str]:
-    """Code and text of an error, as AWS gave them."""
+    """Return an error's code and text as AWS gave them."""
     error = exc.response.get("Error", {})
     return error.get("Code", ""), error.get("Message", str(exc))
 
 
 @contextmanager
 def translated(name: str, *, kind: str) -> Iterator[None]:
-    """Botocore's errors end here; ``kind`` is what the name is of: a queue, a topic."""
+    """Turn botocore's errors into QueueMissing or QueueUnavailable; ``kind`` is "queue" or "topic"."""
     try:
         yield
     except ClientError as exc:
@@ -133,6 +133,6 @@ def translated(name: str, *, kind: str) -> Iterator[None]:
 
 def _unavailable(code: str, reason: str) -> QueueUnavailable:
     if is_about_credentials(code):
-        # Somebody may have renewed the file that they are in, and nobody restarts us for it.
+        # Somebody may have renewed the credentials file: read it again, because nobody restarts this process for it.
         forget_clients()
     return QueueUnavailable(reason, code=code)

@@ -1,6 +1,7 @@
-"""HTTP/1.1 on connections that are kept, read and written with as little work as AWS's answers need.
+"""Speak HTTP/1.1 over connections that are kept open, with no more work than AWS's answers need.
 
-Errors while connecting say that nothing has left; all later ones leave it open. They are botocore's.
+All errors are botocore's. An error while connecting means that no byte of the request has left; after any later error
+the request may or may not have arrived.
 
 Source: RFC 9112.
 """
@@ -30,16 +31,17 @@ from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 from urllib3.util import wait_for_read
 
-# What has been idle for longer may be closed from the other side just when a request leaves: a doubt for nothing.
+# The server may close a connection that was idle for longer just as a request leaves, and then nobody knows whether the
+# request arrived.
 IDLE_SECONDS = 5.0
-# As http.client has it; more is no answer of AWS.
+# The limits of http.client; AWS never answers with more.
 MAX_LINE = 65_536
 MAX_HEADERS = 100
 
 
 @dataclass(frozen=True)
 class Response:
-    """Names of headers are in lower case."""
+    """An HTTP response; names of headers are in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -50,8 +52,8 @@ class Response:
 class Connections:
     """Open connections to one endpoint; safe to share between threads.
 
-    The last used is used next, so that the others grow old and go. ``config`` gives ``connect_timeout``,
-    ``read_timeout`` and ``max_pool_connections``.
+    The connection used last is used next, so that the others grow old and are closed. ``config`` gives
+    ``connect_timeout``, ``read_timeout`` and ``max_pool_connections``.
     """
 
     def __init__(self, endpoint: str, config: Any, idle_seconds: float) -> None:
@@ -63,7 +65,7 @@ class Connections:
         weakref.finalize(self, _close, self._idle)
 
     def exchange(self, request: bytes) -> Response:
-        """Send the request once, and return what comes back, whatever it says."""
+        """Send the request once and return the response, whatever its status."""
         connection = self._take()
         is_kept = False
         try:
@@ -81,7 +83,7 @@ class Connections:
         return response
 
     def _take(self) -> _Connection:
-        """One that is open and, as far as can be seen, not closed from the other side."""
+        """Return an open connection that, as far as can be seen, the server has not closed."""
         while self._idle:
             since, connection = self._idle.pop()
             if time.monotonic() - since < self._idle_seconds and connection.is_quiet():
@@ -105,7 +107,7 @@ class Connections:
 
 
 def reaches(endpoint: str) -> bool:
-    """False behind a proxy: that is boto3's business."""
+    """True if the endpoint is reached without a proxy; only boto3 can talk through one."""
     return urlsplit(endpoint).scheme not in get_environ_proxies(endpoint)
 
 
@@ -119,7 +121,7 @@ class _Connection:
         return _read(self._incoming)
 
     def is_quiet(self) -> bool:
-        """Nothing came that nobody asked for, nor an end."""
+        """True if the server has neither sent anything unasked nor closed the connection."""
         return not wait_for_read(self._socket, 0)
 
     def close(self) -> None:
@@ -131,7 +133,7 @@ def _read(incoming: IO[bytes]) -> Response:
     version, _, rest = _line(incoming).partition(" ")
     status = rest[:3]
     if not (version.startswith("HTTP/1.") and status.isdecimal()):
-        raise HTTPException("no HTTP")
+        raise HTTPException("not an HTTP/1 answer")
     headers = _headers(incoming)
     is_last = version == "HTTP/1.0" or headers.get("connection", "").lower() == "close"
     if headers.get("transfer-encoding", "").lower() == "chunked":
@@ -165,14 +167,14 @@ def _chunks(incoming: IO[bytes]) -> bytes:
 def _line(incoming: IO[bytes]) -> str:
     line = incoming.readline(MAX_LINE)
     if not line.endswith(b"\n"):
-        raise HTTPException("the answer breaks off")
+        raise HTTPException("the answer ends early")
     return line.rstrip(b"\r\n").decode("latin-1")
 
 
 def _exactly(incoming: IO[bytes], size: int) -> bytes:
     content = incoming.read(size)
     if len(content) < size:
-        raise HTTPException("the answer breaks off")
+        raise HTTPException("the answer ends early")
     return content
 
 
@@ -180,11 +182,11 @@ def _number(text: str, *, base: int) -> int:
     try:
         return int(text, base)
     except ValueError as exc:
-        raise HTTPException("no number where one must be") from exc
+        raise HTTPException("a length is not a number") from exc
 
 
 def _opener(endpoint: str, *, timeout: float) -> partial[HTTPConnection]:
-    """Makes connections. Certificates are checked against those of AWS_CA_BUNDLE, or the ones botocore trusts."""
+    """Return a function that makes connections and checks certificates by AWS_CA_BUNDLE, or botocore's bundle."""
     where = urlsplit(endpoint)
     if where.scheme == "http":
         return partial(HTTPConnection, where.hostname or "", where.port, timeout=timeout)

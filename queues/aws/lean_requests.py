@@ -1,7 +1,7 @@
-"""Signed requests to an AWS service at a fraction of what boto3 takes for one.
+"""Send signed requests to an AWS service at a fraction of the time that boto3 takes.
 
-Under the lean clients of SQS and SES, for the few calls that every message costs; credentials and exceptions are
-botocore's. A call is one request: nothing is sent again, no redirect is followed.
+The lean clients of SQS and SES use it for the few calls that every message costs; credentials and exceptions are
+botocore's. A call is one request: it is not repeated, and no redirect is followed.
 
 Source: AWS General Reference, "Signature Version 4 signing process".
 """
@@ -31,23 +31,23 @@ from queues.aws.lean_connections import IDLE_SECONDS, Connections
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back, whatever it says. Names of headers are in lower case."""
+    """An answer of any status; names of headers are in lower case."""
 
     status: int
     headers: Mapping[str, str]
     content: bytes
 
     def error(self, parser: ResponseParser, operation: str) -> ClientError:
-        """As botocore reads it; raises ResponseParserError where that cannot be."""
+        """Return the answer as botocore's ClientError; raises ResponseParserError if botocore cannot read it."""
         answer = {"status_code": self.status, "headers": self.headers, "body": self.content}
         try:
-            # Errors are read without the model of the service.
+            # The parser reads errors without a model of the service.
             return ClientError(parser.parse(answer, None), operation)  # type: ignore[arg-type]  # botocore takes None
         except (AttributeError, LookupError, TypeError, ValueError) as exc:
             raise self.unreadable() from exc
 
     def unreadable(self) -> ResponseParserError:
-        """To be raised for an answer that is not what the service says."""
+        """Make the error to raise for an answer that the service never gives."""
         return ResponseParserError(f"status {self.status}, unreadable: {self.content[:200]!r}")
 
 
@@ -74,7 +74,7 @@ class Service:
         self._connections = Connections(endpoint, config, idle_seconds)
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """One request with these headers, their names in lower case; raises what boto3's clients raise."""
+        """Send one request with these headers, their names in lower case; raises what boto3's clients raise."""
         signed = self._signed(body, headers)
         lines = "".join(f"{name}: {value}\r\n" for name, value in signed.items())
         head = f"POST {self._path} HTTP/1.1\r\n{lines}content-length: {len(body)}\r\n\r\n"
@@ -102,7 +102,7 @@ class Service:
         if self._credentials is None:
             raise NoCredentialsError
         try:
-            # Asked each time: credentials of a role are renewed in here.
+            # Asked for each request: this call renews the credentials of a role.
             frozen = self._credentials.get_frozen_credentials()
         except (BotoCoreError, ClientError, RuntimeError, OSError) as exc:
             raise CredentialRetrievalError(
@@ -119,7 +119,7 @@ class _Keys(NamedTuple):
 
 @lru_cache(8)
 def _signing_key(secret: str, scope: str) -> bytes:
-    """The same for a day."""
+    """Derive the signing key, which stays the same for a day."""
     key = f"AWS4{secret}".encode()
     for part in scope.split("/"):
         key = hmac.digest(key, part.encode(), "sha256")

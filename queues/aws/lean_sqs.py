@@ -1,4 +1,4 @@
-"""A lean client for the calls that every message costs: it stands where boto3's client of SQS stands.
+"""Replace boto3's SQS client by a leaner one for the calls that every message costs.
 
 Source: Amazon SQS API reference, "Making requests using the AWS JSON protocol".
 """
@@ -26,9 +26,10 @@ _THROTTLED = {"RequestThrottled", "Throttling", "ThrottlingException", "TooManyR
 
 
 class LeanClient:
-    """The calls for messages, made by ``service``; any other is made by ``boto3``, the client itself.
+    """An SQS client that makes the calls for messages through ``service``, and all others through ``boto3``.
 
-    ``tries``: what broke, was throttled or failed on AWS's side is asked again. To repeat a call to SQS is harmless.
+    It makes up to ``tries`` calls if the connection broke, or AWS throttled or failed. Repeating a call to SQS is
+    harmless.
     """
 
     def __init__(self, boto3: Any, service: Service, *, tries: int) -> None:
@@ -40,23 +41,23 @@ class LeanClient:
         return getattr(self._boto3, name)
 
     def send_message_batch(self, **parameters: Any) -> dict[str, Any]:
-        """As boto3's."""
+        """Send up to ten messages; parameters and answer are boto3's."""
         return self._call("SendMessageBatch", parameters)
 
     def receive_message(self, **parameters: Any) -> dict[str, Any]:
-        """As boto3's."""
+        """Receive messages; parameters and answer are boto3's."""
         return self._call("ReceiveMessage", parameters)
 
     def delete_message_batch(self, **parameters: Any) -> dict[str, Any]:
-        """As boto3's."""
+        """Delete up to ten messages; parameters and answer are boto3's."""
         return self._call("DeleteMessageBatch", parameters)
 
     def change_message_visibility(self, **parameters: Any) -> dict[str, Any]:
-        """As boto3's."""
+        """Change how long a message is hidden; parameters and answer are boto3's."""
         return self._call("ChangeMessageVisibility", parameters)
 
     def change_message_visibility_batch(self, **parameters: Any) -> dict[str, Any]:
-        """As boto3's."""
+        """Change how long up to ten messages are hidden; parameters and answer are boto3's."""
         return self._call("ChangeMessageVisibilityBatch", parameters)
 
     def _call(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -89,7 +90,7 @@ def _may_heal(exc: ClientError) -> bool:
 
 
 def _read(answer: Answer) -> dict[str, Any]:
-    """Anything but an object is a ResponseParserError; some calls answer nothing at all."""
+    """Read the answer's JSON object, empty for no content; raises ResponseParserError for anything else."""
     try:
         found = json.loads(answer.content or b"{}")
     except ValueError as exc:

@@ -1,4 +1,4 @@
-"""Who may do what with a queue or a topic: statements of its policy, put in one by one beside those of others.
+"""Put our statements into the access policy of a queue or topic, and keep those of others.
 
 Source: Amazon SQS developer guide, "Custom access policies".
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 from queues.aws.sqs import Queue
 
-# Whoever comes without TLS is refused, whatever rights it has.
+# SQS denies every request without TLS, whatever rights the caller has.
 TLS_ONLY: dict[str, Any] = {
     "Sid": "TlsOnly",
     "Effect": "Deny",
@@ -22,9 +22,9 @@ TLS_ONLY: dict[str, Any] = {
 
 
 def grant(queue: Queue, statement: Mapping[str, Any], say: Callable[[str], None]) -> None:
-    """Let the queue's policy have this statement, in place of one with its ``Sid``; ``Resource`` is filled in.
+    """Put a statement into the queue's policy, in place of any with the same ``Sid``; fills in ``Resource``.
 
-    Others stay, except the same without a ``Sid``, as it was made once. Raises QueueUnavailable.
+    Other statements stay, except the same one without a ``Sid``, which earlier releases made. Raises QueueUnavailable.
     """
     found = queue.attributes()
     policy = json.loads(found.get("Policy") or "{}")
@@ -39,17 +39,17 @@ def grant(queue: Queue, statement: Mapping[str, Any], say: Callable[[str], None]
         return
     changed = {"Version": "2012-10-17"} | policy | {"Statement": [*others, wanted]}
     queue.set_attributes({"Policy": json.dumps(changed)})
-    say(f"mended queue {queue.name}: policy {wanted['Sid']}")
+    say(f"fixed queue {queue.name}: policy {wanted['Sid']}")
 
 
 def statements(policy: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One alone may stand without a list."""
+    """Return the policy's statements; a single one may stand without a list."""
     found = policy.get("Statement", [])
     return found if isinstance(found, list) else [found]
 
 
 def is_for_everybody(statement: Mapping[str, Any]) -> bool:
-    """Whether it lets anybody in, without a condition."""
+    """True if the statement allows anybody, without a condition."""
     principal = statement.get("Principal")
     named = principal.get("AWS") if isinstance(principal, dict) else principal
     return (
@@ -60,7 +60,7 @@ def is_for_everybody(statement: Mapping[str, Any]) -> bool:
 
 
 def topics_may_send(sid: str, source: str | list[str]) -> dict[str, Any]:
-    """Just these, by one ARN or several; anybody else needs a right of their own."""
+    """Make a statement that lets these topics, given by one ARN or several, send to the queue."""
     return {
         "Sid": sid,
         "Effect": "Allow",

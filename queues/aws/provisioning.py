@@ -1,4 +1,4 @@
-"""Make queues, redrive policies, topics and subscriptions, or bring them in line; never double them."""
+"""Make queues, redrive policies, topics and subscriptions, or bring existing ones in line, without duplicates."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from queues.aws.sqs import Queue
 from queues.errors import QueueMissing, QueueUnavailable
 
 DAY_SECONDS = 86_400
-# The longest that SQS keeps a message; of a standard queue's DLQ it counts from the first enqueue.
+# The longest that SQS keeps a message. In a standard queue's DLQ the time counts from when it was first sent.
 DEAD_LETTER_RETENTION_DAYS = 14
 RETENTION_DAYS = 4
 
-# What emulators answer to an attribute that they do not have.
+# The codes with which emulators answer to an attribute that they do not know.
 _LACKING = {"InvalidAttributeName", "InvalidAttributeValue", "UnsupportedOperation"}
 
 Say = Callable[[str], None]
@@ -28,14 +28,14 @@ _LONGEST = {"MessageRetentionPeriod": str(DEAD_LETTER_RETENTION_DAYS * DAY_SECON
 
 
 def provision(say: Say) -> None:
-    """Everything that settings name, told line by line; raises QueueUnavailable."""
+    """Provision everything that settings name, and report line by line; raises QueueUnavailable."""
     for queue in sqs.queues():
         _provision_queue(queue, say)
     if archive := sqs.archive_queue():
         _ensure(archive, _BASE | _LONGEST, say)
         grant(archive, TLS_ONLY, say)
     subscriptions.provision(say)
-    for provisioner in registry.provisioners():
+    for provisioner in registry.provisioners:
         provisioner(say)
 
 
@@ -59,7 +59,7 @@ def _provision_queue(queue: Queue, say: Say) -> None:
 
 
 def _allow_redrive(dead_letters: Queue, source: Queue, say: Say) -> None:
-    """No other queue may move its messages there: they would be taken for those of ours."""
+    """Let only ``source`` use this DLQ: messages from another queue would be taken for those of ``source``."""
     allowed = {
         "redrivePermission": "byQueue",
         "sourceQueueArns": [source.attributes()["QueueArn"]],
@@ -82,12 +82,12 @@ def _ensure(queue: Queue, wanted: Mapping[str, str], say: Say) -> None:
 
 
 def _fix(queue: Queue, wanted: Mapping[str, str], say: Say) -> bool:
-    """Whether anything was wrong."""
+    """Bring the queue's attributes in line; True if any had to change."""
     found = queue.attributes()
     changes = {name: value for name, value in wanted.items() if not _same(found.get(name), value)}
     if changes:
         queue.set_attributes(changes)
-        say(f"mended queue {queue.name}: {', '.join(sorted(changes))}")
+        say(f"fixed queue {queue.name}: {', '.join(sorted(changes))}")
     return bool(changes)
 
 

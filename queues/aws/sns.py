@@ -1,7 +1,7 @@
-"""Amazon SNS: topics that events are published to, so that any number of queues gets each.
+"""Amazon SNS: publish events to topics, so that any number of queues gets each of them.
 
 Sources: SNS API reference, "PublishBatch"; SNS developer guide, "Fanout to Amazon SQS queues", "Message filtering".
-A batch holds ten entries and 256 KiB at most, as one of SQS does.
+A batch holds at most ten entries and 256 KiB, as one of SQS does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Topic:
-    """One SNS topic. Every method raises QueueUnavailable, or QueueMissing where there is none."""
+    """An SNS topic. Every method raises QueueUnavailable, or QueueMissing if the topic does not exist."""
 
     def __init__(self, alias: str, name_or_arn: str) -> None:
         self.alias = alias
@@ -34,12 +34,12 @@ class Topic:
 
     @property
     def is_fifo(self) -> bool:
-        """SNS tells them apart by the name, too."""
+        """True for a FIFO topic; SNS, too, knows it by the name's ending."""
         return self.name.endswith(".fifo")
 
     @property
     def arn(self) -> str:
-        """Of a name, the topic in the region and account of the alias's queue: nothing that a relay may not ask."""
+        """The topic's ARN; for a name, in the region and account of the queue, which a relay has the right to read."""
         if not self._arn:
             queue_arn = sqs.queue(self.alias).attributes()["QueueArn"]
             partition, _, region, account = queue_arn.split(":")[1:5]
@@ -51,7 +51,7 @@ class Topic:
     ) -> tuple[dict[str, str], dict[str, Unsent]]:
         """Publish up to ten messages; returns ids and failures by key, as ``Queue.send_batch`` does.
 
-        The ids are SNS's, and marked so: SQS gives each copy one of its own.
+        The ids are SNS's and begin with ``sns:``, because SQS gives each copy an id of its own.
         """
         entries = [self._entry(number, message) for number, message in enumerate(messages)]
         arn = self.arn
@@ -63,7 +63,7 @@ class Topic:
         return {key: f"sns:{message_id}" for key, message_id in sent.items()}, failed
 
     def create(self) -> bool:
-        """Make it; False if it was there. One that is given by its ARN is somebody else's, and only looked for."""
+        """Make the topic; False if it exists. A topic given by its ARN is somebody else's: it must exist already."""
         try:
             self.attributes()
         except QueueMissing:
@@ -77,13 +77,13 @@ class Topic:
         return True
 
     def attributes(self) -> dict[str, str]:
-        """All attributes."""
+        """Return all attributes of the topic."""
         arn = self.arn
         with clients.translated(self.name, kind="topic"):
             return dict(client().get_topic_attributes(TopicArn=arn)["Attributes"])
 
     def subscription(self, queue_arn: str) -> str | None:
-        """The ARN of this queue's subscription; None where it has none."""
+        """Return the ARN of this queue's subscription; None if it has none."""
         pages = client().get_paginator("list_subscriptions_by_topic").paginate(TopicArn=self.arn)
         with clients.translated(self.name, kind="topic"):
             found = (each for page in pages for each in page["Subscriptions"])
@@ -92,20 +92,20 @@ class Topic:
             )
 
     def subscribe(self, queue_arn: str, attributes: Mapping[str, str]) -> None:
-        """Deliver to this queue from now on."""
+        """Subscribe this queue, so that SNS delivers to it from now on."""
         with clients.translated(self.name, kind="topic"):
             client().subscribe(
                 TopicArn=self.arn, Protocol="sqs", Endpoint=queue_arn, Attributes=dict(attributes)
             )
 
     def subscription_attributes(self, arn: str) -> dict[str, str]:
-        """Of a subscription."""
+        """Return all attributes of a subscription."""
         with clients.translated(self.name, kind="topic"):
             found = client().get_subscription_attributes(SubscriptionArn=arn)["Attributes"]
         return dict(found)
 
     def set_subscription_attribute(self, arn: str, name: str, value: str) -> None:
-        """Of a subscription; SNS takes them one by one."""
+        """Set one attribute of a subscription; SNS takes them one by one."""
         with clients.translated(self.name, kind="topic"):
             client().set_subscription_attributes(
                 SubscriptionArn=arn, AttributeName=name, AttributeValue=value
@@ -117,7 +117,7 @@ class Topic:
             "Message": message.body,
             "MessageAttributes": sqs.attributes_of(message),
         }
-        # On a standard topic too: SNS hands it on to standard queues, where it shares them fairly.
+        # Also on a standard topic: SNS passes it on to standard queues, where it makes the queue fair.
         if message.group:
             entry["MessageGroupId"] = message.group
         if self.is_fifo:
@@ -126,13 +126,13 @@ class Topic:
 
 
 def topic(alias: str) -> Topic | None:
-    """The topic that settings name for this alias; None: its events go to the queue alone."""
+    """Return the topic that settings name for this alias; None if its events go straight to the queue."""
     name = settings.TOPICS.get(alias)
     return _topic(alias, name) if name else None
 
 
 def client(*, hurried: bool = False) -> SNSClient:
-    """The one client of this process, shared by its threads."""
+    """Return the SNS client that all threads of this process share."""
     with _making:
         return _client(settings.AWS_REGION, settings.AWS_ENDPOINT_URL, hurried)
 
@@ -147,7 +147,7 @@ _making = threading.Lock()
 
 @clients.remembered
 def _client(region: str, endpoint: str | None, hurried: bool) -> SNSClient:
-    # A message that is published twice is one event all the same.
+    # Retries are safe: a message that is published twice is still one event.
     return clients.session().client(
         "sns",
         region_name=region,

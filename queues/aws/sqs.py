@@ -1,4 +1,4 @@
-"""Amazon SQS: where events are received, and sent where no topic is in between.
+"""Amazon SQS: receive events, and send them if no topic is in between.
 
 Sources: the SQS API reference and developer guide. Batches hold at most ten entries.
 """
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 BATCH_ENTRIES = 10
 # A queue may still have the older limit of 256 KiB for a whole batch.
 BATCH_BYTES = 256 * 1024
-# The label of a redriven message that is no envelope: no attribute of SQS may be empty.
+# The event_id attribute of a redriven message that is no envelope: an SQS attribute must not be empty.
 NO_EVENT = "none"
 # SQS refuses more than twelve hours.
 MAX_HIDE_SECONDS = 43_200
@@ -38,7 +38,7 @@ _EXPIRED = {"ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflig
 
 @dataclass(frozen=True)
 class Outgoing:
-    """A message to send. ``key`` is the caller's own name for it, unique within a batch."""
+    """A message to send; ``key`` is the caller's own name for it, unique within a batch."""
 
     key: str
     body: str
@@ -49,7 +49,7 @@ class Outgoing:
 
 @dataclass(frozen=True)
 class Unsent:
-    """Why SQS did not take an entry of a batch; ``refused``: it never will, as it is."""
+    """The reason why SQS did not take an entry of a batch; ``refused`` means that it never will."""
 
     reason: str
     refused: bool
@@ -57,7 +57,7 @@ class Unsent:
 
 @dataclass(frozen=True)
 class Received:
-    """A message in our hands until its visibility ends. ``receipt`` is good for this receive only."""
+    """A message that is ours until its visibility timeout; ``receipt`` is valid for this receive only."""
 
     id: str
     receipt: str
@@ -69,13 +69,13 @@ class Received:
 
     @property
     def event_id(self) -> str:
-        """As its sender labelled it; "-" for messages that are not ours, NO_EVENT for ours that are no event."""
+        """The sender's ``event_id`` attribute; "-" if the sender gave none, NO_EVENT for our own non-events."""
         return self.message_attributes.get("event_id", "-")
 
 
 @dataclass(frozen=True)
 class Depth:
-    """Approximate numbers of messages, as SQS gives them."""
+    """SQS's approximate numbers of messages in a queue."""
 
     visible: int
     in_flight: int
@@ -83,7 +83,7 @@ class Depth:
 
 
 class Queue:
-    """One SQS queue. Every method raises QueueUnavailable (or QueueMissing) when AWS does not do it."""
+    """An SQS queue. Every method raises QueueUnavailable (or QueueMissing) if the call to AWS fails."""
 
     def __init__(self, alias: str, name_or_url: str) -> None:
         self.alias = alias
@@ -95,12 +95,12 @@ class Queue:
 
     @property
     def is_fifo(self) -> bool:
-        """SQS tells them apart by the name alone."""
+        """True for a FIFO queue; SQS, too, knows it by the name's ending."""
         return self.name.endswith(".fifo")
 
     @property
     def url(self) -> str:
-        """Asked of SQS once; raises QueueMissing."""
+        """The queue's URL; SQS is asked once. Raises QueueMissing."""
         return self._asked_url(hurried=False)
 
     def send_batch(
@@ -108,8 +108,7 @@ class Queue:
     ) -> tuple[dict[str, str], dict[str, Unsent]]:
         """Send up to ten messages; returns SQS ids and failures, both by key.
 
-        ``hurried`` gives up after one try of at most three seconds. After an error the messages may have
-        arrived all the same.
+        ``hurried`` gives up after one try of at most three seconds. After an error the messages may still have arrived.
         """
         entries = [self._entry(number, message) for number, message in enumerate(messages)]
         with _translated(self.name):
@@ -117,7 +116,7 @@ class Queue:
         return by_key(messages, answer)
 
     def receive(self, *, limit: int, wait_seconds: int) -> list[Received]:
-        """Up to ten messages, hidden from others for QUEUE_VISIBILITY_SECONDS; waits for the first."""
+        """Receive up to ten messages and hide them for QUEUE_VISIBILITY_SECONDS; waits for the first one."""
         with _translated(self.name):
             answer = client().receive_message(
                 QueueUrl=self.url,
@@ -130,7 +129,7 @@ class Queue:
         return [_received(message) for message in answer.get("Messages", [])]
 
     def delete_batch(self, messages: Sequence[Received]) -> list[Received]:
-        """Delete up to ten messages; returns those that SQS did not delete (they will come again)."""
+        """Delete up to ten messages; returns those that SQS did not delete, which will come again."""
         entries: Any = [
             {"Id": str(number), "ReceiptHandle": message.receipt}
             for number, message in enumerate(messages)
@@ -140,7 +139,7 @@ class Queue:
         return [messages[int(error["Id"])] for error in answer.get("Failed", [])]
 
     def hide(self, message: Received, *, seconds: int) -> None:
-        """Let the message come back after ``seconds`` from now; 0 is at once. Raises ReceiptExpired."""
+        """Let the message come back ``seconds`` from now, 0 is at once; raises ReceiptExpired."""
         with _translated(self.name):
             client().change_message_visibility(
                 QueueUrl=self.url,
@@ -149,11 +148,11 @@ class Queue:
             )
 
     def give_back(self, message: Received) -> None:
-        """It was not worked on: another takes it at once. Raises ReceiptExpired."""
+        """Give back a message that was not worked on, so that a consumer gets it at once; raises ReceiptExpired."""
         self.hide(message, seconds=0)
 
     def hide_batch(self, messages: Sequence[Received], *, seconds: int) -> None:
-        """The same for any number; a message whose receipt expired is skipped."""
+        """Hide any number of messages for ``seconds``; those whose receipt has expired are skipped."""
         for start in range(0, len(messages), BATCH_ENTRIES):
             entries: Any = [
                 {"Id": str(number), "ReceiptHandle": message.receipt, "VisibilityTimeout": seconds}
@@ -163,7 +162,7 @@ class Queue:
                 client().change_message_visibility_batch(QueueUrl=self.url, Entries=entries)
 
     def depth(self) -> Depth:
-        """How many messages there are, roughly."""
+        """Ask SQS how many messages the queue holds, roughly."""
         found = self.attributes()
         return Depth(
             visible=int(found.get("ApproximateNumberOfMessages", 0)),
@@ -172,7 +171,7 @@ class Queue:
         )
 
     def create(self, attributes: Mapping[str, str]) -> None:
-        """Make the queue."""
+        """Create the queue."""
         with _translated(self.name):
             self._url = client().create_queue(
                 QueueName=self.name,
@@ -180,12 +179,12 @@ class Queue:
             )["QueueUrl"]
 
     def remove(self) -> None:
-        """Delete the queue itself, with what is in it; only for queues that were made for a moment."""
+        """Delete the queue with all its messages; only for temporary queues."""
         with _translated(self.name):
             client().delete_queue(QueueUrl=self.url)
 
     def attributes(self, *, hurried: bool = False) -> dict[str, str]:
-        """All attributes; raises QueueMissing. ``hurried`` gives up after one try of at most three seconds a call."""
+        """Return all attributes; raises QueueMissing. ``hurried`` makes one try of at most three seconds a call."""
         url = self._asked_url(hurried=hurried)
         with _translated(self.name):
             answer = client(hurried=hurried).get_queue_attributes(
@@ -222,39 +221,42 @@ class Queue:
 
 
 def queue(alias: str) -> Queue:
-    """The queue that settings name so."""
+    """Return the queue that settings name for this alias."""
     return _queue(alias, settings.QUEUES[alias])
 
 
 def dead_letter_queue(alias: str) -> Queue:
-    """Its dead-letter queue: the same name with ``-dlq``, in the same region and account."""
+    """Return the alias's dead-letter queue: the queue's name with ``-dlq``, in the same region and account."""
     return _queue(alias, _dead_letter_name(queue(alias).name))
 
 
 def archive_queue() -> Queue | None:
-    """The queue that gets every event for the archive, beside those of the aliases; None where there is none."""
+    """Return the queue that gets every event for the archive; None if settings name none."""
     return _queue("archive", settings.ARCHIVE_QUEUE) if settings.ARCHIVE_QUEUE else None
 
 
 def queues(aliases: Iterable[str] = ()) -> list[Queue]:
-    """The queues of these aliases, all where none is given."""
+    """Return the queues of these aliases; all queues if none is given."""
     return [queue(alias) for alias in (aliases or settings.QUEUES)]
 
 
 def urls(prefix: str) -> list[str]:
-    """Of up to a thousand queues of this account and region whose names begin so; raises QueueUnavailable."""
+    """List the URLs of up to a thousand queues whose names begin with ``prefix``; raises QueueUnavailable.
+
+    SQS looks in this account and region only.
+    """
     with _translated(prefix):
         return client().list_queues(QueueNamePrefix=prefix, MaxResults=1000).get("QueueUrls", [])
 
 
 def client(*, hurried: bool = False) -> SQSClient:
-    """The one client of this process, shared by its threads."""
+    """Return the SQS client that all threads of this process share."""
     with _making:
         return _client(settings.AWS_REGION, settings.AWS_ENDPOINT_URL, settings.SQS_CLIENT, hurried)
 
 
 def batches(messages: Iterable[Outgoing]) -> Iterator[list[Outgoing]]:
-    """Cut into batches that SQS takes: ten entries and 256 KiB at most."""
+    """Cut messages into batches that SQS takes: at most ten entries and 256 KiB."""
     batch: list[Outgoing] = []
     size = 0
     for message in messages:
@@ -269,7 +271,7 @@ def batches(messages: Iterable[Outgoing]) -> Iterator[list[Outgoing]]:
 
 
 def by_key(messages: Sequence[Outgoing], answer: Any) -> tuple[dict[str, str], dict[str, Unsent]]:
-    """What a batch was answered with, whose entries are numbered: ids of AWS, and failures."""
+    """Map the answer to a batch, whose entries were numbered, to AWS's ids and failures by the messages' keys."""
     sent = {messages[int(ok["Id"])].key: ok["MessageId"] for ok in answer.get("Successful", [])}
     failed = {
         messages[int(error["Id"])].key: Unsent(
@@ -282,7 +284,7 @@ def by_key(messages: Sequence[Outgoing], answer: Any) -> tuple[dict[str, str], d
 
 
 def attributes_of(message: Outgoing) -> dict[str, Any]:
-    """As AWS takes them: none may be empty."""
+    """Return the message's attributes in AWS's form, without empty ones, which AWS rejects."""
     return {
         name: {"DataType": "String", "StringValue": value}
         for name, value in message.attributes.items()
@@ -295,13 +297,13 @@ def _queue(alias: str, name_or_url: str) -> Queue:
     return Queue(alias, name_or_url)
 
 
-# A cache does not lock: each receiver would make a client of its own.
+# The cache does not lock: without this each receiver thread would make a client of its own.
 _making = threading.Lock()
 
 
 @clients.remembered
 def _client(region: str, endpoint: str | None, kind: str, hurried: bool) -> SQSClient:
-    # Repeating a call to SQS is harmless: what is doubled meets the claim on the notification.
+    # Repeating a call to SQS is harmless: a duplicate message meets the claim on the notification.
     config = clients.config(hurried=hurried)
     boto3_client = clients.session().client(
         "sqs", region_name=region, endpoint_url=endpoint, config=config
@@ -310,7 +312,7 @@ def _client(region: str, endpoint: str | None, kind: str, hurried: bool) -> SQSC
 
 
 def _lean(client: SQSClient, config: Any) -> SQSClient:
-    """The same client where only boto3 gets through."""
+    """Return a lean client, or boto3's own if only boto3 gets through a proxy."""
     endpoint = client.meta.endpoint_url
     if not lean_connections.reaches(endpoint):
         logger.warning("SQS is behind a proxy: boto3's client is used")
@@ -348,7 +350,7 @@ def _received(message: Any) -> Received:
 
 @contextmanager
 def _translated(name: str) -> Iterator[None]:
-    """Botocore's errors end here."""
+    """Turn botocore's errors into ReceiptExpired, QueueMissing or QueueUnavailable."""
     with clients.translated(name, kind="queue"):
         try:
             yield

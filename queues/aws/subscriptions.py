@@ -1,7 +1,7 @@
-"""Topics and whom they deliver to, made or brought in line: the queue of each alias, and the archive.
+"""Make topics and subscribe queues to them, or bring them in line: the queue of each alias, and the archive.
 
-Sources: SNS developer guide, "Subscribing an Amazon SQS queue", "Subscription filter policies". SNS may heed
-a filter policy a quarter of an hour later only.
+Sources: SNS developer guide, "Subscribing an Amazon SQS queue", "Subscription filter policies". A filter policy may
+take effect only a quarter of an hour later.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from queues.events import envelope
 
 Say = Callable[[str], None]
 
-# Our statement in the policy of a queue; those of others stay.
+# The Sid of our statement in a queue's policy; statements of others stay.
 STATEMENT = "NotifierTopics"
 
 
 def provision(say: Say) -> None:
-    """Every topic that settings name; raises QueueUnavailable."""
+    """Provision every topic that settings name; raises QueueUnavailable."""
     topics = [topic for alias in settings.TOPICS if (topic := sns.topic(alias))]
     for topic in topics:
-        say(f"made topic {topic.name}" if topic.create() else f"topic {topic.name} is there")
-    # Rights before subscriptions: what is published in between would be lost.
+        say(f"made topic {topic.name}" if topic.create() else f"topic {topic.name} exists")
+    # Rights come before subscriptions: events published in between would be lost.
     for topic in topics:
         queue = sqs.queue(topic.alias)
         grant(queue, topics_may_send(STATEMENT, [topic.arn]), say)
@@ -41,7 +41,7 @@ def provision(say: Say) -> None:
 
 
 def subscribe(topic: Topic, queue: Queue, policy: Mapping[str, Any], say: Say) -> None:
-    """Deliver raw, and just what the filter policy lets through; an empty one lets everything."""
+    """Subscribe the queue with raw delivery and this filter policy; an empty policy lets everything through."""
     wanted = {"RawMessageDelivery": "true", "FilterPolicy": json.dumps(policy)}
     queue_arn = queue.attributes()["QueueArn"]
     arn = topic.subscription(queue_arn)
@@ -54,25 +54,28 @@ def subscribe(topic: Topic, queue: Queue, policy: Mapping[str, Any], say: Say) -
     for name in changes:
         topic.set_subscription_attribute(arn, name, wanted[name])
     if changes:
-        say(f"mended subscription of {queue.name} to {topic.name}: {', '.join(changes)}")
+        say(f"fixed subscription of {queue.name} to {topic.name}: {', '.join(changes)}")
     else:
         say(f"subscription of {queue.name} to {topic.name} is as it should be")
 
 
 def filter_of(alias: str) -> dict[str, Any]:
-    """All but what is known to belong to another queue: a type that nobody knows must become a dead letter.
+    """Return the filter policy of an alias's queue: everything but types known to belong to another queue.
 
-    So must a message that names no type.
+    A type that nobody knows must become a dead letter, and so must a message that names no type.
     """
     foreign = sorted(
         name for name, model in envelope.data_types().items() if model.event_queue != alias
     )
-    # In this order: some emulators look no further where the attribute is missing.
+    # The order matters: some emulators look no further if the attribute is missing.
     return {"event_type": [{"exists": False}, {"anything-but": foreign}]} if foreign else {}
 
 
 def filter_of_archive() -> dict[str, Any]:
-    """The types of ARCHIVE_TYPES, ``order.*`` for all that begin so; everything where it names none."""
+    """Return the filter policy of the archive: the types in ARCHIVE_TYPES, or everything if that is empty.
+
+    ``order.*`` stands for all types that begin with ``order.``.
+    """
     wanted = [
         {"prefix": name[:-1]} if name.endswith("*") else name for name in settings.ARCHIVE_TYPES
     ]
@@ -80,7 +83,7 @@ def filter_of_archive() -> dict[str, Any]:
 
 
 def _same(found: str | None, wanted: str) -> bool:
-    """SNS leaves out an empty policy."""
+    """Compare an attribute as found and as wanted; SNS leaves out an empty policy."""
     if not wanted.startswith("{"):
         return (found or "").lower() == wanted
     return bool(json.loads(found or "{}") == json.loads(wanted))

@@ -1,6 +1,7 @@
-"""A message as its producer wrote it, whether SNS delivered it raw or in a wrapper of its own.
+"""Read a message as its producer wrote it, whether SNS delivered it raw or in a wrapper.
 
-Format: SNS developer guide, "Parsing Amazon SNS message formats". The wrapper's own text of a wrapper is left as it is.
+Format: SNS developer guide, "Parsing Amazon SNS message formats". Only one wrapper is taken off: a wrapper inside a
+wrapper stays.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from typing import Any
 def unwrapped(
     body: str, attributes: Mapping[str, Any], *, key: str = "StringValue"
 ) -> tuple[str, dict[str, str]]:
-    """Body and text attributes of the message itself; ``key``: where an attribute has its text, outside a wrapper."""
+    """Return body and text attributes of the message itself.
+
+    ``key`` is the name under which an attribute outside a wrapper holds its text.
+    """
     wrapper = _wrapper(body)
     if wrapper is None:
         return body, _texts(attributes, key=key)
@@ -21,7 +25,7 @@ def unwrapped(
 
 
 def _wrapper(body: str) -> dict[str, Any] | None:
-    # Looked for first: hardly any message has one, and JSON costs more than this.
+    # Search the text first: hardly any message has a wrapper, and parsing JSON costs more.
     if '"TopicArn"' not in body or '"Notification"' not in body:
         return None
     try:

@@ -1,7 +1,7 @@
-"""Acknowledge handled messages in batches: ten at once, or what there is when no more come soon.
+"""Acknowledge handled messages in batches: ten at once, or fewer if no more come soon.
 
-First the outbox says that their events are handled, then they are deleted. Whatever dies in between, they come again
-and are recognised.
+The outbox first marks their events handled, then SQS deletes the messages. If a process dies in between, the messages
+come again and are recognised.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_WAIT_SECONDS = 0.2
 
 
 class Acks:
-    """The messages of one queue that wait to be deleted. Safe to use from many threads."""
+    """The messages of one queue that wait to be deleted; safe to use from many threads."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
@@ -33,7 +33,7 @@ class Acks:
         self._since = 0.0
 
     def add(self, message: Received, *, event_id: UUID | None) -> None:
-        """Delete this message soon, its event handled; the caller pays for the batch that it fills."""
+        """Mark the event handled and delete the message soon; a caller that fills a batch waits while it is sent."""
         with self._lock:
             if not self._waiting:
                 self._since = time.monotonic()
@@ -42,7 +42,7 @@ class Acks:
         self._settle(batch)
 
     def flush(self, *, older_than_seconds: float = 0.0) -> None:
-        """Delete what has waited so long."""
+        """Delete the waiting messages if the first of them has waited this long."""
         with self._lock:
             due = self._waiting and time.monotonic() - self._since >= older_than_seconds
             batch = self._take() if due else []
@@ -60,11 +60,11 @@ class Acks:
                     writer.call(handling.mark_handled, event_ids)
                 self._delete([message for message, _ in batch])
             except (QueueUnavailable, DatabaseError) as exc:
-                # They come again and are recognised as done.
+                # These messages come again and are recognised as done.
                 logger.warning(
                     "not deleted queue=%s count=%d: %s", self._queue.alias, len(batch), exc
                 )
-                # Of the thread that waits for SIGTERM nobody else does.
+                # In the main thread, which waits for SIGTERM, no other code drops it.
                 writer.drop_broken_connection()
 
     def _delete(self, messages: list[Received]) -> None:

@@ -1,8 +1,8 @@
-"""The order of a FIFO group, kept when one of its events cannot be finished.
+"""Keep the order of a FIFO group when one of its events cannot be finished.
 
-Such an event is *held*: its message is deleted, its outbox row waits, and what comes after it in its group is parked:
-put back into the outbox, where the relay lets it follow. A row keeps its place, so an event that is published again
-comes before what waited for it. Nothing of this burns a receive.
+Such an event is *held*: its message is deleted and its outbox row waits. Later events of its group are *parked*: put
+back into the outbox, where the relay publishes them after it. A row keeps its place, so an event that is published
+again comes before those that waited for it. None of this costs a message a receive.
 
 With ``FIFO_POISON=hold`` a dead letter holds its group in the same way, until it is redriven or discarded.
 """
@@ -29,7 +29,8 @@ logger = logging.getLogger(__name__)
 
 State = OutboxEvent.State
 
-# Spelt out as in the indexes, or SQLite would not use them. The limit is a row's own id; beyond all where it has none.
+# The states are written out as in the indexes, or SQLite would not use them. Only rows with a lower id than the event's
+# own row count; if it has no row, all of them do.
 _UNFINISHED = """\
 SELECT EXISTS (SELECT 1 FROM queues_outboxevent
                WHERE state IN ('pending', 'claimed', 'held', 'dead') AND queue = %s AND "group" = %s AND id < own.id)
@@ -40,8 +41,10 @@ FROM (SELECT COALESCE(MAX(id), 9223372036854775807) AS id FROM queues_outboxeven
 
 
 def hold(queue: Queue, message: Received, *, reason: str) -> None:
-    """Let the group wait for this event; the caller deletes the message afterwards."""
-    row = _own(queue, message).first() or recording.adopt(queue, message, state=State.HELD)
+    """Make the FIFO group wait for this event; the caller deletes the message afterwards."""
+    row = recording.rows_of(queue, message).first() or recording.adopt(
+        queue, message, state=State.HELD
+    )
     OutboxEvent.objects.filter(pk=row.pk).update(
         state=State.HELD, claim=None, lease_until=None, error=reason
     )
@@ -49,24 +52,27 @@ def hold(queue: Queue, message: Received, *, reason: str) -> None:
 
 
 def held() -> set[UUID]:
-    """The events that hold their groups by ``hold``."""
+    """Return the ids of the events that ``hold`` made their groups wait for."""
     rows = OutboxEvent.objects.filter(in_state(State.HELD)).values_list("event_id", flat=True)
     return {event_id for event_id in rows if event_id}
 
 
 def end_holds(event_ids: Collection[UUID]) -> int:
-    """Publish these again, each before what waits for it; returns how many were held."""
+    """Publish held events again, each before those that wait for it; returns how many were held."""
     return relay.publish_again(OutboxEvent.objects.filter(event_id__in=event_ids, state=State.HELD))
 
 
 def must_wait(queue: Queue, message: Received) -> bool:
-    """Whether an earlier event of the group comes first; then this one is in the outbox, and its message is done.
+    """Return True if an earlier event of the group must come first.
 
-    May raise QueueUnavailable with ``FIFO_POISON=hold``.
+    Then this event waits in the outbox and the caller deletes its message. May raise QueueUnavailable with
+    ``FIFO_POISON=hold``.
     """
     if not (_has_unfinished(queue, message) and _has_predecessor(queue, message)):
         return False
-    row = _own(queue, message).first() or recording.adopt(queue, message, state=State.PENDING)
+    row = recording.rows_of(queue, message).first() or recording.adopt(
+        queue, message, state=State.PENDING
+    )
     if row.state == State.HANDLED:
         return False
     if row.state not in (State.PENDING, State.HELD):
@@ -76,9 +82,9 @@ def must_wait(queue: Queue, message: Received) -> bool:
 
 
 def _has_unfinished(queue: Queue, message: Received) -> bool:
-    """Whether anything before it in its group might come first: mostly nothing, which one short question tells.
+    """Return False if one short query shows that no earlier event of the group can come first, as for most messages.
 
-    Written out: it is asked for every message.
+    The SQL is written by hand because it runs for every message.
     """
     event_id = envelope_fields(message.body).id
     if event_id is None:
@@ -95,26 +101,28 @@ def _has_predecessor(queue: Queue, message: Received) -> bool:
     if earlier.filter(relay.blocking()).exists():
         return True
     published = earlier.filter(in_state(State.PUBLISHED))
-    row = _own(queue, message).first()
+    row = recording.rows_of(queue, message).first()
     if row is not None and settings.FIFO_POISON == "hold":
         return _found_gone(queue, published, row.published_at or Now())
     if row is not None and row.published_at is not None and _is_latest(row, message):
         return published.filter(published_at__gt=row.published_at).exists()
-    # An older copy, or not of our outbox. What was published once only is before it in SQS, and so done or dead.
+    # This is an older copy, or not from our outbox. Events published only once came before it in SQS, so they are done
+    # or dead.
     return published.exclude(deduplication_id=F("event_id")).exists()
 
 
 def _is_latest(row: OutboxEvent, message: Received) -> bool:
-    """Whether this message is what the row was last published as; of one by a topic we know no id of SQS."""
+    """Return True if the row was last published as this message; after a topic only deduplication ids can match."""
     deduplication_id = message.attributes.get("MessageDeduplicationId", "").replace("-", "")
     return row.sqs_message_id == message.id or deduplication_id == row.deduplication_id.hex
 
 
 def _found_gone(queue: Queue, published: QuerySet[OutboxEvent], since: datetime | Now) -> bool:
-    """SQS gives nothing of a group while an earlier message is there: one that was not handled is dead, or lost.
+    """Publish earlier events of the group again that SQS no longer has; returns True if this event must wait.
 
-    A message that ends its process with its last receive dies unseen, until it is collected. One that was published
-    again comes behind this one.
+    SQS delivers nothing of a group while an earlier message is there, so an earlier event that was not handled is dead
+    or lost. A message that ends its process with its last receive is dead without a record until it is collected. An
+    earlier event that was published again after this one comes behind it in SQS.
     """
     if not published.exists():
         return False
@@ -125,18 +133,10 @@ def _found_gone(queue: Queue, published: QuerySet[OutboxEvent], since: datetime 
     return True
 
 
-def _own(queue: Queue, message: Received) -> QuerySet[OutboxEvent]:
-    """The rows of this event, newest first."""
-    rows = OutboxEvent.objects.carried_by(
-        queue.alias, event_id=envelope_fields(message.body).id, sqs_message_id=message.id
-    )
-    return rows.order_by("-id")
-
-
 def _earlier(queue: Queue, message: Received) -> QuerySet[OutboxEvent]:
-    """Rows of the group before this event's own; all of other events, where it has none."""
+    """Select the group's rows before this event's own row; all its rows if the event has none."""
     own = Coalesce(
-        Subquery(_own(queue, message).values("id")[:1]),
+        Subquery(recording.rows_of(queue, message).values("id")[:1]),
         Value(BigAutoField.MAX_BIGINT),
         output_field=BigAutoField(),
     )

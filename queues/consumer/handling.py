@@ -1,4 +1,4 @@
-"""One message, handled: the one place that decides what becomes of it afterwards."""
+"""Handle one message, and decide whether it is deleted or comes back; no other module decides that."""
 
 from __future__ import annotations
 
@@ -35,9 +35,10 @@ WHERE "event_id" IN ({ids}) AND "state" <> 'handled'"""
 
 @dataclass(frozen=True)
 class Disposition:
-    """Delete the message, or let it come back after ``hide_seconds``; ``given_back``: it was not worked on.
+    """The decision to delete the message or to let it come back after ``hide_seconds``.
 
-    ``event_id`` is the event that is done: ``mark_handled`` comes before the delete.
+    ``given_back`` means that it was not worked on. ``event_id`` is the handled event: the caller passes it to
+    ``mark_handled`` before the delete.
     """
 
     delete: bool
@@ -47,9 +48,9 @@ class Disposition:
 
 
 def handle(queue: Queue, message: Received) -> Disposition:
-    """Run the handlers. The message must not be deleted before this says so.
+    """Run the handlers and say what to do with the message, which must not be deleted before.
 
-    Raises ``patience.OUTAGES``, and nothing else: the database does not let it, and it is to be run again.
+    Raises only ``retry_in_place.OUTAGES``: the database failed, and the caller must call this again.
     """
     logger.info(
         "received event=%s queue=%s message=%s receive=%d",
@@ -81,7 +82,7 @@ def _handled(queue: Queue, message: Received) -> Disposition:
         seconds = backoff.delay(message.receive_count) if exc.seconds is None else exc.seconds
         return _failed(queue, message, exc.code, str(exc), hide_seconds=seconds)
     except Reject as exc:
-        # Waiting heals nothing: used up at once, SQS makes it a dead letter.
+        # Waiting does not help: it comes back at once until its receives are used up and SQS makes it a dead letter.
         return _failed(queue, message, exc.code, str(exc), hide_seconds=0)
     except OUTAGES:
         raise
@@ -92,8 +93,8 @@ def _handled(queue: Queue, message: Received) -> Disposition:
 
 
 def failed_unexpectedly(queue: Queue, message: Received, exc: Exception) -> Disposition:
-    """It may heal all the same: the message comes back with backoff."""
-    # Without its text: PostgreSQL puts whole rows, a customer's data, into the lines after the first.
+    """Record an unexpected error; it may still heal, so the message comes back with backoff."""
+    # Log the trace without the error's text: PostgreSQL puts whole rows, a customer's data, into its later lines.
     trace = "".join(traceback.format_tb(exc.__traceback__))
     logger.error("handler failed event=%s message=%s\n%s", message.event_id, message.id, trace)
     seconds = backoff.delay(message.receive_count)
@@ -102,8 +103,8 @@ def failed_unexpectedly(queue: Queue, message: Received, exc: Exception) -> Disp
 
 
 def mark_handled(event_ids: Collection[UUID]) -> None:
-    """Nothing more is to be done for these events."""
-    # Written out: the ORM would compile it anew for every few messages.
+    """Mark these events handled in the outbox: nothing more is to be done for them."""
+    # The SQL is written by hand: the ORM would compile it anew for every few messages.
     now, _ = moment()
     field = OutboxEvent._meta.get_field("event_id")
     with connection.cursor() as cursor:
@@ -116,7 +117,7 @@ def mark_handled(event_ids: Collection[UUID]) -> None:
 
 @writer.by_one_thread
 def _mark_message_handled(queue: Queue, message: Received) -> None:
-    """The same for a redriven message that is no envelope: the outbox knows it by the id that SQS gave it."""
+    """Mark a redriven message handled that is no envelope; the outbox knows it by SQS's message id."""
     OutboxEvent.objects.filter(event_id=None, queue=queue.alias, sqs_message_id=message.id).exclude(
         state=OutboxEvent.State.HANDLED
     ).update(state=OutboxEvent.State.HANDLED, handled_at=Now(), claim=None, lease_until=None)
@@ -168,7 +169,7 @@ def _record_failure(queue: Queue, message: Received, code: str, reason: str) -> 
                 reason=reason.replace("\0", ""),
             )
         ],
-        # In place of the mark of a suspect.
+        # Replaces the mark that a quarantined message has.
         update_conflicts=True,
         unique_fields=["sqs_message_id", "receive_count", "queue"],
         update_fields=["code", "reason", "failed_at"],
@@ -176,7 +177,10 @@ def _record_failure(queue: Queue, message: Received, code: str, reason: str) -> 
 
 
 def _holds_its_group(queue: Queue, message: Received) -> bool:
-    """With its last receive: before SQS moves it away and gives the next of its group."""
+    """Return True if this is the last receive of a message whose dead letter must hold its FIFO group.
+
+    After it SQS moves the message to the DLQ and delivers the next one of the group.
+    """
     return (
         settings.FIFO_POISON == "hold"
         and queue.is_fifo

@@ -1,4 +1,4 @@
-"""The messages this process holds, and their visibility kept alive while it does."""
+"""Keep track of the messages in flight in this process, and extend their visibility timeout meanwhile."""
 
 from __future__ import annotations
 
@@ -15,52 +15,55 @@ from queues.errors import QueueUnavailable
 
 logger = logging.getLogger(__name__)
 
-# A handler that runs longer than this is stuck: its message may go to somebody else.
+# A handler that runs longer than this is stuck: another consumer may receive its message.
 MAX_HOLD_SECONDS = 900
 
 
 class InFlight:
-    """Best effort only: correctness rests on the claim of the notification, never on visibility."""
+    """The messages in flight in this process.
+
+    Extending visibility is best effort: correctness rests on the claim of the notification, never on visibility.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._held: dict[str, tuple[Queue, Received, float]] = {}
-        self._beaten_at = time.monotonic()
-        self._beating = threading.Lock()
+        self._extended_at = time.monotonic()
+        self._extending = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._held)
 
     def take(self, queue: Queue, messages: Iterable[Received]) -> None:
-        """These were received."""
+        """Add messages that were received."""
         now = time.monotonic()
         with self._lock:
             for message in messages:
                 self._held[message.receipt] = (queue, message, now)
 
     def drop(self, message: Received) -> None:
-        """This one is to be deleted."""
+        """Remove a message that will be deleted."""
         with self._lock:
             self._held.pop(message.receipt, None)
 
     def let_go(self, message: Received) -> None:
-        """This one is to be hidden or given back: once no heartbeat is under way any more that would lengthen that."""
-        with self._beating:
+        """Remove a message that will be hidden or given back, and wait for a running heartbeat that would extend it."""
+        with self._extending:
             self.drop(message)
 
     def heartbeat(self) -> None:
-        """Extend what is held, thrice per visibility timeout."""
-        if time.monotonic() - self._beaten_at < settings.QUEUE_VISIBILITY_SECONDS / 3:
+        """Extend the visibility of all messages in flight, three times per visibility timeout."""
+        if time.monotonic() - self._extended_at < settings.QUEUE_VISIBILITY_SECONDS / 3:
             return
-        self._beaten_at = time.monotonic()
-        with self._beating:
+        self._extended_at = time.monotonic()
+        with self._extending:
             self._extend()
 
     def _extend(self) -> None:
         by_queue: defaultdict[Queue, list[Received]] = defaultdict(list)
         with self._lock:
             for queue, message, since in self._held.values():
-                if self._beaten_at - since < MAX_HOLD_SECONDS:
+                if self._extended_at - since < MAX_HOLD_SECONDS:
                     by_queue[queue].append(message)
         for queue, messages in by_queue.items():
             try:

@@ -1,11 +1,11 @@
-"""The messages that Lambda received, as a queue that a consumer reads.
+"""Let a consumer read the messages that Lambda received as if they were a queue.
 
-Lambda deletes what is not named in ``batchItemFailures``, and lets the rest come back. It receives whether we want it
-or not: what trouble of ours keeps from being handled must burn no more receives than it has, so it goes through the
-outbox before it would become a dead letter.
+Lambda deletes messages that ``batchItemFailures`` does not name, and lets the others come back. It receives whether we
+want it or not. So a message that cannot be handled for trouble of our own might use up its receives: before it would
+become a dead letter, its event is deferred through the outbox.
 
 Sources: Lambda developer guide, "Using Lambda with Amazon SQS" and "Handling errors for an SQS event source": the
-shape of the event, and that on a FIFO queue nothing may be done of a group after its first failure.
+shape of the event, and that on a FIFO queue nothing of a group may be handled after its first failure.
 """
 
 from __future__ import annotations
@@ -22,21 +22,28 @@ from queues import registry
 from queues.aws import sqs, wrappers
 from queues.aws.sqs import BATCH_ENTRIES, Queue, Received
 from queues.errors import QueueUnavailable, ReceiptExpired
-from queues.events.envelope import envelope_fields
 from queues.models import OutboxEvent
 from queues.outbox import recording, relay
 
 logger = logging.getLogger(__name__)
 
-# While the database does not answer: a minute, then five times that each time, so that five receives last half a day.
+# While the database does not answer, a message waits a minute, then five times as long each time: five receives last
+# half a day.
 OUTAGE_SECONDS = 60
 OUTAGE_FACTOR = 5
-# SQS counts twelve hours from the receive.
+# SQS allows twelve hours, counted from the receive.
 MOST_OUTAGE_SECONDS = 42_000
+# The delay of a deferred event: at first, and at most.
+DEFER_SECONDS = 60
+MOST_DEFER_SECONDS = 900
+
+State = OutboxEvent.State
+# In these states an event waits in the outbox already, or needs no message any more.
+_AS_IT_IS = (State.PENDING, State.HELD, State.HANDLED)
 
 
 class Batch(Queue):
-    """What one invocation brought of one queue. ``failed`` is what must come back."""
+    """The messages of one queue in one invocation; ``failed`` names those that must come back."""
 
     def __init__(self, queue: Queue, messages: Sequence[Received]) -> None:
         super().__init__(queue.alias, queue.name)
@@ -49,7 +56,7 @@ class Batch(Queue):
 
     @property
     def url(self) -> str:
-        """Asked of SQS once in the life of the process."""
+        """The queue's URL; SQS is asked once in the life of the process."""
         return self._queue.url
 
     @property
@@ -58,7 +65,7 @@ class Batch(Queue):
         return [message.id for message in self._messages if message.id not in self._done]
 
     def receive(self, *, limit: int, wait_seconds: int) -> list[Received]:
-        """The next ones; never waits. Of a FIFO group none after its first failure."""
+        """Return the next messages without waiting; of a FIFO group none after its first failure."""
         received: list[Received] = []
         while self._waiting and len(received) < min(limit, BATCH_ENTRIES):
             message = self._waiting.popleft()
@@ -67,39 +74,39 @@ class Batch(Queue):
         return received
 
     def delete_batch(self, messages: Sequence[Received]) -> list[Received]:
-        """Lambda will delete these."""
+        """Leave these messages to Lambda, which will delete them."""
         ids = {message.id for message in messages}
         self._done |= ids
         self._settled |= ids
         return []
 
     def hide(self, message: Received, *, seconds: int) -> None:
-        """It failed."""
+        """Hide a message that failed, and stop its FIFO group."""
         self._stopped_groups.add(message.group)
         self._settled.add(message.id)
         self._queue.hide(message, seconds=seconds)
 
     def give_back(self, message: Received) -> None:
-        """At the end, by ``give_back_rest``."""
+        """Stop the message's FIFO group; ``give_back_rest`` gives the message back at the end."""
         self._stopped_groups.add(message.group)
 
     def give_back_rest(self) -> None:
-        """What was not worked on comes back: at once, or through the outbox while its queue is closed.
+        """Give back the messages that were not worked on, or defer them through the outbox while the queue is closed.
 
-        So does what this was the last receive of, or it would become a dead letter untried.
+        A message in its last receive is deferred, too, or it would become a dead letter without being tried.
         """
         rest = [message for message in self._messages if message.id not in self._settled]
         try:
             rest = self._deferred(rest)
         except DatabaseError as exc:
-            logger.error("given back for long, the database fails: %s", type(exc).__name__)
+            logger.error("given back with a long delay, the database fails: %s", type(exc).__name__)
             for message in rest:
                 self._let_back([message], seconds=_outage_seconds(message.receive_count))
         else:
             self._let_back(rest, seconds=0)
 
     def _deferred(self, rest: Sequence[Received]) -> list[Received]:
-        """Returns those that were not."""
+        """Defer messages that must not come back now; returns the others."""
         if not rest:
             return []
         if reason := registry.why_closed(self.alias):
@@ -119,16 +126,33 @@ class Batch(Queue):
         try:
             self._queue.hide_batch(messages, seconds=seconds)
         except (QueueUnavailable, ReceiptExpired) as exc:
-            # They come back by their visibility timeout.
+            # These messages come back by their visibility timeout.
             logger.warning("not hidden queue=%s count=%d: %s", self.alias, len(messages), exc)
 
 
 def batches(records: Iterable[Mapping[str, Any]]) -> list[Batch]:
-    """One for each queue. Raises ValueError where settings know no such queue."""
+    """Make a batch for each queue in the records; raises ValueError if settings name no such queue."""
     by_alias: dict[str, list[Received]] = {}
     for record in records:
         by_alias.setdefault(_alias(record["eventSourceARN"]), []).append(_received(record))
     return [Batch(sqs.queue(alias), messages) for alias, messages in by_alias.items()]
+
+
+def defer(queue: Queue, message: Received) -> None:
+    """Publish the message's event again after a minute, then twice as long each time, at most a quarter of an hour.
+
+    The relay makes a new message of it, which has all its receives: Lambda cannot choose not to receive. The caller
+    deletes the message afterwards.
+
+    On a FIFO queue the group waits for the event, so it keeps its place. The caller must defer the messages of a group
+    in their order.
+    """
+    row = recording.rows_of(queue, message).first()
+    if row is None:
+        recording.adopt(queue, message, state=State.PENDING, seconds=DEFER_SECONDS)
+    elif row.state not in _AS_IT_IS:
+        relay.put_back(row, seconds=_delay(row.tries))
+    logger.info("deferred event=%s message=%s", message.event_id, message.id)
 
 
 def _alias(arn: str) -> str:
@@ -137,7 +161,7 @@ def _alias(arn: str) -> str:
         if queue.name == name:
             return queue.alias
     names = ", ".join(queue.name for queue in sqs.queues())
-    raise ValueError(f"no QUEUE_<ALIAS> names the queue {name}; they name {names}")
+    raise ValueError(f"no QUEUE_<ALIAS> setting names the queue {name}; they name {names}")
 
 
 def _received(record: Mapping[str, Any]) -> Received:
@@ -161,41 +185,5 @@ def _outage_seconds(receive_count: int) -> int:
     return min(MOST_OUTAGE_SECONDS, seconds)
 
 
-FIRST_SECONDS = 60
-
-
-MOST_SECONDS = 900
-
-
-State = OutboxEvent.State
-
-
-# It waits there already, or needs no message any more.
-_AS_IT_IS = (State.PENDING, State.HELD, State.HANDLED)
-
-
-def defer(queue: Queue, message: Received) -> None:
-    """Publish its event again: after a minute, and twice as long each time, a quarter of an hour at most.
-
-    The relay makes a new message of it, so none of its receives is burnt: for whoever cannot choose not to receive.
-    The caller deletes the message afterwards.
-
-    On a FIFO queue its group waits for it, so it keeps its place. Messages of one group must come in their order.
-    """
-    row = _outbox_row(queue, message)
-    if row is None:
-        recording.adopt(queue, message, state=State.PENDING, seconds=FIRST_SECONDS)
-    elif row.state not in _AS_IT_IS:
-        relay.put_back(row, seconds=_delay(row.tries))
-    logger.info("deferred event=%s message=%s", message.event_id, message.id)
-
-
-def _outbox_row(queue: Queue, message: Received) -> OutboxEvent | None:
-    rows = OutboxEvent.objects.carried_by(
-        queue.alias, event_id=envelope_fields(message.body).id, sqs_message_id=message.id
-    )
-    return rows.order_by("-id").first()
-
-
 def _delay(tries: int) -> int:
-    return min(MOST_SECONDS, FIRST_SECONDS << max(0, min(tries, 10) - 1))
+    return min(MOST_DEFER_SECONDS, DEFER_SECONDS << max(0, min(tries, 10) - 1))

@@ -1,11 +1,12 @@
-"""Receive, hand over, delete: the loop around ``handling.handle``.
+"""Receive messages, have ``handling.handle`` handle them, delete them: the consumer's loop.
 
-One thread per queue receives; a crew handles. What was received and not begun is one batch of ten per queue at
-most. From a FIFO queue messages are received one by one: SQS gives nothing more of a group before the delete, and in
-a batch those behind a message that fails would use up their receives with it.
+One thread per queue receives, and a worker pool per queue handles. At most one batch of ten per queue is received and
+not begun. From a FIFO queue messages are received one by one: SQS delivers nothing more of a group before the delete,
+and in a batch the messages behind one that fails would use up their receives with it.
 
-A message whose consumer died is handled alone (``queues.consumer.quarantine``); while the database fails one, it
-stays in hand and is handled again (``queues.consumer.retry_in_place``). Meanwhile nothing is received.
+A message whose consumer died is handled alone (``queues.consumer.quarantine``). A message that cannot be handled
+because the database fails stays in flight and is handled again (``queues.consumer.retry_in_place``). Meanwhile nothing
+is received.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ logger = logging.getLogger(__name__)
 
 Handle = Callable[[Queue, Received], handling.Disposition]
 
-# Messages of each queue that are handled at once, unless it is told otherwise.
+# The number of messages of each queue that are handled at once, unless the caller says otherwise.
 CONCURRENCY = 8
-# SIGTERM to exit. An outstanding long poll and a running SES call both end well before.
+# The longest time from SIGTERM to exit. An outstanding long poll and a running call to SES end well before.
 DRAIN_SECONDS = 24.0
 MAX_PAUSE_SECONDS = 30.0
 
@@ -43,7 +44,7 @@ MAX_PAUSE_SECONDS = 30.0
 class Consumer:
     """Consumes some queues until it is told to stop, or until they are empty.
 
-    ``handle`` decides one message's fate. ``stopping`` may be set from a signal handler; nothing else may.
+    ``handle`` decides what becomes of a message. A signal handler may set ``stopping`` and nothing else.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Consumer:
         self.queues = queues
         self.stopping = False
         self.crashed = False
-        # Messages that were done with, since the start.
+        # The number of messages handled since the start.
         self.handled = 0
         self._handle = handle
         self._budget = max_messages
@@ -69,27 +70,27 @@ class Consumer:
         self._polls = 0
         self._retries = RetryInPlace()
         self._quarantine = quarantine.Quarantine()
-        # One crew each: messages of one queue that are held must not keep another queue from being read.
+        # Each queue has its own pool: slow messages of one queue must not keep another queue from being read.
         self._pools = {
             queue.alias: WorkerPool(f"handle-{queue.alias}", size=concurrency) for queue in queues
         }
 
     @property
     def unfinished(self) -> int:
-        """How many messages are still in hand: after ``run``, those that did not end in time."""
+        """The number of messages in flight; after ``run``, those that did not end in time."""
         return len(self._in_flight)
 
     @property
     def threads(self) -> int:
-        """How many messages of all queues may be handled at once now."""
+        """The number of messages, of all queues, that can be handled at once now."""
         return sum(pool.size for pool in self._pools.values())
 
     def resize(self, alias: str, concurrency: int) -> None:
-        """Handle so many messages of this queue at once from now on; what runs ends first."""
+        """Handle this many messages of the queue at once from now on; running ones end first."""
         self._pools[alias].resize(concurrency)
 
     def run(self) -> None:
-        """Consume until ``stopping``, then give back what waits and finish what runs."""
+        """Consume until ``stopping``, then give back messages that wait and finish those that run."""
         with writer.one_thread():
             self._run()
 
@@ -116,7 +117,7 @@ class Consumer:
         with writer.one_thread():
             try:
                 while not self.stopping:
-                    # A short poll may miss what is there, so only a long one may say that nothing is.
+                    # A short poll may miss messages, so only a long one can tell that the queue is empty.
                     if not (
                         self._round(wait_seconds=0) or between() or self._round(wait_seconds=1)
                     ):
@@ -126,7 +127,7 @@ class Consumer:
                 self._drain([])
 
     def _round(self, *, wait_seconds: int) -> int:
-        """Receive from every open queue and wait until that is handled; returns how many were received."""
+        """Receive from every open queue and wait until all is handled; returns how many were received."""
         is_open = [queue for queue in self.queues if not registry.why_closed(queue.alias)]
         received = sum(self.step(queue, wait_seconds=wait_seconds) for queue in is_open)
         while self._in_flight and not self.stopping:
@@ -137,14 +138,14 @@ class Consumer:
         return received
 
     def step(self, queue: Queue, *, wait_seconds: int) -> int:
-        """Receive once and hand over to the crew; returns how many. Raises QueueUnavailable."""
+        """Receive once and hand the messages to the worker pool; returns how many. Raises QueueUnavailable."""
         messages = self._receive(queue, wait_seconds=wait_seconds)
         for message in self._quarantine.take(queue, messages):
             self._pools[queue.alias].submit(partial(self._work, queue, message))
         return len(messages)
 
     def poll_once(self) -> int:
-        """Receive from each queue once and handle it in this thread, deletes included; returns how many."""
+        """Receive from each queue once, handle and delete in this thread; returns how many were received."""
         count = 0
         for queue in self.queues:
             messages = self._receive(queue, wait_seconds=0)
@@ -157,7 +158,7 @@ class Consumer:
         return count
 
     def tick(self) -> None:
-        """What is due by time: late deletes, visibility."""
+        """Do what is due: waiting deletes, heartbeats, the next quarantined message."""
         for acks in self._acks.values():
             acks.flush(older_than_seconds=MAX_WAIT_SECONDS)
         self._in_flight.heartbeat()
@@ -178,7 +179,7 @@ class Consumer:
         return messages
 
     def _receive_or_stop(self, queue: Queue) -> None:
-        """A bug must not leave a process that looks healthy and reads one queue fewer."""
+        """Receive, and stop the consumer on a bug: it must not look healthy and read one queue fewer."""
         try:
             self._receive_loop(queue)
         except Exception:
@@ -204,7 +205,7 @@ class Consumer:
             except (QueueUnavailable, DatabaseError) as exc:
                 if self.stopping:
                     break
-                # Not received, so no receive is burnt by trouble of our own.
+                # Nothing is received meanwhile, so our own trouble costs no message a receive.
                 pause = min(MAX_PAUSE_SECONDS, pause * 2 or 1.0)
                 logger.error(
                     "not receiving queue=%s, next try in %.0f s: %s", queue.alias, pause, exc
@@ -215,7 +216,7 @@ class Consumer:
         connection.close()
 
     def _begin_poll(self) -> bool:
-        """Not while a message waits for the database, nor while a suspect is to be alone."""
+        """Return False while a message waits for the database or a quarantined one must be alone."""
         with self._lock:
             if self._retries.is_tried or self._quarantine.need_quiet:
                 return False
@@ -231,7 +232,7 @@ class Consumer:
                 self._polls -= 1
 
     def _begin_quarantined(self) -> None:
-        """The next one, as soon as nothing else is in hand."""
+        """Begin the next quarantined message as soon as nothing else is in flight."""
         with self._lock:
             if self.stopping or len(self._in_flight) > len(self._quarantine):
                 return
@@ -241,7 +242,7 @@ class Consumer:
             self._pools[queue.alias].submit(partial(self._work_alone, queue, message))
 
     def _work_alone(self, queue: Queue, message: Received) -> None:
-        """One job of the crew, for a suspect."""
+        """Handle one quarantined message, as a job of the worker pool."""
         retry_in_place.begin(lambda: self.stopping)
         try:
             self._process_alone(queue, message)
@@ -249,7 +250,7 @@ class Consumer:
             writer.drop_broken_connection()
 
     def _process_alone(self, queue: Queue, message: Received) -> None:
-        """What is done is deleted before and after it."""
+        """Handle a quarantined message; handled messages are deleted before and after it."""
         for acks in self._acks.values():
             acks.flush()
         try:
@@ -265,12 +266,12 @@ class Consumer:
         return disposition
 
     def _work(self, queue: Queue, message: Received) -> None:
-        """One job of the crew."""
+        """Handle one message, as a job of the worker pool."""
         retry_in_place.begin(lambda: self.stopping)
         try:
             self._process(queue, message, handle=self._handle)
             if queue.is_fifo:
-                # The group waits for the delete.
+                # SQS delivers nothing more of the group until the delete.
                 self._acks[queue.alias].flush()
         finally:
             writer.drop_broken_connection()
@@ -309,7 +310,7 @@ class Consumer:
         logger.info("given back event=%s message=%s", message.event_id, message.id)
 
     def _drain(self, receivers: Iterable[threading.Thread]) -> None:
-        """Wait for long polls and running handlers; what they bring or leave unbegun is given back."""
+        """Wait for long polls and running handlers; messages that are not begun are given back."""
         deadline = time.monotonic() + DRAIN_SECONDS
         for thread in receivers:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -321,7 +322,7 @@ class Consumer:
         for pool in self._pools.values():
             pool.resize(0)
         for pool in self._pools.values():
-            # What its last job does after it has let go of its message.
+            # A pool's last job may still have work after its message is no longer in flight.
             pool.join(timeout=max(0.0, deadline - time.monotonic()))
         for acks in self._acks.values():
             acks.flush()
@@ -357,12 +358,12 @@ def _let_back(message: Received, hide: Callable[[], None]) -> None:
     except ReceiptExpired:
         logger.info("receipt expired event=%s message=%s", message.event_id, message.id)
     except QueueUnavailable as exc:
-        # It comes back by its visibility timeout.
+        # The message comes back by its visibility timeout.
         logger.warning("not hidden event=%s message=%s: %s", message.event_id, message.id, exc)
 
 
 def _require_open(queue: Queue) -> None:
-    """Raise QueueClosed while a gate says so, DatabaseError while the database does not answer."""
+    """Raise QueueClosed while a gate closes the queue, DatabaseError while the database does not answer."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     if reason := registry.why_closed(queue.alias):

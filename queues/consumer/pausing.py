@@ -1,6 +1,6 @@
-"""Pause a queue: consumers stop receiving from it, its messages stay in SQS, and none burns a receive.
+"""Pause a queue: consumers stop receiving from it, and its messages stay in SQS without losing a receive.
 
-What a consumer has in hand, or an outstanding long poll still brings, is handled.
+Messages that are in flight, or that an outstanding long poll still brings, are handled.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def pause(alias: str, *, by: str, reason: str) -> bool:
-    """Until somebody resumes it; False if it was paused already, and stays so for its first reason."""
+    """Pause the queue until somebody resumes it; False if it was paused already, then its first reason stays."""
     _, is_new = PausedQueue.objects.get_or_create(
         alias=alias, defaults={"paused_by": by, "reason": reason, "since": Now()}
     )
@@ -26,7 +26,7 @@ def pause(alias: str, *, by: str, reason: str) -> bool:
 
 
 def resume(alias: str, *, by: str) -> bool:
-    """Receive from it again; False if it was not paused."""
+    """Let consumers receive from the queue again; False if it was not paused."""
     count, _ = PausedQueue.objects.filter(alias=alias).delete()
     if count:
         logger.warning("resumed queue=%s by=%s", alias, by)
@@ -35,6 +35,6 @@ def resume(alias: str, *, by: str) -> bool:
 
 @gates
 def why_paused(alias: str) -> str:
-    """Who paused this queue, and why; empty when it is not paused."""
+    """Say who paused this queue, and why; empty if it is not paused."""
     paused = PausedQueue.objects.filter(alias=alias).first()
     return f"paused by {paused.paused_by}: {paused.reason}" if paused else ""

@@ -1,10 +1,10 @@
-"""Messages whose consumer died with them in hand: one of them may have killed it.
+"""Quarantine messages that were in flight when their consumer died: one of them may have killed it.
 
-Such a message came back, and nobody recorded why its last receive ended. Most have done nothing, so the first receives
-are spent on finding that out side by side. With its last three it is handled alone, after everything else in hand is
-done and deleted, so that it takes no other message's receives with it. Before that a failure ``Died`` is recorded,
-which stays only if the process does not live to take it back: its dead letter says so, and whoever has such a mark
-comes last.
+Such a message came back, and no record says why its last receive ended. Most of these messages are innocent, so their
+first receives are handled in parallel with others, which shows that. In its last three receives a message is handled
+alone, after everything else in flight is done and deleted, so that it costs no other message a receive. Before that, a
+failure ``Died`` is recorded as a mark, and taken back afterwards. It stays only if the process dies: then the dead
+letter shows it, and marked messages are handled last.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from queues.models import HandlingFailure
 from queues.models.dead_letters import DIED
 from queues.threads.writer import by_one_thread
 
-# One to die alone with others waiting, one for those others, one for a death that none of them has to do with.
+# One receive in which a message dies alone while others wait, one for those others, one for a death with another cause.
 LAST_RECEIVES = 3
-_REASON = "The consumer ended while it handled this message, and nothing else was in hand."
+_REASON = "The consumer ended while it handled this message, and nothing else was in flight."
 
 
 class Quarantine:
-    """Of one consumer: those in hand that wait until they are alone. Safe to use from many threads."""
+    """The messages of one consumer that wait to be handled alone; safe to use from many threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -37,14 +37,14 @@ class Quarantine:
 
     @property
     def need_quiet(self) -> bool:
-        """Whether nothing may be received: one is handled, or waits for it."""
+        """True while nothing may be received, because a quarantined message is handled or waits."""
         return bool(self._waiting) or self._is_one_alone
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def take(self, queue: Queue, messages: Collection[Received]) -> list[Received]:
-        """Keep the suspects among these; returns the others."""
+        """Keep those of these messages that must be handled alone; returns the others."""
         first = max(2, settings.QUEUE_MAX_RECEIVE_COUNT + 1 - LAST_RECEIVES)
         again = [message for message in messages if message.receive_count >= first]
         if not again:
@@ -58,9 +58,9 @@ class Quarantine:
         return [message for message in messages if message.id not in marks]
 
     def next(self, *, quiet: bool = True) -> tuple[Queue, Received] | None:
-        """The least suspect of them, which is the caller's until ``done``; None where there is none now.
+        """Return the message with the fewest marks, for the caller until ``done``; None if none can be handled now.
 
-        One that has a mark waits until it is ``quiet``: until no long poll may bring another message meanwhile.
+        A marked message waits until it is ``quiet``: until no outstanding long poll can bring another message.
         """
         with self._lock:
             if self._is_one_alone or not self._waiting or (self._waiting[0][0] and not quiet):
@@ -70,11 +70,11 @@ class Quarantine:
             return queue, message
 
     def done(self) -> None:
-        """What ``next`` gave is out of hand."""
+        """End the handling of the message that ``next`` gave."""
         self._is_one_alone = False
 
     def rest(self) -> list[tuple[Queue, Received]]:
-        """All that wait; they are the caller's, to be given back."""
+        """Return all messages that wait, for the caller to give back."""
         with self._lock:
             rest, self._waiting = self._waiting, []
         return [(queue, message) for _, queue, message in rest]
@@ -82,7 +82,7 @@ class Quarantine:
 
 @by_one_thread
 def mark(queue: Queue, message: Received) -> None:
-    """Right before it is handled."""
+    """Record the failure ``Died`` right before the message is handled."""
     failure = HandlingFailure(
         queue=queue.alias,
         sqs_message_id=message.id,
@@ -96,7 +96,7 @@ def mark(queue: Queue, message: Received) -> None:
 
 @by_one_thread
 def unmark(queue: Queue, message: Received) -> None:
-    """It was handled, and this process lives; if it failed, its cause is recorded in place of the mark."""
+    """Remove the mark, because this process outlived the message; if handling failed, its cause has replaced it."""
     HandlingFailure.objects.filter(
         queue=queue.alias,
         sqs_message_id=message.id,
@@ -106,13 +106,16 @@ def unmark(queue: Queue, message: Received) -> None:
 
 
 def _marks(queue: Queue, messages: Collection[Received]) -> dict[str, int]:
-    """How often each suspect's consumer died alone with it; those whose last receive ended otherwise are left out."""
+    """Count for each message how often its consumer died alone with it.
+
+    Messages whose last receive has a recorded end other than ``Died`` are left out.
+    """
     before = {message.id: message.receive_count - 1 for message in messages}
     rows = HandlingFailure.objects.filter(queue=queue.alias, sqs_message_id__in=list(before))
     try:
         failures = list(rows.values_list("sqs_message_id", "receive_count", "code"))
     except DatabaseError:
-        # They are in hand already. Alone they take nobody with them, whatever they are.
+        # They are in flight already, and alone they harm no other message, whatever they are.
         return dict.fromkeys(before, 0)
     cleared = {key for key, count, code in failures if code != DIED and count >= before[key]}
     deaths = Counter(key for key, _, code in failures if code == DIED)

@@ -1,6 +1,7 @@
-"""A database that does not answer, is locked or full is no message's fault: it stays in hand, and is handled again.
+"""Handle a message again, without a new receive, while the database does not answer, is locked or is full.
 
-Handlers may be repeated. None of the message's receives is burnt, and while one waits nothing else is received.
+That is not the message's fault, so it stays in flight and loses no receive; handlers may be repeated. While one message
+waits, nothing else is received.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 OUTAGES = (OperationalError, InterfaceError)
-# Visibility is kept alive for a quarter of an hour.
+# Less than the quarter of an hour for which ``in_flight`` extends the visibility timeout.
 HOLD_SECONDS = 840
 MAX_PAUSE_SECONDS = 15.0
-# Serialization failure, deadlock: PostgreSQL chose this transaction as the one to give way.
+# Serialization failure and deadlock: PostgreSQL chose to end this transaction.
 _GAVE_WAY = {"40001", "40P01"}
 _TRIES_AT_ONCE = 3
 
 
 class RetryInPlace:
-    """Of one consumer; its threads share it."""
+    """Handles messages again while the database fails; shared by the threads of one consumer."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -39,13 +40,13 @@ class RetryInPlace:
 
     @property
     def is_tried(self) -> bool:
-        """Whether the database has failed a message that is in hand, and not yet let it through."""
+        """True while a message in flight waits for a database that has failed."""
         return self._waiting > 0
 
     def run(self, handle: Callable[[], Result], *, name: str) -> Result:
-        """What ``handle`` returns as soon as the database lets it; ``name`` is for the log.
+        """Call ``handle`` until the database lets it return; ``name`` is for the log.
 
-        Raises what it raised last after 14 minutes, GiveBack when the consumer stops.
+        Raises the last error of ``handle`` after 14 minutes, and GiveBack when the consumer stops.
         """
         try:
             return handle()
@@ -66,7 +67,7 @@ class RetryInPlace:
             if not (_gave_way(error) and tries <= _TRIES_AT_ONCE):
                 seconds = min(MAX_PAUSE_SECONDS, seconds * 2 or 1.0)
             _log(name, error, seconds)
-            # A connection that broke would fail for ever.
+            # A broken connection would fail for ever.
             writer.drop_broken_connection()
             pause(seconds)
             tries += 1
@@ -83,9 +84,11 @@ def _gave_way(exc: Exception) -> bool:
 
 
 def _log(name: str, exc: Exception, seconds: float) -> None:
-    # Without the lines after the first: PostgreSQL puts whole rows, a customer's data, there.
+    # Log the first line only: PostgreSQL puts whole rows, a customer's data, into the later ones.
     reason = str(exc).partition("\n")[0]
-    logger.error("in hand, next try in %.0f s %s %s: %s", seconds, name, type(exc).__name__, reason)
+    logger.error(
+        "in flight, next try in %.0f s %s %s: %s", seconds, name, type(exc).__name__, reason
+    )
 
 
 _stopping: ContextVar[Callable[[], bool]] = ContextVar("stopping", default=lambda: False)
@@ -99,7 +102,7 @@ def begin(stopping: Callable[[], bool]) -> None:
 def pause(seconds: float) -> None:
     """Sleep with the message in flight, so that it burns none of its receives; raises GiveBack when the consumer stops.
 
-    Meanwhile the visibility of the message is kept alive, for a quarter of an hour at most.
+    Meanwhile ``in_flight`` extends the message's visibility timeout, for a quarter of an hour at most.
     """
     until = time.monotonic() + seconds
     while True:

@@ -1,4 +1,4 @@
-"""``consume_queue --concurrency auto``: as many messages at once as the upper apps say are needed now."""
+"""Size the worker pools for ``consume_queue --concurrency auto``: upper apps say how many threads are needed now."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from queues.consumer.loop import CONCURRENCY
 logger = logging.getLogger(__name__)
 
 AUTO = "auto"
-# No fewer than without it: a commit or a call that takes long now and then must not cost emails.
+# Never fewer than the fixed default: an occasional slow commit or call must not slow the emails down.
 LEAST, MOST = CONCURRENCY, 64
-# Between two looks.
+# The time between two adjustments.
 SECONDS = 1.0
-# Times the size so far: what is needed never stands still. A thread too many costs little, one too few emails.
+# The pool is resized only if the need differs this much, because it always changes a little. A thread too many costs
+# little; one too few slows the emails down.
 GROW, SHRINK = 1.25, 0.5
 
 
 class Sizing:
-    """Of one consumer's queues, each of which has begun with the default.
+    """Adjusts the worker pools of one consumer's queues, all of which begin with the default size.
 
-    ``processes`` do the same work, so each needs its part of the whole; whoever else does it is not known of.
+    ``processes`` share the work, so each takes its part of the whole. It does not know of consumers elsewhere.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class Sizing:
         self._needed = needed
 
     def adjust(self) -> int:
-        """Look at each queue once; returns 0, so that the next look waits its turn."""
+        """Adjust the pool of each queue once; returns 0, so that ``Repeated`` waits before the next time."""
         for alias in self._sizes:
             needed = self._needed(alias)
             if needed is not None:

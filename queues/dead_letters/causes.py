@@ -1,6 +1,6 @@
-"""Open dead letters by what makes their failures the same: how many, since when, whom they touch, how it goes on.
+"""Sum up open dead letters by cause: how many, since when, how many customers, how much money, and the trend.
 
-The number of queries is the same whatever the number of letters, and each reads open letters only.
+The number of queries does not grow with the number of dead letters, and each query reads open ones only.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from queues.answers import Advice, Cause
 from queues.dead_letters.advice import advise
 from queues.models import DeadLetter, DeadLetterQuerySet, RedriveItem
 
-# More causes at once than that are one: see the log.
+# With more causes than this at once, there is one cause behind them all: see the log.
 MAX_GROUPS = 50
 RECENT = timedelta(minutes=15)
-# Letters without a cause have an address all the same.
+# The address of dead letters without a cause.
 NO_FINGERPRINT = "none"
 
 
 @dataclass(frozen=True)
 class Group:
-    """The waiting letters of one fingerprint. ``oldest_at``: since when the first of them is on its way.
+    """The waiting dead letters of one cause. ``oldest_at`` is when the oldest of them was first sent.
 
-    ``recent`` were collected in the last quarter of an hour, ``before`` in the one before. ``silent`` letters do not
-    say whom they touch, and are in neither ``customers`` nor ``money``. ``underway`` are in a redrive that runs.
+    ``recent`` were collected in the last 15 minutes, ``before`` in the 15 minutes before those. ``silent`` ones do not
+    name a customer, and count in neither ``customers`` nor ``money``. ``underway`` are in a running redrive.
     """
 
     fingerprint: str
@@ -48,30 +48,30 @@ class Group:
     silent: int
     money: Sequence[tuple[int, str]]
     underway: int
-    # One letter's money is its customer's.
+    # The money of a single dead letter tells about its customer.
     is_masked: bool = False
 
     @cached_property
     def advice(self) -> Advice:
-        """What the cause means, and what to do about it."""
+        """The meaning of the cause, and what staff should do about it."""
         is_of_one = self.customers == 1 and not self.silent
         return advise(Cause(self.code, self.reason, is_of_one))
 
     @property
     def trend(self) -> str:
-        """Whether it goes on."""
+        """The trend of new dead letters: ``quiet``, ``growing`` or ``slowing``."""
         if not self.recent:
             return "quiet"
         return "growing" if self.recent >= self.before else "slowing"
 
     @property
     def customers_touched(self) -> str:
-        """How many, as far as letters say."""
+        """The number of customers, as far as the dead letters name them."""
         return self._as_far_as_known(f"{self.customers:,}" if self.customers else "")
 
     @property
     def at_stake(self) -> str:
-        """The money by currency, as far as letters say."""
+        """The money in each currency, as far as the dead letters name it."""
         if self.is_masked and self.money:
             return self._as_far_as_known(masking.MASK)
         return self._as_far_as_known(
@@ -82,28 +82,28 @@ class Group:
         if not self.silent:
             return known or "none"
         if self.silent == self.count:
-            return "not known: the letters do not say"
-        letters = "one letter does" if self.silent == 1 else f"{self.silent:,} letters do"
-        return f"{known or 'none'}, and {letters} not say"
+            return "unknown: the dead letters do not say"
+        noun = "dead letter" if self.silent == 1 else "dead letters"
+        return f"{known or 'none'}, unknown for {self.silent:,} {noun}"
 
     @property
     def key(self) -> str:
-        """What addresses call it."""
+        """The cause's name in URLs."""
         return key_of(self.fingerprint)
 
     @property
     def address(self) -> str:
-        """Its page."""
+        """The URL of the cause's page."""
         return reverse("admin:queues_deadletter_group", args=[self.key])
 
     def masked(self) -> Group:
-        """Without personal data."""
+        """Return a copy without personal data."""
         return replace(self, reason=masking.addresses(self.reason), is_masked=True)
 
 
 @dataclass(frozen=True)
 class ParkedGroup:
-    """Letters of one fingerprint that were parked together."""
+    """Dead letters of one cause that were parked together."""
 
     fingerprint: str
     code: str
@@ -114,43 +114,43 @@ class ParkedGroup:
 
     @property
     def words(self) -> str:
-        """What the cause means."""
+        """The meaning of the cause."""
         return advise(Cause(self.code, self.reason)).words
 
     @property
     def address(self) -> str:
-        """The group's page."""
+        """The URL of the cause's page."""
         return reverse("admin:queues_deadletter_group", args=[key_of(self.fingerprint)])
 
     def masked(self) -> ParkedGroup:
-        """Without personal data."""
+        """Return a copy without personal data."""
         addresses = masking.addresses
         return replace(self, reason=addresses(self.reason), note=addresses(self.note))
 
 
 def key_of(fingerprint: str) -> str:
-    """A fingerprint in an address."""
+    """Return the name of a fingerprint in URLs."""
     return fingerprint or NO_FINGERPRINT
 
 
 def fingerprint_of(key: str) -> str:
-    """And back."""
+    """Return the fingerprint that a name in a URL stands for."""
     return "" if key == NO_FINGERPRINT else key
 
 
 def waiting() -> list[Group]:
-    """The groups that wait for a person, the fastest growing and then the largest first; three queries."""
+    """Return the causes that wait for a person, the fastest growing first, then the largest; three queries."""
     return _groups(DeadLetter.objects.waiting())
 
 
 def one(fingerprint: str) -> Group | None:
-    """The group of this fingerprint; None if no letter of it waits. Three queries."""
+    """Return the cause with this fingerprint; None if no dead letter of it waits. Three queries."""
     found = _groups(DeadLetter.objects.waiting().filter(fingerprint=fingerprint))
     return found[0] if found else None
 
 
 def parked(fingerprint: str | None = None) -> list[ParkedGroup]:
-    """What somebody has put off, by when it comes back; one query."""
+    """Return what staff have parked, the first to come back first; one query."""
     letters = DeadLetter.objects.parked()
     if fingerprint is not None:
         letters = letters.filter(fingerprint=fingerprint)
@@ -180,7 +180,7 @@ def _groups(letters: DeadLetterQuerySet) -> list[Group]:
         letters.order_by()
         .values("fingerprint")
         .annotate(
-            # Not of the key, which is in no index with the rest.
+            # Count rows and not the key, because no index holds the key beside the other columns.
             count=Count("*"),
             first_at=Min("collected_at"),
             last_at=Max("collected_at"),
@@ -208,7 +208,7 @@ def _groups(letters: DeadLetterQuerySet) -> list[Group]:
 
 
 def _of_one(column: str) -> Subquery:
-    """That of any open letter of the group: all have the same cause."""
+    """Read a column of any open dead letter with the same fingerprint: they all have the same cause."""
     same = DeadLetter.objects.open().filter(fingerprint=OuterRef("fingerprint")).order_by()
     return Subquery(same.values(column)[:1])
 
@@ -219,32 +219,19 @@ def _group(row: Mapping[str, Any], *, money: Sequence[tuple[int, str]], underway
         reason=row["any_reason"],
         money=money,
         underway=underway,
-        **{
-            name: row[name]
-            for name in (
-                "fingerprint",
-                "count",
-                "first_at",
-                "last_at",
-                "oldest_at",
-                "recent",
-                "before",
-                "customers",
-                "silent",
-            )
-        },
+        **{name: value for name, value in row.items() if not name.startswith("any_")},
     )
 
 
 def _money(
     letters: DeadLetterQuerySet, fingerprints: Collection[str]
 ) -> dict[str, list[tuple[int, str]]]:
-    """Cents and currency of each, the largest first."""
+    """Sum up the cents in each currency for each fingerprint, the largest sum first."""
     rows = (
         letters.filter(fingerprint__in=fingerprints, amount_cents__isnull=False)
         .order_by()
         .values("fingerprint", "currency")
-        # Whoever may write to a queue may name any amount, and SQLite fails where whole numbers add up to too much.
+        # A producer may send any amount, and SQLite fails when a sum of integers overflows: add up floats.
         .annotate(cents=Sum(Cast(F("amount_cents"), FloatField())))
         .order_by("-cents")
     )
@@ -255,7 +242,7 @@ def _money(
 
 
 def _underway() -> dict[str, int]:
-    """How many of each wait for their turn in a redrive."""
+    """Count the dead letters of each fingerprint that wait for their turn in a redrive."""
     items = RedriveItem.objects.filter(
         redrive__ended_at=None,
         outcome=RedriveItem.Outcome.WAITING,

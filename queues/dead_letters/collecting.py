@@ -1,4 +1,4 @@
-"""Dead letters: from the dead-letter queue into the database, and back through the outbox."""
+"""Collect dead letters: move messages from the dead-letter queues into the database."""
 
 from __future__ import annotations
 
@@ -21,13 +21,11 @@ from queues.outbox import recording
 
 logger = logging.getLogger(__name__)
 
-State = DeadLetter.State
-
 
 def collect(alias: str) -> int:
     """Move every message of the queue's DLQ into the database; returns how many.
 
-    The row is committed first and the message deleted second; a repeat changes nothing. Raises QueueUnavailable.
+    It commits the row before it deletes the message, and a repeat changes nothing. Raises QueueUnavailable.
     """
     queue = sqs.dead_letter_queue(alias)
     count = 0
@@ -42,12 +40,12 @@ def collect(alias: str) -> int:
 
 
 def collect_all() -> int:
-    """The same for all queues."""
+    """Move the messages of all DLQs into the database; returns how many. Raises QueueUnavailable."""
     return sum(collect(alias) for alias in settings.QUEUES)
 
 
 def bury(queue: sqs.Queue, message: Received) -> None:
-    """Its outbox row says that it is a dead letter; where that holds a FIFO group, there is a row for it."""
+    """Mark the message's outbox row as dead; if a dead letter holds its FIFO group, create the missing row."""
     rows = OutboxEvent.objects.carried_by(
         queue.alias, event_id=envelope_fields(message.body).id, sqs_message_id=message.id
     )
@@ -57,17 +55,17 @@ def bury(queue: sqs.Queue, message: Received) -> None:
 
 
 def fingerprint(code: str, reason: str) -> str:
-    """What makes two failures the same failure: code and reason without ids, addresses and numbers."""
+    """Return what two failures of the same cause share: a hash of code and reason without ids, addresses, numbers."""
     return hashlib.sha256(f"{code}\n{general(reason)}".encode()).hexdigest()[:16]
 
 
 def general(reason: str) -> str:
-    """A reason without what differs from message to message, and without what names a person."""
+    """Replace in a reason what differs from message to message and what names a person."""
     return re.sub(r"\S+@\S+|[0-9a-f]{8}-[0-9a-f-]{27}|\d+", "*", reason)
 
 
 def stake_fields(stake: Stake | None) -> dict[str, Any]:
-    """The columns of a letter that say what is at stake."""
+    """Return the columns of a dead letter that say what is at stake."""
     if stake is None:
         return {"customer": "", "amount_cents": None, "currency": ""}
     return {
@@ -78,7 +76,7 @@ def stake_fields(stake: Stake | None) -> dict[str, Any]:
 
 
 def _is_kept(alias: str, message: Received) -> bool:
-    """One that no database takes stays in SQS, and keeps no other from being collected."""
+    """Store a message; False if the database rejects it: it stays in SQS, and the others are still collected."""
     try:
         _keep(alias, message)
     except (DataError, ValueError) as exc:
@@ -118,21 +116,24 @@ def _keep(alias: str, message: Received) -> bool:
     )
     if is_new:
         bury(sqs.queue(alias), message)
-        logger.warning("dead-lettered event=%s message=%s letter=%s code=%s", *_ids(letter), code)
+        logger.warning(
+            "dead-lettered event=%s message=%s dead_letter=%s code=%s",
+            letter.event_id or "-",
+            letter.sqs_message_id,
+            letter.pk,
+            code,
+        )
     return is_new
 
 
+# Do not reword a stored reason lightly: its fingerprint changes with it, and one cause becomes two.
 _NO_RECORD = (
     "NoRecord",
     "No failure was recorded: the consumer died with it, or it was sent here by hand.",
 )
 
 
-def _ids(letter: DeadLetter) -> tuple[object, object, object]:
-    return letter.event_id or "-", letter.sqs_message_id, letter.pk
-
-
 def _sent_at(message: Received) -> datetime | None:
-    """SQS gives epoch milliseconds."""
+    """Return when the message was sent; SQS gives that in epoch milliseconds."""
     sent = message.attributes.get("SentTimestamp", "")
     return datetime.fromtimestamp(int(sent) / 1000, UTC) if sent.isdecimal() else None

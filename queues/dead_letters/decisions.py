@@ -1,4 +1,4 @@
-"""Redrive, discard, reopen, park: what staff and redrives decide about dead letters."""
+"""Redrive, discard, reopen or park dead letters, as staff and redrives decide."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ State = DeadLetter.State
 
 @transaction.atomic
 def redrive(letters: QuerySet[DeadLetter]) -> int:
-    """Send open letters that are not parked through the outbox again, as they are; returns how many.
+    """Send open dead letters that are not parked through the outbox again, unchanged; returns how many.
 
-    The event id stays, so what was sent stays sent; the deduplication id is new, because SQS drops a repeat
-    within five minutes. A letter is redriven once, however often this is asked, and stays open while settings
-    name no queue for its alias.
+    The event id stays, so no email goes out twice; the deduplication id is new, because SQS drops a repeat within
+    five minutes. However often you call this, it redrives each dead letter once. One whose queue is not in settings
+    stays open.
     """
     known = letters.filter(state=State.OPEN, queue__in=list(settings.QUEUES))
     events = [redrive_one(letter) for letter in known.order_by("id")]
@@ -35,9 +35,9 @@ def redrive(letters: QuerySet[DeadLetter]) -> int:
 
 
 def redrive_one(letter: DeadLetter) -> OutboxEvent | None:
-    """The row that carries this letter from now on, for a relay to publish; None if it waits for nobody any more.
+    """Return the outbox row that a relay publishes for this dead letter; None if it is no longer open, or parked.
 
-    In the caller's transaction.
+    Runs in the caller's transaction.
     """
     waiting = DeadLetter.objects.waiting().filter(pk=letter.pk)
     taken = waiting.update(state=State.REDRIVEN, redriven_at=Now())
@@ -57,7 +57,7 @@ def redrive_one(letter: DeadLetter) -> OutboxEvent | None:
         redrive_of=letter,
     )
     logger.info(
-        "redriven event=%s message=%s letter=%s",
+        "redriven event=%s message=%s dead_letter=%s",
         letter.event_id or "-",
         letter.sqs_message_id,
         letter.pk,
@@ -67,15 +67,15 @@ def redrive_one(letter: DeadLetter) -> OutboxEvent | None:
 
 @transaction.atomic
 def discard(letters: QuerySet[DeadLetter]) -> int:
-    """Close open letters without sending them; returns how many. A group that one of them held goes on."""
+    """Close open dead letters without sending them; returns how many. A FIFO group that one of them held goes on."""
     return sum(_discard(letter) for letter in letters.filter(state=State.OPEN).order_by("id"))
 
 
 @transaction.atomic
 def reopen(letters: QuerySet[DeadLetter]) -> int:
-    """Take back that these were discarded; returns how many were.
+    """Open discarded dead letters again; returns how many.
 
-    Where a dead letter holds its FIFO group, what comes after it waits again; what has gone meanwhile has gone.
+    If a dead letter holds its FIFO group, later messages of the group wait again; those already sent stay sent.
     """
     return sum(_reopen(letter) for letter in letters.filter(state=State.DISCARDED).order_by("id"))
 
@@ -108,7 +108,7 @@ def _rows(letter: DeadLetter) -> QuerySet[OutboxEvent]:
 
 
 def _traceparent(letter: DeadLetter) -> str:
-    """As W3C's Trace Context has it; whoever put the message on the queue may have written anything."""
+    """Return the traceparent if it has the form of W3C's Trace Context; the message's producer may write anything."""
     found = letter.message_attributes.get("traceparent", "")
     return (
         found if re.fullmatch(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", found) else ""
@@ -116,13 +116,13 @@ def _traceparent(letter: DeadLetter) -> str:
 
 
 def park(letters: QuerySet[DeadLetter], *, until: datetime, note: str) -> int:
-    """Put open letters off until a time, or do so anew; returns how many.
+    """Park open dead letters until a time, also ones already parked; returns how many.
 
-    They leave the groups that wait for a person, and come back by themselves.
+    They leave the list of causes that wait for a person, and come back by themselves.
     """
     return letters.filter(state=DeadLetter.State.OPEN).update(parked_until=until, note=note)
 
 
 def unpark(letters: QuerySet[DeadLetter]) -> int:
-    """Let open letters wait for a person again; returns how many. What the note said stays."""
+    """Let open dead letters wait for a person again; returns how many. Their notes stay."""
     return letters.filter(state=DeadLetter.State.OPEN).update(parked_until=None)

@@ -1,4 +1,4 @@
-"""What ``manage.py doctor`` looks at of AWS, the queues and the consumers."""
+"""Check AWS, the queues and the consumers for ``manage.py doctor``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.conf import settings
 
 from queues.aws import account, clients, sqs
 from queues.doctor import queue_attributes
-from queues.doctor.findings import DENIED, AwsAway, Finding, Verdict, examines, missing_right
+from queues.doctor.findings import DENIED, AwsAway, Finding, Verdict, doctor_check, missing_right
 from queues.errors import QueueMissing, QueueUnavailable
 from queues.models.live import LiveConsumer, PausedQueue
 
@@ -17,16 +17,16 @@ from queues.models.live import LiveConsumer, PausedQueue
 MAX_SKEW_SECONDS, SKEW_SECONDS = 300, 20
 
 _REGION_OF_URL = re.compile(r"://sqs\.([a-z0-9-]+)\.amazonaws\.")
-_NOTHING_MOVES = "Nothing is sent or received; the examinations that need AWS were left out."
+_NOTHING_MOVES = "Nothing is sent or received; the checks that need AWS were left out."
 _CREDENTIALS_FIX = (
     "Give the process credentials as the SDK expects them: a role of the machine or container, or AWS_ACCESS_KEY_ID "
     "and AWS_SECRET_ACCESS_KEY in its environment."
 )
 
 
-@examines("Credentials", asks_aws=True)
+@doctor_check("Credentials", asks_aws=True)
 def credentials() -> Iterable[Finding]:
-    """That there are some, that AWS takes them, and that the clock is right; AWS signs with the time."""
+    """Check that there are credentials, that AWS accepts them, and that the clock is right; AWS signs with the time."""
     source = _source()
     yield Finding("credentials.source", f"Credentials come from {source}.")
     try:
@@ -41,7 +41,7 @@ def _source() -> str:
     try:
         source = account.credentials_source()
     except QueueUnavailable as exc:
-        raise AwsAway(_no_credentials(f"The SDK cannot read credentials: {exc}")) from exc
+        raise AwsAway(_no_credentials(f"No credentials can be read: {exc}")) from exc
     if not source:
         raise AwsAway(_no_credentials("The SDK finds no credentials."))
     return source
@@ -52,13 +52,13 @@ def _no_credentials(what: str) -> Finding:
         "credentials.missing",
         what,
         Verdict.ERROR,
-        why="Nothing can be sent, received or asked of AWS; the examinations that need it were left out.",
+        why="Nothing can be sent, received or asked of AWS; the checks that need it were left out.",
         fix=_CREDENTIALS_FIX,
     )
 
 
 def _caller_unknown(exc: QueueUnavailable) -> Finding:
-    """Bad credentials end the examination; an endpoint without STS does not."""
+    """Bad credentials end the checks of AWS; an endpoint without STS does not."""
     if clients.is_about_credentials(exc.code):
         raise AwsAway(_no_credentials(f"AWS does not take the credentials: {exc}")) from exc
     return Finding(
@@ -90,21 +90,21 @@ def _clock(seconds_ahead: float) -> Finding:
     off = abs(seconds_ahead)
     if off <= SKEW_SECONDS:
         return Finding(
-            "clock.right", f"The clock agrees with that of AWS to {max(1, round(off))} s."
+            "clock.right", f"The clock agrees with AWS to within {max(1, round(off))} s."
         )
     direction = "ahead of" if seconds_ahead > 0 else "behind"
     return Finding(
         "clock.wrong",
-        f"The clock is {off:.0f} s {direction} that of AWS.",
+        f"The clock is {off:.0f} s {direction} AWS's clock.",
         Verdict.ERROR if off > MAX_SKEW_SECONDS else Verdict.WARNING,
         why="AWS refuses requests signed five minutes off, and doubts are ended by comparing our time with SES's.",
         fix="Start time synchronisation on this machine: timedatectl set-ntp true, or chrony.",
     )
 
 
-@examines("Region")
+@doctor_check("Region")
 def region() -> Iterable[Finding]:
-    """That it exists, and that what settings name by URL or ARN is in it."""
+    """Check that the region exists, and that the queues and topics named by URL or ARN are in it."""
     here = settings.AWS_REGION
     if here not in account.known_regions():
         yield Finding(
@@ -136,9 +136,9 @@ def _elsewhere(here: str) -> Iterator[tuple[str, str]]:
         yield "ALERTS_TOPIC", topic[3]
 
 
-@examines("Queues", asks_aws=True)
+@doctor_check("Queues", asks_aws=True)
 def queues() -> Iterable[Finding]:
-    """Each queue with its dead-letter queue: there, of the right kind, and set so that nothing gets lost."""
+    """Check that each queue and its dead-letter queue exist, are of the right kind, and lose no message."""
     for queue in sqs.queues():
         yield from _queue(queue)
 
@@ -160,7 +160,7 @@ def _queue(queue: sqs.Queue) -> Iterator[Finding]:
 
 
 def _attributes(queue: sqs.Queue) -> dict[str, str]:
-    """Asked twice for three seconds: whoever waits at a screen does not wait as long as a consumer."""
+    """Ask SQS at most twice, three seconds each: a person at a screen does not wait as long as a consumer."""
     try:
         return queue.attributes(hurried=True)
     except QueueUnavailable as exc:
@@ -200,7 +200,7 @@ def _unasked(queue: sqs.Queue, exc: QueueUnavailable) -> Finding:
 
 
 def away(what: str) -> Finding:
-    """AWS cannot be asked; ``what`` says how that shows."""
+    """Return the finding that AWS cannot be asked; ``what`` says what happened."""
     return Finding(
         "aws.away",
         what,
@@ -222,9 +222,9 @@ def _not_aws(what: str) -> Finding:
     )
 
 
-@examines("Consumers")
+@doctor_check("Consumers")
 def consumers() -> Iterable[Finding]:
-    """That somebody lives who reads each queue."""
+    """Check that at least one living consumer reads each queue."""
     rows = list(LiveConsumer.objects.with_silence())
     living = [row for row in rows if not row.is_silent and row.kind == LiveConsumer.Kind.CONSUMER]
     for alias in settings.QUEUES:

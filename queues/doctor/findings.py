@@ -1,7 +1,7 @@
-"""Examine what a deployment needs: what was found, why it matters, and the command or page that mends it.
+"""Check what a deployment needs: say what was found, why it matters, and the command or page that fixes it.
 
-An app names its module of examinations when it is loaded (``add``); the module itself is imported when somebody asks,
-so a consumer that examines nothing loads none of them.
+An app names its module of doctor checks at start (``add``). The module itself is imported when somebody runs the
+doctor, so a consumer that runs no doctor loads none of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class Verdict(StrEnum):
-    """From worst to best. A ``note`` is worth knowing and asks for nothing."""
+    """Rank a finding, from worst to best. A ``note`` is worth knowing and asks for nothing."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -27,17 +27,17 @@ class Verdict(StrEnum):
     GOOD = "good"
 
 
-# What a script is told: 0 all is well, 1 something should be looked at, 2 something does not work.
+# The exit code for scripts: 0 all is well, 1 somebody should look at something, 2 something does not work.
 EXIT_CODES = {Verdict.ERROR: 2, Verdict.WARNING: 1}
 
-# What AWS answers to who lacks a right.
+# The error codes by which AWS says that a right is missing.
 DENIED = {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"}
 _ACTION = re.compile(r"perform: ([a-z0-9-]+:[A-Za-z]+)")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at. ``key`` is for scripts and stays; ``mend`` is empty where nothing is to be done."""
+    """One result of a check. ``key`` is for scripts and stays; ``fix`` is empty where there is nothing to do."""
 
     key: str
     what: str
@@ -48,7 +48,7 @@ class Finding:
 
 
 class AwsAway(Exception):
-    """Raised by an examination: nothing can be asked of AWS, so the others need not wait for it as well."""
+    """Raised by a check when AWS cannot be asked anything, so that the other checks need not wait for it as well."""
 
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding.what)
@@ -59,8 +59,8 @@ Look = Callable[[], Iterable[Finding]]
 
 
 @dataclass(frozen=True)
-class Examination:
-    """Of one area. ``sends``: it sends an email, so it is run only when that is asked for."""
+class Check:
+    """A check of one area. ``sends``: it sends an email, so it runs only when somebody asks for that."""
 
     area: str
     look: Look
@@ -69,47 +69,54 @@ class Examination:
 
 
 _modules: list[str] = []
-_examinations: list[Examination] = []
+_checks: list[Check] = []
 
 
 def add(module: str) -> None:
-    """Register a module whose functions are decorated with ``examines``; imported when it is needed."""
+    """Register a module whose functions are decorated with ``doctor_check``; it is imported when the doctor runs."""
     _modules.append(module)
 
 
-def examines(area: str, *, asks_aws: bool = False, sends: bool = False) -> Callable[[Look], Look]:
-    """Register a function that looks at something and yields Findings. It changes nothing."""
+def doctor_check(
+    area: str, *, asks_aws: bool = False, sends: bool = False
+) -> Callable[[Look], Look]:
+    """Register a function that checks something and yields Findings. It must change nothing."""
 
     def register(look: Look) -> Look:
-        _examinations.append(Examination(area, look, asks_aws, sends))
+        _checks.append(Check(area, look, asks_aws, sends))
         return look
 
     return register
 
 
-def examine(*, send: bool = False) -> Iterator[Finding]:
-    """Run all examinations, in the order of the apps; ``send``: those that send an email as well."""
-    for module in _modules:
-        import_module(module)
+def collect(*, send: bool = False) -> Iterator[Finding]:
+    """Run all checks, in the order of the apps; with ``send`` also those that send an email."""
+    load()
     is_away = False
-    for examination in _examinations:
-        if (examination.asks_aws and is_away) or (examination.sends and not send):
+    for check in _checks:
+        if (check.asks_aws and is_away) or (check.sends and not send):
             continue
         try:
-            yield from _looked(examination)
+            yield from _looked(check)
         except AwsAway as exc:
             is_away = True
-            yield replace(exc.finding, area=examination.area)
+            yield replace(exc.finding, area=check.area)
+
+
+def load() -> None:
+    """Import the modules of checks that apps have named."""
+    for module in _modules:
+        import_module(module)
 
 
 def worst(findings: Iterable[Finding]) -> Verdict:
-    """The verdict on all of them."""
+    """Return the worst verdict of all findings; good when there are none."""
     found = {finding.verdict for finding in findings}
     return next((verdict for verdict in Verdict if verdict in found), Verdict.GOOD)
 
 
 def summary(findings: Sequence[Finding]) -> str:
-    """How many of each: ``2 errors, 1 warning, 20 in order``."""
+    """Count the findings by verdict: ``2 errors, 1 warning, 20 in order``."""
     counts = {
         verdict: sum(finding.verdict == verdict for finding in findings) for verdict in Verdict
     }
@@ -122,7 +129,7 @@ def summary(findings: Sequence[Finding]) -> str:
 
 
 def missing_right(text: str, *, otherwise: str, of: str) -> Finding:
-    """AWS refused a question; it mostly names the right, in its own spelling."""
+    """Return the finding that a right is missing. AWS mostly names the right in its answer, in its own spelling."""
     found = _ACTION.search(text)
     right = found[1] if found else otherwise
     if right.lower() == otherwise.lower():
@@ -137,32 +144,32 @@ def missing_right(text: str, *, otherwise: str, of: str) -> Finding:
     )
 
 
-def _looked(examination: Examination) -> Iterator[Finding]:
-    """One that fails must not keep the others from being looked at."""
+def _looked(check: Check) -> Iterator[Finding]:
+    """Run one check. A check that fails must not stop the others."""
     try:
-        for finding in examination.look():
-            yield replace(finding, area=examination.area)
+        for finding in check.look():
+            yield replace(finding, area=check.area)
     except AwsAway:
         raise
     except DatabaseError as exc:
-        yield _unexamined(
-            examination, f"the database did not answer ({type(exc).__name__})", "See Database."
+        yield _unchecked(
+            check, f"the database did not answer ({type(exc).__name__})", "See Database."
         )
     except Exception as exc:
-        logger.exception("examination failed area=%s", examination.area)
-        yield _unexamined(
-            examination,
-            f"the examination itself failed ({type(exc).__name__})",
+        logger.exception("doctor check failed area=%s", check.area)
+        yield _unchecked(
+            check,
+            f"the check itself failed ({type(exc).__name__})",
             "Report it as a bug of Notifier, with the traceback in the log.",
         )
 
 
-def _unexamined(examination: Examination, reason: str, fix: str) -> Finding:
+def _unchecked(check: Check, reason: str, fix: str) -> Finding:
     return Finding(
         "doctor.unexamined",
-        f"{examination.area} could not be examined: {reason}.",
+        f"{check.area} could not be checked: {reason}.",
         Verdict.ERROR,
         why="Nobody knows whether this part works.",
         fix=fix,
-        area=examination.area,
+        area=check.area,
     )

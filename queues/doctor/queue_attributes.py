@@ -1,4 +1,4 @@
-"""Whether a queue's attributes keep the promises: what SQS says, compared with what ``provision`` would set.
+"""Compare a queue's attributes in SQS with those that ``provision`` would set, and find what breaks a promise.
 
 Source: Amazon SQS developer guide, "Dead-letter queues", "Message retention", "Security best practices".
 """
@@ -25,7 +25,7 @@ Attributes = Mapping[str, str]
 def of_queue(
     queue: Queue, attributes: Attributes, dead: Queue, dead_attributes: Attributes | None
 ) -> Iterator[Finding]:
-    """All there is to say of a queue that exists; ``dead_attributes`` is None where the DLQ could not be looked at."""
+    """Yield every finding about a queue that exists; ``dead_attributes`` is None where the DLQ could not be read."""
     found = [
         *_kind(queue, attributes),
         *_redrive(queue, attributes, dead, dead_attributes),
@@ -45,7 +45,7 @@ def of_queue(
 
 
 def _kind(queue: Queue, attributes: Attributes) -> Iterator[Finding]:
-    """The name decides, so only an emulator or a wrong URL can differ."""
+    """Check the kind of the queue. SQS derives it from the name, so only an emulator or a wrong URL can differ."""
     if (attributes.get("FifoQueue", "false") == "true") != queue.is_fifo:
         yield Finding(
             "queue.kind",
@@ -113,7 +113,10 @@ def _size(queue: Queue, attributes: Attributes) -> Iterator[Finding]:
 def _retention(
     queue: Queue, attributes: Attributes, dead: Queue, dead_attributes: Attributes
 ) -> Iterator[Finding]:
-    """Of a standard queue the time counts from the first enqueue, so an equal retention may be used up already."""
+    """Check that the DLQ keeps messages longer than the queue.
+
+    On a standard queue the age counts from the first enqueue, so an equal retention may be used up already.
+    """
     keeps, dead_keeps = (
         int(each.get("MessageRetentionPeriod", 0)) for each in (attributes, dead_attributes)
     )

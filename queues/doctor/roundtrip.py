@@ -25,9 +25,9 @@ logger = logging.getLogger(__name__)
 MARK = "-probe-"
 # SQS's limit for a queue's name.
 MAX_NAME = 80
-# What a round trip that was killed left behind is removed by the next one.
+# The next round trip removes a queue of this age, which a killed one left behind.
 LEFT_SECONDS = 600
-# A queue answers within a second of its making, mostly.
+# Mostly, a queue answers within a second after it was made.
 MAKING_SECONDS = 15
 ARRIVAL_SECONDS = 10
 RETENTION_SECONDS = "600"
@@ -46,8 +46,8 @@ _COPIED = (
 
 
 @dataclass(frozen=True)
-class Step:
-    """One step; ``id`` is SQS's, where there is one. ``mend``: what to do where it failed."""
+class ProbeStep:
+    """One step of a round trip. ``id`` is the one that SQS gave, if any; ``fix`` says what to do if it failed."""
 
     name: str
     what: str
@@ -58,28 +58,28 @@ class Step:
 
 
 class _Failed(Exception):
-    """AWS did what it was asked, and not what it promises."""
+    """AWS answered without an error, but did not keep a promise."""
 
 
 class _Stopped(Exception):
-    """A step failed and was told."""
+    """A step failed and was reported; the round trip ends."""
 
 
-Say = Callable[[Step], None]
-# What happened, and the id that SQS gave it.
+Say = Callable[[ProbeStep], None]
+# What a step did, and the id that SQS gave.
 Done = tuple[str, str]
 
 
 def run(alias: str, say: Say) -> bool:
-    """A round trip beside the queue of this alias; ``say`` is given each step. Returns whether all went well."""
+    """Make a round trip beside the queue of this alias; ``say`` gets each step. Return whether all went well."""
     return _Trip(sqs.queue(alias), say).run()
 
 
 def timed(name: str, act: Callable[[], Done], say: Say) -> None:
-    """One step; raises QueueUnavailable for a caller that knows what it means."""
+    """Run and report one step; raises QueueUnavailable, which the caller knows how to explain."""
     began = time.monotonic()
     what, found = act()
-    _tell(Step(name, what, _milliseconds(began), found), say)
+    _tell(ProbeStep(name, what, _milliseconds(began), found), say)
 
 
 class _Trip:
@@ -118,7 +118,7 @@ class _Trip:
             timed(name, act, self._say)
         except _Failed as exc:
             fix = "SQS or what stands in for it does not keep this promise: see manage.py doctor."
-            failed = Step(name, str(exc), _milliseconds(began), is_ok=False, fix=fix)
+            failed = ProbeStep(name, str(exc), _milliseconds(began), is_ok=False, fix=fix)
         except QueueUnavailable as exc:
             failed = _refused(name, exc, self._probe, _milliseconds(began))
         else:
@@ -138,7 +138,7 @@ class _Trip:
             name: self._attributes[name] for name in _COPIED if self._attributes.get(name)
         }
         if policy := self._attributes.get("Policy"):
-            # What the real one refuses, this one refuses too.
+            # The probe queue must refuse what the real one refuses.
             own = arn.rpartition(":")[0] + f":{self._probe.name}"
             attributes["Policy"] = policy.replace(arn, own)
         self._probe.create(attributes | {"MessageRetentionPeriod": RETENTION_SECONDS})
@@ -154,8 +154,8 @@ class _Trip:
         return "received it", self._first.id
 
     def _hide(self) -> Done:
-        self._nothing_comes("it came again while it was in hand")
-        return "while it is in hand nobody else gets it", self._first.id
+        self._nothing_comes("it came again while it was in flight")
+        return "while it is in flight nobody else gets it", self._first.id
 
     def _give_back(self) -> Done:
         self._probe.hide(self._first, seconds=0)
@@ -180,12 +180,12 @@ class _Trip:
     def _group(self) -> Done:
         ids = self._put("1", "2")
         first = self._get()
-        self._nothing_comes("2 came while 1 of its group was in hand")
+        self._nothing_comes("2 came while 1 of its group was in flight")
         self._probe.hide(first, seconds=0)
         came = [self._taken(), self._taken()]
         if came != ["1", "2"]:
             raise _Failed(f"1 was given back, and {', '.join(came)} came")
-        return "2 waited while 1 was in hand, and still did when 1 was given back", ids[0]
+        return "2 waited while 1 was in flight, and still did when 1 was given back", ids[0]
 
     def _deduplication(self) -> Done:
         same = uuid7().hex
@@ -199,7 +199,7 @@ class _Trip:
         return f"removed {self._probe.name}", ""
 
     def _put(self, *names: str, deduplication_id: str = "") -> list[str]:
-        """Returns the ids that SQS gave."""
+        """Send messages of these names; return the ids that SQS gave them."""
         messages = [
             Outgoing(
                 key=name,
@@ -220,7 +220,7 @@ class _Trip:
             try:
                 return self._probe.send_batch(messages)
             except QueueMissing:
-                # It is being made.
+                # SQS is still making the queue.
                 if time.monotonic() > until:
                     raise
                 time.sleep(0.5)
@@ -237,7 +237,7 @@ class _Trip:
             raise _Failed("SQS did not delete it")
 
     def _taken(self) -> str:
-        """Receive and delete the next one; returns its name."""
+        """Receive and delete the next message; return its name."""
         message = self._get()
         self._take(message)
         return str(json.loads(message.body)["probe"])
@@ -257,7 +257,7 @@ def _stem(queue: Queue) -> str:
 
 
 def _remove_left(queue: Queue) -> int:
-    """Probe queues that are too old to be at work; who may not list queues removes none."""
+    """Remove probe queues that are too old to be in use; without the right to list queues, remove none."""
     try:
         left = [Queue("probe", url) for url in sqs.urls(_stem(queue)[:60] + MARK)]
         old = [each for each in left if _age(each) > LEFT_SECONDS]
@@ -277,13 +277,13 @@ def _age(queue: Queue) -> float:
         return 0
 
 
-def _refused(name: str, exc: QueueUnavailable, probe: Queue, milliseconds: int) -> Step:
+def _refused(name: str, exc: QueueUnavailable, probe: Queue, milliseconds: int) -> ProbeStep:
     if exc.code in DENIED:
         right = _RIGHTS.get(name, "sqs:SendMessage")
         found = missing_right(str(exc), otherwise=right, of=f"queue {probe.name}")
-        return Step(name, found.what, milliseconds, is_ok=False, fix=found.fix)
+        return ProbeStep(name, found.what, milliseconds, is_ok=False, fix=found.fix)
     fix = "See manage.py doctor." if not isinstance(exc, QueueMissing) else ""
-    return Step(name, str(exc), milliseconds, is_ok=False, fix=fix)
+    return ProbeStep(name, str(exc), milliseconds, is_ok=False, fix=fix)
 
 
 _RIGHTS = {
@@ -298,7 +298,7 @@ _RIGHTS = {
 }
 
 
-def _tell(step: Step, say: Say) -> None:
+def _tell(step: ProbeStep, say: Say) -> None:
     level = logging.INFO if step.is_ok else logging.ERROR
     logger.log(
         level,

@@ -1,6 +1,7 @@
-"""Carry out what was asked for in the admin where the rights on AWS are: in a consumer, or where none lives, here.
+"""Carry out the doctor runs that staff ask for in the admin.
 
-Apps name their runners (``add``), by their dotted names: a consumer loads one when it is asked for.
+A consumer carries them out, because it has the rights on AWS; without a living consumer, this process does. Apps name
+their runners (``add``) by dotted names, so a consumer loads a runner only when somebody asks for it.
 """
 
 from __future__ import annotations
@@ -20,21 +21,21 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from queues.models import in_state
-from queues.models.checkups import Checkup
+from queues.models.doctor_runs import DoctorRun
 from queues.models.live import LiveConsumer
 
 logger = logging.getLogger(__name__)
 
-# Consumers look so often whether something was asked for.
+# How often consumers look for a run that somebody asked for.
 SECONDS = 2.0
-# The longest that one takes, with all queues and a bounce that never comes.
+# The longest that a run takes, with all queues and a bounce that never comes.
 LONGEST = timedelta(minutes=5)
 PATIENCE = timedelta(seconds=30)
 KEPT = 50
 
-State = Checkup.State
+State = DoctorRun.State
 Results = Callable[[Mapping[str, Any]], None]
-# Given the arguments and a function for each result; returns the verdict on all.
+# It gets the arguments and a function to call with each result; it returns the verdict on all.
 Runner = Callable[[Mapping[str, Any], Results], str]
 
 _runners: dict[str, str] = {}
@@ -42,54 +43,54 @@ _runners: dict[str, str] = {}
 
 @dataclass(frozen=True)
 class Waiting:
-    """Whether anybody carries it out, in words for whoever waits for it."""
+    """The state of a run that is not done, in words for the person who waits. ``is_lost``: nobody will end it."""
 
     text: str
     is_lost: bool
 
 
 def add(kind: str, runner: str) -> None:
-    """Register a Runner by its dotted name."""
+    """Register the Runner of a kind of run, by its dotted name."""
     _runners[kind] = runner
 
 
-def ask(kind: str, arguments: Mapping[str, Any], *, by: str) -> Checkup:
-    """Have it carried out: by a consumer within some seconds, where one lives."""
-    checkup = Checkup.objects.create(
+def ask(kind: str, arguments: Mapping[str, Any], *, by: str) -> DoctorRun:
+    """Store a run to be carried out: within seconds by a consumer, or by this process if no consumer is alive."""
+    run = DoctorRun.objects.create(
         kind=kind, arguments=dict(arguments), asked_by=by, asked_at=timezone.now()
     )
-    kept = Checkup.objects.order_by("-id").values("pk")[:KEPT]
-    Checkup.objects.exclude(pk__in=list(kept.values_list("pk", flat=True))).delete()
+    kept = DoctorRun.objects.order_by("-id").values("pk")[:KEPT]
+    DoctorRun.objects.exclude(pk__in=list(kept.values_list("pk", flat=True))).delete()
     if not _lives_a_consumer():
         transaction.on_commit(_run_here)
-    return checkup
+    return run
 
 
 def advance() -> int:
-    """Carry out the one that has waited longest; returns how many."""
-    checkup = Checkup.objects.filter(in_state(State.WAITING)).order_by("id").first()
-    if checkup is None or not _take(checkup):
+    """Carry out the run that has waited longest; return how many were carried out."""
+    run = DoctorRun.objects.filter(in_state(State.WAITING)).order_by("id").first()
+    if run is None or not _take(run):
         return 0
-    logger.info("checkup kind=%s id=%s", checkup.kind, checkup.pk)
+    logger.info("doctor run kind=%s id=%s", run.kind, run.pk)
     verdict = ""
     try:
-        runner: Runner = import_string(_runners[checkup.kind])
-        verdict = runner(checkup.arguments, lambda result: _add(checkup, result))
+        runner: Runner = import_string(_runners[run.kind])
+        verdict = runner(run.arguments, lambda result: _add(run, result))
     finally:
-        # Without a verdict it has failed, and the traceback is in the log.
-        Checkup.objects.filter(pk=checkup.pk).update(
+        # A run without a verdict has failed; the traceback is in the log.
+        DoctorRun.objects.filter(pk=run.pk).update(
             state=State.DONE, ended_at=Now(), verdict=verdict
         )
     return 1
 
 
-def waiting(checkup: Checkup) -> Waiting:
-    """For one that is not done."""
-    if checkup.state == State.RUNNING and checkup.started_at:
-        is_lost = checkup.started_at < timezone.now() - LONGEST
-        text = f"{checkup.ran_on} is at it."
-        return Waiting(f"{checkup.ran_on} has died at it. Ask again." if is_lost else text, is_lost)
-    if checkup.asked_at < timezone.now() - PATIENCE:
+def waiting(run: DoctorRun) -> Waiting:
+    """Say whether a run that is not done will still be carried out."""
+    if run.state == State.RUNNING and run.started_at:
+        is_lost = run.started_at < timezone.now() - LONGEST
+        text = f"{run.ran_on} is at it."
+        return Waiting(f"{run.ran_on} has died at it. Ask again." if is_lost else text, is_lost)
+    if run.asked_at < timezone.now() - PATIENCE:
         text = "No consumer has taken it: is a consume_queue of this release running, and not busy with another?"
         return Waiting(text, True)
     return Waiting("It waits for a consumer, some seconds.", False)
@@ -99,25 +100,25 @@ def _lives_a_consumer() -> bool:
     return LiveConsumer.objects.alive().filter(kind=LiveConsumer.Kind.CONSUMER).exists()
 
 
-def _take(checkup: Checkup) -> bool:
+def _take(run: DoctorRun) -> bool:
     ran_on = f"{socket.gethostname()[:100]}:{os.getpid()}"
-    mine = Checkup.objects.filter(pk=checkup.pk, state=State.WAITING)
+    mine = DoctorRun.objects.filter(pk=run.pk, state=State.WAITING)
     return mine.update(state=State.RUNNING, ran_on=ran_on, started_at=Now()) == 1
 
 
-def _add(checkup: Checkup, result: Mapping[str, Any]) -> None:
-    checkup.results.append(dict(result))
-    Checkup.objects.filter(pk=checkup.pk).update(results=checkup.results)
+def _add(run: DoctorRun, result: Mapping[str, Any]) -> None:
+    run.results.append(dict(result))
+    DoctorRun.objects.filter(pk=run.pk).update(results=run.results)
 
 
 def _run_here() -> None:
-    threading.Thread(target=_advance_alone, name="checkup", daemon=True).start()
+    threading.Thread(target=_advance_alone, name="doctor-run", daemon=True).start()
 
 
 def _advance_alone() -> None:
     try:
         advance()
     except DatabaseError as exc:
-        logger.error("checkup failed: %s", type(exc).__name__)
+        logger.error("doctor run failed: %s", type(exc).__name__)
     finally:
         connection.close()

@@ -5,7 +5,7 @@ A type of event is a pydantic model that names its type, its queue and its sourc
     class OrderPlaced(EventData, type="order.placed.v1", queue="orders", source="/orders"):
         order_number: str
 
-Registering is the side effect of defining it, so the registry knows every type that is imported.
+Defining the class registers the type, so every type that is imported is known.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from queues.errors import BadData, BadEnvelope, EventTooLarge, Reject, UnknownTy
 from queues.events import tracing
 from queues.uuid7 import uuid7
 
-# SQS takes 256 KiB from older queues; ours stay far below, so that ten fit into one batch.
+# Older SQS queues take at most 256 KiB at once. Our events stay far below that, so that ten fit into one batch.
 MAX_BYTES = 64 * 1024
 
 _types: dict[str, type[EventData]] = {}
@@ -32,9 +32,9 @@ _types: dict[str, type[EventData]] = {}
 
 @dataclass(frozen=True)
 class Stake:
-    """Whom an event touches, and by how much money, for whoever counts what a failure costs.
+    """The customer and the money that an event concerns, to count what a failure costs.
 
-    ``customer`` is the same for the same person and tells nobody who that is: see ``of_address``.
+    ``customer`` is the same for the same person and does not reveal who that is: see ``of_address``.
     """
 
     customer: str
@@ -45,7 +45,7 @@ class Stake:
     def of_address(
         cls, address: str, *, amount_cents: int | None = None, currency: str = ""
     ) -> Stake:
-        """Of whoever has this email address; the address itself is not kept."""
+        """Make a stake for the owner of this email address; only a keyed hash of the address is kept."""
         key = salted_hmac(
             "queues.events.envelope.Stake", address.lower(), algorithm="sha256"
         ).hexdigest()
@@ -55,7 +55,7 @@ class Stake:
 class EventData(BaseModel):
     """The base of every event's data. Subclasses give ``type``, ``queue`` (an alias) and ``source``.
 
-    A second class of a type that there is raises TypeError.
+    Defining a second class for the same type raises TypeError.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -73,17 +73,20 @@ class EventData(BaseModel):
         cls.event_type, cls.event_queue, cls.event_source = type, queue, source
         there = _types.setdefault(type, cls)
         if (there.__module__, there.__qualname__) != (cls.__module__, cls.__qualname__):
-            # The last would win, and events of the other go to its queue.
-            raise TypeError(f"{type} is {there.__module__}.{there.__qualname__} already")
+            # The last class would win, and events of the first would go to the queue of the last.
+            raise TypeError(f"{type} is already defined by {there.__module__}.{there.__qualname__}")
         _types[type] = cls
 
     def stake(self) -> Stake | None:
-        """What is at stake while this event is not handled; None where that is nobody's and no money."""
+        """Return what is at stake while this event is not handled; None if no customer and no money is."""
         return None
 
 
 class Event(BaseModel):
-    """One envelope. ``subject`` is what it is about (``ORD-000123``), ``partitionkey`` whose order counts."""
+    """A CloudEvents envelope.
+
+    ``subject`` names what the event is about (``ORD-000123``). Events with the same ``partitionkey`` stay in order.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -100,7 +103,7 @@ class Event(BaseModel):
 
     @classmethod
     def of(cls, data: EventData, *, subject: str, partition_key: str) -> Event:
-        """A new event that states ``data``."""
+        """Make a new event with this data."""
         return cls(
             source=data.event_source,
             type=data.event_type,
@@ -112,9 +115,9 @@ class Event(BaseModel):
 
     @classmethod
     def from_json(cls, body: str) -> Event:
-        """Read a message body, checked down to the data; raises BadEnvelope, UnknownType or BadData.
+        """Read a message body and check envelope and data; raises BadEnvelope, UnknownType or BadData.
 
-        The data is what the type's model made of it: what the model does not know is dropped.
+        Fields of the data that the type's model does not know are dropped.
         """
         try:
             event = cls.model_validate(json_object(body))
@@ -123,7 +126,7 @@ class Event(BaseModel):
         return event.model_copy(update={"data": event.model().model_dump(mode="json")})
 
     def to_json(self) -> str:
-        """The message body; raises EventTooLarge over 64 KiB."""
+        """Return the message body; raises EventTooLarge over 64 KiB."""
         body = self.model_dump_json(exclude_none=True)
         if len(body.encode()) > MAX_BYTES:
             raise EventTooLarge(
@@ -132,7 +135,7 @@ class Event(BaseModel):
         return body
 
     def model(self) -> EventData:
-        """The data as its type's model; raises UnknownType or BadData."""
+        """Return the data as its type's model; raises UnknownType or BadData."""
         try:
             return data_type(self.type).model_validate(self.data)
         except ValidationError as exc:
@@ -146,7 +149,7 @@ class Event(BaseModel):
 
 @dataclass(frozen=True)
 class EnvelopeFields:
-    """What can be told of a body that may be no envelope at all."""
+    """The fields that could be read from a body, which need not be an envelope at all."""
 
     id: uuid.UUID | None = None
     type: str = ""
@@ -154,7 +157,7 @@ class EnvelopeFields:
 
 
 def envelope_fields(body: str) -> EnvelopeFields:
-    """Read as much as there is, and never fail."""
+    """Read id, type and subject from a body as far as they are there; never fails."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
@@ -169,7 +172,7 @@ def envelope_fields(body: str) -> EnvelopeFields:
 
 
 def stake(body: str) -> Stake | None:
-    """What the event in a message body puts at stake; None where the body does not fit, and never fails."""
+    """Return what the event in a message body puts at stake; None if the body is not valid. Never fails."""
     try:
         return Event.from_json(body).model().stake()
     except Reject:
@@ -177,7 +180,7 @@ def stake(body: str) -> Stake | None:
 
 
 def data_type(event_type: str) -> type[EventData]:
-    """The model of a type's data; raises UnknownType."""
+    """Return the model of a type's data; raises UnknownType."""
     try:
         return _types[event_type]
     except KeyError:
@@ -185,7 +188,7 @@ def data_type(event_type: str) -> type[EventData]:
 
 
 def data_types() -> dict[str, type[EventData]]:
-    """Every registered type with its model."""
+    """Return every registered type with its model."""
     return dict(_types)
 
 
@@ -199,16 +202,16 @@ def json_object(body: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadEnvelope(f"a JSON {type(value).__name__}, not an object")
     if not storable:
-        raise BadEnvelope("text with a NUL or half a character, which no database keeps")
+        raise BadEnvelope("text with a NUL or a lone surrogate, which the database cannot store")
     return value
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _strings(value: object) -> Iterator[str]:
-    """Every key and every text in it, however deep."""
+    """Yield every key and every text in a JSON value, however deep."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, list):
@@ -231,12 +234,12 @@ def _text(value: object, length: int) -> str:
 
 
 def summary(exc: ValidationError) -> str:
-    """Which fields are wrong and why, without their values: a log may show it."""
+    """Say which of the first five fields are wrong and why, without their values, so that a log may show it."""
     parts = problems(exc)
     return "; ".join(parts[:5]) + (f"; and {len(parts) - 5} more" if len(parts) > 5 else "")
 
 
 def problems(exc: ValidationError) -> list[str]:
-    """The same, all of them."""
+    """List every wrong field and why it is wrong, without the values."""
     errors = exc.errors(include_url=False, include_input=False, include_context=False)
     return [f"{'.'.join(map(str, error['loc'])) or 'value'}: {error['msg']}" for error in errors]

@@ -1,6 +1,6 @@
-"""The contract of events, for producers and readers that are not this code: JSON Schemas and an AsyncAPI document.
+"""Describe the events for producers and readers outside this code: JSON Schemas and an AsyncAPI document.
 
-Made from the models that consumers check messages by, so they say what is refused.
+They are made from the models that consumers check messages with, so they show what consumers reject.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ASYNCAPI = "asyncapi.json"
 
 
 def documents() -> dict[str, str]:
-    """The text of each file by its name: one JSON Schema for each type of event, and the AsyncAPI document."""
+    """Return file names and texts: one JSON Schema for each type of event, and the AsyncAPI document."""
     types = dict(sorted(data_types().items()))
     schemas = {schema_name(name): _schema(model) for name, model in types.items()}
     return {name: _text(value) for name, value in schemas.items()} | {
@@ -27,19 +27,19 @@ def documents() -> dict[str, str]:
 
 
 def schema_name(event_type: str) -> str:
-    """The file of a type's schema: ``order.placed.v1.schema.json``."""
+    """Return the file name of a type's schema: ``order.placed.v1.schema.json``."""
     return f"{event_type}.schema.json"
 
 
 def _schema(model: type[EventData]) -> dict[str, Any]:
-    """The whole envelope with the data of this type; what is not named in it is ignored."""
+    """Describe the whole envelope with this type's data; consumers ignore fields that it does not name."""
     envelope = Event.model_json_schema()
     data = model.model_json_schema()
     definitions = data.pop("$defs", {})
     properties = envelope["properties"]
     properties["type"] = {"const": model.event_type}
     properties["data"] = data
-    # The producer's own: ours makes one where nobody gives it.
+    # Producers must give both. Our own code has defaults for them.
     for name in ("id", "time"):
         properties[name].pop("default", None)
     return {
@@ -93,7 +93,7 @@ def _operation(alias: str, types: dict[str, type[EventData]]) -> dict[str, Any]:
     return {
         "action": "receive",
         "channel": {"$ref": f"#/channels/{alias}"},
-        "summary": "Consumers check it, and send what it owes; what does not fit becomes a dead letter.",
+        "summary": "Consumers check each message and send its emails; an invalid message becomes a dead letter.",
         "messages": [{"$ref": f"#/channels/{alias}/messages/{_key(name)}"} for name in names],
     }
 
@@ -111,7 +111,7 @@ def _message(name: str) -> dict[str, Any]:
 
 
 def _key(name: str) -> str:
-    """A name that needs no escaping in a reference."""
+    """Return a name for this type that needs no escaping in a reference."""
     return name.replace(".", "-")
 
 

@@ -1,7 +1,7 @@
-"""Which trace the work of this thread belongs to, carried from a request by the event to whatever comes of it.
+"""Carry a trace from the request, through the event, to the work that follows from it.
 
-Written down as W3C Trace Context has it: ``00-<trace id>-<span id>-01``. Spans are made only where an upper app has
-given a Tracer (``use``); without one a span costs a function call, and nothing of OpenTelemetry is loaded.
+A trace is written in the form of W3C Trace Context: ``00-<trace id>-<span id>-01``. Spans are made only if an upper app
+has given a Tracer (``use``). Without one a span costs a function call, and nothing of OpenTelemetry is loaded.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ _NOTHING: AbstractContextManager[Any] = nullcontext()
 
 
 class Tracer(Protocol):
-    """What makes spans; ``emails`` and ``queues`` know no more of it."""
+    """The interface of a tracing library: all that ``emails`` and ``queues`` know of it."""
 
     def span(
         self, name: str, *, kind: Kind, parent: str, attributes: dict[str, str]
     ) -> AbstractContextManager[Any]:
-        """A span that is the current one inside; under ``parent``, or where that is empty under the current one."""
+        """Open a span, current inside the block; its parent is ``parent``, or the current span if that is empty."""
         ...
 
     def traceparent(self) -> str:
-        """Of the current span; empty where there is none."""
+        """Return the traceparent of the current span; empty if there is none."""
         ...
 
 
@@ -38,20 +38,20 @@ _continued: ContextVar[str] = ContextVar("traceparent", default="")
 
 
 def use(tracer: Tracer | None) -> None:
-    """Make spans with this from now on; None: no more."""
+    """Make spans with this tracer from now on; None turns them off."""
     global _tracer
     _tracer = tracer
 
 
 def span(name: str, *, kind: Kind, parent: str = "", **attributes: str) -> Any:
-    """A context manager around a piece of work."""
+    """Return a context manager that makes a span around a piece of work."""
     if _tracer is None:
         return _NOTHING
     return _tracer.span(name, kind=kind, parent=valid(parent), attributes=attributes)
 
 
 def publishing(queue: str, traceparents: Sequence[str]) -> AbstractContextManager[Any]:
-    """Around one call that sends messages of several traces: a span in each."""
+    """Return a context manager for a call that sends messages of several traces; it makes a span in each."""
     if _tracer is None:
         return _NOTHING
     stack = ExitStack()
@@ -62,7 +62,7 @@ def publishing(queue: str, traceparents: Sequence[str]) -> AbstractContextManage
 
 @contextmanager
 def continued(traceparent: str) -> Iterator[None]:
-    """What is recorded inside belongs to this trace, if it is one."""
+    """Let events recorded inside the block belong to this trace, if it is a valid one."""
     token = _continued.set(valid(traceparent))
     try:
         yield
@@ -71,7 +71,7 @@ def continued(traceparent: str) -> Iterator[None]:
 
 
 def traceparent() -> str:
-    """For an event that is made now: in the trace of the current span or request, or in a new one."""
+    """Return the traceparent for a new event: in the trace of the current span or request, or in a new trace."""
     if _tracer is not None and (current := _tracer.traceparent()):
         return current
     found = _TRACEPARENT.fullmatch(_continued.get())
@@ -79,11 +79,11 @@ def traceparent() -> str:
 
 
 def valid(traceparent: str) -> str:
-    """Itself, or empty: it comes from strangers."""
+    """Return the traceparent if it is well-formed, else an empty text: it may come from strangers."""
     return traceparent if _TRACEPARENT.fullmatch(traceparent) else ""
 
 
 def current_trace_id() -> str:
-    """Of the current span or request; empty outside of both."""
+    """Return the trace id of the current span or request; empty outside both."""
     current = (_tracer.traceparent() if _tracer is not None else "") or _continued.get()
     return current[3:35]

@@ -1,7 +1,7 @@
-"""The tables of the queues: the outbox, dead letters, redrives, and what running processes say of themselves."""
+"""The tables of the queues: the outbox, dead letters, redrives, and what running processes report."""
 
-from queues.models.checkups import Checkup
 from queues.models.dead_letters import IS_PARKED, DeadLetter, DeadLetterQuerySet, HandlingFailure
+from queues.models.doctor_runs import DoctorRun
 from queues.models.live import Duty, Figure, LiveConsumer, PausedQueue, QueueDepth
 from queues.models.outbox import OutboxEvent, OutboxQuerySet
 from queues.models.redrives import Redrive, RedriveItem, RedriveQuerySet
@@ -9,9 +9,9 @@ from queues.models.sql import in_state
 
 __all__ = [
     "IS_PARKED",
-    "Checkup",
     "DeadLetter",
     "DeadLetterQuerySet",
+    "DoctorRun",
     "Duty",
     "Figure",
     "HandlingFailure",

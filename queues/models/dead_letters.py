@@ -1,4 +1,4 @@
-"""Dead letters, and the failure of each receive that led to one."""
+"""Store dead letters, and the failure of each receive that led to one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DIED = "Died"
 
 
 class HandlingFailure(models.Model):
-    """Why one receive of a message ended without an ack: the history of a dead letter."""
+    """The reason why one receive of a message ended without an ack: together, the history of a dead letter."""
 
     queue = models.CharField("queue alias", max_length=50)
     sqs_message_id = models.CharField("SQS message id", max_length=100)
@@ -38,22 +38,22 @@ class HandlingFailure(models.Model):
 
 
 class DeadLetterQuerySet(models.QuerySet["DeadLetter"]):
-    """Which dead letters?"""
+    """Choose dead letters."""
 
     def open(self) -> DeadLetterQuerySet:
-        """Those that wait for a person, by the partial index on just them; see ``in_state``."""
+        """Select those that nobody has redriven or discarded, by the partial index on just them; see ``in_state``."""
         return self.filter(state=Literal(DeadLetter.State.OPEN.value))
 
     def waiting(self) -> DeadLetterQuerySet:
-        """Open ones that nobody has parked, or whose time to be parked is over."""
+        """Select open dead letters that are not parked, or no longer."""
         return self.open().exclude(IS_PARKED)
 
     def parked(self) -> DeadLetterQuerySet:
-        """Open ones that somebody has put off."""
+        """Select open dead letters that somebody has parked until a time to come."""
         return self.open().filter(IS_PARKED)
 
 
-# Time alone ends it.
+# Parking ends by time alone; nothing has to change the row.
 IS_PARKED = Q(parked_until__gt=Now())
 
 
@@ -85,8 +85,8 @@ class DeadLetter(models.Model):
     collected_at = models.DateTimeField(auto_now_add=True)
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
     redriven_at = models.DateTimeField(null=True)
-    # What its event puts at stake, see ``events.Stake``; empty where the body does not say.
-    # An older release that still runs leaves these columns out.
+    # What its event puts at stake, see ``queues.events.envelope.Stake``; empty if the body does not say.
+    # The database has defaults: an older release that still runs leaves these columns out.
     customer = models.CharField(
         max_length=64, blank=True, default="", db_default="", editable=False
     )
@@ -115,7 +115,7 @@ class DeadLetter(models.Model):
             models.Index(
                 "collected_at", "parked_until", name="dead_letter_open", condition=Q(state="open")
             ),
-            # All that is counted of a group, so that no body is read for it.
+            # Holds every column that is counted for a group, so that the database reads no body.
             models.Index(
                 "fingerprint",
                 "collected_at",
@@ -135,7 +135,7 @@ class DeadLetter(models.Model):
 
     @property
     def is_parked(self) -> bool:
-        """Whether it is put off; lists ask the database, see ``parked``."""
+        """True while this row is parked. To select many rows, use the queryset's ``parked``."""
         return (
             self.state == self.State.OPEN
             and self.parked_until is not None

@@ -1,4 +1,4 @@
-"""What the processes say of themselves and of the queues while they run: nothing here is owed to anybody."""
+"""Store what running processes report of themselves and of the queues; losing these rows loses no email."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-# Six beats: one that the database did not take is no silence.
+# Six heartbeats long: a process must not look silent because the database failed to store one.
 SILENT_SECONDS = 30
 
 
 class LiveConsumerQuerySet(models.QuerySet["LiveConsumer"]):
-    """Which of them still live?"""
+    """Choose processes by whether they still send heartbeats."""
 
     def silent(self) -> LiveConsumerQuerySet:
-        """Those that said nothing for a while and have not stopped."""
+        """Select those without a heartbeat for SILENT_SECONDS that have not stopped properly."""
         return self.filter(_is_silent())
 
     def alive(self) -> LiveConsumerQuerySet:
-        """The others."""
+        """Select those that sent a heartbeat within SILENT_SECONDS."""
         return self.exclude(_is_silent())
 
     def with_silence(self) -> LiveConsumerQuerySet:
-        """All, each with ``is_silent``."""
-        # By its name, or the checker of types would take it for a second declaration.
+        """Select all, each with ``is_silent`` set."""
+        # As a dict, or the type checker would take the name for a second declaration.
         return self.annotate(**{"is_silent": _is_silent()})
 
 
@@ -34,13 +34,13 @@ def _is_silent() -> Q:
 
 
 class LiveConsumer(models.Model):
-    """A process that works, as it says itself every few seconds; its row goes when it stops.
+    """A running process and its last heartbeat, one every few seconds; its row goes when it stops.
 
     See ``queues.upkeep.heartbeats``.
     """
 
     class Kind(models.TextChoices):
-        """``relay``: only publishes the outbox. ``archiver``: writes events to files."""
+        """The kinds: a ``relay`` only publishes the outbox, an ``archiver`` writes events to files."""
 
         CONSUMER = "consumer"
         RELAY = "relay"
@@ -54,12 +54,12 @@ class LiveConsumer(models.Model):
     started_at = models.DateTimeField()
     beat_at = models.DateTimeField()
     threads = models.PositiveIntegerField(default=0)
-    # Messages since its start; a second, since the last beat; now.
+    # Messages handled since its start, handled per second since the last heartbeat, and in flight now.
     handled = models.PositiveBigIntegerField(default=0)
     rate = models.FloatField(default=0)
     in_flight = models.PositiveIntegerField(default=0, db_column="in_hand")
 
-    # Of rows that ``with_silence`` found.
+    # Set only on rows that ``with_silence`` selected.
     is_silent: bool
 
     objects = LiveConsumerQuerySet.as_manager()
@@ -78,7 +78,7 @@ class LiveConsumer(models.Model):
 
 
 class PausedQueue(models.Model):
-    """A queue that nobody receives from until somebody resumes it; see ``queues.consumer.pausing``."""
+    """A queue that no consumer receives from until somebody resumes it; see ``queues.consumer.pausing``."""
 
     alias = models.CharField("queue alias", max_length=50, primary_key=True)
     paused_by = models.CharField(max_length=150)
@@ -95,14 +95,14 @@ class PausedQueue(models.Model):
 
 
 class QueueDepth(models.Model):
-    """What SQS said last of a queue, asked by one consumer once a minute; see ``queues.upkeep.depths``."""
+    """The last depth that SQS gave for a queue; one consumer asks once a minute. See ``queues.upkeep.depths``."""
 
     alias = models.CharField("queue alias", max_length=50, primary_key=True)
     visible = models.PositiveIntegerField(default=0)
     in_flight = models.PositiveIntegerField(default=0)
     delayed = models.PositiveIntegerField(default=0)
     dead = models.PositiveIntegerField("in the dead-letter queue", default=0)
-    # When the oldest event of ours that is not handled yet was published.
+    # When the relay published the oldest of our events that is not handled yet.
     oldest_at = models.DateTimeField(null=True)
     asked_at = models.DateTimeField()
     error = models.TextField(blank=True)
@@ -116,17 +116,17 @@ class QueueDepth(models.Model):
 
     @property
     def waiting(self) -> int:
-        """Those that a consumer may have now or, put off by a delay, later."""
+        """The number of messages that wait for a consumer, those delayed by SQS included."""
         return self.visible + self.delayed
 
     @property
     def is_lacking(self) -> bool:
-        """Whether AWS has not got what settings name: a queue, a topic, a subscription. It mends none by itself."""
+        """True if AWS lacks a queue, topic or subscription that settings name: ``manage.py provision`` makes it."""
         return self.error.endswith("manage.py provision")
 
 
 class Figure(models.Model):
-    """What happened in so many seconds: counts by name, which add up; see ``queues.upkeep.figures``."""
+    """Counts by name of what happened in a span of seconds; spans add up. See ``queues.upkeep.figures``."""
 
     seconds = models.PositiveIntegerField()
     begins_at = models.DateTimeField()
@@ -144,7 +144,7 @@ class Figure(models.Model):
 
 
 class Duty(models.Model):
-    """When something that one process does for all was begun last; see ``queues.upkeep.duties``."""
+    """The time when one process last began a duty that it does for all; see ``queues.upkeep.duties``."""
 
     name = models.CharField(max_length=150, primary_key=True)
     taken_at = models.DateTimeField()

@@ -1,4 +1,4 @@
-"""The outbox: events saved with their cause, and how far each has come."""
+"""The outbox table: events saved in the transaction of their cause, and how far each has come."""
 
 from __future__ import annotations
 
@@ -12,33 +12,32 @@ from queues.uuid7 import uuid7
 
 
 class OutboxQuerySet(models.QuerySet["OutboxEvent"]):
-    """Which rows of the outbox?"""
+    """Choose rows of the outbox."""
 
     def with_message(self, sqs_message_id: str) -> OutboxQuerySet:
-        """Those that SQS took under this id."""
-        # SQLite recognises its index by the second condition.
+        """Select the rows that SQS took under this id."""
+        # The second condition repeats that of the index: without it SQLite does not use the index.
         return self.filter(sqs_message_id=sqs_message_id, sqs_message_id__gt=Literal(""))
 
     def carried_by(
         self, queue: str, *, event_id: UUID | None, sqs_message_id: str
     ) -> OutboxQuerySet:
-        """Those that a message stands for: by its event, or by its own id where it is no envelope."""
+        """Select the rows that a message carries: by its event id, or by SQS's id if it is not an envelope."""
         rows = self.filter(queue=queue)
         if event_id:
             return rows.filter(event_id=event_id)
-        # There is an index on events alone, and few rows have none.
+        # The index on event_id finds them: few rows have none.
         return rows.filter(event_id=None, sqs_message_id=sqs_message_id)
 
 
 class OutboxEvent(models.Model):
-    """An event recorded in the transaction of its cause; the relay publishes it, handling marks it handled."""
+    """An event recorded in the transaction of its cause. The relay publishes it, the consumer marks it handled."""
 
     class State(models.TextChoices):
-        """``claimed``: a relay is publishing it. ``held``.
+        """The states of an event on its way.
 
-        Its FIFO group waits for it, see ``queues.consumer.fifo_groups``.
-
-        ``dead``: a dead letter. ``refused``: SQS will never take it as it is.
+        ``claimed``: a relay is publishing it. ``held``: its FIFO group waits for it, see
+        ``queues.consumer.fifo_groups``. ``dead``: it is a dead letter. ``refused``: SQS will never take it as it is.
         """
 
         PENDING = "pending"
@@ -50,12 +49,12 @@ class OutboxEvent(models.Model):
         DISCARDED = "discarded"
         REFUSED = "refused"
 
-    # An earlier event of its FIFO group in one of these may have to come first.
+    # An event in one of these states may have to come before later ones of its FIFO group.
     UNFINISHED = (State.PENDING, State.CLAIMED, State.HELD, State.DEAD)
-    # Nothing moves these but a person.
+    # Only a person moves an event on from these states.
     STUCK = (State.DEAD, State.REFUSED)
 
-    # A redrive writes another row with the same event id; garbage from foreign producers has none.
+    # A redrive writes another row with the same event id. A message that is no envelope has no event id.
     event_id = models.UUIDField(null=True, db_index=True)
     type = models.CharField(max_length=100, blank=True)
     subject = models.CharField(max_length=200, blank=True, db_index=True)

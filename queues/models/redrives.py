@@ -1,4 +1,4 @@
-"""Redrives that run as jobs in the consumers, and what became of each dead letter in one."""
+"""Store redrives, which run as jobs in the consumers, and the outcome of each of their dead letters."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from queues.uuid7 import uuid7
 
 
 class RedriveQuerySet(models.QuerySet["Redrive"]):
-    """Which redrives?"""
+    """Choose redrives."""
 
     def unfinished(self) -> RedriveQuerySet:
-        """Those with letters that wait, or whose outcome is not known yet."""
+        """Select redrives with dead letters that still wait or whose outcome is not known yet."""
         return self.filter(ended_at=None)
 
     def due(self) -> RedriveQuerySet:
-        """Of these, those that nobody is at."""
+        """Select unfinished redrives that no process is working on and whose next step is due."""
         return self.unfinished().filter(next_at__lte=Now())
 
 
 class Redrive(models.Model):
-    """Dead letters that somebody sends back together; see ``queues.redrives.jobs``."""
+    """A set of dead letters that somebody sends back together; see ``queues.redrives.jobs``."""
 
     class State(models.TextChoices):
-        """``stopped``: by a person. ``halted``: by itself, because its failure came back."""
+        """The states: a person has ``stopped`` it, or it ``halted`` by itself because its failure came back."""
 
         RUNNING = "running"
         STOPPED = "stopped"
@@ -34,7 +34,7 @@ class Redrive(models.Model):
         DONE = "done"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    # A form's own token: sent twice, it starts one redrive.
+    # The form's token: a form that is sent twice starts one redrive.
     key = models.CharField(max_length=100, unique=True, editable=False)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -43,24 +43,24 @@ class Redrive(models.Model):
         related_name="+",
         editable=False,
     )
-    # Also of a script, which is no user, and of a user who is gone.
+    # A name even if a script started it, or if the user has been deleted.
     started_by = models.CharField(max_length=150)
     reason = models.CharField(max_length=300, blank=True)
     what = models.CharField("causes", max_length=300, blank=True)
     total = models.PositiveIntegerField("letters", default=0)
     left_out = models.PositiveIntegerField(default=0)
     rate = models.PositiveIntegerField("letters a second", null=True)
-    # When the next letter was due at the last release, at this rate.
+    # The time when, at this rate, the next dead letter was due, as of the last release.
     paced_at = models.DateTimeField(null=True, editable=False)
     is_canary = models.BooleanField("canary", default=True)
     stage = models.PositiveSmallIntegerField(default=0)
     state = models.CharField(max_length=10, choices=State, default=State.RUNNING)
     why = models.TextField(blank=True)
     created_at = models.DateTimeField("started", auto_now_add=True)
-    # When the outcome of the last letter was known.
+    # When the outcome of the last dead letter became known.
     ended_at = models.DateTimeField("ended", null=True)
     claim = models.UUIDField(null=True, editable=False)
-    # Nobody advances it before; while somebody does, the end of their lease.
+    # No process advances it before this time; while one does, this is the end of its lease.
     next_at = models.DateTimeField(editable=False)
 
     objects = RedriveQuerySet.as_manager()
@@ -77,13 +77,14 @@ class Redrive(models.Model):
 
 
 class RedriveItem(models.Model):
-    """One dead letter of a redrive, in its turn."""
+    """One dead letter of a redrive, with its position and its outcome."""
 
     class Outcome(models.TextChoices):
-        """``pending``: sent back, outcome not known yet. ``handled``: it led to no email.
+        """The outcomes of a dead letter in a redrive.
 
-        ``bounced``: SES accepted its email, the recipient's server did not. ``returned``: it failed again.
-        ``skipped``: never sent back by this redrive.
+        ``pending``: sent back, outcome not known yet. ``handled``: handled without an email. ``bounced``: SES accepted
+        its email, but the recipient's server did not. ``returned``: it failed again. ``skipped``: this redrive never
+        sent it back.
         """
 
         WAITING = "waiting"
@@ -100,7 +101,8 @@ class RedriveItem(models.Model):
     letter = models.ForeignKey(
         "queues.DeadLetter", on_delete=models.CASCADE, related_name="redrive_items"
     )
-    # The outbox row that carries the letter. It may be deleted before, and must be deleted as fast as ever.
+    # The outbox row that carries the dead letter. Rows may be deleted before this one, and a database constraint or an
+    # index here would slow their deletion.
     outbox_event = models.ForeignKey(
         "queues.OutboxEvent",
         null=True,
@@ -112,9 +114,9 @@ class RedriveItem(models.Model):
     position = models.PositiveIntegerField()
     stage = models.PositiveSmallIntegerField(null=True)
     outcome = models.CharField(max_length=10, choices=Outcome, default=Outcome.WAITING)
-    # Why, in words; of a pending letter: how it failed since it was sent back.
+    # The reason in words; for a pending dead letter, how it has failed since it was sent back.
     detail = models.TextField(blank=True)
-    # What makes that failure the same as another.
+    # The fingerprint of that failure, to compare it with others.
     fingerprint = models.CharField(max_length=64, blank=True)
     released_at = models.DateTimeField(null=True)
     settled_at = models.DateTimeField(null=True)

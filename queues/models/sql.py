@@ -1,4 +1,4 @@
-"""Pieces of SQL that Django has no word for, on PostgreSQL and SQLite."""
+"""SQL that Django's ORM cannot express, for PostgreSQL and SQLite."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from django.db.models.sql.compiler import SQLCompiler
 
 
 def moment(ahead: timedelta = timedelta()) -> tuple[str, list[Any]]:
-    """SQL and parameters of the database's own time, so far ahead: for statements written out."""
+    """Return SQL and parameters for the database's current time plus ``ahead``, for hand-written statements."""
     sql, params = _moment(connection.vendor, ahead)
     return sql, [*params]
 
 
 def due_in(ahead: timedelta) -> Any:
-    """The database's own time, so far ahead, for the ORM.
+    """Return the database's current time plus ``ahead``, for the ORM.
 
-    SQLite compares texts, and writes a sum with more digits: now and nothing would come after now.
+    SQLite compares times as texts and writes a sum with more digits, so now plus zero would be later than now.
     """
     return Now() + ahead if ahead else Now()
 
 
 @cache
 def _moment(vendor: str, ahead: timedelta) -> tuple[str, tuple[Any, ...]]:
-    # Of no model: it names no column.
+    # It needs no model: it names no column.
     query = Query(None)
     sql, params = query.get_compiler(connection=connection).compile(
         due_in(ahead).resolve_expression(query)
@@ -39,21 +39,22 @@ def _moment(vendor: str, ahead: timedelta) -> tuple[str, tuple[Any, ...]]:
 
 
 def unhurried() -> str:
-    """A condition that holds, and lets the statement's commit return before the disk has it.
+    """Return a condition that is always true and lets the commit return before the row is on the disk.
 
-    For what may be lost when the database's machine fails, and is seen by everybody until then. What is committed
-    later, and waits for the disk, takes it along. In a transaction it changes nothing: the rest must not be lost.
+    Use it for rows that may be lost when the database's machine fails; until then everybody sees them. A later commit
+    that waits for the disk saves them, too. Inside a transaction it changes nothing, because the rest of the
+    transaction must not be lost.
     """
     return "TRUE" if connection.in_atomic_block else _UNHURRIED[connection.vendor]
 
 
 def clock_us() -> str:
-    """SQL of the database's own time in microseconds since 1970, an integer; not that of the transaction."""
+    """Return SQL for the current time in integer microseconds since 1970, not the transaction's start."""
     return _CLOCK_US[connection.vendor]
 
 
 def greatest() -> str:
-    """The name of the function that gives the greatest of its arguments."""
+    """Return the name of the SQL function that gives the greatest of its arguments."""
     return _GREATEST[connection.vendor]
 
 
@@ -69,15 +70,15 @@ _GREATEST = {"sqlite": "MAX", "postgresql": "GREATEST"}
 
 
 class Literal(Value):
-    """A word of ours, spelt out in the SQL instead of passed beside it."""
+    """A constant of our own code, written into the SQL instead of passed as a parameter."""
 
     def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Any:
-        """The word alone, without parameters."""
+        """Return the quoted constant without parameters."""
         return f"'{self.value}'", []
 
 
 class RandomUuid(Func):
-    """A new one for each row."""
+    """A new random UUID for each row."""
 
     template = "GEN_RANDOM_UUID()"
     output_field = UUIDField()
@@ -85,14 +86,14 @@ class RandomUuid(Func):
     def as_sqlite(
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any
     ) -> Any:
-        """Django keeps UUIDs as 32 hex digits there."""
+        """Make 32 hex digits, which is how Django stores UUIDs on SQLite."""
         return self.as_sql(compiler, connection, template="LOWER(HEX(RANDOMBLOB(16)))", **context)
 
 
 def in_state(*states: models.TextChoices) -> Q:
-    """Rows of these states, by the partial index on just them, where there is one.
+    """Select rows in these states in a way that lets the database use a partial index on them.
 
-    SQLite recognises the condition of an index only where the SQL spells it out; a parameter could be anything.
+    SQLite uses a partial index only if the SQL spells out its condition; a parameter could be anything.
     """
     first, *more = [Literal(state.value) for state in states]
     return Q(state__in=[first, *more]) if more else Q(state=first)

@@ -1,4 +1,4 @@
-"""The outbox: ``record`` saves an event in the caller's transaction; the relay publishes it."""
+"""The outbox: ``record`` saves an event in the caller's transaction, and the relay publishes it."""
 
 from queues.outbox.recording import record
 

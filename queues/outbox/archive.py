@@ -1,8 +1,8 @@
-"""Every event as a line of JSON in files of a day each: the second subscriber of the topics.
+"""Archive every event as a line of JSON in files of one day each, as the second subscriber of the topics.
 
-A line is the envelope as it was published. It is on the disk before its message is deleted, so a crash in between, or a
-message that SQS gives twice, leaves a line twice: readers take each ``id`` once. A line that a crash tore is cut off by
-the next archiver, and its message, which was not deleted, comes again.
+A line is the envelope as it was published. It is on the disk before the archiver deletes its message. So a crash in
+between, or a message that SQS delivers twice, leaves a line twice: readers must take each ``id`` once. If a crash
+leaves a torn line, the next archiver cuts it off; its message was not deleted and comes again.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from queues.failpoints import failpoint
 logger = logging.getLogger(__name__)
 
 MAX_BYTES = 256 * 1024 * 1024
-# So much of a file's end is read at once to find its last whole line.
+# The bytes read at once, from a file's end backwards, to find its last whole line.
 _TAIL_BYTES = 64 * 1024
 
 
 class Archive:
-    """One process's file in the folder, and after midnight or ``max_bytes`` the next: it locks the one it writes to.
+    """Writes messages to a file that this process has locked, and to another after midnight or ``max_bytes``.
 
-    Any number of processes of one machine may write to one folder. Raises OSError where the disk does not do it.
+    Any number of processes on one machine may write to one folder. Raises OSError if the disk fails or is full.
     """
 
     def __init__(
@@ -41,17 +41,17 @@ class Archive:
         max_bytes: int = MAX_BYTES,
         today: Callable[[], str] = lambda: datetime.now(UTC).date().isoformat(),
     ) -> None:
-        # They hold addresses in the clear.
+        # The files hold email addresses in clear text.
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder, self._max_bytes, self._today = folder, max_bytes, today
         self._file, self._day = -1, ""
 
     def repair(self) -> int:
-        """Cut off the lines that others tore when they died; returns how many."""
+        """Cut off the torn lines that processes left when they died; returns how many."""
         return sum(_repaired(path) for path in sorted(self._folder.glob("*.ndjson")))
 
     def write(self, messages: Sequence[Received]) -> None:
-        """On return these are on the disk, whole; on an error none of them is in the file."""
+        """Write these messages; on return all of them are on the disk, after an error none is in the file."""
         content = b"".join(line(message) for message in messages)
         self._open_file()
         end = os.lseek(self._file, 0, os.SEEK_END)
@@ -65,7 +65,7 @@ class Archive:
         failpoint("after_archive")
 
     def close(self) -> None:
-        """Let others go on with the file."""
+        """Close and unlock the file, so that other processes may continue it."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -74,14 +74,14 @@ class Archive:
         day = self._today()
         if self._file >= 0 and day == self._day:
             found = os.fstat(self._file)
-            # Without a name it would be gone as soon as it is closed: somebody deleted it.
+            # No link means that somebody deleted the file: what we write to it would be gone when we close it.
             if found.st_size < self._max_bytes and found.st_nlink:
                 return
         self.close()
         self._file, self._day = self._first_free(day), day
 
     def _first_free(self, day: str) -> int:
-        """The day's first file that is not full and that nobody else writes to."""
+        """Open and lock the day's first file that is not full and that no other process writes to."""
         for path in self._names(day):
             is_new = not path.exists()
             file = _locked(path)
@@ -103,7 +103,7 @@ class Archive:
             number += 1
 
     def _keep_name(self) -> None:
-        """A new file outlives a power cut only when its folder is on the disk, too."""
+        """Sync the folder: a new file survives a power cut only if its folder's entry is on the disk, too."""
         folder = os.open(self._folder, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -112,19 +112,19 @@ class Archive:
 
 
 def line(message: Received) -> bytes:
-    """The envelope, on one line; of what is none, its text and SQS's id."""
+    """Return the envelope on one line; for a body that is no envelope, its text and SQS's message id."""
     try:
         json_object(message.body)
     except BadEnvelope:
         text = json.dumps({"not_an_event": message.body, "message_id": message.id})
     else:
-        # In JSON a line break is never within a text.
+        # JSON texts hold no raw line breaks, so this changes only the layout.
         text = message.body.replace("\r", " ").replace("\n", " ").strip()
     return text.encode() + b"\n"
 
 
 def _locked(path: Path) -> int | None:
-    """Open to be added to; None while another process writes to it."""
+    """Open the file for appending and lock it; None while another process has it locked."""
     file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Send batches to SQS or SNS side by side: most of the time of one is spent waiting for its answer."""
+"""Send batches to SQS or SNS in parallel, because a batch spends most of its time waiting for the answer."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from queues.aws.sqs import Outgoing, Unsent
 from queues.errors import QueueUnavailable
 from queues.events import tracing
 
-# One batch that hangs must not keep for longer from the database what became of the others.
+# If one batch hangs, the results of the others still reach the database after this time.
 ANSWER_SECONDS = 0.25
 
 Batch = Sequence[Outgoing]
 
 
 class Destination(Protocol):
-    """A queue or a topic."""
+    """A queue or topic that a batch can be sent to."""
 
     @property
     def alias(self) -> str:
-        """Of the queue, also of a topic before it."""
+        """The alias of the queue; for a topic, that of the queue behind it."""
         ...
 
     def send_batch(
         self, messages: Batch, *, hurried: bool = False
     ) -> tuple[dict[str, str], dict[str, Unsent]]:
-        """Ids and failures by key; raises QueueUnavailable."""
+        """Send the messages; returns AWS's ids and the failures, both by key. Raises QueueUnavailable."""
         ...
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of a batch: ids and failures by key. ``error``: nobody knows, AWS gave no answer."""
+    """The result of a batch: ids and failures by key; with ``error``, AWS gave no answer and the result is unknown."""
 
     batch: Batch
     sent: Mapping[str, str] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class Answer:
 def side_by_side(
     destination: Destination, batches: Sequence[Batch], *, hurried: bool = False
 ) -> Iterator[list[Answer]]:
-    """Begin to send all at once, then give the answers as they come, those of a quarter of a second together."""
+    """Send all batches in parallel and yield the answers as they come, grouped by quarter of a second."""
     if len(batches) == 1:
         yield [_send(destination, batches[0], hurried=hurried)]
         return
@@ -72,10 +72,10 @@ def _send(destination: Destination, batch: Batch, *, hurried: bool) -> Answer:
 
 
 class _Senders:
-    """Threads that are kept for the next batch: to make one costs more than what it has to do.
+    """Threads that are kept for the next batch, because starting one costs more than the work it does.
 
-    There are as many as were ever needed at once. The process need not wait for them when it ends; for an executor's
-    it would.
+    There are as many as were ever needed at once. They are daemon threads, so the process does not wait for them when
+    it ends; for the threads of an executor it would.
     """
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class _Senders:
         self._idle = threading.Semaphore(0)
 
     def begin(self, send: Callable[[], Answer]) -> Future[Answer]:
-        """No batch waits for another."""
+        """Begin to send a batch in a free thread, or a new one: no batch waits for another."""
         future: Future[Answer] = Future()
         self._work.put((future, send))
         if not self._idle.acquire(blocking=False):
@@ -101,7 +101,7 @@ class _Senders:
             self._idle.release()
             future.set_exception(exc)
         else:
-            # First: whoever waits for the answer may have the next batch at once.
+            # Before the result: whoever waits for the answer may submit the next batch at once.
             self._idle.release()
             future.set_result(answer)
 

@@ -1,7 +1,7 @@
-"""Claim events of the outbox, settle what SQS took, end what nobody settled: one statement each, written out.
+"""Claim events of the outbox, settle those that SQS took, release expired claims: one hand-written statement each.
 
-The ORM would take two for a claim, make a model with every column of each row, and compile each statement anew: that
-was most of what an event cost.
+The ORM would take two statements for a claim, make a model with every column of each row, and compile each statement
+anew: that was most of what an event cost.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from queues.outbox import fifo_heads
 
 LEASE = timedelta(seconds=30)
 
-# SQLite uses a partial index only where it reads the index's own condition, so the states are spelt out as there.
-# The range is one queue: of equals, PostgreSQL may follow the primary key, past all that was ever published.
+# SQLite uses a partial index only if the statement repeats its condition, so the states are written out.
+# BETWEEN names one queue: with "=", PostgreSQL may walk the primary key instead, past all that was ever published.
 _OLDEST = """\
 SELECT id FROM queues_outboxevent
 WHERE state = 'pending' AND queue BETWEEN %s AND %s AND available_at <= {now}
@@ -30,7 +30,7 @@ _THESE = """\
 SELECT id FROM queues_outboxevent AS event
 WHERE state = 'pending' AND id IN ({marks}) AND available_at <= {now}{is_head}"""
 _IS_HEAD = " AND id = ({head})"
-# What is due is found first: as a mere part of the UPDATE it might be read, and lock rows, more than once.
+# The due rows are selected first: as a subquery of the UPDATE they might be read, and rows locked, more than once.
 _TAKE = """\
 WITH due AS ({due} {lock})
 UPDATE queues_outboxevent
@@ -47,14 +47,14 @@ _RELEASE = """\
 UPDATE queues_outboxevent SET state = 'pending', claim = NULL, lease_until = NULL
 WHERE state = 'claimed' AND lease_until < {now}"""
 _LOOK = "SELECT 1 FROM ({rows}) AS found LIMIT 1"
-# As an array PostgreSQL looks each id up, whatever it believes about the table; a join might read it whole.
+# With an array PostgreSQL looks up each id, whatever its statistics say; with a join it might read the whole table.
 _IN_DUE = {
     "postgresql": "= ANY (ARRAY(SELECT id FROM due))",
     "sqlite": "IN (SELECT id FROM due)",
 }
 _MESSAGE_ID = {
     "postgresql": "CAST(%s AS jsonb) ->> CAST(id AS text)",
-    # It has ->> since 3.38 only.
+    # SQLite has ->> only since 3.38.
     "sqlite": "JSON_EXTRACT(%s, '$.\"' || id || '\"')",
 }
 # Given a list of 250 ids, SQLite reads the whole table instead, if it believes that this has only some thousand rows.
@@ -66,7 +66,7 @@ _LOCK = {"postgresql": "FOR UPDATE SKIP LOCKED", "sqlite": ""}
 
 
 class Claimed(NamedTuple):
-    """An event in the hands of whoever made this claim, while it stands; ``tries`` counts this one."""
+    """An event that the maker of this claim may publish while the claim stands; ``tries`` counts this try."""
 
     pk: int
     event_id: str | None
@@ -81,21 +81,21 @@ class Claimed(NamedTuple):
 
     @property
     def is_news(self) -> bool:
-        """Whether no subscriber can have had it before: what is published again gets another deduplication id."""
+        """True if no subscriber can have had it before: an event published again has another deduplication id."""
         return self.event_id == self.deduplication_id
 
 
 def take_oldest(alias: str, *, most: int) -> list[Claimed]:
-    """Claim what is due of a standard queue.
+    """Claim the oldest due events of a standard queue, ``most`` at most.
 
-    A claim is committed on return, unless the caller is in a transaction. Others skip what is locked here and, later,
-    what is claimed.
+    The claim is committed on return, unless the caller is in a transaction. Other relays skip rows that are locked here
+    and, later, rows that are claimed.
     """
     return _take(alias, _OLDEST.format(now=moment()[0]), [alias, alias, most])
 
 
 def take_these(alias: str, pks: Sequence[int]) -> list[Claimed]:
-    """Claim those that are due, of a FIFO queue only those that nothing in their groups has to come before."""
+    """Claim those of these events that are due; on a FIFO queue, only if nothing in their group must come first."""
     head = fifo_heads.head(queue="event.queue", group='event."group"')
     due = _THESE.format(
         marks=_marks(pks),
@@ -106,7 +106,7 @@ def take_these(alias: str, pks: Sequence[int]) -> list[Claimed]:
 
 
 def settle(claim: uuid.UUID, message_ids: Mapping[int, str]) -> None:
-    """These are published, under these ids of SQS, as far as the claim stands."""
+    """Mark these events published under SQS's ids; rows whose claim has ended stay as they are."""
     vendor, as_json = connection.vendor, json.dumps(message_ids)
     sql = _SETTLE.format(
         now=moment()[0],
@@ -119,12 +119,12 @@ def settle(claim: uuid.UUID, message_ids: Mapping[int, str]) -> None:
 
 
 def release_expired() -> int:
-    """What a relay claimed that died comes back; returns how many."""
+    """Set events back to pending whose relay died after it claimed them; returns how many."""
     now, _ = moment()
     if not _may_find(_EXPIRED.format(now=now), []):
         return 0
     with connection.cursor() as cursor:
-        # Without parameters, doubled percent signs would stay doubled.
+        # The empty list is needed: without parameters the driver would leave doubled percent signs doubled.
         cursor.execute(_RELEASE.format(now=now), [])
         return int(cursor.rowcount)
 
@@ -138,7 +138,7 @@ def _take(alias: str, due: str, params: Sequence[Any]) -> list[Claimed]:
     sql = _TAKE.format(due=due, lock=_LOCK[vendor], lease=lease, in_due=_IN_DUE[vendor])
     with connection.cursor() as cursor:
         cursor.execute(sql, [*params, claim.hex, *lease_params])
-        # All at once: a half-read answer would keep SQLite locked.
+        # Fetch all rows at once: a half-read result would keep SQLite locked.
         rows = sorted(cursor.fetchall())
     return [_claimed(row, alias, claim) for row in rows]
 
@@ -148,7 +148,7 @@ def _marks(params: Collection[Any]) -> str:
 
 
 def _may_find(rows: str, params: Sequence[Any]) -> bool:
-    """Whether to UPDATE: looking takes no lock, an UPDATE of nothing would wait for SQLite's one writer."""
+    """Look first on SQLite: a SELECT takes no lock, but an UPDATE of no rows would wait for the one writer."""
     if connection.vendor != "sqlite":
         return True
     with connection.cursor() as cursor:
@@ -173,5 +173,5 @@ def _claimed(row: Sequence[Any], alias: str, claim: uuid.UUID) -> Claimed:
 
 
 def _dashed(digits: str) -> str:
-    """Django keeps UUIDs as 32 hex digits on SQLite."""
+    """Write a UUID with dashes; on SQLite, Django stores 32 hex digits."""
     return str(uuid.UUID(digits)) if len(digits) == 32 else digits

@@ -1,7 +1,7 @@
-"""Find the first unfinished event of each FIFO group, without reading what waits behind it.
+"""Find the first unfinished event of each FIFO group, without reading the events that wait behind it.
 
-The cost is that of the groups looked at, however many events they hold: one step on the index ``outbox_group_head``
-leads from each group to the next.
+The cost grows with the number of groups, not with the number of events in them: one step on the index
+``outbox_group_head`` leads from each group to the next.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from django.conf import settings
 from django.db import connection
 
-# SQLite uses a partial index only where it reads the index's own condition, so the states are spelt out as there.
+# SQLite uses a partial index only if the statement repeats its condition, so the states are written out.
 _UNFINISHED = "state IN ('pending', 'claimed', 'held', 'dead')"
 _BLOCKING = {"skip": f"{_UNFINISHED} AND state <> 'dead'", "hold": _UNFINISHED}
-# The range is one group: of equals, PostgreSQL may follow the primary key, past all that was ever published.
+# BETWEEN names one group: with "=", PostgreSQL may walk the primary key instead, past all that was ever published.
 _HEAD = """\
 SELECT id FROM queues_outboxevent
 WHERE queue = {queue} AND "group" BETWEEN {group} AND {group} AND {blocking}
@@ -31,14 +31,14 @@ WITH RECURSIVE visited (name, number) AS (
 )
 SELECT name, ({head}) FROM visited WHERE name IS NOT NULL ORDER BY number
 """
-# Where the last look at a queue ended: groups take turns, and those that wait for something keep nobody waiting.
+# The group where the last look at a queue ended. So groups take turns, and blocked ones do not delay the others.
 _ends: dict[str, str] = {}
 
 
 def pages(alias: str, *, size: int) -> Iterator[list[int]]:
-    """The heads' ids, of so many groups at a time, going on where the last call ended, until all were looked at.
+    """Yield the ids of the heads, ``size`` groups at a time, from where the last call ended until all were seen.
 
-    Some of them may be claimed, held or not due: whoever claims asks for that.
+    Some of them may be claimed, held or not due: the claim itself checks that.
     """
     after = _ends.get(alias, "")
     turns = 2 if after else 1
@@ -51,12 +51,12 @@ def pages(alias: str, *, size: int) -> Iterator[list[int]]:
 
 
 def head(*, queue: str, group: str) -> str:
-    """The query for the first event of a group that keeps those after it waiting; both are SQL."""
+    """Return SQL for the first event of a group that blocks the later ones; ``queue`` and ``group`` are SQL, too."""
     return _HEAD.format(queue=queue, group=group, blocking=_BLOCKING[settings.FIFO_POISON])
 
 
 def _page(alias: str, after: str, size: int) -> list[tuple[str, int]]:
-    """Group and id of the head."""
+    """Return group and head id of up to ``size`` groups after this one."""
     blocking = _BLOCKING[settings.FIFO_POISON]
     sql = _HEADS.format(
         first=_NEXT.format(after="%(after)s", blocking=blocking),

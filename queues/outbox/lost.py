@@ -1,4 +1,4 @@
-"""Publish again what SQS lost: nothing waits only there."""
+"""Publish events again that SQS lost, so that no event exists only in SQS."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ logger = logging.getLogger(__name__)
 
 
 def republish_lost(alias: str) -> int:
-    """Publish again what was published long ago and never handled, where the queue has nothing left of it.
+    """Publish events again that were published long ago, were never handled and are no longer in the queue.
 
-    A queue with messages may only be slow, and a backlog that is published again grows for ever: of such a queue
-    only what much later events have overtaken is lost. An event with an open dead letter waits for a person.
-    Raises QueueUnavailable.
+    A queue with messages may only be slow, and a backlog that is published again would grow for ever. So in such a
+    queue only events that much later ones have overtaken count as lost. An event with an open dead letter waits for a
+    person. Raises QueueUnavailable.
     """
     lost, buried = _unanswered(alias), _buried(alias)
     if not (lost.exists() or buried.exists()) or not _is_empty(sqs.dead_letter_queue(alias)):
@@ -43,10 +43,13 @@ def _unanswered(alias: str) -> QuerySet[OutboxEvent]:
 
 
 def _buried(alias: str) -> QuerySet[OutboxEvent]:
-    """Dead before SQS moved the message away, where that holds a group; the message may have been lost in between."""
+    """Select events marked dead before SQS moved their message, which SQS may have lost in between.
+
+    There are such only where a dead letter holds its FIFO group.
+    """
     if settings.FIFO_POISON != "hold" or not sqs.queue(alias).is_fifo:
         return OutboxEvent.objects.none()
-    # The index is on these states together.
+    # The index covers exactly these states, so all of them are named.
     return (
         OutboxEvent.objects.filter(in_state(*OutboxEvent.UNFINISHED), queue=alias)
         .filter(state=OutboxEvent.State.DEAD, recorded_at__lt=_stale())
@@ -60,7 +63,7 @@ def _stale() -> CombinedExpression:
 
 
 def _has_open_letter() -> Exists:
-    """By the event, or where there is none by SQS's id of the message."""
+    """Match an open dead letter by event id, or by SQS's message id if there is no event."""
     same = Q(event_id=OuterRef("event_id")) | Q(
         event_id=None, queue=OuterRef("queue"), sqs_message_id=OuterRef("sqs_message_id")
     )
@@ -68,7 +71,7 @@ def _has_open_letter() -> Exists:
 
 
 def _overtaken(lost: QuerySet[OutboxEvent], alias: str) -> QuerySet[OutboxEvent]:
-    """Those that would have been received by now; what was received and failed is still in the queue."""
+    """Select events that SQS should have delivered by now; one that was received and failed is still in the queue."""
     handled = OutboxEvent.objects.filter(
         queue=alias, state=OutboxEvent.State.HANDLED, published_at__isnull=False
     )

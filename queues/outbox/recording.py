@@ -26,9 +26,8 @@ logger = logging.getLogger(__name__)
 def record(event: Event) -> OutboxEvent:
     """Store the event; it becomes visible, and is published, when the caller's transaction commits.
 
-    Raises RuntimeError outside ``transaction.atomic()`` and EventTooLarge over 64 KiB. Events of one
-    group must be recorded under a lock of the caller's on what the group stands for (the account row),
-    or their ids are not in commit order.
+    Raises RuntimeError outside ``transaction.atomic()`` and EventTooLarge over 64 KiB. To record events of one group,
+    the caller must hold a lock on what the group stands for (the account row), or their ids are not in commit order.
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("outbox.record() must be called inside transaction.atomic()")
@@ -39,9 +38,10 @@ def record(event: Event) -> OutboxEvent:
 
 
 def record_again(event: Event) -> OutboxEvent:
-    """The same for an event that was recorded before, by us or elsewhere, and must be handled once more.
+    """Record an event again that was recorded before, here or elsewhere, and must be handled once more.
 
-    The event id stays, so what was sent stays sent; the deduplication id is new, because SQS drops a repeat.
+    The event id stays, so an email that was sent is not sent again. The deduplication id is new, because SQS drops a
+    repeated one.
     """
     same = OutboxEvent.objects.filter(queue=event.queue, event_id=event.id)
     row = at_its_place(same, alias=event.queue)
@@ -56,7 +56,7 @@ def record_again(event: Event) -> OutboxEvent:
 def adopt(
     queue: sqs.Queue, message: sqs.Received, *, state: OutboxEvent.State, seconds: int = 0
 ) -> OutboxEvent:
-    """A row for a message whose producer keeps no outbox here; due after so many seconds."""
+    """Make a row for a message whose producer does not use this outbox; it is due after ``seconds``."""
     fields = envelope_fields(message.body)
     return OutboxEvent.objects.create(
         event_id=fields.id,
@@ -71,10 +71,18 @@ def adopt(
     )
 
 
-def at_its_place(rows: QuerySet[OutboxEvent], *, alias: str, **changes: Any) -> OutboxEvent | None:
-    """On a FIFO queue the newest of these rows, with these changes, to be published again; None if there is none.
+def rows_of(queue: sqs.Queue, message: sqs.Received) -> QuerySet[OutboxEvent]:
+    """Find the outbox rows of the event in this message, newest first."""
+    rows = OutboxEvent.objects.carried_by(
+        queue.alias, event_id=envelope_fields(message.body).id, sqs_message_id=message.id
+    )
+    return rows.order_by("-id")
 
-    From its own row an event comes before what was recorded after it in its group and still waits.
+
+def at_its_place(rows: QuerySet[OutboxEvent], *, alias: str, **changes: Any) -> OutboxEvent | None:
+    """Change the newest of these rows of a FIFO queue and publish it again; None if there is none.
+
+    An event that is published from its own row keeps its place before later events of its group that still wait.
     """
     row = rows.order_by("-id").first() if sqs.queue(alias).is_fifo else None
     if row is None:
@@ -103,6 +111,6 @@ def _store(event: Event, *, deduplication_id: uuid.UUID) -> OutboxEvent:
 
 
 def publish_on_commit(row: OutboxEvent) -> None:
-    """Do not wait for the relay's next round, where settings allow it."""
+    """Publish the row as soon as the transaction commits, if OUTBOX_PUBLISH_ON_COMMIT allows it."""
     if settings.OUTBOX_PUBLISH_ON_COMMIT:
         transaction.on_commit(lambda: relay.publish_soon(row.pk, alias=row.queue), robust=True)

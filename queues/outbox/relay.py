@@ -1,8 +1,8 @@
-"""Publish what the outbox holds: claim rows, send them in batches side by side, settle each.
+"""Publish the events of the outbox: claim rows, send them in parallel batches, settle each.
 
-Any number of relays may run. The claim is committed before SQS is called; a relay that dies leaves a lease that
-ends, and the rows are published again. Of a FIFO group only the oldest unpublished event can be claimed, so a
-failed or lost send cannot let a later event overtake it.
+Any number of relays may run. The claim is committed before the relay calls SQS; when a relay dies, its lease ends and
+the rows are published again. In a FIFO group only the oldest unpublished event can be claimed, so a failed or lost send
+cannot let a later event overtake it.
 """
 
 from __future__ import annotations
@@ -32,11 +32,13 @@ from queues.outbox.claims import Claimed
 
 logger = logging.getLogger(__name__)
 
-# All are sent at once, so none waits in a queue of ours while its lease runs out. Fewer would often wait for SQS's
-# answers; with more, and some hundred FIFO groups, one relay would take the heads of all, and others wait for it.
+# All are sent at once, so none waits in this process while its lease runs out. With fewer, relays would often wait for
+# SQS's answers; with more, and some hundred FIFO groups, one relay would take every head and the others would wait.
 CLAIM_ROWS = 250
-# More at once would keep SQLite's one writer from others for long.
+# With more rows in one UPDATE, others would wait long for SQLite's one writer.
 AGAIN_ROWS = 500
+# An event that is older and not published is stuck, or no relay is running.
+LATE_SECONDS = 60
 State = OutboxEvent.State
 
 _AGAIN: dict[str, Any] = {
@@ -47,23 +49,23 @@ _AGAIN: dict[str, Any] = {
     "error": "",
     "handled_at": None,
 }
-_NO_ANSWER = sqs.Unsent("SQS did not say what became of this entry", refused=False)
+_NO_ANSWER = sqs.Unsent("SQS's answer does not name this entry", refused=False)
 
 
 def publish_soon(pk: int, *, alias: str) -> None:
-    """One bounded try for this row, in a thread of its own: the caller's response does not wait for SQS."""
+    """Try once, for a bounded time, to publish this row in another thread: the caller does not wait for SQS."""
     failpoint("after_commit")
     _publisher().submit(_publish_now, pk, alias).add_done_callback(_report)
 
 
 def publish_pending() -> int:
-    """Publish up to CLAIM_ROWS events of every queue; returns how many SQS took. The relay's step."""
+    """Publish up to CLAIM_ROWS events of every queue: one step of the relay. Returns how many SQS took."""
     claims.release_expired()
     return sum(publish(_claim_next(alias), alias=alias) for alias in settings.QUEUES)
 
 
 def publish(events: Sequence[Claimed], *, alias: str, hurried: bool = False) -> int:
-    """Send claimed rows and settle each by what SQS answers for it; returns how many it took."""
+    """Send claimed rows and settle each by SQS's answer for it; returns how many SQS took."""
     by_key = {str(event.pk): event for event in events}
     count = 0
     for destination, parts in _routes(events, alias):
@@ -73,16 +75,16 @@ def publish(events: Sequence[Claimed], *, alias: str, hurried: bool = False) -> 
 
 
 def blocking() -> Q:
-    """Events that keep those after them in their FIFO group from being published."""
-    # The index is on just these states, so all of them are named.
+    """Select events that block the later ones of their FIFO group."""
+    # The index covers exactly these states, so all of them are named.
     unfinished = in_state(*OutboxEvent.UNFINISHED)
     return unfinished if settings.FIFO_POISON == "hold" else unfinished & ~in_state(State.DEAD)
 
 
 def publish_again(events: QuerySet[OutboxEvent]) -> int:
-    """Put rows that wait for no relay back to pending; returns the count.
+    """Set rows back to pending unless they already wait for a relay; returns how many.
 
-    What was sent stays sent: the event id is the same.
+    The event id stays, so an email that was sent is not sent again.
     """
     waiting = events.exclude(state__in=[State.PENDING, State.CLAIMED])
     count = 0
@@ -92,10 +94,27 @@ def publish_again(events: QuerySet[OutboxEvent]) -> int:
 
 
 def put_back(event: OutboxEvent, *, seconds: int = 0) -> bool:
-    """Pending again after so many seconds, with a new deduplication id; False if the row changed meanwhile."""
+    """Set the row to pending, due after ``seconds``, with a new deduplication id; False if it changed meanwhile."""
     row = OutboxEvent.objects.filter(pk=event.pk, state=event.state)
     changes = {"deduplication_id": uuid.uuid4(), "available_at": due_in(timedelta(seconds=seconds))}
     return bool(row.update(**_AGAIN | changes))
+
+
+def late(rows: QuerySet[OutboxEvent]) -> QuerySet[OutboxEvent]:
+    """Select events that should be in SQS by now; those behind a held one or a dead letter rightly wait."""
+    held = OutboxEvent.objects.filter(
+        blocking() & ~in_state(State.PENDING, State.CLAIMED),
+        queue=OuterRef("queue"),
+        group=OuterRef("group"),
+        id__lt=OuterRef("id"),
+    )
+    return rows.filter(
+        # The index covers exactly these states, so all of them are named.
+        in_state(*OutboxEvent.UNFINISHED),
+        ~Q(group__gt="") | ~Exists(held),
+        state__in=[OutboxEvent.State.PENDING, OutboxEvent.State.CLAIMED],
+        recorded_at__lt=timezone.now() - timedelta(seconds=LATE_SECONDS),
+    )
 
 
 def _publish_now(pk: int, alias: str) -> None:
@@ -106,7 +125,7 @@ def _publish_now(pk: int, alias: str) -> None:
 
 
 def _report(future: Future[None]) -> None:
-    """Nobody waits for the result, so an error would be lost; the relay will publish the row."""
+    """Log an error, which would be lost because nobody waits for the result; the relay will publish the row."""
     if exc := future.exception():
         logger.error("not published on commit: %s", exc, exc_info=exc)
 
@@ -117,7 +136,7 @@ def _publisher() -> ThreadPoolExecutor:
 
 
 def _claim_next(alias: str) -> list[Claimed]:
-    """On FIFO the heads of the next groups in turn: behind a long-waiting group there may be a million rows."""
+    """Claim due rows; on FIFO the heads of the next groups, as a million rows may wait behind one blocked head."""
     if not sqs.queue(alias).is_fifo:
         return _claimed(claims.take_oldest(alias, most=CLAIM_ROWS))
     turns = (claims.take_these(alias, page) for page in fifo_heads.pages(alias, size=CLAIM_ROWS))
@@ -133,9 +152,9 @@ def _claimed(events: list[Claimed]) -> list[Claimed]:
 def _routes(
     events: Sequence[Claimed], alias: str
 ) -> Iterator[tuple[batches.Destination, list[batches.Batch]]]:
-    """To the topic, where settings name one, what is news; what is published again is for our own queue alone.
+    """Send new events to the topic, if settings name one, and events published again to our own queue only.
 
-    The other subscribers have had it, and an email must not depend on what SNS does with it.
+    The other subscribers have had those, and an email must not depend on what SNS does with a repeat.
     """
     topic = sns.topic(alias)
     news = [event for event in events if topic and event.is_news]
@@ -161,7 +180,7 @@ def _outgoing(event: Claimed) -> sqs.Outgoing:
 
 
 def _settle(by_key: Mapping[str, Claimed], answers: Iterable[batches.Answer]) -> int:
-    """What SQS took by one UPDATE, anything else by one each; returns how many it took."""
+    """Settle the events that SQS took with one UPDATE, the others with one each; returns how many it took."""
     taken: list[tuple[Claimed, str]] = []
     for answer in answers:
         events = [by_key[message.key] for message in answer.batch]
@@ -210,26 +229,5 @@ def _release(event: Claimed, reason: str) -> None:
 
 
 def _held(event: Claimed) -> QuerySet[OutboxEvent]:
-    """The row, as far as its claim stands."""
+    """Select the event's row if its claim still stands."""
     return OutboxEvent.objects.filter(pk=event.pk, claim=event.claim, state=State.CLAIMED)
-
-
-def late(rows: QuerySet[OutboxEvent]) -> QuerySet[OutboxEvent]:
-    """Events that should be in SQS by now and are not; those behind a held one or a dead letter wait rightly."""
-    held = OutboxEvent.objects.filter(
-        blocking() & ~in_state(State.PENDING, State.CLAIMED),
-        queue=OuterRef("queue"),
-        group=OuterRef("group"),
-        id__lt=OuterRef("id"),
-    )
-    return rows.filter(
-        # The index is on these states together.
-        in_state(*OutboxEvent.UNFINISHED),
-        ~Q(group__gt="") | ~Exists(held),
-        state__in=[OutboxEvent.State.PENDING, OutboxEvent.State.CLAIMED],
-        recorded_at__lt=timezone.now() - timedelta(seconds=LATE_SECONDS),
-    )
-
-
-# What is older and not published is stuck, or nothing is running that publishes.
-LATE_SECONDS = 60

@@ -1,4 +1,4 @@
-"""Cells of the admin's tables: links, times, labels and JSON as its pages show them."""
+"""Format links, times, labels and JSON for the admin's tables and pages."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from queues.console import change_url
 
 
 def link(row: Model) -> SafeString:
-    """A link to the admin's page of a row."""
+    """Render a link to a row's page in the admin."""
     return format_html('<a class="text-link" href="{}">{}</a>', change_url(row), row)
 
 
 def two_lines(first: object, second: object) -> SafeString:
-    """A cell with something to find it by and, smaller, something to know about it."""
+    """Render a cell of two lines: what staff find the row by and, smaller, a fact about it."""
     return format_html('<span class="fact-two">{}<small>{}</small></span>', first, second)
 
 
 def coloured(text: object, colour: str) -> SafeString:
-    """A label like those of the lists."""
+    """Render a coloured label like those in the lists."""
     return render_to_string("unfold/helpers/label.html", {"text": text, "type": colour})
 
 
 def subject_links(subject: str) -> list[tuple[str, str]]:
-    """Links to what an event is about, and to its emails; none for a subject that no page can have."""
+    """Return links to the subject of an event and to its emails; none if no URL can hold the subject."""
     try:
         return [
             (subject, reverse("subject", args=[subject])),
@@ -41,26 +41,26 @@ def subject_links(subject: str) -> list[tuple[str, str]]:
 
 
 def timeline_links(event_id: UUID | None) -> list[tuple[str, str]]:
-    """A link to all that happened to an event; garbage from foreign producers has no event id."""
+    """Return a link to the event's timeline; none without an event id, as in garbage from foreign producers."""
     return [("Timeline", reverse("timeline", args=[event_id]))] if event_id else []
 
 
 def pretty(body: str) -> SafeString:
-    """A message body to read: indented when it is JSON, as it came otherwise; always escaped."""
+    """Render a message body: indented if it is JSON, else as it came; always escaped."""
     try:
         text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
         text = body
-    # JSON can write half a surrogate pair, and no page can show it.
+    # JSON can contain half a surrogate pair, which no page can show.
     shown = text.encode(errors="backslashreplace").decode()
     return format_html('<pre class="fact-code" tabindex="0">{}</pre>', shown)
 
 
 def pretty_json(value: object) -> SafeString | str:
-    """A JSON value to read."""
+    """Render a JSON value, indented and escaped."""
     if not value:
         return "—"
     try:
         return pretty(json.dumps(value))
     except RecursionError:
-        return "It is nested too deeply to be shown."
+        return "This is nested too deeply to be shown."

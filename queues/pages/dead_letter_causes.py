@@ -1,4 +1,4 @@
-"""The admin's pages of dead letters by cause: what happened, whom it touches, what to do about it."""
+"""Show dead letters by cause in the admin: what happened, which customers it affects, what to do about it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from queues.dead_letters.advice import advise
 from queues.models import DeadLetter, DeadLetterQuerySet
 from queues.pages.cells import link
 
-# The list has them all.
+# The list of dead letters has the others.
 MAX_DEAD_LETTERS = 20
 
 
 @require_safe
 @permission_required("queues.view_deadletter", raise_exception=True)
 def show_all(request: HttpRequest) -> HttpResponse:
-    """Every group that waits, and what is parked."""
+    """Show every cause that waits for a person, and what is parked."""
     groups, parked = causes.waiting(), causes.parked()
     if masking.hides(request):
         groups, parked = [group.masked() for group in groups], [group.masked() for group in parked]
@@ -42,14 +42,14 @@ def show_all(request: HttpRequest) -> HttpResponse:
 @require_safe
 @permission_required("queues.view_deadletter", raise_exception=True)
 def show_one(request: HttpRequest, key: str) -> HttpResponse:
-    """One group with its newest letters; also when it is drained, so that an old link has an answer."""
+    """Show one cause with its newest dead letters; it works after they are gone too, so that old links stay valid."""
     fingerprint = causes.fingerprint_of(key)
     letters = DeadLetter.objects.filter(fingerprint=fingerprint)
     group, parked = causes.one(fingerprint), causes.parked(fingerprint)
-    # In no order: that of keys might be had by reading all letters.
+    # In no order: to sort by key, the database might read all dead letters.
     any_letter = next(iter(letters.order_by().defer("body", "original_body")[:1]), None)
     if any_letter is None:
-        raise Http404("no such group of dead letters")
+        raise Http404("no such cause of dead letters")
     reason, newest = any_letter.reason, _newest(letters.waiting())
     if masking.hides(request):
         group, parked = group and group.masked(), [group.masked() for group in parked]
@@ -80,7 +80,7 @@ def _newest(letters: DeadLetterQuerySet) -> Section:
 
 
 def _any_key(letters: DeadLetterQuerySet) -> object:
-    """An act on all of a list wants one of them to be ticked."""
+    """Return the key of any dead letter: Django's actions on a whole list still need one selected row."""
     return next(iter(letters.order_by().values_list("pk", flat=True)[:1]), None)
 
 

@@ -1,4 +1,4 @@
-"""The admin's page that corrects the data of one dead letter and redrives it."""
+"""Let staff correct the data of one dead letter and redrive it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from queues.redrives import jobs
     ["queues.view_deadletter", "queues.edit_deadletter", masking.PERMISSION], raise_exception=True
 )
 def edit(request: HttpRequest, key: UUID) -> HttpResponse:
-    """Show the data; check what was made of it and preview its email; save it and redrive the letter."""
+    """Show the data; check the edited data and preview its email; save it and redrive the dead letter."""
     letter = get_object_or_404(DeadLetter, pk=key)
     if redrive := redrive_start.started(request):
         return redirect(change_url(redrive))
@@ -48,7 +48,7 @@ def edit(request: HttpRequest, key: UUID) -> HttpResponse:
     for problem in edits.problems(letter, form.cleaned_data["content"]):
         form.add_error("content", problem)
     if form.cleaned_data["seen"] != _digest(letter):
-        form.add_error(None, "Somebody edited this letter meanwhile. Open the page again.")
+        form.add_error(None, "Somebody else has edited this dead letter. Open the page again.")
     if form.errors:
         return _show(request, letter, form)
     draft = edits.draft(letter, form.cleaned_data["content"])
@@ -63,7 +63,7 @@ def _save(request: HttpRequest, draft: edits.Draft, form: DeadLetterDataForm) ->
     except Uncorrectable as exc:
         messages.error(request, str(exc))
         return redirect(change_url(draft.letter))
-    messages.success(request, f"Edited: {draft.summary}. The letter is on its way.")
+    messages.success(request, f"Edited {draft.summary} and started a redrive.")
     return redirect(change_url(redrive))
 
 
@@ -71,7 +71,7 @@ def _save(request: HttpRequest, draft: edits.Draft, form: DeadLetterDataForm) ->
 def _save_and_redrive(
     request: HttpRequest, draft: edits.Draft, form: DeadLetterDataForm
 ) -> Redrive:
-    """Both or neither."""
+    """Save the edit, log it and start the redrive in one transaction."""
     edits.save(draft)
     reason = form.cleaned_data["reason"]
     LogEntry.objects.log_actions(
@@ -113,8 +113,8 @@ def _show(
 
 
 def _previews(event: Event) -> list[Preview]:
-    """All that the event will make; empty where no app can tell."""
-    return [preview for shows in registry.previewers() for preview in shows(event)]
+    """Return a preview of every email that the event will send; empty if no app knows of one."""
+    return [preview for shows in registry.previewers for preview in shows(event)]
 
 
 def _digest(letter: DeadLetter) -> str:

@@ -1,4 +1,4 @@
-"""The admin's pages of dead letters: the list, one letter, and what staff do to them."""
+"""Show dead letters in the admin: the list, the page of each, and the actions for staff."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class DeadLetterAdmin(FactAdmin):
     list_display = ("what", "state_label", "cause", "on_queue", "times")
     list_filter = ("state", ParkedFilter, FingerprintFilter, QueueFilter, "code", TypeFilter)
     search_fields = ("event_id", "subject", "sqs_message_id", "reason", "body")
-    search_help_text = "Event id, subject, SQS message id, or words of the reason or the body"
+    search_help_text = "Event id, subject, SQS message id, or words in the reason or the body"
     date_hierarchy = "collected_at"
     # Open ones first.
     ordering = (Case(When(state=State.OPEN, then=Value(0)), default=Value(1)), "-collected_at")
@@ -90,8 +90,8 @@ class DeadLetterAdmin(FactAdmin):
             service=decisions.park,
             states=(State.OPEN,),
             permission="queues.park_deadletter",
-            question="They leave the groups that wait for a person, and come back by themselves. Nobody gets their "
-            "emails meanwhile.",
+            question="Parked dead letters leave the list of causes and come back by themselves. Until then nobody "
+            "gets their emails.",
             form=ParkForm,
             reason_required=True,
             colour="default",
@@ -111,8 +111,8 @@ class DeadLetterAdmin(FactAdmin):
             service=decisions.discard,
             states=(State.OPEN,),
             permission="queues.discard_deadletter",
-            question="They stay here to be read, and are never handled. Nobody gets their emails. “Reopen” takes it "
-            "back for as long as they are here.",
+            question="Discarded dead letters are never handled, and nobody gets their emails. They stay here for a "
+            "while; until they are deleted, “Reopen” undoes this.",
             form=DiscardForm,
             reason_required=True,
             colour="danger",
@@ -123,8 +123,8 @@ class DeadLetterAdmin(FactAdmin):
             service=decisions.reopen,
             states=(State.DISCARDED,),
             permission="queues.discard_deadletter",
-            question="They wait for a person again. Where a dead letter holds its FIFO group, later messages of the "
-            "group wait with it; those that have gone meanwhile have gone.",
+            question="They wait for a person again. If a dead letter holds its FIFO group, later messages of the "
+            "group wait too; those already sent stay sent.",
         ),
     }
     state_colours = DEAD_LETTER_COLOURS
@@ -138,9 +138,9 @@ class DeadLetterAdmin(FactAdmin):
     }
     meanings = {
         State.OPEN: "This message failed too often and waits for a person.",
-        State.REDRIVEN: "It went back through the outbox. If it failed again, it is here as another dead letter.",
-        State.DISCARDED: "Somebody decided that it need not be handled. The history says who, and why. “Reopen” "
-        "takes it back.",
+        State.REDRIVEN: "It went back through the outbox. If it failed again, it is listed as another dead letter.",
+        State.DISCARDED: "Somebody discarded it, so it will not be handled. The history says who, and why. “Reopen” "
+        "undoes that.",
     }
 
     @column(description="message", ordering="subject")
@@ -175,17 +175,19 @@ class DeadLetterAdmin(FactAdmin):
 
     @column(description="at stake")
     def at_stake(self, letter: DeadLetter) -> str:
-        # Masked for some.
+        # The amount is a masked text for some users.
         cents: Any = letter.amount_cents
         if isinstance(cents, int):
             return f"{letter.currency} {cents / 100:,.2f}"
-        return cents or ("none" if letter.customer else "not known: the letter does not say")
+        return cents or ("none" if letter.customer else "unknown: the dead letter does not say")
 
-    @column(description="group")
+    @column(description="same cause")
     def group_link(self, letter: DeadLetter) -> SafeString:
         key = causes.key_of(letter.fingerprint)
         address = reverse("admin:queues_deadletter_group", args=[key])
-        return format_html('<a class="text-link" href="{}">All of this cause</a>', address)
+        return format_html(
+            '<a class="text-link" href="{}">All dead letters of this cause</a>', address
+        )
 
     @column(description="attributes")
     def pretty_attributes(self, letter: DeadLetter) -> SafeString | str:
@@ -225,7 +227,7 @@ class DeadLetterAdmin(FactAdmin):
     def sections(self, request: HttpRequest, row: DeadLetter) -> Iterable[Section]:
         yield failures_section(
             HandlingFailure.objects.filter(queue=row.queue, sqs_message_id=row.sqs_message_id),
-            empty="No failure was recorded: the consumer died with it, or it was sent to the "
+            empty="No failure was recorded: the consumer died with it, or somebody sent it to the "
             "dead-letter queue by hand.",
         )
         if request.user.has_perm("queues.view_outboxevent"):
@@ -233,7 +235,7 @@ class DeadLetterAdmin(FactAdmin):
         if request.user.has_perm("queues.view_redrive"):
             yield redrives_section(row)
         if row.event_id:
-            for details in registry.detailers():
+            for details in registry.detailers:
                 yield from details(request, row.event_id)
 
     def get_urls(self) -> list[URLPattern]:
@@ -255,9 +257,9 @@ class DeadLetterAdmin(FactAdmin):
         return redrive_start.start(request, self._chosen(request))
 
     def _chosen(self, request: HttpRequest) -> QuerySet[DeadLetter]:
-        """The letters that the form names, or else all that the list shows under the address's filters.
+        """Return the dead letters that the form names, or else all that the URL's filters select.
 
-        Parked ones are put off, unless the filters ask for them.
+        Parked ones are left out, unless the filters ask for them.
         """
         keys = request.POST.getlist(redrive_start.KEYS_NAME)
         if keys:
@@ -266,13 +268,13 @@ class DeadLetterAdmin(FactAdmin):
         try:
             letters: QuerySet[DeadLetter] = self.get_changelist_instance(request).queryset
         except IncorrectLookupParameters as exc:
-            raise BadRequest("no such filter of dead letters") from exc
+            raise BadRequest("no such filter for dead letters") from exc
         return letters if "parked" in request.GET else letters.exclude(IS_PARKED)
 
     def perform(
         self, request: HttpRequest, name: str, rows: QuerySet[Any], *, form: ReasonForm | None
     ) -> HttpResponse:
-        """An act on a whole group leads back to the groups."""
+        """Do the act; after an act on a whole cause, go back to the list of causes."""
         response = super().perform(request, name, rows, form=form)
         if request.POST.get("select_across") == "1" and "fingerprint" in request.GET:
             return redirect("admin:queues_deadletter_groups")
@@ -293,7 +295,7 @@ class DeadLetterAdmin(FactAdmin):
         if settings.DEAD_LETTER_COLLECT:
             self._collect(request)
         else:
-            messages.error(request, "DEAD_LETTER_COLLECT is off: dead letters stay in SQS.")
+            messages.error(request, "DEAD_LETTER_COLLECT is off, so dead letters stay in SQS.")
         return redirect("admin:queues_deadletter_groups")
 
     def _collect(self, request: HttpRequest) -> None:

@@ -1,7 +1,7 @@
-"""The admin of rows that state facts: nobody edits them; what staff may do to them is an act.
+"""Show rows that state facts: nobody edits them, and staff change them through acts only.
 
-An act belongs to some states of its rows, has a permission of its own, is posted, asks before it is done where
-that is wise, and leaves one entry in the log for each row, in the transaction that changes the row.
+An act works on rows in certain states, has its own permission, is a POST, asks first if that is wise, and writes
+one log entry for each row, in the transaction that changes the row.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from queues.errors import QueueError
 from queues.pages.cells import subject_links, timeline_links
 from queues.pages.masked import MaskedAdmin
 
-# Short transactions, whatever the number of rows that somebody selects.
+# Transactions stay short, however many rows somebody selects.
 BATCH_SIZE = 500
-# Who looks for a row further down searches or filters.
+# Nobody pages further than this: they search or filter.
 MOST_LISTED = 10_000
 
 Column = TypeVar("Column", bound=Callable[..., object])
 
 
 class ReasonForm(forms.Form):
-    """Why an act is done; the log keeps it. ``count`` is to how many rows."""
+    """Asks why staff do an act; the log keeps the answer. ``count`` is the number of rows that the act changes."""
 
     reason = forms.CharField(max_length=300, widget=UnfoldAdminTextInputWidget)
 
@@ -49,26 +49,26 @@ class ReasonForm(forms.Form):
         self.count = count
         self.fields["reason"].required = required
         self.fields["reason"].help_text = (
-            "The log keeps it." if required else "Optional; the log keeps it."
+            "Recorded in the log." if required else "Optional; recorded in the log."
         )
 
     def arguments(self) -> dict[str, Any]:
-        """What the act's service is told besides the rows."""
+        """Return the arguments of the act's service besides the rows."""
         return {}
 
     def sentence(self, done: str) -> str:
-        """For the log."""
+        """Return the sentence for the log."""
         reason = self.cleaned_data["reason"]
         return done.capitalize() + (f": {reason}" if reason else ".")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Act:
-    """What staff may do to rows in ``states``; ``service`` does it and returns to how many.
+    """An action that staff may do to rows in ``states``; ``service`` does it and returns the number of rows.
 
-    ``done`` is the participle for the log ("redriven"). With a ``question`` a page asks it first, and for a reason;
-    ``form`` may ask for more. ``condition`` is what else must be true of a row. An act with a ``page`` of its own is
-    done there and has none of these.
+    ``done`` is the participle for the log ("redriven"). If there is a ``question``, a page asks it first, together
+    with a reason; ``form`` may ask for more. ``condition`` is what else must be true of a row. An act with its own
+    ``page`` happens there and needs none of these.
     """
 
     label: str
@@ -84,31 +84,31 @@ class Act:
     page: Callable[[HttpRequest, QuerySet[Any]], HttpResponse] | None = None
 
     def able(self, rows: QuerySet[Any]) -> QuerySet[Any]:
-        """Those that it may be done to."""
+        """Select the rows to which staff may do this."""
         return rows.filter(self.condition, state__in=self.states)
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # not subscriptable at run time
-    """Counts no further than a person would leaf: of a million rows only the count would take seconds."""
+    """Counts no further than a person would page: to count a million rows would take seconds."""
 
     @cached_property
     def count(self) -> int:
-        """How many rows there are, as far as it goes."""
+        """The number of rows, at most ``MOST_LISTED``."""
         rows: Any = self.object_list
         return int(rows.order_by()[:MOST_LISTED].count())
 
     @property
     def is_cut(self) -> bool:
-        """Whether there may be more: the page must not pass this for the number of rows."""
+        """True if there may be more rows: then the page must not show ``count`` as their number."""
         return self.count >= MOST_LISTED
 
 
 class FactAdmin(MaskedAdmin):
-    """A model with a ``state``, its acts, and its page: the situation, the facts, the history."""
+    """The admin of a model with a ``state``: its acts, and a page with the situation, the facts and the history."""
 
     show_full_result_count = False
     paginator = BoundedPaginator
-    # A row takes Unfold two to three milliseconds, whatever the tables' size.
+    # Unfold needs two to three milliseconds for each row, however large the table is.
     list_per_page = 50
 
     acts: Mapping[str, Act] = {}
@@ -117,40 +117,40 @@ class FactAdmin(MaskedAdmin):
     change_form_outer_before_template = "admin/facts/situation.html"
 
     def explain(self, row: Any) -> str:
-        """The row's state in words: what it means and what a person should do."""
+        """Explain the row's state: what it means and what a person should do."""
         raise NotImplementedError
 
     def reason(self, row: Any) -> str:
-        """Why it is in that state, in the words of whoever said so; empty if nothing is wrong."""
+        """Return why the row is in that state, in the original words; empty if nothing is wrong."""
         return ""
 
     def sections(self, request: HttpRequest, row: Any) -> Iterable[Section]:
-        """The tables above the row's fields."""
+        """Return the tables above the row's fields."""
         return ()
 
     def links(self, request: HttpRequest, row: Any) -> Iterable[tuple[str, str]]:
-        """Where to look next: pairs of a label and an address."""
+        """Return links to look at next: pairs of a label and a URL."""
         timeline = timeline_links(row.event_id) if request.user.has_perms(TIMELINE) else []
         links = subject_links(row.subject)
-        # The page of an order is personal data through and through.
+        # The page of an order is full of personal data.
         return timeline + (links[1:] if masking.hides(request) else links)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody."""
+        """Allow nobody to add a row."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nobody."""
+        """Allow nobody to edit a row."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nobody."""
+        """Allow nobody to delete a row."""
         return False
 
     def get_actions(
         self, request: HttpRequest, action_location: Any = None
     ) -> dict[str, tuple[Any, str, str]]:
-        """The acts that this user may do, in the list: Django 6.1 asks for those of a row's own page as well."""
+        """Return the acts that this user may do from the list; Django 6.1 also asks for those of a row's own page."""
         if action_location and action_location.name != "CHANGE_LIST":
             return {}
         return {
@@ -160,7 +160,7 @@ class FactAdmin(MaskedAdmin):
         }
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """Refuse plainly what Django would pass over in silence."""
+        """Refuse forbidden acts and invalid keys with an error, where Django would silently ignore them."""
         act = self.acts.get(request.POST.get("action", ""))
         if act and not request.user.has_perm(act.permission):
             raise PermissionDenied
@@ -169,7 +169,7 @@ class FactAdmin(MaskedAdmin):
         return response
 
     def render_change_form(self, request: HttpRequest, context: Any, **kwargs: Any) -> HttpResponse:
-        """Add what the page shows around the fields."""
+        """Add the situation, acts, links and tables that the page shows around the fields."""
         row = kwargs["obj"]
         context |= {
             "situation": {
@@ -198,7 +198,7 @@ class FactAdmin(MaskedAdmin):
     def ask(
         self, request: HttpRequest, name: str, rows: QuerySet[Any], form: ReasonForm
     ) -> HttpResponse:
-        """The page that asks before the act."""
+        """Show the page that asks for a confirmation."""
         able = self.acts[name].able(rows)
         context = self.admin_site.each_context(request) | {
             "title": f"{self.acts[name].label}?",
@@ -220,7 +220,7 @@ class FactAdmin(MaskedAdmin):
     def perform(
         self, request: HttpRequest, name: str, rows: QuerySet[Any], *, form: ReasonForm | None
     ) -> HttpResponse:
-        """Do it to every row that is in a state for it, say what was done, and go back."""
+        """Do the act to every row whose state allows it, tell the user what was done, and go back."""
         act = self.acts[name]
         chosen = rows.count()
         only = rows.first() if request.POST.get("from_row") and chosen == 1 else None
@@ -248,13 +248,13 @@ class FactAdmin(MaskedAdmin):
         if not chosen:
             self.message_user(
                 request,
-                f"There was nothing left to {act.label.lower()}: somebody else was faster.",
+                f"Nothing left to {act.label.lower()}: somebody else was faster.",
                 messages.WARNING,
             )
         if chosen > done:
             self.message_user(
                 request,
-                f"{chosen - done} of {chosen} left as found: not in a state for “{act.label}”.",
+                f"{chosen - done} of {chosen} unchanged: their state does not allow “{act.label}”.",
                 messages.WARNING,
             )
 
@@ -305,7 +305,7 @@ def _run(
 def column(
     *, description: str, ordering: str | None = None, colours: Mapping[Any, str] | None = None
 ) -> Callable[[Column], Column]:
-    """A computed column; with ``colours`` it returns (key, text) and shows a label in the key's colour."""
+    """Declare a computed column; with ``colours`` it returns (key, text) and shows a label in the key's colour."""
 
     def decorate(function: Column) -> Column:
         shown: Any = admin.display(function, description=description, ordering=ordering)

@@ -1,4 +1,4 @@
-"""Filters of the outbox's list that look at settings instead of the whole table."""
+"""Filter the lists of the outbox and of dead letters by settings, without reading the whole table."""
 
 from __future__ import annotations
 
@@ -16,78 +16,78 @@ from queues.outbox.relay import late
 
 
 class LateFilter(admin.SimpleListFilter):
-    """Only what is late."""
+    """Filters events that the relay publishes too late."""
 
     title = "lateness"
     parameter_name = "late"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """One choice besides all."""
+        """Return the one choice besides “all”."""
         return [("yes", "Not published after a minute")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """See ``late``."""
+        """Select late events, as ``relay.late`` defines them."""
         return late(queryset) if self.value() else queryset
 
 
 class QueueFilter(admin.SimpleListFilter):
-    """By the aliases in settings."""
+    """Filters by queue, with a choice for each alias in settings."""
 
     title = "queue"
     parameter_name = "queue"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Each alias."""
+        """Return every alias."""
         return [(alias, alias) for alias in settings.QUEUES]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Rows of this queue."""
+        """Select the rows of this queue."""
         return queryset.filter(queue=self.value()) if self.value() else queryset
 
 
 class TypeFilter(admin.SimpleListFilter):
-    """By the registered types of events."""
+    """Filters by event type, with a choice for each registered type."""
 
     title = "type"
     parameter_name = "type"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Each type."""
+        """Return every type."""
         return [(name, name) for name in sorted(envelope.data_types())]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Rows of this type."""
+        """Select the rows of this type."""
         return queryset.filter(type=self.value()) if self.value() else queryset
 
 
 class FingerprintFilter(admin.SimpleListFilter):
-    """By one cause, to which links of its group lead; the list does not offer the others."""
+    """Filters by the one cause that a link named; the list does not offer the others."""
 
-    title = "group"
+    title = "cause"
     parameter_name = "fingerprint"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """The one that is asked for."""
-        return [(self.value() or "", "This group")] if self.value() else []
+        """Return the cause in the URL; nothing without one."""
+        return [(self.value() or "", "This cause")] if self.value() else []
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Letters of this fingerprint."""
+        """Select the dead letters with this fingerprint."""
         key = self.value()
         return queryset.filter(fingerprint=causes.fingerprint_of(key)) if key else queryset
 
 
 class ParkedFilter(admin.SimpleListFilter):
-    """Whether somebody has put it off."""
+    """Filters dead letters that are parked, or those that are not."""
 
     title = "parked"
     parameter_name = "parked"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Either."""
+        """Return both choices."""
         return [("yes", "Parked"), ("no", "Not parked")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """See ``DeadLetter.parked_until``."""
+        """Select by ``DeadLetter.parked_until``."""
         match self.value():
             case "yes":
                 return queryset.filter(IS_PARKED)

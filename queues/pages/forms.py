@@ -20,7 +20,7 @@ from queues.console import moment
 from queues.pages.facts import ReasonForm
 from queues.redrives.preflight import Forecast
 
-# Above this many, the number is to be typed: nobody discards a thousand letters by a slip.
+# Above this many, staff must type the number, so that nobody discards a thousand dead letters by a slip.
 TYPED_ABOVE = 10
 
 
@@ -30,7 +30,7 @@ class DiscardForm(ReasonForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.count > TYPED_ABOVE:
-            self.fields["typed"].help_text = f"Type {self.count} to show that you mean all of them."
+            self.fields["typed"].help_text = f"Type {self.count} to confirm."
         else:
             del self.fields["typed"]
 
@@ -49,16 +49,16 @@ class ParkForm(ReasonForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         zone = timezone.get_current_timezone_name()
-        self.fields["until"].help_text = f"Then they wait for a person again. Time zone: {zone}."
+        self.fields["until"].help_text = f"They come back at this time. Time zone: {zone}."
         tomorrow = timezone.localtime() + timedelta(days=1)
         self.fields["until"].initial = tomorrow.strftime("%Y-%m-%dT%H:%M")
         self.fields["reason"].label = "Note"
-        self.fields["reason"].help_text = "For whoever meets them then; the log keeps it."
+        self.fields["reason"].help_text = "For the person who finds them then; recorded in the log."
 
     def clean_until(self) -> datetime:
         until: datetime = self.cleaned_data["until"]
         if until <= timezone.now():
-            raise ValidationError("This is over already.")
+            raise ValidationError("This time has passed. Give one in the future.")
         return until
 
     def arguments(self) -> dict[str, Any]:
@@ -70,28 +70,28 @@ class ParkForm(ReasonForm):
 
 
 class RedriveForm(forms.Form):
-    """One checkbox for each bucket that holds letters, then how to go about it."""
+    """Asks with a checkbox for each bucket which dead letters to redrive, then for the canary, rate and reason."""
 
     key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
     canary = forms.BooleanField(
         required=False,
         widget=UnfoldBooleanWidget,
-        help_text="1 letter first, then 10, then 100, then the rest. It goes on when the emails before were "
-        "accepted, and stops by itself when the same cause comes back.",
+        help_text="1 dead letter first, then 10, then 100, then the rest. Each step starts when the emails of the "
+        "step before were accepted. The redrive stops by itself if the same cause comes back.",
     )
     rate = forms.IntegerField(
-        label="Letters a second",
+        label="Dead letters per second",
         required=False,
         min_value=1,
         max_value=1000,
         widget=UnfoldAdminIntegerFieldWidget,
-        help_text="Empty: as fast as SES's sending rate lets them.",
+        help_text="Optional; if empty, as fast as SES's sending rate allows.",
     )
     reason = forms.CharField(
         max_length=300,
         required=False,
         widget=UnfoldAdminTextInputWidget,
-        help_text="Optional; the log keeps it.",
+        help_text="Optional; recorded in the log.",
     )
 
     def __init__(self, *args: Any, forecast: Forecast, **kwargs: Any) -> None:
@@ -118,7 +118,7 @@ class RedriveForm(forms.Form):
         return [self[name] for name in ("canary", "rate", "reason")]
 
     def chosen(self) -> list[uuid.UUID]:
-        """The letters in the buckets that were taken."""
+        """Return the keys of the dead letters in the selected buckets."""
         return [
             key
             for bucket in self.buckets()
@@ -128,7 +128,7 @@ class RedriveForm(forms.Form):
 
 
 class DeadLetterDataForm(forms.Form):
-    """``seen`` names the body that this form was made from: another may have edited it since."""
+    """Edits the data of a dead letter; ``seen`` is the digest of the body shown, which somebody may have edited."""
 
     content = forms.CharField(
         label="Data",
@@ -140,7 +140,7 @@ class DeadLetterDataForm(forms.Form):
         max_length=300,
         required=False,
         widget=UnfoldAdminTextInputWidget,
-        help_text="Optional; the log keeps it, and which fields were changed.",
+        help_text="Optional; recorded in the log with the names of the changed fields.",
     )
     seen = forms.CharField(max_length=64, widget=forms.HiddenInput)
     key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)

@@ -1,4 +1,4 @@
-"""What staff may do from the overview: pause and resume a queue, forget a consumer that was killed."""
+"""Let staff pause and resume a queue, and forget a killed consumer, from the overview."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ OVERVIEW = "admin:index"
 @require_http_methods(["GET", "HEAD", "POST"])
 @permission_required("queues.pause_queue", raise_exception=True)
 def pause(request: HttpRequest, alias: str) -> HttpResponse:
-    """Ask for the reason, then stop receiving."""
-    _require_known(alias)
+    """Ask for the reason, then pause the queue: consumers stop receiving from it."""
+    if alias not in settings.QUEUES:
+        raise Http404("no such queue")
     form = ReasonForm(request.POST if request.method == "POST" else None, required=True, count=1)
     if form.is_valid():
         _pause(request, alias, form.cleaned_data["reason"])
@@ -40,7 +41,7 @@ def pause(request: HttpRequest, alias: str) -> HttpResponse:
 @require_POST
 @permission_required("queues.pause_queue", raise_exception=True)
 def resume(request: HttpRequest, alias: str) -> HttpResponse:
-    """Receive again, also from a queue that settings do not name any more."""
+    """Resume a paused queue, even one that is no longer in settings."""
     with transaction.atomic():
         is_done = pausing.resume(alias, by=request.user.get_username())
         if is_done:
@@ -55,7 +56,7 @@ def resume(request: HttpRequest, alias: str) -> HttpResponse:
 @require_POST
 @permission_required("queues.forget_consumer", raise_exception=True)
 def forget(request: HttpRequest, pk: int) -> HttpResponse:
-    """Take a silent one off the overview; one that lives after all comes back with its next beat."""
+    """Take a silent consumer off the overview; if it is alive after all, its next heartbeat brings it back."""
     row = LiveConsumer.objects.filter(pk=pk).first()
     with transaction.atomic():
         count, _ = LiveConsumer.objects.silent().filter(pk=pk).delete()
@@ -64,7 +65,7 @@ def forget(request: HttpRequest, pk: int) -> HttpResponse:
     if count:
         messages.success(request, f"{row} is forgotten.")
     else:
-        messages.info(request, "It is not silent, or not there any more.")
+        messages.info(request, "This consumer is not silent, or it is gone already.")
     return redirect(OVERVIEW)
 
 
@@ -75,15 +76,10 @@ def _pause(request: HttpRequest, alias: str, reason: str) -> None:
             _log(request, PausedQueue(alias=alias), CHANGE, f"Paused: {reason}")
     if is_new:
         messages.success(
-            request, f"Queue {alias} is paused. What consumers have in hand is handled."
+            request, f"Queue {alias} is paused. Consumers still handle what is in flight."
         )
     else:
         messages.info(request, f"Queue {alias} was paused already.")
-
-
-def _require_known(alias: str) -> None:
-    if alias not in settings.QUEUES:
-        raise Http404("no such queue")
 
 
 def _log(request: HttpRequest, row: Model, flag: int, message: str) -> None:

@@ -1,4 +1,4 @@
-"""The admin of rows that may tell of a person: masked for users who may see the rows and not know the person."""
+"""Mask personal data in the admin for users who may see the rows, but not the person behind them."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from queues import masking
 
 
 class MaskedAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
-    """Masks rows as its pages read them. Do not save such a row: what changes one reads it itself."""
+    """Masks the rows that its pages show. Never save a masked row: code that changes a row must read it anew."""
 
-    # The fields that may tell of a person, and how each is masked.
+    # The fields that may hold personal data, and how each is masked.
     personal: Mapping[str, Callable[[Any], Any]] = {}
-    # Of these, what may be looked for all the same.
+    # Those of them in which everybody may search.
     findable: Collection[str] = ()
 
     def mask(self, row: Any) -> None:
-        """Take what is personal from a row that is only to be shown."""
+        """Mask the personal data of a row that is only shown."""
         for name, masked in self.personal.items():
             if (value := getattr(row, name)) is not None:
                 setattr(row, name, masked(value))
 
     def get_object(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """For the page of one row."""
+        """Return the row for its page, masked if the user may not see personal data."""
         row = super().get_object(request, *args, **kwargs)
         if row is not None and masking.hides(request):
             self.mask(row)
         return row
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
-        """For the list."""
+        """Return the list's rows, masked if the user may not see personal data."""
         changelist = super().get_changelist_instance(request)
         if masking.hides(request):
             changelist.result_list = list(changelist.result_list)
@@ -42,20 +42,20 @@ class MaskedAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
         return changelist
 
     def get_search_fields(self, request: HttpRequest) -> Sequence[str]:
-        """Who finds a row by a word in it is told the word."""
+        """Leave out personal fields for masked users: to find a row by a word reveals the word."""
         names: Sequence[str] = super().get_search_fields(request)
         if not masking.hides(request):
             return names
         return [name for name in names if name not in self.personal or name in self.findable]
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """The same for conditions that somebody writes into the page's address."""
+        """Refuse masked users a filter by a personal field in the URL, which would reveal it too."""
         if lookup.partition("__")[0] in self.personal and masking.hides(request):
             return False
         return bool(super().lookup_allowed(lookup, value, request))
 
     def history_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Reasons are shown to everybody; an address in one is masked."""
+        """Show the reasons in the history to everybody, but mask addresses in them for masked users."""
         response: Any = super().history_view(request, *args, **kwargs)
         if masking.hides(request):
             for entry in getattr(response, "context_data", {}).get("action_list", ()):

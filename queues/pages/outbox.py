@@ -1,4 +1,4 @@
-"""The admin's pages of the outbox: the list of events, one event, and publishing it again."""
+"""Show the outbox in the admin: the list of events, the page of each, and “Publish again”."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class OutboxEventAdmin(FactAdmin):
             {"fields": (("type", "subject"), "event_id", ("queue", "group"), "traceparent")},
         ),
         (
-            "On its way",
+            "Progress",
             {
                 "fields": (
                     ("recorded_at", "published_at"),
@@ -52,7 +52,7 @@ class OutboxEventAdmin(FactAdmin):
     acts = {
         "publish_again": Act(
             label="Publish again",
-            done="put back to be published again",
+            done="queued to be published again",
             service=relay.publish_again,
             states=(Outbox.PUBLISHED, Outbox.HANDLED, Outbox.DISCARDED, Outbox.REFUSED),
             permission="queues.publish_outboxevent",
@@ -61,15 +61,16 @@ class OutboxEventAdmin(FactAdmin):
     state_colours = OUTBOX_COLOURS
     personal = {"body": masking.body, "error": masking.addresses}
     meanings = {
-        Outbox.PENDING: "Recorded, and waiting for the relay: consume_queue or relay_outbox publishes it.",
+        Outbox.PENDING: "Recorded. The relay publishes it next: consume_queue or relay_outbox must be running.",
         Outbox.CLAIMED: "A relay is publishing it right now. If that process died, another takes over "
         "within half a minute.",
-        Outbox.PUBLISHED: "SQS has it; no consumer has finished with it yet. If the queue is empty and this stays, "
-        "look among the dead letters, or publish it again: what was sent is never sent twice.",
-        Outbox.HELD: "What comes after it in its group waits for it. It goes on when the doubt about its email ends.",
-        Outbox.DEAD: "It failed too often and is a dead letter: see below.",
+        Outbox.PUBLISHED: "SQS has it, and no consumer has finished it yet. If the queue is empty and this stays, "
+        "look for a dead letter, or publish it again: no email is sent twice.",
+        Outbox.HELD: "It is held, and later events of its group wait for it. It goes on when its email is no longer "
+        "in doubt.",
+        Outbox.DEAD: "It failed too often and is now a dead letter: see below.",
         Outbox.HANDLED: "Published and handled.",
-        Outbox.DISCARDED: "Its dead letter was discarded: it will not be handled.",
+        Outbox.DISCARDED: "Somebody discarded its dead letter: it will not be handled.",
         Outbox.REFUSED: "SQS will never take this message as it is.",
     }
 

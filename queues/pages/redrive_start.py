@@ -1,4 +1,4 @@
-"""The admin's page before a redrive: what would come of it, and how to go about it."""
+"""Show staff what a redrive would do before it starts, and let them choose what goes and how fast."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from queues.pages.forms import RedriveForm
 from queues.redrives import jobs, preflight, standstill
 from queues.redrives.preflight import Forecast
 
-# The letters, where they were chosen one by one.
+# The form field with the keys of dead letters that were chosen one by one.
 KEYS_NAME = "letter"
 
 
 def choose(request: HttpRequest, letters: QuerySet[DeadLetter]) -> HttpResponse:
-    """From the list: those that were ticked, or all that its filters show."""
+    """Show the preflight of the dead letters ticked in the list, or of all that its filters select."""
     address = reverse("admin:queues_redrive_start")
     if request.POST.get("select_across") == "1":
         return redirect(f"{address}?{request.GET.urlencode()}")
@@ -38,7 +38,7 @@ def choose(request: HttpRequest, letters: QuerySet[DeadLetter]) -> HttpResponse:
 
 
 def start(request: HttpRequest, letters: QuerySet[DeadLetter]) -> HttpResponse:
-    """Show the page; posted, look again and start with what was taken of it."""
+    """Show the preflight; on POST, repeat it and start the redrive with the selected buckets."""
     if not request.user.has_perm("queues.redrive_deadletter"):
         raise PermissionDenied
     if request.method == "POST" and (redrive := started(request)):
@@ -49,14 +49,14 @@ def start(request: HttpRequest, letters: QuerySet[DeadLetter]) -> HttpResponse:
     if form.is_valid():
         if chosen := form.chosen():
             return redirect(change_url(_start(request, form, chosen)))
-        messages.warning(request, "Nothing was taken, so nothing was redriven.")
+        messages.warning(request, "You selected nothing, so nothing was redriven.")
     keys = request.POST.getlist(KEYS_NAME)
     words = _words(request, letters)
     return _show(request, form, request.get_full_path(), keys=keys, words=words)
 
 
 def started(request: HttpRequest) -> Redrive | None:
-    """The redrive that this very form has started already, sent twice."""
+    """Return the redrive that this form has already started, if it is sent twice."""
     try:
         key = UUID(request.POST.get("key", ""))
     except ValueError:
@@ -72,7 +72,7 @@ def _forecast(letters: QuerySet[DeadLetter]) -> Forecast:
 
 
 def _words(request: HttpRequest, letters: QuerySet[DeadLetter]) -> str:
-    """What happened to letters of one cause, as their group is called."""
+    """Return the meaning of the cause if the page is about a single one; else an empty text."""
     if not request.GET.get("fingerprint"):
         return ""
     found = letters.order_by().values_list("code", "reason")[:1]

@@ -1,4 +1,4 @@
-"""The admin's pages of redrives: the progress of one while it runs, and its record afterwards."""
+"""Show redrives in the admin: the progress of each while it runs, and its record afterwards."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STATE_COLOURS: Mapping[str, str] = {
     State.HALTED: "danger",
     State.DONE: "success",
 }
-# What went wrong comes first.
+# The outcomes in the order of the page: what went wrong comes first.
 OUTCOME_COLOURS = {
     Outcome.RETURNED: "danger",
     Outcome.BOUNCED: "warning",
@@ -45,10 +45,10 @@ OUTCOME_COLOURS = {
 }
 OUTCOME_MEANINGS = {
     Outcome.RETURNED: "failed again",
-    Outcome.BOUNCED: "SES took it, the mailbox did not",
+    Outcome.BOUNCED: "SES accepted the email, the recipient's server did not",
     Outcome.PENDING: "sent back, outcome not known yet",
     Outcome.ACCEPTED: "by SES",
-    Outcome.HANDLED: "no email came of it",
+    Outcome.HANDLED: "without an email",
     Outcome.SKIPPED: "never sent back",
     Outcome.WAITING: "not sent back yet",
 }
@@ -59,7 +59,7 @@ class RedriveAdmin(FactAdmin):
     list_display = ("what_column", "state_label", "came_through", "started", "ended")
     list_filter = ("state",)
     search_fields = ("what", "reason", "started_by")
-    search_help_text = "Cause, reason, or who started it"
+    search_help_text = "Cause, reason, or the user who started it"
     date_hierarchy = "created_at"
     ordering = ("-id",)
     list_before_template = "admin/queues/redrives_intro.html"
@@ -91,12 +91,12 @@ class RedriveAdmin(FactAdmin):
     }
     state_colours = STATE_COLOURS
     meanings = {
-        State.RUNNING: "Consumers send these letters back. It goes on when this page is closed.",
-        State.STOPPED: "Somebody stopped it; the history says who. Letters that were not sent back are open as "
-        "before. Those that were are followed until their outcome is known.",
-        State.HALTED: "It stopped by itself, because a failure came back. Letters that were not sent back are open "
-        "as before. Mend the cause, then start another redrive.",
-        State.DONE: "Every letter had its turn. What became of each is below.",
+        State.RUNNING: "Consumers send these dead letters back. You may close this page: the redrive goes on.",
+        State.STOPPED: "Somebody stopped it; the history says who. Dead letters that were not sent back are still "
+        "open. Consumers follow the others until their outcome is known.",
+        State.HALTED: "It stopped by itself, because a failure came back. Dead letters that were not sent back are "
+        "still open. Fix the cause, then start another redrive.",
+        State.DONE: "The outcome of every dead letter is known: see below.",
     }
 
     @column(description="dead letters")
@@ -158,7 +158,7 @@ class RedriveAdmin(FactAdmin):
 
 
 def redrives_section(letter: DeadLetter) -> Section:
-    """The redrives that a dead letter is or was in."""
+    """Build the table of redrives that a dead letter is or was in."""
     items = letter.redrive_items.select_related("redrive").order_by("-pk")
     return Section(
         "Redrives",
@@ -171,7 +171,7 @@ def redrives_section(letter: DeadLetter) -> Section:
 
 
 def _progress(request: HttpRequest, redrive: Redrive) -> dict[str, Any]:
-    """What changes while it runs."""
+    """Return the part of the page that changes while the redrive runs."""
     counts = jobs.counts(redrive)
     shown = [(outcome, counts[outcome]) for outcome in OUTCOME_COLOURS if counts[outcome]]
     return {
@@ -193,12 +193,12 @@ def _progress(request: HttpRequest, redrive: Redrive) -> dict[str, Any]:
 
 
 def _pace(redrive: Redrive) -> str:
-    """How it goes on, in words."""
+    """Tell what a running redrive sends back next, and at what rate."""
     if redrive.state != State.RUNNING:
         return ""
-    rate = f" At most {redrive.rate} a second." if redrive.rate else ""
+    rate = f" At most {redrive.rate} per second." if redrive.rate else ""
     if redrive.stage == releasing.LAST_STAGE:
-        return ("The canary came through: the rest follows." if redrive.is_canary else "") + rate
+        return ("The canary came through. The rest follows." if redrive.is_canary else "") + rate
     size = releasing.STAGES[redrive.stage]
     return (
         f"Canary, step {redrive.stage + 1} of {releasing.LAST_STAGE + 1}: no more than {_letters(size)} until "
@@ -209,7 +209,7 @@ def _pace(redrive: Redrive) -> str:
 def _items_section(
     request: HttpRequest, redrive: Redrive, shown: Iterable[tuple[RedriveItem.Outcome, int]]
 ) -> Section:
-    """One short query for each outcome: sorting by it would read all of a large redrive."""
+    """Build the table of items with one short query for each outcome: to sort by it would read a whole redrive."""
     items: list[RedriveItem] = []
     for outcome, _ in shown:
         if room := MAX_ROWS - len(items):
@@ -230,12 +230,12 @@ def _items_section(
             )
             for item in items
         ],
-        "None of the chosen letters was open, or they all are in another redrive.",
+        "None of the chosen dead letters was open, or all of them are in another redrive.",
     )
 
 
 def _open_again(items: Iterable[RedriveItem]) -> dict[UUID | None, DeadLetter]:
-    """By event: the open dead letter that a letter which failed again became."""
+    """Find the new open dead letter of each item that failed again, by event id."""
     events = [item.letter.event_id for item in items if item.outcome == Outcome.RETURNED]
     letters = DeadLetter.objects.filter(
         event_id__in=[event_id for event_id in events if event_id], state=DeadLetter.State.OPEN
@@ -259,7 +259,7 @@ def _letters(count: int) -> str:
 
 
 def _count(*outcomes: str) -> Coalesce:
-    """Of the redrive in the outer query, by the index on outcomes."""
+    """Count the items with these outcomes for the redrive in the outer query; the index on outcomes serves it."""
     rows = RedriveItem.objects.filter(redrive=OuterRef("pk"), outcome__in=outcomes).order_by()
     counted = rows.values("redrive").annotate(n=Count("pk")).values("n")
     return Coalesce(Subquery(counted), Value(0))

@@ -1,4 +1,4 @@
-"""What the admin's page of a fact shows above its fields: tables of what else is known."""
+"""Build the tables above the fields of a row's page in the admin: its failures, events and dead letters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from queues.console import moment, short
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from queues.pages.cells import coloured, link
 
-# More rows than this tell nobody anything; the lists have them all.
+# More rows than this help nobody; the lists have them all.
 MAX_ROWS = 100
 
 
@@ -33,7 +33,7 @@ DEAD_LETTER_COLOURS = {
 
 
 def failures_section(failures: QuerySet[HandlingFailure], *, empty: str = "") -> Section:
-    """Each receive that ended without an ack."""
+    """Build the table of receives that ended without an ack."""
     return Section(
         "What happened at each receive",
         ("receive", "time", "cause", "reason"),
@@ -46,7 +46,7 @@ def failures_section(failures: QuerySet[HandlingFailure], *, empty: str = "") ->
 
 
 def outbox_section(events: QuerySet[OutboxEvent], *, title: str) -> Section:
-    """Rows of the outbox and how far they came."""
+    """Build the table of outbox rows and their progress."""
     return Section(
         title,
         ("event", "state", "recorded", "published", "handled"),
@@ -64,7 +64,7 @@ def outbox_section(events: QuerySet[OutboxEvent], *, title: str) -> Section:
 
 
 def dead_letters_section(letters: QuerySet[DeadLetter]) -> Section:
-    """Dead letters with their causes."""
+    """Build the table of dead letters with their causes."""
     return Section(
         "Dead letters of this event",
         ("message", "state", "cause", "reason", "collected"),

@@ -1,7 +1,7 @@
-"""Redrives that consumers carry out: slowly if wanted, a few letters first, and no further when their failure returns.
+"""Run redrives in the consumers: at a chosen rate, a canary first, and no further when the old failure returns.
 
-``start`` writes down which letters; ``advance`` is the step that any number of consumers call again and again. A
-letter is released in the transaction that redrives it, so whatever dies, it is sent back once.
+``start`` writes down the chosen dead letters; ``advance`` is the step that any number of consumers repeat. One
+transaction releases a dead letter and redrives it, so it is sent back once, whatever dies.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ from queues.redrives.leases import Lease, LeaseLost
 
 logger = logging.getLogger(__name__)
 
-# One statement for any number of letters: SQLite has one writer. Those of another redrive are in conflict.
+# One statement for any number of dead letters, because SQLite has one writer. A dead letter that another redrive
+# holds is a conflict, and is left out.
 _WRITE_DOWN = """\
 INSERT INTO queues_redriveitem (redrive_id, letter_id, position, outcome, detail, fingerprint)
 SELECT %s, id, ROW_NUMBER() OVER (ORDER BY id), 'waiting', '', ''
 FROM queues_deadletter WHERE id IN ({able})
 ON CONFLICT DO NOTHING"""
-# While letters of a redrive that has ended are merely followed.
+# The pause between two looks at a redrive that sends nothing back any more and only waits for outcomes.
 FOLLOW_PAUSE = timedelta(seconds=5)
 
 State = Redrive.State
@@ -51,10 +52,10 @@ def start(
     rate: int | None = None,
     canary: bool = True,
 ) -> Redrive:
-    """Let consumers send these back as far as they are open; with a key that was used before, that redrive.
+    """Let consumers send these dead letters back, if they are open; a key used before returns its first redrive.
 
-    ``by`` is a user, who gets an entry in the log for each letter, or the name of a script. ``rate`` is in letters
-    a second. What is in another unfinished redrive already is left out.
+    ``by`` is a user, who gets a log entry for each dead letter, or the name of a script. ``rate`` is in dead letters a
+    second. Dead letters that are in another unfinished redrive are left out.
     """
     user, name = (None, by) if isinstance(by, str) else (by, by.get_username())
     redrive, is_new = Redrive.objects.get_or_create(
@@ -74,37 +75,37 @@ def start(
         if user:
             words = f"Started: {reason}" if reason else "Started."
             LogEntry.objects.log_actions(user.pk, [redrive], ADDITION, words)
-        logger.info("redrive started redrive=%s letters=%d", redrive.pk, redrive.total)
+        logger.info("redrive started redrive=%s dead_letters=%d", redrive.pk, redrive.total)
     return redrive
 
 
 @transaction.atomic
 def stop(redrive: Redrive) -> bool:
-    """Release no more; False if it does not run. What was released goes on, and is followed to its outcome."""
+    """Release no more dead letters; False if it does not run. Those released go on, and their outcome is recorded."""
     running = Redrive.objects.filter(pk=redrive.pk, state=State.RUNNING)
     if not running.update(state=State.STOPPED):
         return False
-    _skip_waiting(redrive, "The redrive was stopped before its turn.")
+    _skip_waiting(redrive, "The redrive was stopped before it sent this back.")
     _end(redrive)
     logger.info("redrive stopped redrive=%s", redrive.pk)
     return True
 
 
 def advance() -> int:
-    """Take a turn at every redrive that nobody is at; returns how many letters moved. The consumers' step."""
-    # One that fails each time comes after the others.
+    """Advance every redrive that no consumer leases; returns how many dead letters moved. Consumers repeat this."""
+    # The oldest due time first: a redrive that fails each time comes after the others.
     due = list(Redrive.objects.due().order_by("next_at").values_list("pk", flat=True))
     return sum(_take_lease(pk) for pk in due)
 
 
 def counts(redrive: Redrive) -> dict[str, int]:
-    """How many letters by outcome, every outcome named; one query."""
+    """Count the dead letters by outcome, with 0 for an outcome that none has; one query."""
     rows = redrive.items.order_by().values_list("outcome").annotate(Count("pk"))
     return dict.fromkeys(Outcome.values, 0) | dict(rows)
 
 
 def _write_down(redrive: Redrive, letters: QuerySet[DeadLetter]) -> None:
-    """In order of their ids, which FIFO queues need: the first to die comes first."""
+    """Add the open dead letters to the redrive in the order of their ids: FIFO queues need the oldest first."""
     able = DeadLetter.objects.filter(
         pk__in=letters.values("pk"), state=DeadLetter.State.OPEN, queue__in=list(settings.QUEUES)
     )
@@ -114,7 +115,7 @@ def _write_down(redrive: Redrive, letters: QuerySet[DeadLetter]) -> None:
         key = Redrive._meta.pk.get_db_prep_value(redrive.pk, connection)
         with connection.cursor() as cursor:
             cursor.execute(_WRITE_DOWN.format(able=sql), [key, *params])
-        # Whoever redrives a parked letter wants it now; one that is parked from now on stays.
+        # Somebody who redrives a parked dead letter wants it now. One that is parked after this stays parked.
         DeadLetter.objects.parked().filter(redrive_items__redrive=redrive).update(parked_until=None)
     redrive.total = redrive.items.count()
     redrive.left_out = max(0, chosen - redrive.total)
@@ -124,7 +125,7 @@ def _write_down(redrive: Redrive, letters: QuerySet[DeadLetter]) -> None:
 
 
 def _causes(redrive: Redrive) -> str:
-    """One in the words of its first letter, several by their codes."""
+    """Name the causes in a redrive: a single one by code and reason, several by their codes."""
     codes = list(redrive.items.order_by().values_list("letter__code", flat=True).distinct()[:4])
     first = redrive.items.select_related("letter").first()
     if first and len(codes) == 1:
@@ -151,22 +152,25 @@ def _take_lease(pk: uuid.UUID) -> int:
 
 
 def _halt(lease: Lease) -> int:
-    """Release no more where a failure is back; returns how many letters that spares."""
+    """Stop releasing if an old failure is back; returns how many dead letters that spares."""
     why = _why_halt(lease.redrive)
     if not why:
         return 0
     with lease.transaction(state=State.RUNNING):
         Redrive.objects.filter(pk=lease.redrive.pk).update(state=State.HALTED, why=why)
-        count = _skip_waiting(lease.redrive, "The redrive halted before its turn.")
+        count = _skip_waiting(lease.redrive, "The redrive halted before it sent this back.")
     logger.error("redrive halted redrive=%s spared=%d: %s", lease.redrive.pk, count, why)
     return count
 
 
 def _why_halt(redrive: Redrive) -> str:
-    """Empty to go on. A failure of a stage that another letter had already is no chance any more either."""
+    """Return the failure that must halt the redrive; empty to go on.
+
+    That is a failure that the redrive was started for. In a canary it is also a new failure that two dead letters
+    share: the same failure twice is no accident.
+    """
     failed = redrive.items.filter(outcome__in=[Outcome.PENDING, *_BAD]).exclude(fingerprint="")
-    causes = list(failed.order_by().values_list("fingerprint", flat=True).distinct())
-    if not causes:
+    if not failed.exists():
         return ""
     same = Q(fingerprint__in=redrive.items.order_by().values("letter__fingerprint"))
     if redrive.stage < releasing.LAST_STAGE:
@@ -185,7 +189,7 @@ def _skip_waiting(redrive: Redrive, why: str) -> int:
 
 
 def _end(redrive: Redrive) -> int:
-    """It ends when the outcome of every letter is known; returns whether that is so since now."""
+    """End the redrive if the outcome of every dead letter is known; returns 1 if this call ended it, else 0."""
     if redrive.items.filter(outcome__in=[Outcome.WAITING, Outcome.PENDING]).exists():
         return 0
     ended = Redrive.objects.filter(pk=redrive.pk, ended_at=None).update(

@@ -1,4 +1,4 @@
-"""The right to advance one redrive: one consumer has it at a time, whatever dies or freezes."""
+"""Lease a redrive, so that one consumer at a time advances it, whatever dies or freezes."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from django.db.models.functions import Now
 from queues.models.redrives import Redrive
 from queues.models.sql import due_in
 
-# One transaction takes well below a second. Who needs longer loses the turn, and nothing else.
+# One transaction takes well below a second. A consumer that needs longer than this loses the lease, and nothing else.
 LEASE = timedelta(seconds=10)
 
 
 class LeaseLost(Exception):
-    """The lease ended and somebody else goes on, or the redrive is no longer what it was."""
+    """The lease ended and another consumer goes on, or the redrive has changed state: stop, and change nothing."""
 
 
 @dataclass(frozen=True)
 class Lease:
-    """A redrive as it was when the turn began; ``transaction`` is the only place to change it."""
+    """A redrive as it was when the lease began; change it inside ``transaction`` only."""
 
     redrive: Redrive
     token: uuid.UUID
 
     @classmethod
     def take(cls, pk: uuid.UUID) -> Lease | None:
-        """None if somebody was faster."""
+        """Take the lease of a due redrive; None if another consumer was faster."""
         token = uuid.uuid4()
         due = Redrive.objects.due().filter(pk=pk)
         if not due.update(claim=token, next_at=Now() + LEASE):
@@ -42,10 +42,10 @@ class Lease:
 
     @contextmanager
     def transaction(self, **conditions: Any) -> Iterator[None]:
-        """Raises TurnLost where the turn is over, or the row does not meet the conditions any more.
+        """Renew the lease in a transaction; raises LeaseLost if it is over or the row no longer meets the conditions.
 
-        The row is locked first, so a person who stops the redrive and the consumer that releases letters wait for
-        each other instead of in a circle.
+        It locks the redrive's row first. So a person who stops the redrive and a consumer that releases dead letters
+        wait for each other in turn, and cannot deadlock.
         """
         mine = Redrive.objects.filter(pk=self.redrive.pk, claim=self.token, **conditions)
         with transaction.atomic():
@@ -54,6 +54,6 @@ class Lease:
             yield
 
     def end(self, *, pause: timedelta) -> None:
-        """Give it back; nobody looks again before the pause is over."""
+        """Give the lease back; no consumer takes it again before the pause is over."""
         mine = Redrive.objects.filter(pk=self.redrive.pk, claim=self.token)
         mine.update(claim=None, next_at=due_in(pause))

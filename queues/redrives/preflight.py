@@ -1,6 +1,6 @@
-"""Preflight: what would come of dead letters if they were redriven now, told from the rows as they are.
+"""Preflight: forecast from the database what a redrive of these dead letters would do now.
 
-Queues tell what cannot be handled; what becomes of the rest the upper apps tell, see ``registry.foresees``.
+This app knows which ones no handler can take. Upper apps forecast the others: see ``registry.preflights``.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from queues.events.envelope import Event
 from queues.models import DeadLetter
 
 BATCH_SIZE = 500
-# One look must end before its reader gives up; the oldest come first, and what is left takes another redrive.
+# The page must appear before its reader gives up. The oldest come first; the others need another redrive.
 MAX_DEAD_LETTERS = 5_000
 
 
 @dataclass
 class Forecast:
-    """The letters in each bucket, by their keys. ``left_out``: so many more than one look takes."""
+    """The keys of the dead letters in each bucket. ``left_out`` counts those beyond MAX_DEAD_LETTERS."""
 
     buckets: dict[Bucket, list[UUID]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -33,12 +33,12 @@ class Forecast:
 
     @property
     def count(self) -> int:
-        """Of all letters that were looked at."""
+        """The number of dead letters in all buckets."""
         return sum(map(len, self.buckets.values()))
 
 
 def sort(letters: QuerySet[DeadLetter]) -> Forecast:
-    """Look at the open ones among these, oldest first; three queries or so for each 500."""
+    """Sort the open ones among these dead letters into buckets, oldest first; about three queries for each 500."""
     able = letters.filter(state=DeadLetter.State.OPEN)
     keys = list(able.order_by("collected_at", "id").values_list("pk", flat=True)[:MAX_DEAD_LETTERS])
     forecast = Forecast()
@@ -54,7 +54,7 @@ def sort(letters: QuerySet[DeadLetter]) -> Forecast:
 
 
 def of(event: Event) -> Bucket:
-    """The same for one event."""
+    """Return the bucket of one event."""
     return _told([event], registry.make_preflights()).get(event.id, Bucket.UNTOLD)
 
 
@@ -76,7 +76,7 @@ def _sorted(
 
 
 def _read(letter: DeadLetter) -> Bucket | Event:
-    """The event, or what is certain without looking further."""
+    """Return the event, or its bucket if that is certain without asking the upper apps."""
     if letter.queue not in settings.QUEUES:
         return Bucket.FAILS
     if not registry.takes_envelopes(letter.queue):
@@ -91,7 +91,7 @@ def _read(letter: DeadLetter) -> Bucket | Event:
 def _told(
     events: Sequence[Event], make_preflights: Sequence[registry.Preflight]
 ) -> Mapping[UUID, Bucket]:
-    """Where several apps know of an event, the graver answer counts."""
+    """Ask the upper apps for the bucket of each event; if several answer, the graver answer counts."""
     told: dict[UUID, Bucket] = {}
     for look_ahead in make_preflights:
         for event_id, bucket in look_ahead(events).items():
@@ -100,5 +100,5 @@ def _told(
 
 
 def gravest(buckets: Sequence[Bucket]) -> Bucket:
-    """The one that counts."""
+    """Return the gravest of these buckets, in the order of ``Bucket``."""
     return min(buckets, key=list(Bucket).index)

@@ -1,4 +1,4 @@
-"""Send letters of a redrive back: as many as its stage and its rate let through now."""
+"""Send dead letters of a redrive back: as many as its canary stage and its rate allow now."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from queues.redrives.leases import Lease
 
 logger = logging.getLogger(__name__)
 
-# How many letters a canary must bring through before more are sent back; then come the rest.
+# How many dead letters of each canary stage must come through before the next stage; after the last come all others.
 STAGES = (1, 10, 100)
 LAST_STAGE = len(STAGES)
-# In one transaction: SQLite has one writer.
+# The most in one transaction, because SQLite has one writer.
 BATCH = 100
-# In one turn, so that redrives at the same time share.
+# The most in one lease, so that redrives that run at the same time share.
 LEASE_BATCH = 500
 
 Outcome = RedriveItem.Outcome
@@ -30,17 +30,17 @@ _GOOD = (Outcome.ACCEPTED, Outcome.HANDLED)
 
 
 def waiting(redrive: Redrive) -> QuerySet[RedriveItem]:
-    """Those whose turn is still to come."""
+    """Return the items that the redrive has not yet sent back."""
     return redrive.items.filter(outcome=Outcome.WAITING)
 
 
 def skip(items: QuerySet[RedriveItem], why: str) -> int:
-    """These are never sent back by this redrive; returns how many."""
+    """Mark items as never to be sent back by this redrive; returns how many."""
     return items.update(outcome=Outcome.SKIPPED, detail=why, settled_at=Now())
 
 
 def release(lease: Lease) -> int:
-    """Returns how many letters had their turn. Raises TurnLost, also where the redrive runs no more."""
+    """Send back what is due, or skip it; returns how many. Raises LeaseLost, also if the redrive no longer runs."""
     count = 0
     while count < LEASE_BATCH and (more := _release_batch(lease)):
         count += more
@@ -48,11 +48,11 @@ def release(lease: Lease) -> int:
 
 
 def due(redrive: Redrive, now: datetime) -> int:
-    """How many letters its rate lets through by now."""
+    """Return how many dead letters the redrive's rate allows by now."""
     if not redrive.rate:
         return BATCH
     since = now - _paced_at(redrive, redrive.rate, now)
-    # A third of a second, three times, is a little less than a second.
+    # Round, because three times a third of a second is a little less than a second.
     return int(round(since.total_seconds() * redrive.rate, 3))
 
 
@@ -68,7 +68,7 @@ def _release_batch(lease: Lease) -> int:
 
 
 def _stage_room(redrive: Redrive) -> int:
-    """So many more letters the stage takes. It is over when all of its letters came through."""
+    """Return how many more dead letters the stage takes; when all of a stage came through, begin the next one."""
     while redrive.stage < LAST_STAGE:
         rows = redrive.items.filter(stage=redrive.stage, outcome__in=[Outcome.PENDING, *_GOOD])
         found: dict[str, int] = dict(rows.order_by().values_list("outcome").annotate(Count("pk")))
@@ -83,7 +83,7 @@ def _stage_room(redrive: Redrive) -> int:
 
 
 def _now(redrive: Redrive) -> datetime:
-    """By the database's clock."""
+    """Return the time by the database's clock."""
     moments: QuerySet[Redrive, datetime] = Redrive.objects.filter(pk=redrive.pk).values_list(
         Now(), flat=True
     )
@@ -97,13 +97,13 @@ def _pace(redrive: Redrive, now: datetime, count: int) -> None:
 
 
 def _paced_at(redrive: Redrive, rate: int, now: datetime) -> datetime:
-    """At most a second ago: what a standstill left undone is not made up for."""
+    """Return since when the rate counts: at most a second ago, so that a standstill is not made up for in a burst."""
     first = now - timedelta(seconds=1 / rate)
     return max(redrive.paced_at or first, now - timedelta(seconds=1))
 
 
 def _send_back(redrive: Redrive, items: Sequence[RedriveItem]) -> None:
-    """Redrive the letters and write that down, with an entry in the log for each, in the caller's transaction."""
+    """Redrive the dead letters, record it, and log an entry for each, in the caller's transaction."""
     sent = []
     for item in items:
         if item.letter.queue in settings.QUEUES:
@@ -114,7 +114,7 @@ def _send_back(redrive: Redrive, items: Sequence[RedriveItem]) -> None:
     _of(sent).update(outcome=Outcome.PENDING, stage=redrive.stage, released_at=Now())
     skip(
         _of(items).filter(outcome=Outcome.WAITING),
-        "It was no longer open, somebody parked it, or settings name its queue no more.",
+        "It was no longer open, somebody parked it, or its queue is no longer in settings.",
     )
     if redrive.user_id:
         words = f"Redriven: {redrive.reason}" if redrive.reason else "Redriven."

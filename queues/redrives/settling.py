@@ -1,6 +1,6 @@
-"""What became of the letters that a redrive sent back: read from the outbox, the dead letters and the upper apps.
+"""Record what became of each dead letter in a redrive, from the outbox, the dead letters and the upper apps.
 
-An email that is in doubt, or whose message still comes back, is ``pending``. What became of it may be known days later.
+An item stays ``pending`` while its email is in doubt or its message still comes back; that may take days.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Outbox = OutboxEvent.State
 
 
 class Settled(NamedTuple):
-    """The outcome of an item, why, and what makes that failure the same as another."""
+    """The outcome of an item, the reason, and the failure's fingerprint, which equal failures share."""
 
     outcome: RedriveItem.Outcome
     detail: str
@@ -35,7 +35,7 @@ class Settled(NamedTuple):
 
 
 class _Sent(NamedTuple):
-    """An item that was released, and where its message is; ``state`` is None once its outbox row is deleted."""
+    """A released item and its message's state in the outbox; ``state`` is None once the outbox row is deleted."""
 
     pk: int
     letter_pk: UUID
@@ -60,9 +60,9 @@ _FIELDS = (
 
 
 def settle(lease: Lease, *, careful: bool) -> int:
-    """Write down every outcome that is known; returns how many items changed. Raises TurnLost.
+    """Store every outcome that is known; returns how many items changed. Raises LeaseLost.
 
-    ``careful``: wait for news that an app expects soon.
+    ``careful``: wait while an upper app expects news soon, as a canary does.
     """
     over = Q(
         outbox_event__state__in=[Outbox.HANDLED, Outbox.DEAD, Outbox.DISCARDED, Outbox.REFUSED]
@@ -74,12 +74,12 @@ def settle(lease: Lease, *, careful: bool) -> int:
 
 
 def note_failures(lease: Lease) -> int:
-    """Write down how messages fail that are still tried; returns how many items changed. Raises TurnLost."""
+    """Store the last failure of messages that are still retried; returns how many items changed. Raises LeaseLost."""
     failures = HandlingFailure.objects.filter(
         queue=OuterRef("outbox_event__queue"),
         sqs_message_id=OuterRef("outbox_event__sqs_message_id"),
     )
-    # Until it is published again, a row on a FIFO queue has the id of the message that failed before.
+    # Until the relay publishes it again, a row on a FIFO queue keeps the SQS id of the message that failed before.
     failing = _pending(lease).filter(
         Exists(failures),
         outbox_event__state=Outbox.PUBLISHED,
@@ -93,7 +93,7 @@ def _pending(lease: Lease) -> QuerySet[RedriveItem]:
 
 
 def _pages(items: QuerySet[RedriveItem]) -> Iterator[Sequence[_Sent]]:
-    """Each item once, whether it is settled meanwhile or not."""
+    """Yield each item once, even while items are settled between two pages."""
     position = 0
     rows = items.order_by("position").values_list("position", *_FIELDS)
     while page := list(rows.filter(position__gt=position)[:PAGE]):
@@ -102,7 +102,7 @@ def _pages(items: QuerySet[RedriveItem]) -> Iterator[Sequence[_Sent]]:
 
 
 def _write(lease: Lease, found: dict[int, Settled]) -> int:
-    """Most items of a page have the same outcome: one UPDATE for each that differs. Each page renews the lease."""
+    """Write a page's outcomes, one UPDATE for each different outcome, and renew the lease; returns how many rows."""
     alike: dict[Settled, list[int]] = defaultdict(list)
     for pk, settled in found.items():
         alike[settled].append(pk)
@@ -118,7 +118,7 @@ def _write_alike(lease: Lease, settled: Settled, pks: Sequence[int]) -> int:
 
 
 def _settled(page: Sequence[_Sent], *, careful: bool) -> dict[int, Settled]:
-    """Those of the page whose outcome is known."""
+    """Return the outcomes that are known, by item."""
     handled = [sent.event_id for sent in page if sent.state in (Outbox.HANDLED, None)]
     outcomes = registry.outcomes([event_id for event_id in handled if event_id])
     letters = _letters(page)
@@ -138,13 +138,13 @@ def _one(
         case Outbox.DISCARDED:
             return Settled(ItemOutcome.RETURNED, "It failed again, and somebody discarded it.")
         case Outbox.DEAD:
-            # With FIFO_POISON=hold the row is dead a little before the letter is collected.
+            # With FIFO_POISON=hold the row is dead a little before the dead letter is collected.
             return _returned(letter.code, letter.reason) if letter else None
     outcome = outcomes.get(sent.event_id) if sent.event_id else None
     if outcome is None:
-        return Settled(ItemOutcome.HANDLED, "It was handled; no email is known of it.")
+        return Settled(ItemOutcome.HANDLED, "It was handled; no app knows of an email for it.")
     if outcome.verdict == Verdict.PENDING:
-        # Somebody sent it again by hand, and that failed.
+        # An open dead letter means that somebody sent it again by hand, and that this failed.
         return _returned(letter.code, letter.reason) if letter else None
     return None if careful and outcome.may_change else _told(outcome)
 
@@ -171,7 +171,7 @@ def _words(code: str, reason: str) -> str:
 
 
 def _letters(page: Sequence[_Sent]) -> dict[int, DeadLetter]:
-    """As what each came back: the dead letter of its new message, or an open one of its event."""
+    """Find the dead letter that each item came back as: that of its new message, or an open one of its event."""
     events = {sent.event_id for sent in page if sent.event_id}
     messages = {sent.sqs_message_id for sent in page if not sent.event_id and sent.sqs_message_id}
     rows = DeadLetter.objects.filter(event_id__in=events).order_by("pk")
@@ -197,9 +197,9 @@ def _is_it(sent: _Sent, letter: DeadLetter) -> bool:
 
 
 def _failing(page: Sequence[_Sent]) -> dict[int, Settled]:
-    """Those of the page that failed, by their last failure."""
+    """Return the last failure of each item that failed, unless the item says so already."""
     ids = {sent.sqs_message_id for sent in page}
-    # A mark that is taken back if the consumer lives.
+    # DIED is only a mark: a consumer that survives takes it back.
     rows = HandlingFailure.objects.filter(sqs_message_id__in=ids).exclude(code=DIED)
     last = {
         (failure.queue, failure.sqs_message_id): failure

@@ -1,8 +1,8 @@
 """Let threads that want the same kind of write share one transaction.
 
-A commit costs more than the rows in it. Whoever comes first leads: it waits a moment for others that are on their
-way, writes for all that wait, and hands each its result. Whoever comes meanwhile waits for the next turn. A thread that
-is alone waits for nobody.
+A commit costs more than the rows in it. The thread that comes first leads: it waits a moment for threads that are
+about to call, writes the items of all that wait, and gives each its result. Threads that come meanwhile wait for the
+next round. A thread that is alone does not wait.
 """
 
 from __future__ import annotations
@@ -20,22 +20,25 @@ Result = TypeVar("Result")
 
 
 class _Ticket(Generic[Item, Result]):
-    """One thread's wish, and what became of it."""
+    """The item that one thread wants written, and its result or error."""
 
     __slots__ = ("error", "item", "leads", "result", "wake")
 
     def __init__(self, item: Item) -> None:
         self.item = item
         self.result: Result
-        self.error: BaseException | None = RuntimeError("its turn ended without a result")
+        self.error: BaseException | None = RuntimeError(
+            "the group commit ended without a result for this item"
+        )
         self.leads = False
         self.wake = threading.Event()
 
 
 class GroupCommit(Generic[Item, Result]):
-    """Calls ``perform`` with the items of many threads, one call at a time; it returns a result for each.
+    """Calls ``perform`` with the items of many threads, one call at a time; it must return a result for each.
 
-    What ``perform`` raises is raised in each of the threads. ``most`` is asked before each turn.
+    An error of ``perform`` is raised in each of the threads. ``most()`` is called before each round and limits its
+    items.
     """
 
     def __init__(
@@ -55,7 +58,7 @@ class GroupCommit(Generic[Item, Result]):
 
     @contextmanager
     def coming(self) -> Iterator[None]:
-        """Around what leads to a call: a leader waits a moment for whoever is in here."""
+        """Announce that this thread will soon call: a leader waits a moment for threads inside this block."""
         with self._lock:
             self._coming += 1
         try:
@@ -65,7 +68,7 @@ class GroupCommit(Generic[Item, Result]):
                 self._coming -= 1
 
     def __call__(self, item: Item) -> Result:
-        """The result for this item; raises what ``perform`` raises."""
+        """Write this item together with those of other threads; returns its result, raises what ``perform`` raises."""
         ticket: _Ticket[Item, Result] = _Ticket(item)
         with self._lock:
             self._waiting.append(ticket)
@@ -80,43 +83,43 @@ class GroupCommit(Generic[Item, Result]):
         return ticket.result
 
     def _lead(self, own: _Ticket[Item, Result]) -> None:
-        """The leader's ticket is the first that waits, so it is in its own turn."""
+        """Write one round; the leader's own ticket is the first that waits, so it is always part of it."""
         if self._coming:
             time.sleep(self._linger_seconds)
-        turn: list[_Ticket[Item, Result]] = []
+        group: list[_Ticket[Item, Result]] = []
         try:
             most = self._most()
             with self._lock:
-                turn, self._waiting = self._waiting[:most], self._waiting[most:]
-            self._take_turn(turn)
+                group, self._waiting = self._waiting[:most], self._waiting[most:]
+            self._commit(group)
         finally:
-            self._hand_over(turn or [own])
+            self._hand_over(group or [own])
 
-    def _take_turn(self, turn: Sequence[_Ticket[Item, Result]]) -> None:
+    def _commit(self, group: Sequence[_Ticket[Item, Result]]) -> None:
         try:
-            results = self._perform([ticket.item for ticket in turn])
+            results = self._perform([ticket.item for ticket in group])
         except (DataError, IntegrityError) as exc:
-            # One that no database takes must not fail the others.
-            for ticket in turn:
+            # An item that the database rejects must not fail the others: try each alone.
+            for ticket in group:
                 ticket.error = exc
-                if len(turn) > 1:
-                    self._take_turn([ticket])
+                if len(group) > 1:
+                    self._commit([ticket])
         except Exception as exc:
-            for ticket in turn:
+            for ticket in group:
                 ticket.error = exc
         else:
-            for ticket, result in zip(turn, results, strict=True):
+            for ticket, result in zip(group, results, strict=True):
                 ticket.result, ticket.error = result, None
 
-    def _hand_over(self, turn: Sequence[_Ticket[Item, Result]]) -> None:
-        """Whatever happened to the leader: nobody may wait for ever."""
+    def _hand_over(self, group: Sequence[_Ticket[Item, Result]]) -> None:
+        """Wake the group and the next leader, whatever happened to this one: no thread may wait for ever."""
         with self._lock:
-            self._waiting = [ticket for ticket in self._waiting if ticket not in turn]
+            self._waiting = [ticket for ticket in self._waiting if ticket not in group]
             successor = self._waiting[0] if self._waiting else None
             self._is_led = successor is not None
             if successor is not None:
                 successor.leads = True
-        for ticket in turn:
+        for ticket in group:
             ticket.wake.set()
         if successor is not None:
             successor.wake.set()

@@ -1,4 +1,4 @@
-"""Work that repeats beside the consumer: relaying the outbox, collecting dead letters."""
+"""Repeat work in threads beside the consumer: relaying the outbox, collecting dead letters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_PAUSE_SECONDS = 30.0
 class Repeated:
     """Calls a step again and again in a thread: at once while it finds work, else every ``seconds``.
 
-    Of more ``threads`` each does so by itself.
+    With more than one of ``threads``, each calls it by itself.
     """
 
     def __init__(
@@ -34,16 +34,16 @@ class Repeated:
         ]
 
     def start(self) -> None:
-        """Begin."""
+        """Start the threads."""
         for thread in self._threads:
             thread.start()
 
     def ask_to_stop(self) -> None:
-        """Return at once; what runs goes on."""
+        """Call the step no more, and return at once; a step that runs goes on."""
         self._stop.set()
 
     def stop(self, *, timeout: float) -> None:
-        """End after the steps that run, or after so many seconds."""
+        """Call the step no more, and wait for steps that run, ``timeout`` seconds at most."""
         self._stop.set()
         until = time.monotonic() + timeout
         for thread in self._threads:
@@ -58,7 +58,7 @@ class Repeated:
                 pause = min(MAX_PAUSE_SECONDS, max(pause, self._seconds) * 2)
                 logger.error("%s failed, next try in %.0f s: %s", self._name, pause, exc)
             except Exception:
-                # A bug met once must not end this thread, unseen, while the process looks healthy.
+                # One bug must not end this thread unseen while the process looks healthy.
                 pause = MAX_PAUSE_SECONDS
                 logger.exception("%s failed, next try in %.0f s", self._name, pause)
             finally:

@@ -1,6 +1,6 @@
-"""Several processes that do the same work, started, watched and stopped by one: a process uses one core only.
+"""Start, watch and stop several processes that do the same work, because one process uses only one core.
 
-They are forked from a process that has loaded everything and opened nothing, so what was loaded is in memory once.
+They are forked from a process that has loaded all code and opened no connection, so the code is in memory once.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from django.db import connections
 
 logger = logging.getLogger(__name__)
 
-# A consumer needs less to stop.
+# A consumer stops in less time.
 STOP_SECONDS = 25.0
 MAX_PAUSE_SECONDS = 30.0
-# A process that lived so long starts again after the shortest pause.
+# If a process ends after it ran at least this long, it starts again after the shortest pause.
 STEADY_SECONDS = 60.0
-# What a child exits with: after a CommandError, which another process would meet as well, and after anything else.
+# Exit codes of a child: after a CommandError, which a fresh process would meet as well, and after any other error.
 _HOPELESS, _CRASHED = 1, 70
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Crashed(CommandError):
-    """It ended by an error that a fresh process may not meet."""
+    """The process ended by an error that a fresh process may not meet, so it is started again."""
 
 
 @dataclass
 class _Child:
-    """One of the processes, or the pause before it starts again."""
+    """A child process, or the pause before it starts again."""
 
     number: int
     pid: int = 0
@@ -48,10 +48,10 @@ class _Child:
 
 
 class Supervisor:
-    """Runs ``work(number)``, from 0, in so many processes, until each has ended or a signal ends them all.
+    """Runs ``work(number)``, numbered from 0, in several processes until each has ended or a signal ends them all.
 
-    ``is_endless``: none ends by itself, and one that does is started again. ``stop_seconds`` after the first signal
-    those that still run are killed.
+    With ``is_endless`` no process should end by itself, and one that does is started again. Processes that still run
+    ``stop_seconds`` after the first signal are killed.
     """
 
     def __init__(
@@ -67,19 +67,19 @@ class Supervisor:
         self._stop_seconds = stop_seconds
         self._children = [_Child(number) for number in range(processes)]
         self._signals = 0
-        # 0 until it stops.
+        # The monotonic time at which children are killed; 0 until the first signal.
         self._deadline = 0.0
         self._has_killed = False
         self._code = 0
-        # Its writing end is open as long as this process lives.
+        # The pipe's writing end stays open as long as this process lives; children notice when it closes.
         self._life, self._hold_of_life = os.pipe()
 
     def run(self) -> int:
-        """Returns the exit code: 0 if all ended well."""
+        """Run the processes until all have ended; returns the exit code, 0 if all ended well."""
         for each in _SIGNALS:
             signal.signal(each, self._count_signal)
         connections.close_all()
-        # What is there now is not looked at again: looking would copy its pages.
+        # The garbage collector leaves frozen objects alone: looking at them would copy their memory pages.
         gc.collect()
         gc.freeze()
         while self._children:
@@ -101,7 +101,7 @@ class Supervisor:
                 logger.info("started process=%d pid=%d", child.number, child.pid)
 
     def _fork(self, number: int) -> int:
-        """A signal that comes in between waits until the child no longer takes it for its parent."""
+        """Fork a child, with signals blocked until the child no longer handles them as its parent does."""
         sys.stdout.flush()
         sys.stderr.flush()
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
@@ -113,7 +113,7 @@ class Supervisor:
         return pid or self._run_child(number)
 
     def _pass_signals_on(self) -> None:
-        """The first one stops; the second one, or time, kills."""
+        """Stop the children on the first signal; kill them on the second, or when their time is up."""
         if self._signals and not self._deadline:
             self._stop()
         if not self._deadline or self._has_killed:
@@ -121,7 +121,9 @@ class Supervisor:
         if self._signals > 1:
             self._kill()
         elif time.monotonic() >= self._deadline:
-            logger.error("killing what has not stopped within %.0f s", self._stop_seconds)
+            logger.error(
+                "killing processes that have not stopped within %.0f s", self._stop_seconds
+            )
             self._code = 1
             self._kill()
 
@@ -173,7 +175,7 @@ class Supervisor:
     def _run_child(self, number: int) -> NoReturn:
         code = _CRASHED
         try:
-            # Ctrl-C goes to a whole group of processes, and each would get it twice.
+            # The terminal sends Ctrl-C to the whole process group: without this each child would get it twice.
             os.setpgid(0, 0)
             os.close(self._hold_of_life)
             threading.Thread(target=self._die_with_parent, daemon=True).start()
@@ -193,6 +195,6 @@ class Supervisor:
             os._exit(code)
 
     def _die_with_parent(self) -> None:
-        """The pipe ends when the parent does, however it died."""
+        """Stop this child when the parent dies, however it died: then the pipe closes."""
         os.read(self._life, 1)
         os.kill(os.getpid(), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The threads that handle the messages of one queue; how many may change while they work."""
+"""Handle the messages of one queue in threads, whose number can change while they work."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Job = Callable[[], None]
 
 
 class WorkerPool:
-    """Does jobs, each for one message, in the order they came: ``size`` of them at once, the others wait.
+    """Runs jobs, each for one message, in the order they came: ``size`` at once, the others wait.
 
-    A thread is made for a job that finds none free. It ends, and its database connection with it, when there are more
-    than ``size``.
+    The pool starts a thread when a job finds none free. A thread ends, and closes its database connection, when there
+    are more than ``size``.
     """
 
     def __init__(self, name: str, *, size: int) -> None:
@@ -35,25 +35,25 @@ class WorkerPool:
 
     @property
     def size(self) -> int:
-        """How many jobs it does at once."""
+        """The number of jobs that run at once."""
         return self._size
 
     def submit(self, job: Job) -> None:
-        """Do it as soon as a thread is free."""
+        """Run the job as soon as a thread is free."""
         with self._changed:
             self._jobs.append(job)
             self._hire()
             self._changed.notify()
 
     def resize(self, size: int) -> None:
-        """Takes effect as jobs end; 0 leaves undone what waits."""
+        """Change the number of threads as jobs end; with 0, jobs that wait are never run."""
         with self._changed:
             self._size = size
             self._hire()
             self._changed.notify_all()
 
     def join(self, *, timeout: float) -> None:
-        """Wait so many seconds at most for the end of threads, after ``resize(0)``."""
+        """Wait for the threads to end after ``resize(0)``, ``timeout`` seconds at most."""
         until = time.monotonic() + timeout
         for thread in list(self._threads):
             thread.join(max(0.0, until - time.monotonic()))
@@ -73,7 +73,7 @@ class WorkerPool:
         connection.close()
 
     def _next(self) -> Job | None:
-        """None when this thread is to end."""
+        """Wait for the next job; None if this thread must end."""
         with self._changed:
             self._changed.wait_for(lambda: self._jobs or self._has_surplus())
             self._free -= 1
@@ -87,7 +87,7 @@ class WorkerPool:
 
 
 def _do(job: Job) -> None:
-    """An error of our own must not end the thread."""
+    """Run the job and log any error, because a bug of ours must not end the thread."""
     try:
         job()
     except Exception:

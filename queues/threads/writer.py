@@ -1,7 +1,7 @@
-"""What the threads of a consumer share is written by one thread, so one connection serves them all.
+"""Write in one thread for all threads of a consumer, so that they share one database connection.
 
-A connection for each of them would cost memory, on PostgreSQL one of the hundred that there are by default, and on
-SQLite turns of waiting for each other.
+A connection for each thread would cost memory, on PostgreSQL also one of the hundred connections that it allows by
+default, and on SQLite the threads would wait for each other.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ Result = TypeVar("Result")
 CLOSE_SECONDS = 0.5
 _NAME = "write"
 _writers: list[ThreadPoolExecutor] = []
-# Nothing is given to a writer that is being closed.
+# Guards the list, so that no thread hands a write to a writer that is being closed.
 _lock = threading.Lock()
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Around the work of a consumer."""
+    """Run a writer thread while a consumer works inside this block."""
     writer = ThreadPoolExecutor(1, thread_name_prefix=_NAME)
     with _lock:
         _writers.append(writer)
@@ -36,15 +36,16 @@ def one_thread() -> Iterator[None]:
     finally:
         with _lock:
             _writers.remove(writer)
-        # One that is stuck must not keep the process.
+        # A writer that is stuck must not keep the process alive.
         wait([writer.submit(_close)], timeout=CLOSE_SECONDS)
         writer.shutdown(wait=False)
 
 
 def call(write: Callable[Given, Result], *args: Given.args, **kwargs: Given.kwargs) -> Result:
-    """What ``write`` returns or raises; in the thread that writes if there is one, else in this one.
+    """Call ``write`` in the writer thread if there is one, else in this thread; returns or raises what it does.
 
-    It must be short: all others wait. Never inside a transaction, which is of this thread's connection.
+    ``write`` must be short, because all other threads wait. Never use this inside a transaction, which belongs to the
+    calling thread's connection.
     """
     with _lock:
         if _writers and not threading.current_thread().name.startswith(_NAME):
@@ -55,9 +56,9 @@ def call(write: Callable[Given, Result], *args: Given.args, **kwargs: Given.kwar
 
 
 def by_one_thread(write: Callable[Given, Result]) -> Callable[Given, Result]:
-    """Decorate what threads that handle messages do now and then, so that it costs no connection of their own.
+    """Decorate a write that message threads make now and then, so that it needs no connection of theirs.
 
-    When all of them fail at once there must still be connections left for those who look why. See ``call``.
+    When all threads fail at once, connections must be left for the people who look into it. See ``call``.
     """
 
     @wraps(write)
@@ -75,14 +76,14 @@ def _written(write: Callable[[], Result]) -> Result:
 
 
 def _close() -> None:
-    """The connection of the thread that this runs in, looked up there."""
+    """Close the database connection of the thread that runs this."""
     connection.close()
 
 
 def drop_broken_connection() -> None:
-    """Give this thread's connection up if it failed; the next query opens another.
+    """Close this thread's connection if it failed, so that the next query opens another.
 
-    Django's own way, at the end of a request, would open one for each message.
+    Django's own ``close_old_connections`` would close it after every message, so each would open another.
     """
     if connection.errors_occurred:
         connection.close_if_unusable_or_obsolete()

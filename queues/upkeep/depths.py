@@ -1,4 +1,4 @@
-"""How full the queues are: asked of SQS by one consumer once a minute, so that no page waits for AWS."""
+"""Measure how full the queues are: one consumer asks SQS once a minute, so that no page waits for AWS."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ EVERY_SECONDS = 60
 
 @watches
 def measure() -> int:
-    """Ask of every queue that settings name; returns how many answered."""
+    """Ask SQS about every queue in settings; returns for how many it answered."""
     now = duties.take("depths", every=EVERY_SECONDS)
     return sum(_measure(alias, now) for alias in settings.QUEUES) if now else 0
 
 
 def _measure(alias: str, now: datetime) -> bool:
-    """What SQS does not say stays as it was, with the reason."""
+    """Store the queue's depth; if SQS does not answer, keep the old figures and store the reason."""
     try:
         found = _asked(alias)
     except QueueUnavailable as exc:
@@ -56,7 +56,7 @@ def _asked(alias: str) -> dict[str, Any]:
 
 
 def _trouble_of_topic(alias: str) -> str:
-    """Why nothing can come to the queue by its topic; what SNS does not let us ask is no trouble."""
+    """Return why the queue's topic cannot deliver to it; empty if it can, or if SNS does not let us ask."""
     topic = sns.topic(alias)
     if topic is None:
         return ""

@@ -1,6 +1,6 @@
-"""What one process does for all, once in a while: whoever moves the row on first has the duty.
+"""Let one process do a periodic duty for all: the first process to update the duty's row has it.
 
-Nothing is locked meanwhile. Who dies with a duty has left it undone, and it is due again at its usual time.
+It holds no lock while it works. If it dies, that round is left undone, and the duty is due again at its usual time.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from queues.models.live import Duty
 
 
 def take(name: str, *, every: int) -> datetime | None:
-    """The time, on the database's clock, if nobody has taken this duty for so many seconds; else None."""
+    """Take the duty if no process has taken it for ``every`` seconds; returns the database's time, else None."""
     due = Duty.objects.filter(pk=name, taken_at__lte=Now() - timedelta(seconds=every))
-    # An UPDATE of nothing would wait for SQLite's one writer.
+    # On SQLite even an UPDATE of no row would wait for the one writer.
     if due.exists():
         mine = due.update(taken_at=Now()) == 1
     else:
@@ -25,12 +25,12 @@ def take(name: str, *, every: int) -> datetime | None:
 
 
 def put_off(name: str, *, every: int, seconds: int) -> None:
-    """The duty that was taken just now is due after ``seconds`` instead of ``every``."""
+    """Make the duty that was just taken due after ``seconds`` instead of ``every``."""
     Duty.objects.filter(pk=name).update(taken_at=Now() - timedelta(seconds=every - seconds))
 
 
 def give_back(name: str, *, to: datetime | None) -> None:
-    """It was not used: as if it had been taken last at that time, or never."""
+    """Return a duty unused: record that it was last taken at ``to``, or never."""
     if to is None:
         Duty.objects.filter(pk=name).delete()
     else:
@@ -38,5 +38,5 @@ def give_back(name: str, *, to: datetime | None) -> None:
 
 
 def taken(names: Collection[str]) -> dict[str, datetime]:
-    """When each of these duties was taken last, if it ever was."""
+    """Return when each of these duties was last taken; one that never was is missing."""
     return dict(Duty.objects.filter(pk__in=names).values_list("pk", "taken_at"))

@@ -1,6 +1,6 @@
-"""Figures of each minute, counted once by one process: what shows them reads some hundred rows, whatever was sent.
+"""Count each minute's figures once, in one process: a chart then reads a few hundred rows, however much was sent.
 
-Apps say with ``@measures`` what they count. Counts add up, so ten minutes and an hour are sums of minutes.
+Apps register what they count with ``@measures``. Counts add up, so ten minutes and an hour are sums of minutes.
 """
 
 from __future__ import annotations
@@ -17,23 +17,24 @@ from queues.upkeep import duties
 MINUTE, TEN_MINUTES, HOUR = 60, 600, 3600
 KEEP_DAYS = 8
 EVERY_SECONDS = 15
-# By then what happened in a minute is committed.
+# A minute is counted this long after its end: by then its transactions have committed.
 SETTLE = timedelta(seconds=10)
-# After a pause of all consumers: so much at once, and no further back.
+# After a pause of all consumers: at most this many minutes in one call, and no further back than this.
 MOST_MINUTES = 60
 CATCH_UP = timedelta(days=1)
+# How far back the first count of a new database goes.
 AT_FIRST = timedelta(hours=1)
 
 
 @watches
 def fill() -> int:
-    """Count the minutes that have ended since the last ones that were counted; returns how many."""
+    """Count every minute that has ended since the last count; returns how many minutes."""
     now = duties.take("figures", every=EVERY_SECONDS)
     if now is None:
         return 0
     end = floor(now - SETTLE, MINUTE)
     begins = list(_uncounted(end))[:MOST_MINUTES]
-    # Counted outside of a transaction: it may take a while, and repeating it changes nothing.
+    # Count outside a transaction: it may take a while, and a repeat changes nothing.
     _save([Figure(seconds=MINUTE, begins_at=at, counts=_count(at)) for at in begins])
     for seconds in (TEN_MINUTES, HOUR) if begins else ():
         _add_up(seconds, begins[0], begins[-1])
@@ -41,12 +42,12 @@ def fill() -> int:
 
 
 def since(begin: datetime, *, seconds: int) -> list[Figure]:
-    """The figures of spans of so many seconds from then on, oldest first; what nobody counted is missing."""
+    """Return the figures since ``begin`` in spans of ``seconds``, oldest first; spans nobody counted are missing."""
     return list(Figure.objects.filter(seconds=seconds, begins_at__gte=floor(begin, seconds)))
 
 
 def total(rows: Iterable[Figure]) -> Counter[str]:
-    """Their counts together."""
+    """Add up the counts of all rows."""
     counts: Counter[str] = Counter()
     for row in rows:
         counts.update(row.counts)
@@ -54,7 +55,7 @@ def total(rows: Iterable[Figure]) -> Counter[str]:
 
 
 def floor(moment: datetime, seconds: int) -> datetime:
-    """The begin of the span that this moment is in."""
+    """Return the start of the span that contains this moment."""
     return datetime.fromtimestamp(moment.timestamp() // seconds * seconds, UTC)
 
 
@@ -69,7 +70,7 @@ def _uncounted(end: datetime) -> Iterator[datetime]:
 
 def _count(begin: datetime) -> dict[str, int]:
     end = begin + timedelta(seconds=MINUTE)
-    found = [measure(begin, end) for measure in registry.measures_of_a_span()]
+    found = [measure(begin, end) for measure in registry.measures]
     return {name: count for counts in found for name, count in counts.items() if count}
 
 

@@ -1,7 +1,8 @@
-"""That a process lives, and how it gets on: one row that it writes itself every few seconds.
+"""Show that a process is alive and how much it does: every few seconds it writes its own row.
 
-A beat that the database does not take is lost, and nothing waits for it. The row goes when the process stops; one
-that was killed leaves it, and is *silent* after half a minute, until another process of its host takes its place.
+A heartbeat that the database does not take is lost, and nothing waits for it. A process deletes its row when it
+stops. A killed process leaves its row behind: it is *silent* after half a minute, until another process on its host
+takes its place.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ from queues.threads.repeated import Repeated
 logger = logging.getLogger(__name__)
 
 SECONDS = 5.0
-# What is left of the time that a process has to stop.
+# How much of the time to stop a process spends on deleting its row.
 END_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Load:
-    """What a process has to do: threads that work, messages that are done since its start, messages in hand."""
+    """The load of a process: its worker threads, the messages handled since its start, the messages in flight."""
 
     threads: int = 0
     handled: int = 0
@@ -41,7 +42,7 @@ class Load:
 
 
 class Heartbeats:
-    """Of one process; ``load`` is asked before each."""
+    """Writes the heartbeats of one process; it calls ``load`` before each."""
 
     def __init__(
         self,
@@ -59,27 +60,27 @@ class Heartbeats:
             "pid": os.getpid(),
             "release": settings.RELEASE[:50],
         }
-        # 0 until it has a row.
+        # 0 until this process has a row.
         self._pk = 0
         self._last = (clock(), 0)
-        self._repeated = Repeated("beats", self.heartbeat, seconds=SECONDS)
+        self._repeated = Repeated("heartbeats", self.heartbeat, seconds=SECONDS)
 
     def start(self) -> None:
-        """Begin, with one at once."""
+        """Write the first heartbeat now and repeat it every few seconds."""
         self._repeated.start()
 
     def heartbeat(self) -> int:
-        """One of them; returns 0, so that the next waits its turn."""
+        """Write one heartbeat; returns 0, so that the next one comes only after the usual pause."""
         try:
-            # By the connection that all threads of a consumer write by.
+            # All threads of a consumer write through this one connection.
             writer.call(self._write)
         except DatabaseError as exc:
-            logger.warning("no beat: %s", type(exc).__name__)
+            logger.warning("no heartbeat: %s", type(exc).__name__)
         return 0
 
     def stop(self) -> None:
-        """The process ends well: it is not missed. Returns within a second or so, whatever the database does."""
-        ending = threading.Thread(target=self._end, name="end-beats", daemon=True)
+        """Delete the row of a process that ends normally; returns within about a second, whatever the database does."""
+        ending = threading.Thread(target=self._end, name="end-heartbeats", daemon=True)
         ending.start()
         ending.join(END_SECONDS)
 
@@ -98,7 +99,7 @@ class Heartbeats:
         load, now = self._load(), self._clock()
         since, before = self._last
         self._last = (now, load.handled)
-        # The first beat has nothing to compare with.
+        # The first heartbeat has nothing to compare with.
         rate = (load.handled - before) / (now - since) if now - since >= 1 else 0.0
         return {
             "threads": load.threads,
@@ -108,9 +109,10 @@ class Heartbeats:
         }
 
     def _replace_dead(self) -> None:
-        """Rows of this host whose processes are no more: whoever starts here has taken their place.
+        """Delete the rows of processes that no longer run on this host: the process that starts takes their place.
 
-        One that lives where its pid cannot be seen, in another container of the same name, makes its row again.
+        A process whose pid we cannot see, because it runs in another container with the same host name, creates its
+        row again.
         """
         for row in LiveConsumer.objects.filter(host=self._who["host"]):
             if row.pid == self._who["pid"] or not _runs(row.pid):
@@ -129,6 +131,6 @@ def _runs(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except OSError:
-        # It is somebody else's.
+        # The process belongs to another user.
         return True
     return True

@@ -1,4 +1,4 @@
-"""Delete what is done and old, in small batches; never what is still open."""
+"""Delete old rows whose work is done, in small batches; open ones stay."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DONE = [OutboxEvent.State.HANDLED, OutboxEvent.State.DISCARDED]
 
 @sweeps
 def tidy() -> int:
-    """One batch of each kind that is older than KEEP_DAYS; returns how many rows went."""
+    """Delete one batch of each kind of row older than KEEP_DAYS; returns how many rows it deleted."""
     old = timezone.now() - timedelta(days=settings.KEEP_DAYS)
     open_letter = DeadLetter.objects.filter(
         sqs_message_id=OuterRef("sqs_message_id"), state=DeadLetter.State.OPEN
@@ -36,7 +36,7 @@ def tidy() -> int:
         + delete_batch(RedriveItem.objects.filter(redrive__ended_at__lt=old))
         + delete_batch(Redrive.objects.filter(~Exists(_items("redrive")), ended_at__lt=old))
         + delete_batch(
-            # The record of a redrive names its letters.
+            # The record of a redrive lists its dead letters.
             DeadLetter.objects.exclude(state=DeadLetter.State.OPEN).filter(
                 ~Exists(_items("letter")), collected_at__lt=old
             )
@@ -50,6 +50,6 @@ def _items(of: str) -> QuerySet[RedriveItem]:
 
 def delete_batch(rows: QuerySet[Any]) -> int:
     """Delete a few of these rows; returns how many."""
-    # In whatever order the database finds them: sorting would read them all first.
+    # Take the order in which the database finds them: to sort, it would read them all first.
     pks = list(rows.order_by().values_list("pk", flat=True)[:BATCH])
     return rows.model._default_manager.filter(pk__in=pks).delete()[0] if pks else 0

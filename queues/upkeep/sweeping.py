@@ -1,4 +1,4 @@
-"""Run the steps that every consumer repeats each half minute: what SQS lost, and what upper apps registered."""
+"""Run the steps that every consumer repeats each half minute: republish what SQS lost, then what apps registered."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ logger = logging.getLogger(__name__)
 
 
 def sweep() -> int:
-    """Run every step once; returns 0, so that the next round waits its turn.
+    """Run every step once; returns 0, so that the next round comes only after the usual pause.
 
-    A step that AWS does not answer must not keep the others from running: a probe, a journal, a doubt.
+    If AWS does not answer one step, the others (a breaker's probe, the journal, emails in doubt) must still run.
     """
-    steps = registry.sweep_steps() + [partial(republish_lost, alias) for alias in settings.QUEUES]
-    for step in steps:
+    lost = [partial(republish_lost, alias) for alias in settings.QUEUES]
+    for step in (*registry.sweeps, *lost):
         try:
             step()
         except QueueUnavailable as exc:

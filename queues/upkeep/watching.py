@@ -1,6 +1,6 @@
-"""Look at what goes on and tell staff of it, beside the work: nothing that an email depends on.
+"""Watch the system and alert staff, beside the work: no email depends on these steps.
 
-It is not the sweeper's: a figure that is late harms nobody, and must not make a doubt or a breaker wait.
+They are not the sweeper's steps: a late figure harms nobody, and must not delay an email in doubt or a breaker.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ logger = logging.getLogger(__name__)
 SECONDS = 15.0
 TIDY_SECONDS = 600
 KEEP_SILENT_DAYS = 1
-# A cause that was told of once and then not for so long is new again.
+# Staff are alerted of a cause as new again after this many days of silence.
 KEEP_DUTIES_DAYS = 30
 
 
 def watch() -> int:
-    """Run every step once; returns 0, so that the next round waits its time."""
-    for step in registry.watch_steps():
+    """Run every step once; returns 0, so that the next round comes only after the usual pause."""
+    for step in registry.watches:
         try:
             step()
         except DatabaseError:
-            # The others would meet it as well.
+            # The other steps would fail in the same way.
             raise
         except Exception:
-            # A bug in a figure must not keep an alert from being told.
+            # A bug in a figure must not keep back an alert.
             logger.exception("watch step failed")
     return 0
 
 
 @watches
 def tidy() -> int:
-    """One batch of each kind that nobody looks at any more; returns how many rows went."""
+    """Delete one batch of each kind of row that nobody reads any more; returns how many rows it deleted."""
     if duties.take("tidy", every=TIDY_SECONDS) is None:
         return 0
     now = timezone.now()

@@ -1,4 +1,4 @@
-"""moto's SES, mended: the sandbox's rule, and events for what was sent."""
+"""moto's SES, corrected: the sandbox's rule, and events for what was sent."""
 
 from __future__ import annotations
 

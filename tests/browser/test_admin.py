@@ -33,9 +33,9 @@ def test_staff_mends_an_unverified_address_and_the_customer_gets_one_mail(site):
     staff.get_by_role("link", name="Open dead letters").click()
     groups = staff.url
     group = staff.get_by_role("region", name="SES sandbox: the recipient is not verified")
-    expect(group).to_contain_text("1 letter")
+    expect(group).to_contain_text("1 dead letter")
     take_picture(staff, "dead-letters", height=900)
-    group.get_by_role("link", name="Letters").click()
+    group.get_by_role("link", name="Dead letters").click()
     staff.get_by_role("link", name="ORD-").first.click()
     ses_said = f"The following identities failed the check in region EU-WEST-1: {GRACE}"
     expect(staff.get_by_text(ses_said).first).to_be_visible()

@@ -44,7 +44,7 @@ def called_to():
 
 def test_from_the_alerts_link_to_drained_it_takes_two_clicks_and_no_open_browser(site, platform):
     fill_the_dead_letter_queue(platform)
-    # The cause is mended: AWS lets the account out of the sandbox.
+    # The cause is fixed: AWS lets the account out of the sandbox.
     site.aws.set_sandbox_rules(False)
 
     staff = site.open_admin(called_to())
@@ -59,7 +59,7 @@ def test_from_the_alerts_link_to_drained_it_takes_two_clicks_and_no_open_browser
 
     wait_until(lambda: Redrive.objects.get().state == Redrive.State.DONE, what="the redrive's end")
     record = site.open_admin(address.removeprefix(site.base))
-    expect(record.get_by_text("Every letter had its turn.")).to_be_visible()
+    expect(record.get_by_text("The outcome of every dead letter is known")).to_be_visible()
     take_picture(record, "redrive-done", height=900)
 
     assert clicks.count == 2
@@ -68,7 +68,7 @@ def test_from_the_alerts_link_to_drained_it_takes_two_clicks_and_no_open_browser
     assert len(sent) == len({mail["to"][0] for mail in sent}) == REFUSED
 
 
-def test_a_canary_stops_a_redrive_whose_cause_is_not_mended(site, platform):
+def test_a_canary_stops_a_redrive_whose_cause_is_not_fixed(site, platform):
     fill_the_dead_letter_queue(platform)
 
     staff = site.open_admin(called_to())

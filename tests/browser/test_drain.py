@@ -1,4 +1,4 @@
-"""Five hundred dead letters of four causes among 100,000 emails: found, mended and drained in a browser."""
+"""Five hundred dead letters of four causes among 100,000 emails: found, fixed and drained in a browser."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_500_letters_of_four_causes_among_100000_emails_are_drained(site):
     take_pictures(looks, "overview")
     take_pictures(looks, "causes", "/admin/queues/deadletter/groups/")
 
-    # Nothing is mended yet, and somebody tries all the same: the canary costs one letter.
+    # Nothing is fixed yet, and somebody tries all the same: the canary costs one letter.
     site.aws.set_faults(ses_sandbox=1)
     staff = site.open_admin(alert)
     clicks = Clicks(staff)
@@ -120,7 +120,7 @@ def test_500_letters_of_four_causes_among_100000_emails_are_drained(site):
     assert RedriveItem.objects.exclude(released_at=None).count() == 1
     poisoned = Redrive.objects.get()
 
-    # It is mended, and the browser is closed as soon as letters go.
+    # It is fixed, and the browser is closed as soon as letters go.
     site.aws.set_faults(ses_sandbox=0)
     wait_for_end(poisoned)
     staff.goto(alert)
@@ -134,7 +134,7 @@ def test_500_letters_of_four_causes_among_100000_emails_are_drained(site):
     staff.context.close()
     wait_for_end(Redrive.objects.exclude(pk=poisoned.pk).get())
     record = site.open_admin(address.removeprefix(site.base))
-    expect(record.get_by_text("Every letter had its turn.")).to_be_visible()
+    expect(record.get_by_text("The outcome of every dead letter is known")).to_be_visible()
 
     # The template is deployed, the network is back: two causes in one redrive.
     for code in ("EndpointConnectionError", "RenderError"):
@@ -177,7 +177,7 @@ def test_two_operators_at_once_start_one_redrive_stop_each_others_and_discard_on
     ann, bob = site.open_admin(start), site.open_admin(start, name="operator")
     for operator in (ann, bob):
         operator.get_by_role("link", name="Redrive SES sandbox").click()
-        operator.get_by_label("Letters a second").fill("1")
+        operator.get_by_label("Dead letters per second").fill("1")
         operator.get_by_label("Canary").uncheck()
 
     # A double click of the one, and the other one's at the same time.

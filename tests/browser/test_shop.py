@@ -69,7 +69,7 @@ def test_customer_registers_and_confirms_the_address_once(site):
     page.get_by_label("Your name").fill("Grace Hopper")
     page.get_by_label("Email").fill("grace@example.org")
     page.get_by_role("button", name="Register").click()
-    expect(page.get_by_role("heading", name="Look in your inbox")).to_be_visible()
+    expect(page.get_by_role("heading", name="Check your inbox")).to_be_visible()
 
     page.goto("/sandbox/")
     page.get_by_role("link", name="grace@example.org").click()
@@ -82,4 +82,4 @@ def test_customer_registers_and_confirms_the_address_once(site):
 
     with page.expect_popup() as second:
         link.click()
-    expect(second.value.get_by_role("heading", name="Confirmed already")).to_be_visible()
+    expect(second.value.get_by_role("heading", name="Already confirmed")).to_be_visible()

@@ -1,4 +1,4 @@
-"""Links, paths, commands and targets that the pages name exist."""
+"""Links, paths, functions, commands and targets that the pages name exist."""
 
 import re
 
@@ -6,6 +6,7 @@ import pytest
 
 from infra import reference_pages
 from tests.docs.pages import DOCS, PAGES, ROOT, anchors, name, prose
+from tests.test_architecture import FLOORS
 
 _FOLDERS = "benchmarks|docs|emails|examples|infra|notifier|orders|queues|sandbox|templates|tests"
 _FILES = "py|md|yaml|yml|json|html|hbs|conf|txt|in|toml|service"
@@ -43,10 +44,35 @@ def test_files_are_named_with_their_folders(document):
     assert missing == []
 
 
+@pytest.mark.parametrize("document", PAGES, ids=name)
+def test_every_function_of_ours_exists(document):
+    named = re.findall(r"`([\w/]+\.py): ([\w.]+)`", document.read_text())
+
+    missing = [
+        f"{file}: {function}"
+        for file, function in named
+        for name in function.split(".")
+        if not re.search(rf"^ *(def|class) {name}\b|^{name}(:| =)", (ROOT / file).read_text(), re.M)
+    ]
+
+    assert missing == []
+
+
+def test_floors_of_the_architecture_are_those_that_its_test_holds():
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text()
+
+    rows = dict(re.findall(r"^\| `(\w+)` \| (1: .*) \|$", page, flags=re.MULTILINE))
+
+    assert {app: re.findall(r"`(\w+)`", row) for app, row in rows.items()} == {
+        app: " ".join(floors).split() for app, floors in FLOORS.items()
+    }
+
+
 def _made(document):
-    """Files that the page itself has its reader make, and the parts of a template, which each email has."""
-    made = re.findall(r"^```\w* (?:\S+:)?([\w/.]+)$", document.read_text(), flags=re.MULTILINE)
-    return {*made, "sample.json"}
+    """Files and folders that the page itself has its reader make, and the parts that each email has."""
+    made = re.findall(r'^```\w+ title="([\w/.-]+)"$', document.read_text(), flags=re.MULTILINE)
+    folders = {file.rpartition("/")[0] + "/" for file in made}
+    return {*made, *folders, "subject.hbs", "body.html.hbs", "body.txt.hbs", "sample.json"}
 
 
 @pytest.mark.parametrize("document", PAGES, ids=name)

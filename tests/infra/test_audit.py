@@ -19,7 +19,7 @@ def test_known_vulnerability_fails_and_says_what_mends_it():
     code, text = judge(DJANGO, JINJA)
 
     assert code == 1
-    assert "jinja2 3.1.1: PYSEC-1, CVE-2024-22195; mended in 3.1.6" in text
+    assert "jinja2 3.1.1: PYSEC-1, CVE-2024-22195; fixed in 3.1.6" in text
 
 
 def test_nothing_known_passes_and_says_of_how_many():

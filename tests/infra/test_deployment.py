@@ -53,6 +53,14 @@ def test_production_settings_of_the_docs_pass_every_check_of_a_deployment(tmp_pa
     assert "no issues (0 silenced)" in checked.stdout + checked.stderr
 
 
+def test_docs_say_which_process_takes_each_policy():
+    template = (ROOT / "infra" / "template.yaml").read_text()
+    policies = re.findall(r'ManagedPolicyName: !Sub "\$\{Prefix\}-(\w+)"', template)
+
+    assert policies
+    assert [policy for policy in policies if f"`notifier-{policy}`" not in DEPLOY] == []
+
+
 def test_settings_of_the_docs_and_of_compose_exist():
     named = set(re.findall(r"^([A-Z_]+)=", written_settings(), re.M))
     for service in OURS.values():

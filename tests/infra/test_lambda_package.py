@@ -1,4 +1,6 @@
+import fcntl
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -11,6 +13,7 @@ from infra import lambda_package
 from queues.models import HandlingFailure
 
 HERE = Path(__file__).parent
+RUNTIME = HERE.parent / "support" / "aws" / "lambda_runtime.py"
 # What Lambda sets, and what the template does; nothing of this machine.
 ENVIRONMENT = {
     "SECRET_KEY": "a-key-of-the-zip-that-is-long-enough-and-not-for-development",
@@ -25,16 +28,26 @@ ENVIRONMENT = {
 
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory):
-    """Unpack a zip made for this machine: a test could not call one made for another."""
-    folder = tmp_path_factory.mktemp("lambda")
+    """Unpack a zip made for this machine, once for all workers: a test could not call one made for another."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "lambda"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "task").exists():
+            unpack(folder)
+    return folder / "task"
+
+
+def unpack(folder):
     output = lambda_package.build(
         folder / "notifier.zip",
         platform="linux" if sys.platform == "linux" else "macos",
         python=f"{sys.version_info.major}.{sys.version_info.minor}",
     )
     with zipfile.ZipFile(output) as archive:
-        archive.extractall(folder / "task")
-    return folder / "task"
+        archive.extractall(folder / "unpacked")
+    (folder / "unpacked").rename(folder / "task")
 
 
 def recorded(name):
@@ -44,13 +57,7 @@ def recorded(name):
 def invoke(unpacked, environment, *events):
     """Return each event's answer, from a bare interpreter."""
     run = subprocess.run(
-        [
-            sys.executable,
-            "-I",
-            "-S",
-            str(HERE.parent / "support" / "aws" / "lambda_runtime.py"),
-            str(unpacked),
-        ],
+        [sys.executable, "-I", "-S", str(RUNTIME), str(unpacked)],
         input="".join(json.dumps(event) + "\n" for event in events),
         env=environment,
         capture_output=True,

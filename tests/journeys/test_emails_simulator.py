@@ -137,7 +137,7 @@ def test_delays_are_asked_for_and_tracking_only_if_it_is_set(way, settings):
     again: list[str] = []
     provisioning.provision(again.append)
     assert types() >= {"OPEN", "CLICK"}
-    assert f"mended event destination {DESTINATION}" in again
+    assert f"fixed event destination {DESTINATION}" in again
     once_more: list[str] = []
     provisioning.provision(once_more.append)
     assert f"event destination {DESTINATION} is as it should be" in once_more

@@ -171,7 +171,7 @@ def test_stopped_consumer_exits_with_nothing_in_hand(platform):
     assert consumer.stop() == 0
     assert time.monotonic() - began < 25
 
-    assert "stopped: nothing in hand" in consumer.output
+    assert "stopped: nothing in flight" in consumer.output
     sqs = platform.aws.client("sqs")
     url = sqs.get_queue_url(QueueName=platform.environment["QUEUE_ORDERS"])["QueueUrl"]
     found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]

@@ -160,7 +160,7 @@ def test_nothing_is_provisioned_twice_and_the_doctor_finds_what_ministack_lacks(
     doctor = platform.manage("doctor", "--json", LOG_LEVEL="CRITICAL")
 
     assert again.wait() == 0, again.output
-    assert not re.search("^(made|mended|subscribed|not available)", again.output, re.MULTILINE)
+    assert not re.search("^(made|fixed|subscribed|not available)", again.output, re.MULTILINE)
     assert doctor.wait() == 2, doctor.output
     amiss = {
         finding["key"]

@@ -12,6 +12,7 @@ from django.utils import timezone
 from emails.models import Notification
 from queues.models import DeadLetter, OutboxEvent
 from queues.models.live import LiveConsumer
+from tests.support.rows import staff
 
 pytestmark = pytest.mark.django_db
 
@@ -25,12 +26,6 @@ def consumer(db, settings):
     LiveConsumer.objects.create(
         kind="consumer", host="h", pid=1, queues=list(settings.QUEUES), started_at=now, beat_at=now
     )
-
-
-def staff(*permissions: str) -> User:
-    user = User.objects.create_user(f"staff-{uuid.uuid4()}", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    return user
 
 
 def make_trouble() -> None:

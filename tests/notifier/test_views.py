@@ -72,7 +72,7 @@ def test_page_that_is_not_found_is_ours(client):
     response = client.get("/nowhere/<script>/")
 
     assert response.status_code == 404
-    assert "There is no such page" in response.text
+    assert "Page not found" in response.text
 
 
 def test_form_without_its_token_is_answered_in_plain_words():
@@ -89,7 +89,7 @@ def test_crash_is_answered_by_a_page_that_needs_nothing(client, settings):
     response = client.post("/register/", {"name": "Bob", "email": "bob@example.net"})
 
     assert response.status_code == 500
-    assert "Something broke on our side" in response.text
+    assert "Something went wrong on our side" in response.text
 
 
 @pytest.mark.parametrize(

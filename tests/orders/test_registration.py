@@ -74,8 +74,8 @@ def test_posting_confirms_the_address_and_a_second_time_says_so(client, register
     registered.refresh_from_db()
     assert registered.email_verified_at
     assert first.status_code == 200
-    assert "Confirmed already" in second.text
-    assert "Confirmed already" in client.get(link).text
+    assert "Already confirmed" in second.text
+    assert "Already confirmed" in client.get(link).text
 
 
 @pytest.mark.parametrize(

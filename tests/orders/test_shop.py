@@ -22,11 +22,6 @@ FIELDS = [
 ]
 
 
-@pytest.fixture
-def product():
-    return make_product(name="Mug")
-
-
 def _form(product, **changes):
     """Return what a browser posts for two of the product; ``quantity`` stands for its field."""
     form = {
@@ -206,7 +201,7 @@ def test_another_order_from_the_same_page_is_not_swallowed(client, product):
 
     response = client.post("/", form | {f"quantity-{product.pk}": "3"})
 
-    assert "placed an order from this page before" in _errors(response)["__all__"][0]
+    assert "already placed an order from this page" in _errors(response)["__all__"][0]
     assert Order.objects.get().lines.get().quantity == 2
 
 

@@ -91,7 +91,7 @@ def start(letters: Any = None, **options: Any) -> Redrive:
         rows = DeadLetter.objects.filter(pk__in=[letter.pk for letter in letters])
     else:
         rows = DeadLetter.objects.all()
-    defaults: dict[str, Any] = {"by": "a test", "reason": "mended", "key": str(uuid.uuid4())}
+    defaults: dict[str, Any] = {"by": "a test", "reason": "fixed", "key": str(uuid.uuid4())}
     return jobs.start(rows, **defaults | options)
 
 

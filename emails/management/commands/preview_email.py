@@ -1,4 +1,4 @@
-"""Show an email as its template makes it, from sample data or data of your own."""
+"""Show an email as its template renders it, from sample data or from data of your own."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from emails.rendering import templates
 
 
 class Command(BaseCommand):
-    """Sends nothing and needs no database."""
+    """Render an email to the terminal or a file; it sends nothing and needs no database."""
 
-    help = "Show an email template filled with its sample data. Without a name: list the templates."
+    help = "Render an email template with its sample data. Without a name, list the templates."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """``--data`` takes what an event carries under ``data``."""
+        """Declare the options; ``--data`` takes the JSON that an event carries under ``data``."""
         parser.add_argument("name", nargs="?", help="a folder of templates/emails")
         parser.add_argument(
             "--format",
@@ -30,7 +30,7 @@ class Command(BaseCommand):
         parser.add_argument("--output", type=Path, metavar="FILE", help="write to a file")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Exit non-zero if the template or its data are wrong."""
+        """Print or write the preview; exit non-zero if the template or its data are wrong."""
         if options["name"] is None:
             text = "\n".join(templates.names())
         else:
@@ -44,7 +44,9 @@ class Command(BaseCommand):
 
 def _preview(name: str, part: str, data: Path | None) -> str:
     if name not in templates.names():
-        raise CommandError(f"No template {name!r}. There are: {', '.join(templates.names())}.")
+        raise CommandError(
+            f"No template is called {name!r}. The templates are: {', '.join(templates.names())}."
+        )
     try:
         context = _read(data) if data else templates.sample(name).data
         rendered = templates.render(name, context)
@@ -61,7 +63,7 @@ def _read(path: Path) -> dict[str, object]:
     except (OSError, ValueError, RecursionError) as exc:
         raise CommandError(f"{path}: {exc}") from exc
     if not isinstance(data, dict):
-        raise CommandError(f"{path}: not a JSON object")
+        raise CommandError(f"{path}: this is not a JSON object")
     return data
 
 

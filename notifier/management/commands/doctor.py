@@ -43,7 +43,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Print each finding as it comes, or all at once as JSON."""
         found: list[Finding] = []
-        for finding in findings.examine(send=options["send"]):
+        for finding in findings.collect(send=options["send"]):
             if not options["json"]:
                 self._say(finding, found)
             found.append(finding)

@@ -12,7 +12,7 @@ from django.core.validators import validate_email
 
 from notifier.doctor import runs
 from queues import checks
-from queues.doctor.roundtrip import Step
+from queues.doctor.roundtrip import ProbeStep
 
 
 class Command(BaseCommand):
@@ -52,7 +52,7 @@ class Command(BaseCommand):
             raise CommandError("a step failed; its line above says why")
         self.stdout.write("all went well")
 
-    def _say(self, step: Step) -> None:
+    def _say(self, step: ProbeStep) -> None:
         mark = "ok    " if step.is_ok else self.style.ERROR("FAILED")
         id_ = f"  id={step.id}" if step.id else ""
         self.stdout.write(f"  {mark} {step.name:<13} {step.milliseconds:>6} ms  {step.what}{id_}")

@@ -1,4 +1,4 @@
-// Keeps the overview fresh: its live part is fetched every few seconds while somebody looks. Without this, a reload does.
+// Fetches the live part of the overview every few seconds while the page is visible. Without this script, reload the page.
 "use strict";
 
 (() => {
@@ -12,11 +12,11 @@
   let isOver = false;
 
   const say = (text) => {
-    // Said aloud once, not at every try.
+    // Screen readers announce each change, so set the text only once.
     if (problem.textContent !== text) problem.textContent = text;
   };
 
-  // Whoever is on a link or a button of it stays there.
+  // Keep the focus on the same link or button.
   const swap = (html) => {
     const focused = place.contains(document.activeElement) ? document.activeElement.id : "";
     place.innerHTML = html;
@@ -38,19 +38,19 @@
       const response = await fetch(place.dataset.live, { headers: { Accept: "text/html" } });
       if (response.redirected || response.status === 403) {
         isOver = true;
-        say("You are logged out: reload the page to log in.");
+        say("You are logged out. Reload the page to log in.");
         return;
       }
       if (!response.ok) throw new Error(response.status);
       const html = await response.text();
-      // Not while somebody selects text to copy it.
+      // Do not replace the page while the reader selects text.
       if (!isHeld()) {
         swap(html);
         time.textContent = `Last updated ${new Date().toLocaleTimeString()}.`;
       }
       say("");
     } catch {
-      say("The connection is lost: these figures are old. Trying again.");
+      say("Connection lost. These figures are old; we keep trying to update them.");
     }
     plan();
   };

@@ -1,4 +1,4 @@
-// Shows again, every two seconds, a part of a page that changes by itself. Without this, reloading shows the same.
+// Refreshes a part of a page every two seconds. Without this script, reload the page.
 "use strict";
 
 (() => {
@@ -13,7 +13,7 @@
       clearTimeout(timer);
       if (!document.hidden) timer = setTimeout(ask, SECONDS * 1000);
     };
-    // What has the focus keeps it, where it is still there.
+    // Keep the focus on the same link or button, if it still exists.
     const replace = (html) => {
       const links = () => [...place.querySelectorAll("a, button")];
       const focused = links().indexOf(document.activeElement);
@@ -23,13 +23,13 @@
     const ask = async () => {
       try {
         const response = await fetch(place.dataset.refresh, { headers: { Accept: "text/html" } });
-        // Logged out, or no longer allowed: asking again changes nothing.
+        // The user is logged out or no longer allowed, so asking again is useless.
         if (response.redirected || response.status === 403 || response.status === 404) return;
         if (response.ok) replace(await response.text());
-        // What stands around it, buttons too, is of another state now.
+        // The state has changed, and the rest of the page, such as its buttons, depends on it.
         if (version() !== first) return location.reload();
       } catch {
-        // The network is away for a moment; the next question may get through.
+        // The network may be down for a moment; the next request may succeed.
       }
       plan();
     };

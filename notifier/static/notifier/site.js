@@ -1,10 +1,10 @@
-// Makes the public pages livelier; each of them works without it.
+// Makes the public pages interactive; every page also works without this script.
 "use strict";
 
 (() => {
   const show = (element, visible) => element && (element.hidden = !visible);
 
-  // --- Notes that stay hidden once they are dismissed
+  // --- Keep dismissed notes hidden
 
   for (const button of document.querySelectorAll("[data-dismiss]")) {
     const key = `dismissed-${button.dataset.dismiss}`;
@@ -17,7 +17,7 @@
     });
   }
 
-  // --- Times in the reader's zone
+  // --- Show times in the reader's time zone
 
   const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
   const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "long", timeStyle: "short" });
@@ -30,7 +30,7 @@
   };
   localise(document);
 
-  // --- A form is sent once
+  // --- Send a form only once
 
   for (const button of document.querySelectorAll("[data-submit]")) {
     const label = button.textContent;
@@ -44,7 +44,7 @@
     });
   }
 
-  // --- After a refused form: what is wrong with the whole of it, or else the first bad field
+  // --- After a refused form, focus the general error, or else the first invalid field
 
   const general = document.querySelector(".alert .errorlist")?.closest(".alert");
   (general ?? document.querySelector("[aria-invalid=true]"))?.focus();
@@ -107,7 +107,7 @@
     window.addEventListener("pageshow", addUp);
   }
 
-  // --- What becomes of the email: asked every second, less often while nothing changes
+  // --- Refresh the status of the email every second, less often while nothing changes
 
   const FASTEST = 1000;
   const SLOWEST = 10000;
@@ -126,7 +126,7 @@
       wait = Math.min(wait * 1.15, SLOWEST);
       try {
         const response = await fetch(place.dataset.live, { headers: { Accept: "text/html" } });
-        // The session is over or the order is gone: asking again changes nothing.
+        // The session has ended or the order is gone, so asking again is useless.
         if (response.status === 404) return;
         const html = await response.text();
         if (response.ok && html !== shown) {
@@ -136,7 +136,7 @@
           localise(place);
         }
       } catch {
-        // The network is away for a moment; the next question may get through.
+        // The network may be down for a moment; the next request may succeed.
       }
       plan();
     };

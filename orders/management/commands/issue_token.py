@@ -1,4 +1,4 @@
-"""``manage.py issue_token``: a token for the API on a machine of one's own, as Cognito would issue it."""
+"""Provide ``manage.py issue_token``: a token for the API in development, as Cognito would issue it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from orders.api.auth import READ_TRANSACTIONS, WRITE_TRANSACTIONS
 
 
 class Command(BaseCommand):
-    """Print one token and nothing else, so that a shell can keep it."""
+    """Print one token and nothing else, so that a shell can store it."""
 
-    help = "Print a token for the JSON API of this machine: to place orders, or with --scope for the bank."
+    help = "Print a token for the JSON API of this machine, to place orders; with --scope, to use the bank."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Whose it is, and what it may do."""
-        parser.add_argument("email", help="whose token it is, for example ada@example.com")
-        parser.add_argument("--name", default="", help="how the customer is called")
+        """Add the options: whose token it is, and what it may do."""
+        parser.add_argument(
+            "email", help="the address of the token's user, for example ada@example.com"
+        )
+        parser.add_argument("--name", default="", help="the customer's name")
         parser.add_argument(
             "--scope",
             action="append",
@@ -29,10 +31,10 @@ class Command(BaseCommand):
         parser.add_argument("--minutes", type=float, default=60, help="how long it is valid")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Refuse where tokens are Cognito's."""
+        """Print the token; refuse where Cognito issues tokens."""
         if not settings.API_LOCAL_KEY:
             raise CommandError(
-                "There is no key to sign with: set API_LOCAL_KEY, in development. In production Cognito issues tokens."
+                "There is no key to sign with. In development, set API_LOCAL_KEY; in production Cognito issues tokens."
             )
         scopes = options["scope"] or []
         token = local_tokens.issue(

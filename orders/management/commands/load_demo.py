@@ -1,4 +1,4 @@
-"""``manage.py load_demo``: something to order, to register and to log in with, for development."""
+"""Provide ``manage.py load_demo``: demo products, customers, accounts and logins for development."""
 
 from __future__ import annotations
 
@@ -37,20 +37,22 @@ _PRODUCTS = [
 ]
 
 
-# One login for each group that migrations make.
+# Each role, a group that migrations make, gets one login.
 _ROLES = ("support", "operator", "auditor")
 
 
 class Command(BaseCommand):
-    """Make what is missing; what exists stays as it is, so running it again is safe."""
+    """Make the demo rows that are missing; existing rows stay as they are, so running it again is safe."""
 
     help = "Load demo products, customers, bank accounts and the login admin/admin (DEBUG only)."
 
     @transaction.atomic
     def handle(self, *args: Any, **options: Any) -> None:
-        """Refuse outside development: everybody knows the password."""
+        """Make the demo data; refuse outside development, because everybody knows the password."""
         if not settings.DEBUG:
-            raise CommandError("load_demo makes a login that everybody knows: it needs DEBUG=on.")
+            raise CommandError(
+                "load_demo makes a login whose password everybody knows, so it needs DEBUG=on."
+            )
         for product in _PRODUCTS:
             self._say(f"product {product.name}", made=_make_product(product))
         for customer, made in _make_customers():
@@ -81,7 +83,7 @@ def _make_product(product: _Demo) -> bool:
 
 
 def _make_customers() -> list[tuple[Customer, bool]]:
-    """Ada has confirmed her address, Bob has not."""
+    """Make Ada, who has confirmed her address, and Bob, who has not."""
     ada = {"name": "Ada Lovelace", "email_verified_at": timezone.now()}
     return [
         Customer.objects.get_or_create(email="ada@example.com", defaults=ada),

@@ -1,4 +1,4 @@
-"""``manage.py post_transaction``: a deposit or a withdrawal, and its alert to the account's holder."""
+"""Provide ``manage.py post_transaction``: a deposit or a withdrawal, and its alert to the account's holder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Command(BaseCommand):
     help = "Post a deposit to or a withdrawal from a bank account."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Which account, which way, how much."""
+        """Add the options: the account, the kind and the amount."""
         parser.add_argument("account", help="the account's number")
         parser.add_argument("kind", choices=Transaction.Kind.values)
         parser.add_argument("amount", type=_amount, help="for example 150 or 19.99")
@@ -30,12 +30,14 @@ class Command(BaseCommand):
             "--currency",
             choices=Currency.values,
             default="",
-            help="refuse unless the account is kept in it",
+            help="refuse unless this is the account's currency",
         )
-        parser.add_argument("--description", default="", help="what the holder reads it was for")
+        parser.add_argument(
+            "--description", default="", help="the purpose, as the holder will read it"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Post it, or say why not."""
+        """Post the transaction, or say why it is refused."""
         posted = _post(options)
         event_id = OutboxEvent.objects.values_list("event_id", flat=True).get(
             subject=posted.reference

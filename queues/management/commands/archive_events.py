@@ -1,4 +1,4 @@
-"""``manage.py archive_events``"""
+"""``manage.py archive_events``: write every event to files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import time
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from django.core.management.base import BaseCommand, CommandError
 from queues import checks
 from queues.aws import sqs
 from queues.errors import QueueUnavailable
+from queues.management.arguments import positive
 from queues.models.live import LiveConsumer
 from queues.outbox.archive import MAX_BYTES, Archive
 from queues.upkeep.heartbeats import Heartbeats, Load
@@ -27,34 +28,37 @@ MAX_PAUSE_SECONDS = 30.0
 
 
 class Command(BaseCommand):
-    """Ends with 0 after SIGTERM or Ctrl-C, when its long poll is over; a second signal ends it at once."""
+    """Archive events until a signal; exits with 0.
+
+    SIGTERM or Ctrl-C stops it after its long poll, a second signal at once.
+    """
 
     help = (
-        "Writes every event that comes to ARCHIVE_QUEUE to files of a day each, one JSON envelope a line, until "
-        "SIGTERM. An event may be there twice, after a crash say: take each id once."
+        "Write every event from ARCHIVE_QUEUE to files, a new one each day, one JSON envelope a line, until SIGTERM. "
+        "An event may be in the files twice, for example after a crash: take each id once."
     )
     requires_system_checks = [checks.TAG]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """See ``--help``."""
+        """Add the options that ``--help`` lists."""
         parser.add_argument(
             "--folder",
             type=Path,
-            help=f"where the files are; default ARCHIVE_FOLDER ({settings.ARCHIVE_FOLDER})",
+            help=f"folder of the files; default ARCHIVE_FOLDER ({settings.ARCHIVE_FOLDER})",
         )
         parser.add_argument(
-            "--until-empty", action="store_true", help="stop when the queue has nothing more"
+            "--until-empty", action="store_true", help="stop when the queue is empty"
         )
         parser.add_argument(
             "--max-mebibytes",
-            type=_positive,
+            type=positive,
             default=MAX_BYTES // MEBIBYTE,
             metavar="N",
-            help=f"begin another file of the day at this size ({MAX_BYTES // MEBIBYTE})",
+            help=f"begin another file for the day at this size; default {MAX_BYTES // MEBIBYTE}",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Archive."""
+        """Archive until told to stop, or until the queue is empty."""
         queue = sqs.archive_queue()
         if queue is None:
             raise CommandError(
@@ -77,12 +81,15 @@ class Command(BaseCommand):
         self.stdout.write(f"archived {self._count} event(s) in {folder}")
 
     def _until_empty(self) -> None:
-        # A short poll may miss what is there, so only a long one may say that nothing is.
+        # A short poll may miss messages, so only a long one can tell that the queue is empty.
         while not self._stopping and (self._step(0) or self._step(1)):
             pass
 
     def _until_told(self) -> None:
-        """Neither SQS nor a full disk ends it: what is not on the disk stays in the queue."""
+        """Archive until a signal; after an error of SQS or a full disk, try again.
+
+        Messages that are not on the disk stay in the queue.
+        """
         heartbeats = Heartbeats(LiveConsumer.Kind.ARCHIVER, [self._queue.alias], self._load)
         heartbeats.start()
         self.stdout.write(f"archiving {self._queue.name}; Ctrl-C stops")
@@ -101,7 +108,7 @@ class Command(BaseCommand):
         return Load(threads=1, handled=self._count)
 
     def _step(self, wait_seconds: int) -> int:
-        """One batch, on the disk before it is deleted; returns how many."""
+        """Archive one batch, on the disk before it is deleted from SQS; returns how many."""
         messages = self._queue.receive(limit=sqs.BATCH_ENTRIES, wait_seconds=wait_seconds)
         if not messages:
             return 0
@@ -123,9 +130,3 @@ class Command(BaseCommand):
         if self._stopping:
             os._exit(0)
         self._stopping = True
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise ArgumentTypeError(f"{text} is not a whole number above 0")
-    return int(text)

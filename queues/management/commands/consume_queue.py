@@ -1,11 +1,11 @@
-"""``manage.py consume_queue``"""
+"""``manage.py consume_queue``: receive and handle events."""
 
 from __future__ import annotations
 
 import logging
 import os
 import signal
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
@@ -19,6 +19,7 @@ from queues.consumer.sizing import AUTO, Sizing
 from queues.dead_letters import collecting
 from queues.doctor import runs
 from queues.errors import QueueUnavailable
+from queues.management.arguments import positive
 from queues.models.live import LiveConsumer
 from queues.outbox import relay
 from queues.redrives import jobs
@@ -33,45 +34,46 @@ REDRIVE_SECONDS = 1.0
 
 
 class Command(BaseCommand):
-    """Ends with 0 after SIGTERM or Ctrl-C, within 25 seconds; a second signal ends it at once."""
+    """Consume queues until a signal; exits with 0.
 
-    help = "Receives events, hands them to their handlers and deletes what is done, until SIGTERM."
-    # The others would load every page of the web.
+    SIGTERM or Ctrl-C stops it within 25 seconds, a second signal at once.
+    """
+
+    help = "Receive events, pass them to their handlers and delete handled messages, until SIGTERM."
+    # All other checks would load every page of the web site.
     requires_system_checks = [checks.TAG]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """See ``--help``."""
-        parser.add_argument("alias", nargs="*", help="queues to consume; all where none is named")
+        """Add the options that ``--help`` lists."""
+        parser.add_argument("alias", nargs="*", help="queues to consume; default all")
         parser.add_argument(
             "--concurrency",
             type=_positive_or_auto,
             default=CONCURRENCY,
             metavar="N",
-            help=f"messages of each queue handled at once ({CONCURRENCY}); {AUTO}: {sizing.LEAST} to {sizing.MOST}, "
-            "as many as the sending rate and SES's answers need",
+            help=f"messages of each queue handled at once, default {CONCURRENCY}; {AUTO}: {sizing.LEAST} to "
+            f"{sizing.MOST}, as many as the sending rate and SES's response times need",
         )
         parser.add_argument(
             "--processes",
-            type=_positive,
+            type=positive,
             default=1,
-            help="consumers, each a process of its own with all the above (1); the first one relays, collects and "
-            "redrives",
+            help="number of consumer processes, each with all the above, default 1; only the first one publishes the "
+            "outbox, collects dead letters and carries out redrives",
         )
         parser.add_argument(
             "--until-empty",
             action="store_true",
-            help="stop when nothing is left that can be done now",
+            help="stop when nothing is left to do now",
         )
-        parser.add_argument("--max-messages", type=_positive, help="stop after so many messages")
-        parser.add_argument(
-            "--no-relay", action="store_true", help="do not publish the outbox as well"
-        )
+        parser.add_argument("--max-messages", type=positive, help="stop after this many messages")
+        parser.add_argument("--no-relay", action="store_true", help="do not publish the outbox")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Consume."""
+        """Consume in this process, or in several that this one supervises."""
         if unknown := set(options["alias"]) - set(settings.QUEUES):
             raise CommandError(
-                f"unknown queue {', '.join(sorted(unknown))}; there are: {', '.join(settings.QUEUES)}"
+                f"unknown queue {', '.join(sorted(unknown))}; the queues are: {', '.join(settings.QUEUES)}"
             )
         if options["processes"] == 1:
             self._consume(options, leads=True)
@@ -82,13 +84,13 @@ class Command(BaseCommand):
             is_endless=not (options["until_empty"] or options["max_messages"]),
         )
         if code := supervisor.run():
-            raise CommandError("a process did not end well; the log above has it", returncode=code)
+            raise CommandError("a process failed; the log above says why", returncode=code)
         self.stdout.write("stopped: all processes")
 
     def _consume(self, options: dict[str, Any], *, leads: bool) -> None:
-        """One consumer. Of several processes one relays and collects: more would ask SQS as often as all together.
+        """Run one consumer; the one that ``leads`` also relays, collects dead letters and carries out redrives.
 
-        So does it carry out redrives, of which each needs one consumer at a time.
+        If every process did, together they would only ask SQS more often; and a redrive needs one consumer at a time.
         """
         self._redrives = leads
         self._relays = leads and not options["no_relay"]
@@ -111,16 +113,16 @@ class Command(BaseCommand):
         except QueueUnavailable as exc:
             raise CommandError(str(exc)) from exc
         if self._consumer.unfinished:
-            # A thread that is stuck must not keep the process; its notification stays "sending".
+            # A stuck thread must not keep the process alive; its notification stays "sending".
             self.stderr.write(f"left {self._consumer.unfinished} message(s) unfinished")
             logging.shutdown()
             os._exit(0)
         if self._consumer.crashed:
-            raise Crashed("stopped by an error of its own; the log above has it")
-        self.stdout.write("stopped: nothing in hand")
+            raise Crashed("stopped by a bug; the log above has the error")
+        self.stdout.write("stopped: nothing in flight")
 
     def _require_open(self) -> None:
-        """What a gate kept closed was not emptied, and a script must learn it."""
+        """Raise CommandError for a queue that a gate closed: it was not emptied, and a script must notice."""
         for queue in self._consumer.queues:
             if reason := registry.why_closed(queue.alias):
                 raise CommandError(f"queue {queue.alias} was not read: {reason}")
@@ -136,8 +138,8 @@ class Command(BaseCommand):
             chores.append(Repeated("collector", collecting.collect_all, seconds=COLLECT_SECONDS))
         if self._redrives:
             chores.append(Repeated("redrives", jobs.advance, seconds=REDRIVE_SECONDS))
-            # Asked for in the admin, and by no script.
-            chores.append(Repeated("checkups", runs.advance, seconds=runs.SECONDS))
+            # Doctor runs are asked for in the admin, never by a script.
+            chores.append(Repeated("doctor runs", runs.advance, seconds=runs.SECONDS))
         if self._sizing:
             chores.append(Repeated("sizing", self._sizing.adjust, seconds=sizing.SECONDS))
         for chore in chores:
@@ -177,10 +179,4 @@ class Command(BaseCommand):
 
 
 def _positive_or_auto(text: str) -> int | str:
-    return text if text == AUTO else _positive(text)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise ArgumentTypeError(f"{text} is not a whole number above 0")
-    return int(text)
+    return text if text == AUTO else positive(text)

@@ -1,4 +1,4 @@
-"""``manage.py export_schemas``: the contract of events, as files for those who do not read this code."""
+"""``manage.py export_schemas``: write the contract of events to files, for people outside this code."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from queues.events import schemas
 
 
 class Command(BaseCommand):
-    """Write what differs; with ``--check`` write nothing and fail if anything does."""
+    """Write the files that differ; with ``--check`` write nothing, and fail if any file differs."""
 
     help = "Write the JSON Schemas of all events and their AsyncAPI document."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Where to, and whether to look only."""
+        """Add the options that ``--help`` lists."""
         folder = settings.BASE_DIR / "docs" / "events"
         parser.add_argument("--folder", type=Path, default=folder, help="docs/events by default")
         parser.add_argument("--check", action="store_true", help="fail if they are not up to date")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """A line for each file."""
+        """Write the files and print a line for each, or check them."""
         folder: Path = options["folder"]
         documents = schemas.documents()
         stale = [

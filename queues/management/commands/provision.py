@@ -1,4 +1,4 @@
-"""``manage.py provision``"""
+"""``manage.py provision``: make everything at AWS that settings name."""
 
 from __future__ import annotations
 
@@ -14,24 +14,26 @@ from queues.errors import QueueUnavailable
 
 
 class Command(BaseCommand):
-    """Safe to run at every start."""
+    """Provision AWS; safe to run at every start."""
 
-    help = "Makes the queues, dead-letter queues, topics and configuration set, or brings them in line."
-    # The others would load every page of the web.
+    help = (
+        "Make the queues, dead-letter queues, topics and configuration set, or bring them in line."
+    )
+    # All other checks would load every page of the web site.
     requires_system_checks = [checks.TAG]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """One option."""
+        """Add the options that ``--help`` lists."""
         parser.add_argument(
             "--wait",
             type=int,
             default=0,
             metavar="SECONDS",
-            help="keep trying so long until AWS answers",
+            help="keep trying this long until AWS answers",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print a line for each thing made, mended or found in order."""
+        """Print a line for each thing that is made, fixed or found in order."""
         deadline = time.monotonic() + options["wait"]
         while True:
             try:

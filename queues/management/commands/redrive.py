@@ -1,14 +1,15 @@
-"""``manage.py redrive``"""
+"""``manage.py redrive``: send dead letters back."""
 
 from __future__ import annotations
 
 import uuid
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from time import sleep
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from queues.management.arguments import positive
 from queues.models import DeadLetter, Redrive, RedriveItem
 from queues.redrives import jobs
 
@@ -17,40 +18,46 @@ CONDITIONS = ("queue", "subject", "code", "fingerprint")
 
 
 class Command(BaseCommand):
-    """What the admin's redrive does, for scripts."""
+    """Redrive dead letters from a script, as staff do in the admin."""
 
     help = (
-        "Starts a redrive of open dead letters, and sends back what may go now; consumers do the rest. "
-        "One letter goes first, then 10, then 100, then the rest, each when those before came through."
+        "Start a redrive of open dead letters and send back the first ones; consumers do the rest. "
+        "One dead letter goes first, then 10, then 100, then the rest, each stage when the one before has succeeded."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Which letters: at least one condition, or --all."""
+        """Add the options that ``--help`` lists; a redrive needs at least one condition, or ``--all``."""
         parser.add_argument("--queue", help="queue alias")
-        parser.add_argument("--subject", help="order number, transaction reference")
-        parser.add_argument("--code", help="cause")
-        parser.add_argument("--fingerprint", help="cause, as a dead letter's page has it")
+        parser.add_argument("--subject", help="order number or transaction reference")
+        parser.add_argument("--code", help="cause, an error code")
+        parser.add_argument("--fingerprint", help="fingerprint, as on a dead letter's page")
         parser.add_argument(
             "--all", action="store_true", help="every open dead letter that is not parked"
         )
-        parser.add_argument("--dry-run", action="store_true", help="say what would be redriven")
-        parser.add_argument("--reason", default="", help="for the record")
-        parser.add_argument("--rate", type=_positive, metavar="N", help="letters a second")
         parser.add_argument(
-            "--no-canary", action="store_true", help="all at once, or as fast as --rate says"
+            "--dry-run", action="store_true", help="only say how many would be redriven"
+        )
+        parser.add_argument("--reason", default="", help="reason, for the audit log")
+        parser.add_argument("--rate", type=positive, metavar="N", help="dead letters a second")
+        parser.add_argument(
+            "--no-canary",
+            action="store_true",
+            help="without stages: all at once, or as fast as --rate says",
         )
         parser.add_argument(
             "--wait",
             action="store_true",
-            help="print the progress until every outcome is known; advances the redrive where no consumer does, but "
-            "only a consumer handles the messages. Ends with 1 if letters came back or were left",
+            help="print the progress until every outcome is known; advances the redrive if no consumer does, but "
+            "only a consumer handles the messages. Exits with 1 if dead letters came back or were left",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Start it, and say how to follow it."""
+        """Start the redrive and print its id and progress."""
         conditions = {name: options[name] for name in CONDITIONS if options[name]}
         if not conditions and not options["all"]:
-            raise CommandError("say which: --queue, --subject, --code, --fingerprint or --all")
+            raise CommandError(
+                "name the dead letters: --queue, --subject, --code, --fingerprint or --all"
+            )
         letters = DeadLetter.objects.waiting().filter(**conditions)
         if options["dry_run"]:
             self.stdout.write(f"would redrive {letters.count()} dead letter(s)")
@@ -65,14 +72,14 @@ class Command(BaseCommand):
         )
         self.stdout.write(f"redrive {redrive.pk} of {redrive.total} dead letter(s) started")
         if redrive.left_out:
-            self.stdout.write(f"{redrive.left_out} left out: in another redrive already")
+            self.stdout.write(f"{redrive.left_out} left out: already in another redrive")
         while jobs.advance():
             pass
         if options["wait"]:
             self._wait(redrive)
             return
         redrive.refresh_from_db()
-        more = "" if redrive.ended_at else "; consumers carry it on"
+        more = "" if redrive.ended_at else "; consumers continue it"
         self.stdout.write(_progress(redrive) + more)
 
     def _wait(self, redrive: Redrive) -> None:
@@ -95,7 +102,7 @@ class Command(BaseCommand):
         counts = jobs.counts(redrive)
         if bad := counts[RedriveItem.Outcome.RETURNED] + counts[RedriveItem.Outcome.BOUNCED]:
             raise CommandError(
-                f"{bad} dead letter(s) did not come through; the admin has the causes"
+                f"{bad} dead letter(s) failed again or bounced; see the causes in the admin"
             )
 
 
@@ -103,9 +110,3 @@ def _progress(redrive: Redrive) -> str:
     counts = jobs.counts(redrive)
     parts = [f"{count} {outcome}" for outcome, count in counts.items() if count]
     return ", ".join(parts) or "nothing to redrive"
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise ArgumentTypeError(f"{text} is not a whole number above 0")
-    return int(text)

@@ -1,4 +1,4 @@
-"""``manage.py relay_outbox``"""
+"""``manage.py relay_outbox``: publish the outbox."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ from queues.threads.repeated import Repeated
 from queues.upkeep.heartbeats import Heartbeats, Load
 
 POLL_SECONDS = 1.0
-# Each is a relay like any other: while one waits for the database, the other sends.
+# Two threads, each a relay of its own: while one waits for the database, the other sends.
 RELAYS = 2
 _UNPUBLISHED = [OutboxEvent.State.PENDING, OutboxEvent.State.CLAIMED]
 
 
 class Command(BaseCommand):
-    """Any number may run, beside consumers that relay too."""
+    """Publish the outbox; any number of these may run, beside consumers that relay too."""
 
-    help = "Publishes what the outbox holds, until SIGTERM."
-    # The others would load every page of the web.
+    help = "Publish the events in the outbox, until SIGTERM."
+    # All other checks would load every page of the web site.
     requires_system_checks = [checks.TAG]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """One flag."""
+        """Add the options that ``--help`` lists."""
         parser.add_argument(
             "--until-empty", action="store_true", help="stop when nothing is left to publish"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Relay; what is claimed is settled before this ends."""
+        """Publish until told to stop; events that are claimed are settled before this returns."""
         if options["until_empty"]:
             total = 0
             while count := relay.publish_pending():
                 total += count
             self.stdout.write(f"published {total} event(s)")
             if left := OutboxEvent.objects.filter(state__in=_UNPUBLISHED).count():
-                raise CommandError(f"{left} event(s) are left; the lines above say why")
+                raise CommandError(f"{left} event(s) are not published; the lines above say why")
             return
         self._stopping = False
         self._published, self._lock = 0, threading.Lock()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -10,15 +9,15 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from django.contrib.admin.models import ADDITION, DELETION, LogEntry
 from django.contrib.admin.utils import quote
-from django.contrib.auth.models import Permission, User
-from django.contrib.messages import get_messages
 from django.urls import reverse
 from django.utils import timezone
 
 from emails.errors import IdentityError
 from emails.identities import answers, identities, status_history
-from emails.models.identities import IdentitySighting, SesAnswer
+from emails.models.identities import IdentityStatus, SesAnswer
 from emails.ses import ses_api
+from tests.support.responses import said
+from tests.support.rows import staff
 
 pytestmark = pytest.mark.django_db
 
@@ -66,16 +65,6 @@ def ses_answers(aws) -> Iterator[Answer]:
     yield answer
     for name, send in registered:
         events.unregister(name, send)
-
-
-def staff(*permissions: str) -> User:
-    user = User.objects.create_user(f"staff-{uuid.uuid4()}", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    return user
-
-
-def said(response: Any) -> str:
-    return " ".join(str(message) for message in get_messages(response.wsgi_request))
 
 
 def text_of(response: Any) -> str:
@@ -165,7 +154,7 @@ def test_a_missing_right_is_named(admin_client, ses_answers):
 
     page = text_of(admin_client.get(LIST))
 
-    assert "Not available here: the right ses:ListIdentities is missing." in page
+    assert "Not available here: the IAM permission ses:ListIdentities is missing." in page
     assert "SES has no identities" not in page
 
 
@@ -189,7 +178,7 @@ def test_identities_are_listed_without_what_ses_will_not_say_of_them(admin_clien
     page = text_of(admin_client.get(LIST))
 
     assert "shop@example.com" in page
-    assert "the right ses:GetIdentityDkimAttributes is missing" in page
+    assert "the IAM permission ses:GetIdentityDkimAttributes is missing" in page
 
 
 def test_throttling_asks_for_patience(ses_answers):
@@ -204,7 +193,7 @@ def test_a_refusal_to_verify_is_not_logged_as_done(admin_client, ses_answers):
 
     response = admin_client.post(VERIFY, {"name": "ada@example.com"})
 
-    assert "the right ses:VerifyEmailIdentity is missing" in said(response)
+    assert "the IAM permission ses:VerifyEmailIdentity is missing" in said(response)
     assert not LogEntry.objects.exists()
 
 
@@ -284,7 +273,7 @@ def test_what_ses_said_before_is_shown_while_it_does_not_answer(admin_client, se
 
     page = text_of(admin_client.get(LIST))
 
-    assert "the right ses:ListIdentities is missing" in page
+    assert "the IAM permission ses:ListIdentities is missing" in page
     assert "shop@example.com" in page
 
 
@@ -305,10 +294,10 @@ def test_a_problem_is_asked_for_again_within_a_minute(ses_answers, aws):
 
 
 LACKS = {
-    "GetSendStatistics": "the right ses:GetSendStatistics is missing",
-    "GetSendQuota": "the right ses:GetSendQuota is missing",
-    "DescribeConfigurationSet": "the right ses:DescribeConfigurationSet is missing",
-    "GetIdentityMailFromDomainAttributes": "the right ses:GetIdentityMailFromDomainAttributes",
+    "GetSendStatistics": "the IAM permission ses:GetSendStatistics is missing",
+    "GetSendQuota": "the IAM permission ses:GetSendQuota is missing",
+    "DescribeConfigurationSet": "the IAM permission ses:DescribeConfigurationSet is missing",
+    "GetIdentityMailFromDomainAttributes": "the IAM permission ses:GetIdentityMailFromDomainAttributes",
 }
 
 
@@ -360,14 +349,14 @@ def test_setting_mail_from_without_its_right_names_the_right(admin_client, ses_a
 
     response = admin_client.post(MAIL_FROM, ACTS[MAIL_FROM][1])
 
-    assert "the right ses:SetIdentityMailFromDomain is missing" in said(response)
+    assert "the IAM permission ses:SetIdentityMailFromDomain is missing" in said(response)
     assert not LogEntry.objects.exists()
 
 
 def test_a_status_is_dated_from_when_it_was_seen_first(admin_client, aws):
     admin_client.get(LIST)
 
-    [seen] = IdentitySighting.objects.all()
+    [seen] = IdentityStatus.objects.all()
 
     assert (seen.name, seen.status, seen.is_witnessed) == ("shop@example.com", "Success", False)
     assert "so when first seen" in text_of(admin_client.get(LIST))
@@ -381,7 +370,7 @@ def test_a_verification_is_noticed_though_nobody_looks(aws):
     assert status_history.look() == 1
 
     assert not SesAnswer.objects.exists()
-    seen = IdentitySighting.objects.get()
+    seen = IdentityStatus.objects.get()
     assert (seen.status, seen.is_witnessed) == ("Success", True)
     assert status_history.look() == 0
 
@@ -397,7 +386,7 @@ def test_an_identity_that_is_gone_is_watched_no_more(aws, ses_answers):
 
     status_history.look()
 
-    assert not IdentitySighting.objects.exists()
+    assert not IdentityStatus.objects.exists()
 
 
 @pytest.mark.parametrize("name", ["x" * 3000, "a\0b", "a\n@b", "%", "🦊.example", "'--"])

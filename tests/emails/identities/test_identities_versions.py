@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import quote
-from django.contrib.messages import get_messages
 from django.urls import reverse
 
 from emails.errors import NoSuchIdentity
 from emails.identities import identities, status_history
-from emails.models.identities import IdentitySighting
+from emails.models.identities import IdentityStatus
 from emails.ses import account, default_sender
+from tests.support.responses import said
 
 pytestmark = [pytest.mark.django_db, pytest.mark.processes]
 
@@ -40,10 +40,6 @@ def page_of(client: Any, name: str) -> str:
     return str(response.content.decode())
 
 
-def said(response: Any) -> str:
-    return " ".join(str(message) for message in get_messages(response.wsgi_request))
-
-
 def test_an_address_is_pending_until_its_link_is_opened(admin_client, local_aws):
     address = f"{uuid.uuid4().hex}@example.net"
 
@@ -53,7 +49,7 @@ def test_an_address_is_pending_until_its_link_is_opened(admin_client, local_aws)
 
     local_aws.verify(address)
     assert status_history.look() >= 1
-    seen = IdentitySighting.objects.get(pk=address)
+    seen = IdentityStatus.objects.get(pk=address)
     assert (seen.status, seen.is_witnessed) == ("Success", True)
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission, User
 from django.contrib.messages import get_messages
 from django.urls import reverse
 from django.utils import timezone
@@ -13,6 +12,7 @@ from django.utils import timezone
 from emails.models import Attempt, DeliveryEvent, Notification
 from emails.rendering import templates
 from queues.models import DeadLetter, OutboxEvent
+from tests.support.rows import staff
 
 pytestmark = pytest.mark.django_db
 
@@ -35,12 +35,6 @@ def make_notification(**fields: Any) -> Notification:
         "state": State.IN_DOUBT,
     }
     return Notification.objects.create(**defaults | fields)
-
-
-def staff(*permissions: str) -> User:
-    user = User.objects.create_user(f"staff-{uuid.uuid4()}", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    return user
 
 
 def act(client: Any, name: str, *rows: Notification, **fields: Any) -> Any:

@@ -190,7 +190,7 @@ def test_export_is_read_back_by_an_import_and_holds_no_formula(client, operator)
 
 
 def test_page_says_what_ses_does_not_allow(client, operator):
-    error = "Not available here: the right ses:ListSuppressedDestinations is missing."
+    error = "Not available here: the IAM permission ses:ListSuppressedDestinations is missing."
     SuppressionSync.objects.create(pk=1, error=error)
 
     assert error in text(client.get(list_url(Suppression)))
@@ -263,4 +263,4 @@ def test_where_ses_cannot_be_asked_the_page_says_so(client, operator, refuses_v2
 
     page = text(client.post(list_url(Suppression), data, follow=True))
 
-    assert "the right ses:GetSuppressedDestination is missing" in page
+    assert "the IAM permission ses:GetSuppressedDestination is missing" in page

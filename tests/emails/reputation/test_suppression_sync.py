@@ -116,7 +116,7 @@ def test_where_the_right_is_missing_it_is_named_and_sending_goes_on(answers):
     suppressions.send_lifted()
 
     row.refresh_from_db()
-    assert "the right ses:DeleteSuppressedDestination is missing" in row.ses_error
+    assert "the IAM permission ses:DeleteSuppressedDestination is missing" in row.ses_error
     assert (row.ses_task, row.sends_again) == ("", False)
 
 
@@ -199,7 +199,7 @@ def test_lifted_here_stays_lifted_until_ses_lists_it_anew():
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("AccessDeniedException", "the right ses:ListSuppressedDestinations is missing"),
+        ("AccessDeniedException", "the IAM permission ses:ListSuppressedDestinations is missing"),
         ("NotImplemented", "this endpoint does not answer ListSuppressedDestinations"),
         ("InternalServiceError", "as the test wants it"),
     ],

@@ -45,7 +45,7 @@ def page(client: Any, event_id: UUID, *, part: str = "") -> str:
 def states(event_id: UUID) -> list[tuple[str, str]]:
     trial = trial_steps.of(event_id)
     assert trial is not None
-    return [(step.title, step.state) for step in trial.steps]
+    return [(step.name, step.state) for step in trial.steps]
 
 
 def report(kind: str, **detail: Any) -> None:
@@ -107,7 +107,7 @@ def test_bad_news_end_it(admin_client, consume, kind, detail, title, words):
 
     report(kind, **detail)
 
-    assert states(event_id)[-1] == (title, "bad")
+    assert states(event_id)[-1] == (title, "wrong")
     shown = page(admin_client, event_id)
     assert "data-refresh" not in shown
     assert words in shown
@@ -119,7 +119,7 @@ def test_a_refused_test_is_given_up_with_the_words_of_ses(admin_client, consume,
     event_id = send(admin_client)
     consume()
 
-    assert states(event_id)[-1] == ("Not sent", "bad")
+    assert states(event_id)[-1] == ("Not sent", "wrong")
     assert "MessageRejected: Email address is not verified" in page(admin_client, event_id)
     assert Notification.objects.get().state == "cancelled"
     assert Attempt.objects.get().outcome == "refused"

@@ -1,10 +1,7 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.messages import get_messages
 from django.db import DatabaseError
 from django.urls import reverse
 
@@ -12,6 +9,7 @@ from emails.models import Breaker, Notification
 from emails.models.identities import DefaultSender
 from emails.ses import default_sender, ses_api
 from tests.support.builders import make_order
+from tests.support.responses import said
 
 pytestmark = pytest.mark.django_db
 
@@ -22,10 +20,6 @@ NEW = "new@example.org"
 
 def choose(address: str = NEW, name: str = "") -> None:
     default_sender.choose(address, display_name=name, by="grace")
-
-
-def said(response: Any) -> str:
-    return " ".join(str(message) for message in get_messages(response.wsgi_request))
 
 
 def test_nobody_has_chosen_so_settings_say_it(settings):

@@ -1,5 +1,9 @@
 """SQS as a client of boto3 shows it, in memory and on a clock of ours, with faults on demand.
 
+One of two models of SQS. This one runs in the test's own process on a clock that the test moves, so that a seed repeats
+a run exactly, redeliveries and old receipts included. The other, ``benchmarks/aws_stub/queues.py``, runs in real time
+behind HTTP, for real processes.
+
 Source: SQS developer guide. A standard queue hands out in any order, now and then twice; a FIFO queue nothing of a
 group while an earlier message of it is in flight, and it drops a repeated deduplication id for five minutes.
 """

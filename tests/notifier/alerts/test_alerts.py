@@ -22,12 +22,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def admins(settings):
-    settings.ADMINS = [("ops@example.com", "ops@example.com")]
-    settings.BASE_URL = "https://shop.example.com"
-
-
-@pytest.fixture(autouse=True)
 def living(db):
     return make_consumer()
 
@@ -204,8 +198,8 @@ def test_consumers_look_every_half_minute_one_of_them_for_all():
 
 
 def test_consumers_run_it_beside_the_sweeper():
-    assert alerts.check in registry.watch_steps()
-    assert alerts.check not in registry.sweep_steps()
+    assert alerts.check in registry.watches
+    assert alerts.check not in registry.sweeps
 
 
 def test_alert_that_cannot_be_sent_is_logged_and_tried_again(monkeypatch, caplog):
@@ -267,7 +261,7 @@ def test_provisioning_makes_the_topic(settings):
     sns._client.cache_clear()
 
     assert [topic["TopicArn"].rpartition(":")[2] for topic in topics] == ["alerts"]
-    assert said == ["topic alerts exists; subscribe whoever should get alerts"]
+    assert said == ["topic alerts exists; subscribe everybody who should get alerts"]
 
 
 @pytest.mark.locking

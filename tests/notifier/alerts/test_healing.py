@@ -22,12 +22,6 @@ BREAKER = "Breaker closed, quota"
 
 
 @pytest.fixture(autouse=True)
-def admins(settings):
-    settings.ADMINS = [("ops@example.com", "ops@example.com")]
-    settings.BASE_URL = "https://shop.example.com"
-
-
-@pytest.fixture(autouse=True)
 def living(db):
     lanterns.fix()
     return make_consumer()

@@ -83,7 +83,7 @@ def change(attributes: dict[str, str]) -> None:
 
 
 def found(**options: bool) -> list[Finding]:
-    return list(findings.examine(**options))
+    return list(findings.collect(**options))
 
 
 def amiss() -> set[str]:
@@ -316,7 +316,7 @@ def test_missing_migration_is_told(order):
     assert one("database.migrations").fix == "python manage.py migrate"
 
 
-def test_database_that_does_not_answer_ends_no_examination(order):
+def test_database_that_does_not_answer_ends_no_check(order):
     def refuse(execute, sql, params, many, context):
         raise DatabaseError("gone")
 

@@ -16,8 +16,8 @@ from django.utils import timezone
 from notifier.doctor.runs import trip
 from queues.aws import sqs
 from queues.doctor import roundtrip, runs
-from queues.doctor.roundtrip import Step
-from queues.models.checkups import Checkup
+from queues.doctor.roundtrip import ProbeStep
+from queues.models.doctor_runs import DoctorRun
 from tests.conftest import SENDER
 from tests.support.living import make_consumer
 from tests.support.processes import wait_until
@@ -27,8 +27,8 @@ PLAIN = ["look", "make", "send", "receive", "hide", "give back", "delete"]
 FIFO = [*PLAIN, "order", "group", "deduplication"]
 
 
-def steps_of(alias: str) -> list[Step]:
-    steps: list[Step] = []
+def steps_of(alias: str) -> list[ProbeStep]:
+    steps: list[ProbeStep] = []
     trip(alias, steps.append)
     return steps
 
@@ -151,49 +151,49 @@ def operator(client, db):
     return client
 
 
-def test_examination_asked_for_in_the_admin_is_carried_out_by_a_consumer(operator, account):
+def test_doctor_run_asked_for_in_the_admin_is_carried_out_by_a_consumer(operator, account):
     make_consumer()
 
-    page = operator.post(reverse("checkup-doctor"), follow=True)
+    page = operator.post(reverse("doctor-check"), follow=True)
     assert "It waits for a consumer" in page.content.decode()
     assert runs.advance() == 1
 
-    checkup = Checkup.objects.get()
-    shown = operator.get(reverse("checkup", args=[checkup.pk])).content.decode()
-    assert checkup.state == "done"
+    run = DoctorRun.objects.get()
+    shown = operator.get(reverse("doctor-run", args=[run.pk])).content.decode()
+    assert run.state == "done"
     assert "notifier-orders and notifier-orders-dlq" in shown or "notifier-orders" in shown
     assert "in order" in shown
 
 
 def test_round_trip_asked_for_in_the_admin_keeps_its_steps(operator, aws):
     make_consumer()
-    operator.post(reverse("checkup-roundtrip"), {"alias": "orders", "email": SENDER})
+    operator.post(reverse("doctor-roundtrip"), {"alias": "orders", "email": SENDER})
 
     runs.advance()
 
-    checkup = Checkup.objects.get()
-    assert checkup.verdict == "good"
-    assert [step["name"] for step in checkup.results] == [*PLAIN, "remove", "email"]
+    run = DoctorRun.objects.get()
+    assert run.verdict == "good"
+    assert [step["name"] for step in run.results] == [*PLAIN, "remove", "email"]
     assert "Given back, it came again at once" in (
-        operator.get(reverse("checkup", args=[checkup.pk])).content.decode()
+        operator.get(reverse("doctor-run", args=[run.pk])).content.decode()
     )
-    assert LogEntry.objects.get().object_id == str(checkup.pk)
+    assert LogEntry.objects.get().object_id == str(run.pk)
 
 
-def test_checkup_is_carried_out_once(operator, aws):
+def test_doctor_run_is_carried_out_once(operator, aws):
     runs.ask("roundtrip", {"alias": "orders"}, by="ada")
 
     assert [runs.advance(), runs.advance()] == [1, 0]
 
 
-def test_checkup_that_failed_by_itself_says_so(operator, aws, monkeypatch):
-    checkup = runs.ask("doctor", {}, by="ada")
+def test_doctor_run_that_failed_by_itself_says_so(operator, aws, monkeypatch):
+    run = runs.ask("doctor", {}, by="ada")
     monkeypatch.setitem(runs._runners, "doctor", "notifier.no_such")
 
     with pytest.raises(ImportError):
         runs.advance()
 
-    page = operator.get(reverse("checkup", args=[checkup.pk])).content.decode()
+    page = operator.get(reverse("doctor-run", args=[run.pk])).content.decode()
     assert "It failed by an error of its own" in page
 
 
@@ -207,28 +207,38 @@ def test_checkup_that_failed_by_itself_says_so(operator, aws, monkeypatch):
         ),
     ],
 )
-def test_checkup_that_nobody_will_end_says_so(operator, changes, words):
-    checkup = runs.ask("doctor", {}, by="ada")
-    Checkup.objects.update(**changes)
+def test_doctor_run_that_nobody_will_end_says_so(operator, changes, words):
+    run = runs.ask("doctor", {}, by="ada")
+    DoctorRun.objects.update(**changes)
 
-    assert words in operator.get(reverse("checkup", args=[checkup.pk])).content.decode()
+    assert words in operator.get(reverse("doctor-run", args=[run.pk])).content.decode()
 
 
 def test_unknown_queue_is_refused(operator, aws):
-    page = operator.post(reverse("checkup-roundtrip"), {"alias": "nope"}, follow=True)
+    page = operator.post(reverse("doctor-roundtrip"), {"alias": "nope"}, follow=True)
 
     assert "Select a valid choice" in page.content.decode()
-    assert not Checkup.objects.exists()
+    assert not DoctorRun.objects.exists()
 
 
 def test_addresses_are_masked_for_who_may_not_see_them(client, db):
     row = {"name": "email", "what": "to ada@example.com", "milliseconds": 1, "is_ok": True}
-    checkup = runs.ask("roundtrip", {"alias": "orders", "email": "ada@example.com"}, by="g")
-    Checkup.objects.update(results=[row])
+    run = runs.ask("roundtrip", {"alias": "orders", "email": "ada@example.com"}, by="g")
+    DoctorRun.objects.update(results=[row])
     client.force_login(staff(role="auditor"))
 
-    for page in (reverse("checkups"), reverse("checkup", args=[checkup.pk])):
+    for page in (reverse("doctor-runs"), reverse("doctor-run", args=[run.pk])):
         assert "ada@example.com" not in client.get(page).content.decode()
+
+
+def test_run_of_an_earlier_release_still_says_what_to_do(operator):
+    finding = {"key": "k", "what": "w", "verdict": "error", "why": "", "area": "SES"}
+    run = runs.ask("doctor", {}, by="ada")
+    DoctorRun.objects.update(results=[finding | {"mend": "Verify it."}], state="done")
+
+    page = operator.get(reverse("doctor-run", args=[run.pk])).content.decode()
+
+    assert "Verify it." in page
 
 
 @pytest.mark.processes
@@ -239,10 +249,10 @@ def test_bounce_and_probes_come_back_through_a_real_consumer(platform):
 
     assert doctor.wait() < 2, doctor.output
     # By now the consumer has said that it lives, or it would be carried out here.
-    checkup = runs.ask("roundtrip", {"alias": "transactions"}, by="ada")
+    run = runs.ask("roundtrip", {"alias": "transactions"}, by="ada")
     assert "Its bounce was reported and read after" in doctor.output
     assert probe.wait() == 0, probe.output
     wait_until(
-        lambda: Checkup.objects.filter(pk=checkup.pk, verdict="good").exists(),
+        lambda: DoctorRun.objects.filter(pk=run.pk, verdict="good").exists(),
         what="the round trip of the admin",
     )

@@ -181,7 +181,7 @@ def test_the_page_shows_steps_gaps_and_the_email(aws, consume, admin_client):
     assert f"Timeline of {order.number}" in shown
     assert "Accepted by SES" in shown
     assert 'title="since the step before"' in shown
-    assert "SES took the email after" in shown
+    assert "SES accepted the email after" in shown
     assert 'sandbox=""' in shown
     assert "SES accepted it. It is never sent again." in shown
 

@@ -88,7 +88,7 @@ def test_recorded_order_waits_for_its_queue(order):
 def test_busy_queue_is_no_fault_of_the_order(order):
     OutboxEvent.objects.update(error="connection refused")
 
-    assert "goes out a little later" in _verdict(order).message
+    assert "will be sent a little later" in _verdict(order).message
     assert _verdict(order).reason == "connection refused"
 
 
@@ -161,7 +161,11 @@ def test_email_that_came_back_is_final_and_wrong(order, status):
             "Your mail provider did not take the email. The mailbox is full.",
         ),
         ("bounced_soft", "", "Your mail provider did not take the email. The mailbox may be full"),
-        ("delayed", "MailboxFull", "Sent, but not delivered yet. The mailbox is full. It is tried"),
+        (
+            "delayed",
+            "MailboxFull",
+            "Sent, but not delivered yet. The mailbox is full. Delivery is retried",
+        ),
         ("complained", "abuse", "Delivered, then marked as spam."),
     ],
 )

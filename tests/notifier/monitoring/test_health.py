@@ -90,7 +90,7 @@ def test_readiness_costs_a_handful_of_queries(client, django_assert_max_num_quer
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("/", "We cannot take orders at the moment"),
+        ("/", "We can't take orders at the moment"),
         ("/admin/login/", "The database does not answer"),
         ("/admin/queues/outboxevent/", "The database does not answer"),
     ],

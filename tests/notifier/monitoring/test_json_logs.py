@@ -64,7 +64,7 @@ def test_names_in_a_line_become_fields(lines):
     ("template", "values", "step"),
     [
         ("not handled event=%s back_in=%ds code=%s: %s", ("e", 5, "c", "why"), "not handled"),
-        ("no beat: %s", ("OperationalError",), "no beat"),
+        ("no heartbeat: %s", ("OperationalError",), "no heartbeat"),
         ("100 %% sure", (), "100"),
         ("nothing named", (), "nothing named"),
     ],

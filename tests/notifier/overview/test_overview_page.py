@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -24,18 +23,13 @@ from queues.models.live import Duty, Figure, QueueDepth
 from queues.upkeep import figures, watching
 from tests.support.living import make_consumer, make_silent
 from tests.support.owed import owed, place
+from tests.support.rows import staff
 
 INDEX = reverse("admin:index")
 LIVE = reverse("overview-live")
 HOSTILE = "<script>alert(1)</script>"
 # Docs say how many: docs/how-to/watch-the-overview.md.
 MOST_QUERIES = 26
-
-
-def staff(*permissions: str) -> User:
-    user = User.objects.create_user(f"staff-{uuid.uuid4()}", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    return user
 
 
 def make_dead_letters(count: int, **fields: Any) -> None:
@@ -238,7 +232,7 @@ def test_figures_of_the_last_minute_and_of_a_day(admin_client, settings):
 def test_before_anything_is_counted_the_figures_say_so(admin_client):
     assert tile(admin_client, "Orders a minute").note == "not counted yet"
     assert tile(admin_client, "Bounces").value == "—"
-    assert "Nothing was counted in this time." in page(admin_client)
+    assert "No data for this period." in page(admin_client)
 
 
 @pytest.mark.django_db
@@ -306,7 +300,7 @@ def test_queues_show_what_sqs_said_last(admin_client):
 
     assert "<span>42</span>" in found
     assert "5\xa0minutes" in found
-    assert "SQS did not tell: no answer &lt;script&gt;" in found
+    assert "SQS did not answer: no answer &lt;script&gt;" in found
     assert HOSTILE not in found
 
 
@@ -410,7 +404,7 @@ def test_neither_the_page_nor_what_counts_for_it_reads_a_whole_table(admin_clien
     now = timezone.now()
     with connection.execute_wrapper(note):
         admin_client.get(LIVE)
-        for measure in registry.measures_of_a_span():
+        for measure in registry.measures:
             measure(now - timedelta(minutes=1), now)
 
     explaining = "EXPLAIN QUERY PLAN" if connection.vendor == "sqlite" else "EXPLAIN"
@@ -448,6 +442,6 @@ def test_what_one_round_of_watching_finds_is_on_the_overview(admin_client, consu
         Duty.objects.filter(pk="figures").update(taken_at=timezone.now() - timedelta(minutes=1))
 
     assert titles(admin_client) == []
-    assert "As SQS said at" in page(admin_client)
+    assert "From SQS at" in page(admin_client)
     accepted = admin_client.get(LIVE).context["charts"][0].lines[0]
     assert accepted.summary == "1 in all, at most 1 a minute"

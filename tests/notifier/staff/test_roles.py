@@ -90,8 +90,8 @@ POSTS: dict[str, tuple[set[str], Any]] = {
     "queue-pause": (OPERATOR, {"reason": "a test"}),
     "queue-resume": (OPERATOR, {}),
     "consumer-forget": (OPERATOR, {}),
-    "checkup-doctor": (OPERATOR, {}),
-    "checkup-roundtrip": (OPERATOR, {"alias": "orders"}),
+    "doctor-check": (OPERATOR, {}),
+    "doctor-roundtrip": (OPERATOR, {"alias": "orders"}),
     "admin:emails_identity_verify": (OPERATOR, {"name": "new@example.com"}),
     "admin:emails_identity_delete": (OPERATOR, {"name": SENDER, "typed": SENDER}),
     "admin:emails_identity_sender": (OPERATOR, {"address": SENDER}),
@@ -113,7 +113,7 @@ ARGUMENTS: dict[str, Any] = {
     "queue-resume": lambda: ["orders"],
     "consumer-forget": lambda: [make_silent().pk],
 }
-REMEMBERED = ("sessions.Session", "emails.SesAnswer", "emails.IdentitySighting")
+REMEMBERED = ("sessions.Session", "emails.SesAnswer", "emails.IdentityStatus")
 WHO = ["support", "operator", "auditor", "nobody", "stranger"]
 
 
@@ -141,8 +141,8 @@ def pages() -> Iterator[tuple[str, set[str]]]:
     yield reverse("reconciliation"), EVERYBODY
     yield reverse("reconciliation-some", args=["dead", "minute"]), EVERYBODY
     yield reverse("overview-live"), EVERYBODY | {"nobody"}
-    yield reverse("checkups"), EVERYBODY
-    for page in ("checkup", "checkup-progress"):
+    yield reverse("doctor-runs"), EVERYBODY
+    for page in ("doctor-run", "doctor-run-progress"):
         yield reverse(page, args=[runs.ask("doctor", {}, by="ada").pk]), EVERYBODY
     yield reverse("admin:queues_deadletter_groups"), EVERYBODY
     yield reverse("admin:queues_deadletter_group", args=["none"]), EVERYBODY

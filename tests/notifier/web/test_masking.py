@@ -274,7 +274,7 @@ def test_an_email_is_shown_to_nobody_who_may_not_know(client):
 
     page = client.get(reverse("timeline", args=[notification.event_id])).content.decode()
 
-    assert "It is shown to those who may view personal data." in page
+    assert "Only staff who may view personal data can see this email." in page
     assert "iframe" not in page
 
 

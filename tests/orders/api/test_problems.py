@@ -36,11 +36,6 @@ CODES = {
 }
 
 
-@pytest.fixture
-def ada():
-    return ApiClient(id_token())
-
-
 def is_problem(answer, status, code):
     body = answer.json()
     assert answer.status_code == body["status"] == status, answer.content

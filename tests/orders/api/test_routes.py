@@ -27,11 +27,6 @@ def product():
 
 
 @pytest.fixture
-def ada():
-    return ApiClient(id_token())
-
-
-@pytest.fixture
 def bank():
     return ApiClient(access_token("transactions:write", "transactions:read"))
 

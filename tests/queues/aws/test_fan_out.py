@@ -339,7 +339,7 @@ def test_overview_is_told_that_nothing_can_come_by_the_topic(fan_out, gone):
 def test_second_provisioning_changes_nothing(fan_out):
     again = provisioned()
 
-    assert not [line for line in again if line.startswith(("made", "mended", "let", "subscribed"))]
+    assert not [line for line in again if line.startswith(("made", "fixed", "let", "subscribed"))]
     found = sns.client().list_subscriptions()["Subscriptions"]
     ours = [each for each in found if "-facts" in each["TopicArn"]]
     assert len(ours) == len({(each["TopicArn"], each["Endpoint"]) for each in ours}) == 4
@@ -354,7 +354,7 @@ def test_subscription_that_somebody_changed_is_brought_in_line(fan_out):
     lines = provisioned()
 
     assert (
-        "mended subscription of notifier-orders to orders-facts: RawMessageDelivery, FilterPolicy"
+        "fixed subscription of notifier-orders to orders-facts: RawMessageDelivery, FilterPolicy"
         in lines
     )
     _, after = subscription("orders", queue)

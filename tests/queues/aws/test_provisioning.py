@@ -44,18 +44,16 @@ def test_second_run_changes_nothing(lines):
 
     provisioning.provision(again.append)
 
-    assert [
-        line for line in again if line.startswith(("made", "mended", "let", "subscribed"))
-    ] == []
+    assert [line for line in again if line.startswith(("made", "fixed", "let", "subscribed"))] == []
 
 
-def test_changed_attribute_is_mended_and_named(lines):
+def test_changed_attribute_is_fixed_and_named(lines):
     sqs.queue("orders").set_attributes({"VisibilityTimeout": "7"})
     again: list[str] = []
 
     provisioning.provision(again.append)
 
-    assert "mended queue notifier-orders: VisibilityTimeout" in again
+    assert "fixed queue notifier-orders: VisibilityTimeout" in again
     assert sqs.queue("orders").attributes()["VisibilityTimeout"] == "90"
 
 
@@ -141,6 +139,6 @@ def test_subscription_of_the_events_queue_that_somebody_changed_is_brought_in_li
     assert after["RawMessageDelivery"] == "true"
     assert json.loads(after.get("FilterPolicy", "{}")) == {}
     assert (
-        "mended subscription of notifier-ses-events to notifier-ses-events: "
+        "fixed subscription of notifier-ses-events to notifier-ses-events: "
         "RawMessageDelivery, FilterPolicy"
     ) in again

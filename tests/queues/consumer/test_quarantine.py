@@ -50,21 +50,21 @@ class Seen(list[tuple[str, int, int]]):
 
 
 @IN_PROCESS
-def test_suspect_is_handled_last_and_alone_and_its_mark_taken_back(aws):
-    put("a", "suspect", "b")
+def test_quarantined_message_is_handled_last_and_alone_and_its_mark_taken_back(aws):
+    put("a", "quarantined", "b")
     die(recorded=("a", "b"))
     seen = Seen()
 
     Consumer(sqs.queues(["orders"]), handle=seen.handle).poll_once()
 
-    assert seen[-1] == ("suspect", 1, 1)
-    assert sorted(body for body, _, _ in seen) == ["a", "b", "suspect"]
+    assert seen[-1] == ("quarantined", 1, 1)
+    assert sorted(body for body, _, _ in seen) == ["a", "b", "quarantined"]
     assert not marks().exists()
 
 
 @IN_PROCESS
 @pytest.mark.parametrize(("most", "is_quarantined"), [(4, True), (5, False)])
-def test_with_receives_to_spare_none_is_suspected(aws, settings, most, is_quarantined):
+def test_with_receives_to_spare_none_is_quarantined(aws, settings, most, is_quarantined):
     settings.QUEUE_MAX_RECEIVE_COUNT = most
     put("a")
     die()
@@ -109,9 +109,9 @@ def test_messages_of_the_common_path_cost_no_query(aws, django_assert_num_querie
 
 
 @IN_THREADS
-def test_nothing_is_received_from_any_queue_while_a_suspect_is_handled(aws):
-    put("suspect")
-    die(mark=("suspect",))
+def test_nothing_is_received_from_any_queue_while_a_quarantined_message_is_handled(aws):
+    put("quarantined")
+    die(mark=("quarantined",))
     begun, go_on = threading.Event(), threading.Event()
     seen = []
 
@@ -129,7 +129,7 @@ def test_nothing_is_received_from_any_queue_while_a_suspect_is_handled(aws):
     begun.clear()
     is_received = begun.wait(0.5)
     go_on.set()
-    wait_until(lambda: seen == ["suspect", "report"], what="both")
+    wait_until(lambda: seen == ["quarantined", "report"], what="both")
     consumer.stopping = True
     running.join(10)
 
@@ -137,7 +137,7 @@ def test_nothing_is_received_from_any_queue_while_a_suspect_is_handled(aws):
 
 
 @IN_THREADS
-def test_suspects_are_given_back_when_the_consumer_stops(aws):
+def test_quarantined_messages_are_given_back_when_the_consumer_stops(aws):
     put("a", "b", "c")
     die()
     begun = threading.Event()
@@ -176,7 +176,7 @@ def test_only_one_that_died_alone_waits_for_the_end_of_long_polls(aws):
 
 
 @IN_PROCESS
-def test_suspects_are_handed_out_one_at_a_time(aws):
+def test_quarantined_messages_are_handed_out_one_at_a_time(aws):
     put("a", "b")
     die()
     queue, waiting = sqs.queue("orders"), quarantine.Quarantine()

@@ -1,4 +1,4 @@
-"""The database fails a message that is in hand."""
+"""The database fails a message in flight."""
 
 import contextvars
 import itertools
@@ -44,7 +44,7 @@ def put(body, *, alias="orders"):
 def test_handler_runs_again_as_soon_as_the_database_answers(exc, caplog):
     assert RetryInPlace().run(failing(1, exc), name="event=e") == "done"
 
-    assert "in hand, next try in 1 s event=e" in caplog.text
+    assert "in flight, next try in 1 s event=e" in caplog.text
 
 
 def test_conflict_is_tried_thrice_at_once_and_then_with_pauses(caplog):
@@ -66,7 +66,7 @@ def test_message_is_given_back_when_the_consumer_stops():
 
 @pytest.fixture
 def last_try(monkeypatch):
-    """A handler that the database fails for the second time when patience is at its end."""
+    """A handler that the database fails for the second time when its time is up."""
     clock, tries = time.monotonic, itertools.count()
 
     def fail(*args):
@@ -77,12 +77,12 @@ def last_try(monkeypatch):
     return fail
 
 
-def test_patience_ends_before_visibility_does(last_try):
+def test_retries_end_before_visibility_does(last_try):
     with pytest.raises(OperationalError):
         RetryInPlace().run(last_try, name="event=e")
 
 
-def test_message_that_outlives_patience_comes_back_with_a_record(aws, last_try):
+def test_message_that_outlives_its_retries_comes_back_with_a_record(aws, last_try):
     put("late")
     Consumer(sqs.queues(["orders"]), handle=last_try).poll_once()
 

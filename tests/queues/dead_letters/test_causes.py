@@ -70,13 +70,13 @@ def test_a_group_counts_customers_once_and_adds_money_by_currency():
         ([("ada", None)], "1", "none"),
         (
             [("", None)] * 2,
-            "not known: the letters do not say",
-            "not known: the letters do not say",
+            "unknown: the dead letters do not say",
+            "unknown: the dead letters do not say",
         ),
         (
             [("ada", 1250), ("", None)],
-            "1, and one letter does not say",
-            "USD 12.50, and one letter does not say",
+            "1, unknown for 1 dead letter",
+            "USD 12.50, unknown for 1 dead letter",
         ),
     ],
     ids=["known", "no money", "collected by an earlier release", "some of an earlier one"],
@@ -240,7 +240,7 @@ def test_a_drained_group_still_has_its_page(admin_client):
 
     page = admin_client.get(group_page(letter)).content.decode()
 
-    assert "No letter of this cause waits for a person." in page
+    assert "No dead letters of this cause are waiting." in page
 
 
 def test_a_group_that_never_was_is_not_found(admin_client):

@@ -53,7 +53,7 @@ def owed_in(event, state, **fields):
     return notification
 
 
-def test_a_mended_letter_is_saved_redriven_and_keeps_its_original(admin_client):
+def test_a_fixed_letter_is_saved_redriven_and_keeps_its_original(admin_client):
     letter = broken()
     original = letter.body
 
@@ -81,7 +81,7 @@ def test_the_log_says_who_and_which_fields_and_no_values(admin_client, admin_use
     assert "example.com" not in entry.change_message
 
 
-def test_a_mended_letter_ends_in_an_email(admin_client, aws, consume):
+def test_a_fixed_letter_ends_in_an_email(admin_client, aws, consume):
     letter = broken()
     post(admin_client, letter, fixed(letter))
 
@@ -127,7 +127,7 @@ def test_content_that_is_too_large_changes_nothing(admin_client):
 
     response = post(admin_client, letter, fixed(letter, padding="x" * 70_000))
 
-    assert "at most 65536" in response.content.decode()
+    assert "the limit is 65536" in response.content.decode()
     assert not Redrive.objects.exists()
 
 
@@ -159,7 +159,7 @@ def test_without_a_change_there_is_nothing_to_save(admin_client):
 
     response = post(admin_client, letter, json.loads(letter.body)["data"])
 
-    assert "Nothing is changed." in response.content.decode()
+    assert "You changed nothing." in response.content.decode()
 
 
 @pytest.mark.parametrize("state", ["sent", "sending", "in_doubt", "cancelled"])
@@ -263,7 +263,7 @@ def test_a_form_made_from_an_older_body_is_refused(admin_client):
 
     response = post(admin_client, letter, fixed(letter), seen="older")
 
-    assert "Somebody edited this letter meanwhile." in response.content.decode()
+    assert "Somebody else has edited this dead letter." in response.content.decode()
 
 
 def test_a_double_click_saves_and_redrives_once(admin_client):
@@ -286,11 +286,11 @@ def test_a_double_click_saves_and_redrives_once(admin_client):
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"state": "redriven"}, "only an open one"),
-        ({"queue": "ses-events"}, "no events of ours"),
+        ({"state": "redriven"}, "only open ones"),
+        ({"queue": "ses-events"}, "are not events"),
         ({"body": "not JSON"}, "not JSON"),
         ({"body": "[" * 100_000}, "not JSON"),
-        ({"body": '{"type": "order.placed.v1"}'}, "more than that is wrong"),
+        ({"body": '{"type": "order.placed.v1"}'}, "more than the data is wrong"),
     ],
 )
 def test_what_cannot_be_edited_says_why(admin_client, fields, words):

@@ -59,7 +59,7 @@ def test_error_names_the_field_and_not_its_value():
 
 def test_type_of_two_models_is_an_error_that_names_the_first():
     with pytest.raises(
-        TypeError, match="parcel.packed.v1 is tests.support.parcels.ParcelPacked already"
+        TypeError, match="parcel.packed.v1 is already defined by tests.support.parcels.ParcelPacked"
     ):
 
         class Packed(EventData, type="parcel.packed.v1", queue="transactions", source="/tests"):

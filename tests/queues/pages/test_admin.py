@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission, User
-from django.contrib.messages import get_messages
 from django.db.models import Model
 from django.urls import reverse
 from django.utils import timezone
@@ -16,6 +14,8 @@ from moto import mock_aws
 
 from queues.aws import sqs
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
+from tests.support.responses import said
+from tests.support.rows import staff
 
 pytestmark = pytest.mark.django_db
 
@@ -53,19 +53,9 @@ def make_outbox_event(**fields: Any) -> OutboxEvent:
     return OutboxEvent.objects.create(**defaults | fields)
 
 
-def staff(*permissions: str) -> User:
-    user = User.objects.create_user(f"staff-{uuid.uuid4()}", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    return user
-
-
 def act(client: Any, address: str, name: str, *rows: Model, **fields: Any) -> Any:
     keys = [str(row.pk) for row in rows]
     return client.post(address, {"action": name, "_selected_action": keys} | fields)
-
-
-def said(response: Any) -> str:
-    return " ".join(str(message) for message in get_messages(response.wsgi_request))
 
 
 def change_page(row: Model) -> str:
@@ -104,7 +94,7 @@ def test_discarding_twice_discards_once(admin_client):
 
     response = act(admin_client, LETTERS, "discard", letter, **DISCARD)
 
-    assert "1 of 1 left as found" in said(response)
+    assert "1 of 1 unchanged" in said(response)
     assert LogEntry.objects.count() == 1
 
 
@@ -161,7 +151,7 @@ def test_publish_again_makes_published_events_pending(admin_client):
 
     events[0].refresh_from_db()
     assert events[0].state == OutboxEvent.State.PENDING
-    assert "1 outbox event put back to be published again." in said(response)
+    assert "1 outbox event queued to be published again." in said(response)
     assert LogEntry.objects.get().object_id == str(events[0].pk)
 
 
@@ -381,6 +371,6 @@ def test_a_list_that_counts_no_further_says_so(admin_client, monkeypatch):
 
     long = admin_client.get(LETTERS)
 
-    assert "no more than 3 rows" in long.text
-    assert "no more than" not in short
+    assert "at most 3 rows" in long.text
+    assert "at most" not in short
     assert long.context["cl"].queryset.count() == 5

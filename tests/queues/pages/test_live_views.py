@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 
 from queues.consumer import pausing
 from queues.models.live import LiveConsumer, PausedQueue
 from tests.support.living import make_consumer, make_silent
+from tests.support.rows import staff
 
 LIVE = reverse("overview-live")
 HOSTILE = "<script>alert(1)</script>"
-
-
-def staff(*permissions: str) -> User:
-    user = User.objects.create_user(f"staff-{uuid.uuid4()}", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    return user
 
 
 def page(client: Any, address: str = LIVE) -> str:

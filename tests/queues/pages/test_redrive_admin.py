@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission, User
 from django.db.models.functions import Now
 from django.urls import reverse
 
@@ -15,17 +14,12 @@ from queues.models import DeadLetter, Redrive, RedriveItem
 from queues.redrives import jobs
 from queues.redrives.leases import Lease
 from tests.support.lanterns import handle_all, make_dead_letter, make_dead_letters, outcomes, start
+from tests.support.rows import staff
 
 pytestmark = pytest.mark.django_db
 
 LIST = reverse("admin:queues_redrive_changelist")
 HOSTILE = "<script>alert(1)</script>"
-
-
-def staff(*permissions: str) -> User:
-    user = User.objects.create_user(f"staff-{uuid.uuid4()}", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    return user
 
 
 def page(redrive: Redrive) -> str:
@@ -72,7 +66,7 @@ def test_the_same_page_is_the_record_afterwards(admin_client):
     html = admin_client.get(page(redrive)).content.decode()
 
     assert "data-refresh" not in html
-    assert "Every letter had its turn." in html
+    assert "The outcome of every dead letter is known" in html
     assert "the wicks are dry" in html
 
 
@@ -117,7 +111,10 @@ def test_a_redrive_that_nobody_carries_on_says_so(admin_client):
     redrive = start()
     Redrive.objects.update(next_at=Now() - timedelta(minutes=1))
 
-    assert "is consume_queue running?" in admin_client.get(progress(redrive)).content.decode()
+    assert (
+        "Start consume_queue, and it goes on."
+        in admin_client.get(progress(redrive)).content.decode()
+    )
 
 
 def test_a_redrive_whose_consumer_was_killed_says_when_it_goes_on(admin_client):
@@ -139,7 +136,7 @@ def test_a_redrive_whose_queue_is_paused_says_why_nothing_comes_back(admin_clien
 
     html = admin_client.get(progress(redrive)).content.decode()
 
-    assert "Nothing is received now from orders (paused by ann: wrong prices)." in html
+    assert "Consumers receive nothing from orders (paused by ann: wrong prices) now." in html
 
 
 def test_stop_is_posted_once_and_leaves_one_entry_in_the_log(admin_client):

@@ -148,14 +148,14 @@ def test_only_the_buckets_that_were_taken_go_back(admin_client, admin_user):
     settle(cancelled, "cancelled")
     left, taken = make_dead_letter(cancelled), make_dead_letter()
 
-    response = take(admin_client, taken, "sends", reason="the template is mended", rate="5")
+    response = take(admin_client, taken, "sends", reason="the template is fixed", rate="5")
 
     redrive = Redrive.objects.get()
     assert response.url == reverse("admin:queues_redrive_change", args=[redrive.pk])
     assert [item.letter_id for item in redrive.items.all()] == [taken.pk]
     assert (redrive.user, redrive.reason, redrive.rate, redrive.is_canary) == (
         admin_user,
-        "the template is mended",
+        "the template is fixed",
         5,
         False,
     )
@@ -171,7 +171,7 @@ def test_what_became_another_bucket_since_the_page_was_shown_stays(admin_client)
 
     response = take(admin_client, letter, "sends")
 
-    assert "Nothing was taken" in response.content.decode()
+    assert "You selected nothing" in response.content.decode()
     assert not Redrive.objects.exists()
 
 
@@ -198,8 +198,8 @@ def test_the_page_names_the_cause_and_says_that_nothing_is_received(admin_client
     html = admin_client.get(page).content.decode()
 
     assert "The template and the data do not match" in before
-    assert "Nothing is received now" not in before
-    assert "Nothing is received now from orders (paused by ann: wrong prices)." in html
+    assert "Consumers receive nothing" not in before
+    assert "Consumers receive nothing from orders (paused by ann: wrong prices) now." in html
 
 
 def test_a_double_click_starts_one_redrive(admin_client):

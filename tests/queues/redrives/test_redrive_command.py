@@ -12,11 +12,6 @@ from tests.support.lanterns import handle_all, make_dead_letter, make_dead_lette
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(autouse=True)
-def fixed():
-    lanterns.fix()
-
-
 @pytest.fixture
 def meanwhile(monkeypatch):
     """Do these things elsewhere while the command waits, in turn; then it may wait no more."""
@@ -33,7 +28,7 @@ def meanwhile(monkeypatch):
 def test_it_wants_to_know_which():
     make_dead_letter()
 
-    with pytest.raises(CommandError, match="say which"):
+    with pytest.raises(CommandError, match="name the dead letters"):
         call_command("redrive")
 
     assert not Redrive.objects.exists()
@@ -76,7 +71,7 @@ def test_it_sends_back_what_may_go_now_and_leaves_the_rest_to_consumers(capsys):
     assert outcomes(redrive) == {"pending": 1, "waiting": 2}
     assert capsys.readouterr().out.splitlines() == [
         f"redrive {redrive.pk} of 3 dead letter(s) started",
-        "2 waiting, 1 pending; consumers carry it on",
+        "2 waiting, 1 pending; consumers continue it",
     ]
 
 
@@ -109,7 +104,7 @@ def test_it_says_what_is_in_another_redrive(capsys):
     call_command("redrive", "--all")
 
     assert capsys.readouterr().out.splitlines()[1:] == [
-        "2 left out: in another redrive already",
+        "2 left out: already in another redrive",
         "nothing to redrive",
     ]
 

@@ -13,7 +13,6 @@ from queues.models import DeadLetter, OutboxEvent, Redrive, RedriveItem
 from queues.redrives import jobs, releasing
 from queues.redrives.leases import LEASE, Lease, LeaseLost
 from queues.upkeep import old_rows
-from tests.support import lanterns
 from tests.support.lanterns import (
     advance,
     handle_all,
@@ -28,11 +27,6 @@ from tests.support.threads import at_once
 pytestmark = pytest.mark.django_db
 
 State = Redrive.State
-
-
-@pytest.fixture(autouse=True)
-def fixed():
-    lanterns.fix()
 
 
 # --- Starting
@@ -99,8 +93,8 @@ def test_each_letter_of_a_user_gets_an_entry_in_the_log():
 
     entries = {(entry.object_id, entry.change_message) for entry in LogEntry.objects.all()}
     assert redrive.started_by == "ada"
-    assert entries == {(str(redrive.pk), "Started: mended")} | {
-        (str(letter.pk), "Redriven: mended") for letter in letters
+    assert entries == {(str(redrive.pk), "Started: fixed")} | {
+        (str(letter.pk), "Redriven: fixed") for letter in letters
     }
 
 

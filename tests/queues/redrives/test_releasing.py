@@ -30,11 +30,6 @@ pytestmark = pytest.mark.django_db
 State = Redrive.State
 
 
-@pytest.fixture(autouse=True)
-def fixed():
-    lanterns.fix()
-
-
 # --- Stages
 
 

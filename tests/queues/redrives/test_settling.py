@@ -33,17 +33,12 @@ pytestmark = pytest.mark.django_db
 State = Redrive.State
 
 
-@pytest.fixture(autouse=True)
-def fixed():
-    lanterns.fix()
-
-
 @pytest.fixture
 def told(monkeypatch):
     """Outcomes of events as an upper app would tell them."""
     known: dict[UUID, Outcome] = {}
     tell = lambda event_ids: {pk: known[pk] for pk in event_ids if pk in known}  # noqa: E731
-    monkeypatch.setattr(registry, "_tellers", [tell])
+    monkeypatch.setattr(registry, "outcome_tellers", [tell])
     return known
 
 

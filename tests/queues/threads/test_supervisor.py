@@ -148,7 +148,7 @@ def test_what_does_not_stop_in_time_is_killed(supervised):
     here.signal(signal.SIGTERM)
 
     assert here.code() == 1
-    assert "killing what has not stopped within 0 s" in here.lines
+    assert "killing processes that have not stopped within 0 s" in here.lines
 
 
 def test_processes_end_with_a_supervisor_that_is_killed(supervised):
@@ -169,4 +169,4 @@ def test_two_consumers_in_one_command_send_what_is_ordered(platform):
     wait_until(lambda: len(platform.aws.mail()) == 4, what="four emails")
 
     assert consumer.stop() == 0
-    assert consumer.output.count("stopped: nothing in hand") == 2
+    assert consumer.output.count("stopped: nothing in flight") == 2

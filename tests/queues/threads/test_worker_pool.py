@@ -46,7 +46,7 @@ def test_no_more_than_its_size_work_at_once_and_the_others_follow(pool):
     assert work.has_begun(2)
 
 
-def test_larger_crew_begins_at_once_what_waits(pool):
+def test_larger_pool_begins_at_once_what_waits(pool):
     work = Work(pool, jobs=5)
     assert work.has_begun(2)
 
@@ -56,7 +56,7 @@ def test_larger_crew_begins_at_once_what_waits(pool):
     work.end(5)
 
 
-def test_smaller_crew_begins_nothing_until_enough_have_ended(pool):
+def test_smaller_pool_begins_nothing_until_enough_have_ended(pool):
     pool.resize(4)
     work = Work(pool, jobs=6)
     assert work.has_begun(4)
@@ -92,7 +92,7 @@ def test_job_that_fails_ends_no_thread(pool, caplog):
     work.end(1)
 
 
-def test_dismissed_crew_ends_its_threads(pool):
+def test_dismissed_pool_ends_its_threads(pool):
     work = Work(pool, jobs=2)
     assert work.has_begun(2)
 

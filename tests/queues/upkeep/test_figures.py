@@ -141,7 +141,7 @@ def test_orders_are_counted_by_the_time_they_were_placed():
 
 @pytest.fixture
 def one_each_minute(monkeypatch):
-    monkeypatch.setattr(registry, "_measures", [lambda begin, end: {"seen": 1, "not": 0}])
+    monkeypatch.setattr(registry, "measures", [lambda begin, end: {"seen": 1, "not": 0}])
 
 
 @pytest.mark.django_db

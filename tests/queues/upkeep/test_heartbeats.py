@@ -97,14 +97,14 @@ def test_lost_beat_stops_nothing(monkeypatch, caplog):
     monkeypatch.setattr(writer, "call", fail)
 
     assert make_heartbeats().heartbeat() == 0
-    assert "no beat: DatabaseError" in caplog.text
+    assert "no heartbeat: DatabaseError" in caplog.text
 
 
 @pytest.mark.django_db(transaction=True)
 def test_row_goes_with_a_clean_stop():
     mine = make_heartbeats()
     mine.start()
-    wait_until(LiveConsumer.objects.exists, what="a beat")
+    wait_until(LiveConsumer.objects.exists, what="a heartbeat")
 
     mine.stop()
 
@@ -120,7 +120,7 @@ seen: list[LiveConsumer] = []
 
 
 def beside_consumer():
-    names = {"sweeper", "watcher", "relay", "collector", "beats"}
+    names = {"sweeper", "watcher", "relay", "collector", "heartbeats"}
     return [thread for thread in threading.enumerate() if thread.name in names]
 
 
@@ -131,7 +131,7 @@ def strike():
 
 @registry.handles("gong.struck.v1")
 def look(event):
-    wait_until(LiveConsumer.objects.exists, what="a beat")
+    wait_until(LiveConsumer.objects.exists, what="a heartbeat")
     seen.extend(LiveConsumer.objects.all())
 
 
@@ -160,7 +160,7 @@ def test_step_that_fails_keeps_no_other_from_being_done(monkeypatch, caplog):
         done.append("told")
         return 1
 
-    monkeypatch.setattr(registry, "_watches", [fail, tell])
+    monkeypatch.setattr(registry, "watches", [fail, tell])
 
     assert watching.watch() == 0
 

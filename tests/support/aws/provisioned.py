@@ -10,14 +10,14 @@ import io
 import pickle
 import threading
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
-from botocore.loaders import JSONFileLoader
 from django.conf import settings
 from moto.backends import get_backend
 from moto.core import models
 from moto.core.base_backend import BackendDict, BaseBackend
+
+from tests.support.aws import botocore_files  # noqa: F401  # makes new clients cheap
 
 # Where moto keeps a backend: under its service, the account, the region.
 _Place = tuple[str, str, str]
@@ -29,9 +29,6 @@ _kept: dict[str, tuple[list[_Place], bytes]] = {}
 copyreg.pickle(type(threading.RLock()), lambda lock: (threading.RLock, ()))
 # moto's mock of the library requests takes longer to start than most tests run; nothing here calls AWS through it.
 models.RESPONSES_METHODS.clear()
-# Each new session of boto3 would parse the descriptions of AWS's services again.
-_read = cache(JSONFileLoader().load_file)
-setattr(JSONFileLoader, "load_file", staticmethod(_read))  # noqa: B010  # mypy knows it as a method
 
 
 class _Pickler(pickle.Pickler):

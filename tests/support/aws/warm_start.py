@@ -22,6 +22,8 @@ _LIBRARIES = [
     "__main__",
     "boto3",
     "botocore.session",
+    "cryptography.hazmat.primitives.asymmetric.padding",
+    "cryptography.x509",
     "css_inline",
     "django.contrib.admin.views.main",
     "django.contrib.staticfiles.finders",
@@ -39,6 +41,8 @@ _LIBRARIES = [
     "psycopg",
     "pydantic.json_schema",
     "pydantic.main",
+    "smtplib",
+    "tests.support.aws.botocore_files",
     "whitenoise",
 ]
 _CONTEXT = multiprocessing.get_context("forkserver")

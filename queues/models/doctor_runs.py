@@ -1,4 +1,4 @@
-"""What somebody asked to have examined from the admin, and what came of it; see ``queues.doctor.runs``."""
+"""Keep the doctor runs that staff ask for in the admin, with their results; see ``queues.doctor.runs``."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from django.db.models import Q
 from queues.uuid7 import uuid7
 
 
-class Checkup(models.Model):
-    """An examination or a round trip, carried out once by whoever takes it first."""
+class DoctorRun(models.Model):
+    """A run of the doctor's checks or of a round trip; the process that takes it first carries it out, once."""
 
     class State(models.TextChoices):
-        """``running``: somebody has taken it; one whose process died stays so."""
+        """``running``: a process has taken it. If that process dies, the run stays in this state."""
 
         WAITING = "waiting"
         RUNNING = "running"
@@ -20,7 +20,7 @@ class Checkup(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     kind = models.CharField(max_length=20)
-    # What its runner is told: the aliases, an address, whether to send.
+    # What its runner needs to know: the alias, an address, whether to send.
     arguments = models.JSONField(default=dict)
     asked_by = models.CharField(max_length=150)
     asked_at = models.DateTimeField()
@@ -33,12 +33,14 @@ class Checkup(models.Model):
     results = models.JSONField(default=list)
 
     class Meta:
+        # The table keeps its first name: a release before the renaming may still run beside this one.
+        db_table = "queues_checkup"
         ordering = ["-id"]
         default_permissions = ()
         permissions = [
-            ("view_checkup", "Can view examinations and round trips"),
-            ("run_doctor", "Can have the installation examined"),
-            ("run_roundtrip", "Can have a probe sent through the queues"),
+            ("view_doctorrun", "Can view doctor runs and round trips"),
+            ("run_doctor", "Can run the doctor"),
+            ("run_roundtrip", "Can send a probe through the queues"),
         ]
         indexes = [
             models.Index("id", name="checkup_waiting", condition=Q(state="waiting")),

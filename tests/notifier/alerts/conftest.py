@@ -1,0 +1,10 @@
+"""Fixtures for the tests of alerts."""
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def admins(settings):
+    """Somebody is told, with links that lead somewhere."""
+    settings.ADMINS = [("ops@example.com", "ops@example.com")]
+    settings.BASE_URL = "https://shop.example.com"
