@@ -25,6 +25,9 @@ _CRLF = "\r\n"
 _NAME = re.compile(r"[!-9;-~]+")
 # One line of ASCII: Python folds it only if name and value together are too long.
 _SIMPLE = re.compile(r"[ -~]*")
+# Django refuses line feeds and carriage returns. Python also breaks a header's lines at these when it folds them
+# (str.splitlines), and the rest of the header would end in the body.
+_BREAKS = re.compile("[\x0b\x0c\x1c-\x1e]")
 _FOLDED_FROM = 76
 # The longest line that RFC 5322 allows, without the line break.
 _LONGEST_LINE = 998
@@ -60,17 +63,23 @@ class Email(EmailMultiAlternatives):
     def message(self, *, policy: Policy[Any] | None = None) -> Any:
         """Return the written email; raises Unwritable if that is impossible. No text can add a header of its own."""
         try:
-            self._refuse_names()
+            self._refuse_headers()
             if self._is_simple():
                 return self._written(policy)
             return super().message(**({"policy": policy} if policy else {}))
         except (ValueError, MessageError) as exc:
             raise Unwritable(str(exc)) from exc
 
-    def _refuse_names(self) -> None:
+    def _refuse_headers(self) -> None:
         for name in self.extra_headers:
             if not _NAME.fullmatch(name):
                 raise Unwritable(f"{name!r} is not the name of a header")
+        for value in (self.subject, self.from_email, *self.to, *self.extra_headers.values()):
+            # Text that is not ASCII is encoded whole.
+            if str(value).isascii() and _BREAKS.search(str(value)):
+                raise Unwritable(
+                    f"a header has a control character that breaks its line: {value!r}"
+                )
 
     def _is_simple(self) -> bool:
         kinds = [kind for _, kind in self.alternatives]
