@@ -42,7 +42,7 @@ STAGES = [
     ("SQL: connect", "django.db.backends.base.base", "BaseDatabaseWrapper.connect"),
     ("SQL: commit", "django.db.backends.base.base", "BaseDatabaseWrapper.commit"),
     ("log", "logging", "Logger.handle"),
-    ("submit to the crew", "queues.threads.worker_pool", "Crew.submit"),
+    ("submit to the worker pool", "queues.threads.worker_pool", "WorkerPool.submit"),
 ]
 
 

@@ -232,7 +232,7 @@ def test_consumer_that_is_resized_begins_more_and_receives_only_what_waits_for_i
 
 def test_unknown_queue_is_refused_with_the_names_there_are(settings):
     with pytest.raises(
-        CommandError, match="unknown queue parcels; there are: orders, transactions"
+        CommandError, match="unknown queue parcels; the queues are: orders, transactions"
     ):
         call_command("consume_queue", "parcels")
 

@@ -288,7 +288,7 @@ def test_relay_that_could_not_publish_everything_fails(aws, capsys):
     sqs.client().delete_queue(QueueUrl=sqs.queue("orders").url)
     record()
 
-    with pytest.raises(CommandError, match=r"1 event\(s\) are left"):
+    with pytest.raises(CommandError, match=r"1 event\(s\) are not published"):
         call_command("relay_outbox", "--until-empty")
 
     assert capsys.readouterr().out.splitlines() == ["published 1 event(s)", "published 0 event(s)"]

@@ -42,7 +42,7 @@ def test_pausing_asks_for_a_reason_and_says_who_why_and_since(admin_client, admi
 
     found = response.content.decode()
     assert "Queue orders is paused." in found
-    assert "By admin since" in found
+    assert "Paused by admin since" in found
     assert HOSTILE not in found
     entry = LogEntry.objects.get()
     assert (entry.user, entry.object_id) == (admin_user, "orders")

@@ -304,7 +304,7 @@ def test_the_page_shows_nothing_to_do_where_nothing_is_open(admin_client):
 
     response = page(admin_client, letter)
 
-    assert "nothing to redrive" in response.content.decode()
+    assert "Nothing to redrive" in response.content.decode()
 
 
 def test_foreseeing_writes_nothing(admin_client):
