@@ -11,15 +11,7 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 
-from emails.errors import (
-    InDoubt,
-    NotSent,
-    Refused,
-    RenderError,
-    SendError,
-    Throttled,
-    Unavailable,
-)
+from emails.errors import InDoubt, NotSent, Refused, RenderError, SendError, Throttled, Unavailable
 from emails.models import Notification
 from emails.rendering import templates
 from emails.rendering.templates import Rendered

@@ -14,10 +14,7 @@ from typing import TYPE_CHECKING
 from xml.etree.ElementTree import ParseError
 
 import boto3
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-)
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from django.conf import settings
 from django.core.mail import EmailMessage

@@ -9,14 +9,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
-from queues.models import (
-    DeadLetter,
-    HandlingFailure,
-    OutboxEvent,
-    Redrive,
-    RedriveItem,
-    in_state,
-)
+from queues.models import DeadLetter, HandlingFailure, OutboxEvent, Redrive, RedriveItem, in_state
 from queues.registry import sweeps
 
 BATCH = 500
