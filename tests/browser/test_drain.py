@@ -7,6 +7,7 @@ import re
 from collections import Counter
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from playwright.sync_api import expect
 
@@ -41,6 +42,17 @@ def site(chromium, fast_platform, tmp_path):
     site = Site(chromium, fast_platform, api_key=tmp_path / "api-key.pem")
     yield site
     site.close()
+
+
+@pytest.fixture
+def full_tables(site):
+    """Fill the tables; afterwards no statistics are left, which would mislead tests of the plans of empty tables."""
+    table_rows.fill(kind="sent", first=1, count=SENT)
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM sqlite_stat1")
+        # Read them anew.
+        cursor.execute("ANALYZE sqlite_master")
 
 
 def bury(causes):
@@ -99,8 +111,7 @@ def sent_by_number(site):
     return Counter(acceptance.number for acceptance in site.aws.accepted())
 
 
-def test_500_letters_of_four_causes_among_100000_emails_are_drained(site):
-    table_rows.fill(kind="sent", first=1, count=SENT)
+def test_500_letters_of_four_causes_among_100000_emails_are_drained(site, full_tables):
     numbers = bury(CAUSES)
     alert = page_of("MessageRejected")
     looks = [
