@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from types import SimpleNamespace
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import DatabaseError, connection
@@ -327,8 +329,35 @@ def test_database_that_does_not_answer_ends_no_check(order):
     assert "queue.right" in keys
 
 
+@pytest.fixture
+def synced():
+    """Let PostgreSQL wait for the disk, as its server for tests else does not (tests/support/postgres.py)."""
+    if connection.vendor == "postgresql":
+        set_fsync("on")
+    yield
+    if connection.vendor == "postgresql":
+        set_fsync("off")
+
+
+def set_fsync(value):
+    given = connection.get_connection_params()
+    where = {name: given[name] for name in ("host", "port", "user", "dbname") if name in given}
+    with psycopg.connect(**where, autocommit=True) as own:
+        own.execute(f"ALTER SYSTEM SET fsync = {value}")
+        own.execute("SELECT pg_reload_conf()")
+    # Sessions read the settings anew between two statements.
+    while shown("fsync") != value:
+        time.sleep(0.05)
+
+
+def shown(setting):
+    with connection.cursor() as cursor:
+        cursor.execute(f"SHOW {setting}")
+        return cursor.fetchone()[0]
+
+
 @pytest.mark.locking
-def test_engine_is_told_with_what_it_promises(order):
+def test_engine_is_told_with_what_it_promises(order, synced):
     assert one("database.engine").verdict == Verdict.GOOD
 
 
