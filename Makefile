@@ -53,7 +53,7 @@ run: $(STAMP) .env ## start everything on this machine: shop, admin, consumer, l
 	@$(BIN)/python manage.py load_demo
 	@exec $(BIN)/honcho start --env /dev/null
 
-check: WORKERS ?= 2
+check: WORKERS ?= 3
 check: $(STAMP) ## for every change, in under two minutes: format, lint, types, migrations, the fast tests
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
