@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
 from django.conf import settings
 
-from queues.aws import account, clients, sqs
+from queues.aws import account, clients, names, sqs
 from queues.doctor import queue_attributes
 from queues.doctor.findings import DENIED, AwsAway, Finding, Verdict, doctor_check, missing_right
 from queues.errors import QueueMissing, QueueUnavailable
@@ -16,7 +15,6 @@ from queues.models.live import LiveConsumer, PausedQueue
 # AWS refuses a signature that is five minutes off; a clock that drifts gets there.
 MAX_SKEW_SECONDS, SKEW_SECONDS = 300, 20
 
-_REGION_OF_URL = re.compile(r"://sqs\.([a-z0-9-]+)\.amazonaws\.")
 _NOTHING_MOVES = "Nothing is sent or received; the checks that need AWS were left out."
 _CREDENTIALS_FIX = (
     "Give the process credentials as the SDK expects them: a role of the machine or container, or AWS_ACCESS_KEY_ID "
@@ -127,13 +125,21 @@ def region() -> Iterable[Finding]:
 
 
 def _elsewhere(here: str) -> Iterator[tuple[str, str]]:
-    for alias, url in settings.QUEUES.items():
-        found = _REGION_OF_URL.search(url)
-        if found and found[1] != here:
-            yield f"QUEUE_{alias.upper().replace('-', '_')}", found[1]
-    topic = settings.ALERTS_TOPIC.split(":")
-    if len(topic) == 6 and topic[3] != here:
-        yield "ALERTS_TOPIC", topic[3]
+    for setting, text in _named().items():
+        region = names.read(text).region
+        if region and region != here:
+            yield setting, region
+
+
+def _named() -> dict[str, str]:
+    """Return what settings name of AWS, by the setting; a webhook's topics may be anywhere."""
+    found = {
+        f"{kind}_{alias.upper().replace('-', '_')}": text
+        for kind, texts in (("QUEUE", settings.QUEUES), ("TOPIC", settings.TOPICS))
+        for alias, text in texts.items()
+    }
+    others = ("ARCHIVE_QUEUE", "SES_EVENTS_TOPIC", "ALERTS_TOPIC")
+    return found | {name: getattr(settings, name) for name in others}
 
 
 @doctor_check("Queues", asks_aws=True)
