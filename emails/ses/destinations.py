@@ -17,6 +17,7 @@ from botocore.parsers import ResponseParserError
 from django.conf import settings
 
 from emails.ses import error_codes, ses_api
+from queues.aws import names
 from queues.aws.clients import STUMBLES
 from queues.errors import QueueUnavailable
 
@@ -68,7 +69,7 @@ def subscriptions(topic: str) -> Sequence[Subscription]:
     Raises QueueUnavailable; its code is SNS's own if there is no such topic.
     """
     found: list[Subscription] = []
-    client = _sns(topic.split(":")[3])
+    client = _sns(names.read(topic).region)
     start: dict[str, str] = {}
     while True:
         answer = _ask(client.list_subscriptions_by_topic, TopicArn=topic, **start)
@@ -87,13 +88,13 @@ def subscription_attributes(arn: str) -> Mapping[str, str]:
 
     Raises QueueUnavailable.
     """
-    answer = _ask(_sns(arn.split(":")[3]).get_subscription_attributes, SubscriptionArn=arn)
+    answer = _ask(_sns(names.read(arn).region).get_subscription_attributes, SubscriptionArn=arn)
     return dict(answer["Attributes"])
 
 
 def topic_policy(topic: str) -> Mapping[str, Any]:
     """Return the policy of the topic with this ARN: who may do what with it; raises QueueUnavailable."""
-    answer = _ask(_sns(topic.split(":")[3]).get_topic_attributes, TopicArn=topic)
+    answer = _ask(_sns(names.read(topic).region).get_topic_attributes, TopicArn=topic)
     return dict(json.loads(answer["Attributes"].get("Policy") or "{}"))
 
 

@@ -11,14 +11,17 @@ from botocore.parsers import ResponseParserError
 from django.conf import settings
 
 from emails.ses import error_codes, ses_api
-from queues.aws import sqs, subscriptions
-from queues.aws.policies import grant, topics_may_send
+from queues.aws import names, sqs, subscriptions
+from queues.aws.policies import grant, may_publish, statements, topics_may_send
 from queues.aws.provisioning import Say
 from queues.aws.sns import Topic
 from queues.errors import QueueUnavailable
 from queues.registry import provisioners
 
 DESTINATION = "notifier-events"
+# The statement of a topic's policy that is ours, and the one with which SNS makes a topic: the whole account publishes.
+_SID = "SesPublishes"
+_MADE_BY_SNS = "__default_statement_ID"
 EVENT_TYPES = ["SEND", "REJECT", "BOUNCE", "COMPLAINT", "DELIVERY", "DELIVERY_DELAY"]
 # SES counts opens with a picture, and clicks with links of its own. Both watch a person, so we ask for them only if
 # ``SES_TRACKING`` says so.
@@ -62,7 +65,7 @@ def provision(say: Say) -> None:
 
 def confirm_subscription(topic: str, token: str) -> None:
     """Confirm a subscription to one of our topics with the token that SNS sent; raises QueueUnavailable."""
-    region = topic.split(":")[3]
+    region = names.read(topic).region
     try:
         _sns(region).confirm_subscription(TopicArn=topic, Token=token)
     except (ClientError, BotoCoreError, ResponseParserError) as exc:
@@ -203,33 +206,36 @@ def _made(create: Any) -> bool:
 
 
 def _provision_attributes(sns: Any, topic: str, say: Say) -> None:
-    """Let only our configuration set publish to the topic, and let SNS sign its messages with SHA-256."""
-    policy = _topic_policy(topic)
+    """Let only our configuration set publish to the topic, and let SNS sign its messages with SHA-256.
+
+    Statements of others stay, unless they let somebody else publish: whoever may publish can make up bounces.
+    """
     found = sns.get_topic_attributes(TopicArn=topic)["Attributes"]
+    before = json.loads(found["Policy"])
+    theirs = [one for one in statements(before) if one.get("Sid") != _SID]
+    gone = [one for one in theirs if one.get("Effect") == "Allow" and may_publish(one)]
+    wanted = [*(one for one in theirs if one not in gone), _ses_publishes(topic)]
     # An endpoint that does not tell the version has only one.
-    if json.loads(found["Policy"]) == policy and found.get("SignatureVersion", "2") == "2":
+    if statements(before) == wanted and found.get("SignatureVersion", "2") == "2":
         return
+    policy = {"Version": "2012-10-17"} | before | {"Statement": wanted}
     for name, value in {"SignatureVersion": "2", "Policy": json.dumps(policy)}.items():
         sns.set_topic_attributes(TopicArn=topic, AttributeName=name, AttributeValue=value)
     say(f"fixed topic {settings.SES_EVENTS_TOPIC}: Policy, SignatureVersion")
+    for one in gone:
+        if one.get("Sid") != _MADE_BY_SNS:
+            say(f"took a statement from its policy that let others publish: {json.dumps(one)}")
 
 
-def _topic_policy(topic: str) -> dict[str, Any]:
+def _ses_publishes(topic: str) -> dict[str, Any]:
     _, partition, _, region, account, _ = topic.split(":")
     name = settings.SES_CONFIGURATION_SET
     source = f"arn:{partition}:ses:{region}:{account}:configuration-set/{name}"
     return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Sid": "SesPublishes",
-                "Effect": "Allow",
-                "Principal": {"Service": "ses.amazonaws.com"},
-                "Action": "sns:Publish",
-                "Resource": topic,
-                "Condition": {
-                    "StringEquals": {"aws:SourceAccount": account, "aws:SourceArn": source}
-                },
-            }
-        ],
+        "Sid": _SID,
+        "Effect": "Allow",
+        "Principal": {"Service": "ses.amazonaws.com"},
+        "Action": "sns:Publish",
+        "Resource": topic,
+        "Condition": {"StringEquals": {"aws:SourceAccount": account, "aws:SourceArn": source}},
     }
