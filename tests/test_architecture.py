@@ -27,7 +27,7 @@ FLOORS = {
         "outbox doctor",
         "dead_letters upkeep",
         "consumer redrives",
-        "checks pages",
+        "setting_rules checks pages",
         "management aws_lambda admin apps",
     ],
     "emails": [
@@ -60,12 +60,12 @@ FLOORS = {
         "management urls apps",
     ],
     "notifier": [
-        "models web",
+        "models web environment",
         "journey alerts staff",
         "overview",
         "monitoring",
         "doctor",
-        "templatetags formats views",
+        "templatetags formats views checks",
         "management admin urls apps settings wsgi",
     ],
 }
