@@ -15,16 +15,16 @@ from django.conf import settings
 
 from emails.ses import destinations
 from emails.ses.destinations import Subscription
+from queues.aws import error_codes
 from queues.aws.policies import is_for_everybody, listed, may_publish, statements
 from queues.aws.sqs import Queue
-from queues.doctor.findings import DENIED, Finding, Verdict, missing_right
+from queues.doctor.findings import Finding, Verdict, missing_right
 from queues.errors import QueueUnavailable
 
 PROVISION = "python manage.py provision"
 WHY = "Bounces and complaints stay unknown, and emails in doubt wait for a person."
 # The fix for a topic that ``provision`` does not make.
 _BY_HAND = "Edit the topic's access policy in the SNS console (docs/how-to/ses-events-by-https.md)."
-_LACKING = {"InvalidAction", "UnknownOperationException", "UnsupportedOperation", "NotImplemented"}
 _EQUALS = {"StringEquals", "StringLike", "ArnEquals", "ArnLike"}
 
 
@@ -87,9 +87,9 @@ def way_to_queue(
 
 def unasked(exc: QueueUnavailable, right: str, of: str) -> Finding:
     """Return the finding that AWS did not answer; this says nothing of the thing that we asked about."""
-    if exc.code in DENIED:
+    if error_codes.is_denied(exc.code):
         return missing_right(str(exc), otherwise=right, of=of)
-    if exc.code in _LACKING:
+    if error_codes.is_lacking(exc.code):
         return Finding(
             "events.unknown",
             f"Not available here: this endpoint does not tell of {of}.",

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 
 from emails.errors import IdentityError
 from emails.identities import api_v1, api_v2
 from emails.identities.facts import VERIFIED, Api, Identity, Page
-from emails.ses import ses_api
-from emails.ses.questions import ask
+from emails.ses import fields, ses_api
+from emails.ses.questions import reading
 
 
 def page(token: str = "") -> Page:  # noqa: S107 - not a password: where the page begins
@@ -72,30 +73,28 @@ class Verified:
         return not self.names.isdisjoint(map(str.lower, ses_api.covering(address)))
 
 
+@reading("GetAccount")
 def is_sandbox() -> bool:
     """Return True if SES sends to verified recipients only. Raises IdentityError.
 
     SES API reference, version 2: GetAccount. Version 1 has no such call.
     """
-    answer = ask("GetAccount", ses_api.api_v2().get_account)
-    return not answer["ProductionAccessEnabled"]
+    found: Any = ses_api.api_v2().get_account()
+    return not fields.flag(found, "ProductionAccessEnabled")
 
 
 def verified() -> Verified:
     """Return all verified identities, a call for each hundred. Raises IdentityError if there are over a thousand."""
-    listed = ask("ListIdentities", ses_api.api().list_identities, MaxItems=1000)
+    with reading("ListIdentities"):
+        listed = ses_api.api().list_identities(MaxItems=1000)
+        names = fields.items(listed, "Identities")
     if listed.get("NextToken"):
         raise IdentityError("SES has more than 1,000 identities.")
-    names = listed["Identities"]
     found: set[str] = set()
     for start in range(0, len(names), 100):
-        answer = ask(
-            "GetIdentityVerificationAttributes",
-            ses_api.api().get_identity_verification_attributes,
-            Identities=names[start : start + 100],
-        )["VerificationAttributes"]
-        found |= {name for name, it in answer.items() if it["VerificationStatus"] == VERIFIED}
-    return Verified(frozenset(name.lower() for name in found))
+        statuses = api_v1.API.statuses(names[start : start + 100])
+        found |= {name for name, status in statuses.items() if status == VERIFIED}
+    return Verified(frozenset(found))
 
 
 def _api() -> Api:

@@ -16,6 +16,7 @@ from django.conf import settings
 
 from queues import registry
 from queues.aws import account, sqs, subscriptions
+from queues.aws.error_codes import is_lacking
 from queues.aws.policies import TLS_ONLY, grant
 from queues.aws.sqs import Queue
 from queues.errors import QueueMissing, QueueUnavailable
@@ -26,7 +27,7 @@ DEAD_LETTER_RETENTION_DAYS = 14
 RETENTION_DAYS = 4
 
 # The codes with which emulators answer to an attribute that they do not know.
-_LACKING = {"InvalidAttributeName", "InvalidAttributeValue", "UnsupportedOperation"}
+_UNKNOWN_ATTRIBUTE = {"InvalidAttributeName", "InvalidAttributeValue"}
 
 Say = Callable[[str], None]
 
@@ -87,7 +88,7 @@ def _allow_redrive(dead_letters: Queue, source: Queue, say: Say) -> None:
     try:
         _fix(dead_letters, {"RedriveAllowPolicy": json.dumps(allowed)}, say)
     except QueueUnavailable as exc:
-        if exc.code not in _LACKING:
+        if exc.code not in _UNKNOWN_ATTRIBUTE and not is_lacking(exc.code):
             raise
         say(f"not available at this endpoint: RedriveAllowPolicy of queue {dead_letters.name}")
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from botocore.exceptions import ClientError
 from django.conf import settings
 
-from queues.aws import clients, lean_connections, lean_requests, names, wrappers
+from queues.aws import clients, error_codes, lean_connections, lean_requests, names, wrappers
 from queues.aws.lean_sqs import LeanClient
 from queues.errors import ReceiptExpired
 
@@ -33,7 +33,11 @@ NO_EVENT = "none"
 # SQS refuses more than twelve hours.
 MAX_HIDE_SECONDS = 43_200
 
-_EXPIRED = {"ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight"}
+_EXPIRED = {
+    "ReceiptHandleIsInvalid",
+    "MessageNotInflight",
+    "AWS.SimpleQueueService.MessageNotInflight",
+}
 
 
 @dataclass(frozen=True)
@@ -284,7 +288,8 @@ def by_key(messages: Sequence[Outgoing], answer: Any) -> tuple[dict[str, str], d
     failed = {
         messages[int(error["Id"])].key: Unsent(
             f"{error.get('Code', '')}: {error.get('Message', '')}",
-            error.get("SenderFault", False),
+            bool(error.get("SenderFault"))
+            and error_codes.blames_the_message(str(error.get("Code", ""))),
         )
         for error in answer.get("Failed", [])
     }
@@ -364,6 +369,6 @@ def _translated(name: str) -> Iterator[None]:
             yield
         except ClientError as exc:
             code, text = clients.described(exc)
-            if code in _EXPIRED and "eceipt" in f"{code} {text}":
+            if code in _EXPIRED or (code == "InvalidParameterValue" and "eceipt" in text):
                 raise ReceiptExpired(text) from exc
             raise

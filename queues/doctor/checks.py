@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from django.conf import settings
 
-from queues.aws import account, clients, names, sqs
+from queues.aws import account, clients, error_codes, names, sqs
 from queues.doctor import queue_attributes
-from queues.doctor.findings import DENIED, AwsAway, Finding, Verdict, doctor_check, missing_right
+from queues.doctor.findings import AwsAway, Finding, Verdict, doctor_check, missing_right
 from queues.errors import QueueMissing, QueueUnavailable
 from queues.models.live import LiveConsumer, PausedQueue
 
@@ -57,7 +57,7 @@ def _no_credentials(what: str) -> Finding:
 
 def _caller_unknown(exc: QueueUnavailable) -> Finding:
     """Bad credentials end the checks of AWS; an endpoint without STS does not."""
-    if clients.is_about_credentials(exc.code):
+    if error_codes.is_about_credentials(exc.code):
         raise AwsAway(_no_credentials(f"AWS does not take the credentials: {exc}")) from exc
     return Finding(
         "credentials.unknown",
@@ -170,7 +170,7 @@ def _attributes(queue: sqs.Queue) -> dict[str, str]:
     try:
         return queue.attributes(hurried=True)
     except QueueUnavailable as exc:
-        if not clients.is_away(exc.code):
+        if not error_codes.is_away(exc.code):
             raise
     return queue.attributes(hurried=True)
 
@@ -188,13 +188,13 @@ def _missing(queue: sqs.Queue, *, is_dead_letter_queue: bool) -> Finding:
 
 
 def _unasked(queue: sqs.Queue, exc: QueueUnavailable) -> Finding:
-    if clients.is_away(exc.code):
+    if error_codes.is_away(exc.code):
         raise AwsAway(away(f"SQS does not answer: {exc}")) from exc
     if clients.is_not_aws(exc.code):
         raise AwsAway(_not_aws(f"What answers for SQS is not AWS: {exc}")) from exc
-    if clients.is_about_credentials(exc.code):
+    if error_codes.is_about_credentials(exc.code):
         raise AwsAway(_no_credentials(f"SQS does not take the credentials: {exc}")) from exc
-    if exc.code in DENIED:
+    if error_codes.is_denied(exc.code):
         return missing_right(str(exc), otherwise="sqs:GetQueueAttributes", of=f"queue {queue.name}")
     return Finding(
         "queue.unknown",

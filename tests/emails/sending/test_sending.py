@@ -37,9 +37,7 @@ def ses_answers(aws, request):
 
         name = "after-call.ses.SendRawEmail" if after_accepting else "before-send.ses.SendRawEmail"
         events = ses_api.connection().connection.meta.events
-        events.register_first(name, intervene) if not after_accepting else events.register(
-            name, intervene
-        )
+        events.register(name, intervene)
         request.addfinalizer(lambda: events.unregister(name, intervene))
         return lambda: events.unregister(name, intervene)
 
@@ -247,7 +245,6 @@ def test_refused_connection_is_certainly_not_sent(aws, consume, ses_answers):
     ]
 
 
-@pytest.mark.django_db
 @pytest.mark.django_db
 def test_one_call_is_one_try_whatever_happens(aws, refuses):
     refuses("ServiceUnavailable", "later", status=503)
