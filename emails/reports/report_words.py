@@ -75,7 +75,8 @@ def _detail(event: SesEvent, report: DeliveryEvent) -> str:
 
 def _quote(event: SesEvent, report: DeliveryEvent) -> str:
     if event.kind == "Click":
-        return _quoted(str(_inside(report, "click", "link")))
+        link = _inside(report, "click", "link")
+        return _quoted(link if isinstance(link, str) else "")
     return _quoted(event.words)
 
 

@@ -2,17 +2,21 @@
 
 Source: SES developer guide, "Contents of event data that Amazon SES publishes to Amazon SNS" (of a configuration set:
 ``eventType``, with our tags) and "Amazon SNS notification contents for Amazon SES" (of an identity:
-``notificationType``, without tags). Fields that decide are checked strictly; fields that only explain are kept if they
-are text.
+``notificationType``, without tags). Both say that SES may add fields.
+
+What decides is checked strictly: the kind, SES's message id and a time. All else only explains, and is taken as far as
+it can be read: an odd value in it never loses the event.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import parseaddr
 from functools import cached_property
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 from uuid import UUID
 
 from pydantic import (
@@ -22,12 +26,16 @@ from pydantic import (
     BeforeValidator,
     Field,
     ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
 )
 
 from emails.models import Notification
 from emails.reports import reasons
 from queues.errors import BadData
-from queues.events.envelope import summary
+from queues.events.envelope import UNREADABLE, summary
 
 Delivery = Notification.Delivery
 
@@ -37,6 +45,7 @@ Kind = Literal[
 # SES writes at most this many characters of explanation; longer text is not from SES.
 MAX_WORDS = 1000
 MAX_CODE = 40
+MAX_ADDRESS = 254
 # Event types that change nothing for an email that was sent.
 IGNORED = ("Rendering Failure", "Subscription", "AmazonSnsSubscriptionSucceeded")
 
@@ -60,40 +69,87 @@ def _plausible(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
-def _bare(address: Any) -> Any:
+def _none_unless_evidence(
+    value: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo
+) -> Any:
+    """Drop a time that cannot be read, but not that of a Send event: it proves what SES did not accept."""
+    try:
+        return validate(value)
+    except ValidationError:
+        if info.context == "Send":
+            raise
+        return None
+
+
+def _message_id(text: str) -> str:
+    if not text.isprintable() or UNREADABLE in text:
+        raise ValueError("it must be printable")
+    return text
+
+
+def _bare(address: Any) -> str:
     """Strip the display name: SES repeats an address as it was given, sometimes with a name before it."""
-    return (parseaddr(address)[1] or address) if isinstance(address, str) else address
+    return (parseaddr(address)[1] or address)[:MAX_ADDRESS] if isinstance(address, str) else ""
 
 
 def _words(value: Any) -> str:
     return value[:MAX_WORDS] if isinstance(value, str) else ""
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_plausible)]
-Address = Annotated[str, BeforeValidator(_bare), Field(max_length=254)]
+def _name(value: Any) -> str:
+    return "".join(filter(str.isprintable, _words(value)))
+
+
+def _texts(value: Any) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def _objects(value: Any) -> list[Any]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _tags(value: Any) -> dict[str, str]:
+    """Return the first value of each tag; SES gives each as a list."""
+    found = value.items() if isinstance(value, dict) else ()
+    return {name: texts[0] for name, values in found if (texts := _texts(values))}
+
+
+Moment = Annotated[
+    Annotated[AwareDatetime, AfterValidator(_plausible)] | None,
+    WrapValidator(_none_unless_evidence),
+]
+Address = Annotated[str, BeforeValidator(_bare)]
+Addresses = Annotated[list[Address], BeforeValidator(_texts)]
+# What a person wrote, or a mail server.
 Words = Annotated[str, BeforeValidator(_words)]
+# What SES calls something.
+Name = Annotated[str, BeforeValidator(_name)]
 
 
 class _Recipient(BaseModel):
-    address: Address = Field(alias="emailAddress")
+    address: Address = Field(default="", alias="emailAddress")
     status: Words = ""
     diagnostic: Words = Field(default="", alias="diagnosticCode")
+
+
+Recipients = Annotated[list[_Recipient], BeforeValidator(_objects)]
 
 
 class _Detail(BaseModel):
     """The part of an SES message that is named after the type of event."""
 
-    timestamp: Moment | None = None
-    bounce_type: Words = Field(default="", alias="bounceType")
-    bounce_sub_type: Words = Field(default="", alias="bounceSubType")
-    delay_type: Words = Field(default="", alias="delayType")
-    feedback_type: Words = Field(default="", alias="complaintFeedbackType")
-    complaint_sub_type: Words = Field(default="", alias="complaintSubType")
-    reason: Words = ""
+    timestamp: Moment = None
+    bounce_type: Name = Field(default="", alias="bounceType")
+    bounce_sub_type: Name = Field(default="", alias="bounceSubType")
+    delay_type: Name = Field(default="", alias="delayType")
+    feedback_type: Name = Field(default="", alias="complaintFeedbackType")
+    complaint_sub_type: Name = Field(default="", alias="complaintSubType")
+    reason: Name = ""
     smtp_response: Words = Field(default="", alias="smtpResponse")
-    bounced: list[_Recipient] = Field(default=[], alias="bouncedRecipients")
-    complained: list[_Recipient] = Field(default=[], alias="complainedRecipients")
-    delayed: list[_Recipient] = Field(default=[], alias="delayedRecipients")
+    bounced: Recipients = Field(default=[], alias="bouncedRecipients")
+    complained: Recipients = Field(default=[], alias="complainedRecipients")
+    delayed: Recipients = Field(default=[], alias="delayedRecipients")
+    delivered: Addresses = Field(default=[], alias="recipients")
 
     @property
     def recipient(self) -> _Recipient | None:
@@ -101,12 +157,30 @@ class _Detail(BaseModel):
         named = self.bounced or self.complained or self.delayed
         return named[0] if named else None
 
+    @property
+    def addresses(self) -> set[str]:
+        """The addresses named, in the form in which they are compared."""
+        named = self.bounced + self.complained + self.delayed
+        found = [each.address for each in named] + self.delivered
+        return {_compared(address) for address in found if address}
+
+    def of(self, address: str) -> Self:
+        """Return a copy that names this recipient only."""
+        return self.model_copy(
+            update={
+                part: [each for each in getattr(self, part) if _compared(each.address) == address]
+                for part in ("bounced", "complained", "delayed")
+            }
+        )
+
 
 class _Mail(BaseModel):
-    timestamp: Moment
-    message_id: str = Field(alias="messageId", min_length=1, max_length=100)
-    destination: list[Address] = Field(min_length=1)
-    tags: dict[str, list[str]] = {}
+    timestamp: Moment = None
+    message_id: Annotated[str, AfterValidator(_message_id)] = Field(
+        alias="messageId", min_length=1, max_length=100
+    )
+    destination: Addresses = []
+    tags: Annotated[dict[str, str], BeforeValidator(_tags)] = {}
 
 
 Key = tuple[UUID | str, int]
@@ -119,22 +193,41 @@ class SesEvent(BaseModel):
     mail: _Mail
     detail: _Detail = _Detail()
 
+    @model_validator(mode="after")
+    def _has_its_time(self) -> Self:
+        if self.mail.timestamp is None and (self.kind == "Send" or self.detail.timestamp is None):
+            raise ValueError("it has no time")
+        return self
+
     @property
     def moment(self) -> datetime:
         """The time of the event; the sending time if SES gives no other."""
-        return self.detail.timestamp or self.mail.timestamp
+        found = self.detail.timestamp or self.mail.timestamp
+        assert found is not None  # noqa: S101  # see _has_its_time
+        return found
 
     @property
     def recipient(self) -> str:
         """The recipient's address, as it was given; an email of ours has only one."""
         named = self.detail.recipient
-        return named.address if named else self.mail.destination[0]
+        return (named.address if named else "") or next(iter(self.mail.destination), "")
+
+    def about(self, address: str) -> SesEvent | None:
+        """Narrow the event to this recipient of its email; None if it tells of others, or does not say of whom.
+
+        An email to one recipient is his, whatever address the event names: our tags or SES's message id say whose email
+        it is, and a mail server that forwards reports an address that we never wrote to (RFC 3464, Final-Recipient).
+        """
+        own = _compared(address)
+        if own in self.detail.addresses:
+            return self.model_copy(update={"detail": self.detail.of(own)})
+        return self if len(self.mail.destination) <= 1 else None
 
     @cached_property
     def tags(self) -> tuple[UUID, int] | None:
         """The notification id and attempt number from our tags; None if the email is not ours."""
         tags = self.mail.tags
-        nid, att = (tags.get("nid") or [""])[0], (tags.get("att") or [""])[0]
+        nid, att = tags.get("nid", ""), tags.get("att", "")
         if _UUID.fullmatch(nid) and re.fullmatch(r"[0-9]{1,6}", att):
             return UUID(nid), int(att)
         return None
@@ -230,9 +323,15 @@ def parsed(raw: dict[str, Any]) -> SesEvent:
     if kind not in get_args(Kind):
         raise BadData(f"unknown SES event type {kind[:20]}", code="UnknownSesEvent")
     name = "deliveryDelay" if kind == "DeliveryDelay" else kind.lower()
+    detail = raw.get(name)
     try:
         return SesEvent.model_validate(
-            {"kind": kind, "mail": raw.get("mail"), "detail": raw.get(name) or {}}
+            {
+                "kind": kind,
+                "mail": raw.get("mail"),
+                "detail": detail if isinstance(detail, dict) else {},
+            },
+            context=kind,
         )
     except ValidationError as exc:
         raise BadData(f"SES event {kind[:20]}: {summary(exc)}") from exc
@@ -246,6 +345,23 @@ def read_again(raw: Any) -> SesEvent | None:
         return None
 
 
+def narrowed(
+    told: Iterable[tuple[SesEvent, Notification]],
+) -> list[tuple[SesEvent, Notification]]:
+    """Narrow each event to the recipient of its notification, and leave out those that tell only of others."""
+    found = [(event.about(owner.recipient), owner) for event, owner in told]
+    return [(event, owner) for event, owner in found if event is not None]
+
+
 def _kind(raw: dict[str, Any]) -> Any:
     """Return the event type: events of a configuration set and of an identity name the field differently."""
-    return raw.get("eventType", raw.get("notificationType"))
+    return raw.get("eventType") or raw.get("notificationType")
+
+
+def _compared(address: str) -> str:
+    """Return the form in which two spellings of one address are equal."""
+    local, at, domain = unicodedata.normalize("NFC", address).casefold().rpartition("@")
+    try:
+        return f"{local}{at}{domain.encode('idna').decode()}"
+    except UnicodeError:
+        return f"{local}{at}{domain}"
