@@ -14,7 +14,6 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from email.utils import parseaddr
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self, get_args
 from uuid import UUID
@@ -89,7 +88,9 @@ def _message_id(text: str) -> str:
 
 def _bare(address: Any) -> str:
     """Strip the display name: SES repeats an address as it was given, sometimes with a name before it."""
-    return (parseaddr(address)[1] or address)[:MAX_ADDRESS] if isinstance(address, str) else ""
+    text = address.strip() if isinstance(address, str) else ""
+    # email.utils.parseaddr exceeds Python's recursion limit over a thousand brackets.
+    return (text[:-1].rpartition("<")[2] if text.endswith(">") else text)[:MAX_ADDRESS]
 
 
 def _words(value: Any) -> str:

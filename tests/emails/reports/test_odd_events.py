@@ -20,7 +20,14 @@ Raw = dict[str, Any]
 
 pytestmark = pytest.mark.django_db
 OURS = "ada@example.com"
-ODD = ["a\0b", "a\ud800b\udfff", "a\x01\x1b[2J\x7f\r\nb", "\u202e\ufffe\uffff", "x" * 50_000]
+ODD = [
+    "a\0b",
+    "a\ud800b\udfff",
+    "a\x01\x1b[2J\x7f\r\nb",
+    "\u202e\ufffe\uffff",
+    "x" * 50_000,
+    "(" * 50_000,
+]
 DEEP = json.loads("[" * 400 + "]" * 400)
 
 
