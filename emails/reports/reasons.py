@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from emails.reports import sub_types
+
 ENHANCED = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
 _PLAIN = re.compile(r"\b([45]\d\d)\b")
 
@@ -18,7 +20,6 @@ _NO_WAY = "No route to the recipient's mail server was found."
 _SPAM = "The recipient's mail server treated it as spam, or does not trust its sender."
 _TIMEOUT = "The recipient's mail server deferred it until SES gave up."
 _UNPROVEN = "The recipient's mail server found no proof that we sent it. Check SPF, DKIM and DMARC."
-_ON_LIST = "SES did not try: the address is on its suppression list."
 _UNKNOWN = "The mail server did not say why."
 
 # Classes 4 and 5 share their meanings; the first digit says whether the problem may pass.
@@ -76,13 +77,11 @@ _BY_PLAIN = {
 _BY_WORD = {
     # Bounces.
     "NoEmail": "SES could not find the address in the mail server's answer.",
-    "Suppressed": _ON_LIST,
-    "OnAccountSuppressionList": _ON_LIST,
-    "UnsubscribedRecipient": "The recipient has unsubscribed.",
     "MailboxFull": _FULL,
     "MessageTooLarge": _TOO_LARGE,
     "ContentRejected": "The recipient's mail server rejected the email's content.",
     "AttachmentRejected": "The recipient's mail server rejected the email's attachment.",
+    "CustomTimeoutExceeded": _TIMEOUT,
     # Delays.
     "InternalFailure": "SES has an internal problem.",
     "SpamDetected": "The recipient's mail server gets much unwanted email from SES.",
@@ -108,7 +107,7 @@ _OWN_SUBJECTS = ("1", "2")
 
 def code(*, kind: str, status: str, words: str) -> str:
     """Return the most telling code of a bounce or delay: ``5.1.1``, ``MailboxFull``, ``550``. ``kind``: SES's name."""
-    if "Suppress" in kind or kind == "UnsubscribedRecipient":
+    if not sub_types.of(kind).is_tried:
         return kind
     enhanced = [found[0] for text in (status, words) if (found := ENHANCED.search(text))]
     telling = [found for found in enhanced if not found.endswith(".0.0")]
@@ -119,7 +118,7 @@ def code(*, kind: str, status: str, words: str) -> str:
 
 def sentence(code: str) -> str:
     """Return the meaning of a code as one sentence."""
-    if word := _BY_WORD.get(code) or _BY_PLAIN.get(code):
+    if word := _BY_WORD.get(code) or _BY_PLAIN.get(code) or sub_types.of(code).sentence:
         return word
     if found := ENHANCED.fullmatch(code):
         _, subject, detail = found.groups()

@@ -20,7 +20,7 @@ from uuid import UUID
 from pydantic import BaseModel, ValidationError, model_validator
 
 from emails.models import Notification
-from emails.reports import reasons
+from emails.reports import reasons, sub_types
 from emails.reports.event_parts import Detail, Mail, compared
 from queues.errors import BadData
 from queues.events.envelope import summary
@@ -35,7 +35,6 @@ MAX_CODE = 40
 IGNORED = ("Rendering Failure", "Subscription", "AmazonSnsSubscriptionSucceeded")
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_ACCOUNT_LIST = "OnAccountSuppressionList"
 # SES gives these subtypes to a bounce that it could not read: mostly an automatic reply.
 _UNEXPLAINED = ("General", "Undetermined")
 _STATUSES = {
@@ -108,19 +107,19 @@ class SesEvent(BaseModel):
         return "kind" in self.mail.tags
 
     @property
-    def is_on_account_list(self) -> bool:
-        """True if SES did not try, as the address is on the account's suppression list."""
-        return _ACCOUNT_LIST in (self.detail.bounce_sub_type, self.detail.complaint_sub_type)
+    def sub_type(self) -> sub_types.SubType:
+        """What the sub-type of a bounce or complaint says."""
+        return sub_types.of(self._sub_type)
 
     @property
     def is_not_spam(self) -> bool:
         """True for a report that an email was not spam: it is no complaint."""
-        return self.kind == "Complaint" and self.detail.feedback_type == "not-spam"
+        return self.kind == "Complaint" and sub_types.is_not_spam(self.detail.feedback_type)
 
     @property
     def status(self) -> Notification.Delivery | None:
         """The delivery status that the event reports, or None."""
-        if self.is_on_account_list:
+        if not self.sub_type.is_tried:
             return Delivery.SUPPRESSED
         if self.is_not_spam:
             return None
@@ -140,7 +139,8 @@ class SesEvent(BaseModel):
                 status = named.status if named else ""
                 code = reasons.code(kind=kind or self.kind, status=status, words=self.words)
             case "Complaint":
-                code = detail.feedback_type or detail.complaint_sub_type or "complaint"
+                by_ses = "" if self.sub_type.is_tried else detail.complaint_sub_type
+                code = by_ses or detail.feedback_type or detail.complaint_sub_type or "complaint"
             case "Reject":
                 code = detail.reason or "rejected"
             case _:
@@ -160,6 +160,15 @@ class SesEvent(BaseModel):
         named = self.detail.recipient
         said = " ".join(named.diagnostic.split()) if named else ""
         return "".join(filter(str.isprintable, said.removeprefix("smtp; ")))
+
+    @property
+    def _sub_type(self) -> str:
+        match self.kind:
+            case "Bounce":
+                return self.detail.bounce_sub_type
+            case "Complaint":
+                return self.detail.complaint_sub_type
+        return ""
 
     @property
     def _is_unexplained(self) -> bool:
