@@ -42,7 +42,7 @@ class Notification(models.Model):
     class Delivery(models.TextChoices):
         """The delivery status that SES reported; it only moves on in this order.
 
-        ``suppressed``: SES did not try to deliver, because the address is on SES's own list.
+        ``suppressed``: SES did not try to deliver; ``emails.reports.sub_types`` has the reasons.
         """
 
         NONE = "none"

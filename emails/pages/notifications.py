@@ -152,7 +152,7 @@ class NotificationAdmin(FactAdmin):
         Delivery.NONE: "",
         Delivery.DELAYED: " The recipient's mail server delays it; SES keeps trying.",
         Delivery.DELIVERED: " The recipient's mail server accepted it.",
-        Delivery.SUPPRESSED: " SES did not deliver it: the address is on the account's suppression list.",
+        Delivery.SUPPRESSED: " SES did not try to deliver it.",
         Delivery.BOUNCED_SOFT: " Soft bounce: SES has given up.",
         Delivery.BOUNCED_HARD: " Hard bounce.",
         Delivery.COMPLAINED: " The recipient marked it as spam.",

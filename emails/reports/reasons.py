@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from emails.reports import sub_types
+
 ENHANCED = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})")
 # A mail server's reply begins with its code (RFC 5321, 4.2), and its enhanced code comes next (RFC 2034, 4), both with
 # the same first digit (RFC 3463, 2). Some servers put the enhanced code elsewhere, behind a #. Any other number, as of
@@ -33,7 +35,6 @@ _NO_WAY = "No route to the recipient's mail server was found."
 _SPAM = "The recipient's mail server treated it as spam, or does not trust its sender."
 _TIMEOUT = "The recipient's mail server deferred it until SES gave up."
 _UNPROVEN = "The recipient's mail server found no proof that we sent it. Check SPF, DKIM and DMARC."
-_ON_LIST = "SES did not try: the address is on its suppression list."
 _UNKNOWN = "The mail server did not say why."
 
 # Classes 4 and 5 share their meanings; the first digit says whether the problem may pass.
@@ -91,13 +92,11 @@ _BY_PLAIN = {
 _BY_WORD = {
     # Bounces.
     "NoEmail": "SES could not find the address in the mail server's answer.",
-    "Suppressed": _ON_LIST,
-    "OnAccountSuppressionList": _ON_LIST,
-    "UnsubscribedRecipient": "The recipient has unsubscribed.",
     "MailboxFull": _FULL,
     "MessageTooLarge": _TOO_LARGE,
     "ContentRejected": "The recipient's mail server rejected the email's content.",
     "AttachmentRejected": "The recipient's mail server rejected the email's attachment.",
+    "CustomTimeoutExceeded": _TIMEOUT,
     # Delays.
     "InternalFailure": "SES has an internal problem.",
     "SpamDetected": "The recipient's mail server gets much unwanted email from SES.",
@@ -123,7 +122,7 @@ _OWN_SUBJECTS = ("1", "2")
 
 def code(*, kind: str, status: str, words: str) -> str:
     """Return the most telling code of a bounce or delay: ``5.1.1``, ``MailboxFull``, ``550``. ``kind``: SES's name."""
-    if "Suppress" in kind or kind == "UnsubscribedRecipient":
+    if not sub_types.of(kind).is_tried:
         return kind
     plain, written = _codes(_KIND.sub("", words, count=1))
     enhanced = [*(found[1] for found in [_STATUS.match(status)] if found), *written]
@@ -134,7 +133,7 @@ def code(*, kind: str, status: str, words: str) -> str:
 
 def sentence(code: str) -> str:
     """Return the meaning of a code as one sentence."""
-    if word := _BY_WORD.get(code) or _BY_PLAIN.get(code):
+    if word := _BY_WORD.get(code) or _BY_PLAIN.get(code) or sub_types.of(code).sentence:
         return word
     if found := ENHANCED.fullmatch(code):
         _, subject, detail = found.groups()
