@@ -29,7 +29,7 @@ class SuppressionAdmin(FactAdmin):
     list_display = ("who", "state_label", "source_label", "why", "since_when", "on_ses")
     list_filter = ("state", "source")
     search_fields = ("address",)
-    search_help_text = "Address, or a part of one"
+    search_help_text = "Address"
     ordering = ("-since", "-id")
     list_select_related = ("notification",)
     list_before_template = "emails_admin/suppressions_intro.html"
