@@ -169,6 +169,11 @@ class SuppressionAdmin(FactAdmin):
         return [
             path("add/", view(suppression_lists.add), name="emails_suppression_add"),
             path("import/", view(suppression_lists.import_csv), name="emails_suppression_import"),
+            path(
+                "import/<uuid:pk>/",
+                view(suppression_lists.preview_import),
+                name="emails_suppression_import_preview",
+            ),
             path("export/", view(suppression_lists.export_csv), name="emails_suppression_export"),
             *super().get_urls(),
         ]
