@@ -11,12 +11,13 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 
 from orders.events import MAX_LINES
 from orders.models import BankAccount, Customer, Order, OrderLine, Product, Transaction
 from orders.money import formatted
 from queues import masking
+from queues.pages.lists import ListAdmin
 
 
 def _emails_link(subject: str) -> SafeString:
@@ -29,7 +30,7 @@ def _emails_link(subject: str) -> SafeString:
     )
 
 
-class PersonalAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
+class PersonalAdmin(ListAdmin):
     """Hide rows about people from users who may not see personal data: masked, nothing would be left to see."""
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -43,7 +44,7 @@ class PersonalAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
 
 
 @admin.register(Product)
-class ProductAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
+class ProductAdmin(ListAdmin):
     list_display = ["name", "sku", "price_label", "is_active"]
     list_filter = ["is_active", "currency"]
     search_fields = ["name", "sku"]

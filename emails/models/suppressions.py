@@ -9,6 +9,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 
+from queues.uuid7 import uuid7
+
 _ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
@@ -100,6 +102,25 @@ class Suppression(models.Model):
 
     def __str__(self) -> str:
         return self.address
+
+
+class SuppressionImport(models.Model):
+    """A file that somebody uploaded and has not confirmed yet; ``emails.reputation.imports`` deletes it after a day."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # Who uploaded it: nobody else may see or confirm it.
+    user_id = models.BigIntegerField()
+    file_name = models.CharField(max_length=100)
+    # The file, compressed.
+    content = models.BinaryField()
+    reason = models.CharField(max_length=300)
+    uploaded_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.file_name
 
 
 class SuppressionSync(models.Model):

@@ -29,7 +29,7 @@ class SuppressionAdmin(FactAdmin):
     list_display = ("who", "state_label", "source_label", "why", "since_when", "on_ses")
     list_filter = ("state", "source")
     search_fields = ("address",)
-    search_help_text = "Address, or a part of one"
+    search_help_text = "Address"
     ordering = ("-since", "-id")
     list_select_related = ("notification",)
     list_before_template = "emails_admin/suppressions_intro.html"
@@ -169,6 +169,11 @@ class SuppressionAdmin(FactAdmin):
         return [
             path("add/", view(suppression_lists.add), name="emails_suppression_add"),
             path("import/", view(suppression_lists.import_csv), name="emails_suppression_import"),
+            path(
+                "import/<uuid:pk>/",
+                view(suppression_lists.preview_import),
+                name="emails_suppression_import_preview",
+            ),
             path("export/", view(suppression_lists.export_csv), name="emails_suppression_export"),
             *super().get_urls(),
         ]

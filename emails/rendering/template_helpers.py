@@ -94,7 +94,7 @@ def _local_time(helper: str, value: object) -> datetime.datetime:
     try:
         moment = datetime.datetime.fromisoformat(value)  # type: ignore[arg-type]  # TypeError if not text
         return timezone.localtime(moment, timezone.get_default_timezone())
-    except (TypeError, ValueError) as exc:
+    except (TypeError, ValueError, OverflowError) as exc:
         raise ValueError(f"{helper}: {value!r} is not an ISO 8601 time with its zone") from exc
 
 

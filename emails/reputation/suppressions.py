@@ -43,12 +43,18 @@ Task = Suppression.Task
 
 @dataclass(frozen=True)
 class Entry:
-    """An address that must get no email from now on, and why."""
+    """An address that must get no email from now on, and why.
+
+    With ``lifted_at`` it is one that had to get none until then: a file brings back what another installation knew.
+    ``since`` is now if it is None.
+    """
 
     address: str
     source: Suppression.Source
     reason: str = ""
     added_by: str = ""
+    since: datetime | None = None
+    lifted_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ def _add(entries: Sequence[Entry], *, reactivate: bool) -> tuple[int, int]:
     lifted = {address.lower() for address, state in known.items() if state == State.LIFTED}
     Suppression.objects.bulk_create(rows, ignore_conflicts=True)
     for row in rows if reactivate else ():
-        if row.address.lower() in lifted:
+        if row.address.lower() in lifted and row.state == State.ACTIVE:
             _reactivate(Suppression.objects.of([row.address]), row)
     return len(rows) - len(known), len(lifted)
 
@@ -192,8 +198,10 @@ def _row(entry: Entry, *, news: News | None = None, task: str = Task.NONE) -> Su
         reason=entry.reason[:300],
         added_by=entry.added_by,
         notification_id=news.notification_id if news else None,
-        since=news.happened_at if news else timezone.now(),
-        ses_task=task,
+        since=news.happened_at if news else entry.since or timezone.now(),
+        state=State.LIFTED if entry.lifted_at else State.ACTIVE,
+        lifted_at=entry.lifted_at,
+        ses_task=Task.NONE if entry.lifted_at else task,
     )
 
 

@@ -134,6 +134,8 @@ _NO_RECORD = (
 
 
 def _sent_at(message: Received) -> datetime | None:
-    """Return when the message was sent; SQS gives that in epoch milliseconds."""
-    sent = message.attributes.get("SentTimestamp", "")
-    return datetime.fromtimestamp(int(sent) / 1000, UTC) if sent.isdecimal() else None
+    """Return when the message was sent, if that can be read; SQS gives it in epoch milliseconds."""
+    try:
+        return datetime.fromtimestamp(int(message.attributes["SentTimestamp"]) / 1000, UTC)
+    except (KeyError, ValueError, OverflowError):
+        return None

@@ -129,6 +129,7 @@ class DeadLetterAdmin(FactAdmin):
     }
     state_colours = DEAD_LETTER_COLOURS
     personal = {
+        "subject": masking.addresses,
         "body": masking.body,
         "original_body": lambda body: masking.body(body) if body else body,
         "reason": masking.addresses,
@@ -136,6 +137,7 @@ class DeadLetterAdmin(FactAdmin):
         "amount_cents": masking.values,
         "message_attributes": masking.values,
     }
+    findable = ("subject",)
     meanings = {
         State.OPEN: "This message failed too often and waits for a person.",
         State.REDRIVEN: "It went back through the outbox. If it failed again, it is listed as another dead letter.",
@@ -263,7 +265,7 @@ class DeadLetterAdmin(FactAdmin):
         """
         keys = request.POST.getlist(redrive_start.KEYS_NAME)
         if keys:
-            self._refuse_bad_keys(keys)
+            self.refuse_bad_keys(keys)
             return DeadLetter.objects.filter(pk__in=keys)
         try:
             letters: QuerySet[DeadLetter] = self.get_changelist_instance(request).queryset

@@ -22,6 +22,8 @@ from queues.redrives.preflight import Forecast
 
 # Above this many, staff must type the number, so that nobody discards a thousand dead letters by a slip.
 TYPED_ABOVE = 10
+# The longest that a dead letter is parked.
+MOST_YEARS = 10
 
 
 class DiscardForm(ReasonForm):
@@ -59,6 +61,9 @@ class ParkForm(ReasonForm):
         until: datetime = self.cleaned_data["until"]
         if until <= timezone.now():
             raise ValidationError("This time has passed. Give one in the future.")
+        # Nobody means more, and at the end of the calendar a time zone leads past its last day.
+        if until > timezone.now() + timedelta(days=365 * MOST_YEARS):
+            raise ValidationError(f"Park for at most {MOST_YEARS} years.")
         return until
 
     def arguments(self) -> dict[str, Any]:

@@ -331,6 +331,7 @@ def test_money_is_exact_however_much_it_is(cents):
         ("{{money 1 cur=1}}", "money: 1 is not a currency code"),
         ('{{date "yesterday"}}', "date: 'yesterday' is not an ISO 8601 time with its zone"),
         ('{{datetime "2026-11-22T10:00"}}', "is not an ISO 8601 time with its zone"),
+        ('{{datetime "9999-12-31T23:59:59-05:00"}}', "is not an ISO 8601 time with its zone"),
         ("{{datetime 20261122}}", "is not an ISO 8601 time with its zone"),
         ('{{link "javascript:alert(1)"}}', "is not an http or https address"),
         ('{{link "https://a.example\n/"}}', "is not an http or https address"),
