@@ -1,11 +1,12 @@
 """What each change of state writes, and from which states it may not be made."""
 
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
-from emails.errors import NotSent
+from emails.errors import NotSent, Refused, Throttled
 from emails.models import Attempt, Notification
 from emails.sending import claims, notifying, states
 from emails.sending.planning import Owed
@@ -112,3 +113,187 @@ def test_email_that_is_being_sent_does_not_fail_because_its_template_broke():
 
     assert only().state == State.SENDING
     assert held and claims.fence(held)
+
+
+# --- What ends a claim
+
+
+def in_seconds(row):
+    """How far away the next try is."""
+    return (row.next_at - timezone.now()).total_seconds()
+
+
+@pytest.mark.parametrize(
+    ("end", "state", "outcome"),
+    [
+        (states.let_go, State.PENDING, Outcome.HELD),
+        (lambda held, error: states.put_back(held, error, seconds=900), State.PENDING, "not_sent"),
+        (states.fail, State.FAILED, Outcome.REFUSED),
+        (states.give_up, State.CANCELLED, Outcome.REFUSED),
+        (states.doubt, State.IN_DOUBT, Outcome.IN_DOUBT),
+    ],
+)
+def test_end_of_a_claim_tells_why_and_gives_the_claim_back(end, state, outcome):
+    held, bystander = failed_once(), claimed(owed(placed()))
+
+    end(held, NotSent("a reason", code="Code" * 30))
+
+    row = Notification.objects.get(pk=held.notification.pk)
+    attempt = row.attempt_rows.get(number=held.attempt)
+    code = ("Code" * 30)[:100]
+    assert (row.state, row.reason_code, row.reason) == (state, code, "a reason")
+    assert (row.claim, row.lease_until) == (None, None)
+    assert (attempt.outcome, attempt.error_code, attempt.error) == (outcome, code, "a reason")
+    assert attempt.finished_at is not None
+    assert row.attempt_rows.get(number=1).error_code == "Later"
+    assert bystander.standing().exists()
+    assert bystander.notification.attempt_rows.get().outcome == ""
+
+
+def test_email_that_is_let_go_is_due_at_once_and_one_that_is_put_back_is_not():
+    held = claimed(owed(placed()))
+    states.let_go(held, Throttled("slower"))
+    assert in_seconds(only()) <= 0.01
+
+    states.put_back(claimed(held.notification), NotSent("later"), seconds=900)
+
+    assert 890 < in_seconds(only()) <= 900
+    assert claims.claim(held.notification) is None
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        states.let_go,
+        states.fail,
+        states.give_up,
+        states.doubt,
+        lambda held, error: states.put_back(held, error, seconds=1),
+    ],
+)
+def test_claim_that_is_over_changes_nothing_any_more(end):
+    held = claimed(owed(placed()))
+    states.accept(held.notification.pk, held.attempt, "ses-1")
+
+    end(held, Refused("too late", code="Late"))
+
+    assert (only().state, only().reason_code) == (State.SENT, "")
+    attempt = only().attempt_rows.get()
+    assert (attempt.outcome, attempt.error_code) == (Outcome.ACCEPTED, "")
+
+
+def test_refusals_count_only_those_that_may_heal_and_only_of_this_email():
+    held = failed_once()
+    states.let_go(held, Throttled("slower"))
+    again = claimed(held.notification)
+    states.put_back(claimed(owed(placed())), NotSent("another"), seconds=1)
+
+    assert states.refusals(again) == 1
+
+
+def test_process_that_died_leaves_a_doubt_only_once_its_lease_is_over():
+    dead, alive = failed_once(), claimed(owed(placed()))
+    past = timezone.now() - timedelta(seconds=1)
+    Notification.objects.filter(pk=dead.notification.pk).update(lease_until=past, reason="x")
+
+    assert [states.doubt_abandoned() for _ in range(2)] == [1, 0]
+
+    row = Notification.objects.get(pk=dead.notification.pk)
+    assert (row.state, row.reason_code) == (State.IN_DOUBT, "Abandoned")
+    assert "SES may have accepted" in row.reason
+    assert (row.claim, row.lease_until) == (None, None)
+    assert alive.standing().exists()
+
+
+# --- What people and other causes may change
+
+
+CHANGES = [
+    (states.mark_sent, {State.IN_DOUBT}, State.SENT),
+    (states.cancel, {State.PENDING, State.FAILED, State.KEPT}, State.CANCELLED),
+    (
+        lambda rows: states.reopen(rows.get()),
+        {State.IN_DOUBT, State.FAILED, State.SUPPRESSED, State.KEPT},
+        State.PENDING,
+    ),
+    (
+        lambda rows: states.correct(rows.get(), context={"corrected": 1}),
+        {State.PENDING, State.FAILED},
+        State.PENDING,
+    ),
+    (lambda rows: states.withdraw(rows.get()), {State.PENDING, State.FAILED}, State.CANCELLED),
+]
+NAMES = ["mark sent", "cancel", "reopen", "correct", "withdraw"]
+
+
+@pytest.mark.parametrize("before", State)
+@pytest.mark.parametrize(("change", "allowed", "after"), CHANGES, ids=NAMES)
+def test_email_is_changed_only_from_the_states_that_the_page_of_states_names(
+    change, allowed, after, before
+):
+    notification, bystander = owed(placed()), owed(placed())
+    Notification.objects.update(state=before, reason_code="Old", reason="old")
+
+    is_changed = change(Notification.objects.filter(pk=notification.pk))
+
+    notification.refresh_from_db()
+    bystander.refresh_from_db()
+    assert bool(is_changed) == (before in allowed)
+    assert notification.state == (after if before in allowed else before)
+    assert (bystander.state, bystander.reason_code) == (before, "Old")
+
+
+@pytest.mark.parametrize(("change", "allowed"), [change[:2] for change in CHANGES[:2]])
+def test_cause_of_trouble_that_is_over_is_not_shown_any_more(change, allowed):
+    owed(placed())
+    Notification.objects.update(state=min(allowed), reason_code="Old", reason="old")
+
+    change(Notification.objects.all())
+
+    assert (only().reason_code, only().reason) == ("", "")
+
+
+def test_email_that_a_person_marks_as_sent_has_a_time_of_it():
+    owed(placed())
+    Notification.objects.update(state=State.IN_DOUBT)
+
+    states.mark_sent(Notification.objects.all())
+
+    assert only().sent_at is not None
+
+
+@pytest.mark.parametrize("change", ["correct", "reopen"])
+def test_email_that_is_to_be_sent_after_all_is_due_at_once(change):
+    notification = owed(placed())
+    later = timezone.now() + timedelta(hours=1)
+    Notification.objects.update(state=State.FAILED, next_at=later, reason_code="Old", reason="old")
+
+    if change == "correct":
+        states.correct(notification, context={"corrected": 1})
+        assert (only().context, only().reason_code, only().reason) == ({"corrected": 1}, "", "")
+    else:
+        states.reopen(notification)
+
+    assert in_seconds(only()) <= 0.01
+
+
+def test_correction_takes_back_what_an_earlier_correction_withdrew_and_no_cancelling_of_a_person():
+    withdrawn, cancelled = owed(placed()), owed(placed())
+    assert states.withdraw(withdrawn)
+    states.cancel(Notification.objects.filter(pk=cancelled.pk))
+    withdrawn.refresh_from_db()
+    assert "corrected" in withdrawn.reason
+
+    changed = [states.correct(row, context={}) for row in (withdrawn, cancelled)]
+
+    assert changed == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("topic", "in_doubt", "ends"),
+    [("", "park", False), ("arn:topic", "park", True), ("", "resend", True)],
+)
+def test_doubts_end_by_events_of_ses_or_by_sending_again(settings, topic, in_doubt, ends):
+    settings.SES_EVENTS_TOPIC, settings.IN_DOUBT = topic, in_doubt
+
+    assert states.doubts_end() == ends
