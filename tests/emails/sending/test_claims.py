@@ -43,6 +43,10 @@ def suppress(address, **fields):
     return Suppression.objects.create(address=address, **defaults | fields)
 
 
+def is_just_now(moment):
+    return abs(moment - timezone.now()) < timedelta(seconds=5)
+
+
 def lease_seconds(row):
     return (row.lease_until - timezone.now()).total_seconds()
 
@@ -54,9 +58,9 @@ def test_claim_is_written_to_the_email_and_begins_an_attempt(claim, settings):
     assert (row.state, row.attempts, row.claim) == (State.SENDING, 1, held.token)
     assert held.attempt == row.attempts
     assert settings.LEASE_SECONDS - 5 < lease_seconds(row) <= settings.LEASE_SECONDS
-    assert abs(row.attempt_started_at - timezone.now()) < timedelta(seconds=5)
+    assert is_just_now(row.attempt_started_at)
     assert (attempt.notification_id, attempt.number, attempt.outcome) == (row.pk, 1, "")
-    assert abs(attempt.started_at - timezone.now()) < timedelta(seconds=5)
+    assert is_just_now(attempt.started_at)
     assert held.standing().get() == row
 
 
@@ -75,14 +79,14 @@ def test_new_email_has_all_that_its_event_says():
 def test_second_claim_is_the_second_attempt_and_forgets_the_proof_of_silence(claim):
     new = wanted()
     states.put_back(claim(new), NotSent("later"), seconds=0)
-    past = timezone.now() - timedelta(seconds=1)
+    past = timezone.now() - timedelta(seconds=50)
     Notification.objects.update(next_at=past, safe_at=past, attempt_started_at=past)
 
     held = together(new)
 
     row = only()
     assert (held.attempt, row.attempts, row.safe_at) == (2, 2, None)
-    assert row.attempt_started_at > past
+    assert is_just_now(row.attempt_started_at)
     assert list(row.attempt_rows.values_list("number", flat=True)) == [1, 2]
 
 
@@ -122,8 +126,8 @@ def test_same_email_twice_in_one_group_is_claimed_once():
 
     held = claims.claim_owed([new, wanted("bob@example.com"), new])
 
-    assert [bool(one) for one in held] == [True, True, False]
-    assert held[1].notification.recipient == "bob@example.com"
+    found = [one.notification.recipient if one else None for one in held]
+    assert found == [TO, "bob@example.com", None]
 
 
 @pytest.mark.parametrize("listed", [TO, TO.upper()])
@@ -199,7 +203,7 @@ def test_claim_is_renewed_when_a_call_might_outlast_it_and_not_before(settings):
 
     Notification.objects.update(lease_until=timezone.now() + timedelta(seconds=1))
     assert claims.fence(replace(held, since=claims.clock() - spare - 1))
-    assert only().attempt_started_at > past
+    assert is_just_now(only().attempt_started_at)
     assert lease_seconds(only()) > settings.LEASE_SECONDS - 5
 
 

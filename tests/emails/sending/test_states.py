@@ -103,6 +103,27 @@ def test_email_that_cannot_be_rendered_any_more_fails_only_if_it_was_not_sent(st
     assert (only().state, only().reason_code) == (state, "")
 
 
+@pytest.mark.parametrize("state", [State.PENDING, State.FAILED])
+def test_email_that_cannot_be_rendered_says_so_whatever_failed_before(state):
+    event = placed()
+    owed(event)
+    bystander = owed(placed())
+    Notification.objects.update(state=state, reason_code="Old", reason="old")
+    unfit = event.model_copy(update={"data": {}})
+
+    with pytest.raises(Reject, match="the data has no") as told:
+        notifying.notify(unfit, template="order_confirmation", recipient="ada@example.com")
+
+    row = Notification.objects.get(event_id=event.id)
+    bystander.refresh_from_db()
+    assert (row.state, row.reason_code, row.reason) == (
+        State.FAILED,
+        "RenderError",
+        str(told.value),
+    )
+    assert (bystander.state, bystander.reason_code) == (state, "Old")
+
+
 def test_email_that_is_being_sent_does_not_fail_because_its_template_broke():
     event = placed()
     [held] = claims.claim_owed([Owed(event, "order_confirmation", "ada@example.com")])

@@ -195,17 +195,14 @@ def test_message_without_an_event_is_known_by_its_own_id(purged, fields, is_same
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("change", ["another queue", "not handled", "never published"])
-def test_event_counts_as_overtaken_only_by_what_this_queue_delivered_later(purged, change):
+@pytest.mark.parametrize(
+    "changes",
+    [{"queue": "transactions"}, {"state": "discarded"}, {"published_at": None}],
+    ids=["another queue", "not handled", "never published"],
+)
+def test_event_counts_as_overtaken_only_by_what_this_queue_delivered_later(purged, changes):
     overtake(by=timedelta(minutes=11))
-    handled = OutboxEvent.objects.filter(state="handled")
-    handled.update(
-        **{
-            "another queue": {"queue": "transactions"},
-            "not handled": {"state": "discarded"},
-            "never published": {"published_at": None},
-        }[change]
-    )
+    OutboxEvent.objects.filter(state="handled").update(**changes)
 
     assert lost.republish_lost("orders") == 0
 
@@ -213,9 +210,10 @@ def test_event_counts_as_overtaken_only_by_what_this_queue_delivered_later(purge
 @pytest.mark.django_db
 def test_failure_of_another_event_or_queue_excuses_nothing(purged):
     overtake(by=timedelta(minutes=11))
-    for number, fields in enumerate([{"event_id": None}, {"queue": "transactions"}]):
-        defaults = {"queue": "orders", "event_id": purged.event_id, "receive_count": 1}
-        HandlingFailure.objects.create(sqs_message_id=str(number), **defaults | fields)
+    for queue, event_id in [("orders", None), ("transactions", purged.event_id)]:
+        HandlingFailure.objects.create(
+            queue=queue, sqs_message_id="m", event_id=event_id, receive_count=1
+        )
 
     assert lost.republish_lost("orders") == 1
 
