@@ -5,13 +5,15 @@ import botocore.exceptions as boto
 import pytest
 from botocore.stub import Stubber
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from emails.models import Attempt, Breaker, Notification, SendRate
 from emails.sending import breakers
 from emails.ses import ses_api
 from queues import registry
-from queues.consumer import retry_in_place
+from queues.consumer import in_flight, retry_in_place
 from queues.models import HandlingFailure
+from tests.faults.world.world import World
 from tests.support.owed import only, place
 
 pytestmark = pytest.mark.django_db
@@ -193,3 +195,44 @@ def test_until_empty_fails_while_a_breaker_keeps_a_queue_closed(aws):
         CommandError, match="queue orders was not read: breaker account: Paused: by hand"
     ):
         call_command("consume_queue", "--until-empty")
+
+
+@pytest.fixture
+def world():
+    """A world in which SES takes no more emails today, and one order."""
+    with World(1) as world:
+        world.ses.trouble = "quota"
+        world.place_order(1)
+        world.relay()
+        yield world
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the clock is that of SQLite")
+def test_email_that_waits_for_a_breaker_goes_out_of_the_same_receive_once_it_closes(world):
+    def heal():
+        if world.clock.time() - began > 100:
+            breakers.reset(breakers.QUOTA)
+            world.ses.trouble = ""
+
+    began, world.clock.on_sleep = world.clock.time(), heal
+
+    world.consume("orders", patience=800)
+
+    assert 100 < world.clock.time() - began < 110
+    assert world.accepted == {"ORD-000001"}
+    assert [row.outcome for row in only().attempt_rows.order_by("number")] == ["held", "accepted"]
+    assert not HandlingFailure.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the clock is that of SQLite")
+def test_email_waits_for_a_breaker_less_than_its_message_stays_in_flight(world):
+    began, world.clock.on_sleep = world.clock.time(), lambda: None
+
+    world.consume("orders", patience=5000)
+
+    assert 600 < world.clock.time() - began < in_flight.MAX_HOLD_SECONDS
+    assert world.accepted == set()
+    assert HandlingFailure.objects.get().code == "Throttling"
+    assert only().state == Notification.State.PENDING
