@@ -20,6 +20,8 @@ from django.core.mail.message import SafeMIMEText, forbid_multi_line_headers
 
 from emails.errors import Unwritable
 
+# No person wrote the email, so no holiday notice should answer it: RFC 3834, section 5.
+AUTOMATIC = {"Auto-Submitted": "auto-generated"}
 _CRLF = "\r\n"
 # RFC 5322: the name of a header has no colon and no space.
 _NAME = re.compile(r"[!-9;-~]+")

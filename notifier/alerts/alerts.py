@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
-from django.core import mail
 from django.db import DatabaseError, connection
 
+from emails.rendering.mime import AUTOMATIC, Email
 from emails.reputation import suppressions
 from emails.ses import default_sender
 from notifier.alerts import concerns, resolved, sns
@@ -150,12 +150,13 @@ def _mailed(subject: str, text: str) -> bool:
     try:
         recipients = _recipients()
         if recipients:
-            mail.send_mail(
+            Email(
                 f"{settings.EMAIL_SUBJECT_PREFIX}{subject}",
                 text,
                 default_sender.in_force(),
                 recipients,
-            )
+                headers=AUTOMATIC,
+            ).send()
     except Exception as exc:
         # Each email backend raises its own errors, and none of them may stop the other alerts.
         logger.error("alert not mailed: %s: %s", type(exc).__name__, exc)

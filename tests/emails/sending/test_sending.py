@@ -70,6 +70,19 @@ def test_email_carries_configuration_set_and_tags_for_its_attempt(aws, consume):
 
 
 @pytest.mark.django_db
+def test_emails_say_that_a_program_wrote_them(aws, consume):
+    place()
+
+    consume()
+    direct_emails.send_canary()
+
+    # RFC 3834, section 5.
+    for sent in aws.accepted:
+        assert email.message_from_string(sent.raw_data)["Auto-Submitted"] == "auto-generated"
+    assert len(aws.accepted) == 2
+
+
+@pytest.mark.django_db
 def test_accepted_email_is_recorded_with_the_id_of_ses(aws, consume):
     place()
 
