@@ -7,10 +7,9 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 
 from emails.sending import claims
+from queues import addresses
 from queues.checks import TAG, error_if
 from queues.upkeep.figures import KEEP_DAYS
 
@@ -156,8 +155,8 @@ def support_is_an_address(app_configs: Any, **kwargs: Any) -> list[CheckMessage]
 
 def _is_address(text: str) -> bool:
     try:
-        validate_email(text)
-    except ValidationError:
+        addresses.deliverable(text)
+    except addresses.Undeliverable:
         return False
     return True
 

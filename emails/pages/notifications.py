@@ -48,7 +48,7 @@ class NotificationAdmin(FactAdmin):
         "times",
     )
     list_filter = ("state", DeliveryFilter)
-    search_fields = ("recipient", "subject", "event_id", "provider_message_id")
+    search_fields = ("recipient", "recipient_key", "subject", "event_id", "provider_message_id")
     search_help_text = "Recipient, subject, event id or SES message id"
     ordering = ("-id",)
     fieldsets = (
@@ -120,12 +120,13 @@ class NotificationAdmin(FactAdmin):
     }
     personal = {
         "recipient": masking.addresses,
+        "recipient_key": masking.addresses,
         "context": masking.values,
         "reason": masking.addresses,
         # Answers of mail servers may name people.
         "delivery_reason": lambda text: masking.MASK if text else "",
     }
-    findable = ("recipient",)
+    findable = ("recipient", "recipient_key")
     delivery_colours: Mapping[str, str] = {
         Delivery.DELAYED: "warning",
         Delivery.DELIVERED: "success",

@@ -23,7 +23,7 @@ from emails.reputation import csv_files, suppressions
 from emails.reputation.csv_files import Read
 from emails.reputation.suppressions import Entry, Source
 from emails.ses import suppression_list
-from queues import masking
+from queues import addresses, masking
 from queues.console import change_url, moment
 
 LIST = "admin:emails_suppression_changelist"
@@ -113,7 +113,7 @@ def _add(request: HttpRequest, address: str, reason: str) -> None:
 @transaction.atomic
 def _import(request: HttpRequest, found: Read, reason: str) -> None:
     new, lifted = suppressions.add(found.entries, reactivate=False)
-    known = len({entry.address.lower() for entry in found.entries}) - new - lifted
+    known = len({addresses.key(entry.address) for entry in found.entries}) - new - lifted
     _log(request, ADDITION, f"Imported {new:,} addresses: {reason}")
     messages.success(request, f"Newly suppressed: {new:,}. Already suppressed: {known:,}.")
     if lifted:

@@ -8,11 +8,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
-
 from emails.models import Suppression
 from emails.reputation.suppressions import Entry, Source
+from queues import addresses
 
 MAX_BYTES = 2 * 1024 * 1024
 MAX_ROWS = 20_000
@@ -109,7 +107,7 @@ def _plain(cell: str) -> str:
 
 def _is_address(cell: str) -> bool:
     try:
-        validate_email(_plain(cell.strip()))
-    except ValidationError:
+        addresses.deliverable(_plain(cell.strip()))
+    except addresses.Undeliverable:
         return False
-    return len(cell) <= 254 and "\0" not in cell
+    return True

@@ -22,6 +22,7 @@ from botocore.exceptions import (
 )
 
 from emails.errors import InDoubt, NotSent, Refused, SendError, Throttled, Unavailable
+from queues import addresses
 from queues.aws.clients import STUMBLES, UNREADABLE, unreadable
 
 # With these errors no request has left this machine.
@@ -128,7 +129,7 @@ def names_unverified(text: str) -> bool:
 
 def names_sender(text: str, sender: str) -> bool:
     """Return True if SES's text names the address of this From."""
-    address = parseaddr(sender)[1].lower()
+    address = addresses.key(parseaddr(sender)[1])
     identities = re.findall(r"[^\s,:<>]+@[^\s,:<>]+", text.lower())
     return address in identities
 

@@ -23,6 +23,7 @@ from django_ses import SESBackend
 from emails.errors import InDoubt, NotSent, Refused, Unwritable
 from emails.ses import default_sender, lean
 from emails.ses.error_codes import classified, describe
+from queues import addresses
 from queues.aws import lean_connections
 from queues.aws.clients import STUMBLES
 from queues.events import tracing
@@ -155,6 +156,7 @@ def covering(address: str) -> list[str]:
 
     They are the address itself, its domain, and the domains above it.
     """
+    address = addresses.kept(address)
     domain = address.rpartition("@")[2]
     labels = domain.split(".")
     return [address, *(".".join(labels[start:]) for start in range(max(1, len(labels) - 1)))]

@@ -16,6 +16,7 @@ from botocore.parsers import ResponseParserError
 
 from emails.errors import ListBusy, ListForbidden, ListUnavailable, NotListable
 from emails.ses import error_codes, ses_api
+from queues import addresses
 
 PAGE_SIZE = 1000
 
@@ -66,19 +67,29 @@ def put(address: str, reason: Reason) -> None:
 
     Raises ListUnavailable, or NotListable if SES refuses just this address.
     """
-    _ask("PutSuppressedDestination", {"EmailAddress": address, "Reason": reason})
+    _ask("PutSuppressedDestination", {"EmailAddress": _ascii(address), "Reason": reason})
 
 
 def delete(address: str) -> None:
     """Take an address off SES's list, if it is there. Raises the same as ``put``."""
-    _ask("DeleteSuppressedDestination", {"EmailAddress": address})
+    _ask("DeleteSuppressedDestination", {"EmailAddress": _ascii(address)})
 
 
 def get(address: str) -> Listed | None:
     """Return SES's current entry for an address; None if it is not listed. Raises the same as ``put``."""
-    answer = _ask("GetSuppressedDestination", {"EmailAddress": address})
+    answer = _ask("GetSuppressedDestination", {"EmailAddress": _ascii(address)})
     found = answer.get("SuppressedDestination")
     return found and Listed(found["EmailAddress"], found["Reason"], found["LastUpdateTime"])
+
+
+def _ascii(address: str) -> str:
+    """Return the address as SES takes it; raises NotListable."""
+    try:
+        return addresses.deliverable(address)
+    except addresses.Undeliverable as exc:
+        if address.isascii():
+            return address
+        raise NotListable(f"SES cannot list this address. {exc}") from exc
 
 
 def _ask(operation: str, options: dict[str, Any]) -> dict[str, Any]:

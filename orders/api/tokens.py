@@ -13,14 +13,12 @@ from typing import Any, Protocol
 
 import jwt
 from django.conf import settings
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from jwt import PyJWK, PyJWKClient
 from jwt.exceptions import PyJWKClientConnectionError, PyJWKClientError, PyJWTError
 
 from orders.api import local_tokens
 from orders.errors import BadToken, KeysUnavailable
-from orders.validators import validate_recipient
+from queues import addresses
 
 ALGORITHMS = ["RS256"]
 LEEWAY_SECONDS = 30
@@ -162,11 +160,10 @@ def _verified_email(claims: dict[str, Any]) -> str:
     if claims.get("email_verified") is not True or not isinstance(email, str):
         return ""
     try:
-        validate_email(email)
-        validate_recipient(email)
-    except ValidationError:
+        addresses.deliverable(email)
+    except addresses.Undeliverable:
         return ""
-    return email if len(email) <= 254 else ""
+    return email
 
 
 def _name(claims: dict[str, Any]) -> str:
