@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from django.db import NotSupportedError
-from django.db.migrations.operations import AddIndex, RemoveIndex
+from django.db.migrations.operations import AddConstraint, AddIndex, RemoveIndex
 from django.db.models import Model, QuerySet
 
 M = TypeVar("M", bound=Model)
+BATCH = 2000
 
 
 class AddIndexOnline(AddIndex):
@@ -70,6 +71,29 @@ class RemoveIndexOnline(RemoveIndex):
         )
 
 
+class AddUniqueOnline(AddConstraint):
+    """Add a unique constraint with expressions, which is an index, as ``AddIndexOnline`` adds one."""
+
+    atomic = False
+
+    def database_forwards(
+        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
+    ) -> None:
+        """Build the index, unless it is there; a half-built one is dropped first."""
+        model = to_state.apps.get_model(app_label, self.model_name)
+        if not self.allow_migrate_model(schema_editor.connection.alias, model):
+            return
+        option = " CONCURRENTLY" if _concurrently(schema_editor) else ""
+        name = schema_editor.quote_name(self.constraint.name)
+        if _is_half_built(schema_editor, self.constraint.name):
+            schema_editor.execute(f"DROP INDEX{option} {name}")
+        if not _exists(schema_editor, model, self.constraint.name):
+            statement = str(self.constraint.create_sql(model, schema_editor))
+            schema_editor.execute(
+                statement.replace("CREATE UNIQUE INDEX", f"CREATE UNIQUE INDEX{option}", 1)
+            )
+
+
 def batches(rows: QuerySet[M], *, size: int = 1000) -> Iterator[QuerySet[M]]:
     """Cut rows into batches, in the order of their keys; each batch is to be one short UPDATE of its own transaction.
 
@@ -80,6 +104,15 @@ def batches(rows: QuerySet[M], *, size: int = 1000) -> Iterator[QuerySet[M]]:
     while pks:
         yield rows.filter(pk__in=pks)
         pks = list(rows.filter(pk__gt=pks[-1]).order_by("pk").values_list("pk", flat=True)[:size])
+
+
+def not_ascii(rows: QuerySet[Any], column: str) -> Iterator[tuple[Any, str]]:
+    """Yield key and text of the rows whose text in this column is not ASCII, reading the table in short batches."""
+    start = rows.order_by("pk")
+    batch = list(start.values_list("pk", column)[:BATCH])
+    while batch:
+        yield from ((pk, text) for pk, text in batch if not text.isascii())
+        batch = list(start.filter(pk__gt=batch[-1][0]).values_list("pk", column)[:BATCH])
 
 
 def _concurrently(schema_editor: Any) -> dict[str, bool]:

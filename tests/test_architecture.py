@@ -19,7 +19,8 @@ MAY_IMPORT = {
 # From the ground up; a room imports from its own floor and from those below.
 FLOORS = {
     "queues": [
-        "errors uuid7 masking backoff failpoints console online_migrations",
+        "errors uuid7 masking backoff failpoints console online_migrations characters",
+        "addresses",
         "events models threads",
         "answers",
         "registry",

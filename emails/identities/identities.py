@@ -11,11 +11,12 @@ from typing import Any
 
 from django.conf import settings
 
-from emails.errors import IdentityError
+from emails.errors import IdentityError, NoSuchIdentity
 from emails.identities import api_v1, api_v2
 from emails.identities.facts import VERIFIED, Api, Identity, Page
 from emails.ses import fields, ses_api
 from emails.ses.questions import reading
+from queues import addresses
 
 
 def page(token: str = "") -> Page:  # noqa: S107 - not a password: where the page begins
@@ -25,7 +26,7 @@ def page(token: str = "") -> Page:  # noqa: S107 - not a password: where the pag
 
 def get(name: str) -> tuple[Identity, Sequence[str]]:
     """Return one identity and a line for each fact SES did not tell. Raises NoSuchIdentity or IdentityError."""
-    return _api().get(name)
+    return _api().get(_ascii(name))
 
 
 def verify(name: str) -> None:
@@ -33,12 +34,12 @@ def verify(name: str) -> None:
 
     Asked again, SES sends the link again, or looks for the domain's records again. Raises IdentityError.
     """
-    _api().create(name)
+    _api().create(_ascii(name))
 
 
 def delete(name: str) -> None:
     """Delete the identity: SES sends nothing from it any more. Raises IdentityError."""
-    _api().delete(name)
+    _api().delete(_ascii(name))
 
 
 def set_mail_from(name: str, domain: str, *, failing: str) -> None:
@@ -47,12 +48,12 @@ def set_mail_from(name: str, domain: str, *, failing: str) -> None:
     ``failing`` is what SES does while that domain has no MX record: UseDefaultValue or RejectMessage. Raises
     IdentityError.
     """
-    _api().set_mail_from(name, domain, failing)
+    _api().set_mail_from(_ascii(name), domain and _ascii(domain), failing)
 
 
 def statuses(names: Sequence[str]) -> Mapping[str, str]:
     """Return statuses by lower-case name, for those SES has of at most 100 names. Raises IdentityError."""
-    return _api().statuses(names)
+    return _api().statuses([_ascii(name) for name in names])
 
 
 def sends_from(address: str) -> str:
@@ -95,6 +96,14 @@ def verified() -> Verified:
         statuses = api_v1.API.statuses(names[start : start + 100])
         found |= {name for name, status in statuses.items() if status == VERIFIED}
     return Verified(frozenset(found))
+
+
+def _ascii(name: str) -> str:
+    """Return an address or a domain as SES takes it. Raises NoSuchIdentity."""
+    try:
+        return name if name.isascii() else addresses.identity(name)
+    except addresses.Undeliverable as exc:
+        raise NoSuchIdentity(f"SES has no identity {name}.") from exc
 
 
 def _api() -> Api:

@@ -14,6 +14,7 @@ from email.utils import parseaddr
 from botocore.exceptions import ClientError
 
 from emails.errors import InDoubt, NotSent, Refused, SendError, Throttled, Unavailable, Unwritable
+from queues import addresses
 from queues.aws import error_codes, sdk_errors
 from queues.aws.clients import NO_CREDENTIALS, described
 from queues.aws.departures import Departure
@@ -142,7 +143,7 @@ def names_unverified(text: str) -> bool:
 
 def names_sender(text: str, sender: str) -> bool:
     """Return True if SES's text names the address of this From."""
-    address = parseaddr(sender)[1].lower()
+    address = addresses.key(parseaddr(sender)[1])
     return address in _ADDRESS.findall(text.lower())
 
 

@@ -22,6 +22,7 @@ from django_ses import SESBackend
 from emails.errors import InDoubt, NotSent, SendError
 from emails.ses import default_sender, fields, lean
 from emails.ses.error_codes import classified
+from queues import addresses
 from queues.aws import departures, lean_connections
 from queues.aws.clients import FAILURES
 from queues.aws.error_codes import is_about_credentials, is_lacking
@@ -134,6 +135,7 @@ def covering(address: str) -> list[str]:
 
     They are the address itself, its domain, and the domains above it.
     """
+    address = addresses.kept(address)
     domain = address.rpartition("@")[2]
     labels = domain.split(".")
     return [address, *(".".join(labels[start:]) for start in range(max(1, len(labels) - 1)))]

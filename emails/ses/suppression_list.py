@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from emails.errors import ListBusy, ListForbidden, ListUnavailable, NotListable
 from emails.ses import error_codes, fields, ses_api
+from queues import addresses
 from queues.aws.clients import FAILURES, described
 from queues.aws.meanings import Meaning
 
@@ -60,21 +61,31 @@ def put(address: str, reason: Reason) -> None:
     Raises ListUnavailable, or NotListable if SES refuses just this address.
     """
     with _asked("PutSuppressedDestination"):
-        ses_api.api_v2().put_suppressed_destination(EmailAddress=address, Reason=reason)
+        ses_api.api_v2().put_suppressed_destination(EmailAddress=_ascii(address), Reason=reason)
 
 
 def delete(address: str) -> None:
     """Take an address off SES's list, if it is there. Raises the same as ``put``."""
     with suppress(_Absent), _asked("DeleteSuppressedDestination"):
-        ses_api.api_v2().delete_suppressed_destination(EmailAddress=address)
+        ses_api.api_v2().delete_suppressed_destination(EmailAddress=_ascii(address))
 
 
 def get(address: str) -> Listed | None:
     """Return SES's current entry for an address; None if it is not listed. Raises the same as ``put``."""
     with suppress(_Absent), _asked("GetSuppressedDestination"):
-        answer: Any = ses_api.api_v2().get_suppressed_destination(EmailAddress=address)
+        answer: Any = ses_api.api_v2().get_suppressed_destination(EmailAddress=_ascii(address))
         return _listed(answer["SuppressedDestination"])
     return None
+
+
+def _ascii(address: str) -> str:
+    """Return the address as SES takes it; raises NotListable."""
+    try:
+        return addresses.deliverable(address)
+    except addresses.Undeliverable as exc:
+        if address.isascii():
+            return address
+        raise NotListable(f"SES cannot list this address. {exc}") from exc
 
 
 class _Absent(ListUnavailable):

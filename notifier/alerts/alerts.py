@@ -22,6 +22,7 @@ from emails.ses import default_sender
 from notifier.alerts import concerns, resolved, sns
 from notifier.alerts.concerns import Cause, Concern
 from notifier.alerts.resolved import Healed
+from queues import addresses
 from queues.console import moment
 from queues.errors import QueueUnavailable
 from queues.models import DeadLetter
@@ -172,7 +173,7 @@ def _recipients() -> list[str]:
         logger.warning(
             "alert not mailed to addresses of ADMINS that are suppressed count=%d", len(listed)
         )
-    return [address for address in admins if address.lower() not in listed]
+    return [addresses.kept(each) for each in admins if addresses.key(each) not in listed]
 
 
 def _published(subject: str, text: str) -> bool:

@@ -16,14 +16,12 @@ from urllib.request import HTTPRedirectHandler, build_opener
 
 import jwt
 from django.conf import settings
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from jwt import PyJWK, PyJWKClient, PyJWKSet
 from jwt.exceptions import PyJWKClientConnectionError, PyJWKClientError, PyJWTError
 
 from orders.api import local_tokens
 from orders.errors import BadToken, KeysUnavailable
-from orders.validators import validate_recipient
+from queues import addresses
 
 ALGORITHMS = ["RS256"]
 LEEWAY_SECONDS = 30
@@ -202,11 +200,10 @@ def _verified_email(claims: dict[str, Any]) -> str:
     if claims.get("email_verified") is not True or not isinstance(email, str):
         return ""
     try:
-        validate_email(email)
-        validate_recipient(email)
-    except ValidationError:
+        addresses.deliverable(email)
+    except addresses.Undeliverable:
         return ""
-    return email if len(email) <= 254 else ""
+    return email
 
 
 def _name(claims: dict[str, Any]) -> str:

@@ -22,6 +22,7 @@ from typing import Any, ClassVar, Literal
 from django.utils.crypto import salted_hmac
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from queues import addresses
 from queues.errors import BadData, BadEnvelope, EventTooLarge, Reject, UnknownType
 from queues.events import tracing
 from queues.uuid7 import uuid7
@@ -57,7 +58,7 @@ class Stake:
     ) -> Stake:
         """Make a stake for the owner of this email address; only a keyed hash of the address is kept."""
         key = salted_hmac(
-            "queues.events.envelope.Stake", address.lower(), algorithm="sha256"
+            "queues.events.envelope.Stake", addresses.key(address), algorithm="sha256"
         ).hexdigest()
         return cls(key[:32], amount_cents, currency)
 

@@ -227,6 +227,19 @@ def test_alert_that_cannot_be_sent_is_logged_and_tried_again(monkeypatch, caplog
     assert "(new)" in told()[0]
 
 
+def test_alert_goes_to_the_deliverable_address_of_each_admin(settings):
+    settings.ADMINS = [("", "Ada@Bücher.example"), ("", "eve@straße.example")]
+    Suppression.objects.create(
+        address="eve@xn--strae-oqa.example", source="staff", since=timezone.now()
+    )
+    die()
+
+    look()
+
+    [sent] = mail.outbox
+    assert sent.to == ["Ada@xn--bcher-kva.example"]
+
+
 def test_topic_gets_the_same_whether_named_or_by_its_arn(settings):
     settings.ADMINS = []
     with mock_aws():
