@@ -51,6 +51,11 @@ _AWAY = {
 UNREADABLE = "UnreadableAnswer"
 STUMBLES = (AttributeError, KeyError, TypeError, ValueError)
 
+
+class Unreadable(ValueError):
+    """An answer has a form that AWS never gives; the text says what is wrong with it and quotes nothing of it."""
+
+
 Make = TypeVar("Make", bound=Callable[..., Any])
 
 _caches: list[Any] = []
@@ -92,7 +97,9 @@ def is_not_aws(code: str) -> bool:
 
 def unreadable(exc: Exception) -> str:
     """Describe one of the STUMBLES, the errors that the SDK raises for an answer it cannot read."""
-    return f"the answer cannot be read ({type(exc).__name__})"
+    return (
+        f"the answer cannot be read ({exc if isinstance(exc, Unreadable) else type(exc).__name__})"
+    )
 
 
 def config(*, hurried: bool) -> Config:
@@ -125,8 +132,10 @@ def translated(name: str, *, kind: str) -> Iterator[None]:
                 f"there is no {kind} {name}; run: manage.py provision", code=code
             ) from exc
         raise _unavailable(code, f"{name}: {code}: {text}") from exc
-    except (BotoCoreError, ResponseParserError) as exc:
+    except BotoCoreError as exc:
         raise _unavailable(type(exc).__name__, f"{name}: {exc}") from exc
+    except ResponseParserError as exc:
+        raise _unavailable(UNREADABLE, f"{name}: {exc}") from exc
     except STUMBLES as exc:
         raise _unavailable(UNREADABLE, f"{name}: {unreadable(exc)}") from exc
 
