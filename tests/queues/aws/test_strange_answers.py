@@ -271,6 +271,7 @@ def test_consumer_survives_a_strange_answer_and_waits_before_it_asks_again(
 
     assert running.is_alive()
     assert len(strange.requests) == asked <= 2
+    assert "orders" in consumer.troubles
     consumer.stopping = True
     running.join(10)
     assert not consumer.crashed

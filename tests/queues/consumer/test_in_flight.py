@@ -40,3 +40,16 @@ def test_message_is_not_let_go_while_a_heartbeat_would_lengthen_what_follows(set
 
     assert queue.done == ["extended", "let go"]
     assert len(in_flight) == 0
+
+
+def test_visibility_is_extended_while_everything_else_hangs(settings):
+    settings.QUEUE_VISIBILITY_SECONDS = 0
+    queue, in_flight = SlowQueue(), InFlight()
+    queue.go_on.set()
+    in_flight.take(queue, [MESSAGE])
+
+    with in_flight.extended():
+        # This thread waits, as the consumer's does for a database that hangs.
+        assert queue.begun.wait(5)
+
+    assert queue.done
