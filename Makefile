@@ -94,11 +94,11 @@ soak: ACCOUNTS ?= 20
 soak: CONSUMERS ?= 3
 soak: RELAYS ?= 0
 soak: PRODUCERS ?= 1
-soak: $(STAMP) ## kill real processes while orders are placed, and judge what SES got (N= DB= RATE= EVENTS= CLIENT= ...)
+soak: $(STAMP) ## kill real processes while orders are placed, and judge what SES got (N= DB= RATE= EVENTS= CLIENT= FAULTS=random ...)
 	@$(BIN)/python -m benchmarks.crash.soak --count=$(N) --database=$(DB) --rate=$(RATE) --seed=$(SEED) \
 		--events=$(EVENTS) --client=$(CLIENT) \
 		--minutes=$(MINUTES) --transactions=$(TRANSACTIONS) --accounts=$(ACCOUNTS) --consumers=$(CONSUMERS) \
-		--relays=$(RELAYS) --producers=$(PRODUCERS) $(if $(FOLDER),--folder=$(FOLDER))
+		--relays=$(RELAYS) --producers=$(PRODUCERS) $(if $(FOLDER),--folder=$(FOLDER)) $(if $(filter random,$(FAULTS)),--random)
 
 rate: LIMIT ?= 50
 rate: PROCESSES ?= 8

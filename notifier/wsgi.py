@@ -22,6 +22,10 @@ def _started() -> WSGIHandler:
         print(f"The settings cannot work: {exc}", file=sys.stderr)
         sys.exit(_NO_USE)
     _tell_errors()
+    # Imported here, as it needs the setup above.
+    from queues.postgresql import limits
+
+    limits.use(limits.of_pages())
     return found
 
 

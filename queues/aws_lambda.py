@@ -32,6 +32,7 @@ from queues.consumer.loop import DRAIN_SECONDS, Consumer  # noqa: E402
 from queues.dead_letters import collecting  # noqa: E402
 from queues.errors import QueueUnavailable  # noqa: E402
 from queues.outbox import relay  # noqa: E402
+from queues.postgresql import limits  # noqa: E402
 from queues.redrives import jobs  # noqa: E402
 from queues.upkeep import sweeping, watching  # noqa: E402
 
@@ -42,6 +43,7 @@ STOP_SECONDS = DRAIN_SECONDS + 4.0
 # If an invocation has less than twice STOP_SECONDS, work goes on for this share of it.
 _LEAST_SHARE = 0.5
 
+limits.use(limits.of_work())
 # Make the client now: Lambda gives more processor time to the start than to an invocation.
 sqs.client()
 

@@ -13,7 +13,7 @@ from emails.doctor import events_destination
 from emails.errors import IdentityError, InDoubt, SendError
 from emails.identities import identities
 from emails.models import Breaker, DeliveryEvent
-from emails.sending import direct_emails
+from emails.sending import direct_emails, journal
 from emails.ses import default_sender, ses_api
 from queues.aws import error_codes
 from queues.doctor.checks import away
@@ -185,6 +185,14 @@ def _journal() -> Finding:
             Verdict.ERROR,
             why="An email that SES accepts while the database is away would be in doubt.",
             fix="Let the user of the consumers write there, on a disk that outlives a restart.",
+        )
+    if damaged := journal.unreadable():
+        return Finding(
+            "ses.journal_unreadable",
+            f"{len(damaged)} file(s) in JOURNAL_DIR={folder} cannot be read: {damaged[0].name}.",
+            Verdict.WARNING,
+            why="Each was to say that SES accepted an email while the database was away; that email is in doubt.",
+            fix="Decide the emails in doubt on the Overview, by what SES shows, then delete the files *.unreadable.",
         )
     return Finding("ses.journal", f"{folder} can be written to.")
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from django.conf import settings
-from django.db import DatabaseError
 from django.utils import timezone
 
 from emails.errors import InDoubt, NotSent, Refused, RenderError, SendError, Throttled, Unavailable
@@ -182,11 +181,8 @@ def _sent_or_settled(held: Claim, email: Rendered) -> bool:
     except SendError as exc:
         return _settle(held, exc)
     failpoint("after_ses")
-    try:
+    with journal.unsaved(notification.pk, held.attempt, message_id):
         accept(states.Acceptance(notification.pk, held.attempt, message_id))
-    except DatabaseError:
-        journal.write(notification.pk, held.attempt, message_id)
-        raise
     accepted_seconds.add(time.monotonic() - began)
     failpoint("after_accept")
     logger.info(

@@ -21,11 +21,16 @@ from queues.errors import QueueMissing, QueueUnavailable
 # Our own code for an answer that AWS never gives: it comes from a proxy, or is a network's sign-in page. Reading it, or
 # the SDK before us, raises any of these.
 UNREADABLE = "UnreadableAnswer"
-_ODD = (AttributeError, LookupError, ParseError, ResponseParserError, TypeError, ValueError)
+ODD = (AttributeError, LookupError, ParseError, ResponseParserError, TypeError, ValueError)
 # The SDK's name for any trouble with getting credentials.
 NO_CREDENTIALS = "CredentialRetrievalError"
 # Whatever a call to AWS may raise: RuntimeError and OSError come from what gives out credentials.
-FAILURES = (ClientError, BotoCoreError, OSError, RuntimeError, *_ODD)
+FAILURES = (ClientError, BotoCoreError, OSError, RuntimeError, *ODD)
+
+
+class Unreadable(ValueError):
+    """An answer has a form that AWS never gives; the text says what is wrong with it and quotes nothing of it."""
+
 
 Make = TypeVar("Make", bound=Callable[..., Any])
 
@@ -108,7 +113,7 @@ def _described(exc: Exception) -> tuple[str, str]:
         # RFC 9110, 15.6.2. Some emulators name it InternalFailure.
         is_lacking = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 501
         return "NotImplemented" if is_lacking else code, text
-    if isinstance(exc, _ODD) and not isinstance(exc, (BotoCoreError, OSError)):
-        why = str(exc) if isinstance(exc, ResponseParserError) else type(exc).__name__
+    if isinstance(exc, ODD) and not isinstance(exc, (BotoCoreError, OSError)):
+        why = str(exc) if isinstance(exc, (ResponseParserError, Unreadable)) else type(exc).__name__
         return UNREADABLE, f"the answer cannot be read ({why})"
     return type(exc).__name__, str(exc)

@@ -9,6 +9,7 @@ Source: AWS General Reference, "Signature Version 4 signing process".
 from __future__ import annotations
 
 import hmac
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,7 +45,25 @@ class Answer:
 
     def unreadable(self) -> ResponseParserError:
         """Make the error to raise for an answer that the service never gives."""
-        return ResponseParserError(f"status {self.status}, unreadable: {self.content[:200]!r}")
+        return _unreadable(self.status, self.content)
+
+
+def json_object(status: int, content: bytes) -> dict[str, Any]:
+    """Read an answer's JSON object, empty for no content; raises ResponseParserError for anything else."""
+    try:
+        found = json.loads(content or b"{}")
+    except (ValueError, RecursionError) as exc:
+        raise _unreadable(status, content) from exc
+    if not isinstance(found, dict):
+        raise _unreadable(status, content)
+    return found
+
+
+def _unreadable(status: int, content: bytes) -> ResponseParserError:
+    # What looks like JSON may hold messages, and so a customer's data.
+    is_json = content.lstrip()[:1] in (b"{", b"[")
+    shown = "broken JSON" if is_json else repr(content[:200])
+    return ResponseParserError(f"status {status}, unreadable: {shown}")
 
 
 class Service:

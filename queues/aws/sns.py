@@ -41,8 +41,9 @@ class Topic:
     def arn(self) -> str:
         """The topic's ARN; for a name, in the region and account of the queue, which a relay has the right to read."""
         if not self._arn:
-            queue_arn = sqs.queue(self.alias).attributes()["QueueArn"]
-            partition, _, region, account = queue_arn.split(":")[1:5]
+            attributes = sqs.queue(self.alias).attributes()
+            with clients.translated(self.name, kind="topic"):
+                partition, _, region, account = attributes["QueueArn"].split(":")[1:5]
             self._arn = f"arn:{partition}:sns:{region}:{account}:{self.name}"
         return self._arn
 
@@ -59,7 +60,7 @@ class Topic:
             answer = client(hurried=hurried).publish_batch(
                 TopicArn=arn, PublishBatchRequestEntries=entries
             )
-        sent, failed = sqs.by_key(messages, answer)
+            sent, failed = sqs.by_key(messages, answer)
         return {key: f"sns:{message_id}" for key, message_id in sent.items()}, failed
 
     def create(self) -> bool:

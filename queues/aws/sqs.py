@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,9 +17,11 @@ from typing import TYPE_CHECKING, Any, cast
 from botocore.exceptions import ClientError
 from django.conf import settings
 
-from queues.aws import clients, error_codes, lean_connections, lean_requests, names, wrappers
+from queues.aws import clients, error_codes, lean_connections, lean_requests, names, received
+from queues.aws.early_answers import EarlyAnswers
 from queues.aws.lean_sqs import LeanClient
-from queues.errors import ReceiptExpired
+from queues.aws.received import Received as Received
+from queues.errors import QueueUnavailable, ReceiptExpired
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -33,6 +36,7 @@ NO_EVENT = "none"
 # SQS refuses more than twelve hours.
 MAX_HIDE_SECONDS = 43_200
 
+_RESULTS = ("Successful", "Failed")
 _EXPIRED = {
     "ReceiptHandleIsInvalid",
     "MessageNotInflight",
@@ -60,24 +64,6 @@ class Unsent:
 
 
 @dataclass(frozen=True)
-class Received:
-    """A message that is ours until its visibility timeout; ``receipt`` is valid for this receive only."""
-
-    id: str
-    receipt: str
-    body: str
-    receive_count: int = 1
-    group: str = ""
-    attributes: Mapping[str, str] = field(default_factory=dict)
-    message_attributes: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def event_id(self) -> str:
-        """The sender's ``event_id`` attribute; "-" if the sender gave none, NO_EVENT for our own non-events."""
-        return self.message_attributes.get("event_id", "-")
-
-
-@dataclass(frozen=True)
 class Depth:
     """SQS's approximate numbers of messages in a queue."""
 
@@ -94,6 +80,7 @@ class Queue:
         self.named = name_or_url
         self.name = names.read(name_or_url).name
         self._url = name_or_url if "://" in name_or_url else ""
+        self._early = EarlyAnswers()
 
     def __repr__(self) -> str:
         return f"<Queue {self.alias} {self.name}>"
@@ -124,20 +111,33 @@ class Queue:
         entries = [self._entry(number, message) for number, message in enumerate(messages)]
         with _translated(self.name):
             answer = client(hurried=hurried).send_message_batch(QueueUrl=self.url, Entries=entries)
-        return by_key(messages, answer)
+            return by_key(messages, answer)
 
     def receive(self, *, limit: int, wait_seconds: int) -> list[Received]:
-        """Receive up to ten messages and hide them for QUEUE_VISIBILITY_SECONDS; waits for the first one."""
+        """Receive up to ten messages and hide them for QUEUE_VISIBILITY_SECONDS; waits for the first one.
+
+        Raises QueueUnavailable also for an answer that SQS never gives: unreadable, or empty at once again and again.
+        """
+        most = min(limit, BATCH_ENTRIES)
+        began = time.monotonic()
         with _translated(self.name):
             answer = client().receive_message(
                 QueueUrl=self.url,
-                MaxNumberOfMessages=min(limit, BATCH_ENTRIES),
+                MaxNumberOfMessages=most,
                 WaitTimeSeconds=wait_seconds,
                 VisibilityTimeout=settings.QUEUE_VISIBILITY_SECONDS,
                 MessageSystemAttributeNames=["All"],
                 MessageAttributeNames=["All"],
             )
-        return [_received(message) for message in answer.get("Messages", [])]
+            messages = received.read(answer, limit=most, queue=self.alias)
+        if not messages and self._early.is_strange(time.monotonic() - began, wait_seconds):
+            raise QueueUnavailable(
+                f"{self.name}: empty answers come at once, {wait_seconds} s were asked for",
+                code=clients.UNREADABLE,
+            )
+        if messages:
+            self._early.end()
+        return messages
 
     def delete_batch(self, messages: Sequence[Received]) -> list[Received]:
         """Delete up to ten messages; returns those that SQS did not delete, which will come again."""
@@ -147,7 +147,8 @@ class Queue:
         ]
         with _translated(self.name):
             answer = client().delete_message_batch(QueueUrl=self.url, Entries=entries)
-        return [messages[int(error["Id"])] for error in answer.get("Failed", [])]
+            deleted, _ = _entries(messages, answer)
+        return [message for number, message in enumerate(messages) if number not in deleted]
 
     def hide(self, message: Received, *, seconds: int) -> None:
         """Let the message come back ``seconds`` from now, 0 is at once; raises ReceiptExpired."""
@@ -170,24 +171,29 @@ class Queue:
                 for number, message in enumerate(messages[start : start + BATCH_ENTRIES])
             ]
             with _translated(self.name):
-                client().change_message_visibility_batch(QueueUrl=self.url, Entries=entries)
+                answer = client().change_message_visibility_batch(
+                    QueueUrl=self.url, Entries=entries
+                )
+                _entries(entries, answer)
 
     def depth(self) -> Depth:
         """Ask SQS how many messages the queue holds, roughly."""
         found = self.attributes()
-        return Depth(
-            visible=int(found.get("ApproximateNumberOfMessages", 0)),
-            in_flight=int(found.get("ApproximateNumberOfMessagesNotVisible", 0)),
-            delayed=int(found.get("ApproximateNumberOfMessagesDelayed", 0)),
-        )
+        with _translated(self.name):
+            return Depth(
+                visible=int(found.get("ApproximateNumberOfMessages", 0)),
+                in_flight=int(found.get("ApproximateNumberOfMessagesNotVisible", 0)),
+                delayed=int(found.get("ApproximateNumberOfMessagesDelayed", 0)),
+            )
 
     def create(self, attributes: Mapping[str, str]) -> None:
         """Create the queue."""
         with _translated(self.name):
-            self._url = client().create_queue(
+            answer = client().create_queue(
                 QueueName=self.name,
                 Attributes=dict(attributes),  # type: ignore[arg-type]  # literals
-            )["QueueUrl"]
+            )
+            self._url = received.text(answer["QueueUrl"], "QueueUrl")
 
     def remove(self) -> None:
         """Delete the queue with all its messages; only for temporary queues."""
@@ -215,7 +221,7 @@ class Queue:
         if not self._url:
             with _translated(self.name):
                 found = client(hurried=hurried).get_queue_url(QueueName=self.name)
-                self._url = found["QueueUrl"]
+                self._url = received.text(found["QueueUrl"], "QueueUrl")
         return self._url
 
     def _entry(self, number: int, message: Outgoing) -> Any:
@@ -283,15 +289,23 @@ def batches(messages: Iterable[Outgoing]) -> Iterator[list[Outgoing]]:
 
 
 def by_key(messages: Sequence[Outgoing], answer: Any) -> tuple[dict[str, str], dict[str, Unsent]]:
-    """Map the answer to a batch, whose entries were numbered, to AWS's ids and failures by the messages' keys."""
-    sent = {messages[int(ok["Id"])].key: ok["MessageId"] for ok in answer.get("Successful", [])}
+    """Map the answer to a batch, whose entries were numbered, to AWS's ids and failures by the messages' keys.
+
+    Raises one of ``clients.ODD`` for an answer that AWS never gives; then nobody knows what was sent.
+    """
+    taken, rejected = _entries(messages, answer)
+    sent = {
+        messages[number].key: received.text(ok["MessageId"], "MessageId")
+        for number, ok in taken.items()
+    }
     failed = {
-        messages[int(error["Id"])].key: Unsent(
+        messages[number].key: Unsent(
             f"{error.get('Code', '')}: {error.get('Message', '')}",
-            bool(error.get("SenderFault"))
+            # Anything but a plain true might be a no: an event is refused for good only if SQS says so.
+            error.get("SenderFault") is True
             and error_codes.blames_the_message(str(error.get("Code", ""))),
         )
-        for error in answer.get("Failed", [])
+        for number, error in rejected.items()
     }
     return sent, failed
 
@@ -303,6 +317,23 @@ def attributes_of(message: Outgoing) -> dict[str, Any]:
         for name, value in message.attributes.items()
         if value
     }
+
+
+def _entries(
+    batch: Sequence[object], answer: Any
+) -> tuple[dict[int, dict[str, Any]], dict[int, dict[str, Any]]]:
+    """Return the entries that AWS took, and those that it did not, by their numbers.
+
+    A number that was not sent, or that comes twice, makes the whole answer worthless: raises one of
+    ``clients.ODD``.
+    """
+    found = [{int(entry["Id"]): entry for entry in answer.get(name) or []} for name in _RESULTS]
+    count = sum(len(answer.get(name) or []) for name in _RESULTS)
+    if len(found[0] | found[1]) < count:
+        raise clients.Unreadable("an entry is answered twice")
+    if not (found[0] | found[1]).keys() <= set(range(len(batch))):
+        raise clients.Unreadable("an entry is answered that was not sent")
+    return found[0], found[1]
 
 
 @cache
@@ -321,7 +352,14 @@ def _client(region: str, endpoint: str | None, kind: str, hurried: bool) -> SQSC
     boto3_client = clients.session().client(
         "sqs", region_name=region, endpoint_url=endpoint, config=config
     )
+    boto3_client.meta.events.register("after-call.sqs", _require_json)
     return _lean(boto3_client, config) if kind == "lean" else boto3_client
+
+
+def _require_json(http_response: Any, **kwargs: Any) -> None:
+    """Raise ResponseParserError for an answer that is no JSON object: botocore takes a web page for an empty answer."""
+    if http_response.status_code < 300:
+        lean_requests.json_object(http_response.status_code, http_response.content)
 
 
 def _lean(client: SQSClient, config: Any) -> SQSClient:
@@ -345,20 +383,6 @@ def _lean(client: SQSClient, config: Any) -> SQSClient:
 
 def _dead_letter_name(name: str) -> str:
     return f"{name.removesuffix('.fifo')}-dlq{'.fifo' if name.endswith('.fifo') else ''}"
-
-
-def _received(message: Any) -> Received:
-    attributes = dict(message.get("Attributes", {}))
-    body, labels = wrappers.unwrapped(message["Body"], message.get("MessageAttributes", {}))
-    return Received(
-        id=message["MessageId"],
-        receipt=message["ReceiptHandle"],
-        body=body,
-        receive_count=int(attributes.get("ApproximateReceiveCount", 1)),
-        group=attributes.get("MessageGroupId", ""),
-        attributes=attributes,
-        message_attributes=labels,
-    )
 
 
 @contextmanager

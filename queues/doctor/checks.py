@@ -238,6 +238,9 @@ def consumers() -> Iterable[Finding]:
     for row in rows:
         if row.is_silent:
             yield _silent(row)
+            continue
+        for alias, reason in (row.troubles or {}).items():
+            yield _not_receiving(row, alias, reason)
     for paused in PausedQueue.objects.all():
         yield Finding(
             "queue.paused",
@@ -266,6 +269,17 @@ def _served(alias: str, living: list[LiveConsumer]) -> Finding:
         Verdict.ERROR,
         why="Its messages wait, and no email of theirs is sent.",
         fix="Start one as a service: python manage.py consume_queue",
+    )
+
+
+def _not_receiving(row: LiveConsumer, alias: str, reason: str) -> Finding:
+    return Finding(
+        "consumers.not_receiving",
+        f"The consumer {row.host}:{row.pid} receives nothing from {alias}: {reason}",
+        Verdict.ERROR,
+        why="Its messages wait; it asks again after 1 to 30 seconds.",
+        fix="See what answers for SQS: its own words are above. An answer that cannot be read comes from a proxy, a "
+        "firewall, or the program at AWS_ENDPOINT_URL.",
     )
 
 

@@ -189,6 +189,30 @@ def test_faults_of_a_standard_queue(stub, fault, found):
     assert bodies([*first, *second.get("Messages", [])]) == found
 
 
+def test_message_that_comes_three_times_has_three_ids(stub):
+    url = stub.queue("tripled")
+    stub.rates(message_tripled=1)
+    stub.put(url, "a")
+
+    messages = stub.take(url)
+
+    assert bodies(messages) == ["a", "a", "a"]
+    assert len({message["MessageId"] for message in messages}) == 3
+
+
+def test_lost_delete_says_that_it_deleted_and_the_message_comes_again(stub):
+    url = stub.queue("undeleted")
+    stub.put(url, "a")
+    stub.rates(delete_lost=1)
+    [message] = stub.take(url, visibility=0)
+
+    entry = {"Id": "0", "ReceiptHandle": message["ReceiptHandle"]}
+    answer = stub.sqs.delete_message_batch(QueueUrl=url, Entries=[entry])
+
+    assert [done["Id"] for done in answer["Successful"]] == ["0"]
+    assert bodies(stub.take(url)) == ["a"]
+
+
 def test_lost_answer_of_a_batch_has_sent_the_messages(stub):
     url = stub.queue("cut")
     stub.rates(send_cut=1)

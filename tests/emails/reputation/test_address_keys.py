@@ -10,7 +10,7 @@ from django.utils import timezone
 from emails.models import Notification, Suppression
 from emails.reputation import csv_files, ses_sync, support, suppressions
 from emails.reputation.suppressions import Entry, News, Source
-from emails.ses import suppression_list
+from emails.ses import ses_api, suppression_list
 from emails.ses.suppression_list import Listed
 from queues import addresses
 from tests.support.owed import owed, placed
@@ -101,7 +101,7 @@ def test_ses_is_asked_about_the_deliverable_address(monkeypatch):
         put_suppressed_destination = get_suppressed_destination = ask
         delete_suppressed_destination = ask
 
-    monkeypatch.setattr(suppression_list.ses_api, "api_v2", Client)
+    monkeypatch.setattr(ses_api, "api_v2", Client)
 
     suppression_list.put(IDN, "BOUNCE")
     suppression_list.get("Ada@straße.example")

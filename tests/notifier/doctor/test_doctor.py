@@ -279,6 +279,13 @@ def test_queue_that_nobody_reads_is_told_and_so_is_a_silent_consumer(order):
     assert amiss() == {"consumers.silent", "queue.paused"}
 
 
+def test_consumer_that_gets_strange_answers_is_told_with_the_reason(order):
+    make_consumer(pid=19, troubles={"orders": "the answer cannot be read"})
+
+    assert amiss() == {"consumers.not_receiving"}
+    assert "orders: the answer cannot be read" in one("consumers.not_receiving").what
+
+
 def test_no_consumer_at_all_is_told_for_each_queue(account):
     keys = [each.key for each in found()]
 

@@ -23,14 +23,14 @@ pytestmark = pytest.mark.django_db
 State = OutboxEvent.State
 
 
-class GongStruck(EventData, type="gong.struck.v1", queue="transactions", source="/tests"):
+class CymbalStruck(EventData, type="cymbal.struck.v1", queue="transactions", source="/tests"):
     """Handled as ``answers`` says."""
 
 
 answers: list[Exception] = []
 
 
-@registry.handles("gong.struck.v1")
+@registry.handles("cymbal.struck.v1")
 def strike(event):
     if answers:
         raise answers.pop()
@@ -48,7 +48,7 @@ def backoff_is_known(settings):
 
 @pytest.fixture
 def event():
-    return Event.of(GongStruck(), subject="G-1", partition_key="g")
+    return Event.of(CymbalStruck(), subject="G-1", partition_key="g")
 
 
 @pytest.fixture

@@ -123,3 +123,16 @@ def test_queue_that_does_not_answer_keeps_no_other_from_being_extended(settings,
 
     assert answering.extended == [(["orders"], 90)]
     assert "visibility not extended queue=ses-events" in caplog.text
+
+
+def test_visibility_is_extended_while_everything_else_hangs(settings):
+    settings.QUEUE_VISIBILITY_SECONDS = 0
+    queue, in_flight = SlowQueue(), InFlight()
+    queue.go_on.set()
+    in_flight.take(queue, [MESSAGE])
+
+    with in_flight.extended():
+        # This thread waits, as the consumer's does for a database that hangs.
+        assert queue.begun.wait(5)
+
+    assert queue.done

@@ -88,7 +88,12 @@ def refuses(aws, request):
         def answer(parsed, **kwargs):
             meanwhile()
             parsed["Failed"] = [
-                {"Id": entry["Id"], "Code": "No", "Message": "no", "SenderFault": sender_fault}
+                {
+                    "Id": entry["Id"],
+                    "Code": "InvalidMessageContents",
+                    "Message": "no",
+                    "SenderFault": sender_fault,
+                }
                 for entry in parsed.pop("Successful")
             ]
 
@@ -107,7 +112,12 @@ def test_event_that_sqs_does_not_take_gives_its_claim_back(refuses, sender_fault
     assert relay.publish_pending() == 0
 
     row = OutboxEvent.objects.get()
-    assert (row.state, row.claim, row.lease_until, row.error) == (state, None, None, "No: no")
+    assert (row.state, row.claim, row.lease_until, row.error) == (
+        state,
+        None,
+        None,
+        "InvalidMessageContents: no",
+    )
 
 
 def test_event_waits_longer_with_every_try(refuses):
