@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from queues.errors import BadEnvelope
+from queues.errors import BadEnvelope, EventTooLarge
 from queues.events.envelope import Event, EventData, data_types
 from tests.support.parcels import ParcelPacked
 
@@ -66,3 +66,10 @@ def test_type_of_two_models_is_an_error_that_names_the_first():
             pass
 
     assert data_types()["parcel.packed.v1"] is ParcelPacked
+
+
+def test_error_of_an_event_that_is_too_large_counts_bytes():
+    event = Event(source="/t", type="t.v1", data={"text": "𝕏" * 20_000})
+
+    with pytest.raises(EventTooLarge, match=r" 8[0-9]{4} bytes, at most 65536"):
+        event.to_json()
