@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 
+from orders.errors import Refused
 from orders.events import MAX_LINES
 from orders.models import BankAccount, Customer, Order, OrderLine, Product, Transaction
 from orders.money import formatted
@@ -89,6 +90,18 @@ class OrderLineFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]  # no
         products = [form.cleaned_data.get("product") for form in self.forms if form.is_valid()]
         if len({product.currency for product in products if product}) > 1:
             raise ValidationError("All products of one order must be priced in one currency.")
+        if self.is_valid() and not self.instance.pk:
+            self._refuse_too_large()
+
+    def _refuse_too_large(self) -> None:
+        lines = [form.instance for form in self.forms if form.has_changed()]
+        try:
+            self.instance.refuse_if_too_large(lines)
+        except Refused as exc:
+            raise ValidationError(str(exc)) from exc
+        except ValidationError:
+            # The form itself says what is wrong with the order.
+            return
 
 
 class OrderLineInline(TabularInline):  # type: ignore[misc]  # Unfold has no types

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from django import forms
 from django.core.exceptions import ValidationError
 
-from orders.events import MAX_QUANTITY
+from orders.events import MAX_LINES, MAX_QUANTITY
 from orders.models import Order, Product
 from orders.validators import validate_name
 from queues.addresses import AddressField
@@ -110,6 +110,11 @@ class OrderForm(PublicForm, forms.ModelForm):  # type: ignore[type-arg]  # not s
             )
         if not self.chosen() and not self.errors.keys() & self.products.keys():
             self.add_error(None, "Choose at least one product.")
+        if len(self.chosen()) > MAX_LINES:
+            self.add_error(
+                None,
+                f"An order has at most {MAX_LINES} products. Please order the others separately.",
+            )
         return self.cleaned_data
 
     def chosen(self) -> list[tuple[Product, int]]:

@@ -39,8 +39,8 @@ def place_order(
 ) -> Order:
     """Save an order with its event; the same order with the same key again returns the first one.
 
-    Without a key each call makes a new order. ``fields`` are fields of Order. Raises AlreadyPlaced, NoLines,
-    MixedCurrencies, ValidationError, or TooFast if the address already had ``most_an_hour`` orders with a key.
+    Without a key each call makes a new order. ``fields`` are fields of Order. Raises AlreadyPlaced, what
+    ``Order.save`` raises, or TooFast if the address already had ``most_an_hour`` orders with a key.
     """
     lines = list(lines)
     customer = Customer.objects.with_email(fields["customer_email"])

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import copy
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -19,15 +22,19 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from orders import events
-from orders.errors import Immutable, MixedCurrencies, NoLines
+from orders.errors import Immutable, MixedCurrencies, NoLines, OrderTooLarge, TooManyLines
 from orders.events import Address, Line, OrderPlaced, Person
 from orders.models.customers import Customer
 from orders.models.facts import Fact, FactQuerySet
 from orders.money import Currency, to_cents
 from orders.validators import validate_name, validate_single_line
 from queues import outbox
+from queues.errors import EventTooLarge
 from queues.events.envelope import Event
 from queues.models.addresses import AddressField, KeyField, with_address
+
+# The longest number that an order can get.
+_LARGEST_ID = 10**18 - 1
 
 
 class Product(models.Model):
@@ -115,6 +122,8 @@ class Order(Fact):
     placed_at = models.DateTimeField(default=timezone.now, editable=False)
 
     new_lines: Sequence[OrderLine] = ()
+    # When its event was recorded; known only to the one who saves it.
+    recorded_at: datetime | None = None
 
     objects = OrderQuerySet.as_manager()
 
@@ -153,9 +162,9 @@ class Order(Fact):
         return constant_time_compare(key, self._key())
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Insert the order with its lines and its event; raises NoLines, MixedCurrencies, ValidationError.
+        """Insert the order with its lines and its event.
 
-        A second save raises Immutable.
+        Raises NoLines, TooManyLines, OrderTooLarge, MixedCurrencies or ValidationError; for a second save Immutable.
         """
         self.refuse_change()
         lines = list(self.new_lines)
@@ -167,11 +176,25 @@ class Order(Fact):
             for line in lines:
                 line.order = self
             OrderLine.objects.insert(lines)
-            outbox.record(order_placed(self, lines))
+            with _in_one_event():
+                self.recorded_at = outbox.record(order_placed(self, lines)).recorded_at
+
+    def refuse_if_too_large(self, lines: list[OrderLine]) -> None:
+        """Raise what ``save`` would raise, as far as that can be known before; nothing is saved or changed."""
+        draft = copy(self)
+        draft._add_up(lines)
+        draft.clean_fields(exclude=["customer"])
+        draft.pk, draft.number = _LARGEST_ID, f"ORD-{_LARGEST_ID}"
+        with _in_one_event():
+            order_placed(draft, lines).to_json()
 
     def _add_up(self, lines: list[OrderLine]) -> None:
         if not lines:
             raise NoLines("An order needs at least one line.")
+        if len(lines) > events.MAX_LINES:
+            raise TooManyLines(
+                f"An order has at most {events.MAX_LINES} products. Please order the others separately."
+            )
         for line in lines:
             line.copy_product()
             line.clean_fields(exclude=["order", "product"])
@@ -256,6 +279,16 @@ def order_placed(order: Order, lines: list[OrderLine]) -> Event:
     # The key contains no address: partition keys are visible in SQS and in logs.
     key = f"customer-{order.customer_id}" if order.customer_id else f"order-{order.pk}"
     return Event.of(placed, subject=order.number, partition_key=key)
+
+
+@contextmanager
+def _in_one_event() -> Iterator[None]:
+    try:
+        yield
+    except EventTooLarge as exc:
+        raise OrderTooLarge(
+            "This order is too large to be confirmed in one email. Please split it into several orders."
+        ) from exc
 
 
 def _line_of(line: OrderLine) -> Line:

@@ -139,10 +139,9 @@ class Event(BaseModel):
     def to_json(self) -> str:
         """Return the message body; raises EventTooLarge over 64 KiB."""
         body = self.model_dump_json(exclude_none=True)
-        if len(body.encode()) > MAX_BYTES:
-            raise EventTooLarge(
-                f"{self.type} {self.subject}: {len(body)} bytes, at most {MAX_BYTES}"
-            )
+        size = len(body.encode())
+        if size > MAX_BYTES:
+            raise EventTooLarge(f"{self.type} {self.subject}: {size} bytes, at most {MAX_BYTES}")
         return body
 
     def model(self) -> EventData:

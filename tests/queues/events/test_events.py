@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from queues.errors import BadEnvelope
+from queues.errors import BadEnvelope, EventTooLarge
 from queues.events.envelope import Event, EventData, cleaned_object, data_types
 from tests.support.parcels import ParcelPacked
 
@@ -103,3 +103,10 @@ def test_what_is_nested_too_deeply_is_left_out_and_the_rest_is_read(depth, opens
 def test_what_is_no_json_object_is_rejected_however_it_is_read(text):
     with pytest.raises(BadEnvelope):
         cleaned_object(text)
+
+
+def test_error_of_an_event_that_is_too_large_counts_bytes():
+    event = Event(source="/t", type="t.v1", data={"text": "𝕏" * 20_000})
+
+    with pytest.raises(EventTooLarge, match=r" 8[0-9]{4} bytes, at most 65536"):
+        event.to_json()
