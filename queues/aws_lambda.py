@@ -59,12 +59,11 @@ class Context(Protocol):
 def handler(event: Mapping[str, Any], context: Context) -> dict[str, list[dict[str, str]]]:
     """Handle the messages of an SQS event; Lambda deletes those that the answer does not name.
 
-    The event source mapping needs ``ReportBatchItemFailures``. Raises ValueError for an event that is not from SQS.
+    The event source mapping needs ``ReportBatchItemFailures``. Raises ValueError, which names the source, for an event
+    that is not from SQS alone; then nothing is handled.
     """
     close_old_connections()
-    if "Records" not in event:
-        raise ValueError("the event is not from SQS; for a schedule, use the handler sweep")
-    batches = lambda_batch.batches(event["Records"])
+    batches = lambda_batch.batches(lambda_batch.records_of(event))
     consumer = Consumer(batches, concurrency=BATCH_ENTRIES)
     with _stopped_in_time(consumer, context):
         try:

@@ -14,7 +14,8 @@ from django.db import DataError, transaction
 from queues.aws import sqs
 from queues.aws.sqs import Received
 from queues.events import envelope
-from queues.events.envelope import Stake, envelope_fields
+from queues.events.envelope import envelope_fields
+from queues.events.stakes import Stake
 from queues.failpoints import failpoint
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from queues.outbox import recording

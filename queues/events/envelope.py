@@ -19,12 +19,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 
-from django.utils.crypto import salted_hmac
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from queues import addresses
 from queues.errors import BadData, BadEnvelope, EventTooLarge, Reject, UnknownType
 from queues.events import tracing
+from queues.events.stakes import Stake, StakeAt
 from queues.uuid7 import uuid7
 
 # Older SQS queues take at most 256 KiB at once. Our events stay far below that, so that ten fit into one batch.
@@ -41,28 +40,6 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _types: dict[str, type[EventData]] = {}
 
 
-@dataclass(frozen=True)
-class Stake:
-    """The customer and the money that an event concerns, to count what a failure costs.
-
-    ``customer`` is the same for the same person and does not reveal who that is: see ``of_address``.
-    """
-
-    customer: str
-    amount_cents: int | None = None
-    currency: str = ""
-
-    @classmethod
-    def of_address(
-        cls, address: str, *, amount_cents: int | None = None, currency: str = ""
-    ) -> Stake:
-        """Make a stake for the owner of this email address; only a keyed hash of the address is kept."""
-        key = salted_hmac(
-            "queues.events.envelope.Stake", addresses.key(address), algorithm="sha256"
-        ).hexdigest()
-        return cls(key[:32], amount_cents, currency)
-
-
 class EventData(BaseModel):
     """The base of every event's data. Subclasses give ``type``, ``queue`` (an alias) and ``source``.
 
@@ -74,6 +51,8 @@ class EventData(BaseModel):
     event_type: ClassVar[str]
     event_queue: ClassVar[str]
     event_source: ClassVar[str]
+    # Lets staff see what is at stake even where the data is wrong.
+    stake_at: ClassVar[StakeAt | None] = None
 
     def __init_subclass__(
         cls, *, type: str = "", queue: str = "", source: str = "", **kwargs: Any
@@ -90,7 +69,7 @@ class EventData(BaseModel):
 
     def stake(self) -> Stake | None:
         """Return what is at stake while this event is not handled; None if no customer and no money is."""
-        return None
+        return self.stake_at.read(self.model_dump()) if self.stake_at else None
 
 
 class Event(BaseModel):
@@ -182,11 +161,26 @@ def envelope_fields(body: str) -> EnvelopeFields:
 
 
 def stake(body: str) -> Stake | None:
-    """Return what the event in a message body puts at stake; None if the body is not valid. Never fails."""
+    """Return what the event in a message body puts at stake, as far as that can be read; None if not. Never fails."""
     try:
         return Event.from_json(body).model().stake()
     except Reject:
+        return _stake_as_far_as_read(body)
+
+
+def names_money(event_type: str) -> bool:
+    """Return True if events of this type say how much money they are about."""
+    model = _types.get(event_type)
+    return bool(model and model.stake_at and model.stake_at.amount_cents)
+
+
+def _stake_as_far_as_read(body: str) -> Stake | None:
+    try:
+        value = cleaned_object(body)
+    except BadEnvelope:
         return None
+    model = _types.get(str(value.get("type")))
+    return model.stake_at.read(value.get("data")) if model and model.stake_at else None
 
 
 def data_type(event_type: str) -> type[EventData]:

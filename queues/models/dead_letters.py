@@ -88,7 +88,7 @@ class DeadLetter(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
     redriven_at = models.DateTimeField(null=True)
     discarded_at = models.DateTimeField(null=True)
-    # What its event puts at stake, see ``queues.events.envelope.Stake``; empty if the body does not say.
+    # What its event puts at stake, see ``queues.events.stakes.Stake``; empty if the body does not say.
     # The database has defaults: an older release that still runs leaves these columns out.
     customer = models.CharField(
         max_length=64, blank=True, default="", db_default="", editable=False

@@ -24,6 +24,7 @@ from queues.console import moment, short
 from queues.dead_letters import causes, collecting, decisions
 from queues.dead_letters.advice import advise
 from queues.errors import QueueUnavailable
+from queues.events import envelope
 from queues.models import IS_PARKED, DeadLetter, HandlingFailure
 from queues.pages import dead_letter_causes, dead_letter_edit, redrive_start
 from queues.pages.cells import pretty, pretty_json, two_lines
@@ -181,7 +182,9 @@ class DeadLetterAdmin(FactAdmin):
         cents: Any = letter.amount_cents
         if isinstance(cents, int):
             return f"{letter.currency} {cents / 100:,.2f}"
-        return cents or ("none" if letter.customer else "unknown: the dead letter does not say")
+        if cents or (letter.customer and not envelope.names_money(letter.type)):
+            return cents or "none"
+        return "unknown: the dead letter does not say"
 
     @column(description="same cause")
     def group_link(self, letter: DeadLetter) -> SafeString:
