@@ -27,6 +27,7 @@ if not DEBUG and SECRET_KEY.startswith("development-"):
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=[])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 BASE_URL: str = env("BASE_URL", default="http://127.0.0.1:8000").rstrip("/")
+LINK_HOSTS: list[str] = env.list("LINK_HOSTS", default=[])
 RELEASE: str = env("RELEASE", default="")
 
 SANDBOX: bool = env.bool("SANDBOX", default=False)

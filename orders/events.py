@@ -16,6 +16,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from orders.money import Currency
 from orders.validators import validate_recipient, validate_single_line
 from queues.events.envelope import EventData, Stake
+from queues.events.links import Url
 
 MAX_LINES = 100
 MAX_QUANTITY = 99
@@ -53,7 +54,6 @@ Email = Annotated[
     _checked(validate_email),
     _checked(validate_recipient),
 ]
-Url = Annotated[str, Field(max_length=2000, pattern=r"^https?://\S+$"), checked_line]
 # Fits a signed 64-bit integer everywhere.
 Cents = Annotated[int, Field(strict=True, ge=0, le=10**15)]
 Quantity = Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY)]

@@ -7,6 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
+from queues.events import links
+
 TAG = "delivery"
 
 
@@ -41,6 +43,20 @@ def lambda_queues(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             id="queues.E008",
         )
         for alias in unknown
+    ]
+
+
+@register(TAG)
+def link_hosts(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """An entry with a scheme, a path or a wildcard would allow nothing."""
+    return [
+        Error(
+            f"LINK_HOSTS has {entry!r}, which is no host.",
+            hint="Write the host alone, with a port where it is not the default: shop.example.com,127.0.0.1:8001.",
+            id="queues.E014",
+        )
+        for entry in settings.LINK_HOSTS
+        if not links.is_host(entry)
     ]
 
 
