@@ -127,13 +127,13 @@ class Compiler:
             raise ValueError(f"{name} is an object, not a text: name one of its fields")
 
     def _print(self, value: object, state: State, *, is_raw: bool = False) -> str:
-        if not self._escape:
-            return values.text_of(value)
-        if is_raw or isinstance(value, SafeString):
+        if isinstance(value, SafeString) or (is_raw and self._escape):
             if state.printed is not None:
                 raise NoOutline
             return values.text_of(value)
-        text = values.text_of(value)
+        text = values.isolated(values.text_of(value))
+        if not self._escape:
+            return text
         return values.escape(text) if state.printed is None else mark(text, state.printed)
 
     def _block(self, node: Block, depth: int, names: Names) -> Fill:

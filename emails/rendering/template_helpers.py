@@ -23,6 +23,7 @@ from collections.abc import Mapping
 
 from django.utils import timezone
 from django.utils.dates import MONTHS
+from django.utils.encoding import iri_to_uri
 
 from emails.rendering import values
 from emails.rendering.expressions import Helper, Options
@@ -61,7 +62,8 @@ def link(arguments: list[object], options: Options) -> str:
     (url,) = arguments
     if not isinstance(url, str) or not _is_web_address(url):
         raise ValueError(f"link: {url!r} is not an http or https address")
-    return url
+    # Only the characters of a URI: no mark of direction may come into an address.
+    return iri_to_uri(url)
 
 
 def ifeq(arguments: list[object], options: Options) -> str:

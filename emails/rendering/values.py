@@ -25,6 +25,13 @@ _ESCAPES = str.maketrans(
 # Most texts have nothing to escape, and this check is ten times as fast as escaping.
 _has_escapes = re.compile("[&<>\"'`=]").search
 _is_index = re.compile("0|[1-9][0-9]{0,8}").fullmatch
+_MARKS_OF_DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]")
+# Hebrew, Arabic and their like with their presentation forms, the other right-to-left scripts, and their mark.
+_is_right_to_left = re.compile(
+    "[\u0590-\u08ff\u200f\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
+).search
+# An isolate ends with its line.
+_LINE = re.compile("[^\r\n\u2029]+")
 # JavaScript has no whole numbers: beyond this it prints the nearest number that it has.
 _EXACT = 2**53
 # JavaScript writes numbers from here on with an exponent.
@@ -57,6 +64,18 @@ def text_of(value: object) -> str:
     if type(value) is str:
         return value
     return _text(data(value))
+
+
+def isolated(text: str) -> str:
+    """Keep a text that has right-to-left characters from changing the order of what stands beside it (UAX #9).
+
+    Isolates work in attributes, subjects and text parts too, where ``<bdi>`` does not. The marks with which a text
+    could end its isolate or turn what follows it are dropped. Other texts stay as they are.
+    """
+    if text.isascii():
+        return text
+    text = _MARKS_OF_DIRECTION.sub("", text)
+    return _LINE.sub("\u2068\\g<0>\u2069", text) if _is_right_to_left(text) else text
 
 
 def has_object(value: object) -> bool:
