@@ -113,11 +113,16 @@ class Compiler:
     def _mustache(self, node: Mustache, names: Names) -> Fill:
         evaluate, show = self._expressions.mustache(node.call, names), self._print
         is_raw, name = not node.is_escaped, node.call.name.text
+        is_plain = self._escape and not is_raw
 
         def fill(state: State) -> str:
             value = evaluate(state)
             if type(value) is not str:
                 self._refuse_object(value, name)
+            elif is_plain and value.isascii():
+                # The fast path of most values.
+                printed = state.printed
+                return values.escape(value) if printed is None else mark(value, printed)
             return show(value, state, is_raw=is_raw)
 
         return fill

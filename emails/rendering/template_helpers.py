@@ -63,7 +63,7 @@ def link(arguments: list[object], options: Options) -> str:
     if not isinstance(url, str) or not _is_web_address(url):
         raise ValueError(f"link: {url!r} is not an http or https address")
     # Only the characters of a URI: no mark of direction may come into an address.
-    return iri_to_uri(url)
+    return url if url.isascii() else iri_to_uri(url)
 
 
 def ifeq(arguments: list[object], options: Options) -> str:
