@@ -27,10 +27,10 @@ from django.utils.encoding import iri_to_uri
 
 from emails.rendering import values
 from emails.rendering.expressions import Helper, Options
+from queues.events import links
 
 _SYMBOLS = {"EUR": "€", "GBP": "£", "USD": "$"}
 _is_currency = re.compile("[A-Z]{3}").fullmatch
-_is_web_address = re.compile(r"https?://[^\s]+").fullmatch
 
 
 def money(arguments: list[object], options: Options) -> str:
@@ -58,9 +58,9 @@ def datetime_(arguments: list[object], options: Options) -> str:
 
 
 def link(arguments: list[object], options: Options) -> str:
-    """Let only http and https addresses through, never ``javascript:``."""
+    """Let only http and https addresses through that everybody reads alike: no ``javascript:``, no user name."""
     (url,) = arguments
-    if not isinstance(url, str) or not _is_web_address(url):
+    if not isinstance(url, str) or not links.is_plain(url):
         raise ValueError(f"link: {url!r} is not an http or https address")
     # Only the characters of a URI: no mark of direction may come into an address.
     return url if url.isascii() else iri_to_uri(url)

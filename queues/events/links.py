@@ -12,10 +12,10 @@ from pydantic import AfterValidator, Field
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 # Browsers read more than this as an address; what we cannot read exactly as they do we refuse: user names, backslashes,
 # percent signs and letters of other alphabets in the host, white space and control characters anywhere.
-_URL = re.compile(
+is_plain = re.compile(
     r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?(?:[/?#][^\s\\\x00-\x20\x7f-\xa0]*)?",
     re.IGNORECASE,
-)
+).fullmatch
 # One entry of LINK_HOSTS.
 is_host = re.compile(
     r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.IGNORECASE
@@ -30,7 +30,7 @@ def allowed_hosts() -> set[str]:
 
 def check(url: str) -> str:
     """Return the address; raises ValueError, naming the host, if it does not lead to an allowed host."""
-    found = _URL.fullmatch(url)
+    found = is_plain(url)
     scheme, host, port = found.groups() if found else ("", "", None)
     netloc = f"{host}:{int(port)}" if port else host
     if not found or _host(scheme.lower(), netloc.lower()) not in allowed_hosts():

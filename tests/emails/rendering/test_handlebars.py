@@ -418,6 +418,8 @@ def test_money_is_exact_however_much_it_is(cents):
         ("{{datetime 20261122}}", "is not an ISO 8601 time with its zone"),
         ('{{link "javascript:alert(1)"}}', "is not an http or https address"),
         ('{{link "https://a.example\n/"}}', "is not an http or https address"),
+        ('{{link "https://shop.example.com@evil.example.net/"}}', "is not an http or https"),
+        ('{{link "https://evil.example.net\\\\@shop.example.com/"}}', "is not an http or https"),
         ("{{link null}}", "is not an http or https address"),
     ],
 )
