@@ -33,6 +33,8 @@ RULES = {
         is_origin,
         "Write http:// or https:// and the host, with a port if need be: no path, no query.",
     ),
+    "DATABASE_PAGE_SECONDS": number(1, 3600, "a page is answered or given up within an hour"),
+    "DATABASE_WORK_SECONDS": number(1, 3600, "a consumer gives a statement up within an hour"),
     "RELEASE": Rule(
         lambda text: text.isprintable() and len(text) <= _RELEASE,
         f"Write one line of {_RELEASE} characters at most.",

@@ -26,6 +26,7 @@ SECRET_KEY_FALLBACKS: list[str] = env.keys("SECRET_KEY_FALLBACKS", default=[], i
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=[])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 BASE_URL: str = env("BASE_URL", default="http://127.0.0.1:8000").rstrip("/")
+LINK_HOSTS: list[str] = env.list("LINK_HOSTS", default=[])
 RELEASE: str = env("RELEASE", default="")
 
 SANDBOX: bool = env.bool("SANDBOX", default=False)
@@ -123,10 +124,6 @@ else:
 # migrate, have no limit.
 DATABASE_PAGE_SECONDS: int = env.int("DATABASE_PAGE_SECONDS", default=10)
 DATABASE_WORK_SECONDS: int = env.int("DATABASE_WORK_SECONDS", default=30)
-if min(DATABASE_PAGE_SECONDS, DATABASE_WORK_SECONDS) < 1:
-    raise ImproperlyConfigured(
-        "DATABASE_PAGE_SECONDS and DATABASE_WORK_SECONDS are whole seconds, 1 or more."
-    )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [

@@ -16,6 +16,7 @@ from orders.money import Currency
 from orders.validators import validate_name, validate_single_line
 from queues import addresses
 from queues.events.envelope import EventData
+from queues.events.links import Url
 from queues.events.stakes import StakeAt
 
 MAX_LINES = 100
@@ -55,7 +56,6 @@ Email = Annotated[
     Field(max_length=254, json_schema_extra={"format": "email"}),
     _checked(addresses.validate),
 ]
-Url = Annotated[str, Field(max_length=2000, pattern=r"^https?://\S+$"), checked_line]
 # Fits a signed 64-bit integer everywhere.
 Cents = Annotated[int, Field(strict=True, ge=0, le=10**15)]
 Quantity = Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY)]

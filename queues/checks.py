@@ -10,6 +10,7 @@ from django.core.checks import CheckMessage, Error, register
 
 from queues import setting_rules
 from queues.aws import names
+from queues.events import links
 from queues.setting_rules import Rule, each, is_folder, is_http, number, unless_empty
 
 TAG = "delivery"
@@ -39,6 +40,10 @@ RULES = {
         "Write types of events, or how they begin and a *: order.placed.v1,customer.*",
     ),
     "ARCHIVE_FOLDER": Rule(is_folder, "Write the path of a folder, none that leads over a file."),
+    "LINK_HOSTS": each(
+        lambda text: links.is_host(text) is not None,
+        "Write the host alone, with a port where it is not the default: shop.example.com,127.0.0.1:8001.",
+    ),
     # SQS API reference, SetQueueAttributes, ReceiveMessage and ChangeMessageVisibility.
     "QUEUE_VISIBILITY_SECONDS": number(1, 43_200, _HIDE_SECONDS),
     "QUEUE_WAIT_SECONDS": number(0, 20, "SQS waits 20 seconds at most"),

@@ -155,9 +155,27 @@ def _mailbox(address: Any) -> str:
 
 
 def _header(name: str, value: str) -> bytes:
+    if name.lower().startswith("list-"):
+        return _list_header(name, value)
     if len(name) + len(value) + 2 < _FOLDED_FROM and _SIMPLE.fullmatch(value):
         return f"{name}: {value}{_CRLF}".encode()
     return _FOLDING.fold_binary(*forbid_multi_line_headers(name, value, "utf-8"))
+
+
+def _list_header(name: str, value: str) -> bytes:
+    """Write a header of addresses in ``<>`` (RFC 2369) so that no address is broken or encoded.
+
+    Python breaks long lines at commas and semicolons inside an address too, and since Django 6 it encodes a long
+    address as no mail program reads it.
+    """
+    lines = [f"{name}:"]
+    for word in value.split():
+        if len(lines[-1]) + len(word) + 1 > _FOLDED_FROM and lines[-1] != f"{name}:":
+            lines.append("")
+        lines[-1] += f" {word}"
+    if not _SIMPLE.fullmatch(value) or max(map(len, lines)) > _LONGEST_LINE:
+        raise Unwritable(f"{name} must be ASCII, in words that fit into a line")
+    return f"{_CRLF.join(lines)}{_CRLF}".encode()
 
 
 def _part(text: str, kind: str) -> bytes:

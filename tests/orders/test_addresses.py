@@ -13,7 +13,7 @@ from orders.errors import TooFast
 from orders.forms import RegistrationForm, SignInForm
 from orders.models import BankAccount, Customer, Order
 from orders.models.customers import CustomerQuerySet
-from queues.events.envelope import Stake
+from queues.events.stakes import Stake
 from tests.support.api import ApiClient, access_token, id_token, order
 from tests.support.builders import make_account, make_customer, make_order, make_product
 

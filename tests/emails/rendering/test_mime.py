@@ -207,6 +207,37 @@ def test_no_text_becomes_a_header(field, evil):
         written(Email, **fields)
 
 
+LONG = f"https://shop.example.com/leave/{'x1;y2,z3=%20' * 12}"
+
+
+# RFC 2369, section 2, and RFC 8058, section 3.1; the bytes are the same whatever Django's version.
+@pytest.mark.parametrize(
+    ("value", "right"),
+    [
+        (f"<{LONG}>", f"List-Unsubscribe: <{LONG}>\r\n"),
+        (
+            f"<mailto:leave@example.com?subject=a,b>, <{LONG}>",
+            f"List-Unsubscribe: <mailto:leave@example.com?subject=a,b>,\r\n <{LONG}>\r\n",
+        ),
+        ("<https://a.example/>", "List-Unsubscribe: <https://a.example/>\r\n"),
+    ],
+)
+def test_address_in_a_list_header_is_neither_broken_nor_encoded(value, right):
+    headers = {"List-Unsubscribe": value, "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+
+    content = written(Email, headers=headers)
+
+    assert f"\r\n{right}".encode() in content
+    assert b"\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" in content
+    assert email.message_from_bytes(content)["List-Unsubscribe"].replace("\r\n", "") == value
+
+
+@pytest.mark.parametrize("value", ["<https://a.example/ü>", f"<https://a.example/{'x' * 999}>"])
+def test_list_header_that_no_line_can_carry_is_refused(value):
+    with pytest.raises(Unwritable):
+        written(Email, headers={"List-Unsubscribe": value})
+
+
 @pytest.mark.parametrize("name", ["", "X Name", "X-Name:", "X-Näme", "X-Name\x00"])
 def test_name_that_no_header_has_is_refused(name):
     with pytest.raises(Unwritable):

@@ -16,7 +16,7 @@ from emails.ses import ses_api
 from queues.errors import Reject
 from queues.models import HandlingFailure, OutboxEvent
 from queues.outbox import recording
-from tests.support.owed import claimed, only, owed, place
+from tests.support.owed import claimed, only, owed, place, placed
 
 State = Notification.State
 Outcome = Attempt.Outcome
@@ -67,6 +67,22 @@ def test_email_carries_configuration_set_and_tags_for_its_attempt(aws, consume):
     message = email.message_from_string(aws.accepted[0].raw_data)
     assert message["X-SES-CONFIGURATION-SET"] == "notifier"
     assert message["X-SES-MESSAGE-TAGS"] == f"nid={only().pk}, att=1"
+
+
+@pytest.mark.django_db
+def test_same_event_with_another_address_is_a_second_email_as_its_page_says(aws, consume):
+    # One event may owe emails to several people, and a corrected dead letter keeps the id of its event.
+    event = place()
+    consume()
+    again = event.model_copy(update={"data": placed(recipient="bob@example.com").data})
+    OutboxEvent.objects.all().delete()
+    with transaction.atomic():
+        recording.record(again)
+
+    consume()
+
+    recipients = Notification.objects.order_by("pk").values_list("event_id", "recipient")
+    assert list(recipients) == [(event.id, "ada@example.com"), (event.id, "bob@example.com")]
 
 
 @pytest.mark.django_db

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('queues', '0012_doctor_runs'),
+        ('queues', '0014_dead_letter_closed'),
     ]
 
     operations = [
