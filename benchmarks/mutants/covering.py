@@ -41,6 +41,9 @@ class Coverage:
         for path, lines in _places(mutant):
             by_line = self.lines.get(path, {})
             found.update(*(by_line.get(line, []) for line in lines))
+        if not found:
+            # It runs when the module is imported, before the first test.
+            found.update(*self.lines.get(mutant.path, {}).values())
         room = "tests/" + mutant.path.rpartition("/")[0] + "/"
         return sorted(
             found & self.seconds.keys(),

@@ -29,7 +29,7 @@ _CONTRARY = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 _LOOKUPS = {"lt": "lte", "lte": "lt", "gt": "gte", "gte": "gt"}
 _CONTRARY_LOOKUPS = {"lt": "gte", "lte": "gt", "gt": "lte", "gte": "lt"}
 # Whether an instant is within or just outside a time can be seen by nobody, so there the contrary is taken.
-_IS_TIME = re.compile(r"clock|monotonic|\bnow\b|since|until|seconds|_at\b", re.IGNORECASE)
+_IS_TIME = re.compile(r"clock|monotonic|\bnow\b|since|until|seconds|_at\b|\bleft\b", re.IGNORECASE)
 # Keywords of these calls are columns: conditions and changes of rows.
 _OF_ROWS = {"filter", "exclude", "update", "create", "Q"}
 # Blocks that make their statements one: without them each stands alone.
@@ -231,8 +231,8 @@ class _Finder(ast.NodeVisitor):
         self.visit(node.value)
 
     def visit_If(self, node: ast.If) -> None:
-        """Negate its condition."""
-        if self._text(node.test) != "TYPE_CHECKING":
+        """Negate its condition, unless it only decides whether something is logged."""
+        if not (_is_silent(node) or self._text(node.test) == "TYPE_CHECKING"):
             self._negate(node.test)
             self.generic_visit(node)
 
@@ -442,6 +442,13 @@ def _last_name(node: ast.expr) -> str:
     if isinstance(node, ast.Attribute):
         return node.attr
     return node.id if isinstance(node, ast.Name) else ""
+
+
+def _is_silent(node: ast.If) -> bool:
+    return not node.orelse and all(
+        isinstance(statement, ast.Expr) and _first_name(statement.value) in _SILENT
+        for statement in node.body
+    )
 
 
 def _has_contrary(node: ast.expr) -> bool:
