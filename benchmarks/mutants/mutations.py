@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from benchmarks.mutants import sql_text
@@ -67,19 +68,17 @@ class Mutant:
 
 
 def mutants_of(path: str, source: bytes) -> list[Mutant]:
-    """Return all mutants of a module that compile and are not the module itself, each once."""
+    """Return all mutants of a module that can be parsed, each once."""
     finder = _Finder(path, source)
     finder.visit(finder.tree)
-    same = ast.dump(finder.tree)
     found: dict[bytes, Mutant] = {}
     for mutant in finder.found:
         text = mutant.applied(source)
-        try:
-            tree = ast.parse(text)
-        except (SyntaxError, ValueError):
+        if text in found or text == source:
             continue
-        if ast.dump(tree) != same:
-            found.setdefault(text, mutant)
+        with suppress(SyntaxError, ValueError):
+            ast.parse(text)
+            found[text] = mutant
     return sorted(found.values(), key=lambda mutant: (mutant.start, mutant.end, mutant.new))
 
 
