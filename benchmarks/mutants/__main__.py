@@ -162,7 +162,7 @@ def _judged(mutant: Mutant, workshop: Workshop, covering: Coverage) -> Verdict:
             patience = 60 + _PATIENCE * sum(covering.seconds[test] for test in portion)
             status, output = workshop.pytest(["-x", *portion], timeout=patience)
             if status:
-                by = "it hangs" if status < 0 else who_failed(output) or "nothing could be imported"
+                by = "it hangs" if status < 0 else who_failed(output)
                 return Verdict(mutant, by, time.monotonic() - began)
     return Verdict(mutant, "", time.monotonic() - began)
 

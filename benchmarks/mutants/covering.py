@@ -41,6 +41,9 @@ class Coverage:
         for path, lines in _places(mutant):
             by_line = self.lines.get(path, {})
             found.update(*(by_line.get(line, []) for line in lines))
+        if not found:
+            # It runs when the module is imported, before the first test.
+            found.update(*self.lines.get(mutant.path, {}).values())
         room = "tests/" + mutant.path.rpartition("/")[0] + "/"
         return sorted(
             found & self.seconds.keys(),
@@ -69,7 +72,13 @@ def record(workshops: Sequence[Workshop]) -> Coverage:
     """Run all tests once, some in each copy; exits if more than a few fail without a mutant."""
     shares = [_TESTS[number :: len(workshops)] for number in range(len(workshops))]
     with ThreadPoolExecutor(len(workshops)) as threads:
-        parts = list(threads.map(_record, workshops, shares))
+        try:
+            parts = list(threads.map(_record, workshops, shares))
+        except BaseException:
+            # The threads would wait for their tests to end.
+            for workshop in workshops:
+                workshop.stop()
+            raise
     lines: dict[str, dict[int, list[str]]] = {}
     seconds: dict[str, float] = {}
     for part in parts:

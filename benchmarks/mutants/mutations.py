@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from benchmarks.mutants import sql_text
@@ -29,7 +30,7 @@ _CONTRARY = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 _LOOKUPS = {"lt": "lte", "lte": "lt", "gt": "gte", "gte": "gt"}
 _CONTRARY_LOOKUPS = {"lt": "gte", "lte": "gt", "gt": "lte", "gte": "lt"}
 # Whether an instant is within or just outside a time can be seen by nobody, so there the contrary is taken.
-_IS_TIME = re.compile(r"clock|monotonic|\bnow\b|since|until|seconds|_at\b", re.IGNORECASE)
+_IS_TIME = re.compile(r"clock|monotonic|\bnow\b|since|until|seconds|_at\b|\bleft\b", re.IGNORECASE)
 # Keywords of these calls are columns: conditions and changes of rows.
 _OF_ROWS = {"filter", "exclude", "update", "create", "Q"}
 # Blocks that make their statements one: without them each stands alone.
@@ -67,19 +68,17 @@ class Mutant:
 
 
 def mutants_of(path: str, source: bytes) -> list[Mutant]:
-    """Return all mutants of a module that compile and are not the module itself, each once."""
+    """Return all mutants of a module that can be parsed, each once."""
     finder = _Finder(path, source)
     finder.visit(finder.tree)
-    same = ast.dump(finder.tree)
     found: dict[bytes, Mutant] = {}
     for mutant in finder.found:
         text = mutant.applied(source)
-        try:
-            tree = ast.parse(text)
-        except (SyntaxError, ValueError):
+        if text in found or text == source:
             continue
-        if ast.dump(tree) != same:
-            found.setdefault(text, mutant)
+        with suppress(SyntaxError, ValueError):
+            ast.parse(text)
+            found[text] = mutant
     return sorted(found.values(), key=lambda mutant: (mutant.start, mutant.end, mutant.new))
 
 
@@ -231,8 +230,8 @@ class _Finder(ast.NodeVisitor):
         self.visit(node.value)
 
     def visit_If(self, node: ast.If) -> None:
-        """Negate its condition."""
-        if self._text(node.test) != "TYPE_CHECKING":
+        """Negate its condition, unless it only decides whether something is logged."""
+        if not (_is_silent(node) or self._text(node.test) == "TYPE_CHECKING"):
             self._negate(node.test)
             self.generic_visit(node)
 
@@ -442,6 +441,13 @@ def _last_name(node: ast.expr) -> str:
     if isinstance(node, ast.Attribute):
         return node.attr
     return node.id if isinstance(node, ast.Name) else ""
+
+
+def _is_silent(node: ast.If) -> bool:
+    return not node.orelse and all(
+        isinstance(statement, ast.Expr) and _first_name(statement.value) in _SILENT
+        for statement in node.body
+    )
 
 
 def _has_contrary(node: ast.expr) -> bool:

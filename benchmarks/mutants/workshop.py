@@ -17,7 +17,7 @@ from typing import Self
 from benchmarks.mutants.mutations import Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
-_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+?)(?: - .*)?$", re.MULTILINE)
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
 
 
 class Stopped(Exception):
@@ -95,9 +95,12 @@ class _Broken:
 
 
 def who_failed(output: str) -> str:
-    """Return the first test that an output of pytest names as failed; empty if none is."""
-    found = _FAILED.search(output)
-    return found[1] if found else ""
+    """Return the first test that an output of pytest names as failed; exits if it names none."""
+    if found := _FAILED.search(output):
+        return found[1]
+    if "while loading conftest" in output:
+        return "nothing can be imported"
+    raise SystemExit(f"The tests did not run:\n{output[-3000:]}")
 
 
 def _copy(folder: Path) -> None:
