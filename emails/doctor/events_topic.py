@@ -67,7 +67,7 @@ def way_to_queue(
     ours = [
         each
         for each in subscriptions
-        if each.is_confirmed and each.endpoint == attributes["QueueArn"]
+        if each.is_confirmed and each.endpoint == attributes.get("QueueArn")
     ]
     if not ours:
         yield error(

@@ -185,6 +185,7 @@ def _sent_or_settled(held: Claim, email: Rendered) -> bool:
         accept(states.Acceptance(notification.pk, held.attempt, message_id))
     accepted_seconds.add(time.monotonic() - began)
     failpoint("after_accept")
+    limiter.speed_up()
     logger.info(
         "sent event=%s notification=%s ses=%s", notification.event_id, notification.pk, message_id
     )

@@ -16,6 +16,7 @@ from django.conf import settings
 
 from queues import registry
 from queues.aws import account, sqs, subscriptions
+from queues.aws.clients import translated
 from queues.aws.error_codes import is_lacking
 from queues.aws.policies import TLS_ONLY, grant
 from queues.aws.sqs import Queue
@@ -38,6 +39,7 @@ _BASE = {"SqsManagedSseEnabled": "true"}
 _LONGEST = {"MessageRetentionPeriod": str(DEAD_LETTER_RETENTION_DAYS * DAY_SECONDS)}
 
 
+@translated("provision", kind="thing")
 def provision(say: Say) -> None:
     """Provision everything that settings name, and report line by line; raises QueueUnavailable."""
     for queue in sqs.queues():

@@ -44,6 +44,10 @@ _EXPIRED = {
 }
 
 
+# SQS gives every attribute as a text.
+_NUMBERS = {"DelaySeconds", "MaximumMessageSize", "MessageRetentionPeriod", "VisibilityTimeout"}
+
+
 @dataclass(frozen=True)
 class Outgoing:
     """A message to send; ``key`` is the caller's own name for it, unique within a batch."""
@@ -179,10 +183,11 @@ class Queue:
     def depth(self) -> Depth:
         """Ask SQS how many messages the queue holds, roughly."""
         found = self.attributes()
+        # A queue of which SQS tells nothing is not an empty one.
         with _translated(self.name):
             return Depth(
-                visible=int(found.get("ApproximateNumberOfMessages", 0)),
-                in_flight=int(found.get("ApproximateNumberOfMessagesNotVisible", 0)),
+                visible=int(found["ApproximateNumberOfMessages"]),
+                in_flight=int(found["ApproximateNumberOfMessagesNotVisible"]),
                 delayed=int(found.get("ApproximateNumberOfMessagesDelayed", 0)),
             )
 
@@ -207,7 +212,9 @@ class Queue:
             answer = client(hurried=hurried).get_queue_attributes(
                 QueueUrl=url, AttributeNames=["All"]
             )
-            return {str(name): value for name, value in answer["Attributes"].items()}
+            return {
+                str(name): _checked(name, value) for name, value in answer["Attributes"].items()
+            }
 
     def set_attributes(self, attributes: Mapping[str, str]) -> None:
         """Change the given attributes and no others."""
@@ -379,6 +386,15 @@ def _lean(client: SQSClient, config: Any) -> SQSClient:
     return cast(
         "SQSClient", LeanClient(client, service, tries=config.retries["total_max_attempts"])
     )
+
+
+def _checked(name: str, value: object) -> str:
+    """Return an attribute of a queue as SQS gives them; raises TypeError or ValueError for anything else."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is no text")
+    if name in _NUMBERS or name.startswith("ApproximateNumber"):
+        int(value)
+    return value
 
 
 def _dead_letter_name(name: str) -> str:

@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from emails.models import Attempt, Breaker, Notification, SendRate
-from emails.sending import breakers
+from emails.sending import breakers, limiter, states
 from emails.ses import ses_api
 from queues import registry
 from queues.consumer import in_flight, retry_in_place
@@ -185,6 +185,33 @@ def test_throttled_email_is_sent_from_the_same_receive_only_slower(aws, consume,
     rate = SendRate.objects.get()
     assert rate.slowed_until is not None
     assert rate.step_us > 1_000_000 / rate.max_send_rate * 1.4
+
+
+def test_full_throttle_leaves_one_row_and_burns_no_receive(aws, consume, refuses, monkeypatch):
+    monkeypatch.setattr(limiter, "PAUSE_SHARE", 0)
+    refuses("Throttling", "Maximum sending rate exceeded.", times=5)
+    place()
+
+    consume()
+
+    attempts = [(row.number, row.outcome) for row in only().attempt_rows.all()]
+    assert attempts == [(5, Attempt.Outcome.HELD), (6, Attempt.Outcome.ACCEPTED)]
+    assert not HandlingFailure.objects.exists()
+
+
+def test_acceptance_of_an_attempt_whose_row_is_gone_is_counted_all_the_same(
+    aws, consume, refuses, monkeypatch
+):
+    monkeypatch.setattr(limiter, "PAUSE_SHARE", 0)
+    refuses("Throttling", "Maximum sending rate exceeded.", times=3)
+    place()
+    consume()
+
+    states.accept(only().pk, 1, "ses-of-the-first")
+    states.accept(only().pk, 99, "ses-of-nobody")
+
+    accepted = only().attempt_rows.filter(outcome=Attempt.Outcome.ACCEPTED)
+    assert [row.number for row in accepted] == [1, 4]
 
 
 @pytest.mark.django_db(transaction=True)

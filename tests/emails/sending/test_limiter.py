@@ -3,6 +3,7 @@ from datetime import timedelta
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
+from botocore.stub import Stubber
 from django.db import connection
 from django.utils import timezone
 
@@ -223,6 +224,84 @@ def test_many_throttles_leave_a_sixth_of_the_rate(rate):
     row = SendRate.objects.get()
     assert 4 * step < row.step_us < 6.1 * step
     assert row.slowed_until and row.slowed_until > timezone.now() + timedelta(seconds=59)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The limiter's clock, which a test sets."""
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
+
+
+def throttled(clock, *, seconds, every):
+    """Let SES throttle one call ``every`` so many seconds, and nothing else; returns the steps in seconds."""
+    steps = []
+    for _ in range(int(seconds / every)):
+        clock[0] += every
+        SendRate.objects.update(slowed_until=timezone.now() + timedelta(seconds=58))
+        limiter.slow_down()
+        steps.append(SendRate.objects.get().step_us / 1_000_000)
+    return steps
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("per_second", [0.5, 14, 10_000])
+def test_full_throttle_slows_down_to_a_call_in_five_seconds(rate, clock, per_second):
+    rate(per_second)
+
+    steps = throttled(clock, seconds=30, every=1)
+
+    assert steps == sorted(steps)
+    assert steps[10] >= 2.5
+    assert max(5, 1 / per_second) <= steps[-1] <= max(5, 4.1 / per_second * 1.5)
+
+
+@pytest.mark.django_db
+def test_full_throttle_never_exceeds_a_rate_that_is_set(rate, clock):
+    rate(0.1)
+
+    assert min(throttled(clock, seconds=30, every=1)) >= 10
+
+
+@pytest.mark.django_db
+def test_accepted_email_ends_a_full_throttle(rate, clock):
+    rate(10)
+    normal = SendRate.objects.get().step_us
+    throttled(clock, seconds=30, every=1)
+
+    limiter.speed_up()
+
+    assert normal < SendRate.objects.get().step_us <= 4.1 * normal
+    clock[0] += 1
+    assert throttled(clock, seconds=1, every=1)[0] < 1
+
+
+@pytest.mark.django_db
+def test_throttling_now_and_then_never_goes_below_a_sixth(rate, clock):
+    rate(10)
+    normal = SendRate.objects.get().step_us
+
+    for _ in range(50):
+        throttled(clock, seconds=2, every=1)
+        limiter.speed_up()
+
+    assert SendRate.objects.get().step_us < 6.1 * normal
+
+
+@pytest.mark.django_db
+def test_account_that_may_not_send_keeps_the_rate_that_is_known(aws, settings):
+    settings.SES_MAX_SEND_RATE = 0
+    limiter.refresh()
+    past = timezone.now() - timedelta(seconds=1)
+    SendRate.objects.update(refresh_at=past)
+
+    with Stubber(ses_api.api()) as stubber:
+        answer = {"MaxSendRate": 0.0, "Max24HourSend": 0.0, "SentLast24Hours": 0.0}
+        stubber.add_response("get_send_quota", answer)
+        assert limiter.refresh() is True
+
+    assert SendRate.objects.get().max_send_rate == 1.0
 
 
 @pytest.mark.django_db

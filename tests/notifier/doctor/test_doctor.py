@@ -13,6 +13,7 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection
 from django.db.migrations.recorder import MigrationRecorder
 
+from emails.doctor import checks as ses_checks
 from emails.models import Breaker
 from emails.ses import ses_api
 from queues.aws import sns, sqs
@@ -417,3 +418,12 @@ def test_json_says_all_of_it(order, capsys):
         "why": "Messages hold names and addresses of customers.",
         "fix": "python manage.py provision",
     }
+
+
+def test_one_quota_is_told_and_it_is_that_of_ses(aws, account):
+    account.kind = "sandbox"
+
+    found = " ".join(f"{each.what} {each.why}" for each in ses_checks.account())
+
+    assert found.count(" in 24 hours") == 1
+    assert "a day" not in found

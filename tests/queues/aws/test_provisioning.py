@@ -1,4 +1,5 @@
 import json
+from contextlib import contextmanager
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -6,6 +7,7 @@ from moto import mock_aws
 
 from emails.ses import ses_api
 from queues.aws import provisioning, sns, sqs
+from queues.errors import QueueUnavailable
 
 
 @pytest.fixture
@@ -64,25 +66,62 @@ def test_unreachable_aws_is_a_command_error(settings):
         call_command("provision")
 
 
-def test_endpoint_without_event_destinations_is_told_and_goes_on():
-    def lack(http_response, parsed, **kwargs):
-        http_response.status_code = 400
-        parsed["Error"] = {"Code": "InvalidAction", "Message": "Unknown action"}
+@contextmanager
+def lacking(client, operation, *, code, status):
+    """Let SES answer this operation as an emulator that has not got it."""
 
-    events, name = (
-        ses_api.api().meta.events,
-        "after-call.ses.CreateConfigurationSetEventDestination",
-    )
+    def lack(http_response, parsed, **kwargs):
+        http_response.status_code = status
+        parsed.clear()
+        parsed["Error"] = {"Code": code, "Message": "Unknown action"}
+        parsed["ResponseMetadata"] = {"HTTPStatusCode": status}
+
+    events, name = client.meta.events, f"after-call.{operation}"
     events.register(name, lack)
-    said: list[str] = []
     try:
-        with mock_aws():
-            provisioning.provision(said.append)
+        yield
     finally:
         events.unregister(name, lack)
 
+
+# LocalStack answers InternalFailure with status 501, moto with a status alone.
+LACKING = [("InvalidAction", 400), ("InternalFailure", 501), ("501", 501), ("404", 404)]
+
+
+@pytest.mark.parametrize(("code", "status"), LACKING)
+@pytest.mark.parametrize(
+    "operation", ["CreateConfigurationSet", "CreateConfigurationSetEventDestination"]
+)
+def test_endpoint_without_event_destinations_is_told_and_goes_on(operation, code, status):
+    said: list[str] = []
+
+    with lacking(ses_api.api(), f"ses.{operation}", code=code, status=status), mock_aws():
+        provisioning.provision(said.append)
+
     assert said[-1].startswith("not available at this endpoint (events from SES: ")
     assert "Unknown action" in said[-1]
+
+
+@pytest.mark.parametrize(("code", "status"), LACKING)
+def test_endpoint_without_version_2_is_asked_by_version_1(code, status):
+    said: list[str] = []
+    operation = "sesv2.GetConfigurationSetEventDestinations"
+
+    with lacking(ses_api.api_v2(), operation, code=code, status=status), mock_aws():
+        provisioning.provision(said.append)
+
+    assert said[-1] == "made event destination notifier-events"
+
+
+def test_failure_of_ses_is_not_taken_for_a_lack():
+    operation = "ses.CreateConfigurationSet"
+
+    with (
+        lacking(ses_api.api(), operation, code="InternalFailure", status=500),
+        mock_aws(),
+        pytest.raises(QueueUnavailable),
+    ):
+        provisioning.provision(lambda line: None)
 
 
 def statements(alias):
