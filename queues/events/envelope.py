@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Literal
 from django.utils.crypto import salted_hmac
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from queues import addresses
+from queues import addresses, characters
 from queues.errors import BadData, BadEnvelope, EventTooLarge, Reject, UnknownType
 from queues.events import tracing
 from queues.uuid7 import uuid7
@@ -127,8 +127,8 @@ class Event(BaseModel):
         return event.model_copy(update={"data": event.model().model_dump(mode="json")})
 
     def to_json(self) -> str:
-        """Return the message body; raises EventTooLarge over 64 KiB."""
-        body = self.model_dump_json(exclude_none=True)
+        """Return the message body, which SQS takes; raises EventTooLarge over 64 KiB."""
+        body = characters.escaped(self.model_dump_json(exclude_none=True))
         if len(body.encode()) > MAX_BYTES:
             raise EventTooLarge(
                 f"{self.type} {self.subject}: {len(body)} bytes, at most {MAX_BYTES}"

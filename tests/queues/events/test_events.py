@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from queues import characters
 from queues.errors import BadEnvelope
 from queues.events.envelope import Event, EventData, data_types
 from tests.support.parcels import ParcelPacked
@@ -43,6 +44,14 @@ def test_what_the_model_does_not_know_is_dropped():
 def test_envelope_that_no_database_keeps_is_rejected(text):
     with pytest.raises(BadEnvelope):
         Event.from_json(text)
+
+
+@pytest.mark.parametrize("char", ["\ufffe", "\uffff", "\x01", "\x0b", "\x1f"])
+def test_text_that_sqs_refuses_is_escaped_in_the_message(char):
+    event = Event.of(ParcelPacked(note=f"a{char}b"), subject="P-1", partition_key="g")
+
+    assert characters.is_taken_by_sqs(event.to_json())
+    assert Event.from_json(event.to_json()) == event
 
 
 def test_text_that_only_looks_like_an_escape_is_kept():
