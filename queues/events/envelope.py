@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
@@ -22,7 +22,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from queues import addresses, characters
 from queues.errors import BadData, BadEnvelope, EventTooLarge, Reject, UnknownType
-from queues.events import tracing
+from queues.events import tracing, unambiguous
 from queues.uuid7 import uuid7
 
 # Older SQS queues take at most 256 KiB at once. Our events stay far below that, so that ten fit into one batch.
@@ -121,7 +121,7 @@ class Event(BaseModel):
         Fields of the data that the type's model does not know are dropped.
         """
         try:
-            event = cls.model_validate(json_object(body))
+            event = cls.model_validate(json_object(body, read=unambiguous.loads))
         except ValidationError as exc:
             raise BadEnvelope(f"not a CloudEvents 1.0 envelope: {summary(exc)}") from exc
         return event.model_copy(update={"data": event.model().model_dump(mode="json")})
@@ -193,10 +193,13 @@ def data_types() -> dict[str, type[EventData]]:
     return dict(_types)
 
 
-def json_object(body: str) -> dict[str, Any]:
-    """Read a JSON object that a database can keep; raises BadEnvelope."""
+def json_object(body: str, *, read: Callable[..., Any] = json.loads) -> dict[str, Any]:
+    """Read a JSON object that a database can keep; raises BadEnvelope.
+
+    ``read`` is ``unambiguous.loads`` where a name twice in one object must be refused.
+    """
     try:
-        value = json.loads(body, parse_constant=_refuse_constant)
+        value = read(body, parse_constant=_refuse_constant)
         storable = all(map(_is_storable, _strings(value)))
     except (ValueError, RecursionError) as exc:
         raise BadEnvelope(f"not JSON: {exc}") from exc

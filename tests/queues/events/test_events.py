@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -43,6 +44,20 @@ def test_what_the_model_does_not_know_is_dropped():
 )
 def test_envelope_that_no_database_keeps_is_rejected(text):
     with pytest.raises(BadEnvelope):
+        Event.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (body().replace('"source"', '"id": "x", "id": "y", "source"'), "id"),
+        (body().replace('{"note": "x"}', '{"note": "x", "note": "y"}'), "data.note"),
+        (body().replace('"x"', '[{"a": {"b": 1, "b": 1}}]'), "data.note.0.a.b"),
+        (body()[:-1] + ', "data": {"a": 1, "a": 2}}', "data"),
+    ],
+)
+def test_name_that_stands_twice_is_rejected_with_its_path(text, path):
+    with pytest.raises(BadEnvelope, match=f"not JSON: {re.escape(path)} stands twice"):
         Event.from_json(text)
 
 
