@@ -87,7 +87,8 @@ def key(text: str) -> str:
         return deliverable(text).lower()
     except Undeliverable:
         local, at, domain = text.rpartition("@")
-        return f"{_folded(local)}{at}{_domain_key(domain)}".strip()
+        # A letter may become several, and columns are as long as an address may be.
+        return f"{_folded(local)}{at}{_domain_key(domain)}".strip()[:MAX_LENGTH].strip()
 
 
 def kept(text: str) -> str:

@@ -173,6 +173,15 @@ def test_description_with_a_noncharacter_is_refused(settings, tmp_path):
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "#/description")
 
 
+def test_token_with_a_name_that_nobody_sees_has_no_name(settings, tmp_path):
+    settings.API_LOCAL_KEY = str(tmp_path / "key.pem")
+    token = local_tokens.issue(email="ada@example.com", name="\u200b\u2800", use="id")
+
+    answer = ApiClient(token).post("/orders", order(make_product().sku))
+
+    assert answer.json()["customer"]["name"] == "Ada Lovelace"
+
+
 @pytest.mark.parametrize("name", ["نامه\u200cای", "नमस्\u200dते", "李", "👩\u200d💻"])
 def test_joiners_inside_a_name_stay(name):
     form = RegistrationForm({"name": name, "email": "ada@example.com", "website": ""})
