@@ -47,15 +47,15 @@ class Undeliverable(ValueError):
 def deliverable(text: str) -> str:
     """Return the address that an email is sent to, all ASCII; raises Undeliverable."""
     local, at, domain = _without_pasted(text).rpartition("@")
-    if not at:
-        raise Undeliverable("Enter a valid email address.")
-    if not local.isascii() or "=?" in local or not _LOCAL.fullmatch(local):
+    if not local.isascii() or "=?" in local or '"' in local:
         # A quoted local part may contain a comma or a line end. An encoded word (RFC 2047) becomes another address for
         # software that decodes it.
         raise Undeliverable(
             "Enter a plain email address, such as ada@example.com: before the @ only letters from a to z, digits and "
-            "signs such as . - _ +"
+            "signs such as . - _ +."
         )
+    if not at or not _LOCAL.fullmatch(local):
+        raise Undeliverable("Enter a valid email address.")
     found = f"{local}@{ascii_domain(domain)}"
     if len(local) > MAX_LOCAL or len(found) > MAX_LENGTH:
         raise Undeliverable(
@@ -87,7 +87,8 @@ def key(text: str) -> str:
         return deliverable(text).lower()
     except Undeliverable:
         local, at, domain = text.rpartition("@")
-        return f"{_folded(local)}{at}{_domain_key(domain)}".strip()
+        # A letter may become several, and columns are as long as an address may be.
+        return f"{_folded(local)}{at}{_domain_key(domain)}".strip()[:MAX_LENGTH].strip()
 
 
 def kept(text: str) -> str:

@@ -39,6 +39,11 @@ def escaped(json: str) -> str:
     return _NOT_FOR_SQS.sub(lambda match: f"\\u{ord(match[0]):04x}", json)
 
 
+def replaced(text: str) -> str:
+    """Return the text with U+FFFD for each character that SQS refuses."""
+    return _NOT_FOR_SQS.sub("\ufffd", text)
+
+
 def is_one_line(text: str) -> bool:
     """Return True if the text has no line end, control character, direction override or noncharacter."""
     return not any(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +15,8 @@ from benchmarks.aws_stub.queues import Message, Queue
 
 ARN = "arn:aws:sqs:eu-west-1:000000000000:"
 DOUBLED_WITHIN_SECONDS = 2.0
+# The characters that XML 1.0 does not have: SQS API reference, SendMessage.
+_REFUSED = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # How often a long poll looks whether its caller is still there.
 LOOK_SECONDS = 1.0
 HANG_SECONDS = 0.2
@@ -92,6 +95,11 @@ class Sqs:
             if self._faults.happens("entry_failed"):
                 answer["Failed"].append(
                     {"Id": entry["Id"], "SenderFault": False, "Code": "InternalError"}
+                )
+                continue
+            if _REFUSED.search(entry["MessageBody"]):
+                answer["Failed"].append(
+                    {"Id": entry["Id"], "SenderFault": True, "Code": "InvalidMessageContents"}
                 )
                 continue
             copies = 3 if not queue.is_fifo and self._faults.happens("message_tripled") else 1

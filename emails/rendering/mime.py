@@ -83,9 +83,10 @@ class Email(EmailMultiAlternatives):
             raise Unwritable(str(exc)) from exc
 
     def _refuse_headers(self) -> None:
-        for address in (self.from_email, *self.recipients(), *self.reply_to):
-            if not address.isascii():
-                raise Unwritable(f"no email can be sent with this address: {address!r}")
+        found = {"From": [self.from_email], "To": self.recipients(), "Reply-To": self.reply_to}
+        for name, mailboxes in found.items():
+            if not all(map(str.isascii, mailboxes)):
+                raise Unwritable(f"no email can be sent with the address in {name}")
         for name in self.extra_headers:
             if not _NAME.fullmatch(name):
                 raise Unwritable(f"{name!r} is not the name of a header")

@@ -6,7 +6,6 @@ previews) and, if the text made from the HTML would not read well, ``body.txt.hb
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from django.template import TemplateDoesNotExist, TemplateSyntaxError, engines
 from emails.errors import RenderError
 from emails.rendering import inlining
 from emails.rendering.handlebars import HandlebarsTemplates, Template
+from queues.events import unambiguous
 
 MAX_SUBJECT_LENGTH = 200
 
@@ -73,7 +73,7 @@ def sample(template: str) -> Sample:
     if path is None:
         raise RenderError(f"{template}: no sample.json")
     try:
-        return Sample(**json.loads(path.read_text(encoding="utf-8")))
+        return Sample(**unambiguous.loads(path.read_text(encoding="utf-8")))
     except (TypeError, ValueError) as exc:
         raise RenderError(f"{template}/sample.json: {exc}") from exc
 

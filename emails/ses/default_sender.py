@@ -119,4 +119,4 @@ def _chosen_now(known: _Known | None) -> str:
 @by_one_thread
 def _read() -> str:
     row = chosen()
-    return str(row) if row else ""
+    return _ascii(str(row)) if row else ""

@@ -95,12 +95,14 @@ def meaning(code: str) -> Meaning:
 
 def classified(exc: Exception, departure: Departure, *, sender: str = "") -> SendError:
     """Turn any error of a call to SES into ours, which says whether the email was sent and who is to blame."""
+    if isinstance(exc, (Unwritable, UnicodeEncodeError)) and not departure.has_left:
+        return Refused(str(exc), code=type(exc).__name__)
     code, text = described(exc, departure.before)
     if isinstance(exc, ClientError) and (departure.has_left or code != NO_CREDENTIALS):
         status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
         return answered(code, text, status, sender=sender)
     if not departure.has_left:
-        return _kept_here(exc, code, text)
+        return _kept_here(code, text)
     if sdk_errors.meaning(exc) is M.UNREACHED or departure.is_while_connecting(exc):
         return NotSent(text, code=code)
     return InDoubt(text, code=code)
@@ -147,7 +149,7 @@ def names_sender(text: str, sender: str) -> bool:
     return address in _ADDRESS.findall(text.lower())
 
 
-def _kept_here(exc: Exception, code: str, text: str) -> SendError:
+def _kept_here(code: str, text: str) -> SendError:
     """Turn an error that came before the request left: nobody can have the email."""
     found = error_codes.meaning(code)
     if found in (M.UNREACHED, M.UNKNOWN):
@@ -155,6 +157,6 @@ def _kept_here(exc: Exception, code: str, text: str) -> SendError:
         return Unavailable(text, code=NO_CREDENTIALS, breaker="configuration")
     if breaker := _BREAKERS.get(found):
         return Unavailable(text, code=code, breaker=breaker)
-    if found is M.MESSAGE or isinstance(exc, (Unwritable, UnicodeEncodeError)):
+    if found is M.MESSAGE:
         return Refused(text, code=code)
     return NotSent(text, code=code)

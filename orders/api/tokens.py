@@ -21,7 +21,7 @@ from jwt.exceptions import PyJWKClientConnectionError, PyJWKClientError, PyJWTEr
 
 from orders.api import local_tokens
 from orders.errors import BadToken, KeysUnavailable
-from queues import addresses
+from queues import addresses, characters
 
 ALGORITHMS = ["RS256"]
 LEEWAY_SECONDS = 30
@@ -207,7 +207,10 @@ def _verified_email(claims: dict[str, Any]) -> str:
 
 
 def _name(claims: dict[str, Any]) -> str:
-    """Return the name as its holder wrote it, empty if there is none; check it before storing it."""
+    """Return the name as its holder wrote it, empty if nobody sees any; check it before storing it."""
     parts = [claims.get("given_name"), claims.get("family_name")]
     names = [claims.get("name"), " ".join(part for part in parts if isinstance(part, str))]
-    return next((name.strip() for name in names if isinstance(name, str) and name.strip()), "")
+    seen = (
+        name.strip() for name in names if isinstance(name, str) and not characters.is_blank(name)
+    )
+    return next(seen, "")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from botocore.exceptions import ClientError
 from django.conf import settings
 
+from queues import characters
 from queues.aws import clients, error_codes, lean_connections, lean_requests, names, received
 from queues.aws.early_answers import EarlyAnswers
 from queues.aws.lean_sqs import LeanClient
@@ -318,9 +319,9 @@ def by_key(messages: Sequence[Outgoing], answer: Any) -> tuple[dict[str, str], d
 
 
 def attributes_of(message: Outgoing) -> dict[str, Any]:
-    """Return the message's attributes in AWS's form, without empty ones, which AWS rejects."""
+    """Return the message's attributes in AWS's form, without empty ones and characters, which AWS rejects."""
     return {
-        name: {"DataType": "String", "StringValue": value}
+        name: {"DataType": "String", "StringValue": characters.replaced(value)}
         for name, value in message.attributes.items()
         if value
     }

@@ -14,15 +14,16 @@ import json
 import math
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from queues import characters
 from queues.errors import BadData, BadEnvelope, EventTooLarge, Reject, UnknownType
-from queues.events import tracing
+from queues.events import tracing, unambiguous
 from queues.events.stakes import Stake, StakeAt
 from queues.uuid7 import uuid7
 
@@ -110,14 +111,14 @@ class Event(BaseModel):
         Fields of the data that the type's model does not know are dropped.
         """
         try:
-            event = cls.model_validate(json_object(body))
+            event = cls.model_validate(json_object(body, read=unambiguous.loads))
         except ValidationError as exc:
             raise BadEnvelope(f"not a CloudEvents 1.0 envelope: {summary(exc)}") from exc
         return event.model_copy(update={"data": event.model().model_dump(mode="json")})
 
     def to_json(self) -> str:
-        """Return the message body; raises EventTooLarge over 64 KiB."""
-        body = self.model_dump_json(exclude_none=True)
+        """Return the message body, which SQS takes; raises EventTooLarge over 64 KiB."""
+        body = characters.escaped(self.model_dump_json(exclude_none=True))
         size = len(body.encode())
         if size > MAX_BYTES:
             raise EventTooLarge(f"{self.type} {self.subject}: {size} bytes, at most {MAX_BYTES}")
@@ -196,10 +197,13 @@ def data_types() -> dict[str, type[EventData]]:
     return dict(_types)
 
 
-def json_object(body: str) -> dict[str, Any]:
-    """Read a JSON object that a database can keep; raises BadEnvelope."""
+def json_object(body: str, *, read: Callable[..., Any] = json.loads) -> dict[str, Any]:
+    """Read a JSON object that a database can keep; raises BadEnvelope.
+
+    ``read`` is ``unambiguous.loads`` where a name twice in one object must be refused.
+    """
     try:
-        value = json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
+        value = read(body, parse_constant=_refuse_constant, parse_float=_finite)
         storable = all(map(_is_storable, _strings(value)))
     except (ValueError, RecursionError) as exc:
         raise BadEnvelope(f"not JSON: {exc}") from exc

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import uuid
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +16,7 @@ from unfold.widgets import (
 
 from queues.answers import ORDER
 from queues.console import moment
+from queues.events import unambiguous
 from queues.pages.facts import ReasonForm
 from queues.redrives.preflight import Forecast
 
@@ -152,9 +152,9 @@ class DeadLetterDataForm(forms.Form):
 
     def clean_content(self) -> dict[str, Any]:
         try:
-            data = json.loads(self.cleaned_data["content"])
+            data = unambiguous.loads(self.cleaned_data["content"])
         except (ValueError, RecursionError) as exc:
-            raise ValidationError(f"This is not JSON: {exc}") from exc
+            raise ValidationError(f"This is not JSON that can be sent: {exc}.") from exc
         if not isinstance(data, dict):
             raise ValidationError("This is not a JSON object.")
         return data

@@ -16,6 +16,7 @@ from sandbox.ses.api_v1 import paged
 from sandbox.ses.backend import EventDestination, SandboxSES
 from sandbox.ses.identities import Identity
 from sandbox.ses.mailbox import Mail, compose, everybody
+from sandbox.ses.post_office import check_address
 
 # Version 2 has other names for the same refusals.
 _CODES = {
@@ -153,6 +154,8 @@ class SesV2Api(SESV2Response):  # type: ignore[misc]  # moto is untyped here
         address, reason = self._get_param("EmailAddress"), self._get_param("Reason")
         if "@" not in address:
             raise SesError("BadRequestException", "Invalid email address.")
+        if not address.isascii():
+            check_address(address)
         self._backend.post_office.suppressed.put(address, reason)
         return EmptyResult()
 

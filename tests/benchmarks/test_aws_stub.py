@@ -153,6 +153,15 @@ def test_fifo_group_keeps_its_order_when_a_message_comes_back(stub):
     assert bodies(stub.take(url)) == ["a1", "a2"]
 
 
+def test_entry_with_a_character_outside_xml_fails_alone(stub):
+    url = stub.queue("xml")
+
+    answer = stub.put(url, "fine", "odd\uffff")
+
+    assert [entry["Id"] for entry in answer["Successful"]] == ["0"]
+    assert [entry["Code"] for entry in answer["Failed"]] == ["InvalidMessageContents"]
+
+
 def test_deduplication_id_is_taken_once(stub):
     url = stub.queue("once.fifo")
     for _ in range(2):

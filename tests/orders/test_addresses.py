@@ -19,7 +19,7 @@ from tests.support.builders import make_account, make_customer, make_order, make
 
 pytestmark = pytest.mark.django_db
 
-migration = import_module("orders.migrations.0006_address_keys")
+migration = import_module("orders.migrations.0007_fill_address_keys")
 IDN, ASCII = "Ada@Bücher.example", "ada@xn--bcher-kva.example"
 
 
@@ -171,6 +171,15 @@ def test_description_with_a_noncharacter_is_refused(settings, tmp_path):
     answer = ApiClient(access_token("transactions:write")).post("/transactions", body)
 
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "#/description")
+
+
+def test_token_with_a_name_that_nobody_sees_has_no_name(settings, tmp_path):
+    settings.API_LOCAL_KEY = str(tmp_path / "key.pem")
+    token = local_tokens.issue(email="ada@example.com", name="\u200b\u2800", use="id")
+
+    answer = ApiClient(token).post("/orders", order(make_product().sku))
+
+    assert answer.json()["customer"]["name"] == "Ada Lovelace"
 
 
 @pytest.mark.parametrize("name", ["نامه\u200cای", "नमस्\u200dते", "李", "👩\u200d💻"])

@@ -1,7 +1,9 @@
 import json
+import re
 
 import pytest
 
+from queues import characters
 from queues.errors import BadEnvelope, EventTooLarge
 from queues.events.envelope import Event, EventData, cleaned_object, data_types
 from tests.support.parcels import ParcelPacked
@@ -44,6 +46,28 @@ def test_what_the_model_does_not_know_is_dropped():
 def test_envelope_that_no_database_keeps_is_rejected(text):
     with pytest.raises(BadEnvelope):
         Event.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (body().replace('"source"', '"id": "x", "id": "y", "source"'), "id"),
+        (body().replace('{"note": "x"}', '{"note": "x", "note": "y"}'), "data.note"),
+        (body().replace('"x"', '[{"a": {"b": 1, "b": 1}}]'), "data.note.0.a.b"),
+        (body()[:-1] + ', "data": {"a": 1, "a": 2}}', "data"),
+    ],
+)
+def test_name_that_stands_twice_is_rejected_with_its_path(text, path):
+    with pytest.raises(BadEnvelope, match=f"not JSON: {re.escape(path)} stands twice"):
+        Event.from_json(text)
+
+
+@pytest.mark.parametrize("char", ["\ufffe", "\uffff", "\x01", "\x0b", "\x1f"])
+def test_text_that_sqs_refuses_is_escaped_in_the_message(char):
+    event = Event.of(ParcelPacked(note=f"a{char}b"), subject="P-1", partition_key="g")
+
+    assert characters.is_taken_by_sqs(event.to_json())
+    assert Event.from_json(event.to_json()) == event
 
 
 def test_text_that_only_looks_like_an_escape_is_kept():

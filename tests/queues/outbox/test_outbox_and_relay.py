@@ -1,3 +1,4 @@
+import json
 from collections import Counter
 from datetime import timedelta
 
@@ -7,7 +8,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
-from queues import outbox
+from queues import characters, outbox
 from queues.aws import sqs
 from queues.errors import EventTooLarge
 from queues.events.envelope import Event
@@ -341,3 +342,26 @@ def test_relay_that_could_not_publish_everything_fails(aws, capsys):
         call_command("relay_outbox", "--until-empty")
 
     assert capsys.readouterr().out.splitlines() == ["published 1 event(s)", "published 0 event(s)"]
+
+
+@pytest.mark.django_db
+def test_older_row_with_a_character_that_sqs_refuses_is_published(aws):
+    row = record("a")
+    OutboxEvent.objects.filter(pk=row.pk).update(
+        type="odd\uffff", body=row.body.replace('"a"', '"a\uffff\ufffe"')
+    )
+    asked = []
+    events = sqs.client().meta.events
+
+    def keep(params, **kwargs):
+        asked.append(json.loads(params["body"]))
+
+    events.register("before-call.sqs.SendMessageBatch", keep)
+
+    relay.publish_pending()
+    events.unregister("before-call.sqs.SendMessageBatch", keep)
+
+    [entry] = asked[0]["Entries"]
+    assert characters.is_taken_by_sqs(entry["MessageBody"])
+    assert json.loads(entry["MessageBody"])["data"]["note"] == "a\uffff\ufffe"
+    assert entry["MessageAttributes"]["event_type"]["StringValue"] == "odd\ufffd"
