@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q, Value
 from django.db.models.functions import Lower
 
+from queues.models.sql import Literal
 from queues.uuid7 import uuid7
 
 
@@ -18,6 +19,11 @@ class NotificationQuerySet(models.QuerySet["Notification"]):
         """Return the notifications to this address, in upper or lower case."""
         # The database folds both sides, as its index does: SQLite folds only ASCII.
         return self.alias(folded=Lower("recipient")).filter(folded=Lower(Value(address)))
+
+    def brought_by(self, sqs_message_id: str) -> NotificationQuerySet:
+        """Return the notifications of the event that another producer's message brought."""
+        # The second condition repeats that of the index: without it SQLite does not use the index.
+        return self.filter(sqs_message_id=sqs_message_id, sqs_message_id__gt=Literal(""))
 
 
 class Notification(models.Model):
@@ -76,6 +82,10 @@ class Notification(models.Model):
     provider_message_id = models.CharField(
         "SES message id", max_length=100, blank=True, db_index=True
     )
+    # The message that brought an event of another producer; the outbox knows those of our own.
+    sqs_message_id = models.CharField(
+        "SQS message id", max_length=100, blank=True, default="", db_default=""
+    )
     reason_code = models.CharField("cause", max_length=100, blank=True)
     reason = models.TextField(blank=True)
     delivery_status = models.CharField(
@@ -128,6 +138,11 @@ class Notification(models.Model):
             ),
             models.Index("id", name="notification_failed", condition=Q(state="failed")),
             models.Index("id", name="notification_kept", condition=Q(state="kept")),
+            models.Index(
+                fields=["sqs_message_id"],
+                name="notification_message",
+                condition=Q(sqs_message_id__gt=""),
+            ),
             # No index has a column that changes with each delivery: such an update would write to all indexes.
             models.Index("id", name="notification_trouble", condition=Q(delivery_code__gt="")),
             models.Index("id", name="notification_opened", condition=Q(opened_at__isnull=False)),
