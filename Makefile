@@ -13,7 +13,7 @@ PICTURES := shop order mailbox mail admin dead-letter dead-letters redrive redri
 	overview-dark overview-phone-dark causes-dark causes-phone-dark redrive-runs-dark redrive-runs-phone-dark \
 	shop-phone-dark
 
-.PHONY: help run check test pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-relay bench-events bench-growth bench-console bench-api lambda lambda-start docs docs-reference lint audit format lock clean
+.PHONY: help run check test mutants pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-relay bench-events bench-growth bench-console bench-api lambda lambda-start docs docs-reference lint audit format lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -67,6 +67,12 @@ test: WORKERS ?= 3
 test: $(STAMP) $(MINISTACK) ## the whole test suite; what locks also on PostgreSQL, what shows also in Chromium
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal --durations=15
 	@TEST_DATABASE=postgresql $(BIN)/pytest -n $(WORKERS) --dist worksteal --durations=15 -m locking
+
+mutants: N ?= 100
+mutants: SEED ?= 1
+mutants: WORKERS ?= 2
+mutants: $(STAMP) ## break single lines of the rules on purpose and look whether a test fails (N= SEED= WORKERS= ONLY=claims)
+	@$(BIN)/python -m benchmarks.mutants --count=$(N) --seed=$(SEED) --workers=$(WORKERS) --only=$(ONLY)
 
 pictures: $(STAMP) ## take the pictures in docs/images anew, by the browser tests
 	@PICTURES=on $(BIN)/pytest -m browser

@@ -59,7 +59,7 @@ class ProductAdmin(ListAdmin):
 class CustomerAdmin(PersonalAdmin):
     list_display = ["name", "email", "email_verified_at", "registered_at"]
     list_filter = [("email_verified_at", admin.EmptyFieldListFilter)]
-    search_fields = ["name", "email"]
+    search_fields = ["name", "email", "email_key"]
     date_hierarchy = "registered_at"
     ordering = ["name"]
     readonly_fields = ["email_verified_at", "registered_at", "emails"]
@@ -124,7 +124,13 @@ class OrderLineInline(TabularInline):  # type: ignore[misc]  # Unfold has no typ
 class OrderAdmin(FactAdmin):
     list_display = ["number", "customer_name", "customer_email", "total_label", "placed_at"]
     list_filter = ["currency"]
-    search_fields = ["number", "customer_name", "customer_email", "shipping_city"]
+    search_fields = [
+        "number",
+        "customer_name",
+        "customer_email",
+        "customer_email_key",
+        "shipping_city",
+    ]
     date_hierarchy = "placed_at"
     ordering = ["-id"]
     autocomplete_fields = ["customer"]
@@ -165,7 +171,7 @@ class OrderAdmin(FactAdmin):
 class BankAccountAdmin(PersonalAdmin):
     list_display = ["number", "holder_name", "holder_email", "balance_label"]
     list_filter = ["currency"]
-    search_fields = ["number", "holder_name", "holder_email"]
+    search_fields = ["number", "holder_name", "holder_email", "holder_email_key"]
     ordering = ["number"]
 
     def get_readonly_fields(

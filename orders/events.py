@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import Annotated, Literal, Self
 
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from orders.money import Currency
-from orders.validators import validate_recipient, validate_single_line
+from orders.validators import validate_name, validate_single_line
+from queues import addresses
 from queues.events.envelope import EventData, Stake
 
 MAX_LINES = 100
@@ -35,8 +35,10 @@ def _checked(validate: Callable[[str], None]) -> AfterValidator:
 
 
 checked_line = _checked(validate_single_line)
-# The same rule for JSON Schema: no control characters, line ends, or marks that change the direction of a text.
-CONTROL = r"\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069"
+checked_name = _checked(validate_name)
+# The same rule for JSON Schema: no control characters, line ends, marks that change the direction of a text, or code
+# points that are no characters.
+CONTROL = r"\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff"
 ONE_LINE = rf"^[^{CONTROL}]*$"
 Line200 = Annotated[
     str, Field(max_length=200, json_schema_extra={"pattern": ONE_LINE}), checked_line
@@ -50,8 +52,7 @@ Short = Annotated[
 Email = Annotated[
     str,
     Field(max_length=254, json_schema_extra={"format": "email"}),
-    _checked(validate_email),
-    _checked(validate_recipient),
+    _checked(addresses.validate),
 ]
 Url = Annotated[str, Field(max_length=2000, pattern=r"^https?://\S+$"), checked_line]
 # Fits a signed 64-bit integer everywhere.

@@ -10,7 +10,8 @@ from django.core.exceptions import ValidationError
 
 from orders.events import MAX_QUANTITY
 from orders.models import Order, Product
-from orders.validators import validate_recipient, validate_single_line
+from orders.validators import validate_name
+from queues.addresses import AddressField
 
 _QUANTITY = "quantity-"
 
@@ -159,12 +160,11 @@ class RegistrationForm(PublicForm):
     name = forms.CharField(
         max_length=200,
         label="Your name",
-        validators=[validate_single_line],
+        validators=[validate_name],
         widget=forms.TextInput({"autocomplete": "name"}),
     )
-    email = forms.EmailField(
+    email = AddressField(
         max_length=254,
-        validators=[validate_recipient],
         help_text="We send you a link to confirm that the address is yours.",
         widget=forms.EmailInput({"autocomplete": "email"}),
     )
@@ -173,9 +173,8 @@ class RegistrationForm(PublicForm):
 class SignInForm(PublicForm):
     """The form that asks for a link to the orders of an address."""
 
-    email = forms.EmailField(
+    email = AddressField(
         max_length=254,
-        validators=[validate_recipient],
         help_text="We send you a link. You need no password.",
         widget=forms.EmailInput({"autocomplete": "email"}),
     )

@@ -15,9 +15,9 @@ from emails.identities import identities
 from emails.models import Breaker, DeliveryEvent
 from emails.sending import direct_emails
 from emails.ses import default_sender, ses_api
-from queues.aws.clients import is_about_credentials, is_away
+from queues.aws import error_codes
 from queues.doctor.checks import away
-from queues.doctor.findings import DENIED, AwsAway, Finding, Verdict, doctor_check, missing_right
+from queues.doctor.findings import AwsAway, Finding, Verdict, doctor_check, missing_right
 from queues.models.live import LiveConsumer
 
 ALIAS = "ses-events"
@@ -51,10 +51,10 @@ def account() -> Iterable[Finding]:
 
 
 def _unasked(exc: SendError, *, right: str) -> Finding:
-    if is_away(exc.code):
+    if error_codes.is_away(exc.code):
         # Each of the questions that are left would wait as long.
         raise AwsAway(away(f"SES does not answer: {exc}")) from exc
-    if is_about_credentials(exc.code):
+    if error_codes.is_about_credentials(exc.code):
         raise AwsAway(
             Finding(
                 "credentials.missing",
@@ -64,7 +64,7 @@ def _unasked(exc: SendError, *, right: str) -> Finding:
                 fix="Give the process credentials that AWS takes.",
             )
         ) from exc
-    if exc.code in DENIED:
+    if error_codes.is_denied(exc.code):
         return missing_right(str(exc), otherwise=right, of="this account")
     return Finding(
         "ses.unknown",
@@ -86,7 +86,7 @@ def _sandbox() -> Finding:
         "ses.sandbox",
         "The account is in the SES sandbox.",
         Verdict.NOTE if settings.DEBUG else Verdict.WARNING,
-        why="SES sends to verified recipients only, 200 emails a day.",
+        why="SES sends to verified recipients only.",
         fix="Ask for production access in the SES console, Account dashboard.",
     )
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.db import models
-from django.db.models import Q, Value
+from django.db.models import Q
 from django.db.models.functions import Lower
 
+from queues.models.addresses import KeyField, with_address
 from queues.models.sql import Literal
 from queues.uuid7 import uuid7
 
@@ -16,9 +17,8 @@ class NotificationQuerySet(models.QuerySet["Notification"]):
     """The queries that choose notifications."""
 
     def to(self, address: str) -> NotificationQuerySet:
-        """Return the notifications to this address, in upper or lower case."""
-        # The database folds both sides, as its index does: SQLite folds only ASCII.
-        return self.alias(folded=Lower("recipient")).filter(folded=Lower(Value(address)))
+        """Return the notifications to this address, however it is spelled."""
+        return with_address(self, "recipient", address)
 
     def brought_by(self, sqs_message_id: str) -> NotificationQuerySet:
         """Return the notifications of the event that another producer's message brought."""
@@ -48,7 +48,7 @@ class Notification(models.Model):
     class Delivery(models.TextChoices):
         """The delivery status that SES reported; it only moves on in this order.
 
-        ``suppressed``: SES did not try to deliver, because the address is on SES's own list.
+        ``suppressed``: SES did not try to deliver; ``emails.reports.sub_types`` has the reasons.
         """
 
         NONE = "none"
@@ -68,7 +68,9 @@ class Notification(models.Model):
     event_source = models.CharField(max_length=200, blank=True)
     partition_key = models.CharField(max_length=128, blank=True)
     template = models.CharField(max_length=100)
+    # As the event gives it, which makes the email one with its event's; ``recipient_key`` finds it in any spelling.
     recipient = models.EmailField()
+    recipient_key = KeyField()
     # The event's data, which the template renders.
     context = models.JSONField()
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
@@ -126,6 +128,11 @@ class Notification(models.Model):
         indexes = [
             # For searches by address, in upper or lower case, newest first.
             models.Index(Lower("recipient"), "id", name="notification_recipient"),
+            models.Index(
+                "recipient_key",
+                name="notification_recipient_key",
+                condition=Q(recipient_key__isnull=False),
+            ),
             models.Index(
                 "state",
                 "created_at",

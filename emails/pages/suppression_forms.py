@@ -14,6 +14,7 @@ from unfold.widgets import (
 
 from emails.reputation.imports import MAX_BYTES
 from emails.reputation.suppressions import SEND_AGAIN_DAYS
+from queues.addresses import AddressField
 from queues.pages.facts import ReasonForm
 
 
@@ -37,7 +38,7 @@ class LiftForm(ReasonForm):
 
 
 class AddForm(forms.Form):
-    address = forms.EmailField(max_length=254, widget=UnfoldAdminEmailInputWidget)
+    address = AddressField(widget=UnfoldAdminEmailInputWidget)
     reason = forms.CharField(
         max_length=300,
         widget=UnfoldAdminTextInputWidget,

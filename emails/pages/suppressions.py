@@ -13,7 +13,7 @@ from emails.models import Notification, Suppression, SuppressionSync
 from emails.pages import suppression_lists
 from emails.pages.suppression_forms import LiftForm
 from emails.reputation import suppressions
-from queues import masking
+from queues import addresses, masking
 from queues.answers import Section
 from queues.console import moment, short
 from queues.pages.cells import link, two_lines
@@ -94,8 +94,9 @@ class SuppressionAdmin(FactAdmin):
     }
 
     @column(description="address", ordering="address")
-    def who(self, row: Suppression) -> str:
-        return row.address
+    def who(self, row: Suppression) -> SafeString:
+        readable = addresses.readable(row.address)
+        return two_lines(row.address, readable if readable != row.address else "")
 
     @column(description="state", ordering="state", colours=state_colours)
     def state_label(self, row: Suppression) -> tuple[str, str]:

@@ -19,7 +19,10 @@ from django.core.mail import DNS_NAME, EmailMultiAlternatives
 from django.core.mail.message import SafeMIMEText, forbid_multi_line_headers
 
 from emails.errors import Unwritable
+from queues import addresses
 
+# No person wrote the email, so no holiday notice should answer it: RFC 3834, section 5.
+AUTOMATIC = {"Auto-Submitted": "auto-generated"}
 _CRLF = "\r\n"
 # RFC 5322: the name of a header has no colon and no space.
 _NAME = re.compile(r"[!-9;-~]+")
@@ -58,7 +61,16 @@ class Written:
 
 
 class Email(EmailMultiAlternatives):
-    """Django's email, written faster if it has a text, and HTML as its only alternative."""
+    """Django's email, written faster if it has a text, and HTML as its only alternative.
+
+    Its addresses and their names are ASCII for headers and transports alike; Django would encode them by IDNA 2003.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.from_email = _mailbox(self.from_email)
+        for name in ("to", "cc", "bcc", "reply_to"):
+            setattr(self, name, [_recipient(each) for each in getattr(self, name)])
 
     def message(self, *, policy: Policy[Any] | None = None) -> Any:
         """Return the written email; raises Unwritable if that is impossible. No text can add a header of its own."""
@@ -71,6 +83,9 @@ class Email(EmailMultiAlternatives):
             raise Unwritable(str(exc)) from exc
 
     def _refuse_headers(self) -> None:
+        for address in (self.from_email, *self.recipients(), *self.reply_to):
+            if not address.isascii():
+                raise Unwritable(f"no email can be sent with this address: {address!r}")
         for name in self.extra_headers:
             if not _NAME.fullmatch(name):
                 raise Unwritable(f"{name!r} is not the name of a header")
@@ -122,6 +137,21 @@ class Email(EmailMultiAlternatives):
         yield "Date", formatdate(localtime=settings.EMAIL_USE_LOCALTIME)
         yield "Message-ID", make_msgid(domain=str(DNS_NAME))
         yield from self.extra_headers.items()
+
+
+def _recipient(address: Any) -> str:
+    """Return where an email to this address goes; an impossible address stays, and ``message`` refuses it."""
+    try:
+        return addresses.deliverable(str(address))
+    except addresses.Undeliverable:
+        return _mailbox(address)
+
+
+def _mailbox(address: Any) -> str:
+    try:
+        return addresses.mailbox(str(address))
+    except ValueError:
+        return str(address)
 
 
 def _header(name: str, value: str) -> bytes:

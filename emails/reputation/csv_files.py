@@ -11,13 +11,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
-
 from emails.models import Suppression
 from emails.reputation import csv_text
 from emails.reputation.csv_text import Unreadable
 from emails.reputation.suppressions import Entry, Source
+from queues import addresses
 
 MAX_ROWS = 100_000
 COLUMNS = ("address", "state", "source", "reason", "since", "added_by", "lifted_at")
@@ -85,11 +83,11 @@ def read(content: bytes, *, reason: str, by: str) -> Read:
         except ValueError as exc:
             found.refused.append(Refused(line, str(exc)))
             continue
-        found.repeated += key(entry.address) in entries
+        found.repeated += addresses.key(entry.address) in entries
         # A suppressed address stays so, however often the file lists it as lifted.
-        known = entries.setdefault(key(entry.address), entry)
+        known = entries.setdefault(addresses.key(entry.address), entry)
         if known.lifted_at and not entry.lifted_at:
-            entries[key(entry.address)] = entry
+            entries[addresses.key(entry.address)] = entry
     found.entries = list(entries.values())
     return found
 
@@ -99,24 +97,15 @@ def address_in(cell: str) -> str:
 
     Raises ValueError, in words for staff, where the cell holds no address.
     """
-    text = "".join(each for each in cell if unicodedata.category(each) != "Cf").strip()
+    text = addresses.as_typed(cell)
     if not text:
         raise ValueError("no address")
-    # In some scripts an invisible joiner makes another domain.
-    if text != cell.strip() and not text.isascii():
-        raise ValueError(f"“{_shown(cell)}” has invisible characters")
+    if "@" not in text:
+        raise ValueError(f"“{_shown(cell)}” is not an email address")
     try:
-        validate_email(text)
-    except ValidationError:
-        raise ValueError(f"“{_shown(cell)}” is not an email address") from None
-    if len(text) > 254:
-        raise ValueError(f"“{_shown(cell)}” is too long for an email address")
-    return text
-
-
-def key(address: str) -> str:
-    """Return the same text for every spelling of an address."""
-    return address.lower()
+        return addresses.deliverable(text)
+    except addresses.Undeliverable as exc:
+        raise ValueError(f"“{_shown(cell)}”: {exc}") from None
 
 
 def write(rows: Iterable[Suppression]) -> Iterator[str]:

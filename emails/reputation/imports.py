@@ -12,8 +12,9 @@ from django.utils import timezone
 
 from emails.models import Suppression, SuppressionImport
 from emails.reputation import csv_files, suppressions
-from emails.reputation.csv_files import Read, key
+from emails.reputation.csv_files import Read
 from emails.reputation.suppressions import Entry
+from queues import addresses
 from queues.registry import sweeps
 
 MAX_BYTES = 16 * 1024 * 1024
@@ -95,12 +96,14 @@ def forget_old() -> int:
 
 def _count(effects: Effects, batch: Sequence[Entry]) -> None:
     found = Suppression.objects.of([entry.address for entry in batch])
-    known = {key(address): state for address, state in found.values_list("address", "state")}
+    known = {
+        addresses.key(address): state for address, state in found.values_list("address", "state")
+    }
     for entry in batch:
-        effects.count(entry, known.get(key(entry.address)))
+        effects.count(entry, known.get(addresses.key(entry.address)))
 
 
 def _batches(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
     # Always in the same order, so that two imports cannot deadlock.
-    ordered = sorted(entries, key=lambda entry: key(entry.address))
+    ordered = sorted(entries, key=lambda entry: addresses.key(entry.address))
     return (ordered[start : start + BATCH] for start in range(0, len(ordered), BATCH))

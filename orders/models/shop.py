@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.signing import Signer
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
-from django.db.models import Q, Value
+from django.db.models import Q
 from django.db.models.functions import Lower
 from django.urls import reverse
 from django.utils import timezone
@@ -24,16 +24,17 @@ from orders.events import Address, Line, OrderPlaced, Person
 from orders.models.customers import Customer
 from orders.models.facts import Fact, FactQuerySet
 from orders.money import Currency, to_cents
-from orders.validators import validate_recipient, validate_single_line
+from orders.validators import validate_name, validate_single_line
 from queues import outbox
 from queues.events.envelope import Event
+from queues.models.addresses import AddressField, KeyField, with_address
 
 
 class Product(models.Model):
     """A product of the shop. One that is no longer sold becomes inactive, because orders refer to it."""
 
-    sku = models.CharField("SKU", max_length=50, unique=True, validators=[validate_single_line])
-    name = models.CharField(max_length=200, validators=[validate_single_line])
+    sku = models.CharField("SKU", max_length=50, unique=True, validators=[validate_name])
+    name = models.CharField(max_length=200, validators=[validate_name])
     description = models.CharField(max_length=300, blank=True, validators=[validate_single_line])
     price = models.DecimalField(
         max_digits=10, decimal_places=2, validators=[MinValueValidator(Decimal(0))]
@@ -67,8 +68,8 @@ class OrderQuerySet(FactQuerySet["Order"]):
     """A read-only queryset of orders; ``place`` makes one."""
 
     def by(self, email: str) -> OrderQuerySet:
-        """Return the orders placed with this address, ignoring case."""
-        return self.alias(folded=Lower("customer_email")).filter(folded=Lower(Value(email)))
+        """Return the orders placed with this address, however it is spelled."""
+        return with_address(self, "customer_email", email)
 
     def place(self, *, lines: Iterable[tuple[Product, int]], **fields: Any) -> Order:
         """Save an order of (product, quantity) pairs with its lines and its event, all or none."""
@@ -91,21 +92,20 @@ class Order(Fact):
     customer = models.ForeignKey(
         Customer, null=True, blank=True, on_delete=models.PROTECT, related_name="orders"
     )
-    customer_name = models.CharField("name", max_length=200, validators=[validate_single_line])
-    customer_email = models.EmailField("email", validators=[validate_recipient])
+    customer_name = models.CharField("name", max_length=200, validators=[validate_name])
+    customer_email = AddressField("email")
+    customer_email_key = KeyField()
     shipping_name = models.CharField(
-        "name of the recipient", max_length=200, validators=[validate_single_line]
+        "name of the recipient", max_length=200, validators=[validate_name]
     )
     shipping_street = models.CharField(
-        "street and number", max_length=200, validators=[validate_single_line]
+        "street and number", max_length=200, validators=[validate_name]
     )
     shipping_postal_code = models.CharField(
-        "postal code", max_length=20, validators=[validate_single_line]
+        "postal code", max_length=20, validators=[validate_name]
     )
-    shipping_city = models.CharField("city", max_length=100, validators=[validate_single_line])
-    shipping_country = models.CharField(
-        "country", max_length=100, validators=[validate_single_line]
-    )
+    shipping_city = models.CharField("city", max_length=100, validators=[validate_name])
+    shipping_country = models.CharField("country", max_length=100, validators=[validate_name])
     currency = models.CharField(max_length=3, choices=Currency, editable=False)
     total = models.DecimalField(max_digits=14, decimal_places=2, editable=False)
     # A key makes one order, however often it is sent.
@@ -128,6 +128,11 @@ class Order(Fact):
         ]
         indexes = [
             models.Index(Lower("customer_email"), "id", name="order_customer_email"),
+            models.Index(
+                "customer_email_key",
+                name="order_customer_email_key",
+                condition=Q(customer_email_key__isnull=False),
+            ),
             models.Index("placed_at", name="order_placed"),
             models.Index("client", "id", name="order_client", condition=Q(client__isnull=False)),
         ]

@@ -18,14 +18,10 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from botocore.credentials import Credentials
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    CredentialRetrievalError,
-    NoCredentialsError,
-)
+from botocore.exceptions import ClientError, CredentialRetrievalError, NoCredentialsError
 from botocore.parsers import ResponseParser, ResponseParserError
 
+from queues.aws import departures
 from queues.aws.lean_connections import IDLE_SECONDS, Connections
 
 
@@ -78,6 +74,7 @@ class Service:
         signed = self._signed(body, headers)
         lines = "".join(f"{name}: {value}\r\n" for name, value in signed.items())
         head = f"POST {self._path} HTTP/1.1\r\n{lines}content-length: {len(body)}\r\n\r\n"
+        departures.leave()
         response = self._connections.exchange(head.encode() + body)
         return Answer(response.status, response.headers, response.content)
 
@@ -104,7 +101,8 @@ class Service:
         try:
             # Asked for each request: this call renews the credentials of a role.
             frozen = self._credentials.get_frozen_credentials()
-        except (BotoCoreError, ClientError, RuntimeError, OSError) as exc:
+        # Whatever gives out credentials may fail in any way; nothing has left yet.
+        except Exception as exc:
             raise CredentialRetrievalError(
                 provider=self._credentials.method, error_msg=str(exc)
             ) from exc

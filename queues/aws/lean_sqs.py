@@ -19,10 +19,11 @@ from botocore.exceptions import (
 )
 from botocore.parsers import JSONParser
 
+from queues.aws import error_codes
 from queues.aws.lean_requests import Answer, Service
+from queues.aws.meanings import Meaning
 
 _BROKEN = (ConnectionClosedError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError)
-_THROTTLED = {"RequestThrottled", "Throttling", "ThrottlingException", "TooManyRequestsException"}
 
 
 class LeanClient:
@@ -86,7 +87,8 @@ class LeanClient:
 
 def _may_heal(exc: ClientError) -> bool:
     status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return status >= 500 or exc.response.get("Error", {}).get("Code") in _THROTTLED
+    code = exc.response.get("Error", {}).get("Code", "")
+    return status >= 500 or error_codes.meaning(code) is Meaning.THROTTLED
 
 
 def _read(answer: Answer) -> dict[str, Any]:

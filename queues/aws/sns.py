@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from queues.aws import clients, sqs
+from queues.aws import clients, names, sqs
 from queues.aws.sqs import Outgoing, Unsent
 from queues.errors import QueueMissing
 
@@ -25,7 +25,7 @@ class Topic:
 
     def __init__(self, alias: str, name_or_arn: str) -> None:
         self.alias = alias
-        self.name = name_or_arn.rsplit(":", 1)[-1]
+        self.name = names.read(name_or_arn).name
         self._is_given = name_or_arn.startswith("arn:")
         self._arn = name_or_arn if self._is_given else ""
 

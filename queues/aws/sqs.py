@@ -9,14 +9,14 @@ import logging
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 from django.conf import settings
 
-from queues.aws import clients, lean_connections, lean_requests, wrappers
+from queues.aws import clients, error_codes, lean_connections, lean_requests, names, wrappers
 from queues.aws.lean_sqs import LeanClient
 from queues.errors import ReceiptExpired
 
@@ -33,7 +33,11 @@ NO_EVENT = "none"
 # SQS refuses more than twelve hours.
 MAX_HIDE_SECONDS = 43_200
 
-_EXPIRED = {"ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight"}
+_EXPIRED = {
+    "ReceiptHandleIsInvalid",
+    "MessageNotInflight",
+    "AWS.SimpleQueueService.MessageNotInflight",
+}
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,8 @@ class Queue:
 
     def __init__(self, alias: str, name_or_url: str) -> None:
         self.alias = alias
-        self.name = name_or_url.rsplit("/", 1)[-1]
+        self.named = name_or_url
+        self.name = names.read(name_or_url).name
         self._url = name_or_url if "://" in name_or_url else ""
 
     def __repr__(self) -> str:
@@ -97,6 +102,12 @@ class Queue:
     def is_fifo(self) -> bool:
         """True for a FIFO queue; SQS, too, knows it by the name's ending."""
         return self.name.endswith(".fifo")
+
+    @property
+    def place(self) -> names.AwsName:
+        """Where settings say that the queue is; SQS is not asked. A name alone is looked up in AWS_REGION."""
+        place = names.read(self.named)
+        return place if "://" in self.named else replace(place, region=settings.AWS_REGION)
 
     @property
     def url(self) -> str:
@@ -227,7 +238,8 @@ def queue(alias: str) -> Queue:
 
 def dead_letter_queue(alias: str) -> Queue:
     """Return the alias's dead-letter queue: the queue's name with ``-dlq``, in the same region and account."""
-    return _queue(alias, _dead_letter_name(queue(alias).name))
+    source = queue(alias)
+    return _queue(alias, names.beside(source.named, _dead_letter_name(source.name)))
 
 
 def archive_queue() -> Queue | None:
@@ -276,7 +288,8 @@ def by_key(messages: Sequence[Outgoing], answer: Any) -> tuple[dict[str, str], d
     failed = {
         messages[int(error["Id"])].key: Unsent(
             f"{error.get('Code', '')}: {error.get('Message', '')}",
-            error.get("SenderFault", False),
+            bool(error.get("SenderFault"))
+            and error_codes.blames_the_message(str(error.get("Code", ""))),
         )
         for error in answer.get("Failed", [])
     }
@@ -356,6 +369,6 @@ def _translated(name: str) -> Iterator[None]:
             yield
         except ClientError as exc:
             code, text = clients.described(exc)
-            if code in _EXPIRED and "eceipt" in f"{code} {text}":
+            if code in _EXPIRED or (code == "InvalidParameterValue" and "eceipt" in text):
                 raise ReceiptExpired(text) from exc
             raise

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from queues import registry
-from queues.aws import sqs, wrappers
+from queues.aws import names, sqs, wrappers
 from queues.aws.sqs import BATCH_ENTRIES, Queue, Received
 from queues.errors import QueueUnavailable, ReceiptExpired
 from queues.models import OutboxEvent
@@ -46,7 +46,7 @@ class Batch(Queue):
     """The messages of one queue in one invocation; ``failed`` names those that must come back."""
 
     def __init__(self, queue: Queue, messages: Sequence[Received]) -> None:
-        super().__init__(queue.alias, queue.name)
+        super().__init__(queue.alias, queue.named)
         self._queue = queue
         self._messages = messages
         self._waiting = deque(messages)
@@ -156,12 +156,13 @@ def defer(queue: Queue, message: Received) -> None:
 
 
 def _alias(arn: str) -> str:
-    name = arn.rsplit(":", 1)[-1]
+    """Find the alias of a queue: a queue of the same name in another account or region is not ours."""
+    found = names.read(arn)
     for queue in sqs.queues():
-        if queue.name == name:
+        if queue.place.is_at(found):
             return queue.alias
-    names = ", ".join(queue.name for queue in sqs.queues())
-    raise ValueError(f"no QUEUE_<ALIAS> setting names the queue {name}; they name {names}")
+    ours = ", ".join(queue.named for queue in sqs.queues())
+    raise ValueError(f"no QUEUE_<ALIAS> setting names the queue {arn}; they name {ours}")
 
 
 def _received(record: Mapping[str, Any]) -> Received:

@@ -30,8 +30,6 @@ class Verdict(StrEnum):
 # The exit code for scripts: 0 all is well, 1 somebody should look at something, 2 something does not work.
 EXIT_CODES = {Verdict.ERROR: 2, Verdict.WARNING: 1}
 
-# The error codes by which AWS says that a right is missing.
-DENIED = {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"}
 _ACTION = re.compile(r"perform: ([a-z0-9-]+:[A-Za-z]+)")
 
 

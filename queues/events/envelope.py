@@ -11,6 +11,8 @@ Defining the class registers the type, so every type that is imported is known.
 from __future__ import annotations
 
 import json
+import math
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,12 +22,21 @@ from typing import Any, ClassVar, Literal
 from django.utils.crypto import salted_hmac
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from queues import addresses
 from queues.errors import BadData, BadEnvelope, EventTooLarge, Reject, UnknownType
 from queues.events import tracing
 from queues.uuid7 import uuid7
 
 # Older SQS queues take at most 256 KiB at once. Our events stay far below that, so that ten fit into one batch.
 MAX_BYTES = 64 * 1024
+
+# What no database can store, where a text is not ours to refuse: Unicode's sign for what could not be read.
+UNREADABLE = "\ufffd"
+# Deeper parts are left out of what others wrote: PostgreSQL, SQLite and Python each have a limit, and no text is there.
+MAX_DEPTH = 100
+_LEFT_OUT = '"…"'
+_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 _types: dict[str, type[EventData]] = {}
 
@@ -47,7 +58,7 @@ class Stake:
     ) -> Stake:
         """Make a stake for the owner of this email address; only a keyed hash of the address is kept."""
         key = salted_hmac(
-            "queues.events.envelope.Stake", address.lower(), algorithm="sha256"
+            "queues.events.envelope.Stake", addresses.key(address), algorithm="sha256"
         ).hexdigest()
         return cls(key[:32], amount_cents, currency)
 
@@ -195,7 +206,7 @@ def data_types() -> dict[str, type[EventData]]:
 def json_object(body: str) -> dict[str, Any]:
     """Read a JSON object that a database can keep; raises BadEnvelope."""
     try:
-        value = json.loads(body, parse_constant=_refuse_constant)
+        value = json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
         storable = all(map(_is_storable, _strings(value)))
     except (ValueError, RecursionError) as exc:
         raise BadEnvelope(f"not JSON: {exc}") from exc
@@ -206,8 +217,76 @@ def json_object(body: str) -> dict[str, Any]:
     return value
 
 
+def cleaned_object(body: str) -> dict[str, Any]:
+    """Read a JSON object that others wrote, so that what explains never hides what decides; raises BadEnvelope.
+
+    NUL and lone surrogates become U+FFFD, numbers that no database can store become their text, and parts nested deeper
+    than MAX_DEPTH become ``…``. PostgreSQL manual, "JSON types": ``jsonb`` has no NUL, no lone surrogate, no infinity.
+    """
+    try:
+        value = json.loads(
+            _shallow(body.lstrip("\ufeff")),
+            strict=False,
+            parse_constant=str,
+            parse_float=_finite_or_text,
+            parse_int=_short_or_text,
+        )
+    except (ValueError, RecursionError) as exc:
+        raise BadEnvelope(f"not JSON: {exc}") from exc
+    if not isinstance(value, dict):
+        raise BadEnvelope(f"a JSON {type(value).__name__}, not an object")
+    return {_storable(name): _storable(item) for name, item in value.items()}
+
+
+def _shallow(body: str) -> str:
+    """Replace each part that is nested deeper than MAX_DEPTH."""
+    if body.count("[") + body.count("{") <= MAX_DEPTH:
+        return body
+    kept, depth, resume_at = [], 0, 0
+    for token in _TOKENS.finditer(body):
+        if token[0] in "[{":
+            depth += 1
+            if depth == MAX_DEPTH + 1:
+                kept += [body[resume_at : token.start()], _LEFT_OUT]
+        elif token[0] in "]}":
+            depth -= 1
+            if depth == MAX_DEPTH:
+                resume_at = token.end()
+    # Brackets that do not match are no JSON, whatever is left out.
+    return "".join([*kept, body[resume_at:]]) if depth == 0 else body
+
+
+def _finite_or_text(number: str) -> float | str:
+    try:
+        return _finite(number)
+    except ValueError:
+        return number
+
+
+def _short_or_text(number: str) -> int | str:
+    # Python reads at most 4,300 digits, and a clock or a counter has far fewer.
+    return int(number) if len(number) <= 40 else number
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return _UNSTORABLE.sub(UNREADABLE, value)
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    if isinstance(value, dict):
+        return {_storable(key): _storable(item) for key, item in value.items()}
+    return value
+
+
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError("a number that is too large")
+    return value
 
 
 def _strings(value: object) -> Iterator[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, cast
 
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
-from queues import masking
+from queues import addresses, masking
 from queues.pages.lists import ListAdmin
 
 
@@ -65,6 +66,16 @@ class MaskedAdmin(ListAdmin):
         if not masking.hides(request):
             return names
         return [name for name in names if self._ordering(name) not in self.personal]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Find an address or a domain in its ASCII spelling too, which is how tables keep or compare it."""
+        found, has_duplicates = super().get_search_results(request, queryset, search_term)
+        spelled = " ".join(map(addresses.in_ascii, search_term.split()))
+        if spelled != search_term and not search_term.isascii():
+            found |= super().get_search_results(request, queryset, spelled)[0]
+        return found, bool(has_duplicates)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Refuse masked users a filter by a personal field in the URL, which would reveal it too."""

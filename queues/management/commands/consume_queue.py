@@ -41,7 +41,7 @@ class Command(BaseCommand):
 
     help = "Receive events, pass them to their handlers and delete handled messages, until SIGTERM."
     # All other checks would load every page of the web site.
-    requires_system_checks = [checks.TAG]
+    requires_system_checks = [checks.TAG, checks.WORK_TAG]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add the options that ``--help`` lists."""

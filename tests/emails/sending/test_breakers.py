@@ -1,13 +1,19 @@
+from types import SimpleNamespace
+from typing import Any
+
+import botocore.exceptions as boto
 import pytest
 from botocore.stub import Stubber
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from emails.models import Attempt, Breaker, Notification, SendRate
 from emails.sending import breakers
 from emails.ses import ses_api
 from queues import registry
-from queues.consumer import retry_in_place
+from queues.consumer import in_flight, retry_in_place
 from queues.models import HandlingFailure
+from tests.faults.world.world import World
 from tests.support.owed import only, place
 
 pytestmark = pytest.mark.django_db
@@ -32,6 +38,14 @@ def stop_when_held():
         ("ExpiredToken", "expired", breakers.CONFIGURATION),
         ("SignatureDoesNotMatch", "no match", breakers.CONFIGURATION),
         ("AccessDenied", "not allowed", breakers.CONFIGURATION),
+        ("OptInRequired", "needs a subscription for the service.", breakers.CONFIGURATION),
+        ("MessageRejected", "Sending paused for this account.", breakers.ACCOUNT),
+        ("MessageRejected", "Email sending for the account is paused.", breakers.ACCOUNT),
+        (
+            "MessageRejected",
+            "Email sending for the configuration set notifier is paused.",
+            breakers.ACCOUNT,
+        ),
         (
             "MessageRejected",
             "Email address is not verified. The following identities failed the check in region "
@@ -52,6 +66,32 @@ def test_trouble_of_our_own_opens_a_breaker_and_burns_nothing(
     assert (row.name, row.is_open, row.code) == (breaker, True, code)
     assert only().state == Notification.State.PENDING
     assert only().attempt_rows.get().outcome == Attempt.Outcome.HELD
+    assert not HandlingFailure.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "exc",
+    [
+        boto.UnauthorizedSSOTokenError(),
+        boto.TokenRetrievalError(provider="sso", error_msg="Token has expired and refresh failed"),
+        boto.NoAuthTokenError(),
+        boto.RefreshWithMFAUnsupportedError(),
+        boto.ConfigNotFound(path="/home/shop/.aws/config"),
+    ],
+    ids=lambda exc: type(exc).__name__,
+)
+def test_credentials_that_cannot_be_got_open_a_breaker_and_leave_no_doubt(aws, consume, exc):
+    def fail(**kwargs):
+        raise exc
+
+    events = ses_api.connection().connection.meta.events
+    events.register("before-sign.ses", fail)
+    place()
+    consume()
+    events.unregister("before-sign.ses", fail)
+
+    assert only().state == Notification.State.PENDING
+    assert Breaker.objects.get().name == breakers.CONFIGURATION
     assert not HandlingFailure.objects.exists()
 
 
@@ -87,14 +127,45 @@ def test_probe_keeps_open_what_has_not_healed_and_says_why(aws, settings):
     assert "the sender shop@example.com is not verified" in registry.why_closed("orders")
 
 
-@pytest.mark.parametrize(("enabled", "closed"), [(True, 1), (False, 0)])
-def test_probe_of_a_paused_account_asks_whether_it_may_send(aws, settings, enabled, closed):
+@pytest.mark.parametrize(
+    ("account", "configuration_set", "closed"),
+    [(True, True, 1), (True, None, 1), (True, False, 0), (False, True, 0)],
+)
+def test_probe_of_a_paused_account_asks_whether_it_may_send(
+    aws, settings, account, configuration_set, closed
+):
+    settings.BREAKER_PROBE_SECONDS = -1
+    breakers.trip(breakers.ACCOUNT, code="X", reason="x")
+    options = {} if configuration_set is None else {"SendingEnabled": configuration_set}
+
+    with Stubber(ses_api.api()) as stubber:
+        stubber.add_response("get_account_sending_enabled", {"Enabled": account})
+        stubber.add_response("describe_configuration_set", {"ReputationOptions": options})
+        assert breakers.probe() == closed
+
+
+def test_probe_closes_where_ses_tells_of_the_account_only(aws, settings):
     settings.BREAKER_PROBE_SECONDS = -1
     breakers.trip(breakers.ACCOUNT, code="X", reason="x")
 
     with Stubber(ses_api.api()) as stubber:
-        stubber.add_response("get_account_sending_enabled", {"Enabled": enabled})
-        assert breakers.probe() == closed
+        stubber.add_response("get_account_sending_enabled", {"Enabled": True})
+        stubber.add_client_error("describe_configuration_set", "AccessDenied")
+        assert breakers.probe() == 1
+
+
+@pytest.mark.parametrize("answer", [{}, {"Enabled": "yes"}])
+def test_probe_of_an_account_that_answers_oddly_keeps_it_closed(aws, settings, answer):
+    settings.BREAKER_PROBE_SECONDS = -1
+    breakers.trip(breakers.ACCOUNT, code="X", reason="x")
+    client: Any = ses_api.api()
+    events = client.meta.events
+    event = "before-call.ses.GetAccountSendingEnabled"
+    events.register(event, odd := lambda **kwargs: (SimpleNamespace(status_code=200), answer))
+
+    assert breakers.probe() == 0
+
+    events.unregister(event, odd)
 
 
 def test_probe_waits_for_its_time(aws):
@@ -124,3 +195,44 @@ def test_until_empty_fails_while_a_breaker_keeps_a_queue_closed(aws):
         CommandError, match="queue orders was not read: breaker account: Paused: by hand"
     ):
         call_command("consume_queue", "--until-empty")
+
+
+@pytest.fixture
+def world():
+    """A world in which SES takes no more emails today, and one order."""
+    with World(1) as world:
+        world.ses.trouble = "quota"
+        world.place_order(1)
+        world.relay()
+        yield world
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the clock is that of SQLite")
+def test_email_that_waits_for_a_breaker_goes_out_of_the_same_receive_once_it_closes(world):
+    def heal():
+        if world.clock.time() - began > 100:
+            breakers.reset(breakers.QUOTA)
+            world.ses.trouble = ""
+
+    began, world.clock.on_sleep = world.clock.time(), heal
+
+    world.consume("orders", patience=800)
+
+    assert 100 < world.clock.time() - began < 110
+    assert world.accepted == {"ORD-000001"}
+    assert [row.outcome for row in only().attempt_rows.order_by("number")] == ["held", "accepted"]
+    assert not HandlingFailure.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the clock is that of SQLite")
+def test_email_waits_for_a_breaker_less_than_its_message_stays_in_flight(world):
+    began, world.clock.on_sleep = world.clock.time(), lambda: None
+
+    world.consume("orders", patience=5000)
+
+    assert 600 < world.clock.time() - began < in_flight.MAX_HOLD_SECONDS
+    assert world.accepted == set()
+    assert HandlingFailure.objects.get().code == "Throttling"
+    assert only().state == Notification.State.PENDING

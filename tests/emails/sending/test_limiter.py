@@ -2,6 +2,7 @@ import time
 from datetime import timedelta
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from django.db import connection
 from django.utils import timezone
 
@@ -30,6 +31,22 @@ def rate(aws, settings):
         limiter.refresh()
 
     return set_rate
+
+
+@pytest.fixture
+def refuses_quota(aws, request):
+    """Let SES refuse, or not, to tell its quota."""
+
+    def refuse(**kwargs):
+        raise EndpointConnectionError(endpoint_url="http://ses")
+
+    def install(is_refusing):
+        if is_refusing:
+            events = ses_api.api().meta.events
+            events.register("before-send.ses.GetSendQuota", refuse)
+            request.addfinalizer(lambda: events.unregister("before-send.ses.GetSendQuota", refuse))
+
+    return install
 
 
 @pytest.fixture
@@ -150,6 +167,20 @@ def test_rate_and_quota_come_from_ses_unless_set(aws, settings):
     row = SendRate.objects.get()
     assert row.max_send_rate == 1.0
     assert row.max_24_hour_send == 200.0
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("ses", ["answers", "does not answer"])
+def test_rate_that_is_set_counts_whatever_ses_says(aws, settings, refuses_quota, ses):
+    settings.SES_MAX_SEND_RATE = 5
+    refuses_quota(ses == "does not answer")
+
+    for _ in range(2):
+        limiter.refresh()
+        SendRate.objects.update(refresh_at=timezone.now() - timedelta(seconds=1))
+
+    assert SendRate.objects.get().max_send_rate == 5
+    assert limiter.rate() == pytest.approx(4.9, rel=0.001)
 
 
 @pytest.mark.django_db

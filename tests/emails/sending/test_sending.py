@@ -37,9 +37,7 @@ def ses_answers(aws, request):
 
         name = "after-call.ses.SendRawEmail" if after_accepting else "before-send.ses.SendRawEmail"
         events = ses_api.connection().connection.meta.events
-        events.register_first(name, intervene) if not after_accepting else events.register(
-            name, intervene
-        )
+        events.register(name, intervene)
         request.addfinalizer(lambda: events.unregister(name, intervene))
         return lambda: events.unregister(name, intervene)
 
@@ -69,6 +67,19 @@ def test_email_carries_configuration_set_and_tags_for_its_attempt(aws, consume):
     message = email.message_from_string(aws.accepted[0].raw_data)
     assert message["X-SES-CONFIGURATION-SET"] == "notifier"
     assert message["X-SES-MESSAGE-TAGS"] == f"nid={only().pk}, att=1"
+
+
+@pytest.mark.django_db
+def test_emails_say_that_a_program_wrote_them(aws, consume):
+    place()
+
+    consume()
+    direct_emails.send_canary()
+
+    # RFC 3834, section 5.
+    for sent in aws.accepted:
+        assert email.message_from_string(sent.raw_data)["Auto-Submitted"] == "auto-generated"
+    assert len(aws.accepted) == 2
 
 
 @pytest.mark.django_db
@@ -247,7 +258,6 @@ def test_refused_connection_is_certainly_not_sent(aws, consume, ses_answers):
     ]
 
 
-@pytest.mark.django_db
 @pytest.mark.django_db
 def test_one_call_is_one_try_whatever_happens(aws, refuses):
     refuses("ServiceUnavailable", "later", status=503)

@@ -285,6 +285,9 @@ def test_no_consumer_at_all_is_told_for_each_queue(account):
     assert keys.count("consumers.none") == 3
 
 
+ELSEWHERE = "amazonaws.com/123456789012/notifier-orders"
+
+
 @pytest.mark.parametrize(
     ("name", "value", "key"),
     [
@@ -293,6 +296,17 @@ def test_no_consumer_at_all_is_told_for_each_queue(account):
         ("SES_FROM_EMAIL", "", "emails.E005"),
         ("ALERTS_TOPIC", "arn:aws:sns:us-east-1:123456789012:x", "region.differs"),
         ("AWS_REGION", "eu-west1", "region.unknown"),
+        ("QUEUES", {"orders": f"https://us-east-1.queue.{ELSEWHERE}"}, "region.differs"),
+        ("QUEUES", {"orders": f"https://queue.{ELSEWHERE}"}, "region.differs"),
+        ("QUEUES", {"orders": f"https://sqs-fips.us-east-1.{ELSEWHERE}"}, "region.differs"),
+        (
+            "QUEUES",
+            {"orders": f"https://vpce-0a1b-abc.sqs.us-east-1.vpce.{ELSEWHERE}"},
+            "region.differs",
+        ),
+        ("TOPICS", {"orders": "arn:aws:sns:us-east-1:123456789012:x"}, "region.differs"),
+        ("SES_EVENTS_TOPIC", "arn:aws:sns:us-east-1:123456789012:x", "region.differs"),
+        ("ARCHIVE_QUEUE", f"https://sqs.us-east-1.{ELSEWHERE}", "region.differs"),
     ],
 )
 def test_setting_that_contradicts_another_is_told(settings, name, value, key):

@@ -142,3 +142,104 @@ def test_subscription_of_the_events_queue_that_somebody_changed_is_brought_in_li
         "fixed subscription of notifier-ses-events to notifier-ses-events: "
         "RawMessageDelivery, FilterPolicy"
     ) in again
+
+
+THEIRS = {
+    "Sid": "OpsSubscribe",
+    "Effect": "Allow",
+    "Principal": {"AWS": "arn:aws:iam::222222222222:root"},
+    "Action": ["sns:Subscribe", "sns:Receive"],
+}
+
+
+def test_topic_of_ses_events_keeps_statements_of_others_that_let_nobody_publish(lines):
+    topic = sns.Topic("ses-events", "notifier-ses-events")
+    open_one = THEIRS | {"Sid": "Open", "Action": "sns:Pub*"}
+    sns.client().set_topic_attributes(
+        TopicArn=topic.arn,
+        AttributeName="Policy",
+        AttributeValue=json.dumps({"Statement": [THEIRS, open_one]}),
+    )
+    again: list[str] = []
+
+    provisioning.provision(again.append)
+
+    after = json.loads(topic.attributes()["Policy"])["Statement"]
+    assert [one["Sid"] for one in after] == ["OpsSubscribe", "SesPublishes"]
+    assert any("let others publish" in line and '"Open"' in line for line in again)
+
+
+@pytest.mark.parametrize("alias", ["orders", "transactions"])
+@pytest.mark.parametrize("which", [sqs.queue, sqs.dead_letter_queue])
+def test_provision_leaves_a_kms_key_in_place(lines, alias, which):
+    queue = which(alias)
+    queue.set_attributes({"KmsMasterKeyId": "alias/our-own", "SqsManagedSseEnabled": "false"})
+    again: list[str] = []
+
+    provisioning.provision(again.append)
+
+    assert queue.attributes()["SqsManagedSseEnabled"] == "false"
+    assert queue.attributes()["KmsMasterKeyId"] == "alias/our-own"
+    assert (
+        f"left SqsManagedSseEnabled of queue {queue.name} alone: the KMS key alias/our-own "
+        "encrypts it"
+    ) in again
+
+
+def test_provision_leaves_the_kms_key_of_the_archive_in_place(lines, settings):
+    settings.TOPICS, settings.ARCHIVE_QUEUE = {"orders": "facts"}, "archive"
+    provisioning.provision(lambda line: None)
+    archive = sqs.archive_queue()
+    assert archive
+    archive.set_attributes({"KmsMasterKeyId": "alias/our-own", "SqsManagedSseEnabled": "false"})
+
+    provisioning.provision(lambda line: None)
+
+    assert archive.attributes()["SqsManagedSseEnabled"] == "false"
+
+
+def test_provision_leaves_longer_times_in_place(lines):
+    longer = {"MessageRetentionPeriod": "1209600", "VisibilityTimeout": "600"}
+    sqs.queue("orders").set_attributes(longer)
+    again: list[str] = []
+
+    provisioning.provision(again.append)
+
+    after = sqs.queue("orders").attributes()
+    assert {name: after[name] for name in longer} == longer
+    assert (
+        "left VisibilityTimeout of queue notifier-orders alone: its 600 seconds are more than our 90"
+        in again
+    )
+
+
+def test_provision_leaves_tags_and_what_it_does_not_know_in_place(lines):
+    queue = sqs.queue("orders")
+    sqs.client().tag_queue(QueueUrl=queue.url, Tags={"team": "shop"})
+    queue.set_attributes({"DelaySeconds": "3", "ReceiveMessageWaitTimeSeconds": "7"})
+
+    provisioning.provision(lambda line: None)
+
+    after = queue.attributes()
+    assert (after["DelaySeconds"], after["ReceiveMessageWaitTimeSeconds"]) == ("3", "7")
+    assert sqs.client().list_queue_tags(QueueUrl=queue.url)["Tags"] == {"team": "shop"}
+
+
+def test_provision_leaves_a_queue_of_another_account_alone(lines, settings):
+    elsewhere = "https://sqs.eu-west-1.amazonaws.com/222222222222/notifier-orders"
+    settings.QUEUES = settings.QUEUES | {"orders": elsewhere}
+    settings.TOPICS = {"orders": "arn:aws:sns:eu-west-1:123456789012:facts"}
+    sns.client().create_topic(Name="facts")
+    before = sqs.urls("")
+    again: list[str] = []
+
+    provisioning.provision(again.append)
+
+    said = [line for line in again if line.startswith("left")]
+    assert said == [
+        "left queue notifier-orders alone: account 222222222222 owns it and its DLQ",
+        "left the policy of queue notifier-orders alone: account 222222222222 owns it",
+        "left queue notifier-orders alone: let its owner subscribe it to "
+        "arn:aws:sns:eu-west-1:123456789012:facts",
+    ]
+    assert sqs.urls("") == before

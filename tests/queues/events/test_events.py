@@ -3,7 +3,7 @@ import json
 import pytest
 
 from queues.errors import BadEnvelope
-from queues.events.envelope import Event, EventData, data_types
+from queues.events.envelope import Event, EventData, cleaned_object, data_types
 from tests.support.parcels import ParcelPacked
 
 
@@ -33,6 +33,7 @@ def test_what_the_model_does_not_know_is_dropped():
         body(data={"note": "x", "more": ["\udfff"]}),
         body().replace('"x"', "NaN"),
         body().replace('"x"', "Infinity"),
+        body().replace('"x"', "1e999"),
         body(source="s" * 201),
         body(type="t" * 101),
         body(id="not a uuid"),
@@ -66,3 +67,39 @@ def test_type_of_two_models_is_an_error_that_names_the_first():
             pass
 
     assert data_types()["parcel.packed.v1"] is ParcelPacked
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        (r'"a\u0000b"', "a\ufffdb"),
+        (r'"a\ud800"', "a\ufffd"),
+        (r'"\ud83d\ude00"', "😀"),
+        ('"a\x01\x1b\nb"', "a\x01\x1b\nb"),
+        ("NaN", "NaN"),
+        ("-1e999", "-1e999"),
+        ("9" * 5000, "9" * 5000),
+        (r'{"\u0000": [{"x": "\udfff"}]}', {"\ufffd": [{"x": "\ufffd"}]}),
+    ],
+)
+def test_what_no_database_stores_is_replaced_in_what_others_wrote(value, read):
+    assert cleaned_object(f'\ufeff{{"kept": 1.5, "odd": {value}}}') == {"kept": 1.5, "odd": read}
+
+
+@pytest.mark.parametrize("depth", [99, 100, 5000, 100_000])
+@pytest.mark.parametrize(("opens", "closes"), [("[", "]"), (r'{"a]\"":', "}")])
+def test_what_is_nested_too_deeply_is_left_out_and_the_rest_is_read(depth, opens, closes):
+    nested = opens * depth + "1" + closes * depth
+
+    value = cleaned_object(f'{{"before": [1], "odd": {nested}, "after": {{"b": 2}}}}')
+
+    assert (value["before"], value["after"]) == ([1], {"b": 2})
+    assert ("…" in json.dumps(value["odd"], ensure_ascii=False)) == (depth > 99)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "[]", "{", "[" * 5000, '"' + "[" * 5000, "]" * 200 + "["]
+)
+def test_what_is_no_json_object_is_rejected_however_it_is_read(text):
+    with pytest.raises(BadEnvelope):
+        cleaned_object(text)

@@ -202,6 +202,55 @@ def test_entry_that_sqs_never_takes_is_refused_with_its_reason(aws, refuse):
     assert (row.state, row.error) == (State.REFUSED, "InvalidMessageContents: no")
 
 
+# SendMessageBatch, Errors: what ails the queue, its key or the account may heal, whoever SQS calls at fault.
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "code",
+    [
+        "AWS.SimpleQueueService.UnsupportedOperation",
+        "AccessDenied",
+        "InternalError",
+        "InvalidSecurity",
+        "KmsAccessDenied",
+        "KmsDisabled",
+        "KmsInvalidKeyUsage",
+        "KmsInvalidState",
+        "KmsNotFound",
+        "KmsOptInRequired",
+        "KmsThrottled",
+        "OfTomorrow",
+        "RequestThrottled",
+        "ServiceUnavailable",
+        "ThrottlingException",
+    ],
+)
+def test_entry_that_fails_for_the_moment_waits_whoever_is_at_fault(aws, refuse, code):
+    record("a")
+    refuse(error=code, sender_fault=True)
+
+    relay.publish_pending()
+
+    assert states() == [State.PENDING]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "code", ["InvalidMessageContents", "InvalidParameterValue", "MessageTooLong"]
+)
+@pytest.mark.parametrize(
+    ("sender_fault", "expected"), [(True, State.REFUSED), (False, State.PENDING)]
+)
+def test_entry_is_refused_only_if_sqs_blames_the_message_and_us(
+    aws, refuse, code, sender_fault, expected
+):
+    record("a")
+    refuse(error=code, sender_fault=sender_fault)
+
+    relay.publish_pending()
+
+    assert states() == [expected]
+
+
 @pytest.mark.django_db
 def test_missing_queue_leaves_the_event_pending_and_says_what_to_run(aws):
     row = record()

@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("emails", "0013_suppression_imports"),
+        ("emails", "0018_address_keys"),
     ]
 
     operations = [

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('emails', '0012_identity_status'),
+        ('emails', '0014_delivery_indexes'),
     ]
 
     operations = [
