@@ -52,8 +52,8 @@ class StaffAdmin(UserAdmin, MaskedAdmin):  # type: ignore[misc, type-arg]  # Unf
         return False
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
-        """Let only superusers give rights, so that nobody else can extend their own."""
-        fields = list(super().get_readonly_fields(request, obj))
+        """Let only superusers give rights, so that nobody else can extend their own. Times are facts."""
+        fields = [*super().get_readonly_fields(request, obj), "last_login", "date_joined"]
         if request.user.is_superuser:
             return fields
         return [*fields, "is_staff", "is_superuser", "groups", "user_permissions"]

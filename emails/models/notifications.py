@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.db.models.functions import Lower
 
 from queues.models.addresses import KeyField, with_address
+from queues.models.sql import Literal
 from queues.uuid7 import uuid7
 
 
@@ -18,6 +19,11 @@ class NotificationQuerySet(models.QuerySet["Notification"]):
     def to(self, address: str) -> NotificationQuerySet:
         """Return the notifications to this address, however it is spelled."""
         return with_address(self, "recipient", address)
+
+    def brought_by(self, sqs_message_id: str) -> NotificationQuerySet:
+        """Return the notifications of the event that another producer's message brought."""
+        # The second condition repeats that of the index: without it SQLite does not use the index.
+        return self.filter(sqs_message_id=sqs_message_id, sqs_message_id__gt=Literal(""))
 
 
 class Notification(models.Model):
@@ -78,6 +84,10 @@ class Notification(models.Model):
     provider_message_id = models.CharField(
         "SES message id", max_length=100, blank=True, db_index=True
     )
+    # The message that brought an event of another producer; the outbox knows those of our own.
+    sqs_message_id = models.CharField(
+        "SQS message id", max_length=100, blank=True, default="", db_default=""
+    )
     reason_code = models.CharField("cause", max_length=100, blank=True)
     reason = models.TextField(blank=True)
     delivery_status = models.CharField(
@@ -135,6 +145,11 @@ class Notification(models.Model):
             ),
             models.Index("id", name="notification_failed", condition=Q(state="failed")),
             models.Index("id", name="notification_kept", condition=Q(state="kept")),
+            models.Index(
+                fields=["sqs_message_id"],
+                name="notification_message",
+                condition=Q(sqs_message_id__gt=""),
+            ),
             # No index has a column that changes with each delivery: such an update would write to all indexes.
             models.Index("id", name="notification_trouble", condition=Q(delivery_code__gt="")),
             models.Index("id", name="notification_opened", condition=Q(opened_at__isnull=False)),

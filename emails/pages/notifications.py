@@ -63,7 +63,7 @@ class NotificationAdmin(FactAdmin):
                     ("delivery_status", "attempts"),
                     ("time_to_mailbox", "delivery_at"),
                     ("opened_at", "clicked_at"),
-                    "provider_message_id",
+                    ("provider_message_id", "sqs_message_id"),
                     ("event_type", "subject"),
                     "event_id",
                 )

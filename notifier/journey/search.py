@@ -135,6 +135,7 @@ def _by_message(message_id: str) -> Found:
         letters,
         HandlingFailure.objects.filter(sqs_message_id=message_id),
         Notification.objects.filter(provider_message_id=message_id),
+        Notification.objects.brought_by(message_id),
         Notification.objects.filter(pk__in=_reported(message_id)),
     )
     return Found(events, tuple(letters.filter(event_id=None)[:MAX_HITS]))

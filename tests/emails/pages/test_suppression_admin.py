@@ -206,6 +206,19 @@ def test_a_file_is_confirmed_once_and_by_whoever_uploaded_it(client, operator):
     assert LogEntry.objects.count() == 1
 
 
+@pytest.mark.parametrize("role", ["support", "auditor"])
+def test_who_may_not_import_confirms_no_file_either(client, role):
+    user = staff(role=role)
+    client.force_login(user)
+    kept = imports.keep(MIXED, name="a.csv", reason="r", user_id=user.pk)
+    address = reverse("admin:emails_suppression_import_preview", args=[kept.pk])
+
+    for fields in ({"confirm": "yes"}, {"discard": "yes"}):
+        assert client.post(address, fields).status_code == 403
+    assert SuppressionImport.objects.exists()
+    assert not Suppression.objects.exists()
+
+
 def test_a_file_that_nobody_confirms_is_forgotten_after_a_day(client, operator):
     upload(client, MIXED)
     assert imports.forget_old() == 0
