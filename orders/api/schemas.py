@@ -142,9 +142,9 @@ class EmailOut(_Out):
         return cls.model_validate(found, from_attributes=True) if found else None
 
     @classmethod
-    def recorded(cls) -> Self | None:
-        """Return the status of an email whose event was recorded in this transaction."""
-        found = email_status.recorded()
+    def recorded(cls, at: datetime) -> Self | None:
+        """Return the status of an email whose event was recorded in this transaction, at this time."""
+        found = email_status.recorded(at)
         return cls.model_validate(found, from_attributes=True) if found else None
 
 
@@ -205,7 +205,9 @@ class OrderOut(OrderSummaryOut):
     @classmethod
     def placed(cls, order: Order) -> Self:
         """Build it from an order placed in this transaction, without queries."""
-        return cls._of(order, order.new_lines, EmailOut.recorded())
+        return cls._of(
+            order, order.new_lines, EmailOut.recorded(order.recorded_at or order.placed_at)
+        )
 
     @classmethod
     def _of(cls, order: Order, lines: Iterable[OrderLine], email: EmailOut | None) -> Self:

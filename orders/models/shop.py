@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -121,6 +122,8 @@ class Order(Fact):
     placed_at = models.DateTimeField(default=timezone.now, editable=False)
 
     new_lines: Sequence[OrderLine] = ()
+    # When its event was recorded; known only to the one who saves it.
+    recorded_at: datetime | None = None
 
     objects = OrderQuerySet.as_manager()
 
@@ -169,7 +172,7 @@ class Order(Fact):
                 line.order = self
             OrderLine.objects.insert(lines)
             with _in_one_event():
-                outbox.record(order_placed(self, lines))
+                self.recorded_at = outbox.record(order_placed(self, lines)).recorded_at
 
     def refuse_if_too_large(self, lines: list[OrderLine]) -> None:
         """Raise what ``save`` would raise, as far as that can be known before; nothing is saved or changed."""

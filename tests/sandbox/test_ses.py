@@ -200,6 +200,24 @@ def test_both_versions_list_and_forget_the_same_identities(ses, sesv2):
         sesv2.get_email_identity(EmailIdentity=address)
 
 
+def test_identities_are_listed_at_the_address_of_older_sdks_too(sesv2, request):
+    def ask_as_older_sdks_do(params, **kwargs):
+        url = params["url"].replace("list-identities", "identities?PageSize=1")
+        params.update(method="GET", body=b"", url=url)
+
+    event = "before-call.sesv2.ListEmailIdentities"
+    sesv2.meta.events.register(event, ask_as_older_sdks_do)
+    request.addfinalizer(lambda: sesv2.meta.events.unregister(event, ask_as_older_sdks_do))
+    for _ in range(2):
+        sesv2.create_email_identity(EmailIdentity=new_address())
+
+    answer = sesv2.list_email_identities()
+
+    assert [each["VerificationStatus"] for each in answer["EmailIdentities"]]
+    assert len(answer["EmailIdentities"]) == 1
+    assert answer["NextToken"]
+
+
 def test_events_follow_a_mail_with_a_configuration_set(ses, events):
     name, read = events
     raw = f"X-SES-CONFIGURATION-SET: {name}\r\nX-SES-MESSAGE-TAGS: attempt=7\r\n\r\n".encode()

@@ -179,3 +179,12 @@ def test_order_whose_texts_fit_into_no_event_is_refused_in_words(ada):
     assert "split it into several orders" in answer.json()["detail"]
     assert not Order.objects.exists()
     assert not OutboxEvent.objects.exists()
+
+
+def test_recorded_is_the_same_time_in_the_answer_and_later(ada, product):
+    placed = ada.post("/orders", order("MUG-1")).json()
+
+    later = ada.get(f"/orders/{placed['number']}").json()
+
+    assert placed["email"]["steps"][0] == later["email"]["steps"][0]
+    assert placed["email"]["steps"][0]["at"]
