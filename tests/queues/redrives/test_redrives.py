@@ -237,7 +237,7 @@ def test_the_record_of_a_redrive_and_its_letters_goes_after_its_time():
     handle_all()
     advance()
     long_ago = timezone.now() - timedelta(days=91)
-    DeadLetter.objects.update(collected_at=long_ago)
+    DeadLetter.objects.update(collected_at=long_ago, redriven_at=long_ago)
     Redrive.objects.filter(pk=old.pk).update(ended_at=long_ago)
 
     old_rows.tidy()
