@@ -153,7 +153,7 @@ def test_sigterm_ends_a_process_whose_dns_hangs(fast_platform, tmp_path, command
 def test_web_process_whose_database_hangs_is_alive_and_not_ready_and_recovers(
     fast_platform, database
 ):
-    base = fast_platform.web(DATABASE_PAGE_SECONDS="1")
+    base = fast_platform.web(DATABASE_PAGE_SECONDS="600")
     assert status(f"{base}/readyz") == 200
     database.freeze()
 
