@@ -114,7 +114,11 @@ def test_database_that_hangs_while_ses_accepts_costs_no_email_and_sends_none_twi
     assert len(numbers) == len(set(numbers))
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=IDS)
+@pytest.mark.parametrize(
+    "command",
+    [*COMMANDS, ("consume_queue", "--processes=2")],
+    ids=[*IDS, "consume_queue --processes=2"],
+)
 def test_sigterm_ends_a_process_whose_sqs_hangs(fast_platform, command):
     make_order()
     fast_platform.aws.set_faults(sqs_hangs=1)
