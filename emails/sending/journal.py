@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import Error
 
 from emails.sending import states
 from queues.registry import sweeps
@@ -43,7 +43,7 @@ def unsaved(notification_id: uuid.UUID, attempt: int, provider_message_id: str) 
     _unsaved[key] = provider_message_id
     try:
         yield
-    except DatabaseError:
+    except Error:
         _keep(notification_id, attempt, provider_message_id)
         raise
     finally:

@@ -11,7 +11,7 @@ import threading
 import time
 from uuid import UUID
 
-from django.db import DatabaseError
+from django.db import Error
 
 from queues.aws.sqs import BATCH_ENTRIES, Queue, Received
 from queues.consumer import handling
@@ -65,7 +65,7 @@ class Acks:
                 if event_ids := [event_id for _, event_id in batch if event_id]:
                     writer.call(handling.mark_handled, event_ids)
                 self._delete([message for message, _ in batch])
-            except (QueueUnavailable, DatabaseError) as exc:
+            except (QueueUnavailable, Error) as exc:
                 # These messages come again and are recognised as done.
                 logger.warning(
                     "not deleted queue=%s count=%d: %s", self._queue.alias, len(batch), exc

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 from queues import registry
 from queues.aws.sqs import BATCH_ENTRIES, Queue, Received
@@ -230,7 +230,7 @@ class Consumer:
                 self.troubles.pop(queue.alias, None)
                 pause = 1.0
                 self._sleep(pause)
-            except (QueueUnavailable, DatabaseError) as exc:
+            except (QueueUnavailable, Error) as exc:
                 if self.stopping:
                     break
                 if isinstance(exc, QueueUnavailable):
@@ -405,7 +405,7 @@ def _let_back(message: Received, hide: Callable[[], None]) -> None:
 
 
 def _require_open(queue: Queue) -> None:
-    """Raise QueueClosed while a gate closes the queue, DatabaseError while the database does not answer."""
+    """Raise QueueClosed while a gate closes the queue, django.db.Error while the database does not answer."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     if reason := registry.why_closed(queue.alias):

@@ -20,10 +20,14 @@ LOCK_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Limits:
-    """The longest time of a statement, and of its wait for a lock; 0 is no limit."""
+    """The longest time of a statement, and of its wait for a lock; 0 is no limit.
+
+    ``asks``: while an answer is late, ask over another connection whether the server hangs.
+    """
 
     statement_seconds: float = 0.0
     lock_seconds: float = 0.0
+    asks: bool = False
 
 
 class _Here(threading.local):
@@ -39,7 +43,7 @@ _process = Limits()
 def of_pages() -> Limits:
     """Return the limits of a process that answers requests."""
     seconds = settings.DATABASE_PAGE_SECONDS
-    return Limits(seconds, min(LOCK_SECONDS, seconds))
+    return Limits(seconds, min(LOCK_SECONDS, seconds), asks=True)
 
 
 def of_work() -> Limits:
@@ -78,6 +82,11 @@ def within(seconds: float) -> Iterator[None]:
         yield
     finally:
         _here.seconds = before
+
+
+def asks() -> bool:
+    """Return True if this thread asks about a server that is silent, instead of waiting for the whole time."""
+    return _process.asks and not _here.seconds
 
 
 def silence_seconds() -> float | None:

@@ -114,7 +114,11 @@ def test_database_that_hangs_while_ses_accepts_costs_no_email_and_sends_none_twi
     assert len(numbers) == len(set(numbers))
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=IDS)
+@pytest.mark.parametrize(
+    "command",
+    [*COMMANDS, ("consume_queue", "--processes=2")],
+    ids=[*IDS, "consume_queue --processes=2"],
+)
 def test_sigterm_ends_a_process_whose_sqs_hangs(fast_platform, command):
     make_order()
     fast_platform.aws.set_faults(sqs_hangs=1)
@@ -153,7 +157,7 @@ def test_sigterm_ends_a_process_whose_dns_hangs(fast_platform, tmp_path, command
 def test_web_process_whose_database_hangs_is_alive_and_not_ready_and_recovers(
     fast_platform, database
 ):
-    base = fast_platform.web(DATABASE_PAGE_SECONDS="1")
+    base = fast_platform.web(DATABASE_PAGE_SECONDS="600")
     assert status(f"{base}/readyz") == 200
     database.freeze()
 

@@ -4,7 +4,7 @@ import time
 import uuid
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection
 
 from emails.doctor import checks
 from emails.errors import InDoubt
@@ -120,15 +120,16 @@ def test_acceptance_of_an_unknown_notification_changes_nothing(folder):
     assert not Notification.objects.exists()
 
 
-def test_database_that_fails_after_ses_accepted_leaves_a_line_on_disk(aws, folder):
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_database_that_fails_after_ses_accepted_leaves_a_line_on_disk(aws, folder, error):
     event = place()
 
     def go_away(execute, sql, params, many, context):
         if sql.startswith('UPDATE "emails_attempt"'):
-            raise OperationalError("the database is gone")
+            raise error("the database is gone")
         return execute(sql, params, many, context)
 
-    with connection.execute_wrapper(go_away), pytest.raises(OperationalError):
+    with connection.execute_wrapper(go_away), pytest.raises(error):
         notifying.notify(event, template="order_confirmation", recipient="ada@example.com")
 
     assert len(aws.accepted) == 1
