@@ -326,7 +326,9 @@ class _Finder(ast.NodeVisitor):
         """Drop conditions and changes of rows, swap their lookups, swap min and max."""
         name = _last_name(node.func)
         if name in _OF_ROWS:
-            named = [keyword for keyword in node.keywords if keyword.arg]
+            named = [
+                keyword for keyword in node.keywords if keyword.arg and not _is_of_one(keyword)
+            ]
             self._drop_each("drop keyword", [*node.args, *named], even_last=name != "create")
             for keyword in named:
                 self._swap_lookup(keyword)
@@ -441,6 +443,11 @@ def _last_name(node: ast.expr) -> str:
     if isinstance(node, ast.Attribute):
         return node.attr
     return node.id if isinstance(node, ast.Name) else ""
+
+
+def _is_of_one(keyword: ast.keyword) -> bool:
+    """Return True for the key of a table with one row: without it the same row is found."""
+    return keyword.arg == "pk" and isinstance(keyword.value, ast.Constant)
 
 
 def _is_silent(node: ast.If) -> bool:

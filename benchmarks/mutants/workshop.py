@@ -17,7 +17,7 @@ from typing import Self
 from benchmarks.mutants.mutations import Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
-_FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/.+?)(?: - .*)?$", re.MULTILINE)
 
 
 class Stopped(Exception):

@@ -19,7 +19,7 @@ LIMIT = 5
 def close(rows, now):
     """Close them."""
     if now and rows:
-        rows.filter(pk=1, ends_at__lte=now).update(state=State.DONE)
+        rows.filter(kind=1, ends_at__lte=now).update(state=State.DONE)
     logger.info("closed", extra={"n": 1})
     return bool(rows)
 '''
@@ -44,14 +44,14 @@ def broken(source, line):
         ("@transaction.atomic", {""}),
         ("if now and rows:", {"if ((now)):", "if ((rows)):", "if not (now and rows):"}),
         (
-            "rows.filter(pk=1, ends_at__lte=now).update(state=State.DONE)",
+            "rows.filter(kind=1, ends_at__lte=now).update(state=State.DONE)",
             {
                 "pass",
                 "rows.filter(ends_at__lte=now).update(state=State.DONE)",
-                "rows.filter(pk=1).update(state=State.DONE)",
-                "rows.filter(pk=2, ends_at__lte=now).update(state=State.DONE)",
-                "rows.filter(pk=1, ends_at__gt=now).update(state=State.DONE)",
-                "rows.filter(pk=1, ends_at__lte=now).update()",
+                "rows.filter(kind=1).update(state=State.DONE)",
+                "rows.filter(kind=2, ends_at__lte=now).update(state=State.DONE)",
+                "rows.filter(kind=1, ends_at__gt=now).update(state=State.DONE)",
+                "rows.filter(kind=1, ends_at__lte=now).update()",
             },
         ),
         ('logger.info("closed", extra={"n": 1})', set()),

@@ -1,3 +1,4 @@
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -6,6 +7,7 @@ import pytest
 from botocore.stub import Stubber
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.utils import timezone
 
 from emails.models import Attempt, Breaker, Notification, SendRate
 from emails.sending import breakers, limiter, states
@@ -13,6 +15,7 @@ from emails.ses import ses_api
 from queues import registry
 from queues.consumer import in_flight, retry_in_place
 from queues.models import HandlingFailure
+from queues.upkeep import sweeping
 from tests.faults.world.world import World
 from tests.support.owed import only, place
 
@@ -263,3 +266,127 @@ def test_email_waits_for_a_breaker_less_than_its_message_stays_in_flight(world):
     assert world.accepted == set()
     assert HandlingFailure.objects.get().code == "Throttling"
     assert only().state == Notification.State.PENDING
+
+
+# --- The rows
+
+
+def seconds_from_now(moment):
+    return (moment - timezone.now()).total_seconds()
+
+
+# "Daily message quota exceeded": wait up to ten minutes, says SES's developer guide.
+PROBES = {breakers.QUOTA: 600, breakers.ACCOUNT: 60, breakers.CONFIGURATION: 30}
+
+
+@pytest.mark.parametrize(("name", "seconds"), PROBES.items())
+@pytest.mark.parametrize("setting", [0, 7, 9999])
+def test_breaker_is_probed_after_its_time_or_sooner_if_settings_say_so(
+    settings, name, seconds, setting
+):
+    settings.BREAKER_PROBE_SECONDS = setting
+    breakers.trip(name, code="X", reason="x")
+
+    probed_in = seconds_from_now(Breaker.objects.get().probe_at)
+
+    seconds = min(seconds, setting or seconds)
+    assert seconds - 5 < probed_in <= seconds
+
+
+def test_breaker_that_opens_says_why_and_since_when_and_keeps_its_first_reason():
+    Breaker.objects.create(pk=breakers.ACCOUNT, is_open=False, code="Old")
+    breakers.trip(breakers.QUOTA, code="Code" * 30, reason="used up")
+    first = Breaker.objects.values().get(pk=breakers.QUOTA)
+
+    breakers.trip(breakers.QUOTA, code="Other", reason="another")
+
+    assert first["is_open"]
+    assert (first["code"], first["reason"]) == (("Code" * 30)[:100], "used up")
+    assert abs(seconds_from_now(first["opened_at"])) < 5
+    assert Breaker.objects.values().get(pk=breakers.QUOTA) == first
+    other = Breaker.objects.get(pk=breakers.ACCOUNT)
+    assert (other.is_open, other.code) == (False, "Old")
+
+
+def test_breaker_that_is_closed_closes_alone_and_once():
+    for name in (breakers.QUOTA, breakers.ACCOUNT):
+        breakers.trip(name, code="X", reason="x")
+
+    assert [breakers.reset(breakers.QUOTA) for _ in range(2)] == [True, False]
+    assert Breaker.objects.get(is_open=True).pk == breakers.ACCOUNT
+
+
+def test_closed_breaker_can_open_again():
+    breakers.trip(breakers.QUOTA, code="X", reason="x")
+    breakers.reset(breakers.QUOTA)
+
+    breakers.trip(breakers.QUOTA, code="Y", reason="y")
+
+    assert registry.why_closed("orders") == "breaker quota: Y: y"
+
+
+def test_sweep_probes_the_breakers_that_are_due_and_puts_off_the_next_probe(aws, settings):
+    for name in (breakers.QUOTA, breakers.CONFIGURATION):
+        breakers.trip(name, code="X", reason="x")
+    ses_api.api().delete_identity(Identity="shop@example.com")
+    past = timezone.now() - timedelta(seconds=1)
+    Breaker.objects.update(probe_at=past)
+    Breaker.objects.create(
+        pk=breakers.ACCOUNT, is_open=True, probe_at=timezone.now() + timedelta(hours=1)
+    )
+
+    sweeping.sweep()
+
+    rows = Breaker.objects.in_bulk()
+    assert not rows[breakers.QUOTA].is_open
+    assert rows[breakers.ACCOUNT].is_open and rows[breakers.ACCOUNT].code == ""
+    kept = rows[breakers.CONFIGURATION]
+    assert kept.is_open and "is not verified" in kept.reason and kept.code != "X"
+    assert seconds_from_now(kept.probe_at) > 20
+
+
+def test_closed_breaker_is_not_probed(aws):
+    past = timezone.now() - timedelta(seconds=1)
+    Breaker.objects.create(pk=breakers.QUOTA, is_open=False, probe_at=past)
+
+    assert breakers.probe() == 0
+    assert Breaker.objects.get().probe_at == past
+
+
+@pytest.mark.parametrize("change", ["probed", "closed"])
+def test_breaker_that_another_process_has_probed_meanwhile_is_left_alone(aws, settings, change):
+    settings.BREAKER_PROBE_SECONDS = -1
+    breakers.trip(breakers.QUOTA, code="X", reason="x")
+
+    def another_is_faster(execute, sql, *rest):
+        if sql.startswith("UPDATE"):
+            with connection.cursor() as cursor:
+                if change == "closed":
+                    cursor.connection.execute("UPDATE emails_breaker SET is_open = false")
+                else:
+                    cursor.connection.execute("UPDATE emails_breaker SET probe_at = '2099-01-01'")
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(another_is_faster):
+        assert breakers.probe() == 0
+
+    assert Breaker.objects.get().is_open == (change == "probed")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the clock is that of SQLite")
+def test_email_waits_only_for_the_breaker_that_holds_it(world):
+    breakers.trip(breakers.ACCOUNT, code="X", reason="x")
+    Breaker.objects.update(is_open=False)
+
+    def heal():
+        if world.clock.time() - began > 100 and world.ses.trouble:
+            world.ses.trouble = ""
+            breakers.reset(breakers.QUOTA)
+            Breaker.objects.filter(pk=breakers.ACCOUNT).update(is_open=True)
+
+    began, world.clock.on_sleep = world.clock.time(), heal
+
+    world.consume("orders", patience=800)
+
+    assert world.accepted == {"ORD-000001"}
