@@ -5,7 +5,6 @@ Source: SES developer guide, "Contents of event data that Amazon SES publishes t
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
@@ -21,20 +20,12 @@ from pydantic import (
     WrapValidator,
 )
 
+from queues import addresses
 from queues.events.envelope import UNREADABLE
 
 # SES writes at most this many characters of explanation; longer text is not from SES.
 MAX_WORDS = 1000
 MAX_ADDRESS = 254
-
-
-def compared(address: str) -> str:
-    """Return the form in which two spellings of one address are equal."""
-    local, at, domain = unicodedata.normalize("NFC", address).casefold().rpartition("@")
-    try:
-        return f"{local}{at}{domain.encode('idna').decode()}"
-    except UnicodeError:
-        return f"{local}{at}{domain}"
 
 
 def _plausible(moment: datetime) -> datetime:
@@ -140,13 +131,15 @@ class Detail(BaseModel):
         """The addresses named, in the form in which they are compared."""
         named = self.bounced + self.complained + self.delayed
         found = [each.address for each in named] + self.delivered
-        return {compared(address) for address in found if address}
+        return {addresses.key(address) for address in found if address}
 
     def of(self, address: str) -> Self:
         """Return a copy that names this recipient only."""
         return self.model_copy(
             update={
-                part: [each for each in getattr(self, part) if compared(each.address) == address]
+                part: [
+                    each for each in getattr(self, part) if addresses.key(each.address) == address
+                ]
                 for part in ("bounced", "complained", "delayed")
             }
         )

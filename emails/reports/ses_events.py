@@ -21,7 +21,8 @@ from pydantic import BaseModel, ValidationError, model_validator
 
 from emails.models import Notification
 from emails.reports import reasons, sub_types
-from emails.reports.event_parts import Detail, Mail, compared
+from emails.reports.event_parts import Detail, Mail
+from queues import addresses
 from queues.errors import BadData
 from queues.events.envelope import summary
 
@@ -82,7 +83,7 @@ class SesEvent(BaseModel):
         An email to one recipient is his, whatever address the event names: our tags or SES's message id say whose email
         it is, and a mail server that forwards reports an address that we never wrote to (RFC 3464, Final-Recipient).
         """
-        own = compared(address)
+        own = addresses.key(address)
         if own in self.detail.addresses:
             return self.model_copy(update={"detail": self.detail.of(own)})
         return self if len(self.mail.destination) <= 1 else None

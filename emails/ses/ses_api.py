@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -246,11 +246,19 @@ class _Backend(SESBackend):  # type: ignore[misc]  # it has no types
             _told_of_departures(self.connection)
         return is_new
 
+    def send_messages(self, email_messages: Sequence[EmailMessage]) -> int | None:
+        """Send them; what a client that does not tell was asked to send counts as gone, whatever error comes."""
+        if self.connection and not departures.tells(self.connection):
+            departures.leave()
+        count: int | None = super().send_messages(email_messages)
+        return count
+
 
 def _told_of_departures(client: Made) -> Made:
     """Let this client of boto3 tell when a request leaves: right before the connection gets it."""
     for event in _LEAVING:
         client.meta.events.register_first(event, departures.leave)
+    client.tells_departures = True
     return client
 
 

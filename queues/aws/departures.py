@@ -43,9 +43,10 @@ _here = _Here()
 
 @contextmanager
 def watched() -> Iterator[Departure]:
-    """Watch the one call that this thread makes meanwhile.
+    """Watch the one call that this thread makes meanwhile; nothing has left yet.
 
-    Whoever makes the call must see to it that ``leave`` runs before the request leaves.
+    Whoever makes the call must see to it that ``leave`` runs before the request leaves: at the moment that it leaves
+    if the client tells, else before the client is called at all.
     """
     _here.departure = departure = Departure(before=sys.exc_info()[1])
     try:
@@ -58,6 +59,11 @@ def leave(**event: Any) -> None:
     """Note that the request leaves now. It is also a handler of botocore's event ``before-send``."""
     if _here.departure:
         _here.departure.has_left = True
+
+
+def tells(client: Any) -> bool:
+    """True if this client calls ``leave`` when a request leaves; any other may send without a word."""
+    return getattr(client, "tells_departures", False) is True
 
 
 def is_about_credentials(exc: BaseException, before: BaseException | None = None) -> bool:

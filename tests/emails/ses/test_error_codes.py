@@ -202,6 +202,19 @@ def test_error_of_nobody_is_in_doubt_only_if_the_request_has_left(exc):
     assert type(error_codes.classified(exc, LEFT)) is InDoubt
 
 
+def test_client_that_does_not_tell_when_a_request_leaves_leaves_a_doubt(server, monkeypatch):
+    class Client:
+        def send_raw_email(self, **parameters):
+            raise RuntimeError("nobody knows")
+
+        send_email = send_raw_email
+
+    monkeypatch.setattr(ses_api.connection(), "connection", Client())
+
+    with pytest.raises(InDoubt):
+        send()
+
+
 @pytest.mark.parametrize("answer", [cut(), cut(b"HTTP/1.1 200 OK\r\nCont"), said(200, b"<html>")])
 def test_request_that_has_left_is_in_doubt_at_each_api(server, answer):
     server.answer = answer

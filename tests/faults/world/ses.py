@@ -22,7 +22,6 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from queues.aws import departures
 from tests.faults.world.clock import Clock
 from tests.faults.world.sqs import Queue, Sqs
 
@@ -110,8 +109,6 @@ class Ses:
         RawMessage: dict[str, bytes],
         **options: Any,  # noqa: N803
     ) -> dict[str, Any]:
-        # As a client of boto3 does by its event.
-        departures.leave()
         email = self._read(Destinations[0], RawMessage["Data"])
         self.calls[email.tags.get("nid", ""), email.tags.get("att", "")] += 1
         answer = self.answers.popleft() if self.answers else "ok"
