@@ -424,3 +424,74 @@ def test_email_whose_slot_was_missed_is_claimed_by_nobody_when_the_consumer_stop
     assert stopping
     assert only().state == "pending"
     assert [attempt.outcome for attempt in only().attempt_rows.all()] == ["held"]
+
+
+def seconds_until(moment):
+    return (moment - timezone.now()).total_seconds()
+
+
+@pytest.mark.django_db
+def test_account_whose_rate_nobody_knows_sends_one_email_a_second(aws, settings, refuses_quota):
+    settings.SES_MAX_SEND_RATE = 0
+    refuses_quota(True)
+
+    assert limiter.refresh()
+
+    assert SendRate.objects.get().max_send_rate == 1.0
+    assert limiter.rate() == pytest.approx(0.98, rel=0.001)
+
+
+@pytest.mark.django_db
+def test_ses_is_asked_once_a_minute_and_what_it_says_is_kept_when_it_is_silent(
+    aws, settings, refuses_quota
+):
+    settings.SES_MAX_SEND_RATE = 0
+    limiter.refresh()
+    SendRate.objects.update(max_send_rate=14, sent_last_24_hours=7, max_24_hour_send=9)
+    assert 50 < seconds_until(SendRate.objects.get().refresh_at) <= 60
+
+    refuses_quota(True)
+    SendRate.objects.update(refresh_at=timezone.now() - timedelta(seconds=1))
+    assert limiter.refresh()
+
+    row = SendRate.objects.get()
+    assert (row.max_send_rate, row.sent_last_24_hours, row.max_24_hour_send) == (14, 7, 9)
+    assert limiter.rate() == pytest.approx(14 * 0.98, rel=0.001)
+
+
+@pytest.mark.django_db
+def test_slow_down_lasts_for_a_minute_and_no_refresh_ends_it_before(rate):
+    rate(10)
+    limiter.slow_down()
+    slowed = SendRate.objects.get()
+    assert 50 < seconds_until(slowed.slowed_until) <= 60
+
+    SendRate.objects.update(refresh_at=timezone.now() - timedelta(seconds=1))
+    limiter.refresh()
+    row = SendRate.objects.get()
+    assert (row.step_us, row.slowed_until) == (slowed.step_us, slowed.slowed_until)
+
+    past = timezone.now() - timedelta(seconds=1)
+    SendRate.objects.update(refresh_at=past, slowed_until=past)
+    limiter.refresh()
+    assert SendRate.objects.get().slowed_until is None
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("per_second", "slots"), [(0.5, 1), (14, 13), (100, 98)])
+def test_one_call_may_take_the_slots_of_a_second(rate, per_second, slots):
+    assert limiter.slots_a_second() == 1
+
+    rate(per_second)
+
+    assert limiter.slots_a_second() == slots
+
+
+@pytest.mark.django_db
+def test_caller_waits_until_a_fifth_of_a_second_before_its_slot(rate):
+    rate(1)
+    limiter.reserve()
+
+    slot = limiter.wait_for_slots(1)[0]
+
+    assert slot.at - time.monotonic() <= 0.2

@@ -334,3 +334,21 @@ def test_held_event_of_another_queue_or_group_holds_nobody_here(beaten, change):
     OutboxEvent.objects.filter(pk=held.pk).update(state="held", **change)
 
     assert not fifo_groups.must_wait(sqs.queue(ALIAS), received(mine))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("published", "pending"), ("pending", "pending"), ("held", "held"), ("dead", "pending")],
+)
+def test_event_that_must_wait_goes_back_into_the_outbox_unless_it_is_there(beaten, before, after):
+    held, mine, _ = OutboxEvent.objects.order_by("id")
+    OutboxEvent.objects.filter(pk=held.pk).update(state="held")
+    OutboxEvent.objects.filter(pk=mine.pk).update(state=before)
+    mine.refresh_from_db()
+
+    assert fifo_groups.must_wait(sqs.queue(ALIAS), received(mine))
+
+    row = OutboxEvent.objects.get(pk=mine.pk)
+    is_moved = before != after
+    assert row.state == after
+    assert (row.deduplication_id != mine.deduplication_id) == is_moved

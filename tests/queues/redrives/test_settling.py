@@ -61,6 +61,20 @@ def test_a_canary_halts_at_the_first_failed_receive_of_the_same_cause(consume):
     assert DeadLetter.objects.filter(state="open").count() == 19
 
 
+def test_a_redrive_that_halts_halts_no_other(consume):
+    letters = make_dead_letters(4)
+    lanterns.broken.update({1: ("Wet", "the wick of lantern 1 is wet")})
+    halting, other = start(letters[:2]), start(letters[2:])
+    advance()
+
+    consume("orders")
+    advance()
+
+    halting.refresh_from_db()
+    other.refresh_from_db()
+    assert (halting.state, other.state, other.why) == (State.HALTED, State.RUNNING, "")
+
+
 def test_a_letter_is_followed_after_the_halt_to_its_return(consume):
     make_dead_letters(2)
     lanterns.broken.update({1: ("Wet", "the wick of lantern 1 is wet")})
