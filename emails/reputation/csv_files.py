@@ -49,6 +49,11 @@ class Read:
     notes: list[str] = field(default_factory=list)
     problem: str = ""
 
+    @property
+    def wrong(self) -> list[int]:
+        """The numbers of the refused lines, as an editor counts them."""
+        return [refused.line for refused in self.refused]
+
 
 @dataclass(frozen=True)
 class _Columns:

@@ -15,6 +15,7 @@ from botocore.parsers import ResponseParserError
 from django.conf import settings
 
 from queues.aws import departures, error_codes
+from queues.aws.error_codes import is_about_credentials as is_about_credentials
 from queues.aws.meanings import Meaning
 from queues.errors import QueueMissing, QueueUnavailable
 
@@ -79,7 +80,7 @@ def described(exc: Exception, before: BaseException | None = None) -> tuple[str,
     ``before`` is the error that was being handled when the call began, if any.
     """
     code, text = _described(exc)
-    if departures.is_about_credentials(exc, before) and not error_codes.is_about_credentials(code):
+    if departures.is_about_credentials(exc, before) and not is_about_credentials(code):
         # The SDK asked somebody else for credentials. What we asked for was never sent.
         return NO_CREDENTIALS, f"{code}: {text}"
     return code, text
@@ -99,7 +100,7 @@ def translated(name: str, *, kind: str) -> Iterator[None]:
             raise QueueMissing(
                 f"there is no {kind} {name}; run: manage.py provision", code=code
             ) from exc
-        if error_codes.is_about_credentials(code):
+        if is_about_credentials(code):
             # Somebody may have renewed them: read them again, because nobody restarts this process for it.
             forget_clients()
         named = f"{code}: {text}" if isinstance(exc, ClientError) else text

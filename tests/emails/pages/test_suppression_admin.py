@@ -154,7 +154,7 @@ def test_a_file_is_shown_line_by_line_and_changes_nothing_before_somebody_confir
 
     page = text(response)
     assert [count for count, _ in response.context["outcomes"]] == [1, 1, 1, 1, 2]
-    assert [refused.line for refused in response.context["found"].refused] == [6, 7]
+    assert response.context["found"].wrong == [6, 7]
     assert "“nobody” is not an email address." in page
     assert "The addresses are in the column “EmailAddress”, the reasons in “Reason”." in page
     assert list(Suppression.objects.order_by("pk").values()) == before
