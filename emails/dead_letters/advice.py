@@ -13,7 +13,7 @@ from emails.rendering import templates
 from emails.ses import default_sender, error_codes, smtp
 from queues import registry
 from queues.answers import Advice, Cause
-from queues.aws.meanings import Meaning
+from queues.aws.failures.meanings import Meaning
 
 _BREAKERS = {
     "quota": Advice(

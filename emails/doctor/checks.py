@@ -15,7 +15,7 @@ from emails.identities import identities
 from emails.models import Breaker, DeliveryEvent
 from emails.sending import direct_emails, journal
 from emails.ses import default_sender, ses_api
-from queues.aws import error_codes
+from queues.aws.failures import error_codes
 from queues.doctor.checks import away
 from queues.doctor.findings import AwsAway, Finding, Verdict, doctor_check, missing_right
 from queues.models.live import LiveConsumer

@@ -15,7 +15,7 @@ from django.conf import settings
 
 from emails.ses import destinations
 from emails.ses.destinations import Subscription
-from queues.aws import error_codes
+from queues.aws.failures import error_codes
 from queues.aws.policies import is_for_everybody, listed, may_publish, statements
 from queues.aws.sqs import Queue
 from queues.doctor.findings import Finding, Verdict, missing_right

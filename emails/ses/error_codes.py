@@ -15,10 +15,10 @@ from botocore.exceptions import ClientError
 
 from emails.errors import InDoubt, NotSent, Refused, SendError, Throttled, Unavailable, Unwritable
 from queues import addresses
-from queues.aws import error_codes, sdk_errors
 from queues.aws.clients import NO_CREDENTIALS, described
-from queues.aws.departures import Departure
-from queues.aws.meanings import Meaning, Row
+from queues.aws.failures import error_codes, sdk_errors
+from queues.aws.failures.departures import Departure
+from queues.aws.failures.meanings import Meaning, Row
 
 # The models of SES in botocore: what each operation may answer.
 V1 = "botocore/data/ses/2010-12-01"
@@ -28,7 +28,7 @@ V2_API = "https://docs.aws.amazon.com/ses/latest/APIReference-V2/CommonErrors.ht
 GUIDE = "https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-error-messages.html"
 
 M = Meaning
-# What SES alone answers, or what means something else there; the others are in ``queues.aws.error_codes``.
+# What SES alone answers, or what means something else there; the others are in ``queues.aws.failures.error_codes``.
 CODES = {
     "AccountSendingPaused": Row(M.STOPPED, API),
     "AccountSendingPausedException": Row(M.STOPPED, V1),

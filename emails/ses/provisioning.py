@@ -12,8 +12,8 @@ from django.conf import settings
 from emails.ses import error_codes, ses_api
 from queues.aws import names, sqs, subscriptions
 from queues.aws.clients import FAILURES, UNREADABLE, described, translated
-from queues.aws.error_codes import is_lacking
-from queues.aws.meanings import Meaning
+from queues.aws.failures.error_codes import is_lacking
+from queues.aws.failures.meanings import Meaning
 from queues.aws.policies import grant, may_publish, statements, topics_may_send
 from queues.aws.provisioning import Say
 from queues.aws.sns import Topic

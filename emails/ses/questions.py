@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from emails.errors import IdentityError, NoSuchIdentity
 from emails.ses import error_codes
 from queues.aws.clients import FAILURES, UNREADABLE, described
-from queues.aws.error_codes import is_denied, is_lacking
-from queues.aws.meanings import Meaning
+from queues.aws.failures.error_codes import is_denied, is_lacking
+from queues.aws.failures.meanings import Meaning
 
 Answer = TypeVar("Answer")
 

@@ -23,9 +23,10 @@ from emails.errors import InDoubt, NotSent, SendError
 from emails.ses import default_sender, fields, lean
 from emails.ses.error_codes import classified
 from queues import addresses
-from queues.aws import departures, lean_connections
+from queues.aws import lean_connections
 from queues.aws.clients import FAILURES
-from queues.aws.error_codes import is_about_credentials, is_lacking
+from queues.aws.failures import departures
+from queues.aws.failures.error_codes import is_about_credentials, is_lacking
 from queues.events import tracing
 
 if TYPE_CHECKING:

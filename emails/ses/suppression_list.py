@@ -16,7 +16,7 @@ from emails.errors import ListBusy, ListForbidden, ListUnavailable, NotListable
 from emails.ses import error_codes, fields, ses_api
 from queues import addresses
 from queues.aws.clients import FAILURES, described
-from queues.aws.meanings import Meaning
+from queues.aws.failures.meanings import Meaning
 
 PAGE_SIZE = 1000
 

@@ -14,9 +14,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from django.conf import settings
 
-from queues.aws import departures, error_codes
-from queues.aws.error_codes import is_about_credentials as is_about_credentials
-from queues.aws.meanings import Meaning
+from queues.aws.failures import departures, error_codes
+from queues.aws.failures.error_codes import is_about_credentials as is_about_credentials
+from queues.aws.failures.meanings import Meaning
 from queues.errors import QueueMissing, QueueUnavailable
 
 # Our own code for an answer that AWS never gives: it comes from a proxy, or is a network's sign-in page. Reading it, or

@@ -22,7 +22,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, CredentialRetrievalError, NoCredentialsError
 from botocore.parsers import ResponseParser, ResponseParserError
 
-from queues.aws import departures
+from queues.aws.failures import departures
 from queues.aws.lean_connections import IDLE_SECONDS, Connections
 
 

@@ -19,9 +19,10 @@ from botocore.exceptions import (
 )
 from botocore.parsers import JSONParser
 
-from queues.aws import error_codes, lean_requests
+from queues.aws import lean_requests
+from queues.aws.failures import error_codes
+from queues.aws.failures.meanings import Meaning
 from queues.aws.lean_requests import Service
-from queues.aws.meanings import Meaning
 
 _BROKEN = (ConnectionClosedError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError)
 

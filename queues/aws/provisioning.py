@@ -17,7 +17,7 @@ from django.conf import settings
 from queues import registry
 from queues.aws import account, sqs, subscriptions
 from queues.aws.clients import translated
-from queues.aws.error_codes import is_lacking
+from queues.aws.failures.error_codes import is_lacking
 from queues.aws.policies import TLS_ONLY, grant
 from queues.aws.sqs import Queue
 from queues.errors import QueueMissing, QueueUnavailable

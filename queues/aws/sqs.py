@@ -18,8 +18,9 @@ from botocore.exceptions import ClientError
 from django.conf import settings
 
 from queues import characters
-from queues.aws import clients, error_codes, lean_connections, lean_requests, names, received
+from queues.aws import clients, lean_connections, lean_requests, names, received
 from queues.aws.early_answers import EarlyAnswers
+from queues.aws.failures import error_codes
 from queues.aws.lean_sqs import LeanClient
 from queues.aws.received import Received as Received
 from queues.errors import QueueUnavailable, ReceiptExpired

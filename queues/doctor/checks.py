@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from django.conf import settings
 
-from queues.aws import account, clients, error_codes, names, sqs
+from queues.aws import account, clients, names, sqs
+from queues.aws.failures import error_codes
 from queues.doctor import queue_attributes
 from queues.doctor.findings import AwsAway, Finding, Verdict, doctor_check, missing_right
 from queues.errors import QueueMissing, QueueUnavailable

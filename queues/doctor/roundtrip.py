@@ -14,7 +14,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from queues.aws import error_codes, sqs
+from queues.aws import sqs
+from queues.aws.failures import error_codes
 from queues.aws.sqs import Outgoing, Queue, Received
 from queues.doctor.findings import missing_right
 from queues.errors import QueueMissing, QueueUnavailable

@@ -13,7 +13,7 @@ from django.core.mail import EmailMessage
 
 from emails.errors import InDoubt, NotSent, Refused, Throttled, Unavailable
 from emails.ses import error_codes, ses_api
-from queues.aws.departures import Departure
+from queues.aws.failures.departures import Departure
 from tests.support.aws.scripted_server import ScriptedServer, cut, said
 
 SENDER = "shop@example.com"

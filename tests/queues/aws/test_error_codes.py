@@ -11,9 +11,10 @@ from botocore.exceptions import ClientError, SSOError
 from botocore.parsers import ResponseParserError
 
 from emails.ses import error_codes as ses
-from queues.aws import clients, error_codes, sdk_errors
+from queues.aws import clients
 from queues.aws.clients import translated
-from queues.aws.meanings import Meaning
+from queues.aws.failures import error_codes, sdk_errors
+from queues.aws.failures.meanings import Meaning
 from queues.errors import QueueMissing, QueueUnavailable
 from tests.support.aws.aws_calls import in_sources, operations_of
 

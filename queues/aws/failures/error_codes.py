@@ -6,8 +6,8 @@ the SDK raises by itself; the rows of SES are in ``emails.ses.error_codes``.
 
 from __future__ import annotations
 
-from queues.aws import sdk_errors
-from queues.aws.meanings import Meaning, Row
+from queues.aws.failures import sdk_errors
+from queues.aws.failures.meanings import Meaning, Row
 
 # "Common errors" of the API references of SQS, SNS and SES.
 COMMON = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html"

@@ -7,7 +7,7 @@ itself; the same errors also come from the servers that give out credentials, an
 
 from __future__ import annotations
 
-from queues.aws.meanings import Meaning, Row
+from queues.aws.failures.meanings import Meaning, Row
 
 CREDENTIALS = "botocore/credentials.py"
 TOKENS = "botocore/tokens.py"
