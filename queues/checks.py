@@ -42,7 +42,7 @@ RULES = {
     "ARCHIVE_FOLDER": Rule(is_folder, "Write the path of a folder, none that leads over a file."),
     "LINK_HOSTS": each(
         lambda text: links.is_host(text) is not None,
-        "Write the host alone, with a port where it is not the default: shop.example.com,127.0.0.1:8001.",
+        "Write the host alone, or with a port to allow that port only: shop.example.com,127.0.0.1:8001.",
     ),
     # SQS API reference, SetQueueAttributes, ReceiveMessage and ChangeMessageVisibility.
     "QUEUE_VISIBILITY_SECONDS": number(1, 43_200, _HIDE_SECONDS),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -58,7 +58,10 @@ def send(message: EmailMessage) -> str:
     with departures.watched() as departure:
         try:
             with tracing.span("SES SendEmail", kind="client"):
-                connection().send_messages([message])
+                backend = connection()
+                if not departures.tells(backend.connection):
+                    departures.leave()
+                backend.send_messages([message])
         # Whatever it is: the email was accepted, may have been, or certainly was not, and the caller must know which.
         except Exception as exc:
             # django-ses looks for the message id first: if it found one, SES accepted the email.
@@ -246,13 +249,6 @@ class _Backend(SESBackend):  # type: ignore[misc]  # it has no types
         if is_new is not False:
             _told_of_departures(self.connection)
         return is_new
-
-    def send_messages(self, email_messages: Sequence[EmailMessage]) -> int | None:
-        """Send them; what a client that does not tell was asked to send counts as gone, whatever error comes."""
-        if self.connection and not departures.tells(self.connection):
-            departures.leave()
-        count: int | None = super().send_messages(email_messages)
-        return count
 
 
 def _told_of_departures(client: Made) -> Made:

@@ -10,6 +10,7 @@ from django.conf import settings
 from pydantic import AfterValidator, Field
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_PORT = re.compile(r":[0-9]*$")
 # Browsers read more than this as an address; what we cannot read exactly as they do we refuse: user names, backslashes,
 # percent signs and letters of other alphabets in the host, white space and control characters anywhere.
 is_plain = re.compile(
@@ -23,17 +24,18 @@ is_host = re.compile(
 
 
 def allowed_hosts() -> set[str]:
-    """Return the host of BASE_URL and those of LINK_HOSTS, in lower case, with a port where it is not the default."""
-    base = urlsplit(settings.BASE_URL)
-    return {_host(base.scheme, base.netloc.lower()), *map(str.lower, settings.LINK_HOSTS)}
+    """Return the host of BASE_URL and those of LINK_HOSTS, in lower case; one with a port allows that port only."""
+    base = urlsplit(settings.BASE_URL).netloc.lower()
+    return {_PORT.sub("", base), *map(str.lower, settings.LINK_HOSTS)}
 
 
 def check(url: str) -> str:
     """Return the address; raises ValueError, naming the host, if it does not lead to an allowed host."""
     found = is_plain(url)
     scheme, host, port = found.groups() if found else ("", "", None)
-    netloc = f"{host}:{int(port)}" if port else host
-    if not found or _host(scheme.lower(), netloc.lower()) not in allowed_hosts():
+    host = host.lower()
+    ways = {host, f"{host}:{int(port) if port else _DEFAULT_PORTS.get(scheme.lower())}"}
+    if not found or int(port or 0) > 65_535 or ways.isdisjoint(allowed_hosts()):
         raise ValueError(
             f"a link may not lead to {_named(url)}: its host is neither BASE_URL's nor in LINK_HOSTS"
         )
@@ -42,10 +44,6 @@ def check(url: str) -> str:
 
 # The address of a page, for every link in the data of an event.
 Url = Annotated[str, Field(max_length=2000, pattern=r"^https?://\S+$"), AfterValidator(check)]
-
-
-def _host(scheme: str, netloc: str) -> str:
-    return netloc.removesuffix(f":{_DEFAULT_PORTS.get(scheme, '')}") if scheme else netloc
 
 
 def _named(url: str) -> str:

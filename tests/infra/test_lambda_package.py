@@ -17,6 +17,7 @@ RUNTIME = HERE.parent / "support" / "aws" / "lambda_runtime.py"
 # What Lambda sets, and what the template does; nothing of this machine.
 ENVIRONMENT = {
     "SECRET_KEY": "a-key-of-the-zip-that-is-long-enough-and-not-for-development",
+    "BASE_URL": "https://shop.example.com",
     "SES_FROM_EMAIL": "Notifier Shop <shop@example.com>",
     "SES_CONFIGURATION_SET": "notifier",
     "SES_MAX_SEND_RATE": "1000",
