@@ -50,7 +50,7 @@ RULES = {
     "RETRY_BASE_SECONDS": number(1, 43_200, _HIDE_SECONDS),
     "RETRY_MAX_SECONDS": number(1, 43_200, _HIDE_SECONDS),
     "SWEEP_SECONDS": number(1, 3600, "what was abandoned waits as long"),
-    "OUTBOX_STALE_SECONDS": number(1, 1_209_600, _KEEP_SECONDS),
+    "OUTBOX_STALE_SECONDS": number(0, 1_209_600, _KEEP_SECONDS),
     "KEEP_DAYS": number(
         1, 36_500, "what is done is kept for so many days, a hundred years at most"
     ),

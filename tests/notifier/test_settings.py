@@ -95,7 +95,7 @@ BAD = {
     "RETRY_MAX_SECONDS": [*WHOLE, "0", "43201"],
     "OUTBOX_PUBLISH_ON_COMMIT": SWITCHES,
     "SWEEP_SECONDS": [*WHOLE, "0", HUGE],
-    "OUTBOX_STALE_SECONDS": [*WHOLE, "0", HUGE],
+    "OUTBOX_STALE_SECONDS": [*WHOLE, HUGE],
     "FIFO_POISON": ["stop", ""],
     "FOREIGN_ACCOUNTS": ["some", ""],
     "KEEP_DAYS": [*WHOLE, "0", HUGE],
