@@ -322,6 +322,7 @@ UNFOLD = {
     "ENVIRONMENT": "notifier.overview.navigation.environment",
     "DASHBOARD_CALLBACK": "notifier.overview.overview_page.index",
     "STYLES": ["notifier.overview.navigation.stylesheet"],
+    "SCRIPTS": ["notifier.overview.navigation.script"],
     "LOGIN": {"form": "notifier.staff.login.LoginForm"},
     "SIDEBAR": {"navigation": "notifier.overview.navigation.sidebar"},
     # Tailwind's indigo.
