@@ -294,6 +294,7 @@ LOGGING: dict[str, Any] = {
             "style": "{",
         },
     },
+    "filters": {"no_assets": {"()": "notifier.monitoring.log_lines.NoAssets"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
@@ -301,7 +302,9 @@ LOGGING: dict[str, Any] = {
         for name in ("notifier", "orders", "queues", "emails", "sandbox", "django")
     }
     # At DEBUG django-ses logs the recipients.
-    | {"django_ses": {"level": "INFO"}},
+    | {"django_ses": {"level": "INFO"}}
+    # The server of `make run`: a page asks for thirty files, and nobody reads thirty lines.
+    | {"django.server": {"filters": ["no_assets"]}},
 }
 if LOG_FORMAT == "json":
     # Set only here, so that structlog is not loaded otherwise.
