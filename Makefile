@@ -13,7 +13,7 @@ PICTURES := shop order mailbox mail admin dead-letter dead-letters redrive redri
 	overview-dark overview-phone-dark causes-dark causes-phone-dark redrive-runs-dark redrive-runs-phone-dark \
 	shop-phone-dark
 
-.PHONY: help run consumer-down consumer-up check test pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-relay bench-events bench-growth bench-console bench-api lambda lambda-start docs docs-reference lint audit format lock clean
+.PHONY: help run consumer-down consumer-up check test mutants pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-relay bench-events bench-growth bench-console bench-api lambda lambda-start docs docs-reference lint audit format lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -75,6 +75,12 @@ test: $(STAMP) $(MINISTACK) ## the whole test suite; what locks also on PostgreS
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal --durations=15
 	@TEST_DATABASE=postgresql $(BIN)/pytest -n $(WORKERS) --dist worksteal --durations=15 -m locking
 
+mutants: N ?= 100
+mutants: SEED ?= 1
+mutants: WORKERS ?= 2
+mutants: $(STAMP) ## break single lines of the rules on purpose and look whether a test fails (N= SEED= WORKERS= ONLY=claims)
+	@$(BIN)/python -m benchmarks.mutants --count=$(N) --seed=$(SEED) --workers=$(WORKERS) --only=$(ONLY)
+
 pictures: $(STAMP) ## take the pictures in docs/images anew, by the browser tests
 	@PICTURES=on $(BIN)/pytest -m browser
 	@mkdir -p docs/images
@@ -95,11 +101,11 @@ soak: ACCOUNTS ?= 20
 soak: CONSUMERS ?= 3
 soak: RELAYS ?= 0
 soak: PRODUCERS ?= 1
-soak: $(STAMP) ## kill real processes while orders are placed, and judge what SES got (N= DB= RATE= EVENTS= CLIENT= ...)
+soak: $(STAMP) ## kill real processes while orders are placed, and judge what SES got (N= DB= RATE= EVENTS= CLIENT= FAULTS=random ...)
 	@$(BIN)/python -m benchmarks.crash.soak --count=$(N) --database=$(DB) --rate=$(RATE) --seed=$(SEED) \
 		--events=$(EVENTS) --client=$(CLIENT) \
 		--minutes=$(MINUTES) --transactions=$(TRANSACTIONS) --accounts=$(ACCOUNTS) --consumers=$(CONSUMERS) \
-		--relays=$(RELAYS) --producers=$(PRODUCERS) $(if $(FOLDER),--folder=$(FOLDER))
+		--relays=$(RELAYS) --producers=$(PRODUCERS) $(if $(FOLDER),--folder=$(FOLDER)) $(if $(filter random,$(FAULTS)),--random)
 
 rate: LIMIT ?= 50
 rate: PROCESSES ?= 8

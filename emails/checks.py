@@ -7,16 +7,91 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 
 from emails.sending import claims
-from queues.checks import TAG, error_if
+from queues import setting_rules
+from queues.aws import names
+from queues.checks import TAG, WORK_TAG, error_if
+from queues.setting_rules import (
+    Rule,
+    is_address,
+    is_folder,
+    is_host,
+    is_host_and_port,
+    is_mailbox,
+    is_writable,
+    number,
+    unless_empty,
+)
 from queues.upkeep.figures import KEEP_DAYS
 
 # The ports where SES expects TLS from the first byte: SES developer guide, "Connecting to an Amazon SES SMTP endpoint".
 _TLS_PORTS = (465, 2465)
-_ARN = re.compile(r"arn:(aws|aws-cn|aws-us-gov):sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_DOUBT = "SQS keeps SES's reports for 14 days at most"
+_PER_CENT = "it is per cent of the emails that SES accepted"
+RULES = {
+    "SES_FROM_EMAIL": Rule(
+        unless_empty(is_mailbox),
+        "Write one address, alone or as in Notifier Shop <shop@example.com>. Put quotes around a name with a comma, "
+        'an @ or another special character: "Shop, Inc." <shop@example.com>. In .env, single quotes go around it all.',
+    ),
+    # SES API reference, version 2, CreateConfigurationSet.
+    "SES_CONFIGURATION_SET": Rule(
+        unless_empty(lambda text: _NAME.fullmatch(text) is not None),
+        "Write the name of a configuration set: letters, digits, - and _, 64 at most.",
+    ),
+    # SES developer guide, "Set up an Amazon SNS event destination": FIFO topics are not supported.
+    "SES_EVENTS_TOPIC": Rule(
+        unless_empty(
+            lambda text: names.is_topic(text) and not text.endswith(".fifo") and ":" not in text
+        ),
+        "Write the name of a standard topic, not its ARN: letters, digits, - and _.",
+    ),
+    "GUARD_MINIMUM": number(1, 1_000_000_000, "fewer emails than one say nothing"),
+    "GUARD_BOUNCE_STOP": number(0, 100, _PER_CENT),
+    "GUARD_COMPLAINT_STOP": number(0, 100, _PER_CENT),
+    "SMTP_HOST": Rule(is_host, "Write the name of a host alone, without a port.", "EMAIL_HOST"),
+    "SMTP_PORT": number(1, 65_535, "TCP has no other ports", attribute="EMAIL_PORT"),
+    "DNS_RESOLVER": Rule(unless_empty(is_host_and_port), "Write a host, or host:port."),
+    "SES_MAX_SEND_RATE": number(0, 1_000_000, "0 stands for the rate that SES reports"),
+    "SES_READ_SECONDS": number(1, 3600, "SES needs some time", attribute="EMAIL_TIMEOUT"),
+    "LEASE_SECONDS": number(1, 43_200, "SQS hides a message for twelve hours at most"),
+    "BREAKER_PROBE_SECONDS": number(0, 86_400, "0 stands for what suits the cause"),
+    "DOUBT_GRACE_SECONDS": number(1, 1_209_600, _DOUBT),
+    "DOUBT_DISTANCE_SECONDS": number(0, 1_209_600, _DOUBT),
+    "DOUBT_DRAIN_SECONDS": number(1, 1_209_600, _DOUBT),
+    "JOURNAL_DIR": Rule(is_folder, "Write the path of a folder, none that leads over a file."),
+}
+
+
+@register(TAG)
+def values(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Check each setting by itself: a value that cannot work is told before it fails."""
+    return setting_rules.check("emails", RULES)
+
+
+@register(WORK_TAG)
+def journal_can_be_written(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A consumer notes there what SES accepted while the database is away; else such an email is in doubt."""
+    return error_if(
+        not is_writable(settings.JOURNAL_DIR),
+        f"JOURNAL_DIR={settings.JOURNAL_DIR} cannot be written by the user of this process.",
+        hint="Give the folder to the user of the consumers, or write the path of another one.",
+        id="emails.E016",
+    )
+
+
+@register(TAG)
+def grace_outlasts_lease(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Silence proves nothing while the attempt itself may still be going on."""
+    is_shorter = settings.DOUBT_GRACE_SECONDS <= settings.LEASE_SECONDS
+    return error_if(
+        is_shorter and not settings.DEBUG,
+        f"DOUBT_GRACE_SECONDS must be above {settings.LEASE_SECONDS}.",
+        hint="While a claim on an email lasts (LEASE_SECONDS), SES may still accept it.",
+        id="emails.E015",
+    )
 
 
 @register(TAG)
@@ -91,7 +166,7 @@ def sender_is_set(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 @register(TAG)
 def webhook_topics_are_arns(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """The region in the ARN says whose certificates we trust."""
-    wrong = [topic for topic in settings.SES_WEBHOOK_TOPICS if not _ARN.fullmatch(topic)]
+    wrong = [topic for topic in settings.SES_WEBHOOK_TOPICS if not names.is_topic_arn(topic)]
     return [
         Error(
             f"SES_WEBHOOK_TOPICS: {topic} is not the ARN of an SNS topic.",
@@ -110,7 +185,7 @@ def tracking_is_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         bool(unknown),
         f"SES_TRACKING: {', '.join(unknown)} is unknown.",
         hint="Use opens, clicks or both with a comma between them; nothing is tracked unless set.",
-        id="emails.E011",
+        id="emails.E014",
     )
 
 
@@ -147,19 +222,11 @@ def suppression_is_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 def support_is_an_address(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """A wrong address would mean that nobody learns of what bounces."""
     return error_if(
-        bool(settings.SUPPORT_EMAIL) and not _is_address(settings.SUPPORT_EMAIL),
+        bool(settings.SUPPORT_EMAIL) and not is_address(settings.SUPPORT_EMAIL),
         "SUPPORT_EMAIL is no email address.",
         hint="Give one address, without a name.",
         id="emails.E022",
     )
-
-
-def _is_address(text: str) -> bool:
-    try:
-        validate_email(text)
-    except ValidationError:
-        return False
-    return True
 
 
 @register(TAG)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from queues.events.envelope import EventData
+from queues.events.links import Url
 
 
 class Returned(BaseModel):
@@ -17,7 +18,7 @@ class Returned(BaseModel):
     what: str
     reason: str
     happened_at: AwareDatetime
-    link: str
+    link: Url
 
 
 class EmailReturned(EventData, type="email.returned.v1", queue="orders", source="/emails"):

@@ -9,6 +9,7 @@ from datetime import datetime
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 
 from emails.models import Attempt, DeliveryEvent
+from emails.reports import sub_types
 from queues.models import OutboxEvent
 from queues.registry import measures
 
@@ -18,14 +19,6 @@ SIMULATOR = "@simulator.amazonses.com"
 
 Outcome = Attempt.Outcome
 
-# We count as SES does: permanent bounces, except emails that SES did not try because the address is on the account's
-# suppression list.
-_BOUNCED = Q(type="Bounce", raw__bounce__bounceType="Permanent")
-_UNTRIED = Q(raw__bounce__bounceSubType="OnAccountSuppressionList")
-_COMPLAINED = Q(type="Complaint")
-_NO_COMPLAINT = Q(raw__complaint__complaintFeedbackType="not-spam") | Q(
-    raw__complaint__complaintSubType="OnAccountSuppressionList"
-)
 # Latencies are stored as counts per class, so the counts of an hour are the sums of its minutes. A class ends a fifth
 # above its beginning, so a percentile is accurate to a tenth.
 WIDTH = 1.2
@@ -45,22 +38,42 @@ def count(begin: datetime, end: datetime) -> dict[str, int]:
         recorded_at__gte=begin, recorded_at__lt=end, is_orphan=False
     )
     # SES does not count its mailbox simulator either.
-    told = recorded.exclude(recipient__endswith=SIMULATOR).aggregate(
-        bounced=Count("id", filter=_BOUNCED),
-        untried=Count("id", filter=_BOUNCED & _UNTRIED),
-        complained=Count("id", filter=_COMPLAINED),
-        # We count and subtract: in SQL the negation of a condition on a missing JSON key is never true.
-        no_complaints=Count("id", filter=_COMPLAINED & _NO_COMPLAINT),
-    )
+    told = recorded.exclude(recipient__endswith=SIMULATOR).order_by()
     return {
         "accepted": outcomes.get(Outcome.ACCEPTED, 0),
         "failed": outcomes.get(Outcome.REFUSED, 0) + outcomes.get(Outcome.NOT_SENT, 0),
         "in_doubt": outcomes.get(Outcome.IN_DOUBT, 0),
         "duplicates": _duplicates(finished),
-        "bounced": told["bounced"] - told["untried"],
-        "complained": told["complained"] - told["no_complaints"],
+        "bounced": _bounced(told),
+        "complained": _complained(told),
         **counted(_times(finished)),
     }
+
+
+def _bounced(told: QuerySet[DeliveryEvent]) -> int:
+    """Count permanent bounces as SES does: without most of those that it did not try."""
+    permanent = told.filter(type="Bounce", raw__bounce__bounceType="Permanent")
+    kinds = permanent.values_list("raw__bounce__bounceSubType").annotate(Count("id"))
+    return sum(count for kind, count in kinds if _sub_type(kind).counts)
+
+
+def _complained(told: QuerySet[DeliveryEvent]) -> int:
+    """Count complaints, but not those that say the opposite, nor what SES did not try."""
+    kinds = (
+        told.filter(type="Complaint")
+        .values_list("raw__complaint__complaintFeedbackType", "raw__complaint__complaintSubType")
+        .annotate(Count("id"))
+    )
+    return sum(
+        count
+        for feedback, kind, count in kinds
+        if not sub_types.is_not_spam(feedback) and _sub_type(kind).is_tried
+    )
+
+
+def _sub_type(name: object) -> sub_types.SubType:
+    """Return the meaning of a sub-type that is stored as SES wrote it: of any type, or missing."""
+    return sub_types.of(name if isinstance(name, str) else "")
 
 
 def _duplicates(finished: QuerySet[Attempt]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.conf import settings
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -75,12 +76,19 @@ def send_kept() -> int:
 def tidy() -> int:
     """Delete rows older than KEEP_DAYS: attempts of finished emails, events of SES, and reported incidents.
 
-    Each call deletes one batch of each kind.
+    The attempts of an email that was sent go together, KEEP_DAYS after SES accepted it, or after a person said so. Each
+    call deletes one batch of each kind.
     """
     old = timezone.now() - timedelta(days=settings.KEEP_DAYS)
     done = [State.SENT, State.CANCELLED, State.SUPPRESSED]
     return (
-        delete_batch(Attempt.objects.filter(started_at__lt=old, notification__state__in=done))
+        delete_batch(
+            Attempt.objects.filter(
+                Q(notification__sent_at=None) | Q(notification__sent_at__lt=old),
+                started_at__lt=old,
+                notification__state__in=done,
+            )
+        )
         + delete_batch(DeliveryEvent.objects.filter(recorded_at__lt=old))
         + delete_batch(Incident.objects.filter(told_at__lt=old))
     )

@@ -7,26 +7,26 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import environ
 from botocore.config import Config
 from django.core.exceptions import ImproperlyConfigured
 
+from notifier.environment import Environment
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.Env()
+env = Environment()
 env.read_env(Path(os.environ.get("ENV_FILE", BASE_DIR / ".env")))
 
 # --- Django
 
 DEBUG: bool = env.bool("DEBUG", default=False)
-SECRET_KEY: str = env("SECRET_KEY")
-if not DEBUG and SECRET_KEY.startswith("development-"):
-    raise ImproperlyConfigured(
-        "SECRET_KEY is the one for development. Set DEBUG=on or a key of your own."
-    )
+SECRET_KEY: str = env.key("SECRET_KEY", is_strict=not DEBUG)
+# Earlier keys, with which what was signed is still accepted.
+SECRET_KEY_FALLBACKS: list[str] = env.keys("SECRET_KEY_FALLBACKS", default=[], is_strict=not DEBUG)
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=[])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 BASE_URL: str = env("BASE_URL", default="http://127.0.0.1:8000").rstrip("/")
+LINK_HOSTS: list[str] = env.list("LINK_HOSTS", default=[])
 RELEASE: str = env("RELEASE", default="")
 
 SANDBOX: bool = env.bool("SANDBOX", default=False)
@@ -94,7 +94,9 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
+DATABASES = {
+    "default": env.database("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
+}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # IMMEDIATE: a transaction that reads first and writes later would get "database is locked" at once,
     # whatever the timeout.
@@ -106,8 +108,22 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = 60
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-    # A host that is gone does not refuse the connection; without this a request would wait for minutes.
-    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+    # A host that is gone does not refuse a connection, nor does it end one: without these the kernel would wait for a
+    # quarter of an hour (unsent data) to two hours (an idle connection).
+    DATABASES["default"]["OPTIONS"] = {
+        "connect_timeout": 5,
+        "keepalives": 1,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 15_000,
+    } | DATABASES["default"].get("OPTIONS", {})
+    if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+        DATABASES["default"]["ENGINE"] = "queues.postgresql"
+# How long one statement may take: in the web process, and in consumers, relays and archivers. Other commands, such as
+# migrate, have no limit.
+DATABASE_PAGE_SECONDS: int = env.int("DATABASE_PAGE_SECONDS", default=10)
+DATABASE_WORK_SECONDS: int = env.int("DATABASE_WORK_SECONDS", default=30)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -122,7 +138,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LANGUAGE_CODE = "en"
 # Unfold's log-in page does not name the page to show next.
 LOGIN_REDIRECT_URL = "admin:index"
-TIME_ZONE: str = env("TIME_ZONE", default="UTC")
+TIME_ZONE: str = env.zone("TIME_ZONE", default="UTC")
 USE_TZ = True
 FORMAT_MODULE_PATH = "notifier.formats"
 
@@ -276,12 +292,10 @@ SANDBOX_RULES: bool = env.bool("SANDBOX_RULES", default=True)
 
 # --- Logs, metrics, traces and errors
 
-LOG_FORMAT: str = env("LOG_FORMAT", default="line")
-if LOG_FORMAT not in ("line", "json"):
-    raise ImproperlyConfigured(f"LOG_FORMAT={LOG_FORMAT} is unknown. Use line or json.")
+LOG_FORMAT: str = env.choice("LOG_FORMAT", of=("line", "json"), default="line")
 METRICS_TOKEN: str = env("METRICS_TOKEN", default="")
 EMBEDDED_METRICS: bool = env.bool("EMBEDDED_METRICS", default=False)
-TRACES_EXPORTER: str = env("TRACES_EXPORTER", default="")
+TRACES_EXPORTER: str = env.choice("TRACES_EXPORTER", of=("", "otlp", "console"), default="")
 SENTRY_DSN: str = env("SENTRY_DSN", default="")
 
 LOGGING: dict[str, Any] = {
@@ -298,7 +312,7 @@ LOGGING: dict[str, Any] = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
-        name: {"level": env("LOG_LEVEL", default="INFO")}
+        name: {"level": env.level("LOG_LEVEL", default="INFO")}
         for name in ("notifier", "orders", "queues", "emails", "sandbox", "django")
     }
     # At DEBUG django-ses logs the recipients.

@@ -11,12 +11,14 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 
+from orders.errors import Refused
 from orders.events import MAX_LINES
 from orders.models import BankAccount, Customer, Order, OrderLine, Product, Transaction
 from orders.money import formatted
 from queues import masking
+from queues.pages.lists import ListAdmin
 
 
 def _emails_link(subject: str) -> SafeString:
@@ -29,7 +31,7 @@ def _emails_link(subject: str) -> SafeString:
     )
 
 
-class PersonalAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
+class PersonalAdmin(ListAdmin):
     """Hide rows about people from users who may not see personal data: masked, nothing would be left to see."""
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -43,7 +45,7 @@ class PersonalAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
 
 
 @admin.register(Product)
-class ProductAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
+class ProductAdmin(ListAdmin):
     list_display = ["name", "sku", "price_label", "is_active"]
     list_filter = ["is_active", "currency"]
     search_fields = ["name", "sku"]
@@ -58,7 +60,7 @@ class ProductAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
 class CustomerAdmin(PersonalAdmin):
     list_display = ["name", "email", "email_verified_at", "registered_at"]
     list_filter = [("email_verified_at", admin.EmptyFieldListFilter)]
-    search_fields = ["name", "email"]
+    search_fields = ["name", "email", "email_key"]
     date_hierarchy = "registered_at"
     ordering = ["name"]
     readonly_fields = ["email_verified_at", "registered_at", "emails"]
@@ -88,6 +90,18 @@ class OrderLineFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]  # no
         products = [form.cleaned_data.get("product") for form in self.forms if form.is_valid()]
         if len({product.currency for product in products if product}) > 1:
             raise ValidationError("All products of one order must be priced in one currency.")
+        if self.is_valid() and not self.instance.pk:
+            self._refuse_too_large()
+
+    def _refuse_too_large(self) -> None:
+        lines = [form.instance for form in self.forms if form.has_changed()]
+        try:
+            self.instance.refuse_if_too_large(lines)
+        except Refused as exc:
+            raise ValidationError(str(exc)) from exc
+        except ValidationError:
+            # The form itself says what is wrong with the order.
+            return
 
 
 class OrderLineInline(TabularInline):  # type: ignore[misc]  # Unfold has no types
@@ -123,7 +137,13 @@ class OrderLineInline(TabularInline):  # type: ignore[misc]  # Unfold has no typ
 class OrderAdmin(FactAdmin):
     list_display = ["number", "customer_name", "customer_email", "total_label", "placed_at"]
     list_filter = ["currency"]
-    search_fields = ["number", "customer_name", "customer_email", "shipping_city"]
+    search_fields = [
+        "number",
+        "customer_name",
+        "customer_email",
+        "customer_email_key",
+        "shipping_city",
+    ]
     date_hierarchy = "placed_at"
     ordering = ["-id"]
     autocomplete_fields = ["customer"]
@@ -164,7 +184,7 @@ class OrderAdmin(FactAdmin):
 class BankAccountAdmin(PersonalAdmin):
     list_display = ["number", "holder_name", "holder_email", "balance_label"]
     list_filter = ["currency"]
-    search_fields = ["number", "holder_name", "holder_email"]
+    search_fields = ["number", "holder_name", "holder_email", "holder_email_key"]
     ordering = ["number"]
 
     def get_readonly_fields(

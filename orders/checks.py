@@ -2,12 +2,42 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
+from queues import setting_rules
 from queues.checks import TAG, error_if
+from queues.setting_rules import Rule, each, is_file, is_http, unless_empty
+
+_ID = re.compile(r"[\w+]{1,128}", re.ASCII)
+_RESOURCE_SERVER = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
+# Above it, an allowance is less than a microsecond of the clock that counts it.
+MOST = 1_000_000
+# Cognito API reference, CreateUserPoolClient and CreateResourceServer.
+RULES = {
+    "COGNITO_ISSUER": Rule(
+        unless_empty(is_http),
+        "Write https://cognito-idp.<region>.amazonaws.com/<id of the user pool>.",
+    ),
+    "COGNITO_CLIENT_IDS": each(
+        lambda text: _ID.fullmatch(text) is not None,
+        "Write ids of app clients, with commas between them; no names, no secrets.",
+    ),
+    "COGNITO_RESOURCE_SERVER": Rule(
+        lambda text: _RESOURCE_SERVER.fullmatch(text) is not None,
+        "Write the identifier of the resource server, without a slash and a scope behind it.",
+    ),
+    "API_LOCAL_KEY": Rule(unless_empty(is_file), "Write the path of a file, not of a folder."),
+}
+
+
+@register(Tags.security)
+def values(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Check each setting by itself: a value that cannot work is told before it fails."""
+    return setting_rules.check("orders", RULES)
 
 
 @register(TAG)
@@ -60,8 +90,8 @@ def one_issuer(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 def allowance(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """An allowance of 0 would divide by zero."""
     return error_if(
-        settings.API_REQUESTS_PER_MINUTE < 1,
-        "API_REQUESTS_PER_MINUTE must be at least 1.",
+        not 1 <= settings.API_REQUESTS_PER_MINUTE <= MOST,
+        f"API_REQUESTS_PER_MINUTE must be from 1 to {MOST:,}.",
         hint="To have no API, set neither COGNITO_ISSUER nor API_LOCAL_KEY.",
         id="orders.E005",
     )
@@ -72,12 +102,12 @@ def form_limits(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """A negative number would let nobody in, or everybody."""
     return [
         Error(
-            f"{name} must be 0, for any number, or more.",
+            f"{name} must be 0, for any number, or up to {MOST:,}.",
             hint="Leave it out for the default.",
             id="orders.E006",
         )
         for name in ("FORM_POSTS_PER_MINUTE", "FORM_ORDERS_PER_HOUR")
-        if getattr(settings, name) < 0
+        if not 0 <= getattr(settings, name) <= MOST
     ]
 
 

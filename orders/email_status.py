@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol, TypeVar
 
 from queues.answers import EmailStep
@@ -24,8 +25,8 @@ class Teller(Protocol):
     def of(self, subject: str) -> EmailStatus:
         """Return the status of the email about ``ORD-000123``; may query the database."""
 
-    def recorded(self) -> EmailStatus:
-        """Return the status of an email whose event was recorded just now; makes no query."""
+    def recorded(self, at: datetime) -> EmailStatus:
+        """Return the status of an email whose event was recorded just now, at this time; makes no query."""
 
 
 T = TypeVar("T", bound=Teller)
@@ -44,6 +45,6 @@ def of(subject: str) -> EmailStatus | None:
     return _tellers[0].of(subject) if _tellers else None
 
 
-def recorded() -> EmailStatus | None:
+def recorded(at: datetime) -> EmailStatus | None:
     """Return the status of an email whose event was recorded just now; None if no app sends emails."""
-    return _tellers[0].recorded() if _tellers else None
+    return _tellers[0].recorded(at) if _tellers else None

@@ -4,6 +4,8 @@ OrdersError
 ├── Refused         show the text to the person who asked; nothing was saved
 │   ├── AlreadyPlaced       the key belongs to another order; ask again with a new one
 │   ├── NoLines             an order needs at least one line
+│   ├── TooManyLines        an order has at most ``events.MAX_LINES`` lines
+│   ├── OrderTooLarge       the texts of an order do not fit into its event; split it
 │   ├── MixedCurrencies     an order has one currency
 │   ├── Overdraft           the account does not hold that much
 │   ├── BalanceTooLarge     the account cannot hold that much
@@ -38,6 +40,14 @@ class AlreadyPlaced(Refused):
 
 class NoLines(Refused):
     """The order has no lines."""
+
+
+class TooManyLines(Refused):
+    """The order has more lines than its event may have."""
+
+
+class OrderTooLarge(Refused):
+    """The event of the order would be larger than an event may be."""
 
 
 class MixedCurrencies(Refused):

@@ -10,12 +10,14 @@ from collections.abc import Callable
 from typing import Annotated, Literal, Self
 
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from orders.money import Currency
-from orders.validators import validate_recipient, validate_single_line
-from queues.events.envelope import EventData, Stake
+from orders.validators import validate_name, validate_single_line
+from queues import addresses
+from queues.events.envelope import EventData
+from queues.events.links import Url
+from queues.events.stakes import StakeAt
 
 MAX_LINES = 100
 MAX_QUANTITY = 99
@@ -35,8 +37,10 @@ def _checked(validate: Callable[[str], None]) -> AfterValidator:
 
 
 checked_line = _checked(validate_single_line)
-# The same rule for JSON Schema: no control characters, line ends, or marks that change the direction of a text.
-CONTROL = r"\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069"
+checked_name = _checked(validate_name)
+# The same rule for JSON Schema: no control characters, line ends, marks that change the direction of a text, or code
+# points that are no characters.
+CONTROL = r"\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff"
 ONE_LINE = rf"^[^{CONTROL}]*$"
 Line200 = Annotated[
     str, Field(max_length=200, json_schema_extra={"pattern": ONE_LINE}), checked_line
@@ -50,10 +54,8 @@ Short = Annotated[
 Email = Annotated[
     str,
     Field(max_length=254, json_schema_extra={"format": "email"}),
-    _checked(validate_email),
-    _checked(validate_recipient),
+    _checked(addresses.validate),
 ]
-Url = Annotated[str, Field(max_length=2000, pattern=r"^https?://\S+$"), checked_line]
 # Fits a signed 64-bit integer everywhere.
 Cents = Annotated[int, Field(strict=True, ge=0, le=10**15)]
 Quantity = Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY)]
@@ -99,6 +101,8 @@ class Line(_Part):
 class OrderPlaced(EventData, type="order.placed.v1", queue="orders", source="/orders"):
     """A customer placed an order, or staff placed it for them."""
 
+    stake_at = StakeAt("customer.email", amount_cents="total_cents", currency="currency")
+
     order_number: Short
     placed_at: AwareDatetime
     customer: Person
@@ -114,12 +118,6 @@ class OrderPlaced(EventData, type="order.placed.v1", queue="orders", source="/or
             raise ValueError("total_cents is not the sum of the lines")
         return self
 
-    def stake(self) -> Stake:
-        """Return the customer's address and the amount to pay."""
-        return Stake.of_address(
-            self.customer.email, amount_cents=self.total_cents, currency=self.currency
-        )
-
 
 class Account(_Part):
     """The account of a transaction; only the last digits of its number leave the bank."""
@@ -134,6 +132,8 @@ class TransactionPosted(
 ):
     """Money came into or left an account; ``balance_cents`` is the balance after it."""
 
+    stake_at = StakeAt("account.holder_email", amount_cents="amount_cents", currency="currency")
+
     reference: Short
     kind: Literal["deposit", "withdrawal"]
     amount_cents: Annotated[Cents, Field(gt=0)]
@@ -143,25 +143,17 @@ class TransactionPosted(
     description: Line200
     account: Account
 
-    def stake(self) -> Stake:
-        """Return the holder's address and the amount that moved."""
-        return Stake.of_address(
-            self.account.holder_email, amount_cents=self.amount_cents, currency=self.currency
-        )
-
 
 class CustomerRegistered(
     EventData, type="customer.registered.v1", queue="orders", source="/customers"
 ):
     """A person registered, or asked for a new link, and should confirm the address with ``verify_url``."""
 
+    stake_at = StakeAt("customer.email")
+
     customer: Person
     verify_url: Url
     expires_at: AwareDatetime
-
-    def stake(self) -> Stake:
-        """Return the customer's address; no money is involved."""
-        return Stake.of_address(self.customer.email)
 
 
 class CustomerLinkRequested(
@@ -169,10 +161,8 @@ class CustomerLinkRequested(
 ):
     """A customer asked for a link to their orders; ``link_url`` shows them, once, to the person who opens it."""
 
+    stake_at = StakeAt("customer.email")
+
     customer: Person
     link_url: Url
     expires_at: AwareDatetime
-
-    def stake(self) -> Stake:
-        """Return the customer's address; no money is involved."""
-        return Stake.of_address(self.customer.email)

@@ -14,6 +14,7 @@ from django.conf import settings
 
 from orders.events import TransactionPosted
 from orders.models import BankAccount
+from queues import addresses
 from queues.answers import Advice, Bucket, Cause
 from queues.errors import Reject
 from queues.events.envelope import Event
@@ -66,13 +67,14 @@ def _unknown(events: Sequence[Event]) -> set[UUID]:
         return set()
     held = BankAccount.objects.held_by(*{_address(event) for event in foreign})
     accounts = [
-        (email.lower(), number) for email, number in held.values_list("holder_email", "number")
+        (addresses.key(email), number)
+        for email, number in held.values_list("holder_email", "number")
     ]
     return {event.id for event in foreign if not _is_among(event, accounts)}
 
 
 def _is_among(event: Event, accounts: Sequence[tuple[str, str]]) -> bool:
-    ending, address = _ending(event), _address(event).lower()
+    ending, address = _ending(event), addresses.key(_address(event))
     return bool(ending) and any(
         email == address and number.endswith(ending) for email, number in accounts
     )

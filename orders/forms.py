@@ -8,9 +8,10 @@ from typing import Any, NoReturn
 from django import forms
 from django.core.exceptions import ValidationError
 
-from orders.events import MAX_QUANTITY
+from orders.events import MAX_LINES, MAX_QUANTITY
 from orders.models import Order, Product
-from orders.validators import validate_recipient, validate_single_line
+from orders.validators import validate_name
+from queues.addresses import AddressField
 
 _QUANTITY = "quantity-"
 
@@ -109,6 +110,11 @@ class OrderForm(PublicForm, forms.ModelForm):  # type: ignore[type-arg]  # not s
             )
         if not self.chosen() and not self.errors.keys() & self.products.keys():
             self.add_error(None, "Choose at least one product.")
+        if len(self.chosen()) > MAX_LINES:
+            self.add_error(
+                None,
+                f"An order has at most {MAX_LINES} products. Please order the others separately.",
+            )
         return self.cleaned_data
 
     def chosen(self) -> list[tuple[Product, int]]:
@@ -159,12 +165,11 @@ class RegistrationForm(PublicForm):
     name = forms.CharField(
         max_length=200,
         label="Your name",
-        validators=[validate_single_line],
+        validators=[validate_name],
         widget=forms.TextInput({"autocomplete": "name"}),
     )
-    email = forms.EmailField(
+    email = AddressField(
         max_length=254,
-        validators=[validate_recipient],
         help_text="We send you a link to confirm that the address is yours.",
         widget=forms.EmailInput({"autocomplete": "email"}),
     )
@@ -173,9 +178,8 @@ class RegistrationForm(PublicForm):
 class SignInForm(PublicForm):
     """The form that asks for a link to the orders of an address."""
 
-    email = forms.EmailField(
+    email = AddressField(
         max_length=254,
-        validators=[validate_recipient],
         help_text="We send you a link. You need no password.",
         widget=forms.EmailInput({"autocomplete": "email"}),
     )

@@ -24,7 +24,7 @@ from orders.errors import (
 )
 from orders.limits import allowances
 from orders.models import BankAccount, Customer, Order, Product, Transaction, customers
-from queues import outbox
+from queues import addresses, outbox
 
 LINK_SECONDS = 24 * 60 * 60
 SIGN_IN_SECONDS = 30 * 60
@@ -39,8 +39,8 @@ def place_order(
 ) -> Order:
     """Save an order with its event; the same order with the same key again returns the first one.
 
-    Without a key each call makes a new order. ``fields`` are fields of Order. Raises AlreadyPlaced, NoLines,
-    MixedCurrencies, ValidationError, or TooFast if the address already had ``most_an_hour`` orders with a key.
+    Without a key each call makes a new order. ``fields`` are fields of Order. Raises AlreadyPlaced, what
+    ``Order.save`` raises, or TooFast if the address already had ``most_an_hour`` orders with a key.
     """
     lines = list(lines)
     customer = Customer.objects.with_email(fields["customer_email"])
@@ -198,7 +198,7 @@ def _signing_in(token: str) -> tuple[Customer, int]:
 
 def _count_order(order: Order, most_an_hour: int) -> None:
     if most_an_hour:
-        recipient = allowances.row_of("recipient", order.customer_email)
+        recipient = allowances.row_of("recipient", addresses.key(order.customer_email))
         allowances.take(recipient, allowed=most_an_hour, seconds=3600, burst_seconds=3600)
 
 
@@ -230,8 +230,8 @@ def _signer(customer: Customer) -> TimestampSigner:
 
     The address is part of the salt: the link does not show it, and a changed address makes the link invalid.
     """
-    return TimestampSigner(salt=f"orders.verify:{customer.email.lower()}")
+    return TimestampSigner(salt=f"orders.verify:{addresses.key(customer.email)}")
 
 
 def _sign_in_signer(customer: Customer) -> TimestampSigner:
-    return TimestampSigner(salt=f"orders.sign_in:{customer.email.lower()}")
+    return TimestampSigner(salt=f"orders.sign_in:{addresses.key(customer.email)}")

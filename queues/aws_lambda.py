@@ -32,6 +32,7 @@ from queues.consumer.loop import DRAIN_SECONDS, Consumer  # noqa: E402
 from queues.dead_letters import collecting  # noqa: E402
 from queues.errors import QueueUnavailable  # noqa: E402
 from queues.outbox import relay  # noqa: E402
+from queues.postgresql import limits  # noqa: E402
 from queues.redrives import jobs  # noqa: E402
 from queues.upkeep import sweeping, watching  # noqa: E402
 
@@ -42,6 +43,7 @@ STOP_SECONDS = DRAIN_SECONDS + 4.0
 # If an invocation has less than twice STOP_SECONDS, work goes on for this share of it.
 _LEAST_SHARE = 0.5
 
+limits.use(limits.of_work())
 # Make the client now: Lambda gives more processor time to the start than to an invocation.
 sqs.client()
 
@@ -57,12 +59,11 @@ class Context(Protocol):
 def handler(event: Mapping[str, Any], context: Context) -> dict[str, list[dict[str, str]]]:
     """Handle the messages of an SQS event; Lambda deletes those that the answer does not name.
 
-    The event source mapping needs ``ReportBatchItemFailures``. Raises ValueError for an event that is not from SQS.
+    The event source mapping needs ``ReportBatchItemFailures``. Raises ValueError, which names the source, for an event
+    that is not from SQS alone; then nothing is handled.
     """
     close_old_connections()
-    if "Records" not in event:
-        raise ValueError("the event is not from SQS; for a schedule, use the handler sweep")
-    batches = lambda_batch.batches(event["Records"])
+    batches = lambda_batch.batches(lambda_batch.records_of(event))
     consumer = Consumer(batches, concurrency=BATCH_ENTRIES)
     with _stopped_in_time(consumer, context):
         try:

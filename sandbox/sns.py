@@ -12,8 +12,11 @@ import time
 from threading import RLock
 from typing import Any
 
+from moto.sns.exceptions import InvalidParameterValue
 from moto.sns.models import Subscription, Topic
 from moto.sqs.exceptions import QueueDoesNotExist
+
+from sandbox.sqs import InvalidMessageContents, refuse_characters
 
 DEDUPLICATION_SECONDS = 5 * 60
 
@@ -43,6 +46,7 @@ class SandboxTopic(Topic):  # type: ignore[misc]  # moto is untyped here
     def publish(self, *args: Any, **kwargs: Any) -> str:
         """Deliver to every subscription, one message after the other; returns its id."""
         deduplication_id = kwargs.get("deduplication_id")
+        _refuse_characters(str(args[0] if args else kwargs["message"]))
         with self._lock:
             if not (self.fifo_topic and deduplication_id):
                 return str(super().publish(*args, **kwargs))
@@ -56,3 +60,11 @@ class SandboxTopic(Topic):  # type: ignore[misc]  # moto is untyped here
         self._published = {
             key: published for key, published in self._published.items() if published[0] > before
         }
+
+
+def _refuse_characters(message: str) -> None:
+    """Refuse what no queue could be given."""
+    try:
+        refuse_characters(message)
+    except InvalidMessageContents as exc:
+        raise InvalidParameterValue(f"Invalid parameter: Message Reason: {exc.message}") from exc

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import json
+import re
 import time
 from threading import Condition, RLock
 from typing import Any, NamedTuple
@@ -15,6 +16,8 @@ from moto.sqs.exceptions import ReceiptHandleIsInvalid, SQSException
 from moto.sqs.models import Message, Queue, SQSBackend, _filter_message_attributes
 
 DEDUPLICATION_MILLISECONDS = 5 * 60 * 1000
+# The characters that XML 1.0 does not have.
+_REFUSED = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 # One lock for all queues: a receive moves messages to another queue, and two locks could deadlock.
 _lock = RLock()
@@ -197,10 +200,55 @@ class SandboxQueue(WholeQueue):
         )
 
 
+class InvalidMessageContents(SQSException):  # type: ignore[misc]  # moto is untyped here
+    """The body has a character that XML 1.0 does not have: SQS API reference, SendMessage."""
+
+    def __init__(self, char: str) -> None:
+        super().__init__(
+            "InvalidMessageContents",
+            f"Invalid binary character '#x{ord(char):X}' was found in the message body, the set of allowed "
+            "characters is #x9 | #xA | #xD | [#x20-#xD7FF] | [#xE000-#xFFFD] | [#x10000-#x10FFFF]",
+        )
+
+
+def refuse_characters(body: str) -> None:
+    """Raise InvalidMessageContents as SQS does."""
+    if match := _REFUSED.search(body):
+        raise InvalidMessageContents(match[0])
+
+
 class SandboxSQS(SQSBackend):  # type: ignore[misc]  # moto is untyped here
     """The SQS of one region."""
 
     _url_module = urls
+
+    def send_message(
+        self, queue_name: str, message_body: str, *args: Any, **kwargs: Any
+    ) -> Message:
+        """Send it, unless SQS would refuse its characters."""
+        refuse_characters(message_body)
+        return super().send_message(queue_name, message_body, *args, **kwargs)
+
+    def send_message_batch(
+        self, queue_name: str, entries: dict[str, dict[str, Any]]
+    ) -> tuple[list[Message], list[dict[str, Any]]]:
+        """Send the entries, except those whose characters SQS would refuse: they fail one by one."""
+        good, failed = dict(entries), []
+        for key, entry in entries.items():
+            try:
+                refuse_characters(entry["MessageBody"])
+            except InvalidMessageContents as exc:
+                del good[key]
+                failed.append(
+                    {
+                        "Id": entry["Id"],
+                        "SenderFault": True,
+                        "Code": exc.code,
+                        "Message": exc.message,
+                    }
+                )
+        sent, others = super().send_message_batch(queue_name, good)
+        return sent, [*failed, *others]
 
     def receive_message(
         self,

@@ -136,10 +136,10 @@ def aws(settings, monkeypatch) -> Iterator[Aws]:
 
 
 class Account:
-    """What SES says of the account when it is asked: ``production``, ``sandbox``, or ``silent``."""
+    """What SES says of the account when it is asked: ``production``, ``sandbox``, ``silent``, or any other answer."""
 
     def __init__(self) -> None:
-        self.kind = "production"
+        self.kind: Any = "production"
         self.asked = 0
 
     def answer(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
@@ -147,9 +147,9 @@ class Account:
         self.asked += 1
         if self.kind == "silent":
             raise EndpointConnectionError(endpoint_url="http://ses")
-        return SimpleNamespace(status_code=200), {
-            "ProductionAccessEnabled": self.kind == "production"
-        }
+        is_named = self.kind in ("production", "sandbox")
+        answer = {"ProductionAccessEnabled": self.kind == "production"} if is_named else self.kind
+        return SimpleNamespace(status_code=200), answer
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ MAY_IMPORT = {
 # From the ground up; a room imports from its own floor and from those below.
 FLOORS = {
     "queues": [
-        "errors uuid7 masking backoff failpoints console",
+        "errors uuid7 masking backoff failpoints console online_migrations characters postgresql",
+        "addresses",
         "events models threads",
         "answers",
         "registry",
@@ -27,7 +28,7 @@ FLOORS = {
         "outbox doctor",
         "dead_letters upkeep",
         "consumer redrives",
-        "checks pages",
+        "setting_rules checks pages",
         "management aws_lambda admin apps",
     ],
     "emails": [
@@ -60,12 +61,12 @@ FLOORS = {
         "management urls apps",
     ],
     "notifier": [
-        "models web",
+        "models web environment",
         "journey alerts staff",
         "overview",
         "monitoring",
         "doctor",
-        "templatetags formats views",
+        "templatetags formats views checks",
         "management admin urls apps settings wsgi",
     ],
 }

@@ -13,6 +13,8 @@ FAULTS = {
     "entry_failed": "SendMessageBatch does not take this entry",
     "message_lost": "a standard queue takes a message and loses it",
     "message_doubled": "a standard queue hands a message out again while it is in flight",
+    "message_tripled": "a standard queue takes a message three times, each with an id of its own",
+    "delete_lost": "SQS says that it deleted a message, and hands it out again",
     "event_delayed": "an event of SES comes late",
     "event_doubled": "an event of SES comes twice",
     "ses_throttled": "SES answers: Maximum sending rate exceeded",
@@ -23,6 +25,8 @@ FAULTS = {
     "ses_503_after": "SES accepts and answers 503",
     # Switches: with 1 they last until they are set to 0.
     "sqs_down": "SQS hangs up on every action",
+    "sqs_hangs": "SQS takes every call and never answers",
+    "ses_hangs": "SES takes every call and never answers; it accepts nothing",
     "ses_paused": "SES has paused the account",
     "ses_sandbox": "SES refuses every recipient as not verified",
     "events_held": "events of SES are held back; with 0 they come at once",

@@ -15,7 +15,7 @@ from benchmarks.aws_stub.allowance import Allowance
 from benchmarks.aws_stub.errors import AwsError, Cut
 from benchmarks.aws_stub.faults import Faults
 from benchmarks.aws_stub.queues import Message
-from benchmarks.aws_stub.sqs import Sqs
+from benchmarks.aws_stub.sqs import HANG_SECONDS, Sqs
 
 # Nobody at this domain is ever verified.
 REFUSED_DOMAIN = "refused.example"
@@ -67,6 +67,10 @@ class Ses:
     async def send(self, encoded: str) -> str:
         """The id of an email that came in base64; raises as ``call``."""
         raw = base64.b64decode(encoded)
+        if self._faults.happens("ses_hangs"):
+            while self._faults.rates["ses_hangs"]:
+                await asyncio.sleep(HANG_SECONDS)
+            raise Cut
         if self._faults.happens("ses_paused"):
             raise AwsError("AccountSendingPausedException", "Sending is paused for this account.")
         recipient = recipient_of(raw)

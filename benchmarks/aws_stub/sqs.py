@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,8 +15,11 @@ from benchmarks.aws_stub.queues import Message, Queue
 
 ARN = "arn:aws:sqs:eu-west-1:000000000000:"
 DOUBLED_WITHIN_SECONDS = 2.0
+# The characters that XML 1.0 does not have: SQS API reference, SendMessage.
+_REFUSED = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # How often a long poll looks whether its caller is still there.
 LOOK_SECONDS = 1.0
+HANG_SECONDS = 0.2
 
 Answer = dict[str, Any]
 IsGone = Callable[[], bool]
@@ -42,6 +46,10 @@ class Sqs:
     async def call(self, action: str, request: Answer, is_gone: IsGone) -> Answer:
         """Raises AwsError or Cut. ``is_gone`` tells whether the caller has hung up."""
         if self._faults.happens("sqs_down"):
+            raise Cut
+        if self._faults.happens("sqs_hangs"):
+            while self._faults.rates["sqs_hangs"] and not is_gone():
+                await asyncio.sleep(HANG_SECONDS)
             raise Cut
         if self._faults.happens("sqs_error"):
             raise AwsError("InternalFailure", "We encountered an internal error.", status=500)
@@ -89,15 +97,17 @@ class Sqs:
                     {"Id": entry["Id"], "SenderFault": False, "Code": "InternalError"}
                 )
                 continue
-            message = queue.put(
-                Message(
-                    body=entry["MessageBody"],
-                    group=entry.get("MessageGroupId", ""),
-                    deduplication_id=entry.get("MessageDeduplicationId", ""),
-                    attributes=entry.get("MessageAttributes") or {},
-                ),
-                lose=not queue.is_fifo and self._faults.happens("message_lost"),
-            )
+            if _REFUSED.search(entry["MessageBody"]):
+                answer["Failed"].append(
+                    {"Id": entry["Id"], "SenderFault": True, "Code": "InvalidMessageContents"}
+                )
+                continue
+            copies = 3 if not queue.is_fifo and self._faults.happens("message_tripled") else 1
+            for _ in range(copies):
+                message = queue.put(
+                    _sent(entry),
+                    lose=not queue.is_fifo and self._faults.happens("message_lost"),
+                )
             answer["Successful"].append({"Id": entry["Id"], "MessageId": message.id})
         if self._faults.happens("send_cut"):
             raise Cut
@@ -109,6 +119,9 @@ class Sqs:
         while not is_gone():
             if self._faults.rates["sqs_down"]:
                 raise Cut
+            if self._faults.rates["sqs_hangs"]:
+                await asyncio.sleep(HANG_SECONDS)
+                continue
             queue.arrival.clear()
             if messages := self._take(queue, request):
                 return {"Messages": [_received(message) for message in messages]}
@@ -135,7 +148,11 @@ class Sqs:
 
     def _delete_message_batch(self, request: Answer) -> Answer:
         queue = self._queue(request)
-        return _each(request, lambda entry: queue.delete(entry["ReceiptHandle"]))
+        return _each(request, lambda entry: self._delete(queue, entry["ReceiptHandle"]))
+
+    def _delete(self, queue: Queue, receipt: str) -> None:
+        if not self._faults.happens("delete_lost"):
+            queue.delete(receipt)
 
     def _change_message_visibility(self, request: Answer) -> Answer:
         seconds = float(request["VisibilityTimeout"])
@@ -150,6 +167,15 @@ class Sqs:
                 entry["ReceiptHandle"], seconds=float(entry["VisibilityTimeout"])
             ),
         )
+
+
+def _sent(entry: Answer) -> Message:
+    return Message(
+        body=entry["MessageBody"],
+        group=entry.get("MessageGroupId", ""),
+        deduplication_id=entry.get("MessageDeduplicationId", ""),
+        attributes=entry.get("MessageAttributes") or {},
+    )
 
 
 def _each(request: Answer, act: Callable[[Answer], None]) -> Answer:

@@ -67,5 +67,5 @@ def order(number: int) -> dict[str, Any]:
         "lines": lines,
         "total_cents": sum(line["total_cents"] for line in lines),
         "currency": "EUR",
-        "order_url": f"https://shop.example.com/orders/{order_number(number)}/?key=sample",
+        "order_url": f"http://127.0.0.1:8000/orders/{order_number(number)}/?key=sample",
     }

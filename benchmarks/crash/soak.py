@@ -19,6 +19,7 @@ from typing import Any
 from benchmarks.aws_stub.faults import AMBIGUOUS
 from benchmarks.crash import unfinished
 from benchmarks.crash.fleet import Chaos, Member
+from benchmarks.crash.hangs import HANG_SECONDS, Hangs
 from benchmarks.crash.judge import Verdict, judge
 from benchmarks.crash.rig import CONCURRENCY, SHORT_TIMERS, Rig
 
@@ -37,6 +38,16 @@ FAULTS = {
     "ses_cut_after": 0.01,
     "ses_503_after": 0.002,
 }
+# Every message three times, deletes lost, SES accepting and then failing; the database hangs besides.
+RANDOM_FAULTS = FAULTS | {
+    "message_tripled": 1.0,
+    "delete_lost": 0.1,
+    "event_doubled": 0.2,
+    "ses_cut_after": 0.05,
+    "ses_503_after": 0.05,
+}
+# A lost delete costs a receive that no failure explains: with five of them SQS would take the message for dead.
+RANDOM_SETTINGS = {"QUEUE_MAX_RECEIVE_COUNT": 30}
 LEAN = {"SQS_CLIENT": "lean", "SES_CLIENT": "lean", "USE_SES_V2": "on"}
 # After the last order: long enough to strike while doubts are resolved, short enough to end.
 STRIKES_SECONDS = 60.0
@@ -80,12 +91,14 @@ def main() -> None:
 
 def run(options: argparse.Namespace) -> Outcome:
     """One soak."""
-    faults = {name: rate * options.faults for name, rate in FAULTS.items()}
+    rates = RANDOM_FAULTS if options.random else FAULTS
+    faults = {name: min(1.0, rate * options.faults) for name, rate in rates.items()}
+    settings: dict[str, object] = {**SHORT_TIMERS, **(LEAN if options.client == "lean" else {})}
     with Rig(
         options.folder,
         database=options.database,
         events=options.events == "on",
-        settings={**SHORT_TIMERS, **(LEAN if options.client == "lean" else {})},
+        settings=settings | (RANDOM_SETTINGS if options.random else {}),
         stub={"seed": options.seed, **faults},
         warm=True,
     ) as rig:
@@ -142,6 +155,7 @@ class Soak:
         self._options = options
         self._began = time.monotonic()
         self._chaos = Chaos(rig.members, seed=options.seed)
+        self._hangs = Hangs(rig, seed=options.seed, seconds=HANG_SECONDS if options.random else 0)
         self._produced_at = 0.0
         self._looked_at = 0.0
         self._reported_at = self._began
@@ -157,8 +171,14 @@ class Soak:
                 self._produced_at = time.monotonic()
             if not self._produced_at or time.monotonic() < self._produced_at + STRIKES_SECONDS:
                 self._chaos.step()
+                self._hangs.step()
+            else:
+                self._hangs.end()
+            if self._hangs.is_hung:
+                continue
             self._report()
             is_settled = bool(self._produced_at) and self._is_settled()
+        self._hangs.end()
         return self._outcome(is_settled=is_settled)
 
     def _seconds(self) -> float:
@@ -206,7 +226,7 @@ class Soak:
             seconds=self._seconds(),
             details={
                 "seconds of orders": round((self._produced_at or time.monotonic()) - self._began),
-                "strikes": dict(strikes),
+                "strikes": dict(strikes) | {"database hung": self._hangs.count},
                 "faults": {name: count for name, count in stub["faults"].items() if count},
                 "attempts": unfinished.attempts(),
             },
@@ -223,6 +243,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, default=10.0, help="time limit")
     parser.add_argument("--rate", type=float, default=30.0, help="orders a second")
     parser.add_argument("--faults", type=float, default=1.0, help="so many times as many")
+    parser.add_argument(
+        "--random",
+        action="store_true",
+        help="every message three times, deletes lost, SES accepting and then failing, the database hanging for 30 s",
+    )
     parser.add_argument("--transactions", type=float, default=0.25, help="their share of all")
     parser.add_argument("--accounts", type=int, default=20, help="so many FIFO groups")
     parser.add_argument("--consumers", type=int, default=3, help="each with a relay")

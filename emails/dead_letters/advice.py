@@ -13,6 +13,7 @@ from emails.rendering import templates
 from emails.ses import default_sender, error_codes, smtp
 from queues import registry
 from queues.answers import Advice, Cause
+from queues.aws.failures.meanings import Meaning
 
 _BREAKERS = {
     "quota": Advice(
@@ -21,12 +22,34 @@ _BREAKERS = {
     ),
     "account": Advice(
         "SES: sending was paused",
-        "Read AWS's email and the SES console. When the Overview shows no breaker, redrive.",
+        "Read AWS's email and the SES console, of the account and of the configuration set. When the Overview shows no "
+        "breaker, redrive.",
     ),
     "configuration": Advice(
         "SES: our sender, permissions or setup are wrong",
         "Fix what the reason names: verify the sender, grant the permission, or run “manage.py provision”. When the "
         "Overview shows no breaker, redrive.",
+    ),
+}
+# Trouble with the set-up whose code alone says what to do.
+_BY_MEANING = {
+    Meaning.CREDENTIALS: Advice(
+        "SES: AWS does not take our credentials, or there are none",
+        "Renew the credentials of the consumers' role, profile, login or keys; “manage.py doctor” says where they come "
+        "from. They are read again within half a minute. When the Overview shows no breaker, redrive.",
+    ),
+    Meaning.CLOCK: Advice(
+        "SES: the clock of a consumer's machine is wrong",
+        "Start time synchronisation there. When the Overview shows no breaker, redrive.",
+    ),
+    Meaning.SUBSCRIPTION: Advice(
+        "SES: the AWS account has not got the service",
+        "Open the SES console in this region with the account's root user, and see that the account is active and paid "
+        "for. When the Overview shows no breaker, redrive.",
+    ),
+    Meaning.DENIED: Advice(
+        "SES: a permission of the consumers is missing",
+        "Grant what the reason names to the consumers' role. When the Overview shows no breaker, redrive.",
     ),
 }
 _REFUSED = Advice(
@@ -67,9 +90,10 @@ def advise(cause: Cause) -> Advice | None:
         )
     match error_codes.answered(cause.code, cause.reason, 400, sender=_sender(cause)):
         case Unavailable(breaker=breaker):
-            return replace(
-                _BREAKERS[breaker], label="Open the Overview", address=reverse("admin:index")
-            )
+            found = _BREAKERS[breaker]
+            if breaker == "configuration":
+                found = _BY_MEANING.get(error_codes.meaning(cause.code), found)
+            return replace(found, label="Open the Overview", address=reverse("admin:index"))
         case Refused():
             return _REFUSED
     if cause.code.startswith(smtp.REFUSED):

@@ -50,9 +50,7 @@ _BY_DELIVERY = {
     ),
     Delivery.BOUNCED_HARD: Outcome(Verdict.BOUNCED, "Hard bounce: the mailbox does not exist."),
     Delivery.REJECTED: Outcome(Verdict.BOUNCED, "SES found a virus in it and did not deliver it."),
-    Delivery.SUPPRESSED: Outcome(
-        Verdict.BOUNCED, "SES did not deliver it: the address is on its suppression list."
-    ),
+    Delivery.SUPPRESSED: Outcome(Verdict.BOUNCED, "SES did not try to deliver it."),
 }
 
 

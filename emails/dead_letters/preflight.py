@@ -13,7 +13,7 @@ from emails.rendering import templates
 from emails.reputation import suppressions
 from emails.sending import guard, planning
 from emails.sending.planning import Owed
-from queues import registry
+from queues import addresses, registry
 from queues.answers import Bucket
 from queues.events.envelope import Event
 from queues.redrives.preflight import gravest
@@ -55,7 +55,7 @@ class Preflight:
     def _bucket(self, owed: Owed, row: Notification | None) -> Bucket:
         if row and row.state in _SETTLED:
             return _SETTLED[State(row.state)]
-        if owed.recipient.lower() in self._listed:
+        if addresses.key(owed.recipient) in self._listed:
             return Bucket.SUPPRESSED
         # Rendering is the one step that can be tried here without any effect.
         if row and row.reason_code == "RenderError" and not _is_rendered(owed):

@@ -13,11 +13,11 @@ from emails.doctor import events_destination
 from emails.errors import IdentityError, InDoubt, SendError
 from emails.identities import identities
 from emails.models import Breaker, DeliveryEvent
-from emails.sending import direct_emails
+from emails.sending import direct_emails, journal
 from emails.ses import default_sender, ses_api
-from queues.aws.clients import is_about_credentials, is_away
+from queues.aws.failures import error_codes
 from queues.doctor.checks import away
-from queues.doctor.findings import DENIED, AwsAway, Finding, Verdict, doctor_check, missing_right
+from queues.doctor.findings import AwsAway, Finding, Verdict, doctor_check, missing_right
 from queues.models.live import LiveConsumer
 
 ALIAS = "ses-events"
@@ -51,10 +51,10 @@ def account() -> Iterable[Finding]:
 
 
 def _unasked(exc: SendError, *, right: str) -> Finding:
-    if is_away(exc.code):
+    if error_codes.is_away(exc.code):
         # Each of the questions that are left would wait as long.
         raise AwsAway(away(f"SES does not answer: {exc}")) from exc
-    if is_about_credentials(exc.code):
+    if error_codes.is_about_credentials(exc.code):
         raise AwsAway(
             Finding(
                 "credentials.missing",
@@ -64,7 +64,7 @@ def _unasked(exc: SendError, *, right: str) -> Finding:
                 fix="Give the process credentials that AWS takes.",
             )
         ) from exc
-    if exc.code in DENIED:
+    if error_codes.is_denied(exc.code):
         return missing_right(str(exc), otherwise=right, of="this account")
     return Finding(
         "ses.unknown",
@@ -86,7 +86,7 @@ def _sandbox() -> Finding:
         "ses.sandbox",
         "The account is in the SES sandbox.",
         Verdict.NOTE if settings.DEBUG else Verdict.WARNING,
-        why="SES sends to verified recipients only, 200 emails a day.",
+        why="SES sends to verified recipients only.",
         fix="Ask for production access in the SES console, Account dashboard.",
     )
 
@@ -185,6 +185,14 @@ def _journal() -> Finding:
             Verdict.ERROR,
             why="An email that SES accepts while the database is away would be in doubt.",
             fix="Let the user of the consumers write there, on a disk that outlives a restart.",
+        )
+    if damaged := journal.unreadable():
+        return Finding(
+            "ses.journal_unreadable",
+            f"{len(damaged)} file(s) in JOURNAL_DIR={folder} cannot be read: {damaged[0].name}.",
+            Verdict.WARNING,
+            why="Each was to say that SES accepted an email while the database was away; that email is in doubt.",
+            fix="Decide the emails in doubt on the Overview, by what SES shows, then delete the files *.unreadable.",
         )
     return Finding("ses.journal", f"{folder} can be written to.")
 

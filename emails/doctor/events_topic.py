@@ -15,17 +15,16 @@ from django.conf import settings
 
 from emails.ses import destinations
 from emails.ses.destinations import Subscription
-from queues.aws.policies import is_for_everybody, statements
+from queues.aws.failures import error_codes
+from queues.aws.policies import is_for_everybody, listed, may_publish, statements
 from queues.aws.sqs import Queue
-from queues.doctor.findings import DENIED, Finding, Verdict, missing_right
+from queues.doctor.findings import Finding, Verdict, missing_right
 from queues.errors import QueueUnavailable
 
 PROVISION = "python manage.py provision"
 WHY = "Bounces and complaints stay unknown, and emails in doubt wait for a person."
 # The fix for a topic that ``provision`` does not make.
 _BY_HAND = "Edit the topic's access policy in the SNS console (docs/how-to/ses-events-by-https.md)."
-_LACKING = {"InvalidAction", "UnknownOperationException", "UnsupportedOperation", "NotImplemented"}
-_PUBLISH = {"sns:publish", "sns:*", "*"}
 _EQUALS = {"StringEquals", "StringLike", "ArnEquals", "ArnLike"}
 
 
@@ -45,7 +44,7 @@ def policy(topic: str) -> Iterator[Finding]:
             f"{settings.SES_CONFIGURATION_SET}.",
             fix,
         )
-    if any(is_for_everybody(statement) and _may_publish(statement) for statement in found):
+    if any(is_for_everybody(statement) and may_publish(statement) for statement in found):
         yield Finding(
             "events.topic_open",
             f"The policy of the topic {name} lets anybody publish.",
@@ -68,7 +67,7 @@ def way_to_queue(
     ours = [
         each
         for each in subscriptions
-        if each.is_confirmed and each.endpoint == attributes["QueueArn"]
+        if each.is_confirmed and each.endpoint == attributes.get("QueueArn")
     ]
     if not ours:
         yield error(
@@ -88,9 +87,9 @@ def way_to_queue(
 
 def unasked(exc: QueueUnavailable, right: str, of: str) -> Finding:
     """Return the finding that AWS did not answer; this says nothing of the thing that we asked about."""
-    if exc.code in DENIED:
+    if error_codes.is_denied(exc.code):
         return missing_right(str(exc), otherwise=right, of=of)
-    if exc.code in _LACKING:
+    if error_codes.is_lacking(exc.code):
         return Finding(
             "events.unknown",
             f"Not available here: this endpoint does not tell of {of}.",
@@ -133,14 +132,10 @@ def _lets_ses_in(statement: Mapping[str, Any], topic: str) -> bool:
     services = principal.get("Service", []) if isinstance(principal, dict) else [principal]
     return (
         statement.get("Effect") == "Allow"
-        and bool({"ses.amazonaws.com", "*"} & set(_listed(services)))
-        and _may_publish(statement)
+        and bool({"ses.amazonaws.com", "*"} & set(listed(services)))
+        and may_publish(statement)
         and _is_met(statement.get("Condition", {}), topic)
     )
-
-
-def _may_publish(statement: Mapping[str, Any]) -> bool:
-    return bool(_PUBLISH & {action.lower() for action in _listed(statement.get("Action", []))})
 
 
 def _is_met(condition: Mapping[str, Mapping[str, Any]], topic: str) -> bool:
@@ -156,11 +151,7 @@ def _is_met(condition: Mapping[str, Mapping[str, Any]], topic: str) -> bool:
     }
     return all(
         operator in _EQUALS
-        and any(fnmatchcase(said.get(key.lower(), ""), pattern) for pattern in _listed(patterns))
+        and any(fnmatchcase(said.get(key.lower(), ""), pattern) for pattern in listed(patterns))
         for operator, keys in condition.items()
         for key, patterns in keys.items()
     )
-
-
-def _listed(one_or_more: str | list[str]) -> list[str]:
-    return [one_or_more] if isinstance(one_or_more, str) else one_or_more

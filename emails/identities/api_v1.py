@@ -12,8 +12,8 @@ from typing import Any
 
 from emails.errors import IdentityError, NoSuchIdentity
 from emails.identities.facts import PAGE_SIZE, Identity, Page
-from emails.ses import ses_api
-from emails.ses.questions import ask
+from emails.ses import fields, ses_api
+from emails.ses.questions import ask, reading
 
 _VERIFICATION = "GetIdentityVerificationAttributes"
 
@@ -26,9 +26,12 @@ class V1:
     def page(self, token: str) -> Page:
         """List names, then describe them: ListIdentities returns names only, so each attribute takes a call more."""
         start = {"NextToken": token} if token else {}
-        listed = ask("ListIdentities", ses_api.api().list_identities, MaxItems=PAGE_SIZE, **start)
-        found, missing = _described(listed["Identities"])
-        return Page(found, listed.get("NextToken", ""), missing)
+        with reading("ListIdentities"):
+            client: Any = ses_api.api()
+            listed = client.list_identities(MaxItems=PAGE_SIZE, **start)
+            names, after = fields.items(listed, "Identities"), fields.text(listed, "NextToken", "")
+        found, missing = _described(names)
+        return Page(found, after, missing)
 
     def get(self, name: str) -> tuple[Identity, Sequence[str]]:
         """Describe one identity; raises NoSuchIdentity if SES left the name out of its answer."""
@@ -37,14 +40,12 @@ class V1:
             raise NoSuchIdentity(f"SES has no identity {name}.")
         return identity, missing
 
+    @reading(_VERIFICATION)
     def statuses(self, names: Sequence[str]) -> Mapping[str, str]:
         """Return the statuses by one call."""
-        found = ask(
-            _VERIFICATION,
-            ses_api.api().get_identity_verification_attributes,
-            Identities=list(names),
-        )["VerificationAttributes"]
-        return {name.lower(): it["VerificationStatus"] for name, it in found.items()}
+        answer: Any = ses_api.api().get_identity_verification_attributes(Identities=list(names))
+        found = answer["VerificationAttributes"].items()
+        return {name.lower(): fields.text(it, "VerificationStatus") for name, it in found}
 
     def create(self, name: str) -> None:
         """Ask SES to verify; it is safe to ask again."""
@@ -88,11 +89,11 @@ def _described(names: Sequence[str]) -> tuple[list[Identity], list[str]]:
 
     def attributes(operation: str, call: Callable[..., Any], key: str) -> Mapping[str, Attributes]:
         try:
-            answer: Mapping[str, Attributes] = ask(operation, call, Identities=list(names))[key]
+            with reading(operation):
+                return {name: dict(it) for name, it in call(Identities=list(names))[key].items()}
         except IdentityError as exc:
             missing.append(str(exc))
             return {}
-        return answer
 
     verification = attributes(
         _VERIFICATION,
@@ -113,6 +114,7 @@ def _described(names: Sequence[str]) -> tuple[list[Identity], list[str]]:
     ], missing
 
 
+@reading(_VERIFICATION)
 def _identity(
     name: str, verification: Attributes, dkim: Attributes, mail_from: Attributes
 ) -> Identity:

@@ -14,8 +14,8 @@ from typing import Any
 from emails.errors import NoSuchIdentity
 from emails.identities import api_v1
 from emails.identities.facts import PAGE_SIZE, Identity, Page
-from emails.ses import ses_api
-from emails.ses.questions import ask
+from emails.ses import fields, ses_api
+from emails.ses.questions import ask, reading
 
 MOST_ON_A_PAGE = 1000
 
@@ -34,43 +34,31 @@ class V2:
     def page(self, token: str) -> Page:
         """List names and statuses by one call; DKIM and MAIL FROM would take a call for each identity."""
         start = {"NextToken": token} if token else {}
-        listed = ask(
-            "ListEmailIdentities",
-            ses_api.api_v2().list_email_identities,
-            PageSize=PAGE_SIZE,
-            **start,
-        )
-        found = [
-            Identity(name=it["IdentityName"], status=_camel(it.get("VerificationStatus", "")))
-            for it in listed["EmailIdentities"]
-        ]
-        return Page(found, listed.get("NextToken", ""), [])
+        listed, after = _listed(PageSize=PAGE_SIZE, **start)
+        return Page([Identity(name=name, status=status) for name, status in listed], after, [])
 
     def get(self, name: str) -> tuple[Identity, Sequence[str]]:
         """Read everything about one identity by one call."""
         try:
-            found = ask("GetEmailIdentity", ses_api.api_v2().get_email_identity, EmailIdentity=name)
+            with reading("GetEmailIdentity"):
+                answer: Any = ses_api.api_v2().get_email_identity(EmailIdentity=name)
+                found = _identity(name, answer)
         except NoSuchIdentity:
             raise NoSuchIdentity(f"SES has no identity {name}.") from None
-        return _identity(name, found), []
+        return found, []
 
     def statuses(self, names: Sequence[str]) -> Mapping[str, str]:
         """List all identities, a thousand a call, and pick these: SES would throttle one call for each name."""
         wanted, found = set(map(str.lower, names)), {}
         token: dict[str, str] = {}
         while True:
-            listed = ask(
-                "ListEmailIdentities",
-                ses_api.api_v2().list_email_identities,
-                PageSize=MOST_ON_A_PAGE,
-                **token,
-            )
-            for it in listed["EmailIdentities"]:
-                if (name := it["IdentityName"].lower()) in wanted:
-                    found[name] = _camel(it.get("VerificationStatus", ""))
-            if not listed.get("NextToken") or len(found) == len(wanted):
+            listed, after = _listed(PageSize=MOST_ON_A_PAGE, **token)
+            for name, status in listed:
+                if name.lower() in wanted:
+                    found[name.lower()] = status
+            if not after or len(found) == len(wanted):
                 return found
-            token = {"NextToken": listed["NextToken"]}
+            token = {"NextToken": after}
 
     def create(self, name: str) -> None:
         """Create the identity; if it exists, ask through version 1, as version 2 has no call to verify again."""
@@ -98,6 +86,17 @@ class V2:
 
 
 API = V2()
+
+
+@reading("ListEmailIdentities")
+def _listed(**options: Any) -> tuple[list[tuple[str, str]], str]:
+    """Return names with their statuses, and the token of the next page, empty at the last."""
+    answer: Any = ses_api.api_v2().list_email_identities(**options)
+    found = [
+        (fields.text(it, "IdentityName"), _camel(fields.text(it, "VerificationStatus", "")))
+        for it in fields.items(answer, "EmailIdentities")
+    ]
+    return found, fields.text(answer, "NextToken", "")
 
 
 def _identity(name: str, found: Mapping[str, Any]) -> Identity:

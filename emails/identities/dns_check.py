@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from emails.identities import dmarc
 from emails.identities.dns_records import Check, Record, Result, judged
 
 if TYPE_CHECKING:
@@ -35,21 +37,37 @@ def _checked(resolver: Resolver, record: Record) -> Check:
     found = _looked_up(resolver, record.type, record.name)
     if isinstance(found, Check):
         return found
-    verdict = judged(record, found)
+    ask = _asked(resolver)
+    verdict = judged(record, found, ask)
     if record.name.startswith("_dmarc.") and verdict.result == Result.MISSING:
-        return _inherited(resolver, record) or verdict
+        return _inherited(record, ask)
     return verdict
 
 
-def _inherited(resolver: Resolver, record: Record) -> Check | None:
-    """Check the domain above: a subdomain without a DMARC record of its own uses its parent's."""
-    above = record.name.removeprefix("_dmarc.").partition(".")[2]
-    if "." not in above:
-        return None
-    found = _looked_up(resolver, "TXT", f"_dmarc.{above}")
-    if isinstance(found, Check) or judged(record, found).result != Result.FOUND:
-        return None
-    return Check(Result.FOUND, found, f"Inherited from {above}.")
+def _asked(resolver: Resolver) -> Callable[[str], Sequence[str] | None]:
+    """Return a function that asks for the texts at a name, all of them within the time of a record."""
+    until = time.monotonic() + RECORD_SECONDS
+
+    def ask(name: str) -> Sequence[str] | None:
+        if time.monotonic() > until:
+            return None
+        found = _looked_up(resolver, "TXT", name)
+        return None if isinstance(found, Check) else found
+
+    return ask
+
+
+def _inherited(record: Record, ask: dmarc.Ask) -> Check:
+    """Check the domains above: a domain without a DMARC record of its own uses that of its organization."""
+    above, found, is_complete = dmarc.walk(record.name.removeprefix("_dmarc."), ask)
+    if not is_complete:
+        return Check(Result.SILENT, note="DNS did not answer for the domains above.")
+    if found is None:
+        return Check(Result.MISSING)
+    verdict = judged(record, [found.text])
+    policy = f"Its policy for domains below is {found.tags['sp']}." if "sp" in found.tags else ""
+    notes = (f"Inherited from {above}.", policy, verdict.note)
+    return Check(verdict.result, [found.text], " ".join(filter(None, notes)))
 
 
 def _looked_up(resolver: Resolver, kind: str, name: str) -> list[str] | Check:

@@ -1,7 +1,7 @@
 """List the DNS records that a domain needs for its emails to pass, and judge the values found in DNS.
 
-Sources: SES developer guide, "Creating and verifying identities", "Using a custom MAIL FROM domain"; RFC 7208 (SPF:
-one record at most), RFC 7489 (DMARC: a subdomain without its own record uses its parent's).
+Sources: SES developer guide, "Creating and verifying identities", "Using a custom MAIL FROM domain"; RFC 7208 (SPF, see
+``emails.identities.spf``), RFC 9989 (DMARC, see ``emails.identities.dmarc``).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from emails.identities import dmarc, spf
 from emails.identities.facts import Identity
 
 SPF = "v=spf1 include:amazonses.com ~all"
@@ -67,10 +68,10 @@ def _records(identity: Identity, region: str) -> Iterator[Record]:
     yield Record("TXT", f"_dmarc.{domain}", DMARC, "DMARC: what to do with forgeries")
 
 
-def judged(record: Record, found: Sequence[str]) -> Check:
-    """Compare a record with the values that DNS has under its type and name."""
+def judged(record: Record, found: Sequence[str], ask: spf.Ask | None = None) -> Check:
+    """Compare a record with the values that DNS has under its type and name; ``ask`` follows what SPF includes."""
     if record.value.startswith("v=spf1"):
-        return _spf(found)
+        return _spf(found, ask)
     if record.value.startswith("v=DMARC1"):
         return _dmarc(found)
     # Another TXT record beside it is harmless; another CNAME or MX is not.
@@ -80,26 +81,39 @@ def judged(record: Record, found: Sequence[str]) -> Check:
     return Check(Result.DIFFERS, found) if found else Check(Result.MISSING)
 
 
-def _spf(found: Sequence[str]) -> Check:
-    records = [value for value in found if value.lower().split(" ")[0] == "v=spf1"]
+def _spf(found: Sequence[str], ask: spf.Ask | None) -> Check:
+    records = spf.of(found)
     if not records:
         return Check(Result.MISSING)
     if len(records) > 1:
         return Check(Result.DIFFERS, records, "Only one SPF record is allowed: merge them.")
-    if "include:amazonses.com" not in records[0].lower().split():
-        note = "Add include:amazonses.com to the existing record. Do not publish a second one."
+    followed = spf.follow(records[0], ask)
+    if followed.errors:
+        return Check(Result.DIFFERS, records, f"The record is void: {followed.errors[0]}.")
+    if followed.silent and not followed.passes:
+        return Check(Result.SILENT, records, f"DNS did not answer for {followed.silent[0]}.")
+    if not followed.passes:
+        note = (
+            "A sign before include:amazonses.com keeps SES from passing: remove it."
+            if followed.signs
+            else "Add include:amazonses.com to the existing record, before all. Do not publish a second one."
+        )
         return Check(Result.DIFFERS, records, note)
-    return Check(Result.FOUND, records if records[0] != SPF else ())
+    shown = records if records[0] != SPF else ()
+    return Check(Result.FOUND, shown, " ".join(dict.fromkeys(followed.warnings)))
 
 
 def _dmarc(found: Sequence[str]) -> Check:
-    records = [value for value in found if value.lower().startswith("v=dmarc1")]
+    records = dmarc.of(found)
     if not records:
         return Check(Result.MISSING)
-    tags = {part.partition("=")[0].strip().lower() for part in records[0].split(";")}
-    if len(records) > 1 or "p" not in tags:
-        return Check(Result.DIFFERS, records, "Publish exactly one record, with a policy (p=).")
-    return Check(Result.FOUND, records if records[0] != DMARC else ())
+    texts = [record.text for record in records]
+    if len(records) > 1:
+        return Check(Result.DIFFERS, texts, "Publish exactly one record: of several none counts.")
+    [record] = records
+    if record.problem:
+        return Check(Result.DIFFERS, texts, record.problem)
+    return Check(Result.FOUND, texts if record.text != DMARC else (), " ".join(record.notes))
 
 
 def _plain(value: str) -> str:

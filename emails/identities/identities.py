@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 
-from emails.errors import IdentityError
+from emails.errors import IdentityError, NoSuchIdentity
 from emails.identities import api_v1, api_v2
 from emails.identities.facts import VERIFIED, Api, Identity, Page
-from emails.ses import ses_api
-from emails.ses.questions import ask
+from emails.ses import fields, ses_api
+from emails.ses.questions import reading
+from queues import addresses
 
 
 def page(token: str = "") -> Page:  # noqa: S107 - not a password: where the page begins
@@ -24,7 +26,7 @@ def page(token: str = "") -> Page:  # noqa: S107 - not a password: where the pag
 
 def get(name: str) -> tuple[Identity, Sequence[str]]:
     """Return one identity and a line for each fact SES did not tell. Raises NoSuchIdentity or IdentityError."""
-    return _api().get(name)
+    return _api().get(_ascii(name))
 
 
 def verify(name: str) -> None:
@@ -32,12 +34,12 @@ def verify(name: str) -> None:
 
     Asked again, SES sends the link again, or looks for the domain's records again. Raises IdentityError.
     """
-    _api().create(name)
+    _api().create(_ascii(name))
 
 
 def delete(name: str) -> None:
     """Delete the identity: SES sends nothing from it any more. Raises IdentityError."""
-    _api().delete(name)
+    _api().delete(_ascii(name))
 
 
 def set_mail_from(name: str, domain: str, *, failing: str) -> None:
@@ -46,12 +48,12 @@ def set_mail_from(name: str, domain: str, *, failing: str) -> None:
     ``failing`` is what SES does while that domain has no MX record: UseDefaultValue or RejectMessage. Raises
     IdentityError.
     """
-    _api().set_mail_from(name, domain, failing)
+    _api().set_mail_from(_ascii(name), domain and _ascii(domain), failing)
 
 
 def statuses(names: Sequence[str]) -> Mapping[str, str]:
     """Return statuses by lower-case name, for those SES has of at most 100 names. Raises IdentityError."""
-    return _api().statuses(names)
+    return _api().statuses([_ascii(name) for name in names])
 
 
 def sends_from(address: str) -> str:
@@ -72,30 +74,36 @@ class Verified:
         return not self.names.isdisjoint(map(str.lower, ses_api.covering(address)))
 
 
+@reading("GetAccount")
 def is_sandbox() -> bool:
     """Return True if SES sends to verified recipients only. Raises IdentityError.
 
     SES API reference, version 2: GetAccount. Version 1 has no such call.
     """
-    answer = ask("GetAccount", ses_api.api_v2().get_account)
-    return not answer["ProductionAccessEnabled"]
+    found: Any = ses_api.api_v2().get_account()
+    return not fields.flag(found, "ProductionAccessEnabled")
 
 
 def verified() -> Verified:
     """Return all verified identities, a call for each hundred. Raises IdentityError if there are over a thousand."""
-    listed = ask("ListIdentities", ses_api.api().list_identities, MaxItems=1000)
+    with reading("ListIdentities"):
+        listed = ses_api.api().list_identities(MaxItems=1000)
+        names = fields.items(listed, "Identities")
     if listed.get("NextToken"):
         raise IdentityError("SES has more than 1,000 identities.")
-    names = listed["Identities"]
     found: set[str] = set()
     for start in range(0, len(names), 100):
-        answer = ask(
-            "GetIdentityVerificationAttributes",
-            ses_api.api().get_identity_verification_attributes,
-            Identities=names[start : start + 100],
-        )["VerificationAttributes"]
-        found |= {name for name, it in answer.items() if it["VerificationStatus"] == VERIFIED}
-    return Verified(frozenset(name.lower() for name in found))
+        statuses = api_v1.API.statuses(names[start : start + 100])
+        found |= {name for name, status in statuses.items() if status == VERIFIED}
+    return Verified(frozenset(found))
+
+
+def _ascii(name: str) -> str:
+    """Return an address or a domain as SES takes it. Raises NoSuchIdentity."""
+    try:
+        return name if name.isascii() else addresses.identity(name)
+    except addresses.Undeliverable as exc:
+        raise NoSuchIdentity(f"SES has no identity {name}.") from exc
 
 
 def _api() -> Api:

@@ -3,14 +3,8 @@
 from django.db import migrations, models
 
 
-def say_that_it_was_not_recorded(apps, schema_editor):
-    """Lists find trouble by its code, and what was reported before this release has none."""
-    apps.get_model("emails", "Notification").objects.exclude(
-        delivery_status__in=["none", "delivered"]
-    ).update(delivery_code="unrecorded")
-
-
 class Migration(migrations.Migration):
+    """Add the columns only; 0013 and 0014 fill and index them without a lock."""
 
     dependencies = [
         ('emails', '0008_identities'),
@@ -50,26 +44,5 @@ class Migration(migrations.Migration):
             model_name='notification',
             name='opened_at',
             field=models.DateTimeField(null=True),
-        ),
-        migrations.RunPython(say_that_it_was_not_recorded, migrations.RunPython.noop),
-        migrations.AddIndex(
-            model_name='deliveryevent',
-            index=models.Index(models.F('id'), condition=models.Q(('is_orphan', True)), name='delivery_event_orphan'),
-        ),
-        migrations.AddIndex(
-            model_name='deliveryevent',
-            index=models.Index(models.F('type'), models.F('id'), condition=models.Q(('type__in', ['DeliveryDelay', 'Bounce', 'Complaint', 'Reject', 'Open', 'Click'])), name='delivery_event_notable'),
-        ),
-        migrations.AddIndex(
-            model_name='notification',
-            index=models.Index(models.F('id'), condition=models.Q(('delivery_code__gt', '')), name='notification_trouble'),
-        ),
-        migrations.AddIndex(
-            model_name='notification',
-            index=models.Index(models.F('id'), condition=models.Q(('opened_at__isnull', False)), name='notification_opened'),
-        ),
-        migrations.AddIndex(
-            model_name='notification',
-            index=models.Index(models.F('id'), condition=models.Q(('clicked_at__isnull', False)), name='notification_clicked'),
         ),
     ]

@@ -4,7 +4,12 @@ from emails.models.account import Breaker, EventChannel, SenderCheck, SendRate
 from emails.models.identities import DefaultSender, Identity, IdentityStatus, SesAnswer
 from emails.models.notifications import Attempt, DeliveryEvent, Notification, NotificationQuerySet
 from emails.models.reputation import Guard, Incident
-from emails.models.suppressions import Suppression, SuppressionQuerySet, SuppressionSync
+from emails.models.suppressions import (
+    Suppression,
+    SuppressionImport,
+    SuppressionQuerySet,
+    SuppressionSync,
+)
 
 __all__ = [
     "Attempt",
@@ -22,6 +27,7 @@ __all__ = [
     "SenderCheck",
     "SesAnswer",
     "Suppression",
+    "SuppressionImport",
     "SuppressionQuerySet",
     "SuppressionSync",
 ]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from email.utils import formataddr
-
 from django.db import models
 from django.db.models import Q
+
+from queues import addresses
 
 
 class Identity(models.Model):
@@ -80,4 +80,4 @@ class DefaultSender(models.Model):
         constraints = [models.CheckConstraint(condition=Q(id=1), name="one_default_sender")]
 
     def __str__(self) -> str:
-        return formataddr((self.display_name, self.address))
+        return addresses.named(self.display_name, self.address)

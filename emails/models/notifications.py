@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.db import models
-from django.db.models import Q, Value
+from django.db.models import Q
 from django.db.models.functions import Lower
 
+from queues.models.addresses import KeyField, with_address
+from queues.models.sql import Literal
 from queues.uuid7 import uuid7
 
 
@@ -15,9 +17,13 @@ class NotificationQuerySet(models.QuerySet["Notification"]):
     """The queries that choose notifications."""
 
     def to(self, address: str) -> NotificationQuerySet:
-        """Return the notifications to this address, in upper or lower case."""
-        # The database folds both sides, as its index does: SQLite folds only ASCII.
-        return self.alias(folded=Lower("recipient")).filter(folded=Lower(Value(address)))
+        """Return the notifications to this address, however it is spelled."""
+        return with_address(self, "recipient", address)
+
+    def brought_by(self, sqs_message_id: str) -> NotificationQuerySet:
+        """Return the notifications of the event that another producer's message brought."""
+        # The second condition repeats that of the index: without it SQLite does not use the index.
+        return self.filter(sqs_message_id=sqs_message_id, sqs_message_id__gt=Literal(""))
 
 
 class Notification(models.Model):
@@ -42,7 +48,7 @@ class Notification(models.Model):
     class Delivery(models.TextChoices):
         """The delivery status that SES reported; it only moves on in this order.
 
-        ``suppressed``: SES did not try to deliver, because the address is on SES's own list.
+        ``suppressed``: SES did not try to deliver; ``emails.reports.sub_types`` has the reasons.
         """
 
         NONE = "none"
@@ -62,7 +68,9 @@ class Notification(models.Model):
     event_source = models.CharField(max_length=200, blank=True)
     partition_key = models.CharField(max_length=128, blank=True)
     template = models.CharField(max_length=100)
+    # As the event gives it, which makes the email one with its event's; ``recipient_key`` finds it in any spelling.
     recipient = models.EmailField()
+    recipient_key = KeyField()
     # The event's data, which the template renders.
     context = models.JSONField()
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
@@ -75,6 +83,10 @@ class Notification(models.Model):
     safe_at = models.DateTimeField(null=True)
     provider_message_id = models.CharField(
         "SES message id", max_length=100, blank=True, db_index=True
+    )
+    # The message that brought an event of another producer; the outbox knows those of our own.
+    sqs_message_id = models.CharField(
+        "SQS message id", max_length=100, blank=True, default="", db_default=""
     )
     reason_code = models.CharField("cause", max_length=100, blank=True)
     reason = models.TextField(blank=True)
@@ -117,6 +129,11 @@ class Notification(models.Model):
             # For searches by address, in upper or lower case, newest first.
             models.Index(Lower("recipient"), "id", name="notification_recipient"),
             models.Index(
+                "recipient_key",
+                name="notification_recipient_key",
+                condition=Q(recipient_key__isnull=False),
+            ),
+            models.Index(
                 "state",
                 "created_at",
                 name="notification_unsent",
@@ -128,6 +145,11 @@ class Notification(models.Model):
             ),
             models.Index("id", name="notification_failed", condition=Q(state="failed")),
             models.Index("id", name="notification_kept", condition=Q(state="kept")),
+            models.Index(
+                fields=["sqs_message_id"],
+                name="notification_message",
+                condition=Q(sqs_message_id__gt=""),
+            ),
             # No index has a column that changes with each delivery: such an update would write to all indexes.
             models.Index("id", name="notification_trouble", condition=Q(delivery_code__gt="")),
             models.Index("id", name="notification_opened", condition=Q(opened_at__isnull=False)),

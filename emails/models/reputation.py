@@ -13,7 +13,7 @@ class Incident(models.Model):
     """
 
     class Kind(models.TextChoices):
-        """The kind of an incident; ``refused``: SES did not try, because the address is on its list."""
+        """The kind of an incident; ``refused``: SES did not try to deliver."""
 
         BOUNCED_HARD = "bounced_hard"
         BOUNCED_SOFT = "bounced_soft"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Collection
 
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 
-_ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+from queues import addresses
+from queues.models.addresses import KeptAddressField
+from queues.uuid7 import uuid7
 
 
 class SuppressionQuerySet(models.QuerySet["Suppression"]):
@@ -19,12 +20,10 @@ class SuppressionQuerySet(models.QuerySet["Suppression"]):
         """Return the suppressions in force: these addresses get no email now."""
         return self.filter(state=Suppression.State.ACTIVE)
 
-    def of(self, addresses: Collection[str]) -> SuppressionQuerySet:
-        """Return the suppressions of these addresses, in upper or lower case."""
-        # PostgreSQL folds all letters, SQLite only those of ASCII.
-        folded = {address.lower() for address in addresses}
-        folded |= {address.translate(_ASCII_LOWER) for address in addresses}
-        return self.alias(folded=Lower("address")).filter(folded__in=folded)
+    def of(self, texts: Collection[str]) -> SuppressionQuerySet:
+        """Return the suppressions of these addresses, however they are spelled."""
+        wanted = set(map(addresses.key, texts))
+        return self.alias(folded=Lower("address")).filter(folded__in=wanted)
 
 
 class Suppression(models.Model):
@@ -55,7 +54,8 @@ class Suppression(models.Model):
         ADD = "add"
         REMOVE = "remove"
 
-    address = models.EmailField(max_length=254)
+    # In the form that ``queues.addresses.kept`` gives: in lower case it is the key.
+    address = KeptAddressField(max_length=254)
     state = models.CharField(max_length=10, choices=State, default=State.ACTIVE)
     source = models.CharField(max_length=10, choices=Source)
     reason = models.CharField(max_length=300, blank=True)
@@ -100,6 +100,25 @@ class Suppression(models.Model):
 
     def __str__(self) -> str:
         return self.address
+
+
+class SuppressionImport(models.Model):
+    """A file that somebody uploaded and has not confirmed yet; ``emails.reputation.imports`` deletes it after a day."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # Who uploaded it: nobody else may see or confirm it.
+    user_id = models.BigIntegerField()
+    file_name = models.CharField(max_length=100)
+    # The file, compressed.
+    content = models.BinaryField()
+    reason = models.CharField(max_length=300)
+    uploaded_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.file_name
 
 
 class SuppressionSync(models.Model):

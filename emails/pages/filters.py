@@ -28,6 +28,7 @@ _DELIVERIES: dict[str, tuple[str, Q]] = {
     "bounced_hard": ("Hard bounce", _TROUBLE & Q(delivery_status=Delivery.BOUNCED_HARD)),
     "complained": ("Marked as spam", _TROUBLE & Q(delivery_status=Delivery.COMPLAINED)),
     "rejected": ("Rejected by SES", _TROUBLE & Q(delivery_status=Delivery.REJECTED)),
+    "suppressed": ("Not tried by SES", _TROUBLE & Q(delivery_status=Delivery.SUPPRESSED)),
 }
 
 

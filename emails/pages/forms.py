@@ -5,12 +5,13 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.core.validators import DomainNameValidator, EmailValidator
 from unfold.widgets import (
     UnfoldAdminEmailInputWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextInputWidget,
 )
+
+from queues import addresses
 
 
 class IdentityForm(forms.Form):
@@ -22,12 +23,7 @@ class IdentityForm(forms.Form):
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]
-        validate = EmailValidator() if "@" in name else DomainNameValidator()
-        try:
-            validate(name)
-        except ValidationError:
-            raise ValidationError(f"{name} is not an email address or a domain.") from None
-        return _as_ses_writes(name)
+        return _as_ses_writes(name, f"{name} is not an email address or a domain.")
 
 
 class DeleteIdentityForm(forms.Form):
@@ -43,7 +39,7 @@ class DeleteIdentityForm(forms.Form):
 
     def clean_typed(self) -> str:
         typed: str = self.cleaned_data["typed"]
-        if typed.lower() != self._name.lower():
+        if addresses.key(typed) != addresses.key(self._name):
             raise ValidationError(f"The name does not match {self._name}. Nothing was deleted.")
         return typed
 
@@ -84,9 +80,8 @@ class MailFromForm(forms.Form):
 
 
 class SenderForm(forms.Form):
-    address = forms.EmailField(
+    address = addresses.AddressField(
         label="Address",
-        max_length=254,
         widget=UnfoldAdminEmailInputWidget(attrs={"placeholder": "shop@example.com"}),
     )
     display_name = forms.CharField(
@@ -97,7 +92,7 @@ class SenderForm(forms.Form):
     )
 
     def clean_address(self) -> str:
-        return _as_ses_writes(self.cleaned_data["address"])
+        return addresses.deliverable(self.cleaned_data["address"])
 
     def clean_display_name(self) -> str:
         name = " ".join(self.cleaned_data["display_name"].split())
@@ -107,29 +102,24 @@ class SenderForm(forms.Form):
 
 
 class TestEmailForm(forms.Form):
-    recipient = forms.EmailField(
-        label="Send to", max_length=254, widget=UnfoldAdminEmailInputWidget
-    )
+    recipient = addresses.AddressField(label="Send to", widget=UnfoldAdminEmailInputWidget)
     # If empty, the test is sent from the default sender.
-    sender = forms.EmailField(max_length=254, required=False, widget=forms.HiddenInput)
+    sender = addresses.AddressField(required=False, widget=forms.HiddenInput)
 
     def clean_sender(self) -> str:
-        return _as_ses_writes(self.cleaned_data["sender"])
+        sender: str = self.cleaned_data["sender"]
+        return sender and addresses.deliverable(sender)
 
 
 def _domain(name: str) -> str:
-    name = _as_ses_writes(name)
-    try:
-        DomainNameValidator()(name)
-    except ValidationError:
-        raise ValidationError(f"{name} is not a domain.") from None
-    return name
+    if "@" in name:
+        raise ValidationError(f"{name} is not a domain.")
+    return _as_ses_writes(name, f"{name} is not a domain.")
 
 
-def _as_ses_writes(name: str) -> str:
+def _as_ses_writes(name: str, problem: str) -> str:
     """Write the domain in lower case and ASCII, as SES does."""
-    local, at, domain = name.rpartition("@")
     try:
-        return local + at + domain.lower().encode("idna").decode()
-    except UnicodeError:
-        raise ValidationError(f"{domain} is not a valid domain.") from None
+        return addresses.identity(addresses.as_typed(name))
+    except addresses.Undeliverable:
+        raise ValidationError(problem) from None

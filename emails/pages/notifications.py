@@ -48,7 +48,8 @@ class NotificationAdmin(FactAdmin):
         "times",
     )
     list_filter = ("state", DeliveryFilter)
-    search_fields = ("recipient", "subject", "event_id", "provider_message_id")
+    linked_by = ("delivery_status",)
+    search_fields = ("recipient", "recipient_key", "subject", "event_id", "provider_message_id")
     search_help_text = "Recipient, subject, event id or SES message id"
     ordering = ("-id",)
     fieldsets = (
@@ -62,7 +63,7 @@ class NotificationAdmin(FactAdmin):
                     ("delivery_status", "attempts"),
                     ("time_to_mailbox", "delivery_at"),
                     ("opened_at", "clicked_at"),
-                    "provider_message_id",
+                    ("provider_message_id", "sqs_message_id"),
                     ("event_type", "subject"),
                     "event_id",
                 )
@@ -120,12 +121,14 @@ class NotificationAdmin(FactAdmin):
     }
     personal = {
         "recipient": masking.addresses,
+        "recipient_key": masking.addresses,
+        "subject": masking.addresses,
         "context": masking.values,
         "reason": masking.addresses,
         # Answers of mail servers may name people.
         "delivery_reason": lambda text: masking.MASK if text else "",
     }
-    findable = ("recipient",)
+    findable = ("recipient", "recipient_key", "subject")
     delivery_colours: Mapping[str, str] = {
         Delivery.DELAYED: "warning",
         Delivery.DELIVERED: "success",
@@ -152,7 +155,7 @@ class NotificationAdmin(FactAdmin):
         Delivery.NONE: "",
         Delivery.DELAYED: " The recipient's mail server delays it; SES keeps trying.",
         Delivery.DELIVERED: " The recipient's mail server accepted it.",
-        Delivery.SUPPRESSED: " SES did not deliver it: the address is on the account's suppression list.",
+        Delivery.SUPPRESSED: " SES did not try to deliver it.",
         Delivery.BOUNCED_SOFT: " Soft bounce: SES has given up.",
         Delivery.BOUNCED_HARD: " Hard bounce.",
         Delivery.COMPLAINED: " The recipient marked it as spam.",

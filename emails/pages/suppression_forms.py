@@ -12,8 +12,9 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
-from emails.reputation.csv_files import MAX_BYTES
+from emails.reputation.imports import MAX_BYTES
 from emails.reputation.suppressions import SEND_AGAIN_DAYS
+from queues.addresses import AddressField
 from queues.pages.facts import ReasonForm
 
 
@@ -37,7 +38,7 @@ class LiftForm(ReasonForm):
 
 
 class AddForm(forms.Form):
-    address = forms.EmailField(max_length=254, widget=UnfoldAdminEmailInputWidget)
+    address = AddressField(widget=UnfoldAdminEmailInputWidget)
     reason = forms.CharField(
         max_length=300,
         widget=UnfoldAdminTextInputWidget,
@@ -49,8 +50,8 @@ class ImportForm(forms.Form):
     file = forms.FileField(
         label="CSV file",
         widget=UnfoldAdminFileFieldWidget,
-        help_text="UTF-8. The first line names a column “address” and optionally “reason”, or each line begins with an "
-        "address.",
+        help_text="From a spreadsheet, another email service, or an export of Notifier. The first line names the "
+        "columns, one of them “email” or “address”, or holds an address itself.",
     )
     reason = forms.CharField(
         max_length=300,
@@ -66,3 +67,21 @@ class ImportForm(forms.Form):
                 "split the file."
             )
         return file
+
+
+class ConfirmImportForm(forms.Form):
+    """Asks, if there are lifted addresses in the file, whether they are suppressed again."""
+
+    reactivate = forms.BooleanField(
+        label="Suppress lifted addresses again", required=False, widget=UnfoldBooleanWidget
+    )
+
+    def __init__(self, *args: Any, lifted: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if lifted:
+            self.fields["reactivate"].help_text = (
+                f"{lifted:,} of them were lifted here, because somebody knew that they work again, or their owners "
+                "asked for it. Unless you choose this, they stay lifted."
+            )
+        else:
+            del self.fields["reactivate"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, cast
+from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
@@ -17,18 +19,19 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
 from emails.errors import ListUnavailable, NotListable
-from emails.models import Suppression
-from emails.pages.suppression_forms import AddForm, ImportForm
-from emails.reputation import csv_files, suppressions
+from emails.models import Suppression, SuppressionImport
+from emails.pages.suppression_forms import AddForm, ConfirmImportForm, ImportForm
+from emails.reputation import csv_files, imports, suppressions
 from emails.reputation.csv_files import Read
+from emails.reputation.imports import Effects
 from emails.reputation.suppressions import Entry, Source
 from emails.ses import suppression_list
 from queues import masking
 from queues.console import change_url, moment
 
 LIST = "admin:emails_suppression_changelist"
-# The most line numbers named of lines without an address.
-NAMED_LINES = 10
+# The most refused lines that the preview shows.
+MOST_LINES = 200
 # The most addresses that one page asks SES about: each takes a call, and the page waits.
 MOST_ASKED = 5
 
@@ -47,17 +50,50 @@ def add(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @permission_required("emails.import_suppression", raise_exception=True)
 def import_csv(request: HttpRequest) -> HttpResponse:
-    """Import addresses from a file; lines without a valid address are skipped and named."""
+    """Take a file of addresses, and lead to the page that says what it would do."""
     form = ImportForm(request.POST or None, request.FILES or None)
     if form.is_valid():
-        by, reason = request.user.get_username(), form.cleaned_data["reason"]
-        found = csv_files.read(form.cleaned_data["file"].read(), reason=reason, by=by)
+        file, reason = form.cleaned_data["file"], form.cleaned_data["reason"]
+        content = file.read()
+        found = csv_files.read(content, reason=reason, by=request.user.get_username())
         if not found.problem:
-            _import(request, found, reason)
-            return redirect(LIST)
+            user_id = cast(int, request.user.pk)
+            upload = imports.keep(content, name=file.name, reason=reason, user_id=user_id)
+            return redirect("admin:emails_suppression_import_preview", upload.pk)
         form.add_error("file", found.problem)
     context = {"title": "Import suppressed addresses", "form": form}
     return _render(request, "suppression_import", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@permission_required("emails.import_suppression", raise_exception=True)
+def preview_import(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Show what an uploaded file would do; on POST, do it, or discard the file."""
+    upload = imports.kept(pk, user_id=cast(int, request.user.pk))
+    if upload is None:
+        messages.warning(request, "That file is no longer here: it was imported or discarded.")
+        return redirect(LIST)
+    if "discard" in request.POST:
+        upload.delete()
+        messages.info(request, "The file was discarded. Nothing was imported.")
+        return redirect(LIST)
+    found = imports.read(upload, by=request.user.get_username())
+    if "confirm" in request.POST:
+        _import(request, upload, found, reactivate=request.POST.get("reactivate") == "on")
+        return redirect(LIST)
+    effects = imports.preview(found.entries)
+    context = {
+        "title": "Import suppressed addresses",
+        "form": ConfirmImportForm(lifted=effects.lifted),
+        "upload": upload,
+        "found": found,
+        "changes": effects.added or effects.added_as_lifted or effects.lifted,
+        "outcomes": list(_outcomes(effects, found)),
+        "kept_hours": imports.KEPT_HOURS,
+        "most": f":{MOST_LINES}",
+        "most_shown": MOST_LINES,
+    }
+    return _render(request, "suppression_import_preview", context)
 
 
 @require_POST
@@ -110,25 +146,41 @@ def _add(request: HttpRequest, address: str, reason: str) -> None:
         messages.info(request, f"{address} was already suppressed. Its first reason stays.")
 
 
-@transaction.atomic
-def _import(request: HttpRequest, found: Read, reason: str) -> None:
-    new, lifted = suppressions.add(found.entries, reactivate=False)
-    known = len({entry.address.lower() for entry in found.entries}) - new - lifted
-    _log(request, ADDITION, f"Imported {new:,} addresses: {reason}")
-    messages.success(request, f"Newly suppressed: {new:,}. Already suppressed: {known:,}.")
-    if lifted:
-        messages.warning(
-            request,
-            f"{lifted:,} had been lifted before and stay lifted. Add them one by one if they must get no email.",
+def _import(
+    request: HttpRequest, upload: SuppressionImport, found: Read, *, reactivate: bool
+) -> None:
+    done = imports.perform(found.entries, reactivate=reactivate)
+    again = done.lifted if reactivate else 0
+    _log(
+        request,
+        ADDITION,
+        f"Imported {upload.file_name}: {done.added:,} newly suppressed, {again:,} suppressed again, "
+        f"{done.added_as_lifted:,} recorded as lifted: {upload.reason}",
+    )
+    upload.delete()
+    for count, words in _outcomes(done, found, reactivated=reactivate):
+        if count:
+            messages.success(request, f"{count:,} {words}")
+
+
+def _outcomes(
+    effects: Effects, found: Read, *, reactivated: bool = False
+) -> Iterator[tuple[int, str]]:
+    """Say what becomes of all that a file holds, in words for before and after."""
+    yield effects.added, "newly suppressed: no email from now on."
+    yield effects.unchanged, "unchanged: the list has them already."
+    lifted = "suppressed again." if reactivated else "lifted here before, and they stay lifted."
+    yield effects.lifted, lifted
+    if effects.added_as_lifted:
+        yield effects.added_as_lifted, "recorded as lifted, as in the file: they get email."
+    if effects.stay_suppressed:
+        yield (
+            effects.stay_suppressed,
+            "lifted in the file and suppressed here: they stay suppressed.",
         )
-    if found.wrong:
-        lines = ", ".join(map(str, found.wrong[:NAMED_LINES]))
-        more = (
-            f" and {len(found.wrong) - NAMED_LINES:,} more"
-            if len(found.wrong) > NAMED_LINES
-            else ""
-        )
-        messages.warning(request, f"Skipped lines without an address: {lines}{more}.")
+    if found.repeated:
+        yield found.repeated, "on several lines: each counts once."
+    yield len(found.refused), "not imported: their lines have no address or are wrong."
 
 
 def _log(request: HttpRequest, flag: int, message: str) -> None:

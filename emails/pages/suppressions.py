@@ -13,7 +13,7 @@ from emails.models import Notification, Suppression, SuppressionSync
 from emails.pages import suppression_lists
 from emails.pages.suppression_forms import LiftForm
 from emails.reputation import suppressions
-from queues import masking
+from queues import addresses, masking
 from queues.answers import Section
 from queues.console import moment, short
 from queues.pages.cells import link, two_lines
@@ -29,7 +29,7 @@ class SuppressionAdmin(FactAdmin):
     list_display = ("who", "state_label", "source_label", "why", "since_when", "on_ses")
     list_filter = ("state", "source")
     search_fields = ("address",)
-    search_help_text = "Address, or a part of one"
+    search_help_text = "Address"
     ordering = ("-since", "-id")
     list_select_related = ("notification",)
     list_before_template = "emails_admin/suppressions_intro.html"
@@ -94,8 +94,9 @@ class SuppressionAdmin(FactAdmin):
     }
 
     @column(description="address", ordering="address")
-    def who(self, row: Suppression) -> str:
-        return row.address
+    def who(self, row: Suppression) -> SafeString:
+        readable = addresses.readable(row.address)
+        return two_lines(row.address, readable if readable != row.address else "")
 
     @column(description="state", ordering="state", colours=state_colours)
     def state_label(self, row: Suppression) -> tuple[str, str]:
@@ -169,6 +170,11 @@ class SuppressionAdmin(FactAdmin):
         return [
             path("add/", view(suppression_lists.add), name="emails_suppression_add"),
             path("import/", view(suppression_lists.import_csv), name="emails_suppression_import"),
+            path(
+                "import/<uuid:pk>/",
+                view(suppression_lists.preview_import),
+                name="emails_suppression_import_preview",
+            ),
             path("export/", view(suppression_lists.export_csv), name="emails_suppression_export"),
             *super().get_urls(),
         ]

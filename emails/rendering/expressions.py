@@ -1,19 +1,30 @@
 """Compile the expressions between mustaches: names, paths, literals, calls of helpers.
 
 Each expression becomes a function from a ``State``, the position of rendering, to a value. Everything that depends
-on the template alone is decided here, once.
+on the template alone is decided here, once; what can never work is refused here, with line and column.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
-
-from dotpromptz_handlebars import SafeString, StrictModeError
-from dotpromptz_handlebars import _render as parser
+from typing import Any, NoReturn
 
 from emails.rendering import values
+from emails.rendering.syntax import Argument, BadTemplate, Call, Literal, Path
+from emails.rendering.values import Missing, SafeString
+
+# The blocks of handlebars.js itself; they cannot be called in an expression.
+BLOCKS = ("if", "unless", "each", "with")
+
+
+class Partials:
+    """The partials that a template can call at this moment; its inline partials come and go."""
+
+    __slots__ = ("known",)
+
+    def __init__(self, known: Mapping[str, Any]) -> None:
+        self.known = known
 
 
 class State:
@@ -25,10 +36,10 @@ class State:
 
     __slots__ = ("depth", "frames", "params", "partials", "printed", "scopes")
 
-    scopes: tuple[Any, Any]
+    scopes: Any
     frames: tuple[dict[str, Any], Any]
-    params: dict[str, Any]
-    partials: Mapping[str, Any]
+    params: Any
+    partials: Partials
     depth: int
     printed: list[str] | None
 
@@ -36,8 +47,9 @@ class State:
     def of(cls, context: object, partials: Mapping[str, Any], printed: list[str] | None) -> State:
         """Return the state at the beginning of a template."""
         state = cls()
-        state.scopes, state.frames, state.params = (context, None), ({"root": context}, None), {}
-        state.partials, state.depth, state.printed = partials, 0, printed
+        state.scopes, state.params = (context, None), None
+        state.frames = ({"root": context, "partial-block": None}, None)
+        state.partials, state.depth, state.printed = Partials(partials), 0, printed
         return state
 
     def copy(self) -> State:
@@ -47,13 +59,23 @@ class State:
         state.partials, state.depth, state.printed = self.partials, self.depth, self.printed
         return state
 
-    def within(self, value: object, params: Mapping[str, Any] | None = None) -> State:
+    def within(self, value: object, params: tuple[Any, ...] = ()) -> State:
         """Return a state one step inside a value."""
         state = self.copy()
-        state.scopes = (value, self.scopes)
+        state.scopes = inside(self.scopes, value)
         if params:
-            state.params = {**self.params, **params}
+            state.params = (params, self.params)
         return state
+
+
+def inside(scopes: Any, value: object) -> tuple[Any, Any]:
+    """Return the scopes one step inside a value; stepping into the value where we are is no step."""
+    if scopes is None:
+        return value, None
+    here = scopes[0]
+    if value is here or (type(value) is not dict and values.is_same(value, here)):
+        return value, scopes[1]
+    return value, scopes
 
 
 class Options:
@@ -75,108 +97,113 @@ class Options:
 
 Helper = Callable[[list[Any], Options], object]
 Evaluate = Callable[[State], Any]
+# The names that blocks gave to their values, innermost first.
+Names = tuple[tuple[str, ...], ...]
 
-_LITERALS = {"true": True, "false": False}
+
+class Hidden(tuple[str, ...]):
+    """Names of blocks around an inline partial: handlebars.js loses their values, so we refuse them."""
+
+
 # The value of a parameter that a block names but gives no value.
 UNBOUND = object()
 
 
 def no_block(context: object = None) -> SafeString:
-    """Render the branch of a helper call that has no block: nothing."""
-    return SafeString("")
+    """Stand for the branches of a helper that was called without a block; raises ValueError."""
+    raise ValueError("this helper needs a block")
 
 
 class Expressions:
     """Compiles expressions with one set of helpers; every other name is looked up in the data.
 
-    With ``strict``, a name that the data lacks raises StrictModeError. Other errors are ValueError. An error in the
-    template itself is raised only when the expression is evaluated: it may stand where no data ever leads.
+    With ``strict``, a name that the data lacks raises Missing. Other errors are ValueError. What no data can make
+    right raises BadTemplate already when it is compiled.
     """
 
     def __init__(self, helpers: Mapping[str, Helper], *, strict: bool) -> None:
         self.helpers = helpers
-        self._strict = strict
+        self.strict = strict
 
-    def value(self, token: str) -> Evaluate:
+    def value(self, argument: Argument, names: Names) -> Evaluate:
         """Compile one argument."""
-        try:
-            return self._value(token)
-        except ValueError as exc:
-            return failing(str(exc))
+        if isinstance(argument, Literal):
+            return constant(argument.value)
+        if isinstance(argument, Call):
+            return self.helper_call(argument, names)
+        return self._data_path(argument) if argument.is_data else self._path(argument, names)
 
-    def call(self, call: Mapping[str, Any], *, is_argument: bool = False) -> Evaluate:
-        """Compile ``{{name}}``, ``{{helper argument}}`` or, as an argument, ``(helper argument)``."""
-        name: str = call["name"]
-        has_arguments = bool(call["args"] or call["hash"])
-        if name not in self.helpers and not has_arguments and not is_argument:
-            return constant(None) if call.get("literal") else self.value(name)
-        helper, arguments = self.helper(call), self.arguments(call)
-        if call["hash"]:
-            named = self.named(call["hash"])
+    def mustache(self, call: Call, names: Names) -> Evaluate:
+        """Compile ``{{name}}`` or ``{{helper argument}}``."""
+        if call.has_arguments or self.is_helper(call, names):
+            return self.helper_call(call, names)
+        if call.name.is_simple and call.name.text in BLOCKS:
+            _refuse_block(call.name)
+        return self.value(call.name, names)
+
+    def is_helper(self, call: Call, names: Names) -> bool:
+        """Return True if the name of this call is that of a helper; a name that a block gave hides a helper."""
+        name = call.name
+        return name.is_simple and name.parts[0] in self.helpers and not _given(name.parts[0], names)
+
+    def helper_call(self, call: Call, names: Names) -> Evaluate:
+        """Compile a call without a block."""
+        helper, arguments = self.helper(call, names), self.arguments(call, names)
+        if call.named:
+            named = self.named(call.named, names)
             return lambda state: helper(arguments(state), Options(named(state), no_block, no_block))
         # All threads share these options, and nobody can write into them.
         options = Options(MappingProxyType({}), no_block, no_block)
         return lambda state: helper(arguments(state), options)
 
-    def helper(self, call: Mapping[str, Any]) -> Helper:
-        """Return the helper that is called; if there is none, one that raises ValueError."""
-        message = f'Missing helper: "{call["name"]}"'
+    def helper(self, call: Call, names: Names) -> Helper:
+        """Return the helper that is called; raises BadTemplate if there is none."""
+        if call.name.is_simple and call.name.text in BLOCKS:
+            _refuse_block(call.name)
+        if not self.is_helper(call, names):
+            _refuse(f'Missing helper: "{call.name.text}"', call.name)
+        return self.helpers[call.name.parts[0]]
 
-        def missing(arguments: list[Any], options: Options) -> object:
-            raise ValueError(message)
-
-        return self.helpers.get(call["name"], missing)
-
-    def arguments(self, call: Mapping[str, Any]) -> Callable[[State], list[Any]]:
+    def arguments(self, call: Call, names: Names) -> Callable[[State], list[Any]]:
         """Compile the arguments that have no name."""
-        evaluations = [self.value(token) for token in call["args"]]
+        evaluations = [self.value(argument, names) for argument in call.arguments]
         return lambda state: [evaluate(state) for evaluate in evaluations]
 
-    def named(self, tokens: Mapping[str, str]) -> Callable[[State], dict[str, Any]]:
+    def named(
+        self, arguments: Mapping[str, Argument], names: Names
+    ) -> Callable[[State], dict[str, Any]]:
         """Compile the arguments that have a name."""
-        evaluations = [(name, self.value(token)) for name, token in tokens.items()]
+        evaluations = [(name, self.value(value, names)) for name, value in arguments.items()]
         return lambda state: {name: evaluate(state) for name, evaluate in evaluations}
 
-    def _value(self, token: str) -> Evaluate:
-        if token.startswith("(") and token.endswith(")"):
-            return self.call(parser._call(token[1:-1].strip()), is_argument=True)
-        if parser._is_quoted(token):
-            return constant(parser._unescape(token))
-        if token in _LITERALS:
-            return constant(_LITERALS[token])
-        number = parser._number(token)
-        if number is not None:
-            return constant(number)
-        if token.startswith("@"):
-            return self._data_path(token)
-        return self._path(token)
+    def _path(self, path: Path, names: Names) -> Evaluate:
+        blamed = path.text if self.strict else None
+        if not path.climbs and path.parts and not path.is_scoped:
+            given = _given(path.parts[0], names)
+            if given and isinstance(names[given[0]], Hidden):
+                _refuse(
+                    f"an inline partial cannot see {path.parts[0]}: pass it as an argument", path
+                )
+            if given:
+                return _path_from_param(*given, path, blamed)
+            if len(path.parts) == 1:
+                return _name_in_data(path.parts[0], blamed)
+        return _path_from_here(path.climbs, path.parts, blamed)
 
-    def _path(self, token: str) -> Evaluate:
-        parts = parser._parts(token)
-        climbs = next((n for n, part in enumerate(parts) if part != ".."), len(parts))
-        names = parts[climbs:]
-        blamed = token if self._strict else None
-        if climbs or not names or names[0] in (".", "this"):
-            steps = [part for part in names if part not in (".", "this")]
-            return _path_from_here(climbs, steps, blamed)
-        steps = [part for part in names[1:] if part not in (".", "this")]
-        return _path_from_name(names[0], steps, blamed)
-
-    def _data_path(self, token: str) -> Evaluate:
-        parts = parser._parts(token[1:])
-        blamed = token if self._strict else None
+    def _data_path(self, path: Path) -> Evaluate:
+        blamed = path.text if self.strict else None
 
         def evaluate(state: State) -> Any:
-            frames = state.frames
+            frames: Any = state.frames
+            for _ in range(path.climbs):
+                frames = frames[1]
+                if frames is None:
+                    return _missing(blamed)
             current: Any = frames[0]
-            for part in parts:
-                if part == "..":
-                    frames = frames[1]
-                    if frames is None:
-                        return _missing(blamed)
-                    current = frames[0]
-                else:
-                    current = values.step(current, part, path=blamed)
+            for part in path.parts:
+                if blamed is None and isinstance(current, int | float | str) and not current:
+                    return current  # So handlebars.js does, with data paths alone.
+                current = values.step(current, part, path=blamed)
             return current
 
         return evaluate
@@ -187,16 +214,15 @@ def constant(value: object) -> Evaluate:
     return lambda state: value
 
 
-def failing(message: str) -> Evaluate:
-    """Return an expression that raises ValueError with this message."""
+def _given(name: str, names: Names) -> tuple[int, int] | None:
+    """Return which block gave this name, counted from the innermost, and to which of its values."""
+    for level, given in enumerate(names):
+        if name in given:
+            return level, given.index(name)
+    return None
 
-    def evaluate(state: State) -> Any:
-        raise ValueError(message)
 
-    return evaluate
-
-
-def _path_from_here(climbs: int, steps: list[str], blamed: str | None) -> Evaluate:
+def _path_from_here(climbs: int, steps: tuple[str, ...], blamed: str | None) -> Evaluate:
     def evaluate(state: State) -> Any:
         scopes = state.scopes
         for _ in range(climbs):
@@ -211,31 +237,43 @@ def _path_from_here(climbs: int, steps: list[str], blamed: str | None) -> Evalua
     return evaluate
 
 
-def _path_from_name(first: str, steps: list[str], blamed: str | None) -> Evaluate:
-    def begin(state: State) -> Any:
-        # A name that a block gave stays visible in the blocks inside it, and hides the same name in the data.
-        if first in state.params:
-            if state.params[first] is UNBOUND:
-                raise ValueError(f"{first} is not defined")
-            return state.params[first]
-        return values.step(state.scopes[0], first, path=blamed)
+def _path_from_param(level: int, place: int, path: Path, blamed: str | None) -> Evaluate:
+    """Compile a path that begins with a name that a block gave."""
+    name, *steps = path.parts
 
     def evaluate(state: State) -> Any:
-        current = begin(state)
-        for name in steps:
-            current = values.step(current, name, path=blamed)
+        params = state.params
+        for _ in range(level):
+            params = params[1]
+        current = params[0][place] if place < len(params[0]) else None
+        if current is UNBOUND:
+            raise ValueError(f"{name} is not defined")
+        for step in steps:
+            current = values.step(current, step, path=blamed)
         return values.data(current)
 
-    def evaluate_name(state: State) -> Any:
-        # The fast path of most expressions: one name, in an object, where no block named anything.
-        here = state.scopes[0]
-        if type(here) is dict and first in here and not state.params:
-            return values.data(here[first])
-        return values.data(begin(state))
+    return evaluate
 
-    return evaluate if steps else evaluate_name
+
+def _name_in_data(name: str, blamed: str | None) -> Evaluate:
+    def evaluate(state: State) -> Any:
+        # The fast path of most expressions: one name, in an object.
+        here = state.scopes[0]
+        if type(here) is dict and name in here:
+            return values.data(here[name])
+        return values.data(values.step(here, name, path=blamed))
+
+    return evaluate
 
 
 def _missing(blamed: str | None) -> None:
     if blamed is not None:
-        raise StrictModeError(blamed)
+        raise Missing(blamed)
+
+
+def _refuse_block(name: Path) -> NoReturn:
+    _refuse(f"#{name.text} is a block", name)
+
+
+def _refuse(problem: str, name: Path) -> NoReturn:
+    raise BadTemplate(problem, name.place)

@@ -24,13 +24,13 @@ from django.http import HttpRequest
 from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.template.backends.base import BaseEngine
 from django.template.base import Origin
-from dotpromptz_handlebars import Handlebars, StrictModeError
-from dotpromptz_handlebars._render import compile_template as parse
 
 from emails.errors import RenderError
 from emails.rendering.compiler import Body, Compiler
 from emails.rendering.expressions import State
-from emails.rendering.values import NoOutline, Outline
+from emails.rendering.parser import parse
+from emails.rendering.syntax import BadTemplate
+from emails.rendering.values import Missing, NoOutline, Outline
 
 MAX_TEMPLATE_BYTES = 256 * 1024
 MAX_LIST_ITEMS = 1000
@@ -106,11 +106,9 @@ class HandlebarsTemplates(BaseEngine):
         return frozenset((str(path), path.stat().st_mtime_ns) for path in files)
 
     def _compile_partials(self) -> _Compiled:
-        # The library has the helpers of handlebars.js; ours are added to them.
-        helpers = {**Handlebars()._helpers, **self._helpers}
         compiled = _Compiled(self._stamp())
         for escape in (True, False):
-            compiler = Compiler(helpers, strict=self._strict, escape=escape)
+            compiler = Compiler(self._helpers, strict=self._strict, escape=escape)
             compiled.compilers[escape] = compiler
             # The first directory wins, as with templates.
             for folder in reversed(self.template_dirs):
@@ -150,8 +148,8 @@ class Template:
     def _fill(self, context: Mapping[str, object], *, printed: list[str] | None) -> str:
         try:
             _refuse_long_lists(context)
-            return self._body.fill(State.of(context, self._partials, printed))
-        except StrictModeError as exc:
+            return self._body.render(State.of(context, self._partials, printed))
+        except Missing as exc:
             raise RenderError(f"{self.name}: the data has no {exc.path}") from exc
         except RecursionError as exc:
             raise RenderError(f"{self.name}: nested too deeply, partials or data") from exc
@@ -188,8 +186,8 @@ def _checked(source: str, *, name: str) -> str:
 
 def _compile(compiler: Compiler, source: str, *, name: str) -> Body:
     try:
-        return compiler.body(parse(source))
-    except (LookupError, RecursionError, ValueError) as exc:
+        return compiler.template(parse(source))
+    except (BadTemplate, RecursionError) as exc:
         raise TemplateSyntaxError(f"{name}: {exc}") from exc
 
 

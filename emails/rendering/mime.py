@@ -19,7 +19,10 @@ from django.core.mail import DNS_NAME, EmailMultiAlternatives
 from django.core.mail.message import SafeMIMEText, forbid_multi_line_headers
 
 from emails.errors import Unwritable
+from queues import addresses
 
+# No person wrote the email, so no holiday notice should answer it: RFC 3834, section 5.
+AUTOMATIC = {"Auto-Submitted": "auto-generated"}
 _CRLF = "\r\n"
 # RFC 5322: the name of a header has no colon and no space.
 _NAME = re.compile(r"[!-9;-~]+")
@@ -58,7 +61,16 @@ class Written:
 
 
 class Email(EmailMultiAlternatives):
-    """Django's email, written faster if it has a text, and HTML as its only alternative."""
+    """Django's email, written faster if it has a text, and HTML as its only alternative.
+
+    Its addresses and their names are ASCII for headers and transports alike; Django would encode them by IDNA 2003.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.from_email = _mailbox(self.from_email)
+        for name in ("to", "cc", "bcc", "reply_to"):
+            setattr(self, name, [_recipient(each) for each in getattr(self, name)])
 
     def message(self, *, policy: Policy[Any] | None = None) -> Any:
         """Return the written email; raises Unwritable if that is impossible. No text can add a header of its own."""
@@ -71,6 +83,10 @@ class Email(EmailMultiAlternatives):
             raise Unwritable(str(exc)) from exc
 
     def _refuse_headers(self) -> None:
+        found = {"From": [self.from_email], "To": self.recipients(), "Reply-To": self.reply_to}
+        for name, mailboxes in found.items():
+            if not all(map(str.isascii, mailboxes)):
+                raise Unwritable(f"no email can be sent with the address in {name}")
         for name in self.extra_headers:
             if not _NAME.fullmatch(name):
                 raise Unwritable(f"{name!r} is not the name of a header")
@@ -124,10 +140,43 @@ class Email(EmailMultiAlternatives):
         yield from self.extra_headers.items()
 
 
+def _recipient(address: Any) -> str:
+    """Return where an email to this address goes; an impossible address stays, and ``message`` refuses it."""
+    try:
+        return addresses.deliverable(str(address))
+    except addresses.Undeliverable:
+        return _mailbox(address)
+
+
+def _mailbox(address: Any) -> str:
+    try:
+        return addresses.mailbox(str(address))
+    except ValueError:
+        return str(address)
+
+
 def _header(name: str, value: str) -> bytes:
+    if name.lower().startswith("list-"):
+        return _list_header(name, value)
     if len(name) + len(value) + 2 < _FOLDED_FROM and _SIMPLE.fullmatch(value):
         return f"{name}: {value}{_CRLF}".encode()
     return _FOLDING.fold_binary(*forbid_multi_line_headers(name, value, "utf-8"))
+
+
+def _list_header(name: str, value: str) -> bytes:
+    """Write a header of addresses in ``<>`` (RFC 2369) so that no address is broken or encoded.
+
+    Python breaks long lines at commas and semicolons inside an address too, and since Django 6 it encodes a long
+    address as no mail program reads it.
+    """
+    lines = [f"{name}:"]
+    for word in value.split():
+        if len(lines[-1]) + len(word) + 1 > _FOLDED_FROM and lines[-1] != f"{name}:":
+            lines.append("")
+        lines[-1] += f" {word}"
+    if not _SIMPLE.fullmatch(value) or max(map(len, lines)) > _LONGEST_LINE:
+        raise Unwritable(f"{name} must be ASCII, in words that fit into a line")
+    return f"{_CRLF.join(lines)}{_CRLF}".encode()
 
 
 def _part(text: str, kind: str) -> bytes:

@@ -9,6 +9,7 @@ No email is better than an email with a wrong amount.
 ``{{link url}}``                     the address, if it is an http or https address
 ``{{#ifeq a b}}…{{else}}…{{/ifeq}}`` the first branch if a and b have the same value and the same type
 ``{{lookup this "note"}}``           a value that may be missing, also in strict mode
+``{{{{raw}}}}…{{{{/raw}}}}``         what stands between them, mustaches and all
 
 The result of a helper is escaped like any variable. Only ``ifeq`` returns a SafeString, because its branches are
 templates.
@@ -22,12 +23,14 @@ from collections.abc import Mapping
 
 from django.utils import timezone
 from django.utils.dates import MONTHS
+from django.utils.encoding import iri_to_uri
 
+from emails.rendering import values
 from emails.rendering.expressions import Helper, Options
+from queues.events import links
 
 _SYMBOLS = {"EUR": "€", "GBP": "£", "USD": "$"}
 _is_currency = re.compile("[A-Z]{3}").fullmatch
-_is_web_address = re.compile(r"https?://[^\s]+").fullmatch
 
 
 def money(arguments: list[object], options: Options) -> str:
@@ -55,28 +58,37 @@ def datetime_(arguments: list[object], options: Options) -> str:
 
 
 def link(arguments: list[object], options: Options) -> str:
-    """Let only http and https addresses through, never ``javascript:``."""
+    """Let only http and https addresses through that everybody reads alike: no ``javascript:``, no user name."""
     (url,) = arguments
-    if not isinstance(url, str) or not _is_web_address(url):
+    if not isinstance(url, str) or not links.is_plain(url):
         raise ValueError(f"link: {url!r} is not an http or https address")
-    return url
+    # Only the characters of a URI: no mark of direction may come into an address.
+    return url if url.isascii() else iri_to_uri(url)
 
 
 def ifeq(arguments: list[object], options: Options) -> str:
     """Choose the block's first branch if both arguments are equal, as ``===`` would."""
     left, right = arguments
-    is_same = type(left) is type(right) and left == right
-    return options.fn() if is_same else options.inverse()
+    return options.fn() if _is_identical(left, right) else options.inverse()
 
 
 def lookup(arguments: list[object], options: Options) -> object:
-    """Look up a value that may be missing. The library's own helper would return an empty object itself."""
+    """Look up a value that may be missing, in an object, a list or a text, as handlebars.js does."""
     collection, key = arguments
-    if isinstance(collection, Mapping):
-        return collection.get(key)
-    if isinstance(collection, list) and isinstance(key, int) and 0 <= key < len(collection):
-        return collection[key]
-    return None
+    if collection is False or collection == 0 or collection == "":
+        return collection
+    return values.step(collection, values.text_of(key), path=None)
+
+
+def raw(arguments: list[object], options: Options) -> str:
+    """Print a block as it stands, mustaches and all."""
+    return options.fn()
+
+
+def _is_identical(left: object, right: object) -> bool:
+    if isinstance(left, dict | list) or isinstance(right, dict | list):
+        return left is right
+    return isinstance(left, bool) is isinstance(right, bool) and left == right
 
 
 def _currency(code: object = None) -> str:
@@ -94,7 +106,7 @@ def _local_time(helper: str, value: object) -> datetime.datetime:
     try:
         moment = datetime.datetime.fromisoformat(value)  # type: ignore[arg-type]  # TypeError if not text
         return timezone.localtime(moment, timezone.get_default_timezone())
-    except (TypeError, ValueError) as exc:
+    except (TypeError, ValueError, OverflowError) as exc:
         raise ValueError(f"{helper}: {value!r} is not an ISO 8601 time with its zone") from exc
 
 
@@ -105,4 +117,5 @@ HELPERS: Mapping[str, Helper] = {
     "link": link,
     "ifeq": ifeq,
     "lookup": lookup,
+    "raw": raw,
 }

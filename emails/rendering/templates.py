@@ -6,7 +6,6 @@ previews) and, if the text made from the HTML would not read well, ``body.txt.hb
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,14 +19,16 @@ from django.template import TemplateDoesNotExist, TemplateSyntaxError, engines
 from emails.errors import RenderError
 from emails.rendering import inlining
 from emails.rendering.handlebars import HandlebarsTemplates, Template
+from queues.events import unambiguous
 
 MAX_SUBJECT_LENGTH = 200
 
 # White space with the line separators, control characters, half a surrogate pair, and marks that change the writing
-# direction.
+# direction, except the isolates around values (see ``emails.rendering.values.isolated``).
 _NOT_IN_A_SUBJECT = re.compile(
-    r"[\s\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+"
+    r"[\s\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066\u2067\ud800-\udfff]+"
 )
+_OPEN, _CLOSE = "\u2068", "\u2069"
 # Characters that JSON can write and an email cannot carry: control characters, half a surrogate pair.
 _NOT_IN_A_BODY = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -72,7 +73,7 @@ def sample(template: str) -> Sample:
     if path is None:
         raise RenderError(f"{template}: no sample.json")
     try:
-        return Sample(**json.loads(path.read_text(encoding="utf-8")))
+        return Sample(**unambiguous.loads(path.read_text(encoding="utf-8")))
     except (TypeError, ValueError) as exc:
         raise RenderError(f"{template}/sample.json: {exc}") from exc
 
@@ -115,7 +116,11 @@ def _body(template: Template, context: Mapping[str, object]) -> str:
 
 def _one_line(text: str) -> str:
     line = _NOT_IN_A_SUBJECT.sub(" ", text).strip()
-    return line if len(line) <= MAX_SUBJECT_LENGTH else f"{line[: MAX_SUBJECT_LENGTH - 1]}…"
+    if len(line) <= MAX_SUBJECT_LENGTH:
+        return line
+    kept = line[: MAX_SUBJECT_LENGTH - 2]
+    is_open = kept.count(_OPEN) > kept.count(_CLOSE)
+    return f"{kept}…{_CLOSE}" if is_open else f"{line[: MAX_SUBJECT_LENGTH - 1]}…"
 
 
 def _inline_css(template: str, html: str) -> str:

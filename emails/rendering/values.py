@@ -1,16 +1,15 @@
 """Treat one value by the rules of Handlebars: its text, its truth, and the step to a value inside it.
 
-These are the rules of handlebars.js for JSON values, as implemented by the library that the tests compare with.
+These are the rules of handlebars.js 4.7 for values that came as JSON, so those of JavaScript.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from dotpromptz_handlebars import StrictModeError
 
 _ESCAPES = str.maketrans(
     {
@@ -25,6 +24,34 @@ _ESCAPES = str.maketrans(
 )
 # Most texts have nothing to escape, and this check is ten times as fast as escaping.
 _has_escapes = re.compile("[&<>\"'`=]").search
+_is_index = re.compile("0|[1-9][0-9]{0,8}").fullmatch
+_MARKS_OF_DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]")
+# Hebrew, Arabic and their like with their presentation forms, the other right-to-left scripts, and their mark.
+_is_right_to_left = re.compile(
+    "[\u0590-\u08ff\u200f\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
+).search
+# An isolate ends with its line.
+_LINE = re.compile("[^\r\n\u2029]+")
+# JavaScript has no whole numbers: beyond this it prints the nearest number that it has.
+_EXACT = 2**53
+# JavaScript writes numbers from here on with an exponent.
+_LONG = 1e21
+
+
+class SafeString(str):
+    """A text that a helper returns to be printed as it is."""
+
+
+class Missing(Exception):
+    """A template names a value that the data does not have; ``path`` is what it wrote."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+
+class TooDeep(RecursionError):
+    """Partials that call each other without end."""
 
 
 def escape(text: str) -> str:
@@ -39,6 +66,23 @@ def text_of(value: object) -> str:
     return _text(data(value))
 
 
+def isolated(text: str) -> str:
+    """Keep a text that has right-to-left characters from changing the order of what stands beside it (UAX #9).
+
+    Isolates work in attributes, subjects and text parts too, where ``<bdi>`` does not. The marks with which a text
+    could end its isolate or turn what follows it are dropped. Other texts stay as they are.
+    """
+    if text.isascii():
+        return text
+    text = _MARKS_OF_DIRECTION.sub("", text)
+    return _LINE.sub("\u2068\\g<0>\u2069", text) if _is_right_to_left(text) else text
+
+
+def has_object(value: object) -> bool:
+    """Return True if the text of a value would be, or have in it, ``[object Object]``."""
+    return isinstance(value, Mapping) or (is_list(value) and any(map(has_object, items(value))))
+
+
 def data(value: Any) -> Any:
     """Return the value; raises ValueError for a function, which is not data and which we never call."""
     if callable(value):
@@ -51,6 +95,21 @@ def is_list(value: object) -> bool:
     return type(value) is list or (
         isinstance(value, Sequence) and not isinstance(value, str | bytes)
     )
+
+
+def items(value: Any) -> list[Any]:
+    """Return the items of a list."""
+    return list(value)
+
+
+def pairs(value: Any) -> Iterable[tuple[Any, Any]]:
+    """Return keys and items that ``#each`` goes through; nothing for a value that is no object and no list."""
+    if isinstance(value, Mapping):
+        # JavaScript puts keys that could be an index first, the smallest first.
+        if any(map(_is_index, value)):
+            return sorted(value.items(), key=lambda pair: _order(pair[0]))
+        return value.items()
+    return enumerate(value) if is_list(value) else ()
 
 
 def is_empty(value: Any) -> bool:
@@ -69,20 +128,59 @@ def is_true(value: Any, *, is_zero_true: bool = False) -> bool:
     return not is_empty(value)
 
 
-def step(current: Any, name: str, *, path: str | None) -> Any:
-    """Return the value inside ``current`` with this name or index.
+def is_same(one: Any, other: Any) -> bool:
+    """Return what ``==`` says in JavaScript: a block that steps into the value where it is takes no step."""
+    if one is other:
+        return True
+    if one is None or other is None or (_is_object(one) and _is_object(other)):
+        return False
+    if not isinstance(one, int | float) and not isinstance(other, int | float):
+        return text_of(one) == text_of(other)
+    return _number(one) == _number(other)
 
-    If there is none, returns None, or raises StrictModeError if ``path``, the name to blame, is given.
+
+def step(current: Any, name: str, *, path: str | None) -> Any:
+    """Return the value inside ``current`` with this name or index, or its ``length``.
+
+    If there is none, returns None, or raises Missing if ``path``, the name to blame, is given.
     """
-    if isinstance(current, Mapping) and name in current:
-        return current[name]
-    if name.isdigit() and is_list(current):
-        index = int(name)
-        if 0 <= index < len(current):
-            return current[index]
+    if isinstance(current, Mapping):
+        if name in current:
+            return current[name]
+    elif isinstance(current, str):
+        if name == "length" or _is_index(name):
+            # JavaScript counts the units of UTF-16.
+            units = current.encode("utf-16-le", "surrogatepass")
+            if name == "length":
+                return len(units) // 2
+            if 2 * int(name) < len(units):
+                return units[2 * int(name) :][:2].decode("utf-16-le", "replace")
+    elif is_list(current):
+        if name == "length":
+            return len(current)
+        if _is_index(name) and int(name) < len(current):
+            return current[int(name)]
     if path is not None:
-        raise StrictModeError(path)
+        raise Missing(path)
     return None
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, Mapping) or is_list(value)
+
+
+def _order(key: str) -> tuple[bool, int]:
+    return (False, int(key)) if _is_index(key) else (True, 0)
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool | int | float):
+        return float(value)
+    text = text_of(value).strip()
+    try:
+        return float(text or 0)
+    except ValueError:
+        return math.nan
 
 
 def _text(value: object) -> str:
@@ -90,11 +188,49 @@ def _text(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
+    if isinstance(value, int | float):
+        return _number_text(value)
     if is_list(value):
-        return ",".join(map(_text, value))  # type: ignore[call-overload]  # a sequence
+        return ",".join(map(_text, items(value)))
     return "[object Object]" if isinstance(value, Mapping) else str(value)
+
+
+def _number_text(value: float) -> str:
+    """Write a number as JavaScript does (ECMA-262, Number::toString)."""
+    if isinstance(value, int) and abs(value) <= _EXACT:
+        return str(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf if value > 0 else -math.inf
+    if not math.isfinite(number):
+        return "NaN" if math.isnan(number) else f"{'-' * (number < 0)}Infinity"
+    if number.is_integer() and abs(number) < _LONG:
+        return str(_shortest(number))
+    mantissa, _, exponent = repr(number).partition("e")
+    if not exponent:
+        return mantissa
+    if -7 < int(exponent) < 0:
+        return _decimal(mantissa, -int(exponent))
+    return f"{mantissa.removesuffix('.0')}e{int(exponent):+}"
+
+
+def _shortest(number: float) -> int:
+    """Return the whole number with the fewest digits other than zero that is this number."""
+    mantissa, _, exponent = repr(number).partition("e")
+    if not exponent:
+        return int(float(mantissa))
+    whole, _, rest = mantissa.partition(".")
+    rest = rest.rstrip("0")
+    return int(f"{whole}{rest}{'0' * (int(exponent) - len(rest))}")
+
+
+def _decimal(mantissa: str, zeros: int) -> str:
+    sign, digits = (
+        "-" * mantissa.startswith("-"),
+        mantissa.removesuffix(".0").strip("-").replace(".", ""),
+    )
+    return f"{sign}0.{'0' * (zeros - 1)}{digits}"
 
 
 MAX_MARKS = 500

@@ -43,7 +43,7 @@ def follow(told: Iterable[tuple[SesEvent, Notification]]) -> None:
                 event.moment,
             )
             for kind, event, notification in found
-            if kind in _SOURCES
+            if kind in _SOURCES and event.sub_type.suppresses
         ]
     )
     support.note(
@@ -63,7 +63,7 @@ def _kind(event: SesEvent) -> Incident.Kind | None:
     """Return the kind of incident; None for good news and for automatic replies."""
     if event.kind not in ("Bounce", "Complaint") or event.status is None:
         return None
-    if event.is_on_account_list:
+    if event.status == Notification.Delivery.SUPPRESSED:
         return Kind.REFUSED
     if event.kind == "Complaint":
         return Kind.COMPLAINED
@@ -74,7 +74,8 @@ def _kind(event: SesEvent) -> Incident.Kind | None:
 def _reason(kind: Incident.Kind, event: SesEvent) -> str:
     """Return the reason in the words of SES, the recipient or the mail server, whoever gave it."""
     if kind == Kind.REFUSED:
-        return "The address is on the SES account's suppression list."
+        reason = event.sub_type.reason
+        return f"{reason[:1].upper()}{reason[1:]}"
     if kind == Kind.COMPLAINED:
         feedback = event.detail.feedback_type
         return "The recipient marked it as spam" + (f" ({feedback})." if feedback else ".")

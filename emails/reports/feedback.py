@@ -16,10 +16,10 @@ from django.db.models import QuerySet
 
 from emails.models import DeliveryEvent, Notification
 from emails.reports import consequences, delivery_status, evidence, orphans
-from emails.reports.ses_events import Key, SesEvent, is_ignored, parsed
+from emails.reports.ses_events import Key, SesEvent, is_ignored, narrowed, parsed
 from emails.sending import states
 from queues.consumer import fifo_groups
-from queues.events.envelope import json_object
+from queues.events.envelope import cleaned_object
 from queues.registry import reads
 from queues.threads import writer
 from queues.threads.group_commit import GroupCommit
@@ -37,11 +37,14 @@ Told = tuple[SesEvent, dict[str, Any]]
 
 @reads("ses-events")
 def take(body: str) -> None:
-    """Record one message of the events queue; raises BadEnvelope or BadData if SES cannot have sent it."""
+    """Record one message of the events queue; raises BadEnvelope or BadData if SES cannot have sent it.
+
+    The JSON is stored as SES wrote it, but for what no database stores: see ``cleaned_object``.
+    """
     if body.strip() == _GREETING:
         logger.info("SES can publish to the events topic")
         return
-    raw = json_object(body)
+    raw = cleaned_object(body)
     if is_ignored(raw):
         logger.info("ignored what SES tells of no email")
         return
@@ -54,15 +57,16 @@ def record(told: Sequence[Told]) -> None:
     """Store these events once and update their notifications; events of emails that are not ours are only stored."""
     with transaction.atomic():
         delivery_status.insert_events([_row(event, raw) for event, raw in told])
-        evidence.saw([event.mail.timestamp for event, _ in told if event.kind == "Send"])
+        evidence.saw(
+            [at for event, _ in told if event.kind == "Send" and (at := event.mail.timestamp)]
+        )
         found = _notifications([event for event, _ in told])
         accepted = [event for event, _ in told if _is_news(event, found.get(event.key))]
         if accepted:
             fifo_groups.end_holds([found[event.key].event_id for event in accepted])
-        consequences.follow((event, found[event.key]) for event, _ in told if event.key in found)
-        delivery_status.raise_delivery(
-            [(found[event.key].pk, event) for event, _ in told if event.key in found]
-        )
+        ours = narrowed((event, found[event.key]) for event, _ in told if event.key in found)
+        consequences.follow(ours)
+        delivery_status.raise_delivery([(owner.pk, event) for event, owner in ours])
         orphans.mark([event for event, _ in told if event.key not in found])
     for event, _ in told:
         _log(event, found.get(event.key))

@@ -16,7 +16,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from emails.models import DeliveryEvent, Notification
 from emails.reports import consequences, delivery_status
-from emails.reports.ses_events import SesEvent, read_again
+from emails.reports.ses_events import SesEvent, narrowed, read_again
 from queues.registry import sweeps
 from queues.upkeep.old_rows import delete_batch
 
@@ -54,7 +54,7 @@ def attach() -> int:
             )
         }
         read = [(read_again(row.raw), owners.get(row.provider_message_id)) for row in rows]
-        told = [(event, owner) for event, owner in read if event and owner]
+        told = narrowed((event, owner) for event, owner in read if event and owner)
         consequences.follow(told)
         delivery_status.raise_delivery([(owner.pk, event) for event, owner in told])
         ids = [row.pk for row in rows]

@@ -8,8 +8,25 @@ from __future__ import annotations
 
 import re
 
-ENHANCED = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
-_PLAIN = re.compile(r"\b([45]\d\d)\b")
+from emails.reports import sub_types
+
+ENHANCED = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})")
+# A mail server's reply begins with its code (RFC 5321, 4.2), and its enhanced code comes next (RFC 2034, 4), both with
+# the same first digit (RFC 3463, 2). Some servers put the enhanced code elsewhere, behind a #. Any other number, as of
+# an address, a version, a time or a size, is no code.
+_REPLY = re.compile(
+    r"(?:^|\bsaid: |\bsays: )\s*(?P<plain>[245]\d\d)(?=[ -]|$)"
+    r"(?!\s+(?:\w?bytes|[kmg]i?b|m?seconds|secs?|minutes|mins?|hours|days|messages)\b)"
+    r"(?:[ -] *#?(?P<enhanced>[245]\.\d{1,3}\.\d{1,3})(?!\.?\w|-\w))?",
+    re.IGNORECASE,
+)
+_ALONE = re.compile(
+    r"^\s*#?([245]\.\d{1,3}\.\d{1,3})(?=[\s:;,]|$)|#([245]\.\d{1,3}\.\d{1,3})(?![.\d])"
+)
+# RFC 3464, 2.3.6: the kind of diagnosis comes before a semicolon.
+_KIND = re.compile(r"^\s*[\w-]+\s*;")
+# RFC 3464, 2.3.4: a comment may follow the status.
+_STATUS = re.compile(r"^\s*([245]\.\d{1,3}\.\d{1,3})(?=[\s(]|$)")
 
 _FULL = "The mailbox is full."
 _TOO_LARGE = "The email is larger than the mail server accepts."
@@ -18,7 +35,6 @@ _NO_WAY = "No route to the recipient's mail server was found."
 _SPAM = "The recipient's mail server treated it as spam, or does not trust its sender."
 _TIMEOUT = "The recipient's mail server deferred it until SES gave up."
 _UNPROVEN = "The recipient's mail server found no proof that we sent it. Check SPF, DKIM and DMARC."
-_ON_LIST = "SES did not try: the address is on its suppression list."
 _UNKNOWN = "The mail server did not say why."
 
 # Classes 4 and 5 share their meanings; the first digit says whether the problem may pass.
@@ -76,13 +92,11 @@ _BY_PLAIN = {
 _BY_WORD = {
     # Bounces.
     "NoEmail": "SES could not find the address in the mail server's answer.",
-    "Suppressed": _ON_LIST,
-    "OnAccountSuppressionList": _ON_LIST,
-    "UnsubscribedRecipient": "The recipient has unsubscribed.",
     "MailboxFull": _FULL,
     "MessageTooLarge": _TOO_LARGE,
     "ContentRejected": "The recipient's mail server rejected the email's content.",
     "AttachmentRejected": "The recipient's mail server rejected the email's attachment.",
+    "CustomTimeoutExceeded": _TIMEOUT,
     # Delays.
     "InternalFailure": "SES has an internal problem.",
     "SpamDetected": "The recipient's mail server gets much unwanted email from SES.",
@@ -108,18 +122,18 @@ _OWN_SUBJECTS = ("1", "2")
 
 def code(*, kind: str, status: str, words: str) -> str:
     """Return the most telling code of a bounce or delay: ``5.1.1``, ``MailboxFull``, ``550``. ``kind``: SES's name."""
-    if "Suppress" in kind or kind == "UnsubscribedRecipient":
+    if not sub_types.of(kind).is_tried:
         return kind
-    enhanced = [found[0] for text in (status, words) if (found := ENHANCED.search(text))]
+    plain, written = _codes(_KIND.sub("", words, count=1))
+    enhanced = [*(found[1] for found in [_STATUS.match(status)] if found), *written]
     telling = [found for found in enhanced if not found.endswith(".0.0")]
-    plain = [found[0] for found in [_PLAIN.search(words)] if found]
     named = [kind] if kind in _BY_WORD else []
     return [*telling, *named, *plain, *enhanced, kind][0]
 
 
 def sentence(code: str) -> str:
     """Return the meaning of a code as one sentence."""
-    if word := _BY_WORD.get(code) or _BY_PLAIN.get(code):
+    if word := _BY_WORD.get(code) or _BY_PLAIN.get(code) or sub_types.of(code).sentence:
         return word
     if found := ENHANCED.fullmatch(code):
         _, subject, detail = found.groups()
@@ -131,3 +145,16 @@ def is_for_recipient(code: str) -> bool:
     """Return True if the code is about the recipient's own address or mailbox, so the order's page may show it."""
     found = ENHANCED.fullmatch(code)
     return code == "MailboxFull" or bool(found and found[2] in _OWN_SUBJECTS)
+
+
+def _codes(reply: str) -> tuple[list[str], list[str]]:
+    """Return the plain and the enhanced code of a mail server's reply, each as a list of at most one."""
+    found = _REPLY.search(reply)
+    if found is None:
+        alone = _ALONE.search(reply)
+        return [], [alone[1] or alone[2]] if alone else []
+    plain, enhanced = found["plain"], found["enhanced"]
+    if not enhanced and (behind := _ALONE.search(reply)):
+        enhanced = behind[2]
+    is_one = bool(enhanced) and enhanced[0] == plain[0]
+    return [plain] if plain[0] != "2" else [], [enhanced] if is_one else []

@@ -18,7 +18,10 @@ _TITLES = {
     "Open": ("Opened", "success"),
     "Click": ("Clicked", "success"),
 }
+_UNTRIED = ("Not tried by SES", "warning")
+_NOT_SPAM = ("Marked as not spam by the recipient", "success")
 _BOUNCES = {
+    "suppressed": _UNTRIED,
     "bounced_hard": ("Hard bounce", "danger"),
     "bounced_soft": ("Soft bounce", "warning"),
     None: ("Automatic reply", ""),
@@ -49,6 +52,10 @@ def of(report: DeliveryEvent) -> Words:
     match event.kind:
         case "Bounce":
             title, colour = _BOUNCES[event.status]
+        case "Complaint" if event.is_not_spam:
+            title, colour = _NOT_SPAM
+        case "Complaint" if not event.sub_type.is_tried:
+            title, colour = _UNTRIED
         case _:
             title, colour = _TITLES[event.kind]
     return Words(title, colour, _detail(event, report), _quote(event, report))
@@ -75,7 +82,8 @@ def _detail(event: SesEvent, report: DeliveryEvent) -> str:
 
 def _quote(event: SesEvent, report: DeliveryEvent) -> str:
     if event.kind == "Click":
-        return _quoted(str(_inside(report, "click", "link")))
+        link = _inside(report, "click", "link")
+        return _quoted(link if isinstance(link, str) else "")
     return _quoted(event.words)
 
 

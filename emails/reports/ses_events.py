@@ -2,30 +2,27 @@
 
 Source: SES developer guide, "Contents of event data that Amazon SES publishes to Amazon SNS" (of a configuration set:
 ``eventType``, with our tags) and "Amazon SNS notification contents for Amazon SES" (of an identity:
-``notificationType``, without tags). Fields that decide are checked strictly; fields that only explain are kept if they
-are text.
+``notificationType``, without tags). Both say that SES may add fields.
+
+What decides is checked strictly: the kind, SES's message id and a time. All else only explains, and is taken as far as
+it can be read: an odd value in it never loses the event.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
-from email.utils import parseaddr
+from collections.abc import Iterable
+from datetime import datetime
 from functools import cached_property
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 from uuid import UUID
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    Field,
-    ValidationError,
-)
+from pydantic import BaseModel, ValidationError, model_validator
 
 from emails.models import Notification
-from emails.reports import reasons
+from emails.reports import reasons, sub_types
+from emails.reports.event_parts import Detail, Mail
+from queues import addresses
 from queues.errors import BadData
 from queues.events.envelope import summary
 
@@ -34,14 +31,11 @@ Delivery = Notification.Delivery
 Kind = Literal[
     "Send", "Delivery", "DeliveryDelay", "Bounce", "Complaint", "Reject", "Open", "Click"
 ]
-# SES writes at most this many characters of explanation; longer text is not from SES.
-MAX_WORDS = 1000
 MAX_CODE = 40
 # Event types that change nothing for an email that was sent.
 IGNORED = ("Rendering Failure", "Subscription", "AmazonSnsSubscriptionSucceeded")
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_ACCOUNT_LIST = "OnAccountSuppressionList"
 # SES gives these subtypes to a bounce that it could not read: mostly an automatic reply.
 _UNEXPLAINED = ("General", "Undetermined")
 _STATUSES = {
@@ -54,61 +48,6 @@ _STATUSES = {
 }
 
 
-def _plausible(moment: datetime) -> datetime:
-    if not 2000 <= moment.year <= 9000:
-        raise ValueError("the year must be from 2000 to 9000")
-    return moment.astimezone(UTC)
-
-
-def _bare(address: Any) -> Any:
-    """Strip the display name: SES repeats an address as it was given, sometimes with a name before it."""
-    return (parseaddr(address)[1] or address) if isinstance(address, str) else address
-
-
-def _words(value: Any) -> str:
-    return value[:MAX_WORDS] if isinstance(value, str) else ""
-
-
-Moment = Annotated[AwareDatetime, AfterValidator(_plausible)]
-Address = Annotated[str, BeforeValidator(_bare), Field(max_length=254)]
-Words = Annotated[str, BeforeValidator(_words)]
-
-
-class _Recipient(BaseModel):
-    address: Address = Field(alias="emailAddress")
-    status: Words = ""
-    diagnostic: Words = Field(default="", alias="diagnosticCode")
-
-
-class _Detail(BaseModel):
-    """The part of an SES message that is named after the type of event."""
-
-    timestamp: Moment | None = None
-    bounce_type: Words = Field(default="", alias="bounceType")
-    bounce_sub_type: Words = Field(default="", alias="bounceSubType")
-    delay_type: Words = Field(default="", alias="delayType")
-    feedback_type: Words = Field(default="", alias="complaintFeedbackType")
-    complaint_sub_type: Words = Field(default="", alias="complaintSubType")
-    reason: Words = ""
-    smtp_response: Words = Field(default="", alias="smtpResponse")
-    bounced: list[_Recipient] = Field(default=[], alias="bouncedRecipients")
-    complained: list[_Recipient] = Field(default=[], alias="complainedRecipients")
-    delayed: list[_Recipient] = Field(default=[], alias="delayedRecipients")
-
-    @property
-    def recipient(self) -> _Recipient | None:
-        """The first recipient named; an email of ours has only one."""
-        named = self.bounced or self.complained or self.delayed
-        return named[0] if named else None
-
-
-class _Mail(BaseModel):
-    timestamp: Moment
-    message_id: str = Field(alias="messageId", min_length=1, max_length=100)
-    destination: list[Address] = Field(min_length=1)
-    tags: dict[str, list[str]] = {}
-
-
 Key = tuple[UUID | str, int]
 
 
@@ -116,25 +55,44 @@ class SesEvent(BaseModel):
     """One SES event, with the fields that we need."""
 
     kind: Kind
-    mail: _Mail
-    detail: _Detail = _Detail()
+    mail: Mail
+    detail: Detail = Detail()
+
+    @model_validator(mode="after")
+    def _has_its_time(self) -> Self:
+        if self.mail.timestamp is None and (self.kind == "Send" or self.detail.timestamp is None):
+            raise ValueError("it has no time")
+        return self
 
     @property
     def moment(self) -> datetime:
         """The time of the event; the sending time if SES gives no other."""
-        return self.detail.timestamp or self.mail.timestamp
+        found = self.detail.timestamp or self.mail.timestamp
+        assert found is not None  # noqa: S101  # see _has_its_time
+        return found
 
     @property
     def recipient(self) -> str:
         """The recipient's address, as it was given; an email of ours has only one."""
         named = self.detail.recipient
-        return named.address if named else self.mail.destination[0]
+        return (named.address if named else "") or next(iter(self.mail.destination), "")
+
+    def about(self, address: str) -> SesEvent | None:
+        """Narrow the event to this recipient of its email; None if it tells of others, or does not say of whom.
+
+        An email to one recipient is his, whatever address the event names: our tags or SES's message id say whose email
+        it is, and a mail server that forwards reports an address that we never wrote to (RFC 3464, Final-Recipient).
+        """
+        own = addresses.key(address)
+        if own in self.detail.addresses:
+            return self.model_copy(update={"detail": self.detail.of(own)})
+        return self if len(self.mail.destination) <= 1 else None
 
     @cached_property
     def tags(self) -> tuple[UUID, int] | None:
         """The notification id and attempt number from our tags; None if the email is not ours."""
         tags = self.mail.tags
-        nid, att = (tags.get("nid") or [""])[0], (tags.get("att") or [""])[0]
+        nid, att = tags.get("nid", ""), tags.get("att", "")
         if _UUID.fullmatch(nid) and re.fullmatch(r"[0-9]{1,6}", att):
             return UUID(nid), int(att)
         return None
@@ -150,19 +108,19 @@ class SesEvent(BaseModel):
         return "kind" in self.mail.tags
 
     @property
-    def is_on_account_list(self) -> bool:
-        """True if SES did not try, as the address is on the account's suppression list."""
-        return _ACCOUNT_LIST in (self.detail.bounce_sub_type, self.detail.complaint_sub_type)
+    def sub_type(self) -> sub_types.SubType:
+        """What the sub-type of a bounce or complaint says."""
+        return sub_types.of(self._sub_type)
 
     @property
     def is_not_spam(self) -> bool:
         """True for a report that an email was not spam: it is no complaint."""
-        return self.kind == "Complaint" and self.detail.feedback_type == "not-spam"
+        return self.kind == "Complaint" and sub_types.is_not_spam(self.detail.feedback_type)
 
     @property
     def status(self) -> Notification.Delivery | None:
         """The delivery status that the event reports, or None."""
-        if self.is_on_account_list:
+        if not self.sub_type.is_tried:
             return Delivery.SUPPRESSED
         if self.is_not_spam:
             return None
@@ -182,7 +140,8 @@ class SesEvent(BaseModel):
                 status = named.status if named else ""
                 code = reasons.code(kind=kind or self.kind, status=status, words=self.words)
             case "Complaint":
-                code = detail.feedback_type or detail.complaint_sub_type or "complaint"
+                by_ses = "" if self.sub_type.is_tried else detail.complaint_sub_type
+                code = by_ses or detail.feedback_type or detail.complaint_sub_type or "complaint"
             case "Reject":
                 code = detail.reason or "rejected"
             case _:
@@ -202,6 +161,15 @@ class SesEvent(BaseModel):
         named = self.detail.recipient
         said = " ".join(named.diagnostic.split()) if named else ""
         return "".join(filter(str.isprintable, said.removeprefix("smtp; ")))
+
+    @property
+    def _sub_type(self) -> str:
+        match self.kind:
+            case "Bounce":
+                return self.detail.bounce_sub_type
+            case "Complaint":
+                return self.detail.complaint_sub_type
+        return ""
 
     @property
     def _is_unexplained(self) -> bool:
@@ -230,9 +198,15 @@ def parsed(raw: dict[str, Any]) -> SesEvent:
     if kind not in get_args(Kind):
         raise BadData(f"unknown SES event type {kind[:20]}", code="UnknownSesEvent")
     name = "deliveryDelay" if kind == "DeliveryDelay" else kind.lower()
+    detail = raw.get(name)
     try:
         return SesEvent.model_validate(
-            {"kind": kind, "mail": raw.get("mail"), "detail": raw.get(name) or {}}
+            {
+                "kind": kind,
+                "mail": raw.get("mail"),
+                "detail": detail if isinstance(detail, dict) else {},
+            },
+            context=kind,
         )
     except ValidationError as exc:
         raise BadData(f"SES event {kind[:20]}: {summary(exc)}") from exc
@@ -246,6 +220,14 @@ def read_again(raw: Any) -> SesEvent | None:
         return None
 
 
+def narrowed(
+    told: Iterable[tuple[SesEvent, Notification]],
+) -> list[tuple[SesEvent, Notification]]:
+    """Narrow each event to the recipient of its notification, and leave out those that tell only of others."""
+    found = [(event.about(owner.recipient), owner) for event, owner in told]
+    return [(event, owner) for event, owner in found if event is not None]
+
+
 def _kind(raw: dict[str, Any]) -> Any:
     """Return the event type: events of a configuration set and of an identity name the field differently."""
-    return raw.get("eventType", raw.get("notificationType"))
+    return raw.get("eventType") or raw.get("notificationType")

@@ -160,6 +160,7 @@ _DELIVERIES: Mapping[str, tuple[str, str, str]] = {
     Delivery.BOUNCED_HARD: ("Hard bounce", WRONG, "Bounce"),
     Delivery.COMPLAINED: ("Marked as spam", WRONG, "Complaint"),
     Delivery.REJECTED: ("Rejected by SES", WRONG, "Reject"),
+    Delivery.SUPPRESSED: ("Not tried by SES", WRONG, "Bounce"),
 }
 
 

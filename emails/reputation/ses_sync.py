@@ -20,6 +20,7 @@ from emails.errors import ListBusy, ListForbidden, ListUnavailable, NotListable
 from emails.models import Suppression, SuppressionSync
 from emails.ses import suppression_list
 from emails.ses.suppression_list import Listed
+from queues import addresses
 from queues.registry import watches
 from queues.upkeep import duties
 
@@ -125,10 +126,10 @@ def _read_page(row: SuppressionSync) -> int:
 @transaction.atomic
 def _learn(listed: Sequence[Listed], *, met_at: datetime | None) -> int:
     """Suppress new addresses; those lifted after SES listed them stay lifted."""
-    found = {each.address.lower(): each for each in listed}
+    found = {addresses.key(each.address): each for each in listed}
     rows = [
         Suppression(
-            address=each.address,
+            address=addresses.kept(each.address),
             source=Source.SES,
             reason=f"Listed by SES: {each.reason.lower()}.",
             since=each.since,
@@ -140,7 +141,7 @@ def _learn(listed: Sequence[Listed], *, met_at: datetime | None) -> int:
     known.update(ses_seen_at=met_at)
     # An address that is lifted, with SES still to be told, is on SES's list for that reason only.
     for row in known.filter(state=State.LIFTED, ses_task=Task.NONE):
-        each = found[row.address.lower()]
+        each = found[addresses.key(row.address)]
         Suppression.objects.filter(pk=row.pk, lifted_at__lt=each.since).update(
             state=State.ACTIVE,
             source=Source.SES,

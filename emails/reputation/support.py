@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 
 from emails.events import EmailReturned, Returned
 from emails.models.reputation import Incident
-from queues import outbox
+from queues import addresses, outbox
 from queues.events.envelope import Event
 from queues.registry import sweeps
 from queues.upkeep import duties
@@ -94,7 +94,7 @@ def _due() -> Iterator[int]:
     untold = _untold().order_by("id").values_list("notification__recipient", "pk")[:BATCH]
     by_customer: dict[str, list[int]] = {}
     for recipient, pk in untold:
-        by_customer.setdefault(recipient.lower(), []).append(pk)
+        by_customer.setdefault(addresses.key(recipient), []).append(pk)
     left = MOST
     for recipient, keys in by_customer.items():
         if left <= 0:

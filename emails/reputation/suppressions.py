@@ -1,7 +1,7 @@
 """Keep the addresses that must get no email: they bounced or complained, or staff or SES's own list say so.
 
-Case is ignored, before the @ as well: in theory a mail server may tell ``Ada@`` from ``ada@``, in practice none does,
-and an email too few does less harm than one more to somebody who complained.
+Addresses are compared by their keys (``queues.addresses``), so no spelling of an address passes the list. An email too
+few does less harm than one more to somebody who complained.
 
 The statements that claim emails (``emails.sending.statements``, ``emails.sending.claims``) check the list themselves,
 so it costs no query of its own.
@@ -24,6 +24,7 @@ from django.utils import timezone
 
 from emails.models import Notification, Suppression
 from emails.sending import by_hand
+from queues import addresses
 from queues.registry import sweeps
 
 logger = logging.getLogger(__name__)
@@ -43,12 +44,18 @@ Task = Suppression.Task
 
 @dataclass(frozen=True)
 class Entry:
-    """An address that must get no email from now on, and why."""
+    """An address that must get no email from now on, and why.
+
+    With ``lifted_at`` it is one that had to get none until then: a file brings back what another installation knew.
+    ``since`` is now if it is None.
+    """
 
     address: str
     source: Suppression.Source
     reason: str = ""
     added_by: str = ""
+    since: datetime | None = None
+    lifted_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,8 @@ def add(entries: Sequence[Entry], *, reactivate: bool) -> tuple[int, int]:
     """
     # Always in the same order, so that two processes cannot deadlock, and each address once.
     ordered = [
-        entry for _, entry in sorted({item.address.lower(): item for item in entries}.items())
+        entry
+        for _, entry in sorted({addresses.key(item.address): item for item in entries}.items())
     ]
     batches = [ordered[start : start + ADDED] for start in range(0, len(ordered), ADDED)]
     counts = [_add(batch, reactivate=reactivate) for batch in batches]
@@ -79,10 +87,10 @@ def _add(entries: Sequence[Entry], *, reactivate: bool) -> tuple[int, int]:
     rows = [_row(entry, task=_task(Task.ADD)) for entry in entries]
     found = Suppression.objects.of([row.address for row in rows])
     known = dict(found.values_list("address", "state"))
-    lifted = {address.lower() for address, state in known.items() if state == State.LIFTED}
+    lifted = {addresses.key(row) for row, state in known.items() if state == State.LIFTED}
     Suppression.objects.bulk_create(rows, ignore_conflicts=True)
     for row in rows if reactivate else ():
-        if row.address.lower() in lifted:
+        if addresses.key(row.address) in lifted and row.state == State.ACTIVE:
             _reactivate(Suppression.objects.of([row.address]), row)
     return len(rows) - len(known), len(lifted)
 
@@ -93,7 +101,7 @@ def learn(news: Sequence[News]) -> None:
     Costs three statements for any number of addresses, and a few for each address that was known before.
     """
     told = {
-        item.entry.address.lower(): item
+        addresses.key(item.entry.address): item
         for item in sorted(news, key=attrgetter("happened_at"))
         if item.entry.source in settings.SUPPRESS_ON
     }
@@ -107,7 +115,7 @@ def learn(news: Sequence[News]) -> None:
     # Whoever lifts the address must see the graver of two reasons.
     milder = Q(state=State.ACTIVE, source=Source.BOUNCE)
     for found in known.filter(lifted | milder).order_by("id"):
-        row, same = rows[found.address.lower()], Suppression.objects.filter(pk=found.pk)
+        row, same = rows[addresses.key(found.address)], Suppression.objects.filter(pk=found.pk)
         _reactivate(same.filter(lifted_at__lt=row.since), row)
         if row.source == Source.COMPLAINT:
             same.filter(milder).update(
@@ -150,12 +158,12 @@ def send_lifted() -> int:
     return sum(_send_to(row) for row in due[:BATCH])
 
 
-def listed(addresses: Collection[str]) -> set[str]:
-    """Return which of these addresses must get no email, in lower case, by one query."""
-    if not addresses:
+def listed(texts: Collection[str]) -> set[str]:
+    """Return the keys of those of these addresses that must get no email, by one query."""
+    if not texts:
         return set()
-    found = Suppression.objects.active().of(addresses).values_list("address", flat=True)
-    return {address.lower() for address in found}
+    found = Suppression.objects.active().of(texts).values_list("address", flat=True)
+    return set(map(addresses.key, found))
 
 
 @transaction.atomic
@@ -187,13 +195,15 @@ def _reactivate(rows: QuerySet[Suppression], row: Suppression) -> None:
 
 def _row(entry: Entry, *, news: News | None = None, task: str = Task.NONE) -> Suppression:
     return Suppression(
-        address=entry.address,
+        address=addresses.kept(entry.address),
         source=entry.source,
         reason=entry.reason[:300],
         added_by=entry.added_by,
         notification_id=news.notification_id if news else None,
-        since=news.happened_at if news else timezone.now(),
-        ses_task=task,
+        since=news.happened_at if news else entry.since or timezone.now(),
+        state=State.LIFTED if entry.lifted_at else State.ACTIVE,
+        lifted_at=entry.lifted_at,
+        ses_task=Task.NONE if entry.lifted_at else task,
     )
 
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
-from django.db.models.functions import Lower, Now
+from django.db.models import CharField, Exists, F, OuterRef, Q, QuerySet
+from django.db.models.functions import Coalesce, Lower, Now
 from django.utils import timezone
 
 from emails.models import Attempt, Notification, Suppression
@@ -144,7 +144,10 @@ def _same(new: Notification) -> Q:
 def _is_unwanted() -> Exists:
     """Return the condition that the address of a notification must get no email."""
     listed = Suppression.objects.active().alias(folded=Lower("address"))
-    return Exists(listed.filter(folded=Lower(OuterRef("recipient"))))
+    key = Coalesce(
+        OuterRef("recipient_key"), Lower(OuterRef("recipient")), output_field=CharField()
+    )
+    return Exists(listed.filter(folded=key))
 
 
 def _suppress(notifications: QuerySet[Notification], **changes: object) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from django.conf import settings
 
-from emails.rendering.mime import Email
+from emails.rendering.mime import AUTOMATIC, Email
 from emails.rendering.templates import Rendered
 from emails.sending import trials
 from emails.sending.claims import Claim
@@ -27,8 +27,12 @@ def message(held: Claim, email: Rendered) -> Email:
 
 
 def headers(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers that SES reads and removes; SES repeats these tags in its events about the email."""
-    made = {"X-SES-MESSAGE-TAGS": ", ".join(f"{name}={value}" for name, value in tags.items())}
+    """Return the headers of every email: that a program wrote it, and those that SES reads and removes.
+
+    SES repeats the tags in its events about the email.
+    """
+    tagged = ", ".join(f"{name}={value}" for name, value in tags.items())
+    made = {**AUTOMATIC, "X-SES-MESSAGE-TAGS": tagged}
     if settings.SES_CONFIGURATION_SET:
         made["X-SES-CONFIGURATION-SET"] = settings.SES_CONFIGURATION_SET
     return made

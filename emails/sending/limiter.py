@@ -18,7 +18,7 @@ from operator import attrgetter
 from django.conf import settings
 from django.db import connection
 from django.db.models import BigIntegerField, Case, F, Q, When
-from django.db.models.functions import Now
+from django.db.models.functions import Cast, Greatest, Now
 from django.utils import timezone
 
 from emails.errors import SendError
@@ -42,9 +42,13 @@ MAX_LATE_US = 250_000
 EARLY_SECONDS = 0.2
 REFRESH_SECONDS = 60
 SLOWED_SECONDS = 60
-# We never send more than this many times slower than SES allows: otherwise throttling now and then, which happens at
-# any rate, would bring us to a standstill.
+# As long as SES takes an email now and then, we never send more than this many times slower than it allows: otherwise
+# throttling now and then, which happens at any rate, would bring us to a standstill.
 SLOWEST = 4
+# While SES throttles every call, the pause between two calls grows to this share of the time that it has lasted, and at
+# most to so many seconds: then each call is a probe.
+PAUSE_SHARE = 0.25
+PROBE_SECONDS = 5.0
 
 
 def wait_for_slot() -> Slot:
@@ -77,8 +81,9 @@ def give_back(slots: Sequence[Slot]) -> None:
 
 
 def forget() -> None:
-    """Forget the slots that were given back."""
+    """Forget the slots that were given back, and that SES throttles."""
     _unused.clear()
+    _full.end()
 
 
 def slots_a_second() -> int:
@@ -135,12 +140,25 @@ def reserve(count: int = 1) -> Reserved | None:
     return None
 
 
-@writer.by_one_thread
 def slow_down() -> None:
-    """Lower the rate to two thirds for a minute, because SES says that we send too fast; never below a sixth.
+    """Send slower for a minute, because SES says that we send too fast: at two thirds of the rate, or less.
 
     Throttled calls within one second count as one: otherwise each of many parallel calls would slow all down again.
+    While no call of this process is accepted, the rate goes on falling.
     """
+    pause = min(PROBE_SECONDS, PAUSE_SHARE * _full.throttled())
+    if _slowed(least_step_us=round(1_000_000 * pause)):
+        logger.warning("SES throttles: sending slower for %d s", SLOWED_SECONDS)
+
+
+def speed_up() -> None:
+    """End a full throttle, because SES has accepted an email; costs nothing if there was none."""
+    if _full.end():
+        _back_to_slowest()
+
+
+@writer.by_one_thread
+def _slowed(*, least_step_us: int) -> int:
     until = Now() + timedelta(seconds=SLOWED_SECONDS)
     slow_enough = Q(step_us__gte=SLOWEST * 1_000_000.0 / F("max_send_rate"))
     step = Case(
@@ -148,13 +166,41 @@ def slow_down() -> None:
         default=F("step_us") * 3 / 2,
         output_field=BigIntegerField(),
     )
-    slowed = (
+    return (
         SendRate.objects.filter(pk=1)
         .exclude(slowed_until__gt=until - timedelta(seconds=1))
-        .update(step_us=step, slowed_until=until)
+        .update(step_us=Greatest(step, least_step_us), slowed_until=until)
     )
-    if slowed:
-        logger.warning("SES throttles: sending slower for %d s", SLOWED_SECONDS)
+
+
+@writer.by_one_thread
+def _back_to_slowest() -> None:
+    slowest = Cast(SLOWEST * 1_000_000.0 / F("max_send_rate"), BigIntegerField())
+    SendRate.objects.filter(pk=1, step_us__gt=slowest).update(step_us=slowest)
+
+
+class _FullThrottle:
+    """How long SES has throttled every call of this process."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+        self._last = 0.0
+
+    def throttled(self) -> float:
+        """Note a throttled call; returns the seconds since the first of those between which none was accepted."""
+        now = time.monotonic()
+        if self._since is None or now - self._last > SLOWED_SECONDS:
+            self._since = now
+        self._last = now
+        return now - self._since
+
+    def end(self) -> bool:
+        """Note an accepted call; False if SES did not throttle before."""
+        was_throttled, self._since = self._since is not None, None
+        return was_throttled
+
+
+_full = _FullThrottle()
 
 
 def refresh() -> bool:
@@ -176,7 +222,8 @@ def refresh() -> bool:
     try:
         quota = ses_api.quota()
         row.max_24_hour_send, row.sent_last_24_hours = quota.max_24_hours, quota.sent_24_hours
-        row.max_send_rate = settings.SES_MAX_SEND_RATE or quota.max_rate
+        # An account that may not send has a rate of 0.
+        row.max_send_rate = settings.SES_MAX_SEND_RATE or quota.max_rate or row.max_send_rate
     except SendError as exc:
         logger.warning(
             "SES does not tell its sending rate, keeping %g/s: %s", row.max_send_rate, exc

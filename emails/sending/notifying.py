@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from django.conf import settings
-from django.db import DatabaseError
 from django.utils import timezone
 
 from emails.errors import InDoubt, NotSent, Refused, RenderError, SendError, Throttled, Unavailable
@@ -182,13 +181,11 @@ def _sent_or_settled(held: Claim, email: Rendered) -> bool:
     except SendError as exc:
         return _settle(held, exc)
     failpoint("after_ses")
-    try:
+    with journal.unsaved(notification.pk, held.attempt, message_id):
         accept(states.Acceptance(notification.pk, held.attempt, message_id))
-    except DatabaseError:
-        journal.write(notification.pk, held.attempt, message_id)
-        raise
     accepted_seconds.add(time.monotonic() - began)
     failpoint("after_accept")
+    limiter.speed_up()
     logger.info(
         "sent event=%s notification=%s ses=%s", notification.event_id, notification.pk, message_id
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import uuid
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db.models.functions import Now
 
 from emails.models import Notification
 from queues import registry
+from queues.events import foreign
 from queues.events.envelope import Event
 
 
@@ -23,6 +24,7 @@ class Owed:
     recipient: str
     # The guard may keep a bulk email back while too many emails bounce.
     bulk: bool = False
+    sqs_message_id: str = field(default_factory=foreign.message_id, compare=False)
 
     @property
     def key(self) -> tuple[uuid.UUID, str, str]:
@@ -40,6 +42,7 @@ class Owed:
             event_source=self.event.source,
             partition_key=self.event.partitionkey,
             context=self.event.data,
+            sqs_message_id=self.sqs_message_id,
             next_at=Now(),
             **fields,
         )

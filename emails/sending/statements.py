@@ -14,17 +14,20 @@ from typing import Any
 from django.db import connection
 
 from emails.models import Attempt, Notification
+from queues import addresses
 from queues.models.sql import moment
 
 _FIRST_CLAIM = """\
 INSERT INTO "emails_notification" ("id", "event_id", "event_type", "subject", "event_source", "partition_key",
-"template", "recipient", "context", "claim", "lease_until", "state", "attempts", "attempt_started_at", "next_at",
-"created_at", "provider_message_id", "reason_code", "reason", "delivery_status")
+"template", "recipient", "recipient_key", "context", "claim", "lease_until", "state", "attempts",
+"attempt_started_at", "next_at", "created_at", "provider_message_id", "reason_code", "reason", "delivery_status",
+"sqs_message_id")
 VALUES {rows} ON CONFLICT DO NOTHING RETURNING "id", EXISTS (SELECT 1 FROM "emails_suppression" AS listed
-WHERE LOWER(listed."address") = LOWER("emails_notification"."recipient") AND listed."state" = 'active')
+WHERE LOWER(listed."address") = COALESCE("emails_notification"."recipient_key",
+LOWER("emails_notification"."recipient")) AND listed."state" = 'active')
 """
 _FIRST_CLAIM_ROW = """\
-(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, {lease}, 'sending', 1, {now}, {now}, {now}, '', '', '', 'none')"""
+(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, {lease}, 'sending', 1, {now}, {now}, {now}, '', '', '', 'none', %s)"""
 _FIRST_ATTEMPT = """\
 INSERT INTO "emails_attempt" ("notification_id", "number", "started_at", "outcome", "provider_message_id",
 "error_code", "error") VALUES {rows}"""
@@ -52,7 +55,12 @@ def insert_claimed(
     params = [
         param
         for notification in new
-        for param in (*_columns(notification), id_param(claim), *lease_params)
+        for param in (
+            *_columns(notification),
+            id_param(claim),
+            *lease_params,
+            notification.sqs_message_id,
+        )
     ]
     with connection.cursor() as cursor:
         cursor.execute(_FIRST_CLAIM.format(rows=", ".join([row] * len(new))), params)
@@ -90,6 +98,7 @@ def _columns(notification: Notification) -> list[Any]:
         notification.partition_key,
         notification.template,
         notification.recipient,
+        addresses.foreign_key(notification.recipient),
         _CONTEXT.get_db_prep_save(notification.context, connection),
     ]
 

@@ -65,10 +65,26 @@ def accept(notification_id: uuid.UUID, attempt: int, provider_message_id: str) -
         reason_code="",
         reason="",
     )
-    Attempt.objects.filter(notification_id=notification_id, number=attempt).update(
-        outcome=Outcome.ACCEPTED, provider_message_id=provider_message_id, finished_at=Now()
-    )
+    accepted = {
+        "outcome": Outcome.ACCEPTED,
+        "provider_message_id": provider_message_id,
+        "finished_at": Now(),
+    }
+    attempts = Attempt.objects.filter(notification_id=notification_id)
+    if not attempts.filter(number=attempt).update(**accepted):
+        _accept_forgotten(notification_id, attempt, accepted)
     return bool(is_news)
+
+
+def _accept_forgotten(
+    notification_id: uuid.UUID, attempt: int, accepted: Mapping[str, Any]
+) -> None:
+    """Make the row of an attempt again that SES said it held back and accepted all the same: each acceptance counts."""
+    made = Notification.objects.filter(pk=notification_id, attempts__gte=attempt)
+    if attempt >= 1 and made.exists():
+        Attempt.objects.create(
+            notification_id=notification_id, number=attempt, started_at=Now(), **accepted
+        )
 
 
 def accept_many(accepted: Sequence[Acceptance]) -> None:
@@ -80,9 +96,19 @@ def accept_many(accepted: Sequence[Acceptance]) -> None:
 
 
 @by_one_thread
+@transaction.atomic
 def let_go(held: Claim, error: SendError) -> None:
-    """Make the email pending again at once: it was not sent, and its message is not to blame."""
+    """Make the email pending again at once: it was not sent, and its message is not to blame.
+
+    Of the attempts that were held back for the same reason only the last keeps its row: there may be one each second.
+    """
     _settle(held, Outcome.HELD, State.PENDING, error, next_at=Now())
+    Attempt.objects.filter(
+        notification=held.notification,
+        number__lt=held.attempt,
+        outcome=Outcome.HELD,
+        error_code=error.code[:100],
+    ).delete()
 
 
 @by_one_thread

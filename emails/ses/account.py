@@ -11,22 +11,23 @@ from typing import Any
 from django.conf import settings
 
 from emails.errors import NoSuchIdentity
-from emails.ses import ses_api
-from emails.ses.questions import ask
+from emails.ses import fields, ses_api
+from emails.ses.questions import reading
 
 Json = dict[str, Any]
 
 
+@reading("GetAccount")
 def standing() -> Json:
     """Return ``production``, ``enabled`` and ``enforcement`` (HEALTHY, PROBATION or SHUTDOWN).
 
     Raises IdentityError.
     """
-    found = ask("GetAccount", ses_api.api_v2().get_account)
+    found: Any = ses_api.api_v2().get_account()
     return {
-        "production": bool(found.get("ProductionAccessEnabled")),
-        "enabled": bool(found.get("SendingEnabled")),
-        "enforcement": found.get("EnforcementStatus", ""),
+        "production": fields.flag(found, "ProductionAccessEnabled"),
+        "enabled": fields.flag(found, "SendingEnabled"),
+        "enforcement": fields.text(found, "EnforcementStatus", ""),
     }
 
 
@@ -35,19 +36,23 @@ def quota() -> Json:
 
     ``most`` is -1 if there is no limit. Raises IdentityError.
     """
-    found: Any
     if settings.USE_SES_V2:
-        found = ask("GetAccount", ses_api.api_v2().get_account).get("SendQuota", {})
-    else:
-        found = ask("GetSendQuota", ses_api.api().get_send_quota)
-    most, used = found.get("Max24HourSend", 0), found.get("SentLast24Hours", 0)
-    rate = found.get("MaxSendRate", 0)
+        with reading("GetAccount"):
+            return _quota(ses_api.api_v2().get_account()["SendQuota"])
+    with reading("GetSendQuota"):
+        return _quota(ses_api.api().get_send_quota())
+
+
+def _quota(found: Any) -> Json:
+    rate = fields.number(found, "MaxSendRate")
+    most, used = (fields.number(found, name) for name in ("Max24HourSend", "SentLast24Hours"))
     return {"rate": rate, "most": most, "used": used, "left": max(0, most - used)}
 
 
+@reading("GetSendStatistics")
 def statistics() -> list[list[Any]]:
     """Return SES's points, oldest first: ISO time, attempts, bounces, complaints, rejects. Raises IdentityError."""
-    found = ask("GetSendStatistics", ses_api.api().get_send_statistics)["SendDataPoints"]
+    found: Any = ses_api.api().get_send_statistics()
     return sorted(
         [
             point["Timestamp"].isoformat(),
@@ -56,7 +61,7 @@ def statistics() -> list[list[Any]]:
             int(point.get("Complaints", 0)),
             int(point.get("Rejects", 0)),
         ]
-        for point in found
+        for point in fields.items(found, "SendDataPoints")
     )
 
 
@@ -66,39 +71,32 @@ def configuration_set() -> Json:
     Raises IdentityError.
     """
     try:
-        found = _destinations(settings.SES_CONFIGURATION_SET)
+        return {"exists": True, "destinations": _destinations(settings.SES_CONFIGURATION_SET)}
     except NoSuchIdentity:
         return {"exists": False, "destinations": []}
-    return {
-        "exists": True,
-        "destinations": [
-            {
-                "name": it["Name"],
-                "enabled": bool(it.get("Enabled")),
-                "types": [_words(kind) for kind in it.get("MatchingEventTypes", [])],
-                "topic": _topic(it),
-            }
-            for it in found
-        ],
-    }
 
 
-def _destinations(name: str) -> list[Any]:
+def _destinations(name: str) -> list[Json]:
     found: Any
     if settings.USE_SES_V2:
-        found = ask(
-            "GetConfigurationSetEventDestinations",
-            ses_api.api_v2().get_configuration_set_event_destinations,
-            ConfigurationSetName=name,
+        with reading("GetConfigurationSetEventDestinations"):
+            api: Any = ses_api.api_v2()
+            found = api.get_configuration_set_event_destinations(ConfigurationSetName=name)
+            return [_destination(it) for it in fields.items(found, "EventDestinations")]
+    with reading("DescribeConfigurationSet"):
+        found = ses_api.api().describe_configuration_set(
+            ConfigurationSetName=name, ConfigurationSetAttributeNames=["eventDestinations"]
         )
-    else:
-        found = ask(
-            "DescribeConfigurationSet",
-            ses_api.api().describe_configuration_set,
-            ConfigurationSetName=name,
-            ConfigurationSetAttributeNames=["eventDestinations"],
-        )
-    return list(found.get("EventDestinations", []))
+        return [_destination(it) for it in fields.items(found, "EventDestinations")]
+
+
+def _destination(found: Json) -> Json:
+    return {
+        "name": fields.text(found, "Name"),
+        "enabled": bool(found.get("Enabled")),
+        "types": [_words(kind) for kind in fields.items(found, "MatchingEventTypes")],
+        "topic": _topic(found),
+    }
 
 
 def _topic(destination: Json) -> str:

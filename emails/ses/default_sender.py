@@ -17,6 +17,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from emails.models.identities import DefaultSender
+from queues import addresses
 from queues.threads.writer import by_one_thread
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ _known: _Known | None = None
 
 
 def in_force() -> str:
-    """Return the From of an email, with its display name; empty if there is none at all.
+    """Return the From of an email in ASCII, with its display name; empty if there is none at all.
 
     While the database does not answer, the last known sender stays in force. Raises DatabaseError if none is known.
     """
@@ -46,7 +47,7 @@ def in_force() -> str:
             # thread.
             known.until = time.monotonic() + FRESH_SECONDS
         known = _known = _Known(_chosen_now(known), time.monotonic() + FRESH_SECONDS)
-    return known.chosen or str(settings.SES_FROM_EMAIL)
+    return known.chosen or _ascii(settings.SES_FROM_EMAIL)
 
 
 def address() -> str:
@@ -97,6 +98,14 @@ def forget() -> None:
     _known = None
 
 
+def _ascii(sender: str) -> str:
+    """Return the sender as SES takes it; a sender that is wrong stays, and SES's refusal names it."""
+    try:
+        return addresses.mailbox(sender)
+    except ValueError:
+        return sender
+
+
 def _chosen_now(known: _Known | None) -> str:
     try:
         return _read()
@@ -110,4 +119,4 @@ def _chosen_now(known: _Known | None) -> str:
 @by_one_thread
 def _read() -> str:
     row = chosen()
-    return str(row) if row else ""
+    return _ascii(str(row)) if row else ""

@@ -6,19 +6,17 @@ Sources: SES API reference, version 2010-12-01, DescribeConfigurationSet; SNS AP
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
 from django.conf import settings
 
-from emails.ses import error_codes, ses_api
-from queues.aws.clients import STUMBLES
-from queues.errors import QueueUnavailable
+from emails.ses import fields, ses_api
+from queues.aws import names
+from queues.aws.clients import translated
 
 
 @dataclass(frozen=True)
@@ -41,37 +39,38 @@ class Subscription:
     arn: str
 
 
+@translated("SES", kind="configuration set")
 def destinations() -> Sequence[Destination]:
     """Return the event destinations of SES_CONFIGURATION_SET.
 
     Raises QueueUnavailable; its code is SES's own if there is no such set.
     """
-    answer = _ask(
-        ses_api.api().describe_configuration_set,
+    answer: Any = ses_api.api().describe_configuration_set(
         ConfigurationSetName=settings.SES_CONFIGURATION_SET,
         ConfigurationSetAttributeNames=["eventDestinations"],
     )
     return [
         Destination(
-            name=found["Name"],
-            is_enabled=found.get("Enabled", False),
-            event_types=frozenset(map(str.lower, found.get("MatchingEventTypes", []))),
-            topic=found.get("SNSDestination", {}).get("TopicARN", ""),
+            name=fields.text(found, "Name"),
+            is_enabled=bool(found.get("Enabled")),
+            event_types=frozenset(map(str.lower, fields.items(found, "MatchingEventTypes"))),
+            topic=fields.text(found.get("SNSDestination") or {}, "TopicARN", ""),
         )
-        for found in answer.get("EventDestinations", [])
+        for found in fields.items(answer, "EventDestinations")
     ]
 
 
+@translated("SNS", kind="topic")
 def subscriptions(topic: str) -> Sequence[Subscription]:
     """Return the subscriptions of the topic with this ARN.
 
     Raises QueueUnavailable; its code is SNS's own if there is no such topic.
     """
     found: list[Subscription] = []
-    client = _sns(topic.split(":")[3])
+    client = _sns(names.read(topic).region)
     start: dict[str, str] = {}
     while True:
-        answer = _ask(client.list_subscriptions_by_topic, TopicArn=topic, **start)
+        answer = client.list_subscriptions_by_topic(TopicArn=topic, **start)
         found += [
             Subscription(each["Protocol"], each["Endpoint"], arn.count(":") > 4, arn)
             for each in answer["Subscriptions"]
@@ -82,18 +81,20 @@ def subscriptions(topic: str) -> Sequence[Subscription]:
         start = {"NextToken": answer["NextToken"]}
 
 
+@translated("SNS", kind="subscription")
 def subscription_attributes(arn: str) -> Mapping[str, str]:
     """Return the attributes of a subscription, such as ``RawMessageDelivery``, ``FilterPolicy``.
 
     Raises QueueUnavailable.
     """
-    answer = _ask(_sns(arn.split(":")[3]).get_subscription_attributes, SubscriptionArn=arn)
+    answer = _sns(names.read(arn).region).get_subscription_attributes(SubscriptionArn=arn)
     return dict(answer["Attributes"])
 
 
+@translated("SNS", kind="topic")
 def topic_policy(topic: str) -> Mapping[str, Any]:
     """Return the policy of the topic with this ARN: who may do what with it; raises QueueUnavailable."""
-    answer = _ask(_sns(topic.split(":")[3]).get_topic_attributes, TopicArn=topic)
+    answer = _sns(names.read(topic).region).get_topic_attributes(TopicArn=topic)
     return dict(json.loads(answer["Attributes"].get("Policy") or "{}"))
 
 
@@ -102,11 +103,3 @@ def _sns(region: str) -> Any:
     return boto3.session.Session().client(
         "sns", region_name=region, endpoint_url=settings.AWS_ENDPOINT_URL, config=config
     )
-
-
-def _ask(call: Callable[..., Any], **parameters: Any) -> Any:
-    try:
-        return call(**parameters)
-    except (ClientError, BotoCoreError, ResponseParserError, *STUMBLES) as exc:
-        code, text = error_codes.describe(exc)
-        raise QueueUnavailable(f"{code}: {text}", code=code) from exc

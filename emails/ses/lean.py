@@ -23,6 +23,9 @@ from queues.aws.lean_connections import IDLE_SECONDS
 class LeanClient:
     """A client with the same ``send_email`` as boto3's ``sesv2`` client; threads may share it."""
 
+    # ``lean_requests`` calls ``departures.leave``.
+    tells_departures = True
+
     def __init__(
         self,
         credentials: Credentials | None,

@@ -6,39 +6,30 @@ import json
 from typing import Any
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
+from botocore.exceptions import ClientError
 from django.conf import settings
 
 from emails.ses import error_codes, ses_api
-from queues.aws import sqs, subscriptions
-from queues.aws.policies import grant, topics_may_send
+from queues.aws import names, sqs, subscriptions
+from queues.aws.clients import FAILURES, UNREADABLE, described, translated
+from queues.aws.failures.error_codes import is_lacking
+from queues.aws.failures.meanings import Meaning
+from queues.aws.policies import grant, may_publish, statements, topics_may_send
 from queues.aws.provisioning import Say
 from queues.aws.sns import Topic
 from queues.errors import QueueUnavailable
 from queues.registry import provisioners
 
 DESTINATION = "notifier-events"
+# The statement of a topic's policy that is ours, and the one with which SNS makes a topic: the whole account publishes.
+_SID = "SesPublishes"
+_MADE_BY_SNS = "__default_statement_ID"
 EVENT_TYPES = ["SEND", "REJECT", "BOUNCE", "COMPLAINT", "DELIVERY", "DELIVERY_DELAY"]
 # SES counts opens with a picture, and clicks with links of its own. Both watch a person, so we ask for them only if
 # ``SES_TRACKING`` says so.
 TRACKING = {"opens": "OPEN", "clicks": "CLICK"}
 # API version 1 has no event for delays.
 NOT_IN_VERSION_1 = {"DELIVERY_DELAY"}
-# Emulators answer with these codes to an action that they do not have; some, such as moto, send only an HTTP status.
-_LACKING = {
-    "InvalidAction",
-    "UnknownOperationException",
-    "UnsupportedOperation",
-    "NotImplemented",
-    "404",
-    "501",
-}
-_EXISTS = {
-    "ConfigurationSetAlreadyExists",
-    "EventDestinationAlreadyExists",
-    "AlreadyExistsException",
-}
 
 
 @provisioners
@@ -53,7 +44,7 @@ def provision(say: Say) -> None:
     try:
         _provision_way_back(say)
     except QueueUnavailable as exc:
-        if exc.code not in _LACKING:
+        if not is_lacking(exc.code):
             raise
         say(
             f"not available at this endpoint ({exc}): SES will not report what happens to the emails"
@@ -62,28 +53,16 @@ def provision(say: Say) -> None:
 
 def confirm_subscription(topic: str, token: str) -> None:
     """Confirm a subscription to one of our topics with the token that SNS sent; raises QueueUnavailable."""
-    region = topic.split(":")[3]
-    try:
-        _sns(region).confirm_subscription(TopicArn=topic, Token=token)
-    except (ClientError, BotoCoreError, ResponseParserError) as exc:
-        raise _unavailable("ConfirmSubscription", exc) from exc
+    with translated("ConfirmSubscription", kind="subscription"):
+        _sns(names.read(topic).region).confirm_subscription(TopicArn=topic, Token=token)
 
 
 def _provision_way_back(say: Say) -> None:
-    try:
+    with translated("events from SES", kind="configuration set or topic"):
         _provision_configuration_set(say)
         if settings.SES_EVENTS_TOPIC:
             topic = _provision_topic(say)
             _provision_destination(topic, say)
-    except (ClientError, BotoCoreError, ResponseParserError) as exc:
-        raise _unavailable("events from SES", exc) from exc
-
-
-def _unavailable(
-    what: str, exc: ClientError | BotoCoreError | ResponseParserError
-) -> QueueUnavailable:
-    code, text = error_codes.describe(exc)
-    return QueueUnavailable(f"{what}: {code}: {text}", code=code)
 
 
 def _sns(region: str) -> Any:
@@ -113,10 +92,9 @@ def _provision_destination(topic: str, say: Say) -> None:
     """Use API version 2, the only one that knows delays; use version 1 if the endpoint has no version 2."""
     try:
         _provision_by_version_2(topic, say)
-    except (ClientError, ResponseParserError) as exc:
-        if error_codes.describe(exc)[0] not in _LACKING and not isinstance(
-            exc, ResponseParserError
-        ):
+    except FAILURES as exc:
+        code, _ = described(exc)
+        if not is_lacking(code) and code != UNREADABLE:
             raise
         _provision_by_version_1(topic, say)
 
@@ -157,7 +135,7 @@ def _destinations_by_version_2(name: str) -> dict[str, Any]:
     try:
         found = api.get_configuration_set_event_destinations(ConfigurationSetName=name)
     except ClientError as exc:
-        if error_codes.describe(exc)[0] != "NotFoundException":
+        if error_codes.meaning(described(exc)[0]) is not Meaning.MISSING:
             raise
         _made(lambda: api.create_configuration_set(ConfigurationSetName=name))
         return {}
@@ -196,40 +174,43 @@ def _made(create: Any) -> bool:
     try:
         create()
     except ClientError as exc:
-        if error_codes.describe(exc)[0] in _EXISTS:
+        if error_codes.meaning(described(exc)[0]) is Meaning.EXISTS:
             return False
         raise
     return True
 
 
 def _provision_attributes(sns: Any, topic: str, say: Say) -> None:
-    """Let only our configuration set publish to the topic, and let SNS sign its messages with SHA-256."""
-    policy = _topic_policy(topic)
+    """Let only our configuration set publish to the topic, and let SNS sign its messages with SHA-256.
+
+    Statements of others stay, unless they let somebody else publish: whoever may publish can make up bounces.
+    """
     found = sns.get_topic_attributes(TopicArn=topic)["Attributes"]
+    before = json.loads(found["Policy"])
+    theirs = [one for one in statements(before) if one.get("Sid") != _SID]
+    gone = [one for one in theirs if one.get("Effect") == "Allow" and may_publish(one)]
+    wanted = [*(one for one in theirs if one not in gone), _ses_publishes(topic)]
     # An endpoint that does not tell the version has only one.
-    if json.loads(found["Policy"]) == policy and found.get("SignatureVersion", "2") == "2":
+    if statements(before) == wanted and found.get("SignatureVersion", "2") == "2":
         return
+    policy = {"Version": "2012-10-17"} | before | {"Statement": wanted}
     for name, value in {"SignatureVersion": "2", "Policy": json.dumps(policy)}.items():
         sns.set_topic_attributes(TopicArn=topic, AttributeName=name, AttributeValue=value)
     say(f"fixed topic {settings.SES_EVENTS_TOPIC}: Policy, SignatureVersion")
+    for one in gone:
+        if one.get("Sid") != _MADE_BY_SNS:
+            say(f"took a statement from its policy that let others publish: {json.dumps(one)}")
 
 
-def _topic_policy(topic: str) -> dict[str, Any]:
+def _ses_publishes(topic: str) -> dict[str, Any]:
     _, partition, _, region, account, _ = topic.split(":")
     name = settings.SES_CONFIGURATION_SET
     source = f"arn:{partition}:ses:{region}:{account}:configuration-set/{name}"
     return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Sid": "SesPublishes",
-                "Effect": "Allow",
-                "Principal": {"Service": "ses.amazonaws.com"},
-                "Action": "sns:Publish",
-                "Resource": topic,
-                "Condition": {
-                    "StringEquals": {"aws:SourceAccount": account, "aws:SourceArn": source}
-                },
-            }
-        ],
+        "Sid": _SID,
+        "Effect": "Allow",
+        "Principal": {"Service": "ses.amazonaws.com"},
+        "Action": "sns:Publish",
+        "Resource": topic,
+        "Condition": {"StringEquals": {"aws:SourceAccount": account, "aws:SourceArn": source}},
     }

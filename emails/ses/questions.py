@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
-from xml.etree.ElementTree import ParseError
-
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
 
 from emails.errors import IdentityError, NoSuchIdentity
 from emails.ses import error_codes
-from queues.aws.clients import STUMBLES
-
-_DENIED = {
-    "AccessDenied",
-    "AccessDeniedException",
-    "NotAuthorized",
-    "UnauthorizedOperation",
-}
-_UNKNOWN = {"NotFoundException", "ConfigurationSetDoesNotExist"}
+from queues.aws.clients import FAILURES, UNREADABLE, described
+from queues.aws.failures.error_codes import is_denied, is_lacking
+from queues.aws.failures.meanings import Meaning
 
 Answer = TypeVar("Answer")
 
@@ -29,23 +20,33 @@ def ask(operation: str, call: Callable[..., Answer], **parameters: Any) -> Answe
 
     ``operation`` is the operation's name in the API, which is also the name of its IAM permission.
     """
-    try:
+    with reading(operation):
         return call(**parameters)
-    except (ClientError, BotoCoreError, ResponseParserError, ParseError, OSError, *STUMBLES) as exc:
-        code, text = error_codes.describe(exc)
-        if code in _UNKNOWN:
+
+
+@contextmanager
+def reading(operation: str) -> Iterator[None]:
+    """Turn whatever a question, or reading fields of its answer, raises into NoSuchIdentity or IdentityError.
+
+    It decorates functions, too. Whoever reads a field outside of it shows staff a traceback for an odd answer.
+    """
+    try:
+        yield
+    except FAILURES as exc:
+        code, text = described(exc)
+        if error_codes.meaning(code) is Meaning.MISSING:
             raise NoSuchIdentity(f"{operation}: {text} ({code})") from exc
-        raise IdentityError(_words(operation, code, text, exc)) from exc
+        raise IdentityError(_words(operation, code, text)) from exc
 
 
-def _words(operation: str, code: str, text: str, exc: Exception) -> str:
-    if code in _DENIED:
+def _words(operation: str, code: str, text: str) -> str:
+    if is_denied(code):
         return (
             f"Not available here: the IAM permission ses:{operation} is missing. SES says: {text}"
         )
-    if code in error_codes.THROTTLED:
+    if error_codes.meaning(code) is Meaning.THROTTLED:
         return f"SES takes {operation} about once a second. Wait a moment, then try again."
-    is_unreadable = isinstance(exc, (ResponseParserError, ParseError, *STUMBLES))
-    if code in error_codes.LACKING or is_unreadable:
+    # 500: SES names its errors, so one without a name is not SES's.
+    if is_lacking(code) or code in (UNREADABLE, "500"):
         return f"Not available here: this endpoint does not answer {operation}."
     return f"{operation}: {text} ({code})"

@@ -7,24 +7,26 @@ from __future__ import annotations
 
 import logging
 import threading
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
-from xml.etree.ElementTree import ParseError
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
+from botocore.exceptions import ClientError
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django_ses import SESBackend
 
-from emails.errors import InDoubt, NotSent, Refused, Unwritable
-from emails.ses import default_sender, lean
-from emails.ses.error_codes import classified, describe
+from emails.errors import InDoubt, NotSent, SendError
+from emails.ses import default_sender, fields, lean
+from emails.ses.error_codes import classified
+from queues import addresses
 from queues.aws import lean_connections
-from queues.aws.clients import STUMBLES
+from queues.aws.clients import FAILURES
+from queues.aws.failures import departures
+from queues.aws.failures.error_codes import is_about_credentials, is_lacking
 from queues.events import tracing
 
 if TYPE_CHECKING:
@@ -33,18 +35,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# A call to SES may raise these, besides our own errors.
-_FOREIGN = (
-    ClientError,
-    BotoCoreError,
-    ResponseParserError,
-    ParseError,
-    OSError,
-)
-# A question to SES may also raise these, if botocore cannot read the answer. ``send`` handles them itself, because
-# django-ses may have read the message id before.
-_UNANSWERED = (*_FOREIGN, *STUMBLES)
-_LACKING = {"InvalidAction", "UnknownOperationException", "UnsupportedOperation", "NotImplemented"}
+Made = TypeVar("Made", bound=Any)
+
+# The most telling name of an event is told first, and a handler that answers it keeps the others from being told.
+_LEAVING = ("before-send", "before-send.ses.SendRawEmail", "before-send.sesv2.SendEmail")
 
 
 @dataclass(frozen=True)
@@ -61,20 +55,16 @@ def send(message: EmailMessage) -> str:
 
     Every unknown error is InDoubt if the request may have left.
     """
-    try:
-        with tracing.span("SES SendEmail", kind="client"):
-            connection().send_messages([message])
-    except (Unwritable, UnicodeEncodeError) as exc:
-        # A header has a newline, or Python cannot encode an address. SES was not called.
-        raise Refused(str(exc), code=type(exc).__name__) from exc
-    except (KeyError, ValueError) as exc:
-        # The answer cannot be read. django-ses looks for the message id first: if it found one, SES accepted the email.
-        if not message.extra_headers.get("message_id"):
-            raise InDoubt(
-                f"the answer of SES cannot be read: {exc}", code=type(exc).__name__
-            ) from exc
-    except _FOREIGN as exc:
-        raise classified(exc, sender=message.from_email) from exc
+    with departures.watched() as departure:
+        try:
+            with tracing.span("SES SendEmail", kind="client"):
+                connection().send_messages([message])
+        # Whatever it is: the email was accepted, may have been, or certainly was not, and the caller must know which.
+        except Exception as exc:
+            # django-ses looks for the message id first: if it found one, SES accepted the email.
+            if not message.extra_headers.get("message_id"):
+                raise _unsent(exc, departure, sender=message.from_email) from exc
+            logger.warning("the rest of SES's answer cannot be read: %s", type(exc).__name__)
     message_id = message.extra_headers.get("message_id", "")
     if not message_id:
         raise InDoubt("SES answered without a message id")
@@ -83,17 +73,19 @@ def send(message: EmailMessage) -> str:
 
 def prepare() -> None:
     """Make the client, which takes a second, before an email is due; errors are left to ``send``."""
-    with suppress(*_FOREIGN, KeyError, ValueError):
+    with suppress(*FAILURES):
         connection()
 
 
 def quota() -> Quota:
     """Ask SES for the sending limits and their use; raises SendError."""
-    try:
+    with _asked():
         found = api().get_send_quota()
-    except _UNANSWERED as exc:
-        raise classified(exc) from exc
-    return Quota(found["MaxSendRate"], found["Max24HourSend"], found["SentLast24Hours"])
+        return Quota(
+            fields.number(found, "MaxSendRate"),
+            fields.number(found, "Max24HourSend"),
+            fields.number(found, "SentLast24Hours"),
+        )
 
 
 def require_quota() -> None:
@@ -107,28 +99,24 @@ def require_quota() -> None:
 
 
 def require_sending_enabled() -> None:
-    """Raise SendError while SES has paused the account; an endpoint that cannot say counts as not paused."""
-    try:
-        enabled = api().get_account_sending_enabled()["Enabled"]
-    except _UNANSWERED as exc:
-        if describe(exc)[0] in _LACKING:
-            return
-        raise classified(exc) from exc
-    if not enabled:
+    """Raise SendError while SES has paused the account or our configuration set.
+
+    An endpoint that cannot say counts as not paused.
+    """
+    if not _told(_account_is_enabled):
         raise NotSent("SES has paused sending for this account", code="AccountSendingPaused")
+    if not _told(_set_is_enabled):
+        raise NotSent(
+            f"SES has paused the configuration set {settings.SES_CONFIGURATION_SET}",
+            code="ConfigurationSetSendingPaused",
+        )
 
 
 def require_configuration() -> None:
     """Raise SendError while credentials, sender or configuration set are not in order."""
     forget_clients()
     is_verified = sender_is_verified()
-    try:
-        if settings.SES_CONFIGURATION_SET:
-            api().describe_configuration_set(ConfigurationSetName=settings.SES_CONFIGURATION_SET)
-    except _UNANSWERED as exc:
-        if describe(exc)[0] in _LACKING:
-            return
-        raise classified(exc) from exc
+    _told(_set_is_there)
     if not is_verified:
         address = default_sender.address()
         raise NotSent(f"the sender {address} is not verified", code="SenderNotVerified")
@@ -140,14 +128,7 @@ def sender_is_verified() -> bool:
     An endpoint that cannot say counts as yes.
     """
     names = covering(default_sender.address())
-    try:
-        answer = api().get_identity_verification_attributes(Identities=names)
-    except _UNANSWERED as exc:
-        if describe(exc)[0] in _LACKING:
-            return True
-        raise classified(exc) from exc
-    found = answer["VerificationAttributes"].values()
-    return any(attributes["VerificationStatus"] == "Success" for attributes in found)
+    return _told(lambda: _any_verified(names))
 
 
 def covering(address: str) -> list[str]:
@@ -155,6 +136,7 @@ def covering(address: str) -> list[str]:
 
     They are the address itself, its domain, and the domains above it.
     """
+    address = addresses.kept(address)
     domain = address.rpartition("@")[2]
     labels = domain.split(".")
     return [address, *(".".join(labels[start:]) for start in range(max(1, len(labels) - 1)))]
@@ -191,13 +173,99 @@ def forget_clients() -> None:
     _api_v2.cache_clear()
 
 
+def _unsent(exc: Exception, departure: departures.Departure, *, sender: str) -> SendError:
+    error = classified(exc, departure, sender=sender)
+    if is_about_credentials(error.code):
+        # Somebody may have renewed them: the next email reads them again, in this process too.
+        forget_clients()
+    return error
+
+
+@contextmanager
+def _asked() -> Iterator[None]:
+    """Turn whatever a question to SES, or reading its answer, raises into a SendError."""
+    with departures.watched() as departure:
+        try:
+            yield
+        except FAILURES as exc:
+            raise classified(exc, departure) from exc
+
+
+def _told(ask: Callable[[], bool]) -> bool:
+    """Return SES's answer; True if this endpoint has not got the question. Raises SendError."""
+    try:
+        with _asked():
+            return ask()
+    except SendError as exc:
+        if is_lacking(exc.code):
+            return True
+        raise
+
+
+def _account_is_enabled() -> bool:
+    return fields.flag(api().get_account_sending_enabled(), "Enabled")
+
+
+def _set_is_there() -> bool:
+    if settings.SES_CONFIGURATION_SET:
+        api().describe_configuration_set(ConfigurationSetName=settings.SES_CONFIGURATION_SET)
+    return True
+
+
+def _set_is_enabled() -> bool:
+    """Say whether our configuration set sends; where SES does not tell, the next email finds out."""
+    if not settings.SES_CONFIGURATION_SET:
+        return True
+    try:
+        found = api().describe_configuration_set(
+            ConfigurationSetName=settings.SES_CONFIGURATION_SET,
+            ConfigurationSetAttributeNames=["reputationOptions"],
+        )
+    except ClientError as exc:
+        logger.info("SES does not tell whether the configuration set sends: %s", exc)
+        return True
+    return found.get("ReputationOptions", {}).get("SendingEnabled") is not False
+
+
+def _any_verified(names: list[str]) -> bool:
+    answer = api().get_identity_verification_attributes(Identities=names)
+    found = answer["VerificationAttributes"].values()
+    return any(attributes["VerificationStatus"] == "Success" for attributes in found)
+
+
 # ``cache`` does not lock: at a consumer's start each of its threads would make a client, for a second and some MB each.
 _making = threading.RLock()
 
 
+class _Backend(SESBackend):  # type: ignore[misc]  # it has no types
+    """django-ses's backend, whose client tells when a request leaves."""
+
+    def open(self) -> bool | None:
+        """Make the client, unless there is one."""
+        is_new: bool | None = super().open()
+        if is_new is not False:
+            _told_of_departures(self.connection)
+        return is_new
+
+    def send_messages(self, email_messages: Sequence[EmailMessage]) -> int | None:
+        """Send them; what a client that does not tell was asked to send counts as gone, whatever error comes."""
+        if self.connection and not departures.tells(self.connection):
+            departures.leave()
+        count: int | None = super().send_messages(email_messages)
+        return count
+
+
+def _told_of_departures(client: Made) -> Made:
+    """Let this client of boto3 tell when a request leaves: right before the connection gets it."""
+    for event in _LEAVING:
+        client.meta.events.register_first(event, departures.leave)
+    client.tells_departures = True
+    return client
+
+
 @cache
 def _connection(endpoint: str | None, region: str, v2: bool, client: str) -> SESBackend:
-    backend = SESBackend(aws_region_endpoint=endpoint, aws_region_name=region, use_ses_v2=v2)
+    backend = _Backend(aws_region_endpoint=endpoint, aws_region_name=region, use_ses_v2=v2)
     if client == "lean":
         backend.connection = _lean(backend, endpoint, region)
     backend.open()
@@ -211,9 +279,11 @@ def _lean(backend: SESBackend, endpoint: str | None, region: str) -> lean.LeanCl
     if not lean_connections.reaches(endpoint):
         logger.warning("SES is behind a proxy: boto3's client is used")
         return None
-    credentials = backend.create_session().get_credentials()
+    session = backend.create_session()
+    # A client of boto3 tells its session the region, where the SDK then asks for the credentials of a role.
+    session._session.set_config_variable("region", region)
     return lean.LeanClient(
-        credentials, endpoint=endpoint, region=region, config=settings.AWS_SES_CONFIG
+        session.get_credentials(), endpoint=endpoint, region=region, config=settings.AWS_SES_CONFIG
     )
 
 
@@ -225,13 +295,17 @@ def _session() -> boto3.session.Session:
 
 @cache
 def _api(endpoint: str | None, region: str) -> SESClient:
-    return _session().client(
-        "ses", region_name=region, endpoint_url=endpoint, config=settings.AWS_SES_CONFIG
+    return _told_of_departures(
+        _session().client(
+            "ses", region_name=region, endpoint_url=endpoint, config=settings.AWS_SES_CONFIG
+        )
     )
 
 
 @cache
 def _api_v2(endpoint: str | None, region: str) -> SESV2Client:
-    return _session().client(
-        "sesv2", region_name=region, endpoint_url=endpoint, config=settings.AWS_SES_CONFIG
+    return _told_of_departures(
+        _session().client(
+            "sesv2", region_name=region, endpoint_url=endpoint, config=settings.AWS_SES_CONFIG
+        )
     )

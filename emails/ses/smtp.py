@@ -34,9 +34,6 @@ NEVER_LEFT = {"ConnectionRefusedError", "SMTPServerDisconnected", "TimeoutError"
 
 _ID = re.compile(r"\bok:?\s+(?:queued as\s+)?([\w.@-]{1,100})", re.IGNORECASE)
 _NO_ID = "none given"
-_PAUSED = re.compile(
-    r"sending (is )?(paused|suspended|disabled)|account (is )?(paused|suspended)", re.IGNORECASE
-)
 _NO_SET = re.compile(r"configuration set\b.*\bdoes not exist", re.IGNORECASE)
 _LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
 
@@ -264,7 +261,7 @@ def _answered(exc: Exception, *, sender: str, while_opening: bool = False) -> Se
         return Throttled(text, code=code)
     if number in (530, 534, 535, 538) or (number == 454 and while_opening):
         return Unavailable(text, code=code, breaker="configuration")
-    if _PAUSED.search(text):
+    if error_codes.says_stopped(text):
         return Unavailable(text, code=code, breaker="account")
     if "access denied" in lower or "not authorized" in lower or _NO_SET.search(text):
         return Unavailable(text, code=code, breaker="configuration")

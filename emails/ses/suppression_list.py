@@ -6,25 +6,23 @@ DeleteSuppressedDestination. SES takes each of these calls about once a second.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
-
 from emails.errors import ListBusy, ListForbidden, ListUnavailable, NotListable
-from emails.ses import error_codes, ses_api
+from emails.ses import error_codes, fields, ses_api
+from queues import addresses
+from queues.aws.clients import FAILURES, described
+from queues.aws.failures.meanings import Meaning
 
 PAGE_SIZE = 1000
 
 Reason = Literal["BOUNCE", "COMPLAINT"]
 
-_FOREIGN = (ClientError, BotoCoreError, ResponseParserError, OSError)
-_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
 _REFUSED = {"BadRequestException", "InvalidParameterValue", "ValidationException"}
-_ABSENT = {"NotFoundException"}
 
 
 @dataclass(frozen=True)
@@ -51,14 +49,10 @@ def page(*, token: str = "", since: datetime | None = None) -> Page:  # noqa: S1
         options["NextToken"] = token
     if since:
         options["StartDate"] = since
-    answer = _ask("ListSuppressedDestinations", options)
-    return Page(
-        [
-            Listed(found["EmailAddress"], found["Reason"], found["LastUpdateTime"])
-            for found in answer.get("SuppressedDestinationSummaries", [])
-        ],
-        answer.get("NextToken") or "",
-    )
+    with _asked("ListSuppressedDestinations"):
+        answer: Any = ses_api.api_v2().list_suppressed_destinations(**options)
+        found = fields.items(answer, "SuppressedDestinationSummaries")
+        return Page([_listed(each) for each in found], fields.text(answer, "NextToken", ""))
 
 
 def put(address: str, reason: Reason) -> None:
@@ -66,51 +60,65 @@ def put(address: str, reason: Reason) -> None:
 
     Raises ListUnavailable, or NotListable if SES refuses just this address.
     """
-    _ask("PutSuppressedDestination", {"EmailAddress": address, "Reason": reason})
+    with _asked("PutSuppressedDestination"):
+        ses_api.api_v2().put_suppressed_destination(EmailAddress=_ascii(address), Reason=reason)
 
 
 def delete(address: str) -> None:
     """Take an address off SES's list, if it is there. Raises the same as ``put``."""
-    _ask("DeleteSuppressedDestination", {"EmailAddress": address})
+    with suppress(_Absent), _asked("DeleteSuppressedDestination"):
+        ses_api.api_v2().delete_suppressed_destination(EmailAddress=_ascii(address))
 
 
 def get(address: str) -> Listed | None:
     """Return SES's current entry for an address; None if it is not listed. Raises the same as ``put``."""
-    answer = _ask("GetSuppressedDestination", {"EmailAddress": address})
-    found = answer.get("SuppressedDestination")
-    return found and Listed(found["EmailAddress"], found["Reason"], found["LastUpdateTime"])
+    with suppress(_Absent), _asked("GetSuppressedDestination"):
+        answer: Any = ses_api.api_v2().get_suppressed_destination(EmailAddress=_ascii(address))
+        return _listed(answer["SuppressedDestination"])
+    return None
 
 
-def _ask(operation: str, options: dict[str, Any]) -> dict[str, Any]:
-    client = ses_api.api_v2()
-    calls: dict[str, Callable[..., Any]] = {
-        "ListSuppressedDestinations": client.list_suppressed_destinations,
-        "PutSuppressedDestination": client.put_suppressed_destination,
-        "GetSuppressedDestination": client.get_suppressed_destination,
-        "DeleteSuppressedDestination": client.delete_suppressed_destination,
-    }
+def _ascii(address: str) -> str:
+    """Return the address as SES takes it; raises NotListable."""
     try:
-        answer: dict[str, Any] = calls[operation](**options)
-    except _FOREIGN as exc:
-        return _failed(operation, exc)
-    return answer
+        return addresses.deliverable(address)
+    except addresses.Undeliverable as exc:
+        if address.isascii():
+            return address
+        raise NotListable(f"SES cannot list this address. {exc}") from exc
 
 
-def _failed(operation: str, exc: Exception) -> dict[str, Any]:
-    """Return an empty answer if SES does not list the address; raise every other error in words for staff."""
-    code, text = error_codes.describe(exc)
-    if code in _ABSENT and operation != "ListSuppressedDestinations":
-        return {}
+class _Absent(ListUnavailable):
+    """SES does not list the address."""
+
+
+def _listed(found: Mapping[str, Any]) -> Listed:
+    since = found["LastUpdateTime"]
+    if not isinstance(since, datetime):
+        raise TypeError("LastUpdateTime is no time")
+    return Listed(fields.text(found, "EmailAddress"), fields.text(found, "Reason"), since)
+
+
+@contextmanager
+def _asked(operation: str) -> Iterator[None]:
+    """Turn whatever a question, or reading its answer, raises into our errors, in words for staff."""
+    try:
+        yield
+    except FAILURES as exc:
+        code, text = described(exc)
+        raise _failed(operation, code, text) from exc
+
+
+def _failed(operation: str, code: str, text: str) -> Exception:
+    found = error_codes.meaning(code)
+    if found is Meaning.MISSING and operation != "ListSuppressedDestinations":
+        return _Absent(f"{operation}: {text}")
     if code in _REFUSED:
-        raise NotListable(f"{operation}: {text}") from exc
-    if code in error_codes.THROTTLED:
-        raise ListBusy(f"SES takes {operation} about once a second.") from exc
-    if code in _DENIED:
-        raise ListForbidden(
-            f"Not available here: the IAM permission ses:{operation} is missing."
-        ) from exc
-    if code in error_codes.LACKING or isinstance(exc, ResponseParserError):
-        raise ListForbidden(
-            f"Not available here: this endpoint does not answer {operation}."
-        ) from exc
-    raise ListUnavailable(f"{operation}: {text} ({code})") from exc
+        return NotListable(f"{operation}: {text}")
+    if found is Meaning.THROTTLED:
+        return ListBusy(f"SES takes {operation} about once a second.")
+    if found is Meaning.DENIED:
+        return ListForbidden(f"Not available here: the IAM permission ses:{operation} is missing.")
+    if found is Meaning.LACKING:
+        return ListForbidden(f"Not available here: this endpoint does not answer {operation}.")
+    return ListUnavailable(f"{operation}: {text} ({code})")

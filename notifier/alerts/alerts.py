@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
-from django.core import mail
 from django.db import DatabaseError, connection
 
+from emails.rendering.mime import AUTOMATIC, Email
 from emails.reputation import suppressions
 from emails.ses import default_sender
 from notifier.alerts import concerns, resolved, sns
 from notifier.alerts.concerns import Cause, Concern
 from notifier.alerts.resolved import Healed
+from queues import addresses
 from queues.console import moment
 from queues.errors import QueueUnavailable
 from queues.models import DeadLetter
@@ -150,12 +151,13 @@ def _mailed(subject: str, text: str) -> bool:
     try:
         recipients = _recipients()
         if recipients:
-            mail.send_mail(
+            Email(
                 f"{settings.EMAIL_SUBJECT_PREFIX}{subject}",
                 text,
                 default_sender.in_force(),
                 recipients,
-            )
+                headers=AUTOMATIC,
+            ).send()
     except Exception as exc:
         # Each email backend raises its own errors, and none of them may stop the other alerts.
         logger.error("alert not mailed: %s: %s", type(exc).__name__, exc)
@@ -171,7 +173,7 @@ def _recipients() -> list[str]:
         logger.warning(
             "alert not mailed to addresses of ADMINS that are suppressed count=%d", len(listed)
         )
-    return [address for address in admins if address.lower() not in listed]
+    return [addresses.kept(each) for each in admins if addresses.key(each) not in listed]
 
 
 def _published(subject: str, text: str) -> bool:

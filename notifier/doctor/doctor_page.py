@@ -21,6 +21,7 @@ from django.views.decorators.http import require_POST, require_safe
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminSelectWidget, UnfoldBooleanWidget
 
 from queues import masking
+from queues.addresses import AddressField
 from queues.doctor import findings, runs
 from queues.doctor.findings import Finding, Verdict
 from queues.models.doctor_runs import DoctorRun
@@ -169,7 +170,7 @@ class DoctorForm(forms.Form):
 
 class RoundtripForm(forms.Form):
     alias = forms.ChoiceField(label="Queue", widget=UnfoldAdminSelectWidget)
-    email = forms.EmailField(
+    email = AddressField(
         label="Test email to",
         required=False,
         widget=UnfoldAdminEmailInputWidget,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from notifier.journey import email_timeline
 from notifier.journey.email_timeline import Timeline
 from orders import email_status
@@ -17,9 +19,9 @@ class Teller:
         """Return the status of the email about this subject, as the order's page shows it."""
         return _status(email_timeline.of(subject))
 
-    def recorded(self) -> EmailStatus:
+    def recorded(self, at: datetime) -> EmailStatus:
         """Return the status of an event recorded in this transaction, which cannot be published yet."""
-        return _status(email_timeline.of_new())
+        return _status(email_timeline.of_new(at))
 
 
 def _status(found: Timeline) -> EmailStatus:

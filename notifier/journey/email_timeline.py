@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
-from django.utils import timezone
 
 from emails.models import Attempt, Notification
 from emails.reports import reasons, report_words
@@ -65,9 +64,9 @@ def of(subject: str) -> Timeline:
     return _told(_read(subject))
 
 
-def of_new() -> Timeline:
-    """Return the timeline of an event recorded in this transaction; it makes no query."""
-    return _told(_Facts([OutboxEvent(recorded_at=timezone.now())], None, (), None, None))
+def of_new(recorded_at: datetime) -> Timeline:
+    """Return the timeline of an event recorded in this transaction, at this time; it makes no query."""
+    return _told(_Facts([OutboxEvent(recorded_at=recorded_at)], None, (), None, None))
 
 
 def _told(facts: _Facts) -> Timeline:

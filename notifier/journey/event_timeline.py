@@ -58,6 +58,8 @@ class Journey:
     letters: Sequence[DeadLetter]
     receives: int
     failures: int
+    # True if nobody counted them all: only our own outbox notes a receive that went well.
+    is_least: bool = False
 
     @property
     def delivered_after(self) -> timedelta | None:
@@ -88,9 +90,12 @@ def of(event_id: UUID) -> Journey | None:
         Attempt.objects.filter(notification__event_id=event_id).order_by("pk")[:MAX_ROWS]
     )
     log = list(_log(rows))
+    is_handled = any(row.state == row.State.HANDLED for row in outbox)
+    is_accepted = any(row.sent_at for row in notifications)
     steps = [
         *(_saved(of_subject(subject)) if outbox else ()),
         *_recorded(outbox),
+        *_brought(notifications),
         *_received(failures),
         *_made(notifications, attempts),
         *_attempted(attempts),
@@ -108,8 +113,9 @@ def of(event_id: UUID) -> Journey | None:
         outbox=outbox,
         notifications=notifications,
         letters=letters,
-        receives=len(failures) + any(row.state == row.State.HANDLED for row in outbox),
+        receives=max(len(failures) + is_handled, int(is_accepted)),
         failures=len(failures),
+        is_least=is_accepted and not is_handled,
     )
 
 
@@ -168,6 +174,15 @@ def _handled(outbox: Sequence[OutboxEvent]) -> Iterator[TimelineEntry]:
     for row in outbox:
         if row.handled_at and row.state == row.State.HANDLED:
             yield TimelineEntry(row.handled_at, "Handled", colour="success")
+            return
+
+
+def _brought(notifications: Iterable[Notification]) -> Iterator[TimelineEntry]:
+    """Add the message of another producer that brought the event."""
+    for row in notifications:
+        if row.sqs_message_id:
+            detail = f"From another producer; SQS message id {row.sqs_message_id}."
+            yield TimelineEntry(row.created_at, "Received", detail)
             return
 
 

@@ -1,6 +1,7 @@
 """Search by whatever staff have: an order or transaction number, an email address, or an id of ours, SQS or SES.
 
-Every query is an exact look-up in an index, on PostgreSQL and on SQLite; only addresses ignore upper and lower case.
+Every query is an exact look-up in an index, on PostgreSQL and on SQLite; only addresses are found in
+any spelling.
 The number of queries and the number of hits are bounded.
 """
 
@@ -19,6 +20,7 @@ from django.urls import reverse
 from emails.models import DeliveryEvent, Notification
 from notifier.journey.subjects import of_subject
 from orders.models import BankAccount, Customer, Order, Transaction
+from queues import addresses
 from queues.console import change_url
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 
@@ -57,7 +59,7 @@ def hits(text: str) -> list[Hit]:
 
     An event is one hit, however many rows it has.
     """
-    text = text.strip()
+    text = addresses.as_typed(text)
     if not text or len(text) > MAX_LENGTH or not text.isprintable():
         return []
     found = _found(text)
@@ -133,6 +135,7 @@ def _by_message(message_id: str) -> Found:
         letters,
         HandlingFailure.objects.filter(sqs_message_id=message_id),
         Notification.objects.filter(provider_message_id=message_id),
+        Notification.objects.brought_by(message_id),
         Notification.objects.filter(pk__in=_reported(message_id)),
     )
     return Found(events, tuple(letters.filter(event_id=None)[:MAX_HITS]))

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 from django.contrib import admin
 from django.contrib.auth.decorators import permission_required
+from django.core.exceptions import BadRequest
+from django.core.paginator import InvalidPage
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -21,10 +23,19 @@ from queues.console import TIMELINE
 def find(request: HttpRequest) -> HttpResponse:
     """Redirect to a single hit; list several."""
     if "s" in request.GET:
-        # Unfold's palette (Ctrl+K) asks for the names of pages at this address.
-        answer: HttpResponse = admin.site.search(request)  # type: ignore[attr-defined]
-        return answer
+        return _find_pages(request)
     return _find(request)
+
+
+def _find_pages(request: HttpRequest) -> HttpResponse:
+    """Answer Unfold's palette (Ctrl+K), which asks for the names of pages; it reads the page number unchecked."""
+    if len(request.GET["s"]) > search.MAX_LENGTH:
+        raise BadRequest("too long")
+    try:
+        answer: HttpResponse = admin.site.search(request)  # type: ignore[attr-defined]
+    except (ValueError, InvalidPage) as exc:
+        raise BadRequest("no such page of results") from exc
+    return answer
 
 
 @permission_required(TIMELINE, raise_exception=True)
@@ -37,6 +48,7 @@ def _find(request: HttpRequest) -> HttpResponse:
         "title": "Search",
         "search_text": text[: search.MAX_LENGTH],
         "hits": hits,
+        "longest": search.MAX_LENGTH if len(text) > search.MAX_LENGTH else None,
         "is_cut": len(hits) >= search.MAX_HITS,
         "most": search.MAX_HITS,
     }

@@ -96,6 +96,12 @@ def _processes(now: datetime) -> Iterator[Gauge]:
             "QueueConsumers", "Living consumers of the queue.", row.consumers, queue=row.alias
         )
         yield Gauge(
+            "QueueNotReceiving",
+            "Living consumers that SQS gives nothing it should: an error, or an answer that cannot be read.",
+            row.not_receiving,
+            queue=row.alias,
+        )
+        yield Gauge(
             "QueuePaused",
             "1 while staff have paused the queue.",
             int(bool(row.paused)),

@@ -17,10 +17,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from notifier.monitoring import prometheus
+from queues.postgresql import limits
 
 logger = logging.getLogger(__name__)
 
 OK = "ok"
+# A database that takes longer for the answer to SELECT 1 hangs.
+READY_SECONDS = 2.0
 
 
 def probes(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[..., HttpResponse]:
@@ -46,9 +49,10 @@ def ready(request: HttpRequest) -> HttpResponse:
     """Answer 200 if requests can be served, else 503 with the check that failed."""
     checks = {"database": OK, "migrations": "unknown"}
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-        checks["migrations"] = _migrations()
+        with limits.within(READY_SECONDS):
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+            checks["migrations"] = _migrations()
     except Error as exc:
         # Everybody may read the answer, so it leaves out the reason, which names hosts and users.
         checks["database"] = "does not answer"

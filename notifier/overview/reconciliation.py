@@ -126,7 +126,8 @@ def owed() -> Owed:
 
 def today() -> Today:
     """Count today's events and emails, with two queries that read nothing older."""
-    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    # Where clocks go back at midnight there are two; the day begins with the first.
+    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     # An event's id begins with its time, and is indexed.
     ids = Q(event_id__gte=_first_id(midnight), event_id__lt=_first_id(midnight + timedelta(days=1)))
     emails = Notification.objects.filter(ids).aggregate(

@@ -19,6 +19,7 @@ class QueueRow:
     depth: QueueDepth | None
     paused: PausedQueue | None
     consumers: int
+    not_receiving: int = 0
 
     @property
     def oldest(self) -> datetime | None:
@@ -36,11 +37,17 @@ def queues(living: Sequence[LiveConsumer]) -> list[QueueRow]:
     depths = {depth.alias: depth for depth in QueueDepth.objects.all()}
     paused = {row.alias: row for row in PausedQueue.objects.all()}
     return [
-        QueueRow(alias, depths.get(alias), paused.get(alias), _consumers_of(alias, living))
+        QueueRow(
+            alias,
+            depths.get(alias),
+            paused.get(alias),
+            consumers=len(served := _consumers_of(alias, living)),
+            not_receiving=sum(alias in (row.troubles or {}) for row in served),
+        )
         for alias in settings.QUEUES
     ]
 
 
-def _consumers_of(alias: str, rows: Sequence[LiveConsumer]) -> int:
+def _consumers_of(alias: str, rows: Sequence[LiveConsumer]) -> list[LiveConsumer]:
     consumers = [row for row in rows if row.kind == LiveConsumer.Kind.CONSUMER]
-    return len([row for row in consumers if alias in row.queues and not row.is_silent])
+    return [row for row in consumers if alias in row.queues and not row.is_silent]

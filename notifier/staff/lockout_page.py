@@ -37,6 +37,7 @@ class LoginFailureAdmin(FactAdmin):
     }
     state_colours = {State.LOCKED: "danger", State.COUNTED: "", State.UNLOCKED: "success"}
     personal = {"account": masking.addresses, "origin": client_address.masked}
+    findable = ("account", "origin")
 
     @column(description="state", ordering="state", colours=state_colours)
     def state_label(self, row: LoginFailure) -> tuple[str, str]:

@@ -23,6 +23,8 @@ from jwt import PyJWK
 from jwt.algorithms import RSAAlgorithm
 from jwt.exceptions import PyJWKClientError
 
+from queues import addresses
+
 ISSUER = "urn:notifier:local"
 APPLICATION = "local"
 _NAMESPACE = uuid.UUID("7f5c1d0a-6a64-4a35-9a53-3a3a8f0e6c11")
@@ -35,7 +37,7 @@ def issue(
     now = datetime.now(UTC)
     claims: dict[str, Any] = {
         "iss": ISSUER,
-        "sub": str(uuid.uuid5(_NAMESPACE, email.lower())),
+        "sub": str(uuid.uuid5(_NAMESPACE, addresses.key(email))),
         "token_use": use,
         "iat": now,
         "exp": now + timedelta(minutes=minutes),

@@ -9,6 +9,7 @@ from ninja.parser import Parser
 
 from orders.api.problems import Problem
 from queues.errors import BadEnvelope
+from queues.events import unambiguous
 from queues.events.envelope import json_object
 
 MAX_DEPTH = 20
@@ -22,7 +23,7 @@ class JsonParser(Parser):
         if request.content_type != "application/json":
             raise Problem(415, "unsupported_media_type", "Send JSON, as application/json.")
         try:
-            body = json_object(request.body.decode())
+            body = json_object(request.body.decode(), read=unambiguous.loads)
         except UnicodeDecodeError:
             raise Problem(400, "malformed", "The body is not UTF-8.") from None
         except BadEnvelope as exc:

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from orders import email_status
-from orders.events import CONTROL, MAX_LINES, ONE_LINE, Quantity, checked_line
+from orders.events import CONTROL, MAX_LINES, ONE_LINE, Quantity, checked_line, checked_name
 from orders.models import BankAccount, Order, OrderLine, Transaction
 from orders.money import Currency, to_cents
 
@@ -49,12 +49,18 @@ def _text(length: int) -> StringConstraints:
     return StringConstraints(strip_whitespace=True, min_length=1, max_length=length)
 
 
-# A text of spaces alone is refused; spaces around a text are removed.
-_filled = Field(json_schema_extra={"pattern": rf"^[^{CONTROL}]*[^\s{CONTROL}][^{CONTROL}]*$"})
-Text200 = Annotated[str, _text(200), checked_line, _filled]
-Text100 = Annotated[str, _text(100), checked_line, _filled]
-Text50 = Annotated[str, _text(50), checked_line, _filled]
-Text20 = Annotated[str, _text(20), checked_line, _filled]
+# A text in which nobody sees anything is refused; spaces around a text are removed.
+_INVISIBLE = (
+    r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u206f\u2800\u3164"
+    r"\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8"
+)
+_filled = Field(
+    json_schema_extra={"pattern": rf"^[^{CONTROL}]*[^\s{CONTROL}{_INVISIBLE}][^{CONTROL}]*$"}
+)
+Text200 = Annotated[str, _text(200), checked_name, _filled]
+Text100 = Annotated[str, _text(100), checked_name, _filled]
+Text50 = Annotated[str, _text(50), checked_name, _filled]
+Text20 = Annotated[str, _text(20), checked_name, _filled]
 
 
 def _whole(value: object) -> object:
@@ -142,9 +148,9 @@ class EmailOut(_Out):
         return cls.model_validate(found, from_attributes=True) if found else None
 
     @classmethod
-    def recorded(cls) -> Self | None:
-        """Return the status of an email whose event was recorded in this transaction."""
-        found = email_status.recorded()
+    def recorded(cls, at: datetime) -> Self | None:
+        """Return the status of an email whose event was recorded in this transaction, at this time."""
+        found = email_status.recorded(at)
         return cls.model_validate(found, from_attributes=True) if found else None
 
 
@@ -205,7 +211,9 @@ class OrderOut(OrderSummaryOut):
     @classmethod
     def placed(cls, order: Order) -> Self:
         """Build it from an order placed in this transaction, without queries."""
-        return cls._of(order, order.new_lines, EmailOut.recorded())
+        return cls._of(
+            order, order.new_lines, EmailOut.recorded(order.recorded_at or order.placed_at)
+        )
 
     @classmethod
     def _of(cls, order: Order, lines: Iterable[OrderLine], email: EmailOut | None) -> Self:

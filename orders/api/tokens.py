@@ -6,21 +6,22 @@ Cognito developer guide, "Verifying JSON web tokens": RS256, ``iss`` the pool, `
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from http.client import HTTPException
 from typing import Any, Protocol
+from urllib.request import HTTPRedirectHandler, build_opener
 
 import jwt
 from django.conf import settings
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
-from jwt import PyJWK, PyJWKClient
+from jwt import PyJWK, PyJWKClient, PyJWKSet
 from jwt.exceptions import PyJWKClientConnectionError, PyJWKClientError, PyJWTError
 
 from orders.api import local_tokens
 from orders.errors import BadToken, KeysUnavailable
-from orders.validators import validate_recipient
+from queues import addresses, characters
 
 ALGORITHMS = ["RS256"]
 LEEWAY_SECONDS = 30
@@ -30,6 +31,20 @@ MAX_CLIENT_LENGTH = 128
 KEYS_SECONDS = 3600
 UNKNOWN_KEY_SECONDS = 60
 FAILED_SECONDS = 10
+# The keys of a pool are 1 KiB.
+FETCH_SECONDS = 3
+MAX_KEYS_LENGTH = 64 * 1024
+# Whatever the connection, TLS, HTTP, JSON and the keys in it may fail with.
+_NO_KEYS = (
+    PyJWTError,
+    OSError,
+    HTTPException,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 # A process does not check a valid token again for this many seconds.
 REMEMBER_SECONDS = 30
 _REQUIRED = ["exp", "iat", "iss", "sub", "token_use"]
@@ -59,20 +74,43 @@ class IssuerKeys(PyJWKClient):
         super().__init__(
             f"{issuer}/.well-known/jwks.json",
             lifespan=KEYS_SECONDS,
-            timeout=3,
+            timeout=FETCH_SECONDS,
             cooldown_duration=unknown_key_seconds,
         )
         self._silent_until = 0.0
 
     def fetch_data(self) -> Any:
-        """Fetch the keys as the library does, but not within ten seconds of a failure."""
+        """Fetch the keys, but not within ten seconds of a failure; any failure is a PyJWKClientConnectionError."""
         if time.monotonic() < self._silent_until:
             raise PyJWKClientConnectionError("the issuer did not answer a moment ago")
         try:
-            return super().fetch_data()
-        except (PyJWTError, ValueError) as exc:
+            # The library reads an answer without limit, and lets some errors of the connection through.
+            found = PyJWKSet.from_dict(json.loads(self._fetched()))
+            if not any(key.key_id for key in found.keys):
+                raise ValueError("no key has an id")
+        except _NO_KEYS as exc:
             self._silent_until = time.monotonic() + FAILED_SECONDS
             raise PyJWKClientConnectionError(f"no keys from {self.uri}: {exc}") from exc
+        self._last_successful_fetch = time.monotonic()
+        return found
+
+    def _fetched(self) -> bytes:
+        """Return the pool's answer as it is; a redirect is none. Raises ValueError if it is too long or too slow."""
+        deadline, content = time.monotonic() + FETCH_SECONDS, b""
+        opener = build_opener(_NoRedirect)
+        with opener.open(self.uri, timeout=FETCH_SECONDS) as response:
+            while more := response.read1(MAX_KEYS_LENGTH):
+                content += more
+                if len(content) > MAX_KEYS_LENGTH or time.monotonic() > deadline:
+                    raise ValueError("the answer is too long, or comes too slowly")
+        return content
+
+
+class _NoRedirect(HTTPRedirectHandler):
+    """Follow no redirect: the keys are where the issuer says, or nowhere."""
+
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        """Return no request, so that the redirect is an HTTPError."""
 
 
 def verify(token: str) -> Caller:
@@ -162,15 +200,17 @@ def _verified_email(claims: dict[str, Any]) -> str:
     if claims.get("email_verified") is not True or not isinstance(email, str):
         return ""
     try:
-        validate_email(email)
-        validate_recipient(email)
-    except ValidationError:
+        addresses.deliverable(email)
+    except addresses.Undeliverable:
         return ""
-    return email if len(email) <= 254 else ""
+    return email
 
 
 def _name(claims: dict[str, Any]) -> str:
-    """Return the name as its holder wrote it, empty if there is none; check it before storing it."""
+    """Return the name as its holder wrote it, empty if nobody sees any; check it before storing it."""
     parts = [claims.get("given_name"), claims.get("family_name")]
     names = [claims.get("name"), " ".join(part for part in parts if isinstance(part, str))]
-    return next((name.strip() for name in names if isinstance(name, str) and name.strip()), "")
+    seen = (
+        name.strip() for name in names if isinstance(name, str) and not characters.is_blank(name)
+    )
+    return next(seen, "")

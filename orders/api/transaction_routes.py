@@ -25,6 +25,7 @@ from orders.api.schemas import (
 )
 from orders.api.tokens import Caller
 from orders.models import BankAccount
+from queues import addresses
 
 router = Router(tags=["Bank"])
 
@@ -66,7 +67,8 @@ def list_transactions(
 def _may_read(caller: Caller, account: BankAccount) -> bool:
     if tokens.scope(READ_TRANSACTIONS) in caller.scopes:
         return True
-    return bool(caller.email) and caller.email.lower() == account.holder_email.lower()
+    holder = addresses.key(account.holder_email)
+    return bool(caller.email) and addresses.key(caller.email) == holder
 
 
 def _post(asked: TransactionIn) -> Answer:

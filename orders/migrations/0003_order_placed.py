@@ -2,15 +2,17 @@
 
 from django.db import migrations, models
 
+from queues.online_migrations import AddIndexOnline
+
 
 class Migration(migrations.Migration):
-
+    atomic = False
     dependencies = [
         ('orders', '0002_addresses'),
     ]
 
     operations = [
-        migrations.AddIndex(
+        AddIndexOnline(
             model_name='order',
             index=models.Index(models.F('placed_at'), name='order_placed'),
         ),

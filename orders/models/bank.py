@@ -8,7 +8,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models, transaction
-from django.db.models import F, Q, Value
+from django.db.models import F, Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 
@@ -16,9 +16,10 @@ from orders.errors import BalanceTooLarge, CurrencyMismatch, Overdraft, Refused
 from orders.events import Account, TransactionPosted
 from orders.models.facts import Fact, FactQuerySet
 from orders.money import Currency, formatted, to_cents
-from orders.validators import validate_recipient, validate_single_line
+from orders.validators import validate_name, validate_single_line
 from queues import outbox
 from queues.events.envelope import Event
+from queues.models.addresses import AddressField, KeyField, with_address
 
 CENT = Decimal("0.01")
 # The largest amount that fits into the column.
@@ -29,17 +30,17 @@ class BankAccountQuerySet(models.QuerySet["BankAccount"]):
     """A queryset that finds accounts by their holders."""
 
     def held_by(self, *emails: str) -> BankAccountQuerySet:
-        """Return the accounts whose holder has one of these addresses, ignoring case."""
-        folded = [Lower(Value(email)) for email in emails]
-        return self.alias(folded=Lower("holder_email")).filter(folded__in=folded)
+        """Return the accounts whose holder has one of these addresses, however they are spelled."""
+        return with_address(self, "holder_email", *emails)
 
 
 class BankAccount(models.Model):
     """An account; only transactions move its balance."""
 
-    number = models.CharField(max_length=34, unique=True, validators=[validate_single_line])
-    holder_name = models.CharField(max_length=200, validators=[validate_single_line])
-    holder_email = models.EmailField(validators=[validate_recipient])
+    number = models.CharField(max_length=34, unique=True, validators=[validate_name])
+    holder_name = models.CharField(max_length=200, validators=[validate_name])
+    holder_email = AddressField()
+    holder_email_key = KeyField()
     currency = models.CharField(max_length=3, choices=Currency, default=Currency.USD)
     balance = models.DecimalField(max_digits=14, decimal_places=2, default=Decimal("0.00"))
 
@@ -55,7 +56,14 @@ class BankAccount(models.Model):
                 condition=Q(currency__in=Currency.values), name="account_currency_known"
             ),
         ]
-        indexes = [models.Index(Lower("holder_email"), name="account_holder_email")]
+        indexes = [
+            models.Index(Lower("holder_email"), name="account_holder_email"),
+            models.Index(
+                "holder_email_key",
+                name="account_holder_email_key",
+                condition=Q(holder_email_key__isnull=False),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.number_masked} {self.holder_name}"

@@ -5,29 +5,36 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import connection, models
 from django.db.models import Case, F, Q, Value, When
-from django.db.models.functions import Lower
+from django.db.models.functions import Coalesce, Lower
 from django.utils import timezone
 
 from orders.events import CustomerLinkRequested, CustomerRegistered, Person
-from orders.validators import validate_recipient, validate_single_line
+from orders.validators import validate_name
+from queues import addresses
 from queues.events.envelope import Event
+from queues.models.addresses import AddressField, KeyField
 
 # Limits on what a stranger can make us send to somebody else's address.
 RESEND_SECONDS = 60
 LINKS_A_DAY = 5
 
+_KNOWN = "There is a customer with this email address already."
+
 
 class CustomerQuerySet(models.QuerySet["Customer"]):
-    """A queryset that finds customers by their address, ignoring case."""
+    """A queryset that finds customers by their address, however it is spelled."""
 
     def with_email(self, email: str) -> Customer | None:
         """Return the customer with this address; None if there is none."""
-        # Raw SQL, as it is faster: most orders are by people who never registered, and need only this query. The
-        # database folds the case of both sides, as its unique index does: SQLite folds ASCII only.
+        # Raw SQL, as it is faster: most orders are by people who never registered, and need only this query.
         with connection.cursor() as cursor:
-            cursor.execute("SELECT id FROM orders_customer WHERE LOWER(email) = LOWER(%s)", [email])
+            cursor.execute(
+                "SELECT id FROM orders_customer WHERE COALESCE(email_key, LOWER(email)) = %s",
+                [addresses.key(email)],
+            )
             found = cursor.fetchall()
         return self.filter(pk=found[0][0]).first() if found else None
 
@@ -39,8 +46,9 @@ class Customer(models.Model):
     ``services.resend_verification`` record it.
     """
 
-    name = models.CharField(max_length=200, validators=[validate_single_line])
-    email = models.EmailField(validators=[validate_recipient])
+    name = models.CharField(max_length=200, validators=[validate_name])
+    email = AddressField()
+    email_key = KeyField()
     email_verified_at = models.DateTimeField(null=True, blank=True)
     verification_sent_at = models.DateTimeField(null=True, editable=False)
     # Links of any kind sent to the address since ``links_since``; after a day the count starts again.
@@ -58,8 +66,11 @@ class Customer(models.Model):
             models.UniqueConstraint(
                 Lower("email"),
                 name="one_customer_per_email",
-                violation_error_message="There is a customer with this email address already.",
-            )
+                violation_error_message=_KNOWN,
+            ),
+            models.UniqueConstraint(
+                Coalesce("email_key", Lower("email")), name="one_customer_per_email_key"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -71,7 +82,15 @@ class Customer(models.Model):
             self.email_verified_at = self.verification_sent_at = None
             if (names := kwargs.get("update_fields")) is not None:
                 kwargs["update_fields"] = {*names, "email_verified_at", "verification_sent_at"}
+        if "email" in (kwargs.get("update_fields") or ()):
+            kwargs["update_fields"] = {*kwargs["update_fields"], "email_key"}
         super().save(*args, **kwargs)
+
+    def clean(self) -> None:
+        """Refuse the address of another customer; the form's own check knows no other spelling of it."""
+        known = Customer.objects.with_email(self.email or "")
+        if known and known.pk != self.pk:
+            raise ValidationError({"email": _KNOWN})
 
     def _has_new_email(self) -> bool:
         known = Customer.objects.with_email(self.email)

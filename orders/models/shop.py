@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import copy
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -12,28 +15,33 @@ from django.conf import settings
 from django.core.signing import Signer
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
-from django.db.models import Q, Value
+from django.db.models import Q
 from django.db.models.functions import Lower
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from orders import events
-from orders.errors import Immutable, MixedCurrencies, NoLines
+from orders.errors import Immutable, MixedCurrencies, NoLines, OrderTooLarge, TooManyLines
 from orders.events import Address, Line, OrderPlaced, Person
 from orders.models.customers import Customer
 from orders.models.facts import Fact, FactQuerySet
 from orders.money import Currency, to_cents
-from orders.validators import validate_recipient, validate_single_line
+from orders.validators import validate_name, validate_single_line
 from queues import outbox
+from queues.errors import EventTooLarge
 from queues.events.envelope import Event
+from queues.models.addresses import AddressField, KeyField, with_address
+
+# The longest number that an order can get.
+_LARGEST_ID = 10**18 - 1
 
 
 class Product(models.Model):
     """A product of the shop. One that is no longer sold becomes inactive, because orders refer to it."""
 
-    sku = models.CharField("SKU", max_length=50, unique=True, validators=[validate_single_line])
-    name = models.CharField(max_length=200, validators=[validate_single_line])
+    sku = models.CharField("SKU", max_length=50, unique=True, validators=[validate_name])
+    name = models.CharField(max_length=200, validators=[validate_name])
     description = models.CharField(max_length=300, blank=True, validators=[validate_single_line])
     price = models.DecimalField(
         max_digits=10, decimal_places=2, validators=[MinValueValidator(Decimal(0))]
@@ -67,8 +75,8 @@ class OrderQuerySet(FactQuerySet["Order"]):
     """A read-only queryset of orders; ``place`` makes one."""
 
     def by(self, email: str) -> OrderQuerySet:
-        """Return the orders placed with this address, ignoring case."""
-        return self.alias(folded=Lower("customer_email")).filter(folded=Lower(Value(email)))
+        """Return the orders placed with this address, however it is spelled."""
+        return with_address(self, "customer_email", email)
 
     def place(self, *, lines: Iterable[tuple[Product, int]], **fields: Any) -> Order:
         """Save an order of (product, quantity) pairs with its lines and its event, all or none."""
@@ -91,21 +99,20 @@ class Order(Fact):
     customer = models.ForeignKey(
         Customer, null=True, blank=True, on_delete=models.PROTECT, related_name="orders"
     )
-    customer_name = models.CharField("name", max_length=200, validators=[validate_single_line])
-    customer_email = models.EmailField("email", validators=[validate_recipient])
+    customer_name = models.CharField("name", max_length=200, validators=[validate_name])
+    customer_email = AddressField("email")
+    customer_email_key = KeyField()
     shipping_name = models.CharField(
-        "name of the recipient", max_length=200, validators=[validate_single_line]
+        "name of the recipient", max_length=200, validators=[validate_name]
     )
     shipping_street = models.CharField(
-        "street and number", max_length=200, validators=[validate_single_line]
+        "street and number", max_length=200, validators=[validate_name]
     )
     shipping_postal_code = models.CharField(
-        "postal code", max_length=20, validators=[validate_single_line]
+        "postal code", max_length=20, validators=[validate_name]
     )
-    shipping_city = models.CharField("city", max_length=100, validators=[validate_single_line])
-    shipping_country = models.CharField(
-        "country", max_length=100, validators=[validate_single_line]
-    )
+    shipping_city = models.CharField("city", max_length=100, validators=[validate_name])
+    shipping_country = models.CharField("country", max_length=100, validators=[validate_name])
     currency = models.CharField(max_length=3, choices=Currency, editable=False)
     total = models.DecimalField(max_digits=14, decimal_places=2, editable=False)
     # A key makes one order, however often it is sent.
@@ -115,6 +122,8 @@ class Order(Fact):
     placed_at = models.DateTimeField(default=timezone.now, editable=False)
 
     new_lines: Sequence[OrderLine] = ()
+    # When its event was recorded; known only to the one who saves it.
+    recorded_at: datetime | None = None
 
     objects = OrderQuerySet.as_manager()
 
@@ -128,6 +137,11 @@ class Order(Fact):
         ]
         indexes = [
             models.Index(Lower("customer_email"), "id", name="order_customer_email"),
+            models.Index(
+                "customer_email_key",
+                name="order_customer_email_key",
+                condition=Q(customer_email_key__isnull=False),
+            ),
             models.Index("placed_at", name="order_placed"),
             models.Index("client", "id", name="order_client", condition=Q(client__isnull=False)),
         ]
@@ -148,9 +162,9 @@ class Order(Fact):
         return constant_time_compare(key, self._key())
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Insert the order with its lines and its event; raises NoLines, MixedCurrencies, ValidationError.
+        """Insert the order with its lines and its event.
 
-        A second save raises Immutable.
+        Raises NoLines, TooManyLines, OrderTooLarge, MixedCurrencies or ValidationError; for a second save Immutable.
         """
         self.refuse_change()
         lines = list(self.new_lines)
@@ -162,11 +176,25 @@ class Order(Fact):
             for line in lines:
                 line.order = self
             OrderLine.objects.insert(lines)
-            outbox.record(order_placed(self, lines))
+            with _in_one_event():
+                self.recorded_at = outbox.record(order_placed(self, lines)).recorded_at
+
+    def refuse_if_too_large(self, lines: list[OrderLine]) -> None:
+        """Raise what ``save`` would raise, as far as that can be known before; nothing is saved or changed."""
+        draft = copy(self)
+        draft._add_up(lines)
+        draft.clean_fields(exclude=["customer"])
+        draft.pk, draft.number = _LARGEST_ID, f"ORD-{_LARGEST_ID}"
+        with _in_one_event():
+            order_placed(draft, lines).to_json()
 
     def _add_up(self, lines: list[OrderLine]) -> None:
         if not lines:
             raise NoLines("An order needs at least one line.")
+        if len(lines) > events.MAX_LINES:
+            raise TooManyLines(
+                f"An order has at most {events.MAX_LINES} products. Please order the others separately."
+            )
         for line in lines:
             line.copy_product()
             line.clean_fields(exclude=["order", "product"])
@@ -251,6 +279,16 @@ def order_placed(order: Order, lines: list[OrderLine]) -> Event:
     # The key contains no address: partition keys are visible in SQS and in logs.
     key = f"customer-{order.customer_id}" if order.customer_id else f"order-{order.pk}"
     return Event.of(placed, subject=order.number, partition_key=key)
+
+
+@contextmanager
+def _in_one_event() -> Iterator[None]:
+    try:
+        yield
+    except EventTooLarge as exc:
+        raise OrderTooLarge(
+            "This order is too large to be confirmed in one email. Please split it into several orders."
+        ) from exc
 
 
 def _line_of(line: OrderLine) -> Line:

@@ -15,6 +15,8 @@ from botocore.config import Config
 from django.conf import settings
 
 from queues.aws.clients import translated
+from queues.aws.names import AwsName
+from queues.errors import QueueUnavailable
 
 # Where the SDK found the credentials, in words.
 _SOURCES = {
@@ -62,6 +64,16 @@ def caller() -> Caller:
         account, arn = answer["Account"], answer["Arn"]
     headers = answer["ResponseMetadata"].get("HTTPHeaders", {})
     return Caller(account, arn, _seconds_ahead(headers.get("date", "")))
+
+
+def is_foreign(place: AwsName) -> bool:
+    """True for a queue whose URL names another account than ours; False where STS does not tell which ours is."""
+    if not place.account:
+        return False
+    try:
+        return caller().account != place.account
+    except QueueUnavailable:
+        return False
 
 
 def known_regions() -> list[str]:

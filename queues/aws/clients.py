@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, TypeVar, cast
+from xml.etree.ElementTree import ParseError
 
 import boto3
 from botocore.config import Config
@@ -13,43 +14,24 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from django.conf import settings
 
+from queues.aws.failures import departures, error_codes
+from queues.aws.failures.error_codes import is_about_credentials as is_about_credentials
+from queues.aws.failures.meanings import Meaning
 from queues.errors import QueueMissing, QueueUnavailable
 
-_MISSING = {
-    "AWS.SimpleQueueService.NonExistentQueue",
-    "QueueDoesNotExist",
-    "NotFound",
-    "NotFoundException",
-}
-# AWS's codes for credentials that it rejects or that have expired, and the SDK's if it finds none.
-_BAD_CREDENTIALS = {
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "InvalidAccessKeyId",
-    "InvalidClientTokenId",
-    "InvalidSecurity",
-    "MissingAuthenticationToken",
-    "SignatureDoesNotMatch",
-    "UnrecognizedClientException",
-    "CredentialRetrievalError",
-    "NoCredentialsError",
-    "PartialCredentialsError",
-}
-
-# The SDK's errors if the request did not get through, or no answer came back.
-_AWAY = {
-    "ConnectTimeoutError",
-    "ConnectionClosedError",
-    "EndpointConnectionError",
-    "HTTPClientError",
-    "ProxyConnectionError",
-    "ReadTimeoutError",
-    "SSLError",
-}
-# Our own code for an answer that AWS never gives: it comes from a proxy, or is a network's sign-in page. The SDK has no
-# error for it and raises any of STUMBLES.
+# Our own code for an answer that AWS never gives: it comes from a proxy, or is a network's sign-in page. Reading it, or
+# the SDK before us, raises any of these.
 UNREADABLE = "UnreadableAnswer"
-STUMBLES = (AttributeError, KeyError, TypeError, ValueError)
+ODD = (AttributeError, LookupError, ParseError, ResponseParserError, TypeError, ValueError)
+# The SDK's name for any trouble with getting credentials.
+NO_CREDENTIALS = "CredentialRetrievalError"
+# Whatever a call to AWS may raise: RuntimeError and OSError come from what gives out credentials.
+FAILURES = (ClientError, BotoCoreError, OSError, RuntimeError, *ODD)
+
+
+class Unreadable(ValueError):
+    """An answer has a form that AWS never gives; the text says what is wrong with it and quotes nothing of it."""
+
 
 Make = TypeVar("Make", bound=Callable[..., Any])
 
@@ -75,24 +57,9 @@ def forget_clients() -> None:
         cached.cache_clear()
 
 
-def is_about_credentials(code: str) -> bool:
-    """True if this error code means that AWS rejects our credentials, or that there are none."""
-    return code in _BAD_CREDENTIALS
-
-
-def is_away(code: str) -> bool:
-    """True if this error code means that AWS was not reached, or did not answer."""
-    return code in _AWAY
-
-
 def is_not_aws(code: str) -> bool:
     """True if something else than AWS answered: AWS names each error, others give the SDK only a status."""
     return code == UNREADABLE or (code.isdigit() and code < "500")
-
-
-def unreadable(exc: Exception) -> str:
-    """Describe one of the STUMBLES, the errors that the SDK raises for an answer it cannot read."""
-    return f"the answer cannot be read ({type(exc).__name__})"
 
 
 def config(*, hurried: bool) -> Config:
@@ -107,32 +74,47 @@ def config(*, hurried: bool) -> Config:
     )
 
 
-def described(exc: ClientError) -> tuple[str, str]:
-    """Return an error's code and text as AWS gave them."""
-    error = exc.response.get("Error", {})
-    return error.get("Code", ""), error.get("Message", str(exc))
+def described(exc: Exception, before: BaseException | None = None) -> tuple[str, str]:
+    """Return the code and the text of a failure, as AWS gave them or, without an answer of AWS, in our own words.
+
+    ``before`` is the error that was being handled when the call began, if any.
+    """
+    code, text = _described(exc)
+    if departures.is_about_credentials(exc, before) and not is_about_credentials(code):
+        # The SDK asked somebody else for credentials. What we asked for was never sent.
+        return NO_CREDENTIALS, f"{code}: {text}"
+    return code, text
 
 
 @contextmanager
 def translated(name: str, *, kind: str) -> Iterator[None]:
-    """Turn botocore's errors into QueueMissing or QueueUnavailable; ``kind`` is "queue" or "topic"."""
+    """Turn failures of a call, or of reading its answer, into QueueMissing or QueueUnavailable.
+
+    ``kind`` is what is asked for, such as "queue" or "topic". A failure to get credentials counts as well.
+    """
     try:
         yield
-    except ClientError as exc:
+    except FAILURES as exc:
         code, text = described(exc)
-        if code in _MISSING:
+        if isinstance(exc, ClientError) and error_codes.meaning(code) is Meaning.MISSING:
             raise QueueMissing(
                 f"there is no {kind} {name}; run: manage.py provision", code=code
             ) from exc
-        raise _unavailable(code, f"{name}: {code}: {text}") from exc
-    except (BotoCoreError, ResponseParserError) as exc:
-        raise _unavailable(type(exc).__name__, f"{name}: {exc}") from exc
-    except STUMBLES as exc:
-        raise _unavailable(UNREADABLE, f"{name}: {unreadable(exc)}") from exc
+        if is_about_credentials(code):
+            # Somebody may have renewed them: read them again, because nobody restarts this process for it.
+            forget_clients()
+        named = f"{code}: {text}" if isinstance(exc, ClientError) else text
+        raise QueueUnavailable(f"{name}: {named}", code=code) from exc
 
 
-def _unavailable(code: str, reason: str) -> QueueUnavailable:
-    if is_about_credentials(code):
-        # Somebody may have renewed the credentials file: read it again, because nobody restarts this process for it.
-        forget_clients()
-    return QueueUnavailable(reason, code=code)
+def _described(exc: Exception) -> tuple[str, str]:
+    if isinstance(exc, ClientError):
+        error = exc.response.get("Error", {})
+        code, text = str(error.get("Code", "")), str(error.get("Message", exc))
+        # RFC 9110, 15.6.2. Some emulators name it InternalFailure.
+        is_lacking = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 501
+        return "NotImplemented" if is_lacking else code, text
+    if isinstance(exc, ODD) and not isinstance(exc, (BotoCoreError, OSError)):
+        why = str(exc) if isinstance(exc, (ResponseParserError, Unreadable)) else type(exc).__name__
+        return UNREADABLE, f"the answer cannot be read ({why})"
+    return type(exc).__name__, str(exc)

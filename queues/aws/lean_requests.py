@@ -9,6 +9,7 @@ Source: AWS General Reference, "Signature Version 4 signing process".
 from __future__ import annotations
 
 import hmac
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,14 +19,10 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from botocore.credentials import Credentials
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    CredentialRetrievalError,
-    NoCredentialsError,
-)
+from botocore.exceptions import ClientError, CredentialRetrievalError, NoCredentialsError
 from botocore.parsers import ResponseParser, ResponseParserError
 
+from queues.aws.failures import departures
 from queues.aws.lean_connections import IDLE_SECONDS, Connections
 
 
@@ -48,7 +45,25 @@ class Answer:
 
     def unreadable(self) -> ResponseParserError:
         """Make the error to raise for an answer that the service never gives."""
-        return ResponseParserError(f"status {self.status}, unreadable: {self.content[:200]!r}")
+        return _unreadable(self.status, self.content)
+
+
+def json_object(status: int, content: bytes) -> dict[str, Any]:
+    """Read an answer's JSON object, empty for no content; raises ResponseParserError for anything else."""
+    try:
+        found = json.loads(content or b"{}")
+    except (ValueError, RecursionError) as exc:
+        raise _unreadable(status, content) from exc
+    if not isinstance(found, dict):
+        raise _unreadable(status, content)
+    return found
+
+
+def _unreadable(status: int, content: bytes) -> ResponseParserError:
+    # What looks like JSON may hold messages, and so a customer's data.
+    is_json = content.lstrip()[:1] in (b"{", b"[")
+    shown = "broken JSON" if is_json else repr(content[:200])
+    return ResponseParserError(f"status {status}, unreadable: {shown}")
 
 
 class Service:
@@ -78,6 +93,7 @@ class Service:
         signed = self._signed(body, headers)
         lines = "".join(f"{name}: {value}\r\n" for name, value in signed.items())
         head = f"POST {self._path} HTTP/1.1\r\n{lines}content-length: {len(body)}\r\n\r\n"
+        departures.leave()
         response = self._connections.exchange(head.encode() + body)
         return Answer(response.status, response.headers, response.content)
 
@@ -104,7 +120,8 @@ class Service:
         try:
             # Asked for each request: this call renews the credentials of a role.
             frozen = self._credentials.get_frozen_credentials()
-        except (BotoCoreError, ClientError, RuntimeError, OSError) as exc:
+        # Whatever gives out credentials may fail in any way; nothing has left yet.
+        except Exception as exc:
             raise CredentialRetrievalError(
                 provider=self._credentials.method, error_msg=str(exc)
             ) from exc

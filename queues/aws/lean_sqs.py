@@ -19,10 +19,12 @@ from botocore.exceptions import (
 )
 from botocore.parsers import JSONParser
 
-from queues.aws.lean_requests import Answer, Service
+from queues.aws import lean_requests
+from queues.aws.failures import error_codes
+from queues.aws.failures.meanings import Meaning
+from queues.aws.lean_requests import Service
 
 _BROKEN = (ConnectionClosedError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError)
-_THROTTLED = {"RequestThrottled", "Throttling", "ThrottlingException", "TooManyRequestsException"}
 
 
 class LeanClient:
@@ -81,20 +83,10 @@ class LeanClient:
         answer = self._service.post(body, headers)
         if answer.status >= 301:
             raise answer.error(JSONParser(), operation)
-        return _read(answer)
+        return lean_requests.json_object(answer.status, answer.content)
 
 
 def _may_heal(exc: ClientError) -> bool:
     status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return status >= 500 or exc.response.get("Error", {}).get("Code") in _THROTTLED
-
-
-def _read(answer: Answer) -> dict[str, Any]:
-    """Read the answer's JSON object, empty for no content; raises ResponseParserError for anything else."""
-    try:
-        found = json.loads(answer.content or b"{}")
-    except ValueError as exc:
-        raise answer.unreadable() from exc
-    if not isinstance(found, dict):
-        raise answer.unreadable()
-    return found
+    code = exc.response.get("Error", {}).get("Code", "")
+    return status >= 500 or error_codes.meaning(code) is Meaning.THROTTLED

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
+from queues.aws import account
 from queues.aws.sqs import Queue
 
 # SQS denies every request without TLS, whatever rights the caller has.
@@ -24,8 +26,12 @@ TLS_ONLY: dict[str, Any] = {
 def grant(queue: Queue, statement: Mapping[str, Any], say: Callable[[str], None]) -> None:
     """Put a statement into the queue's policy, in place of any with the same ``Sid``; fills in ``Resource``.
 
-    Other statements stay, except the same one without a ``Sid``, which earlier releases made. Raises QueueUnavailable.
+    Other statements stay, except the same one without a ``Sid``, which earlier releases made. So does the policy of a
+    queue of another account, which only its owner may change. Raises QueueUnavailable.
     """
+    if account.is_foreign(queue.place):
+        say(f"left the policy of queue {queue.name} alone: account {queue.place.account} owns it")
+        return
     found = queue.attributes()
     policy = json.loads(found.get("Policy") or "{}")
     wanted = dict(statement) | {"Resource": found["QueueArn"]}
@@ -57,6 +63,18 @@ def is_for_everybody(statement: Mapping[str, Any]) -> bool:
         and not statement.get("Condition")
         and (named == "*" or (isinstance(named, list) and "*" in named))
     )
+
+
+def may_publish(statement: Mapping[str, Any]) -> bool:
+    """True if the statement, an Allow or a Deny, is about publishing to a topic."""
+    return any(
+        fnmatchcase("sns:publish", action.lower()) for action in listed(statement.get("Action", []))
+    )
+
+
+def listed(one_or_more: str | list[str]) -> list[str]:
+    """Return a list, where a policy may have one value without one."""
+    return [one_or_more] if isinstance(one_or_more, str) else one_or_more
 
 
 def topics_may_send(sid: str, source: str | list[str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from queues.aws import clients, sqs
+from queues.aws import clients, names, sqs
 from queues.aws.sqs import Outgoing, Unsent
 from queues.errors import QueueMissing
 
@@ -25,7 +25,7 @@ class Topic:
 
     def __init__(self, alias: str, name_or_arn: str) -> None:
         self.alias = alias
-        self.name = name_or_arn.rsplit(":", 1)[-1]
+        self.name = names.read(name_or_arn).name
         self._is_given = name_or_arn.startswith("arn:")
         self._arn = name_or_arn if self._is_given else ""
 
@@ -41,8 +41,9 @@ class Topic:
     def arn(self) -> str:
         """The topic's ARN; for a name, in the region and account of the queue, which a relay has the right to read."""
         if not self._arn:
-            queue_arn = sqs.queue(self.alias).attributes()["QueueArn"]
-            partition, _, region, account = queue_arn.split(":")[1:5]
+            attributes = sqs.queue(self.alias).attributes()
+            with clients.translated(self.name, kind="topic"):
+                partition, _, region, account = attributes["QueueArn"].split(":")[1:5]
             self._arn = f"arn:{partition}:sns:{region}:{account}:{self.name}"
         return self._arn
 
@@ -59,7 +60,7 @@ class Topic:
             answer = client(hurried=hurried).publish_batch(
                 TopicArn=arn, PublishBatchRequestEntries=entries
             )
-        sent, failed = sqs.by_key(messages, answer)
+            sent, failed = sqs.by_key(messages, answer)
         return {key: f"sns:{message_id}" for key, message_id in sent.items()}, failed
 
     def create(self) -> bool:

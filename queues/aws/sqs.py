@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 from django.conf import settings
 
-from queues.aws import clients, lean_connections, lean_requests, wrappers
+from queues import characters
+from queues.aws import clients, lean_connections, lean_requests, names, received
+from queues.aws.early_answers import EarlyAnswers
+from queues.aws.failures import error_codes
 from queues.aws.lean_sqs import LeanClient
-from queues.errors import ReceiptExpired
+from queues.aws.received import Received as Received
+from queues.errors import QueueUnavailable, ReceiptExpired
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -33,7 +38,16 @@ NO_EVENT = "none"
 # SQS refuses more than twelve hours.
 MAX_HIDE_SECONDS = 43_200
 
-_EXPIRED = {"ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight"}
+_RESULTS = ("Successful", "Failed")
+_EXPIRED = {
+    "ReceiptHandleIsInvalid",
+    "MessageNotInflight",
+    "AWS.SimpleQueueService.MessageNotInflight",
+}
+
+
+# SQS gives every attribute as a text.
+_NUMBERS = {"DelaySeconds", "MaximumMessageSize", "MessageRetentionPeriod", "VisibilityTimeout"}
 
 
 @dataclass(frozen=True)
@@ -56,24 +70,6 @@ class Unsent:
 
 
 @dataclass(frozen=True)
-class Received:
-    """A message that is ours until its visibility timeout; ``receipt`` is valid for this receive only."""
-
-    id: str
-    receipt: str
-    body: str
-    receive_count: int = 1
-    group: str = ""
-    attributes: Mapping[str, str] = field(default_factory=dict)
-    message_attributes: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def event_id(self) -> str:
-        """The sender's ``event_id`` attribute; "-" if the sender gave none, NO_EVENT for our own non-events."""
-        return self.message_attributes.get("event_id", "-")
-
-
-@dataclass(frozen=True)
 class Depth:
     """SQS's approximate numbers of messages in a queue."""
 
@@ -87,8 +83,10 @@ class Queue:
 
     def __init__(self, alias: str, name_or_url: str) -> None:
         self.alias = alias
-        self.name = name_or_url.rsplit("/", 1)[-1]
+        self.named = name_or_url
+        self.name = names.read(name_or_url).name
         self._url = name_or_url if "://" in name_or_url else ""
+        self._early = EarlyAnswers()
 
     def __repr__(self) -> str:
         return f"<Queue {self.alias} {self.name}>"
@@ -97,6 +95,12 @@ class Queue:
     def is_fifo(self) -> bool:
         """True for a FIFO queue; SQS, too, knows it by the name's ending."""
         return self.name.endswith(".fifo")
+
+    @property
+    def place(self) -> names.AwsName:
+        """Where settings say that the queue is; SQS is not asked. A name alone is looked up in AWS_REGION."""
+        place = names.read(self.named)
+        return place if "://" in self.named else replace(place, region=settings.AWS_REGION)
 
     @property
     def url(self) -> str:
@@ -113,20 +117,33 @@ class Queue:
         entries = [self._entry(number, message) for number, message in enumerate(messages)]
         with _translated(self.name):
             answer = client(hurried=hurried).send_message_batch(QueueUrl=self.url, Entries=entries)
-        return by_key(messages, answer)
+            return by_key(messages, answer)
 
     def receive(self, *, limit: int, wait_seconds: int) -> list[Received]:
-        """Receive up to ten messages and hide them for QUEUE_VISIBILITY_SECONDS; waits for the first one."""
+        """Receive up to ten messages and hide them for QUEUE_VISIBILITY_SECONDS; waits for the first one.
+
+        Raises QueueUnavailable also for an answer that SQS never gives: unreadable, or empty at once again and again.
+        """
+        most = min(limit, BATCH_ENTRIES)
+        began = time.monotonic()
         with _translated(self.name):
             answer = client().receive_message(
                 QueueUrl=self.url,
-                MaxNumberOfMessages=min(limit, BATCH_ENTRIES),
+                MaxNumberOfMessages=most,
                 WaitTimeSeconds=wait_seconds,
                 VisibilityTimeout=settings.QUEUE_VISIBILITY_SECONDS,
                 MessageSystemAttributeNames=["All"],
                 MessageAttributeNames=["All"],
             )
-        return [_received(message) for message in answer.get("Messages", [])]
+            messages = received.read(answer, limit=most, queue=self.alias)
+        if not messages and self._early.is_strange(time.monotonic() - began, wait_seconds):
+            raise QueueUnavailable(
+                f"{self.name}: empty answers come at once, {wait_seconds} s were asked for",
+                code=clients.UNREADABLE,
+            )
+        if messages:
+            self._early.end()
+        return messages
 
     def delete_batch(self, messages: Sequence[Received]) -> list[Received]:
         """Delete up to ten messages; returns those that SQS did not delete, which will come again."""
@@ -136,7 +153,8 @@ class Queue:
         ]
         with _translated(self.name):
             answer = client().delete_message_batch(QueueUrl=self.url, Entries=entries)
-        return [messages[int(error["Id"])] for error in answer.get("Failed", [])]
+            deleted, _ = _entries(messages, answer)
+        return [message for number, message in enumerate(messages) if number not in deleted]
 
     def hide(self, message: Received, *, seconds: int) -> None:
         """Let the message come back ``seconds`` from now, 0 is at once; raises ReceiptExpired."""
@@ -159,24 +177,30 @@ class Queue:
                 for number, message in enumerate(messages[start : start + BATCH_ENTRIES])
             ]
             with _translated(self.name):
-                client().change_message_visibility_batch(QueueUrl=self.url, Entries=entries)
+                answer = client().change_message_visibility_batch(
+                    QueueUrl=self.url, Entries=entries
+                )
+                _entries(entries, answer)
 
     def depth(self) -> Depth:
         """Ask SQS how many messages the queue holds, roughly."""
         found = self.attributes()
-        return Depth(
-            visible=int(found.get("ApproximateNumberOfMessages", 0)),
-            in_flight=int(found.get("ApproximateNumberOfMessagesNotVisible", 0)),
-            delayed=int(found.get("ApproximateNumberOfMessagesDelayed", 0)),
-        )
+        # A queue of which SQS tells nothing is not an empty one.
+        with _translated(self.name):
+            return Depth(
+                visible=int(found["ApproximateNumberOfMessages"]),
+                in_flight=int(found["ApproximateNumberOfMessagesNotVisible"]),
+                delayed=int(found.get("ApproximateNumberOfMessagesDelayed", 0)),
+            )
 
     def create(self, attributes: Mapping[str, str]) -> None:
         """Create the queue."""
         with _translated(self.name):
-            self._url = client().create_queue(
+            answer = client().create_queue(
                 QueueName=self.name,
                 Attributes=dict(attributes),  # type: ignore[arg-type]  # literals
-            )["QueueUrl"]
+            )
+            self._url = received.text(answer["QueueUrl"], "QueueUrl")
 
     def remove(self) -> None:
         """Delete the queue with all its messages; only for temporary queues."""
@@ -190,7 +214,9 @@ class Queue:
             answer = client(hurried=hurried).get_queue_attributes(
                 QueueUrl=url, AttributeNames=["All"]
             )
-            return {str(name): value for name, value in answer["Attributes"].items()}
+            return {
+                str(name): _checked(name, value) for name, value in answer["Attributes"].items()
+            }
 
     def set_attributes(self, attributes: Mapping[str, str]) -> None:
         """Change the given attributes and no others."""
@@ -204,7 +230,7 @@ class Queue:
         if not self._url:
             with _translated(self.name):
                 found = client(hurried=hurried).get_queue_url(QueueName=self.name)
-                self._url = found["QueueUrl"]
+                self._url = received.text(found["QueueUrl"], "QueueUrl")
         return self._url
 
     def _entry(self, number: int, message: Outgoing) -> Any:
@@ -227,7 +253,8 @@ def queue(alias: str) -> Queue:
 
 def dead_letter_queue(alias: str) -> Queue:
     """Return the alias's dead-letter queue: the queue's name with ``-dlq``, in the same region and account."""
-    return _queue(alias, _dead_letter_name(queue(alias).name))
+    source = queue(alias)
+    return _queue(alias, names.beside(source.named, _dead_letter_name(source.name)))
 
 
 def archive_queue() -> Queue | None:
@@ -271,25 +298,51 @@ def batches(messages: Iterable[Outgoing]) -> Iterator[list[Outgoing]]:
 
 
 def by_key(messages: Sequence[Outgoing], answer: Any) -> tuple[dict[str, str], dict[str, Unsent]]:
-    """Map the answer to a batch, whose entries were numbered, to AWS's ids and failures by the messages' keys."""
-    sent = {messages[int(ok["Id"])].key: ok["MessageId"] for ok in answer.get("Successful", [])}
+    """Map the answer to a batch, whose entries were numbered, to AWS's ids and failures by the messages' keys.
+
+    Raises one of ``clients.ODD`` for an answer that AWS never gives; then nobody knows what was sent.
+    """
+    taken, rejected = _entries(messages, answer)
+    sent = {
+        messages[number].key: received.text(ok["MessageId"], "MessageId")
+        for number, ok in taken.items()
+    }
     failed = {
-        messages[int(error["Id"])].key: Unsent(
+        messages[number].key: Unsent(
             f"{error.get('Code', '')}: {error.get('Message', '')}",
-            error.get("SenderFault", False),
+            # Anything but a plain true might be a no: an event is refused for good only if SQS says so.
+            error.get("SenderFault") is True
+            and error_codes.blames_the_message(str(error.get("Code", ""))),
         )
-        for error in answer.get("Failed", [])
+        for number, error in rejected.items()
     }
     return sent, failed
 
 
 def attributes_of(message: Outgoing) -> dict[str, Any]:
-    """Return the message's attributes in AWS's form, without empty ones, which AWS rejects."""
+    """Return the message's attributes in AWS's form, without empty ones and characters, which AWS rejects."""
     return {
-        name: {"DataType": "String", "StringValue": value}
+        name: {"DataType": "String", "StringValue": characters.replaced(value)}
         for name, value in message.attributes.items()
         if value
     }
+
+
+def _entries(
+    batch: Sequence[object], answer: Any
+) -> tuple[dict[int, dict[str, Any]], dict[int, dict[str, Any]]]:
+    """Return the entries that AWS took, and those that it did not, by their numbers.
+
+    A number that was not sent, or that comes twice, makes the whole answer worthless: raises one of
+    ``clients.ODD``.
+    """
+    found = [{int(entry["Id"]): entry for entry in answer.get(name) or []} for name in _RESULTS]
+    count = sum(len(answer.get(name) or []) for name in _RESULTS)
+    if len(found[0] | found[1]) < count:
+        raise clients.Unreadable("an entry is answered twice")
+    if not (found[0] | found[1]).keys() <= set(range(len(batch))):
+        raise clients.Unreadable("an entry is answered that was not sent")
+    return found[0], found[1]
 
 
 @cache
@@ -308,7 +361,14 @@ def _client(region: str, endpoint: str | None, kind: str, hurried: bool) -> SQSC
     boto3_client = clients.session().client(
         "sqs", region_name=region, endpoint_url=endpoint, config=config
     )
+    boto3_client.meta.events.register("after-call.sqs", _require_json)
     return _lean(boto3_client, config) if kind == "lean" else boto3_client
+
+
+def _require_json(http_response: Any, **kwargs: Any) -> None:
+    """Raise ResponseParserError for an answer that is no JSON object: botocore takes a web page for an empty answer."""
+    if http_response.status_code < 300:
+        lean_requests.json_object(http_response.status_code, http_response.content)
 
 
 def _lean(client: SQSClient, config: Any) -> SQSClient:
@@ -330,22 +390,17 @@ def _lean(client: SQSClient, config: Any) -> SQSClient:
     )
 
 
+def _checked(name: str, value: object) -> str:
+    """Return an attribute of a queue as SQS gives them; raises TypeError or ValueError for anything else."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is no text")
+    if name in _NUMBERS or name.startswith("ApproximateNumber"):
+        int(value)
+    return value
+
+
 def _dead_letter_name(name: str) -> str:
     return f"{name.removesuffix('.fifo')}-dlq{'.fifo' if name.endswith('.fifo') else ''}"
-
-
-def _received(message: Any) -> Received:
-    attributes = dict(message.get("Attributes", {}))
-    body, labels = wrappers.unwrapped(message["Body"], message.get("MessageAttributes", {}))
-    return Received(
-        id=message["MessageId"],
-        receipt=message["ReceiptHandle"],
-        body=body,
-        receive_count=int(attributes.get("ApproximateReceiveCount", 1)),
-        group=attributes.get("MessageGroupId", ""),
-        attributes=attributes,
-        message_attributes=labels,
-    )
 
 
 @contextmanager
@@ -356,6 +411,6 @@ def _translated(name: str) -> Iterator[None]:
             yield
         except ClientError as exc:
             code, text = clients.described(exc)
-            if code in _EXPIRED and "eceipt" in f"{code} {text}":
+            if code in _EXPIRED or (code == "InvalidParameterValue" and "eceipt" in text):
                 raise ReceiptExpired(text) from exc
             raise

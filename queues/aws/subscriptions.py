@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 
-from queues.aws import sns, sqs
+from queues.aws import account, sns, sqs
 from queues.aws.policies import grant, topics_may_send
 from queues.aws.sns import Topic
 from queues.aws.sqs import Queue
@@ -41,7 +41,13 @@ def provision(say: Say) -> None:
 
 
 def subscribe(topic: Topic, queue: Queue, policy: Mapping[str, Any], say: Say) -> None:
-    """Subscribe the queue with raw delivery and this filter policy; an empty policy lets everything through."""
+    """Subscribe the queue with raw delivery and this filter policy; an empty policy lets everything through.
+
+    Only its owner can subscribe a queue of another account.
+    """
+    if account.is_foreign(queue.place):
+        say(f"left queue {queue.name} alone: let its owner subscribe it to {topic.arn}")
+        return
     wanted = {"RawMessageDelivery": "true", "FilterPolicy": json.dumps(policy)}
     queue_arn = queue.attributes()["QueueArn"]
     arn = topic.subscription(queue_arn)

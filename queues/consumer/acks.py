@@ -11,7 +11,7 @@ import threading
 import time
 from uuid import UUID
 
-from django.db import DatabaseError
+from django.db import Error
 
 from queues.aws.sqs import BATCH_ENTRIES, Queue, Received
 from queues.consumer import handling
@@ -31,6 +31,11 @@ class Acks:
         self._lock = threading.Lock()
         self._waiting: list[tuple[Received, UUID | None]] = []
         self._since = 0.0
+        self._leaving = 0
+
+    def __len__(self) -> int:
+        """The number of messages that wait, or are being deleted."""
+        return len(self._waiting) + self._leaving
 
     def add(self, message: Received, *, event_id: UUID | None) -> None:
         """Mark the event handled and delete the message soon; a caller that fills a batch waits while it is sent."""
@@ -50,6 +55,7 @@ class Acks:
 
     def _take(self) -> list[tuple[Received, UUID | None]]:
         batch, self._waiting = self._waiting, []
+        self._leaving += len(batch)
         return batch
 
     def _settle(self, waiting: list[tuple[Received, UUID | None]]) -> None:
@@ -59,16 +65,22 @@ class Acks:
                 if event_ids := [event_id for _, event_id in batch if event_id]:
                     writer.call(handling.mark_handled, event_ids)
                 self._delete([message for message, _ in batch])
-            except (QueueUnavailable, DatabaseError) as exc:
+            except (QueueUnavailable, Error) as exc:
                 # These messages come again and are recognised as done.
                 logger.warning(
                     "not deleted queue=%s count=%d: %s", self._queue.alias, len(batch), exc
                 )
-                # In the main thread, which waits for SIGTERM, no other code drops it.
+                # In a thread that only acknowledges, no other code drops it.
                 writer.drop_broken_connection()
+            finally:
+                with self._lock:
+                    self._leaving -= len(batch)
 
     def _delete(self, messages: list[Received]) -> None:
         kept = self._queue.delete_batch(messages)
         for message in messages:
-            verb = "not deleted" if message in kept else "deleted"
-            logger.info("%s event=%s message=%s", verb, message.event_id, message.id)
+            # Each step has a text of its own: the JSON log names a step by it.
+            if message in kept:
+                logger.info("not deleted event=%s message=%s", message.event_id, message.id)
+            else:
+                logger.info("deleted event=%s message=%s", message.event_id, message.id)

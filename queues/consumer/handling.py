@@ -18,7 +18,7 @@ from queues.consumer import fifo_groups
 from queues.consumer.retry_in_place import OUTAGES
 from queues.dead_letters import collecting
 from queues.errors import GiveBack, Hold, Reject, Retry
-from queues.events import tracing
+from queues.events import foreign, tracing
 from queues.events.envelope import envelope_fields
 from queues.failpoints import failpoint
 from queues.models import HandlingFailure, OutboxEvent
@@ -60,10 +60,15 @@ def handle(queue: Queue, message: Received) -> Disposition:
         message.receive_count,
     )
     failpoint("after_receive")
-    parent = message.message_attributes.get("traceparent", "")
-    with tracing.span(
-        f"process {queue.alias}", kind="consumer", parent=parent, event_id=message.event_id
-    ):
+    labels = message.message_attributes
+    span = tracing.span(
+        f"process {queue.alias}",
+        kind="consumer",
+        parent=labels.get("traceparent", ""),
+        event_id=message.event_id,
+    )
+    # Our relay labels each message; the outbox knows the ids of these.
+    with span, foreign.handling("" if labels.get("event_id") else message.id):
         return _handled(queue, message)
 
 

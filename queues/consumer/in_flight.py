@@ -6,7 +6,8 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from django.conf import settings
 
@@ -17,12 +18,14 @@ logger = logging.getLogger(__name__)
 
 # A handler that runs longer than this is stuck: another consumer may receive its message.
 MAX_HOLD_SECONDS = 900
+LOOK_SECONDS = 0.1
 
 
 class InFlight:
     """The messages in flight in this process.
 
     Extending visibility is best effort: correctness rests on the claim of the notification, never on visibility.
+    While the block of ``extended`` runs, a thread of its own does it, which never waits for the database.
     """
 
     def __init__(self) -> None:
@@ -50,6 +53,24 @@ class InFlight:
         """Remove a message that will be hidden or given back, and wait for a running heartbeat that would extend it."""
         with self._extending:
             self.drop(message)
+
+    @contextmanager
+    def extended(self) -> Iterator[None]:
+        """Extend the visibility of all messages in flight while this block runs."""
+        ended = threading.Event()
+        threading.Thread(target=self._repeat, args=(ended,), name="visibility", daemon=True).start()
+        try:
+            yield
+        finally:
+            ended.set()
+
+    def _repeat(self, ended: threading.Event) -> None:
+        while not ended.wait(LOOK_SECONDS):
+            try:
+                self.heartbeat()
+            except Exception:
+                # This thread must not die unseen: then messages in flight would be received elsewhere.
+                logger.exception("visibility not extended")
 
     def heartbeat(self) -> None:
         """Extend the visibility of all messages in flight, three times per visibility timeout."""

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from queues import registry
-from queues.aws import sqs, wrappers
+from queues.aws import names, sqs, wrappers
 from queues.aws.sqs import BATCH_ENTRIES, Queue, Received
 from queues.errors import QueueUnavailable, ReceiptExpired
 from queues.models import OutboxEvent
@@ -37,6 +37,10 @@ MOST_OUTAGE_SECONDS = 42_000
 DEFER_SECONDS = 60
 MOST_DEFER_SECONDS = 900
 
+# What Lambda names SQS, and the fields that a record from there always has.
+SOURCE = "aws:sqs"
+_NEEDED = ("messageId", "receiptHandle", "body", "eventSourceARN")
+
 State = OutboxEvent.State
 # In these states an event waits in the outbox already, or needs no message any more.
 _AS_IT_IS = (State.PENDING, State.HELD, State.HANDLED)
@@ -46,7 +50,7 @@ class Batch(Queue):
     """The messages of one queue in one invocation; ``failed`` names those that must come back."""
 
     def __init__(self, queue: Queue, messages: Sequence[Received]) -> None:
-        super().__init__(queue.alias, queue.name)
+        super().__init__(queue.alias, queue.named)
         self._queue = queue
         self._messages = messages
         self._waiting = deque(messages)
@@ -130,11 +134,39 @@ class Batch(Queue):
             logger.warning("not hidden queue=%s count=%d: %s", self.alias, len(messages), exc)
 
 
+def records_of(event: object) -> list[Mapping[str, Any]]:
+    """Return the records of an SQS event; raises ValueError, which names the source of any other event."""
+    records = event.get("Records") if isinstance(event, Mapping) else None
+    if not isinstance(records, list):
+        raise ValueError(
+            f"the event is from {_source(event)}, not from SQS; for a schedule, use the handler sweep"
+        )
+    for record in records:
+        if _source(record) != SOURCE:
+            raise ValueError(f"a record of the event is from {_source(record)}, not from {SOURCE}")
+    return records
+
+
+def _source(event: object) -> str:
+    """Name what made an event or a record: each service of AWS says it in a field of its own."""
+    if not isinstance(event, Mapping):
+        return f"something that sends a {type(event).__name__}"
+    # S3, DynamoDB, Kinesis, SES; SNS; EventBridge.
+    for name in ("eventSource", "EventSource", "source"):
+        if isinstance(event.get(name), str):
+            return str(event[name])
+    if "requestContext" in event or "httpMethod" in event:
+        return "API Gateway, a load balancer or a function URL"
+    names = ", ".join(sorted(map(str, event))[:5])
+    return f"something with the fields {names}" if names else "something without fields, as a test"
+
+
 def batches(records: Iterable[Mapping[str, Any]]) -> list[Batch]:
     """Make a batch for each queue in the records; raises ValueError if settings name no such queue."""
     by_alias: dict[str, list[Received]] = {}
     for record in records:
-        by_alias.setdefault(_alias(record["eventSourceARN"]), []).append(_received(record))
+        message = _received(record)
+        by_alias.setdefault(_alias(record["eventSourceARN"]), []).append(message)
     return [Batch(sqs.queue(alias), messages) for alias, messages in by_alias.items()]
 
 
@@ -156,18 +188,21 @@ def defer(queue: Queue, message: Received) -> None:
 
 
 def _alias(arn: str) -> str:
-    name = arn.rsplit(":", 1)[-1]
+    """Find the alias of a queue: a queue of the same name in another account or region is not ours."""
+    found = names.read(arn)
     for queue in sqs.queues():
-        if queue.name == name:
+        if queue.place.is_at(found):
             return queue.alias
-    names = ", ".join(queue.name for queue in sqs.queues())
-    raise ValueError(f"no QUEUE_<ALIAS> setting names the queue {name}; they name {names}")
+    ours = ", ".join(queue.named for queue in sqs.queues())
+    raise ValueError(f"no QUEUE_<ALIAS> setting names the queue {arn}; they name {ours}")
 
 
 def _received(record: Mapping[str, Any]) -> Received:
-    attributes = dict(record.get("attributes", {}))
+    if missing := [name for name in _NEEDED if not isinstance(record.get(name), str)]:
+        raise ValueError(f"a record from {SOURCE} without {' and '.join(missing)}")
+    attributes = dict(record.get("attributes") or {})
     body, labels = wrappers.unwrapped(
-        record["body"], record.get("messageAttributes", {}), key="stringValue"
+        record["body"], record.get("messageAttributes") or {}, key="stringValue"
     )
     return Received(
         id=record["messageId"],

@@ -14,11 +14,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 from queues import registry
 from queues.aws.sqs import BATCH_ENTRIES, Queue, Received
@@ -36,8 +36,12 @@ Handle = Callable[[Queue, Received], handling.Disposition]
 
 # The number of messages of each queue that are handled at once, unless the caller says otherwise.
 CONCURRENCY = 8
-# The longest time from SIGTERM to exit. An outstanding long poll and a running call to SES end well before.
-DRAIN_SECONDS = 24.0
+# The longest time from SIGTERM until the rest is left; ``threads.stopping`` ends the process soon after. An outstanding
+# long poll and a running call to SES end before.
+DRAIN_SECONDS = 21.0
+# Of that, for the last deletes.
+LAST_SECONDS = 1.0
+TICK_SECONDS = 0.05
 MAX_PAUSE_SECONDS = 30.0
 
 
@@ -58,8 +62,11 @@ class Consumer:
         self.queues = queues
         self.stopping = False
         self.crashed = False
+        self._is_stuck = False
         # The number of messages handled since the start.
         self.handled = 0
+        # Why nothing can be received now, by queue alias: what SQS answered, or did not.
+        self.troubles: dict[str, str] = {}
         self._handle = handle
         self._budget = max_messages
         self._reserved = 0
@@ -81,6 +88,11 @@ class Consumer:
         return len(self._in_flight)
 
     @property
+    def hangs(self) -> bool:
+        """True after ``run`` if something did not end in time, so that the process must not wait for it."""
+        return bool(self._is_stuck or self._in_flight)
+
+    @property
     def threads(self) -> int:
         """The number of messages, of all queues, that can be handled at once now."""
         return sum(pool.size for pool in self._pools.values())
@@ -90,8 +102,11 @@ class Consumer:
         self._pools[alias].resize(concurrency)
 
     def run(self) -> None:
-        """Consume until ``stopping``, then give back messages that wait and finish those that run."""
-        with writer.one_thread():
+        """Consume until ``stopping``, then give back messages that wait and finish those that run.
+
+        The thread that calls this only waits for other threads, with a limit: neither database nor AWS can hold it.
+        """
+        with writer.one_thread(), self._in_flight.extended():
             self._run()
 
     def _run(self) -> None:
@@ -104,17 +119,27 @@ class Consumer:
             )
             for queue in self.queues
         ]
-        for thread in receivers:
+        acknowledging = threading.Thread(target=self._tick_on, name="acks", daemon=True)
+        for thread in (*receivers, acknowledging):
             thread.start()
         while not self.stopping and any(thread.is_alive() for thread in receivers):
-            time.sleep(0.05)
-            self.tick()
+            time.sleep(TICK_SECONDS)
         self.stopping = True
         self._drain(receivers)
 
+    def _tick_on(self) -> None:
+        while not self.stopping:
+            time.sleep(TICK_SECONDS)
+            try:
+                self.tick()
+            except Exception:
+                # This thread must not die unseen: then no message would be deleted.
+                logger.exception("not acknowledged")
+        connection.close()
+
     def run_until_empty(self, *, between: Callable[[], int]) -> None:
         """Consume until nothing is received and ``between`` (relay, collector) finds nothing to do either."""
-        with writer.one_thread():
+        with writer.one_thread(), self._in_flight.extended():
             try:
                 while not self.stopping:
                     # A short poll may miss messages, so only a long one can tell that the queue is empty.
@@ -158,10 +183,9 @@ class Consumer:
         return count
 
     def tick(self) -> None:
-        """Do what is due: waiting deletes, heartbeats, the next quarantined message."""
+        """Do what is due: waiting deletes, the next quarantined message."""
         for acks in self._acks.values():
             acks.flush(older_than_seconds=MAX_WAIT_SECONDS)
-        self._in_flight.heartbeat()
         self._begin_quarantined()
 
     def _receive(self, queue: Queue, *, wait_seconds: int) -> list[Received]:
@@ -185,6 +209,8 @@ class Consumer:
         except Exception:
             logger.exception("stopping: the receiver of queue %s failed", queue.alias)
             self.crashed = self.stopping = True
+        finally:
+            connection.close()
 
     def _receive_loop(self, queue: Queue) -> None:
         pause = 0.0
@@ -196,15 +222,19 @@ class Consumer:
                 self._poll(queue)
                 if pause:
                     logger.warning("receiving again queue=%s", queue.alias)
+                self.troubles.pop(queue.alias, None)
                 pause = 0.0
             except QueueClosed as exc:
                 if not pause:
                     logger.error("not receiving queue=%s: %s", queue.alias, exc)
+                self.troubles.pop(queue.alias, None)
                 pause = 1.0
                 self._sleep(pause)
-            except (QueueUnavailable, DatabaseError) as exc:
+            except (QueueUnavailable, Error) as exc:
                 if self.stopping:
                     break
+                if isinstance(exc, QueueUnavailable):
+                    self.troubles[queue.alias] = str(exc)
                 # Nothing is received meanwhile, so our own trouble costs no message a receive.
                 pause = min(MAX_PAUSE_SECONDS, pause * 2 or 1.0)
                 logger.error(
@@ -213,7 +243,6 @@ class Consumer:
                 self._sleep(pause)
             finally:
                 writer.drop_broken_connection()
-        connection.close()
 
     def _begin_poll(self) -> bool:
         """Return False while a message waits for the database or a quarantined one must be alone."""
@@ -309,9 +338,18 @@ class Consumer:
         _let_back(message, lambda: queue.give_back(message))
         logger.info("given back event=%s message=%s", message.event_id, message.id)
 
-    def _drain(self, receivers: Iterable[threading.Thread]) -> None:
+    def _drain(self, receivers: Sequence[threading.Thread]) -> None:
+        """End everything in another thread, DRAIN_SECONDS at most: the database, or SQS, may hang."""
+        deadline = time.monotonic() + DRAIN_SECONDS - LAST_SECONDS
+        draining = threading.Thread(
+            target=self._end_all, args=(receivers, deadline), name="drain", daemon=True
+        )
+        draining.start()
+        draining.join(DRAIN_SECONDS)
+        self._is_stuck = draining.is_alive()
+
+    def _end_all(self, receivers: Sequence[threading.Thread], deadline: float) -> None:
         """Wait for long polls and running handlers; messages that are not begun are given back."""
-        deadline = time.monotonic() + DRAIN_SECONDS
         for thread in receivers:
             thread.join(max(0.0, deadline - time.monotonic()))
         for queue, message in self._quarantine.rest():
@@ -326,6 +364,10 @@ class Consumer:
             pool.join(timeout=max(0.0, deadline - time.monotonic()))
         for acks in self._acks.values():
             acks.flush()
+        while any(len(acks) for acks in self._acks.values()) and time.monotonic() < deadline:
+            # Another thread deletes these.
+            time.sleep(0.02)
+        connection.close()
 
     def _take_budget(self, most: int) -> int:
         with self._lock:
@@ -363,7 +405,7 @@ def _let_back(message: Received, hide: Callable[[], None]) -> None:
 
 
 def _require_open(queue: Queue) -> None:
-    """Raise QueueClosed while a gate closes the queue, DatabaseError while the database does not answer."""
+    """Raise QueueClosed while a gate closes the queue, django.db.Error while the database does not answer."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     if reason := registry.why_closed(queue.alias):

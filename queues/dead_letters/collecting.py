@@ -14,7 +14,8 @@ from django.db import DataError, transaction
 from queues.aws import sqs
 from queues.aws.sqs import Received
 from queues.events import envelope
-from queues.events.envelope import Stake, envelope_fields
+from queues.events.envelope import envelope_fields
+from queues.events.stakes import Stake
 from queues.failpoints import failpoint
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from queues.outbox import recording
@@ -134,6 +135,8 @@ _NO_RECORD = (
 
 
 def _sent_at(message: Received) -> datetime | None:
-    """Return when the message was sent; SQS gives that in epoch milliseconds."""
-    sent = message.attributes.get("SentTimestamp", "")
-    return datetime.fromtimestamp(int(sent) / 1000, UTC) if sent.isdecimal() else None
+    """Return when the message was sent, if that can be read; SQS gives it in epoch milliseconds."""
+    try:
+        return datetime.fromtimestamp(int(message.attributes["SentTimestamp"]) / 1000, UTC)
+    except (KeyError, ValueError, OverflowError):
+        return None

@@ -81,7 +81,9 @@ def reopen(letters: QuerySet[DeadLetter]) -> int:
 
 
 def _discard(letter: DeadLetter) -> bool:
-    taken = DeadLetter.objects.filter(pk=letter.pk, state=State.OPEN).update(state=State.DISCARDED)
+    taken = DeadLetter.objects.filter(pk=letter.pk, state=State.OPEN).update(
+        state=State.DISCARDED, discarded_at=Now()
+    )
     if taken:
         waiting = [OutboxEvent.State.PUBLISHED, OutboxEvent.State.DEAD]
         _rows(letter).filter(state__in=waiting).update(
@@ -92,7 +94,7 @@ def _discard(letter: DeadLetter) -> bool:
 
 def _reopen(letter: DeadLetter) -> bool:
     taken = DeadLetter.objects.filter(pk=letter.pk, state=State.DISCARDED).update(
-        state=State.OPEN, parked_until=None
+        state=State.OPEN, discarded_at=None, parked_until=None
     )
     if taken:
         _rows(letter).filter(state=OutboxEvent.State.DISCARDED).update(

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
 from django.conf import settings
 
-from queues.aws import account, clients, sqs
+from queues.aws import account, clients, names, sqs
+from queues.aws.failures import error_codes
 from queues.doctor import queue_attributes
-from queues.doctor.findings import DENIED, AwsAway, Finding, Verdict, doctor_check, missing_right
+from queues.doctor.findings import AwsAway, Finding, Verdict, doctor_check, missing_right
 from queues.errors import QueueMissing, QueueUnavailable
 from queues.models.live import LiveConsumer, PausedQueue
 
 # AWS refuses a signature that is five minutes off; a clock that drifts gets there.
 MAX_SKEW_SECONDS, SKEW_SECONDS = 300, 20
 
-_REGION_OF_URL = re.compile(r"://sqs\.([a-z0-9-]+)\.amazonaws\.")
 _NOTHING_MOVES = "Nothing is sent or received; the checks that need AWS were left out."
 _CREDENTIALS_FIX = (
     "Give the process credentials as the SDK expects them: a role of the machine or container, or AWS_ACCESS_KEY_ID "
@@ -59,7 +58,7 @@ def _no_credentials(what: str) -> Finding:
 
 def _caller_unknown(exc: QueueUnavailable) -> Finding:
     """Bad credentials end the checks of AWS; an endpoint without STS does not."""
-    if clients.is_about_credentials(exc.code):
+    if error_codes.is_about_credentials(exc.code):
         raise AwsAway(_no_credentials(f"AWS does not take the credentials: {exc}")) from exc
     return Finding(
         "credentials.unknown",
@@ -127,13 +126,21 @@ def region() -> Iterable[Finding]:
 
 
 def _elsewhere(here: str) -> Iterator[tuple[str, str]]:
-    for alias, url in settings.QUEUES.items():
-        found = _REGION_OF_URL.search(url)
-        if found and found[1] != here:
-            yield f"QUEUE_{alias.upper().replace('-', '_')}", found[1]
-    topic = settings.ALERTS_TOPIC.split(":")
-    if len(topic) == 6 and topic[3] != here:
-        yield "ALERTS_TOPIC", topic[3]
+    for setting, text in _named().items():
+        region = names.read(text).region
+        if region and region != here:
+            yield setting, region
+
+
+def _named() -> dict[str, str]:
+    """Return what settings name of AWS, by the setting; a webhook's topics may be anywhere."""
+    found = {
+        f"{kind}_{alias.upper().replace('-', '_')}": text
+        for kind, texts in (("QUEUE", settings.QUEUES), ("TOPIC", settings.TOPICS))
+        for alias, text in texts.items()
+    }
+    others = ("ARCHIVE_QUEUE", "SES_EVENTS_TOPIC", "ALERTS_TOPIC")
+    return found | {name: getattr(settings, name) for name in others}
 
 
 @doctor_check("Queues", asks_aws=True)
@@ -164,7 +171,7 @@ def _attributes(queue: sqs.Queue) -> dict[str, str]:
     try:
         return queue.attributes(hurried=True)
     except QueueUnavailable as exc:
-        if not clients.is_away(exc.code):
+        if not error_codes.is_away(exc.code):
             raise
     return queue.attributes(hurried=True)
 
@@ -182,13 +189,13 @@ def _missing(queue: sqs.Queue, *, is_dead_letter_queue: bool) -> Finding:
 
 
 def _unasked(queue: sqs.Queue, exc: QueueUnavailable) -> Finding:
-    if clients.is_away(exc.code):
+    if error_codes.is_away(exc.code):
         raise AwsAway(away(f"SQS does not answer: {exc}")) from exc
     if clients.is_not_aws(exc.code):
         raise AwsAway(_not_aws(f"What answers for SQS is not AWS: {exc}")) from exc
-    if clients.is_about_credentials(exc.code):
+    if error_codes.is_about_credentials(exc.code):
         raise AwsAway(_no_credentials(f"SQS does not take the credentials: {exc}")) from exc
-    if exc.code in DENIED:
+    if error_codes.is_denied(exc.code):
         return missing_right(str(exc), otherwise="sqs:GetQueueAttributes", of=f"queue {queue.name}")
     return Finding(
         "queue.unknown",
@@ -232,6 +239,9 @@ def consumers() -> Iterable[Finding]:
     for row in rows:
         if row.is_silent:
             yield _silent(row)
+            continue
+        for alias, reason in (row.troubles or {}).items():
+            yield _not_receiving(row, alias, reason)
     for paused in PausedQueue.objects.all():
         yield Finding(
             "queue.paused",
@@ -260,6 +270,17 @@ def _served(alias: str, living: list[LiveConsumer]) -> Finding:
         Verdict.ERROR,
         why="Its messages wait, and no email of theirs is sent.",
         fix="Start one as a service: python manage.py consume_queue",
+    )
+
+
+def _not_receiving(row: LiveConsumer, alias: str, reason: str) -> Finding:
+    return Finding(
+        "consumers.not_receiving",
+        f"The consumer {row.host}:{row.pid} receives nothing from {alias}: {reason}",
+        Verdict.ERROR,
+        why="Its messages wait; it asks again after 1 to 30 seconds.",
+        fix="See what answers for SQS: its own words are above. An answer that cannot be read comes from a proxy, a "
+        "firewall, or the program at AWS_ENDPOINT_URL.",
     )
 
 

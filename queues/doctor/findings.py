@@ -15,6 +15,8 @@ from importlib import import_module
 
 from django.db import DatabaseError
 
+from queues.errors import QueueUnavailable
+
 logger = logging.getLogger(__name__)
 
 
@@ -30,8 +32,6 @@ class Verdict(StrEnum):
 # The exit code for scripts: 0 all is well, 1 somebody should look at something, 2 something does not work.
 EXIT_CODES = {Verdict.ERROR: 2, Verdict.WARNING: 1}
 
-# The error codes by which AWS says that a right is missing.
-DENIED = {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"}
 _ACTION = re.compile(r"perform: ([a-z0-9-]+:[A-Za-z]+)")
 
 
@@ -151,6 +151,8 @@ def _looked(check: Check) -> Iterator[Finding]:
             yield replace(finding, area=check.area)
     except AwsAway:
         raise
+    except QueueUnavailable as exc:
+        yield _unchecked(check, str(exc), "See what AWS, or whatever answers in its place, says.")
     except DatabaseError as exc:
         yield _unchecked(
             check, f"the database did not answer ({type(exc).__name__})", "See Database."
@@ -160,7 +162,10 @@ def _looked(check: Check) -> Iterator[Finding]:
         yield _unchecked(
             check,
             f"the check itself failed ({type(exc).__name__})",
-            "Report it as a bug of Notifier, with the traceback in the log.",
+            "See what answers in AWS's place, if anything does: a proxy, or the program at AWS_ENDPOINT_URL. If it is "
+            "AWS, report a bug of Notifier, with the traceback in the log."
+            if check.asks_aws
+            else "Report it as a bug of Notifier, with the traceback in the log.",
         )
 
 

@@ -15,8 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from queues.aws import sqs
+from queues.aws.failures import error_codes
 from queues.aws.sqs import Outgoing, Queue, Received
-from queues.doctor.findings import DENIED, missing_right
+from queues.doctor.findings import missing_right
 from queues.errors import QueueMissing, QueueUnavailable
 from queues.uuid7 import uuid7
 
@@ -278,7 +279,7 @@ def _age(queue: Queue) -> float:
 
 
 def _refused(name: str, exc: QueueUnavailable, probe: Queue, milliseconds: int) -> ProbeStep:
-    if exc.code in DENIED:
+    if error_codes.is_denied(exc.code):
         right = _RIGHTS.get(name, "sqs:SendMessage")
         found = missing_right(str(exc), otherwise=right, of=f"queue {probe.name}")
         return ProbeStep(name, found.what, milliseconds, is_ok=False, fix=found.fix)

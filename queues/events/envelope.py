@@ -11,45 +11,34 @@ Defining the class registers the type, so every type that is imported is known.
 from __future__ import annotations
 
 import json
+import math
+import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 
-from django.utils.crypto import salted_hmac
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from queues import characters
 from queues.errors import BadData, BadEnvelope, EventTooLarge, Reject, UnknownType
-from queues.events import tracing
+from queues.events import tracing, unambiguous
+from queues.events.stakes import Stake, StakeAt
 from queues.uuid7 import uuid7
 
 # Older SQS queues take at most 256 KiB at once. Our events stay far below that, so that ten fit into one batch.
 MAX_BYTES = 64 * 1024
 
+# What no database can store, where a text is not ours to refuse: Unicode's sign for what could not be read.
+UNREADABLE = "\ufffd"
+# Deeper parts are left out of what others wrote: PostgreSQL, SQLite and Python each have a limit, and no text is there.
+MAX_DEPTH = 100
+_LEFT_OUT = '"…"'
+_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
 _types: dict[str, type[EventData]] = {}
-
-
-@dataclass(frozen=True)
-class Stake:
-    """The customer and the money that an event concerns, to count what a failure costs.
-
-    ``customer`` is the same for the same person and does not reveal who that is: see ``of_address``.
-    """
-
-    customer: str
-    amount_cents: int | None = None
-    currency: str = ""
-
-    @classmethod
-    def of_address(
-        cls, address: str, *, amount_cents: int | None = None, currency: str = ""
-    ) -> Stake:
-        """Make a stake for the owner of this email address; only a keyed hash of the address is kept."""
-        key = salted_hmac(
-            "queues.events.envelope.Stake", address.lower(), algorithm="sha256"
-        ).hexdigest()
-        return cls(key[:32], amount_cents, currency)
 
 
 class EventData(BaseModel):
@@ -63,6 +52,8 @@ class EventData(BaseModel):
     event_type: ClassVar[str]
     event_queue: ClassVar[str]
     event_source: ClassVar[str]
+    # Lets staff see what is at stake even where the data is wrong.
+    stake_at: ClassVar[StakeAt | None] = None
 
     def __init_subclass__(
         cls, *, type: str = "", queue: str = "", source: str = "", **kwargs: Any
@@ -79,7 +70,7 @@ class EventData(BaseModel):
 
     def stake(self) -> Stake | None:
         """Return what is at stake while this event is not handled; None if no customer and no money is."""
-        return None
+        return self.stake_at.read(self.model_dump()) if self.stake_at else None
 
 
 class Event(BaseModel):
@@ -120,18 +111,17 @@ class Event(BaseModel):
         Fields of the data that the type's model does not know are dropped.
         """
         try:
-            event = cls.model_validate(json_object(body))
+            event = cls.model_validate(json_object(body, read=unambiguous.loads))
         except ValidationError as exc:
             raise BadEnvelope(f"not a CloudEvents 1.0 envelope: {summary(exc)}") from exc
         return event.model_copy(update={"data": event.model().model_dump(mode="json")})
 
     def to_json(self) -> str:
-        """Return the message body; raises EventTooLarge over 64 KiB."""
-        body = self.model_dump_json(exclude_none=True)
-        if len(body.encode()) > MAX_BYTES:
-            raise EventTooLarge(
-                f"{self.type} {self.subject}: {len(body)} bytes, at most {MAX_BYTES}"
-            )
+        """Return the message body, which SQS takes; raises EventTooLarge over 64 KiB."""
+        body = characters.escaped(self.model_dump_json(exclude_none=True))
+        size = len(body.encode())
+        if size > MAX_BYTES:
+            raise EventTooLarge(f"{self.type} {self.subject}: {size} bytes, at most {MAX_BYTES}")
         return body
 
     def model(self) -> EventData:
@@ -172,11 +162,26 @@ def envelope_fields(body: str) -> EnvelopeFields:
 
 
 def stake(body: str) -> Stake | None:
-    """Return what the event in a message body puts at stake; None if the body is not valid. Never fails."""
+    """Return what the event in a message body puts at stake, as far as that can be read; None if not. Never fails."""
     try:
         return Event.from_json(body).model().stake()
     except Reject:
+        return _stake_as_far_as_read(body)
+
+
+def names_money(event_type: str) -> bool:
+    """Return True if events of this type say how much money they are about."""
+    model = _types.get(event_type)
+    return bool(model and model.stake_at and model.stake_at.amount_cents)
+
+
+def _stake_as_far_as_read(body: str) -> Stake | None:
+    try:
+        value = cleaned_object(body)
+    except BadEnvelope:
         return None
+    model = _types.get(str(value.get("type")))
+    return model.stake_at.read(value.get("data")) if model and model.stake_at else None
 
 
 def data_type(event_type: str) -> type[EventData]:
@@ -192,10 +197,13 @@ def data_types() -> dict[str, type[EventData]]:
     return dict(_types)
 
 
-def json_object(body: str) -> dict[str, Any]:
-    """Read a JSON object that a database can keep; raises BadEnvelope."""
+def json_object(body: str, *, read: Callable[..., Any] = json.loads) -> dict[str, Any]:
+    """Read a JSON object that a database can keep; raises BadEnvelope.
+
+    ``read`` is ``unambiguous.loads`` where a name twice in one object must be refused.
+    """
     try:
-        value = json.loads(body, parse_constant=_refuse_constant)
+        value = read(body, parse_constant=_refuse_constant, parse_float=_finite)
         storable = all(map(_is_storable, _strings(value)))
     except (ValueError, RecursionError) as exc:
         raise BadEnvelope(f"not JSON: {exc}") from exc
@@ -206,8 +214,76 @@ def json_object(body: str) -> dict[str, Any]:
     return value
 
 
+def cleaned_object(body: str) -> dict[str, Any]:
+    """Read a JSON object that others wrote, so that what explains never hides what decides; raises BadEnvelope.
+
+    NUL and lone surrogates become U+FFFD, numbers that no database can store become their text, and parts nested deeper
+    than MAX_DEPTH become ``…``. PostgreSQL manual, "JSON types": ``jsonb`` has no NUL, no lone surrogate, no infinity.
+    """
+    try:
+        value = json.loads(
+            _shallow(body.lstrip("\ufeff")),
+            strict=False,
+            parse_constant=str,
+            parse_float=_finite_or_text,
+            parse_int=_short_or_text,
+        )
+    except (ValueError, RecursionError) as exc:
+        raise BadEnvelope(f"not JSON: {exc}") from exc
+    if not isinstance(value, dict):
+        raise BadEnvelope(f"a JSON {type(value).__name__}, not an object")
+    return {_storable(name): _storable(item) for name, item in value.items()}
+
+
+def _shallow(body: str) -> str:
+    """Replace each part that is nested deeper than MAX_DEPTH."""
+    if body.count("[") + body.count("{") <= MAX_DEPTH:
+        return body
+    kept, depth, resume_at = [], 0, 0
+    for token in _TOKENS.finditer(body):
+        if token[0] in "[{":
+            depth += 1
+            if depth == MAX_DEPTH + 1:
+                kept += [body[resume_at : token.start()], _LEFT_OUT]
+        elif token[0] in "]}":
+            depth -= 1
+            if depth == MAX_DEPTH:
+                resume_at = token.end()
+    # Brackets that do not match are no JSON, whatever is left out.
+    return "".join([*kept, body[resume_at:]]) if depth == 0 else body
+
+
+def _finite_or_text(number: str) -> float | str:
+    try:
+        return _finite(number)
+    except ValueError:
+        return number
+
+
+def _short_or_text(number: str) -> int | str:
+    # Python reads at most 4,300 digits, and a clock or a counter has far fewer.
+    return int(number) if len(number) <= 40 else number
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return _UNSTORABLE.sub(UNREADABLE, value)
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    if isinstance(value, dict):
+        return {_storable(key): _storable(item) for key, item in value.items()}
+    return value
+
+
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError("a number that is too large")
+    return value
 
 
 def _strings(value: object) -> Iterator[str]:

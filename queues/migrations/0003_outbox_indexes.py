@@ -2,22 +2,25 @@
 
 from django.db import migrations, models
 
+from queues.online_migrations import AddIndexOnline, RemoveIndexOnline
+
 
 class Migration(migrations.Migration):
+    atomic = False
     dependencies = [
         ("queues", "0002_groups"),
     ]
 
     operations = [
-        migrations.RemoveIndex(
+        RemoveIndexOnline(
             model_name="outboxevent",
             name="outbox_pending",
         ),
-        migrations.RemoveIndex(
+        RemoveIndexOnline(
             model_name="outboxevent",
             name="outbox_group_head",
         ),
-        migrations.AddIndex(
+        AddIndexOnline(
             model_name="outboxevent",
             index=models.Index(
                 models.F("queue"),
@@ -26,7 +29,7 @@ class Migration(migrations.Migration):
                 name="outbox_pending",
             ),
         ),
-        migrations.AddIndex(
+        AddIndexOnline(
             model_name="outboxevent",
             index=models.Index(
                 models.F("queue"),
@@ -35,13 +38,13 @@ class Migration(migrations.Migration):
                 name="outbox_published",
             ),
         ),
-        migrations.AddIndex(
+        AddIndexOnline(
             model_name="outboxevent",
             index=models.Index(
                 models.F("id"), condition=models.Q(("state", "held")), name="outbox_held"
             ),
         ),
-        migrations.AddIndex(
+        AddIndexOnline(
             model_name="outboxevent",
             index=models.Index(
                 models.F("handled_at"),
@@ -49,7 +52,7 @@ class Migration(migrations.Migration):
                 name="outbox_done",
             ),
         ),
-        migrations.AddIndex(
+        AddIndexOnline(
             model_name="outboxevent",
             index=models.Index(
                 models.F("queue"),

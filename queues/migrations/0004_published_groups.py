@@ -2,15 +2,17 @@
 
 from django.db import migrations, models
 
+from queues.online_migrations import AddIndexOnline
+
 
 class Migration(migrations.Migration):
-
+    atomic = False
     dependencies = [
         ('queues', '0003_outbox_indexes'),
     ]
 
     operations = [
-        migrations.AddIndex(
+        AddIndexOnline(
             model_name='outboxevent',
             index=models.Index(models.F('queue'), models.F('group'), models.F('id'), condition=models.Q(('state', 'published')), name='outbox_group_published'),
         ),

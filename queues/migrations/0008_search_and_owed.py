@@ -1,15 +1,18 @@
 from django.db import migrations, models
 
+from queues.online_migrations import AddIndexOnline
+
 
 class Migration(migrations.Migration):
+    atomic = False
     dependencies = [("queues", "0007_consumers")]
 
     operations = [
-        migrations.AddIndex(
+        AddIndexOnline(
             model_name="deadletter",
             index=models.Index(models.F("sqs_message_id"), name="dead_letter_message"),
         ),
-        migrations.AddIndex(
+        AddIndexOnline(
             model_name="outboxevent",
             index=models.Index(
                 models.F("state"),
@@ -18,7 +21,7 @@ class Migration(migrations.Migration):
                 name="outbox_stuck",
             ),
         ),
-        migrations.AddIndex(
+        AddIndexOnline(
             model_name="outboxevent",
             index=models.Index(
                 models.F("sqs_message_id"),

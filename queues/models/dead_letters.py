@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from queues.models.sql import Literal
@@ -53,6 +53,8 @@ class DeadLetterQuerySet(models.QuerySet["DeadLetter"]):
         return self.open().filter(IS_PARKED)
 
 
+# When a dead letter that is no longer open was closed. What a release before 1.0.0 discarded has no time of that.
+CLOSED_AT = Coalesce("discarded_at", "redriven_at", "collected_at")
 # Parking ends by time alone; nothing has to change the row.
 IS_PARKED = Q(parked_until__gt=Now())
 
@@ -85,7 +87,8 @@ class DeadLetter(models.Model):
     collected_at = models.DateTimeField(auto_now_add=True)
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
     redriven_at = models.DateTimeField(null=True)
-    # What its event puts at stake, see ``queues.events.envelope.Stake``; empty if the body does not say.
+    discarded_at = models.DateTimeField(null=True)
+    # What its event puts at stake, see ``queues.events.stakes.Stake``; empty if the body does not say.
     # The database has defaults: an older release that still runs leaves these columns out.
     customer = models.CharField(
         max_length=64, blank=True, default="", db_default="", editable=False
@@ -128,6 +131,11 @@ class DeadLetter(models.Model):
                 condition=Q(state="open"),
             ),
             models.Index("sqs_message_id", name="dead_letter_message"),
+            models.Index(
+                CLOSED_AT,
+                name="dead_letter_closed",
+                condition=Q(state__in=["redriven", "discarded"]),
+            ),
         ]
 
     def __str__(self) -> str:

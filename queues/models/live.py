@@ -58,6 +58,8 @@ class LiveConsumer(models.Model):
     handled = models.PositiveBigIntegerField(default=0)
     rate = models.FloatField(default=0)
     in_flight = models.PositiveIntegerField(default=0, db_column="in_hand")
+    # Why it cannot receive now, by queue alias; a release that does not know this column leaves it null.
+    troubles = models.JSONField(null=True)
 
     # Set only on rows that ``with_silence`` selected.
     is_silent: bool

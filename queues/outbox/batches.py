@@ -46,7 +46,7 @@ class Answer:
 
 
 def side_by_side(
-    destination: Destination, batches: Sequence[Batch], *, hurried: bool = False
+    destination: Destination, batches: Sequence[Batch], *, hurried: bool
 ) -> Iterator[list[Answer]]:
     """Send all batches in parallel and yield the answers as they come, grouped by quarter of a second."""
     if len(batches) == 1:

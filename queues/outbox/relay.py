@@ -21,7 +21,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from queues import backoff
+from queues import backoff, characters
 from queues.aws import sns, sqs
 from queues.errors import QueueUnavailable
 from queues.failpoints import failpoint
@@ -168,7 +168,8 @@ def _routes(
 def _outgoing(event: Claimed) -> sqs.Outgoing:
     return sqs.Outgoing(
         key=str(event.pk),
-        body=event.body,
+        # Rows of an earlier release, and edited dead letters, may have characters that SQS refuses.
+        body=characters.escaped(event.body),
         group=event.group,
         deduplication_id=event.deduplication_id,
         attributes={

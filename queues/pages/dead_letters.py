@@ -24,6 +24,7 @@ from queues.console import moment, short
 from queues.dead_letters import causes, collecting, decisions
 from queues.dead_letters.advice import advise
 from queues.errors import QueueUnavailable
+from queues.events import envelope
 from queues.models import IS_PARKED, DeadLetter, HandlingFailure
 from queues.pages import dead_letter_causes, dead_letter_edit, redrive_start
 from queues.pages.cells import pretty, pretty_json, two_lines
@@ -129,6 +130,7 @@ class DeadLetterAdmin(FactAdmin):
     }
     state_colours = DEAD_LETTER_COLOURS
     personal = {
+        "subject": masking.addresses,
         "body": masking.body,
         "original_body": lambda body: masking.body(body) if body else body,
         "reason": masking.addresses,
@@ -136,6 +138,7 @@ class DeadLetterAdmin(FactAdmin):
         "amount_cents": masking.values,
         "message_attributes": masking.values,
     }
+    findable = ("subject",)
     meanings = {
         State.OPEN: "This message failed too often and waits for a person.",
         State.REDRIVEN: "It went back through the outbox. If it failed again, it is listed as another dead letter.",
@@ -179,7 +182,9 @@ class DeadLetterAdmin(FactAdmin):
         cents: Any = letter.amount_cents
         if isinstance(cents, int):
             return f"{letter.currency} {cents / 100:,.2f}"
-        return cents or ("none" if letter.customer else "unknown: the dead letter does not say")
+        if cents or (letter.customer and not envelope.names_money(letter.type)):
+            return cents or "none"
+        return "unknown: the dead letter does not say"
 
     @column(description="same cause")
     def group_link(self, letter: DeadLetter) -> SafeString:
@@ -263,7 +268,7 @@ class DeadLetterAdmin(FactAdmin):
         """
         keys = request.POST.getlist(redrive_start.KEYS_NAME)
         if keys:
-            self._refuse_bad_keys(keys)
+            self.refuse_bad_keys(keys)
             return DeadLetter.objects.filter(pk__in=keys)
         try:
             letters: QuerySet[DeadLetter] = self.get_changelist_instance(request).queryset

@@ -15,7 +15,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import model_ngettext
-from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db import transaction
 from django.db.models import Model, Q, QuerySet
@@ -160,13 +160,11 @@ class FactAdmin(MaskedAdmin):
         }
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """Refuse forbidden acts and invalid keys with an error, where Django would silently ignore them."""
+        """Refuse forbidden acts with an error, where Django would silently ignore them."""
         act = self.acts.get(request.POST.get("action", ""))
         if act and not request.user.has_perm(act.permission):
             raise PermissionDenied
-        self._refuse_bad_keys(request.POST.getlist(ACTION_CHECKBOX_NAME))
-        response: HttpResponse = super().changelist_view(request, extra_context)
-        return response
+        return super().changelist_view(request, extra_context)
 
     def render_change_form(self, request: HttpRequest, context: Any, **kwargs: Any) -> HttpResponse:
         """Add the situation, acts, links and tables that the page shows around the fields."""
@@ -257,13 +255,6 @@ class FactAdmin(MaskedAdmin):
                 f"{chosen - done} of {chosen} unchanged: their state does not allow “{act.label}”.",
                 messages.WARNING,
             )
-
-    def _refuse_bad_keys(self, keys: Iterable[str]) -> None:
-        try:
-            for key in keys:
-                self.opts.pk.to_python(key)
-        except ValidationError as exc:
-            raise BadRequest("not a key of these rows") from exc
 
     def _perform_batch(
         self, request: HttpRequest, act: Act, keys: Sequence[Any], form: ReasonForm | None

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import uuid
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,11 +16,14 @@ from unfold.widgets import (
 
 from queues.answers import ORDER
 from queues.console import moment
+from queues.events import unambiguous
 from queues.pages.facts import ReasonForm
 from queues.redrives.preflight import Forecast
 
 # Above this many, staff must type the number, so that nobody discards a thousand dead letters by a slip.
 TYPED_ABOVE = 10
+# The longest that a dead letter is parked.
+MOST_YEARS = 10
 
 
 class DiscardForm(ReasonForm):
@@ -59,6 +61,9 @@ class ParkForm(ReasonForm):
         until: datetime = self.cleaned_data["until"]
         if until <= timezone.now():
             raise ValidationError("This time has passed. Give one in the future.")
+        # Nobody means more, and at the end of the calendar a time zone leads past its last day.
+        if until > timezone.now() + timedelta(days=365 * MOST_YEARS):
+            raise ValidationError(f"Park for at most {MOST_YEARS} years.")
         return until
 
     def arguments(self) -> dict[str, Any]:
@@ -147,9 +152,9 @@ class DeadLetterDataForm(forms.Form):
 
     def clean_content(self) -> dict[str, Any]:
         try:
-            data = json.loads(self.cleaned_data["content"])
+            data = unambiguous.loads(self.cleaned_data["content"])
         except (ValueError, RecursionError) as exc:
-            raise ValidationError(f"This is not JSON: {exc}") from exc
+            raise ValidationError(f"This is not JSON that can be sent: {exc}.") from exc
         if not isinstance(data, dict):
             raise ValidationError("This is not a JSON object.")
         return data

@@ -59,7 +59,12 @@ class OutboxEventAdmin(FactAdmin):
         ),
     }
     state_colours = OUTBOX_COLOURS
-    personal = {"body": masking.body, "error": masking.addresses}
+    personal = {
+        "subject": masking.addresses,
+        "body": masking.body,
+        "error": masking.addresses,
+    }
+    findable = ("subject",)
     meanings = {
         Outbox.PENDING: "Recorded. The relay publishes it next: consume_queue or relay_outbox must be running.",
         Outbox.CLAIMED: "A relay is publishing it right now. If that process died, another takes over "

@@ -16,6 +16,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from queues import masking
 from queues.answers import Section
 from queues.console import change_url, moment
 from queues.models import DeadLetter, Redrive, RedriveItem
@@ -90,6 +91,8 @@ class RedriveAdmin(FactAdmin):
         ),
     }
     state_colours = STATE_COLOURS
+    # Causes quote SES, and staff write reasons.
+    personal = dict.fromkeys(("what", "reason", "why"), masking.addresses)
     meanings = {
         State.RUNNING: "Consumers send these dead letters back. You may close this page: the redrive goes on.",
         State.STOPPED: "Somebody stopped it; the history says who. Dead letters that were not sent back are still "
@@ -174,6 +177,7 @@ def _progress(request: HttpRequest, redrive: Redrive) -> dict[str, Any]:
     """Return the part of the page that changes while the redrive runs."""
     counts = jobs.counts(redrive)
     shown = [(outcome, counts[outcome]) for outcome in OUTCOME_COLOURS if counts[outcome]]
+    items = _items_section(request, redrive, shown)
     return {
         "redrive": redrive,
         "progress_url": reverse("admin:queues_redrive_progress", args=[redrive.pk]),
@@ -188,7 +192,7 @@ def _progress(request: HttpRequest, redrive: Redrive) -> dict[str, Any]:
         ],
         "pace": _pace(redrive),
         "standstill": standstill.of(redrive),
-        "letters": [_items_section(request, redrive, shown)],
+        "letters": [items.masked() if masking.hides(request) else items],
     }
 
 

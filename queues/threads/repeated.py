@@ -25,7 +25,8 @@ class Repeated:
     def __init__(
         self, name: str, step: Callable[[], int], *, seconds: float, threads: int = 1
     ) -> None:
-        self._name = name
+        # The name is part of the text: the JSON log names a step by what comes before the first value.
+        self._failed = f"{name} failed, next try in %.0f s"
         self._step = step
         self._seconds = seconds
         self._stop = threading.Event()
@@ -42,12 +43,13 @@ class Repeated:
         """Call the step no more, and return at once; a step that runs goes on."""
         self._stop.set()
 
-    def stop(self, *, timeout: float) -> None:
-        """Call the step no more, and wait for steps that run, ``timeout`` seconds at most."""
+    def stop(self, *, timeout: float) -> bool:
+        """Call the step no more, and wait for steps that run, ``timeout`` seconds at most; False if one still runs."""
         self._stop.set()
         until = time.monotonic() + timeout
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _run(self) -> None:
         pause = self._seconds
@@ -56,11 +58,11 @@ class Repeated:
                 pause = 0.0 if self._step() else self._seconds
             except (QueueUnavailable, DatabaseError) as exc:
                 pause = min(MAX_PAUSE_SECONDS, max(pause, self._seconds) * 2)
-                logger.error("%s failed, next try in %.0f s: %s", self._name, pause, exc)
+                logger.error(self._failed + ": %s", pause, exc)
             except Exception:
                 # One bug must not end this thread unseen while the process looks healthy.
                 pause = MAX_PAUSE_SECONDS
-                logger.exception("%s failed, next try in %.0f s", self._name, pause)
+                logger.exception(self._failed, pause)
             finally:
                 close_old_connections()
             self._stop.wait(pause)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
-from functools import wraps
-from typing import ParamSpec, TypeVar
+from functools import partial, wraps
+from queue import SimpleQueue
+from typing import Any, ParamSpec, TypeVar
 
 from django.db import connection
 
@@ -20,7 +21,38 @@ Result = TypeVar("Result")
 
 CLOSE_SECONDS = 0.5
 _NAME = "write"
-_writers: list[ThreadPoolExecutor] = []
+
+
+class _Writer:
+    """A thread that makes the writes in the order they came.
+
+    It is a daemon thread, so a process whose database hangs can end; an executor's thread would be waited for.
+    """
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        threading.Thread(target=self._run, name=_NAME, daemon=True).start()
+
+    def submit(self, write: Callable[[], Result]) -> Future[Result]:
+        """Make this write after all that came before."""
+        future: Future[Result] = Future()
+        self._calls.put((future, write))
+        return future
+
+    def end(self) -> None:
+        """End the thread after all writes that came before; returns at once."""
+        self._calls.put(None)
+
+    def _run(self) -> None:
+        while found := self._calls.get():
+            future, write = found
+            try:
+                future.set_result(write())
+            except BaseException as exc:
+                future.set_exception(exc)
+
+
+_writers: list[_Writer] = []
 # Guards the list, so that no thread hands a write to a writer that is being closed.
 _lock = threading.Lock()
 
@@ -28,7 +60,7 @@ _lock = threading.Lock()
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Run a writer thread while a consumer works inside this block."""
-    writer = ThreadPoolExecutor(1, thread_name_prefix=_NAME)
+    writer = _Writer()
     with _lock:
         _writers.append(writer)
     try:
@@ -38,7 +70,7 @@ def one_thread() -> Iterator[None]:
             _writers.remove(writer)
         # A writer that is stuck must not keep the process alive.
         wait([writer.submit(_close)], timeout=CLOSE_SECONDS)
-        writer.shutdown(wait=False)
+        writer.end()
 
 
 def call(write: Callable[Given, Result], *args: Given.args, **kwargs: Given.kwargs) -> Result:
@@ -48,8 +80,8 @@ def call(write: Callable[Given, Result], *args: Given.args, **kwargs: Given.kwar
     calling thread's connection.
     """
     with _lock:
-        if _writers and not threading.current_thread().name.startswith(_NAME):
-            written = _writers[0].submit(_written, lambda: write(*args, **kwargs))
+        if _writers and threading.current_thread().name != _NAME:
+            written = _writers[0].submit(partial(_written, lambda: write(*args, **kwargs)))
         else:
             written = None
     return written.result() if written else write(*args, **kwargs)

@@ -12,9 +12,9 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
@@ -34,11 +34,15 @@ END_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Load:
-    """The load of a process: its worker threads, the messages handled since its start, the messages in flight."""
+    """The load of a process: its worker threads, the messages handled since its start, the messages in flight.
+
+    ``troubles`` says by queue why nothing can be received now.
+    """
 
     threads: int = 0
     handled: int = 0
     in_flight: int = 0
+    troubles: Mapping[str, str] = field(default_factory=dict)
 
 
 class Heartbeats:
@@ -106,6 +110,7 @@ class Heartbeats:
             "handled": load.handled,
             "in_flight": load.in_flight,
             "rate": rate,
+            "troubles": dict(load.troubles),
         }
 
     def _replace_dead(self) -> None:

@@ -10,6 +10,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent, Redrive, RedriveItem, in_state
+from queues.models.dead_letters import CLOSED_AT
 from queues.registry import sweeps
 
 BATCH = 500
@@ -18,22 +19,26 @@ _DONE = [OutboxEvent.State.HANDLED, OutboxEvent.State.DISCARDED]
 
 @sweeps
 def tidy() -> int:
-    """Delete one batch of each kind of row older than KEEP_DAYS; returns how many rows it deleted."""
+    """Delete one batch of each kind of row that was closed KEEP_DAYS ago; returns how many rows it deleted.
+
+    Time counts from the end of a row's work: until then, a discarded dead letter can be opened again.
+    """
     old = timezone.now() - timedelta(days=settings.KEEP_DAYS)
-    open_letter = DeadLetter.objects.filter(
-        sqs_message_id=OuterRef("sqs_message_id"), state=DeadLetter.State.OPEN
-    )
+    letter = DeadLetter.objects.filter(sqs_message_id=OuterRef("sqs_message_id"))
     return (
         delete_batch(OutboxEvent.objects.filter(in_state(*_DONE), handled_at__lt=old))
-        + delete_batch(HandlingFailure.objects.filter(~Exists(open_letter), failed_at__lt=old))
         + delete_batch(RedriveItem.objects.filter(redrive__ended_at__lt=old))
         + delete_batch(Redrive.objects.filter(~Exists(_items("redrive")), ended_at__lt=old))
         + delete_batch(
             # The record of a redrive lists its dead letters.
-            DeadLetter.objects.exclude(state=DeadLetter.State.OPEN).filter(
-                ~Exists(_items("letter")), collected_at__lt=old
+            DeadLetter.objects.alias(closed_at=CLOSED_AT).filter(
+                in_state(DeadLetter.State.REDRIVEN, DeadLetter.State.DISCARDED),
+                ~Exists(_items("letter")),
+                closed_at__lt=old,
             )
         )
+        # They are the history of their dead letter.
+        + delete_batch(HandlingFailure.objects.filter(~Exists(letter), failed_at__lt=old))
     )
 
 

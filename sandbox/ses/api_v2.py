@@ -16,6 +16,7 @@ from sandbox.ses.api_v1 import paged
 from sandbox.ses.backend import EventDestination, SandboxSES
 from sandbox.ses.identities import Identity
 from sandbox.ses.mailbox import Mail, compose, everybody
+from sandbox.ses.post_office import check_address
 
 # Version 2 has other names for the same refusals.
 _CODES = {
@@ -38,6 +39,12 @@ class SesV2Api(SESV2Response):  # type: ignore[misc]  # moto is untyped here
         except Refused as exc:
             code = _CODES.get(exc.code, exc.code)
             return self.serialized(ActionResult(SesError(code, str(exc))))
+
+    def _get_action(self) -> str:
+        """Take both addresses of ListEmailIdentities: POST /v2/email/list-identities, and that of older SDKs."""
+        if self.method == "GET" and self.parsed_url.path == "/v2/email/identities":
+            return "ListEmailIdentities"
+        return str(super()._get_action())
 
     def send_email(self) -> ActionResult:
         """SendEmail, raw or simple; templates are rendered by the product, not by SES."""
@@ -89,7 +96,11 @@ class SesV2Api(SESV2Response):  # type: ignore[misc]  # moto is untyped here
     def list_email_identities(self) -> ActionResult:
         """Page by page."""
         everyone = list(self._backend.post_office.identities)
-        page, token = paged(everyone, self._get_param("NextToken"), self._get_param("PageSize"))
+        token, size = (
+            self._get_param(name) or self.querystring.get(name, [None])[0]
+            for name in ("NextToken", "PageSize")
+        )
+        page, next_token = paged(everyone, token, size)
         identities = [
             {
                 "IdentityType": _type(identity),
@@ -99,7 +110,7 @@ class SesV2Api(SESV2Response):  # type: ignore[misc]  # moto is untyped here
             }
             for identity in page
         ]
-        return ActionResult({"EmailIdentities": identities} | token)
+        return ActionResult({"EmailIdentities": identities} | next_token)
 
     def put_email_identity_mail_from_attributes(self) -> ActionResult:
         """Set the MAIL FROM domain of an identity; without a domain, remove it."""
@@ -143,6 +154,8 @@ class SesV2Api(SESV2Response):  # type: ignore[misc]  # moto is untyped here
         address, reason = self._get_param("EmailAddress"), self._get_param("Reason")
         if "@" not in address:
             raise SesError("BadRequestException", "Invalid email address.")
+        if not address.isascii():
+            check_address(address)
         self._backend.post_office.suppressed.put(address, reason)
         return EmptyResult()
 

@@ -14,7 +14,8 @@ from sandbox.ses.suppressed import AccountList
 MAX_BYTES = 40 * 1024 * 1024
 MAX_RECIPIENTS = 50
 SIMULATOR_DOMAIN = "simulator.amazonses.com"
-_ADDRESS = re.compile(r"[^\s@\x00-\x1f]+@[^\s@\x00-\x1f]+")
+_SPACE = re.compile(r"[\s\x00-\x1f\x7f]")
+_DOMAIN = re.compile(r"[A-Za-z0-9.\[\]:_-]+")
 
 
 class PostOffice:
@@ -47,7 +48,12 @@ class PostOffice:
             self.mailbox.add(mail)
 
     def request_verification(self, name: str, *, region: str) -> Identity:
-        """Register an identity; a pending address gets a mail with its link, each time it is asked."""
+        """Register an identity; a pending address gets a mail with its link, each time it is asked.
+
+        Raises InvalidMail if the name is not ASCII.
+        """
+        if not name.isascii():
+            check_address(name if "@" in name else f"postmaster@{name}")
         identity = self.identities.add(name)
         if not identity.verified and not identity.is_domain:
             self.mailbox.add(_verification_mail(identity, link=self.link(identity), region=region))
@@ -73,8 +79,26 @@ def _check_form(mail: Mail) -> None:
     if len(mail.recipients) > MAX_RECIPIENTS:
         raise InvalidMail(f"Recipient count exceeds {MAX_RECIPIENTS}.")
     for address in (mail.sender, *mail.recipients):
-        if not _ADDRESS.fullmatch(address):
-            raise InvalidMail("Missing final '@domain'")
+        check_address(address)
+    if not mail.given_source.isascii():
+        # SES API reference, Destination: the name must be encoded words.
+        # These words are ours.
+        raise InvalidMail("The friendly name of the source is not ASCII.")
+
+
+def check_address(address: str) -> None:
+    """Raise InvalidMail with SES's words: an address is ASCII, its domain in Punycode."""
+    local, at, domain = address.rpartition("@")
+    if not at or not domain:
+        raise InvalidMail("Missing final '@domain'")
+    if not local:
+        raise InvalidMail("Missing local name")
+    if not local.isascii() or _SPACE.search(local):
+        raise InvalidMail("Local address contains control or whitespace")
+    if _SPACE.search(domain):
+        raise InvalidMail("Domain contains control or whitespace")
+    if not _DOMAIN.fullmatch(domain):
+        raise InvalidMail("Domain contains illegal character")
 
 
 def _verification_mail(identity: Identity, *, link: str, region: str) -> Mail:

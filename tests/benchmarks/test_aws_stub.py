@@ -153,6 +153,15 @@ def test_fifo_group_keeps_its_order_when_a_message_comes_back(stub):
     assert bodies(stub.take(url)) == ["a1", "a2"]
 
 
+def test_entry_with_a_character_outside_xml_fails_alone(stub):
+    url = stub.queue("xml")
+
+    answer = stub.put(url, "fine", "odd\uffff")
+
+    assert [entry["Id"] for entry in answer["Successful"]] == ["0"]
+    assert [entry["Code"] for entry in answer["Failed"]] == ["InvalidMessageContents"]
+
+
 def test_deduplication_id_is_taken_once(stub):
     url = stub.queue("once.fifo")
     for _ in range(2):
@@ -187,6 +196,30 @@ def test_faults_of_a_standard_queue(stub, fault, found):
     second = stub.sqs.receive_message(QueueUrl=url, WaitTimeSeconds=3 if first else 0)
 
     assert bodies([*first, *second.get("Messages", [])]) == found
+
+
+def test_message_that_comes_three_times_has_three_ids(stub):
+    url = stub.queue("tripled")
+    stub.rates(message_tripled=1)
+    stub.put(url, "a")
+
+    messages = stub.take(url)
+
+    assert bodies(messages) == ["a", "a", "a"]
+    assert len({message["MessageId"] for message in messages}) == 3
+
+
+def test_lost_delete_says_that_it_deleted_and_the_message_comes_again(stub):
+    url = stub.queue("undeleted")
+    stub.put(url, "a")
+    stub.rates(delete_lost=1)
+    [message] = stub.take(url, visibility=0)
+
+    entry = {"Id": "0", "ReceiptHandle": message["ReceiptHandle"]}
+    answer = stub.sqs.delete_message_batch(QueueUrl=url, Entries=[entry])
+
+    assert [done["Id"] for done in answer["Successful"]] == ["0"]
+    assert bodies(stub.take(url)) == ["a"]
 
 
 def test_lost_answer_of_a_batch_has_sent_the_messages(stub):

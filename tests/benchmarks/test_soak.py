@@ -88,3 +88,18 @@ def test_nothing_is_lost_doubled_invented_or_out_of_order_whatever_dies(events):
 
     assert soak.returncode == 0, soak.stdout + soak.stderr
     assert "clean" in soak.stdout
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_everything_that_comes_three_times_is_lost_or_hangs_loses_and_doubles_nothing(database):
+    soak = subprocess.run(
+        [sys.executable, "-m", "benchmarks.crash.soak", "--count=150", "--random", "--minutes=6"]
+        + [f"--database={database}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+
+    assert soak.returncode == 0, soak.stdout + soak.stderr
+    assert "clean" in soak.stdout

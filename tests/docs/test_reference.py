@@ -3,6 +3,8 @@
 import ast
 import re
 
+from django.core.management import get_commands
+
 from infra import reference_pages
 from tests.docs.pages import ROOT
 
@@ -11,6 +13,14 @@ EXAMPLE = (ROOT / ".env.example").read_text()
 
 def test_page_of_commands_is_up_to_date():
     assert (reference_pages.FOLDER / "commands.md").read_text() == reference_pages.commands_page()
+
+
+def test_page_of_commands_has_every_command():
+    page = (reference_pages.FOLDER / "commands.md").read_text()
+    ours = {name for name, app in get_commands().items() if app in reference_pages.APPS}
+
+    assert "doctor" in ours
+    assert [name for name in sorted(ours) if f"manage.py {name}" not in page] == []
 
 
 def test_page_of_settings_is_up_to_date():

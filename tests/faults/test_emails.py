@@ -1,5 +1,6 @@
 """Faults of SES, of what it reports and of the disk."""
 
+import itertools
 import json
 import threading
 import time
@@ -179,7 +180,7 @@ def test_disk_that_takes_no_journal_leaves_a_doubt_and_no_second_email(
             raise OperationalError("the database is gone")
         return execute(sql, params, many, context)
 
-    with connection.execute_wrapper(go_away), pytest.raises(NotADirectoryError):
+    with connection.execute_wrapper(go_away), pytest.raises(OperationalError):
         notifying.notify(event, template="order_confirmation", recipient="ada@example.com")
     Notification.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     consume()
@@ -257,3 +258,18 @@ def test_email_that_is_not_to_be_sent_any_more_is_not_sent(aws, consume, state):
     assert aws.accepted == []
     assert only().state == state
     assert OutboxEvent.objects.get().state == OutboxEvent.State.HANDLED
+
+
+@IN_PROCESS
+def test_clock_that_steps_while_an_email_is_sent_delays_and_doubles_nothing(
+    aws, consume, monkeypatch
+):
+    right, steps = timezone.now, itertools.cycle([-3600, 3600, 0])
+    monkeypatch.setattr(timezone, "now", lambda: right() + timedelta(seconds=next(steps)))
+    place()
+
+    consume()
+    consume()
+
+    assert len(aws.accepted) == 1
+    assert only().state == State.SENT

@@ -10,7 +10,7 @@ from datetime import timedelta
 import boto3
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
-from django.db import OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 from moto.core import set_initial_no_auth_action_count
 
@@ -304,7 +304,8 @@ def test_receipt_that_is_no_longer_valid_stops_nobody(aws, monkeypatch, disposit
 
 
 @IN_THREADS
-def test_nothing_is_received_while_the_database_is_down(aws):
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_nothing_is_received_while_the_database_is_down(aws, error):
     put("waits")
     consumer = Consumer(
         sqs.queues(["orders"]), handle=lambda queue, message: Disposition(delete=True)
@@ -314,7 +315,7 @@ def test_nothing_is_received_while_the_database_is_down(aws):
     def go_away(execute, sql, params, many, context):
         calls.append(sql)
         consumer.stopping = len(calls) == 2
-        raise OperationalError("the database is gone")
+        raise error("the database is gone")
 
     with connection.execute_wrapper(go_away):
         consumer._receive_loop(sqs.queue("orders"))

@@ -50,6 +50,17 @@ def titles(response: Any) -> list[str]:
     return [concern.title for concern in response.context["concerns"]]
 
 
+def test_nobody_sets_the_times_of_a_user(admin_client, admin_user, settings):
+    settings.TIME_ZONE = "America/New_York"
+    page = reverse("admin:auth_user_change", args=[admin_user.pk])
+    times = {"date_joined_0": "9999-12-31", "date_joined_1": "23:59:59"}
+
+    saved = admin_client.post(page, {"username": "root", "is_staff": "on", **times})
+
+    joined = User.objects.get(pk=admin_user.pk).date_joined
+    assert (saved.status_code, joined) == (302, admin_user.date_joined)
+
+
 def test_without_trouble_all_is_well(admin_client):
     response = admin_client.get(INDEX)
 

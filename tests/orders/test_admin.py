@@ -209,3 +209,31 @@ def test_a_negative_price_is_refused_beside_it(admin_client):
 
     assert "greater than or equal to 0" in response.text
     assert "product_price_not_negative" not in response.text
+
+
+def test_order_whose_texts_fit_into_no_event_is_refused_in_the_admin(admin_client):
+    product = make_product(name="𝕏" * 200)
+
+    response = admin_client.post("/admin/orders/order/add/", _order_form(*[(product, 1)] * 100))
+
+    assert response.status_code == 200
+    assert "too large to be confirmed in one email" in response.content.decode()
+    assert not Order.objects.exists()
+
+
+def test_order_of_a_hundred_and_one_lines_is_refused_in_the_admin(admin_client):
+    product = make_product()
+
+    response = admin_client.post("/admin/orders/order/add/", _order_form(*[(product, 1)] * 101))
+
+    assert response.status_code == 200
+    assert not Order.objects.exists()
+
+
+def test_order_with_a_bad_address_shows_that_error_alone(admin_client):
+    form = _order_form((make_product(), 1)) | {"customer_email": "ada"}
+
+    response = admin_client.post("/admin/orders/order/add/", form)
+
+    assert response.status_code == 200
+    assert "Enter a valid email address" in response.content.decode()

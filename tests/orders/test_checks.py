@@ -54,7 +54,7 @@ def _run(code, **environment):
     production = {
         "DJANGO_SETTINGS_MODULE": "notifier.settings",
         "ENV_FILE": "/dev/null",
-        "SECRET_KEY": "x" * 50,
+        "SECRET_KEY": "Zr8vQpLm2Xc7Tn4Kd9Wb6Yh3Jg5Fs1Aa",
         "SES_FROM_EMAIL": "shop@example.com",
     }
     return subprocess.run(

@@ -227,3 +227,29 @@ def test_a_key_and_another_order_open_nothing(client, product):
     client.post("/", form | {"customer_name": "Eve"})
 
     assert client.get(order_url).status_code == 404
+
+
+def _form_of(products):
+    quantities = {f"quantity-{product.pk}": "1" for product in products}
+    return _form(products[0], quantity="1") | quantities
+
+
+def test_order_of_more_than_a_hundred_products_is_refused_in_words(client):
+    products = [make_product() for _ in range(101)]
+
+    response = client.post("/", _form_of(products))
+
+    assert _errors(response)["__all__"] == [
+        "An order has at most 100 products. Please order the others separately."
+    ]
+    assert not Order.objects.exists()
+
+
+def test_order_whose_texts_fit_into_no_event_is_refused_in_words(client):
+    products = [make_product(name="𝕏" * 200) for _ in range(100)]
+
+    response = client.post("/", _form_of(products))
+
+    assert "too large" in _errors(response)["__all__"][0]
+    assert not Order.objects.exists()
+    assert not OutboxEvent.objects.exists()

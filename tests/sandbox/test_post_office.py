@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from sandbox.errors import InvalidMail, MessageRejected
@@ -225,3 +227,55 @@ def test_event_carries_message_id_destination_and_tags():
     assert record["mail"]["destination"] == ["ada@example.com"]
     assert record["mail"]["tags"]["attempt"] == ["9"]
     assert record["mail"]["tags"]["ses:configuration-set"] == ["set"]
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("ada@bücher.example", "Domain contains illegal character"),
+        ("ada@exam\u200bple.com", "Domain contains illegal character"),
+        ("ada@example.com%!", "Domain contains illegal character"),
+        ("müller@example.com", "Local address contains control or whitespace"),
+        ("someuser .xy@example.com", "Local address contains control or whitespace"),
+        ("ada", "Missing final '@domain'"),
+        ("ada@", "Missing final '@domain'"),
+        ("@example.com", "Missing local name"),
+    ],
+)
+def test_address_that_ses_refuses_is_refused_with_its_words(office, address, words):
+    with pytest.raises(InvalidMail, match=re.escape(words)):
+        post_office.check_address(address)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"source": "shop@bücher.example"},
+        {"source": "Café <shop@example.com>"},
+        {"recipients": ["ada@bücher.example"]},
+    ],
+)
+def test_mail_with_an_address_outside_ascii_is_refused(office, given):
+    source = given.get("source", "Shop <shop@example.com>")
+
+    with pytest.raises(InvalidMail):
+        office.accept(
+            make_mail(*given.get("recipients", ["ada@example.com"]), source=source), region=REGION
+        )
+
+    assert office.mailbox.newest_first() == []
+
+
+def test_sender_with_an_encoded_name_is_taken(office):
+    office.accept(
+        make_mail("ada@example.com", source="=?utf-8?b?Q2Fmw6k=?= <shop@example.com>"),
+        region=REGION,
+    )
+
+    assert office.mailbox.newest_first()[0].source == "Café <shop@example.com>"
+
+
+@pytest.mark.parametrize("name", ["bücher.example", "ada@bücher.example", "müller@example.com"])
+def test_identity_outside_ascii_is_refused(office, name):
+    with pytest.raises(InvalidMail):
+        office.request_verification(name, region=REGION)

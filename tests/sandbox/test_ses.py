@@ -136,6 +136,37 @@ def test_unverified_recipient_is_rejected_by_both_versions(ses, sesv2):
         )
 
 
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("ada@bücher.example", "Domain contains illegal character"),
+        ("müller@example.com", "Local address contains control or whitespace"),
+    ],
+)
+def test_address_outside_ascii_is_refused_by_both_versions(ses, sesv2, address, words):
+    destination = {"ToAddresses": [address]}
+    mail = {"FromEmailAddress": SHOP, "Content": {"Raw": {"Data": b"Subject: Hello\r\n\r\nHi"}}}
+    calls = {
+        "InvalidParameterValue": [
+            lambda: send_raw(ses, address),
+            lambda: send_raw(ses, "ada@example.com", source=address),
+            lambda: ses.send_email(Source=SHOP, Destination=destination, Message=HELLO),
+            lambda: ses.verify_email_identity(EmailAddress=address),
+        ],
+        "BadRequestException": [
+            lambda: sesv2.send_email(Destination=destination, **mail),
+            lambda: sesv2.put_suppressed_destination(EmailAddress=address, Reason="BOUNCE"),
+            lambda: sesv2.create_email_identity(EmailIdentity=address),
+        ],
+    }
+
+    for code, refused_calls in calls.items():
+        for call in refused_calls:
+            with pytest.raises(ClientError, match=words) as refusal:
+                call()
+            assert refusal.value.response["Error"]["Code"] == code
+
+
 def test_rule_can_be_switched_off_and_on(local_aws, ses):
     address = new_address()
     local_aws.set_sandbox_rules(False)
@@ -198,6 +229,24 @@ def test_both_versions_list_and_forget_the_same_identities(ses, sesv2):
     assert address not in listed
     with pytest.raises(sesv2.exceptions.NotFoundException):
         sesv2.get_email_identity(EmailIdentity=address)
+
+
+def test_identities_are_listed_at_the_address_of_older_sdks_too(sesv2, request):
+    def ask_as_older_sdks_do(params, **kwargs):
+        url = params["url"].replace("list-identities", "identities?PageSize=1")
+        params.update(method="GET", body=b"", url=url)
+
+    event = "before-call.sesv2.ListEmailIdentities"
+    sesv2.meta.events.register(event, ask_as_older_sdks_do)
+    request.addfinalizer(lambda: sesv2.meta.events.unregister(event, ask_as_older_sdks_do))
+    for _ in range(2):
+        sesv2.create_email_identity(EmailIdentity=new_address())
+
+    answer = sesv2.list_email_identities()
+
+    assert [each["VerificationStatus"] for each in answer["EmailIdentities"]]
+    assert len(answer["EmailIdentities"]) == 1
+    assert answer["NextToken"]
 
 
 def test_events_follow_a_mail_with_a_configuration_set(ses, events):

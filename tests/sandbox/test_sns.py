@@ -66,3 +66,25 @@ def test_fifo_topic_drops_a_repeat_for_five_minutes_for_a_standard_queue_too(cli
     assert publish("three") != first
 
     assert bodies(clients, queue) == ["one", "three"]
+
+
+def test_message_that_no_queue_could_be_given_is_refused(clients):
+    sns, sqs = clients
+    topic = sns.create_topic(Name="t")["TopicArn"]
+    url = subscribed(clients, topic, "q")
+
+    with pytest.raises(
+        sns.exceptions.InvalidParameterException, match="was found in the message body"
+    ):
+        sns.publish(TopicArn=topic, Message="a\uffffb")
+    answer = sns.publish_batch(
+        TopicArn=topic,
+        PublishBatchRequestEntries=[
+            {"Id": "1", "Message": "fine"},
+            {"Id": "2", "Message": "a\ufffe"},
+        ],
+    )
+
+    assert [entry["Id"] for entry in answer["Successful"]] == ["1"]
+    assert [(entry["Id"], entry["SenderFault"]) for entry in answer["Failed"]] == [("2", True)]
+    assert bodies(clients, url) == ["fine"]

@@ -1,11 +1,12 @@
 import threading
 import time
+from typing import Any
 
 import pytest
 from moto.sqs import models
 from moto.sqs.exceptions import ReceiptHandleIsInvalid
 
-from sandbox.sqs import SandboxQueue, SandboxSQS
+from sandbox.sqs import InvalidMessageContents, SandboxQueue, SandboxSQS
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
 
@@ -244,3 +245,30 @@ def test_attributes_count_visible_hidden_and_delayed_messages(sqs, standard):
     assert attributes["ApproximateNumberOfMessages"] == 1
     assert attributes["ApproximateNumberOfMessagesNotVisible"] == 1
     assert attributes["ApproximateNumberOfMessagesDelayed"] == 1
+
+
+@pytest.mark.parametrize("char", ["\0", "\x07", "\x0b", "\x1f", "\ufffe", "\uffff"])
+def test_message_with_a_character_outside_xml_is_refused(sqs, standard, char):
+    with pytest.raises(InvalidMessageContents, match="was found in the message body"):
+        sqs.send_message(standard, f"a{char}b")
+
+    assert receive(sqs, standard) == []
+
+
+def test_entry_with_a_character_outside_xml_fails_alone(sqs, standard):
+    entries: dict[str, Any] = {
+        str(number): {
+            "Id": f"id-{number}", "MessageBody": body, "MessageAttributes": {}, "DelaySeconds": None,
+        }
+        for number, body in enumerate(["one", "two\uffff", "three\t\U0001f600\U0001ffff"])
+    }  # fmt: skip
+
+    sent, failed = sqs.send_message_batch(standard, entries)
+
+    assert bodies(sent) == ["one", "three\t\U0001f600\U0001ffff"]
+    [error] = failed
+    assert (error["Id"], error["SenderFault"], error["Code"]) == (
+        "id-1",
+        True,
+        "InvalidMessageContents",
+    )

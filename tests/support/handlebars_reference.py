@@ -1,74 +1,28 @@
-"""The library's own renderer, as the measure of ours.
-
-It reads arguments with strictness off, as handlebars.js does, and has no option for it; we turn that off in one place.
-"""
+"""handlebars.js itself, as the measure of our templates; needs Node and ``npm install`` in ``handlebars_js/``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
-from unittest import mock
 
-from dotpromptz_handlebars import Handlebars, StrictModeError, _render
-
-from emails.rendering.compiler import Compiler
-from emails.rendering.expressions import State
-from emails.rendering.values import NoOutline
-
-# What a template whose partials or data have no end comes to; the words depend on who notices first.
-TOO_DEEP = "too deep"
-FAILURES = (ArithmeticError, AttributeError, LookupError, StrictModeError, TypeError, ValueError)
+FOLDER = Path(__file__).with_name("handlebars_js")
+IS_THERE = shutil.which("node") is not None and (FOLDER / "node_modules" / "handlebars").is_dir()
 
 
-def rendered_by_library(
-    source: str,
-    context: object,
-    *,
-    partials: Mapping[str, str],
-    helpers: Mapping[str, Any],
-    strict: bool,
-    escape: bool,
-) -> str:
-    """Return what the library prints, or its error."""
-    library = Handlebars(strict=strict, escape_html=escape)
-    for name, helper in helpers.items():
-        library.register_helper(name, helper)
-    for name, partial in partials.items():
-        library.register_partial(name, partial)
-    with mock.patch.object(_render, "_loose", lambda env: env):
-        return _outcome(lambda: library.compile(source)(context))
-
-
-def rendered_by_us(
-    source: str,
-    context: object,
-    *,
-    partials: Mapping[str, str],
-    helpers: Mapping[str, Any],
-    strict: bool,
-    escape: bool,
-    printed: list[str] | None = None,
-) -> str:
-    """Return what our compiler prints, or its error; with ``printed``, its outline."""
-    builtins: Mapping[str, Any] = Handlebars()._helpers
-    compiler = Compiler({**builtins, **helpers}, strict=strict, escape=escape)
-
-    def render() -> str:
-        bodies = {
-            name: compiler.body(_render.compile_template(text)) for name, text in partials.items()
-        }
-        body = compiler.body(_render.compile_template(source))
-        return body.fill(State.of(context, bodies, printed))
-
-    return _outcome(render)
-
-
-def _outcome(render: Callable[[], str]) -> str:
-    try:
-        return render()
-    except NoOutline:
-        raise
-    except RecursionError:
-        return TOO_DEEP
-    except FAILURES as exc:
-        return f"{type(exc).__name__}: {exc}"
+def answers(cases: Sequence[Mapping[str, Any]]) -> list[str | None]:
+    """Return what handlebars.js prints for each template with its data and partials; None for an error."""
+    lines = "".join(json.dumps(case) + "\n" for case in cases)
+    done = subprocess.run(
+        ["node", "judge.cjs"],
+        cwd=FOLDER,
+        input=lines,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()]

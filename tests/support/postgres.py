@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import shutil
 import signal
@@ -42,6 +43,22 @@ class Server:
         process.send_signal(signal.SIGQUIT)
         while process.is_running() and process.status() != "zombie":
             time.sleep(0.05)
+
+    def freeze(self) -> None:
+        """Stop all of its processes, as a virtual machine that is frozen: connections stay, and nothing is answered."""
+        self._signal_all(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let all of its processes go on."""
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        postmaster = self._server.get_postmaster_info().process
+        # The postmaster first: it must make no process meanwhile.
+        postmaster.send_signal(number)
+        for backend in postmaster.children(recursive=True):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(backend.pid, number)
 
     def start(self) -> None:
         """Run again, at the same address."""

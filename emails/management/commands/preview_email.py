@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from emails.errors import RenderError
 from emails.rendering import templates
+from queues.events import unambiguous
 
 
 class Command(BaseCommand):
@@ -59,7 +59,7 @@ def _preview(name: str, part: str, data: Path | None) -> str:
 
 def _read(path: Path) -> dict[str, object]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = unambiguous.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as exc:
         raise CommandError(f"{path}: {exc}") from exc
     if not isinstance(data, dict):

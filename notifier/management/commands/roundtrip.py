@@ -6,12 +6,10 @@ from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
-from django.core.validators import validate_email
 
 from notifier.doctor import runs
-from queues import checks
+from queues import addresses, checks
 from queues.doctor.roundtrip import ProbeStep
 
 
@@ -63,7 +61,6 @@ class Command(BaseCommand):
 
 def _address(text: str) -> str:
     try:
-        validate_email(text)
-    except ValidationError:
+        return addresses.deliverable(text)
+    except addresses.Undeliverable:
         raise ArgumentTypeError(f"{text} is not an email address") from None
-    return text

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import time
 from argparse import ArgumentParser
 from pathlib import Path
@@ -19,6 +17,8 @@ from queues.errors import QueueUnavailable
 from queues.management.arguments import positive
 from queues.models.live import LiveConsumer
 from queues.outbox.archive import MAX_BYTES, Archive
+from queues.postgresql import limits
+from queues.threads import stopping
 from queues.upkeep.heartbeats import Heartbeats, Load
 
 logger = logging.getLogger(__name__)
@@ -28,9 +28,9 @@ MAX_PAUSE_SECONDS = 30.0
 
 
 class Command(BaseCommand):
-    """Archive events until a signal; exits with 0.
+    """Archive events until a signal; exits with 0, or with ``stopping.HUNG`` if something hangs.
 
-    SIGTERM or Ctrl-C stops it after its long poll, a second signal at once.
+    SIGTERM or Ctrl-C stops it after its long poll, 25 seconds at most, a second signal at once.
     """
 
     help = (
@@ -65,9 +65,11 @@ class Command(BaseCommand):
                 "ARCHIVE_QUEUE is not set; set it and TOPIC_<ALIAS>, then run: manage.py provision"
             )
         self._queue, self._stopping, self._count = queue, False, 0
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
         folder = options["folder"] or Path(settings.ARCHIVE_FOLDER)
+        with stopping.on_signal(self._stop), limits.used(limits.of_work()):
+            self._run(folder, options)
+
+    def _run(self, folder: Path, options: dict[str, Any]) -> None:
         try:
             self._archive = Archive(folder, max_bytes=options["max_mebibytes"] * MEBIBYTE)
             self._archive.repair()
@@ -126,7 +128,5 @@ class Command(BaseCommand):
         while not self._stopping and time.monotonic() < until:
             time.sleep(0.1)
 
-    def _stop(self, *args: Any) -> None:
-        if self._stopping:
-            os._exit(0)
+    def _stop(self) -> None:
         self._stopping = True

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import signal
+import time
 from argparse import ArgumentParser
 from typing import Any
 
@@ -22,7 +20,9 @@ from queues.errors import QueueUnavailable
 from queues.management.arguments import positive
 from queues.models.live import LiveConsumer
 from queues.outbox import relay
+from queues.postgresql import limits
 from queues.redrives import jobs
+from queues.threads import stopping
 from queues.threads.repeated import Repeated
 from queues.threads.supervisor import Crashed, Supervisor
 from queues.upkeep import sweeping, watching
@@ -31,17 +31,19 @@ from queues.upkeep.heartbeats import Heartbeats, Load
 RELAY_SECONDS = 1.0
 COLLECT_SECONDS = 5.0
 REDRIVE_SECONDS = 1.0
+# How long the process waits for all of its chores when it stops; whatever they leave, a lease ends.
+CHORES_SECONDS = 0.5
 
 
 class Command(BaseCommand):
-    """Consume queues until a signal; exits with 0.
+    """Consume queues until a signal; exits with 0, or with ``stopping.HUNG`` if something hangs.
 
     SIGTERM or Ctrl-C stops it within 25 seconds, a second signal at once.
     """
 
     help = "Receive events, pass them to their handlers and delete handled messages, until SIGTERM."
     # All other checks would load every page of the web site.
-    requires_system_checks = [checks.TAG]
+    requires_system_checks = [checks.TAG, checks.WORK_TAG]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add the options that ``--help`` lists."""
@@ -102,21 +104,22 @@ class Command(BaseCommand):
             max_messages=options["max_messages"],
         )
         self._sizing = self._sized(options["processes"]) if is_auto else None
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
+        with stopping.on_signal(self._stop), limits.used(limits.of_work()):
+            self._consume_until_told(is_until_empty=options["until_empty"])
+
+    def _consume_until_told(self, *, is_until_empty: bool) -> None:
         try:
-            if options["until_empty"]:
+            if is_until_empty:
                 self._consumer.run_until_empty(between=self._chores)
                 self._require_open()
             else:
                 self._run()
         except QueueUnavailable as exc:
             raise CommandError(str(exc)) from exc
-        if self._consumer.unfinished:
+        if self._consumer.hangs:
             # A stuck thread must not keep the process alive; its notification stays "sending".
             self.stderr.write(f"left {self._consumer.unfinished} message(s) unfinished")
-            logging.shutdown()
-            os._exit(0)
+            stopping.abandon(0)
         if self._consumer.crashed:
             raise Crashed("stopped by a bug; the log above has the error")
         self.stdout.write("stopped: nothing in flight")
@@ -151,8 +154,9 @@ class Command(BaseCommand):
         self._consumer.run()
         for chore in chores:
             chore.ask_to_stop()
+        until = time.monotonic() + CHORES_SECONDS
         for chore in chores:
-            chore.stop(timeout=0.3)
+            chore.stop(timeout=max(0.0, until - time.monotonic()))
         if not self._consumer.crashed:
             heartbeats.stop()
 
@@ -161,6 +165,7 @@ class Command(BaseCommand):
             threads=self._consumer.threads,
             handled=self._consumer.handled,
             in_flight=self._consumer.unfinished,
+            troubles=self._consumer.troubles,
         )
 
     def _sized(self, processes: int) -> Sizing:
@@ -172,9 +177,7 @@ class Command(BaseCommand):
         done += relay.publish_pending() if self._relays else 0
         return done + (collecting.collect_all() if self._collects else 0)
 
-    def _stop(self, *args: Any) -> None:
-        if self._consumer.stopping:
-            os._exit(0)
+    def _stop(self) -> None:
         self._consumer.stopping = True
 
 

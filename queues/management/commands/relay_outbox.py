@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from argparse import ArgumentParser
@@ -15,12 +14,15 @@ from queues import checks
 from queues.models import OutboxEvent
 from queues.models.live import LiveConsumer
 from queues.outbox import relay
+from queues.postgresql import limits
+from queues.threads import stopping
 from queues.threads.repeated import Repeated
 from queues.upkeep.heartbeats import Heartbeats, Load
 
 POLL_SECONDS = 1.0
 # Two threads, each a relay of its own: while one waits for the database, the other sends.
 RELAYS = 2
+SETTLE_SECONDS = 20.0
 _UNPUBLISHED = [OutboxEvent.State.PENDING, OutboxEvent.State.CLAIMED]
 
 
@@ -39,18 +41,22 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Publish until told to stop; events that are claimed are settled before this returns."""
-        if options["until_empty"]:
-            total = 0
-            while count := relay.publish_pending():
-                total += count
-            self.stdout.write(f"published {total} event(s)")
-            if left := OutboxEvent.objects.filter(state__in=_UNPUBLISHED).count():
-                raise CommandError(f"{left} event(s) are not published; the lines above say why")
-            return
         self._stopping = False
         self._published, self._lock = 0, threading.Lock()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
+        with stopping.on_signal(self._stop), limits.used(limits.of_work()):
+            if options["until_empty"]:
+                self._until_empty()
+            else:
+                self._until_told()
+
+    def _until_empty(self) -> None:
+        while not self._stopping and self._relay():
+            pass
+        self.stdout.write(f"published {self._published} event(s)")
+        if left := OutboxEvent.objects.filter(state__in=_UNPUBLISHED).count():
+            raise CommandError(f"{left} event(s) are not published; the lines above say why")
+
+    def _until_told(self) -> None:
         relaying = Repeated("relay", self._relay, seconds=POLL_SECONDS, threads=RELAYS)
         relaying.start()
         heartbeats = Heartbeats(LiveConsumer.Kind.RELAY, list(settings.QUEUES), self._load)
@@ -58,7 +64,10 @@ class Command(BaseCommand):
         self.stdout.write("relaying the outbox")
         while not self._stopping:
             time.sleep(0.1)
-        relaying.stop(timeout=20)
+        if not relaying.stop(timeout=SETTLE_SECONDS):
+            # Leases end, and another relay publishes what is left; SQS may then have it twice.
+            self.stderr.write("left what was claimed: the database or AWS does not answer")
+            stopping.abandon(stopping.HUNG)
         heartbeats.stop()
 
     def _relay(self) -> int:
@@ -70,5 +79,5 @@ class Command(BaseCommand):
     def _load(self) -> Load:
         return Load(threads=RELAYS, handled=self._published)
 
-    def _stop(self, *args: Any) -> None:
+    def _stop(self) -> None:
         self._stopping = True

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from django.urls import reverse
 
 from emails.models import Notification
 from emails.sending import planning
@@ -105,6 +106,28 @@ def test_where_ses_does_not_answer_the_look_says_so_and_goes_on(account):
     assert list(forecast.buckets) == [Bucket.SENDS]
     [note] = forecast.notes
     assert note.startswith("Could not ask SES which recipients are verified.")
+
+
+@pytest.mark.parametrize("answer", [{}, {"x": 1}, {"ProductionAccessEnabled": "false"}, [], None])
+def test_what_ses_answers_oddly_could_not_be_found_out(account, answer):
+    account.kind = answer
+    make_dead_letter(placed(email="b@x.net"))
+
+    forecast = look()
+
+    assert list(forecast.buckets) == [Bucket.SENDS]
+    [note] = forecast.notes
+    assert note.startswith("Could not ask SES which recipients are verified.")
+
+
+def test_redrive_page_opens_whatever_ses_answers(account, admin_client):
+    account.kind = {"x": 1}
+    make_dead_letter(placed(email="b@x.net"))
+
+    page = admin_client.get(reverse("admin:queues_redrive_start"))
+
+    assert page.status_code == 200
+    assert "Could not ask SES" in page.content.decode()
 
 
 def test_what_still_cannot_be_rendered_will_fail_again(account, settings, tmp_path):

@@ -69,9 +69,44 @@ def zone(settings) -> Iterator[Zone]:
         (SPF_RECORD, ["v=spf1 mx -all"], Result.DIFFERS),
         (SPF_RECORD, [SPF, "v=spf1 mx -all"], Result.DIFFERS),
         (SPF_RECORD, ["v=spf10 include:amazonses.com"], Result.MISSING),
+        # RFC 7208, 4.6.2: a sign before a mechanism, names in any case; 7.1: a dot at the end.
+        (SPF_RECORD, ["v=spf1 +include:amazonses.com -all"], Result.FOUND),
+        (SPF_RECORD, ["v=spf1 mx +INCLUDE:AmazonSES.com ?all"], Result.FOUND),
+        (SPF_RECORD, ["V=SPF1  include:amazonses.com.  ~all "], Result.FOUND),
+        (
+            SPF_RECORD,
+            ["v=spf1 ip4:192.0.2.0/24 a:x.example/24 include:amazonses.com exp=e.example"],
+            Result.FOUND,
+        ),
+        (SPF_RECORD, ["v=spf1 -include:amazonses.com ~all"], Result.DIFFERS),
+        (SPF_RECORD, ["v=spf1 ~include:amazonses.com ~all"], Result.DIFFERS),
+        (SPF_RECORD, ["v=spf1 ?include:amazonses.com ~all"], Result.DIFFERS),
+        # 5.1: what comes after all is not looked at.
+        (SPF_RECORD, ["v=spf1 -all include:amazonses.com"], Result.DIFFERS),
+        (SPF_RECORD, ["v=spf1 ~all redirect=amazonses.com"], Result.DIFFERS),
+        (SPF_RECORD, ["v=spf1 redirect=amazonses.com"], Result.FOUND),
+        (SPF_RECORD, ["v=spf1 redirect=amazonses.com redirect=amazonses.com"], Result.DIFFERS),
+        # 4.6: an error anywhere makes the record void.
+        (SPF_RECORD, ["v=spf1 include:amazonses.com includes:x.example -all"], Result.DIFFERS),
+        (SPF_RECORD, ["v=spf1 include: include:amazonses.com -all"], Result.DIFFERS),
+        (SPF_RECORD, ["v=spf1 include:amazonses.com" + " a" * 10], Result.DIFFERS),
+        (SPF_RECORD, ["v=spf1 include:amazonses.com" + " a" * 9], Result.FOUND),
+        (SPF_RECORD, ["v=spf1 include:amazonses.com.evil.example -all"], Result.DIFFERS),
+        (SPF_RECORD, ["v=spf1 include:notamazonses.com -all"], Result.DIFFERS),
         (DMARC_RECORD, ["v=DMARC1; p=reject; rua=mailto:a@shop.example"], Result.FOUND),
         (DMARC_RECORD, ["v=DMARC1; rua=mailto:a@shop.example"], Result.DIFFERS),
         (DMARC_RECORD, [DMARC, "v=DMARC1; p=reject"], Result.DIFFERS),
+        # RFC 9989, 4.8: the version comes first and its case counts; spaces are allowed around signs.
+        (DMARC_RECORD, ["v=DMARC1; p=foo"], Result.DIFFERS),
+        (DMARC_RECORD, ["v=DMARC1; p=monitor"], Result.DIFFERS),
+        (DMARC_RECORD, ["v=DMARC1; p=none; sp=foo"], Result.DIFFERS),
+        (DMARC_RECORD, ["v=DMARC10; p=none"], Result.MISSING),
+        (DMARC_RECORD, ["v=DMARC1 p=none"], Result.MISSING),
+        (DMARC_RECORD, ["p=none; v=DMARC1"], Result.MISSING),
+        (DMARC_RECORD, ["v=Dmarc1; p=reject"], Result.MISSING),
+        (DMARC_RECORD, ["v=dmarc1; p=none"], Result.MISSING),
+        (DMARC_RECORD, ["v =DMARC1; p=none"], Result.FOUND),
+        (DMARC_RECORD, ["v\t= DMARC1 ;\tP = Reject ; np=reject;psd=n; t=y;x=y"], Result.FOUND),
     ],
 )
 def test_a_record_is_judged_by_what_dns_has(zone, record, values, result):
@@ -106,6 +141,94 @@ def test_a_subdomain_takes_the_dmarc_of_the_domain_above(zone):
     [check] = dns_check.check([Record("TXT", "_dmarc.mail.shop.example", DMARC, "DMARC")])
 
     assert (check.result, check.note) == (Result.FOUND, "Inherited from shop.example.")
+
+
+@pytest.mark.parametrize(
+    ("records", "domain", "expected"),
+    [
+        ({"shop.example": "v=DMARC1; p=reject"}, "a.mail.shop.example", "shop.example"),
+        ({"shop.example": "v=DMARC1; p=reject"}, "eu.news.shop.example", "shop.example"),
+        # RFC 9989, 4.10.2: the record with the fewest labels, unless psd= says where the organization is.
+        ({"b.shop.example": DMARC, "shop.example": DMARC}, "a.b.shop.example", "shop.example"),
+        (
+            {"b.shop.example": "v=DMARC1; p=none; psd=n", "shop.example": DMARC},
+            "a.b.shop.example",
+            "b.shop.example",
+        ),
+        (
+            {"shop.example": DMARC, "example": "v=DMARC1; p=reject; psd=y"},
+            "a.shop.example",
+            "shop.example",
+        ),
+        ({"example": "v=DMARC1; p=reject; psd=y"}, "a.shop.example", "example"),
+        # Of a name of more labels only the last seven are asked.
+        ({"shop.example": DMARC}, "1.2.3.4.5.6.7.8.9.shop.example", "shop.example"),
+        (
+            {"5.6.7.8.9.shop.example": DMARC},
+            "1.2.3.4.5.6.7.8.9.shop.example",
+            "5.6.7.8.9.shop.example",
+        ),
+        ({"4.5.6.7.8.9.shop.example": DMARC}, "1.2.3.4.5.6.7.8.9.shop.example", None),
+        ({}, "a.shop.example", None),
+    ],
+)
+def test_a_domain_without_dmarc_takes_that_of_its_organization(zone, records, domain, expected):
+    for name, text in records.items():
+        zone["TXT", f"_dmarc.{name}"] = [text]
+
+    [check] = dns_check.check([Record("TXT", f"_dmarc.{domain}", DMARC, "DMARC")])
+
+    assert check.result == (Result.FOUND if expected else Result.MISSING)
+    assert not expected or check.note.startswith(f"Inherited from {expected}.")
+
+
+def test_a_domain_above_that_does_not_answer_is_no_missing_dmarc(zone):
+    zone["TXT", "_dmarc.shop.example"] = ["broken"]
+
+    [check] = dns_check.check([Record("TXT", "_dmarc.mail.shop.example", DMARC, "DMARC")])
+
+    assert check.result == Result.SILENT
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("v=DMARC1; p=reject; pct=50", "RFC 9989 has removed pct"),
+        ("v=DMARC1; p=reject; t=y", "t=y"),
+        ("v=DMARC1; p=reject; aspf=s", "aspf=s"),
+        ("v=DMARC1; p=reject; adkim=x", "ignore the value of adkim"),
+        ("v=DMARC1; p=x; rua=mailto:a@shop.example", "take it for p=none"),
+        ("v=DMARC1; p=x", "ignore the record"),
+    ],
+)
+def test_what_receivers_make_of_a_dmarc_record_is_said(zone, text, note):
+    zone["TXT", DMARC_RECORD.name] = [text]
+
+    [check] = dns_check.check([DMARC_RECORD])
+
+    assert note in check.note
+
+
+@pytest.mark.parametrize(
+    ("included", "result"),
+    [
+        (["v=spf1 include:amazonses.com -all"], Result.FOUND),
+        (["v=spf1 -include:amazonses.com -all"], Result.DIFFERS),
+        (["v=spf1 ip4:192.0.2.1 -all"], Result.DIFFERS),
+        (["v=spf1 include:_spf.shop.example -all"], Result.DIFFERS),
+        (["v=spf1 include:amazonses.com" + " mx" * 9], Result.DIFFERS),
+        ([], Result.DIFFERS),
+        (["broken"], Result.SILENT),
+    ],
+)
+@pytest.mark.parametrize("term", ["include:", "redirect="])
+def test_what_spf_includes_is_followed(zone, term, included, result):
+    zone["TXT", DOMAIN] = [f"v=spf1 mx {term}_spf.shop.example"]
+    zone["TXT", "_spf.shop.example"] = included
+
+    [check] = dns_check.check([SPF_RECORD])
+
+    assert check.result == result
 
 
 def test_a_server_out_of_order_is_no_missing_record(zone):

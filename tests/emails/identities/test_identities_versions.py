@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import uuid
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,10 +13,10 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import quote
 from django.urls import reverse
 
-from emails.errors import NoSuchIdentity
+from emails.errors import IdentityError, NoSuchIdentity
 from emails.identities import identities, status_history
 from emails.models.identities import IdentityStatus
-from emails.ses import account, default_sender
+from emails.ses import account, default_sender, ses_api
 from tests.support.responses import said
 
 pytestmark = [pytest.mark.django_db, pytest.mark.processes]
@@ -209,3 +212,31 @@ def test_what_was_sent_is_counted_with_its_bounces_and_complaints(local_aws):
     after = [sum(column) for column in list(zip(*account.statistics(), strict=True))[1:]]
 
     assert [now - then for now, then in zip(after, before, strict=True)] == [3, 1, 1, 0]
+
+
+@pytest.mark.parametrize("name", ["bücher.example", "Ada@straße.example"])
+def test_ses_is_told_the_names_of_identities_in_ascii(request, name):
+    told = []
+
+    def keep(params, **kwargs):
+        told.append(params)
+
+    for client, service in ((ses_api.api(), "ses"), (ses_api.api_v2(), "sesv2")):
+        client.meta.events.register(f"provide-client-params.{service}", keep)
+        request.addfinalizer(
+            partial(client.meta.events.unregister, f"provide-client-params.{service}", keep)
+        )
+
+    for ask in (
+        lambda: identities.verify(name),
+        lambda: identities.get(name),
+        lambda: identities.statuses([name]),
+        lambda: identities.sends_from(name),
+        lambda: identities.set_mail_from(name, f"bounce.{name}", failing="UseDefaultValue"),
+        lambda: identities.delete(name),
+    ):
+        with suppress(IdentityError):
+            ask()
+
+    assert len(told) >= 4
+    assert all(json.dumps(params, ensure_ascii=False).isascii() for params in told)

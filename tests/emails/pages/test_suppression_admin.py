@@ -11,8 +11,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from django.utils import timezone
 
-from emails.models import Notification, Suppression, SuppressionSync
-from emails.reputation import csv_files
+from emails.models import Notification, Suppression, SuppressionImport, SuppressionSync
+from emails.reputation import imports
 from emails.sending import guard
 from emails.ses import ses_api, suppression_list
 from queues.console import change_url, list_url
@@ -49,10 +49,17 @@ def text(response):
     return " ".join(response.content.decode().split())
 
 
-def upload(client, content, *, follow=True):
+def upload(client, content):
+    """Upload a file; the answer is the page that says what it would do."""
     file = SimpleUploadedFile("list.csv", content)
     data = {"file": file, "reason": "from the old shop"}
-    return client.post(reverse("admin:emails_suppression_import"), data, follow=follow)
+    return client.post(reverse("admin:emails_suppression_import"), data, follow=True)
+
+
+def confirm(client, **fields):
+    upload = SuppressionImport.objects.get()
+    address = reverse("admin:emails_suppression_import_preview", args=[upload.pk])
+    return client.post(address, fields or {"confirm": "yes"}, follow=True)
 
 
 def lift(client, row, **fields):
@@ -126,52 +133,163 @@ def test_lift_sends_what_was_suppressed_only_if_asked_to(client, operator, field
     assert (row.state, row.sends_again) == (Suppression.State.LIFTED, bool(fields))
 
 
-def test_import_takes_what_is_right_and_names_what_is_wrong(client, operator):
+MIXED = (
+    "\ufeffReason,EmailAddress\r\nbounced,new@example.com\r\n,Known@example.com\r\n\r\n"
+    "x,lifted@example.com\r\nx,nobody\r\nx\r\nagain,NEW@example.com\r\n"
+).encode()
+
+
+@pytest.fixture
+def known():
     make_suppression(address="known@example.com")
-    make_suppression(
-        address="lifted@example.com", state=Suppression.State.LIFTED, lifted_at=timezone.now()
-    )
-    content = (
-        "﻿Reason,EmailAddress\r\nbounced,new@example.com\r\n,Known@example.com\r\n\r\n"
-        "x,lifted@example.com\r\nx,nobody\r\nx\r\n"
-    )
+    return make_suppression(address="lifted@example.com", state="lifted", lifted_at=timezone.now())
 
-    page = text(upload(client, content.encode()))
 
-    assert "Newly suppressed: 1. Already suppressed: 1." in page
-    assert "1 had been lifted before and stay lifted" in page
-    assert "Skipped lines without an address: 6, 7." in page
+def test_a_file_is_shown_line_by_line_and_changes_nothing_before_somebody_confirms(
+    client, operator, known
+):
+    before = list(Suppression.objects.order_by("pk").values())
+
+    response = upload(client, MIXED)
+
+    page = text(response)
+    assert [count for count, _ in response.context["outcomes"]] == [1, 1, 1, 1, 2]
+    assert response.context["found"].wrong == [6, 7]
+    assert "“nobody” is not an email address." in page
+    assert "The addresses are in the column “EmailAddress”, the reasons in “Reason”." in page
+    assert list(Suppression.objects.order_by("pk").values()) == before
+    assert not LogEntry.objects.exists()
+
+
+def test_import_does_what_the_preview_said(client, operator, known):
+    upload(client, MIXED)
+
+    page = text(confirm(client))
+
+    assert "1 newly suppressed" in page
+    assert "1 unchanged" in page
+    assert "1 lifted here before, and they stay lifted" in page
+    assert "2 not imported" in page
     assert Suppression.objects.of(["new@example.com"]).get().reason == "bounced"
+    assert Suppression.objects.get(pk=known.pk).state == "lifted"
+    assert LogEntry.objects.get().change_message.startswith("Imported list.csv: 1 newly suppressed")
+    assert not SuppressionImport.objects.exists()
 
 
-def test_import_without_a_heading_reads_the_first_column(client, operator):
-    upload(client, b"a@example.com\nb@example.com;x\nb@example.com\n")
+def test_lifted_addresses_are_suppressed_again_if_somebody_says_so(client, operator, known):
+    upload(client, MIXED)
 
-    assert set(Suppression.objects.values_list("address", "reason")) == {
-        ("a@example.com", "from the old shop"),
-        ("b@example.com", "from the old shop"),
-    }
+    page = text(confirm(client, confirm="yes", reactivate="on"))
+
+    assert "1 suppressed again" in page
+    assert not Suppression.objects.filter(state="lifted").exists()
+
+
+def test_a_discarded_file_is_deleted_and_changes_nothing(client, operator):
+    upload(client, MIXED)
+
+    page = text(confirm(client, discard="yes"))
+
+    assert "Nothing was imported" in page
+    assert not SuppressionImport.objects.exists()
+    assert not Suppression.objects.exists()
+
+
+def test_a_file_is_confirmed_once_and_by_whoever_uploaded_it(client, operator):
+    address = upload(client, MIXED).request["PATH_INFO"]
+    client.force_login(staff(role="operator"))
+    assert "no longer here" in text(client.get(address, follow=True))
+    client.force_login(operator)
+    confirm(client)
+
+    assert "no longer here" in text(client.post(address, {"confirm": "yes"}, follow=True))
+    assert LogEntry.objects.count() == 1
+
+
+@pytest.mark.parametrize("role", ["support", "auditor"])
+def test_who_may_not_import_confirms_no_file_either(client, role):
+    user = staff(role=role)
+    client.force_login(user)
+    kept = imports.keep(MIXED, name="a.csv", reason="r", user_id=user.pk)
+    address = reverse("admin:emails_suppression_import_preview", args=[kept.pk])
+
+    for fields in ({"confirm": "yes"}, {"discard": "yes"}):
+        assert client.post(address, fields).status_code == 403
+    assert SuppressionImport.objects.exists()
+    assert not Suppression.objects.exists()
+
+
+def test_a_file_that_nobody_confirms_is_forgotten_after_a_day(client, operator):
+    upload(client, MIXED)
+    assert imports.forget_old() == 0
+    SuppressionImport.objects.update(uploaded_at=timezone.now() - timedelta(hours=25))
+
+    assert imports.forget_old() == 1
+
+
+def test_another_upload_replaces_the_first(client, operator):
+    upload(client, MIXED)
+    upload(client, b"a@example.com\n")
+
+    confirm(client)
+
+    assert [row.address for row in Suppression.objects.all()] == ["a@example.com"]
+
+
+def test_where_nothing_would_change_nothing_is_asked(client, operator, known):
+    page = text(upload(client, b"known@example.com\n"))
+
+    assert "There is nothing to import." in page
+    assert 'name="confirm"' not in page
+
+
+def test_own_export_of_a_lifted_address_suppresses_nobody(client, operator):
+    upload(
+        client,
+        b"address,state,source,reason,since,added_by,lifted_at\r\n"
+        b"ada@example.com,lifted,bounce,550,2026-01-01T00:00:00+00:00,root,2026-02-01T00:00:00+00:00\r\n",
+    )
+
+    page = text(confirm(client))
+
+    assert "1 recorded as lifted" in page
+    assert not Suppression.objects.active().exists()
+    row = Suppression.objects.get()
+    assert (row.source, row.added_by, row.ses_task) == ("bounce", "root", "")
+
+
+def test_a_file_lifts_nobody(client, operator):
+    row = make_suppression()
+    upload(
+        client,
+        b"address,state,lifted_at\nada@example.com,lifted,2026-02-01T00:00:00+00:00\nb@example.com,,\n",
+    )
+
+    page = text(confirm(client))
+
+    assert "1 lifted in the file and suppressed here: they stay suppressed" in page
+    row.refresh_from_db()
+    assert row.state == "active"
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"\xff\xfe\x00a", "not UTF-8 text"),
         (b"name,phone\nAda,1\n", "has no column"),
-        (b'"' + b"x" * 200_000, "not CSV"),
-        (b"a@example.com\n" * 20_001, "at most 20,000 at once"),
+        (b'email,reason\na@example.com,"550\n', "Line 2 opens a quote that is never closed"),
         (b"", "The submitted file is empty"),
     ],
 )
-def test_file_that_cannot_be_taken_says_why_and_changes_nothing(client, operator, content, words):
+def test_file_that_cannot_be_taken_says_why_and_is_not_kept(client, operator, content, words):
     assert words in text(upload(client, content))
+    assert not SuppressionImport.objects.exists()
     assert not Suppression.objects.exists()
 
 
 def test_file_that_is_too_large_is_refused(client, operator):
-    content = b"x" * (csv_files.MAX_BYTES + 1)
+    content = b"x" * (imports.MAX_BYTES + 1)
 
-    assert "at most 2 MB at once" in text(upload(client, content))
+    assert "at most 16 MB at once" in text(upload(client, content))
 
 
 def test_export_is_read_back_by_an_import_and_holds_no_formula(client, operator):
@@ -185,6 +303,7 @@ def test_export_is_read_back_by_an_import_and_holds_no_formula(client, operator)
     Suppression.objects.all().delete()
 
     upload(client, content)
+    confirm(client)
 
     assert Suppression.objects.get().address == "+1@example.com"
 

@@ -88,7 +88,7 @@ def test_emails_of_one_shape_are_parsed_once():
         "<pre>{{a}}</pre>",
         "<!-- {{a}} -->",
         "<!-- {{a}} --><p title='x'>",
-        "<style>p {color: {{a}}}</style><p>x</p>",
+        "<style>p {color: {{a}} }</style><p>x</p>",
         "<style>.{{a}} {color: red}</style><p class='big'>x</p>",
         "<style>@media print {.{{a}} {color: red}}</style><p class='big'>x</p>",
         '<style>[title="big"] {color: red}</style><p title="{{a}}">x</p>',

@@ -54,6 +54,7 @@ def test_takes_data_from_a_file(capsys, tmp_path):
     ("content", "reason"),
     [
         (b"{}", "the data has no"),
+        (b'{"a": {"b": 1, "b": 2}}', "a.b stands twice"),
         (b"[]", "not a JSON object"),
         (b"{", "Expecting property name"),
         (b"\xff", "utf-8"),

@@ -1,4 +1,5 @@
 import copy
+import re
 from html.parser import HTMLParser
 from typing import Any
 
@@ -99,11 +100,13 @@ def test_samples_are_what_the_producer_promises(name, model):
     assert data == sample.data
 
 
-@pytest.mark.parametrize("name", ["sign_in_link", "verify_email"])
-def test_link_that_signs_in_is_kept_from_the_tracking_of_ses(name):
+@pytest.mark.parametrize(
+    ("name", "links"), [("order_confirmation", 1), ("sign_in_link", 2), ("verify_email", 2)]
+)
+def test_link_that_opens_without_a_password_is_kept_from_the_tracking_of_ses(name, links):
     html = templates.render(name, templates.sample(name).data).html
 
-    assert html.count("<a ") == html.count("ses:no-track") == 2
+    assert html.count("<a ") == html.count("ses:no-track") == links
 
 
 def test_unknown_sample_is_an_error():
@@ -256,7 +259,9 @@ def test_unknown_template_is_a_render_error(name):
 def test_broken_text_part_is_a_render_error(template):
     template(text="{{#if x}}")
 
-    with pytest.raises(RenderError, match="trial/body.txt.hbs: unclosed block"):
+    with pytest.raises(
+        RenderError, match="trial/body.txt.hbs: line 1, column 10: a block is never"
+    ):
         templates.render("trial", {"x": 1})
 
 
@@ -284,7 +289,9 @@ def test_html_from_the_data_is_inlined_with_the_rest(template):
 def test_broken_template_is_a_render_error(template):
     template(html="{{#if x}}")
 
-    with pytest.raises(RenderError, match="trial/body.html.hbs: unclosed block"):
+    with pytest.raises(
+        RenderError, match="trial/body.html.hbs: line 1, column 10: a block is never"
+    ):
         templates.render("trial", {"x": 1})
 
 
@@ -364,3 +371,69 @@ def test_a_data_key_cannot_replace_a_partial_or_helper():
     assert templates.render("order_confirmation", context) == templates.render(
         "order_confirmation", ORDER
     )
+
+
+ARABIC = "نور الهدى"
+ISOLATED = f"\u2068{ARABIC}\u2069"
+
+
+# UAX #9: without isolates the comma, the number and the words around a right-to-left name change places.
+@pytest.mark.parametrize("name", templates.names())
+def test_right_to_left_values_are_isolated_in_every_template(name):
+    def arabic(value):
+        if isinstance(value, dict):
+            return {key: arabic(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return list(map(arabic, value))
+        is_name = isinstance(value, str) and re.fullmatch("[A-Z][a-z]+( [A-Z][a-z]+)?", value)
+        return ARABIC if is_name else value
+
+    rendered = templates.render(name, arabic(dict(templates.sample(name).data)))
+
+    for part in (rendered.subject, rendered.html, rendered.text):
+        assert part.count(ARABIC) == part.count(ISOLATED)
+
+
+def test_name_before_a_comma_and_an_order_number_is_isolated():
+    rendered = templates.render(
+        "order_confirmation", {**ORDER, "customer": {"name": ARABIC, "email": "ada@example.com"}}
+    )
+
+    assert f"Dear {ISOLATED}, we received your order" in rendered.html
+    assert f"Dear {ISOLATED}, we received your order ORD-000123" in rendered.text
+    assert rendered.subject.isascii()
+
+
+@pytest.mark.parametrize(
+    ("value", "right"),
+    [
+        ("Ada, 1", "Ada, 1"),
+        ("Zoë 🧀", "Zoë 🧀"),
+        ("שלום", "\u2068שלום\u2069"),
+        ("a\u2069\u202eb", "ab"),
+        ("نور\n1", "\u2068نور\u2069\n\u20681\u2069"),
+        ("\u202e", ""),
+    ],
+)
+def test_only_what_has_a_direction_is_isolated_and_cannot_end_its_isolate(value, right, template):
+    template(text="{{name}} 1", subject="{{name}} 1")
+
+    rendered = templates.render("trial", {"name": value})
+
+    assert rendered.text.removesuffix(" 1") == right
+    assert rendered.subject == f"{' '.join(right.split())} 1".strip()
+
+
+def test_long_subject_is_cut_inside_its_isolate(template):
+    template(subject="{{name}} 1")
+
+    subject = templates.render("trial", {"name": "نور" * 100}).subject
+
+    assert len(subject) == 200
+    assert subject.endswith("…\u2069")
+
+
+def test_link_has_no_marks_of_direction(template):
+    template(text='{{link "https://shop.example.com/نور"}}')
+
+    assert templates.render("trial", {}).text == "https://shop.example.com/%D9%86%D9%88%D8%B1"

@@ -138,8 +138,7 @@ def test_event_of_a_stranger_is_kept_and_changes_nothing(sent):
         (json.dumps(ses_event("Send", message_id="x" * 101)), BadData),
         (json.dumps(ses_event("Send", moment="0001-01-01T00:00:00+14:00")), BadData),
         (json.dumps(ses_event("Send", moment="2026-11-22T10:00:00")), BadData),
-        (json.dumps(ses_event("Bounce", bouncedRecipients=[{"emailAddress": None}])), BadData),
-        (json.dumps(ses_event("Send", moment="\0")), BadEnvelope),
+        (json.dumps(ses_event("Send", moment="\0")), BadData),
     ],
 )
 def test_what_ses_does_not_send_is_rejected(body, error):

@@ -216,6 +216,48 @@ def test_code_is_said_in_words(status, answer, kind, expected):
     assert reasons.sentence(code).startswith(expected)
 
 
+# RFC 5321, 4.2: the code begins the reply. RFC 2034, 4, RFC 3463, 2: the enhanced code comes next, of the same class.
+@pytest.mark.parametrize(
+    ("words", "right"),
+    [
+        ("smtp; 550 host mx1.example.net[5.9.12.34] said: blocked", "550"),
+        ("smtp; 421 Too many from 5.1.1.9", "421"),
+        ("smtp; connection to 23.4.7.9 timed out", "General"),
+        ("smtp; 550 mail from 203.5.1.1 refused by local policy", "550"),
+        ("smtp; 421 too many connections from 5.2.1.9", "421"),
+        ("smtp; 550 rejected, see http://192.0.2.4/?ip=198.4.2.2", "550"),
+        ("smtp; gave up after 480 minutes", "General"),
+        ("smtp; 480 minutes without an answer", "General"),
+        ("smtp; 552 bytes too many", "General"),
+        ("smtp; 5.1.1.9 is no host of ours", "General"),
+        ("smtp; 550 5.1.1.9 is blocked", "550"),
+        ("smtp; 550 5.1.1.example.net is blocked", "550"),
+        ("smtp; 550 Postfix 5.1.1 refuses", "550"),
+        ("smtp; 550 Exim v4.2.2", "550"),
+        ("smtp; 550 4.2.2 of another class", "550"),
+        ("smtp; 5501 is no code", "General"),
+        ("smtp; error 550 of mx1.example.net", "General"),
+        ("smtp;550-5.1.1 The email account does not exist.", "5.1.1"),
+        ("smtp; 550 #5.1.0 Address rejected", "5.1.0"),
+        ("smtp; 554 delivery error: Sorry, no mailbox here (#5.1.1)", "5.1.1"),
+        ("host mx1.example.net[5.9.12.34] said: 550 5.7.1 blocked (in reply to RCPT TO)", "5.7.1"),
+        ("smtp; 421 4.7.0 [198.51.100.7 15] Our system has detected", "4.7.0"),
+        ("smtp; 5.4.7 - Delivery expired", "5.4.7"),
+    ],
+)
+def test_only_the_code_of_a_reply_is_a_code(words, right):
+    assert reasons.code(kind="General", status="", words=words) == right
+
+
+# RFC 3464, 2.3.4.
+@pytest.mark.parametrize(
+    ("status", "right"),
+    [("5.1.1", "5.1.1"), ("5.1.1 (no mailbox)", "5.1.1"), ("5.1.1.9", "550"), ("at 5.1.1", "550")],
+)
+def test_status_of_the_report_comes_first_if_it_is_one(status, right):
+    assert reasons.code(kind="General", status=status, words="smtp; 550 no thanks") == right
+
+
 @pytest.mark.parametrize(
     "message",
     [

@@ -250,3 +250,75 @@ def test_what_ses_did_not_try_is_no_bounce_and_not_spam_is_no_complaint():
     counts = counted.count(now - timedelta(minutes=1), now + timedelta(minutes=1))
 
     assert (counts["bounced"], counts["complained"]) == (2, 2)
+
+
+def is_just_now(moment):
+    return abs(moment - timezone.now()) < timedelta(seconds=10)
+
+
+def rate(count, of, **limits):
+    defaults = {"warning": 5.0, "stop": 10.0}
+    return guard.Rate("bounces", Notification.Delivery.BOUNCED_HARD, count, of, **defaults | limits)
+
+
+@pytest.mark.parametrize(
+    ("count", "of", "is_high", "is_over"),
+    [
+        (49, 1000, False, False),
+        (50, 1000, True, False),
+        (99, 1000, True, False),
+        (100, 1000, True, True),
+        # Too few were sent, or too few bounced, to say so.
+        (99, 99, False, False),
+        (100, 100, True, True),
+        (2, 100, False, False),
+        (3, 100, False, False),
+        (0, 0, False, False),
+    ],
+)
+def test_rate_is_high_and_over_from_its_limits_on(settings, count, of, is_high, is_over):
+    settings.GUARD_MINIMUM = 100
+
+    found = rate(count, of)
+
+    assert (found.is_high, found.is_over) == (is_high, is_over)
+
+
+def test_three_of_the_first_hundred_are_enough_to_say_something(settings):
+    settings.GUARD_MINIMUM = 100
+
+    assert rate(3, 100, stop=3.0).is_over
+    assert not rate(2, 100, stop=2.0).is_over
+
+
+def test_rate_of_nothing_is_nothing():
+    assert (rate(0, 0).per_cent, rate(1, 3).shown) == (0.0, "33.33 %")
+
+
+def test_one_consumer_looks_once_a_minute():
+    happened(accepted=1000, bounced=10)
+
+    assert guard.check() == 0
+    happened(accepted=1000, bounced=900, ago=timedelta(hours=2))
+    assert guard.check() == 0
+
+    Duty.objects.update(taken_at=timezone.now() - timedelta(seconds=61))
+    assert guard.check() == 1
+
+
+def test_stop_says_who_and_why_and_since_when():
+    assert guard.stop(reason="x" * 400, by="ada")
+
+    row = guard.state()
+    assert (row.is_stopped, row.reason, row.stopped_by) == (True, "x" * 300, "ada")
+    assert is_just_now(row.stopped_at)
+
+
+def test_bulk_that_was_resumed_is_resumed_once_and_can_be_stopped_again():
+    assert not guard.resume()
+    guard.stop(reason="a test")
+
+    assert [guard.resume() for _ in range(2)] == [True, False]
+    assert not guard.is_stopped()
+    assert is_just_now(guard.state().resumed_at)
+    assert guard.stop(reason="again")

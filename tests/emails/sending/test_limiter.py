@@ -2,6 +2,8 @@ import time
 from datetime import timedelta
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
+from botocore.stub import Stubber
 from django.db import connection
 from django.utils import timezone
 
@@ -30,6 +32,22 @@ def rate(aws, settings):
         limiter.refresh()
 
     return set_rate
+
+
+@pytest.fixture
+def refuses_quota(aws, request):
+    """Let SES refuse, or not, to tell its quota."""
+
+    def refuse(**kwargs):
+        raise EndpointConnectionError(endpoint_url="http://ses")
+
+    def install(is_refusing):
+        if is_refusing:
+            events = ses_api.api().meta.events
+            events.register("before-send.ses.GetSendQuota", refuse)
+            request.addfinalizer(lambda: events.unregister("before-send.ses.GetSendQuota", refuse))
+
+    return install
 
 
 @pytest.fixture
@@ -153,6 +171,20 @@ def test_rate_and_quota_come_from_ses_unless_set(aws, settings):
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("ses", ["answers", "does not answer"])
+def test_rate_that_is_set_counts_whatever_ses_says(aws, settings, refuses_quota, ses):
+    settings.SES_MAX_SEND_RATE = 5
+    refuses_quota(ses == "does not answer")
+
+    for _ in range(2):
+        limiter.refresh()
+        SendRate.objects.update(refresh_at=timezone.now() - timedelta(seconds=1))
+
+    assert SendRate.objects.get().max_send_rate == 5
+    assert limiter.rate() == pytest.approx(4.9, rel=0.001)
+
+
+@pytest.mark.django_db
 def test_only_one_process_asks_ses_each_minute(aws):
     assert [limiter.refresh() for _ in range(3)] == [True, False, False]
 
@@ -192,6 +224,84 @@ def test_many_throttles_leave_a_sixth_of_the_rate(rate):
     row = SendRate.objects.get()
     assert 4 * step < row.step_us < 6.1 * step
     assert row.slowed_until and row.slowed_until > timezone.now() + timedelta(seconds=59)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The limiter's clock, which a test sets."""
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
+
+
+def throttled(clock, *, seconds, every):
+    """Let SES throttle one call ``every`` so many seconds, and nothing else; returns the steps in seconds."""
+    steps = []
+    for _ in range(int(seconds / every)):
+        clock[0] += every
+        SendRate.objects.update(slowed_until=timezone.now() + timedelta(seconds=58))
+        limiter.slow_down()
+        steps.append(SendRate.objects.get().step_us / 1_000_000)
+    return steps
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("per_second", [0.5, 14, 10_000])
+def test_full_throttle_slows_down_to_a_call_in_five_seconds(rate, clock, per_second):
+    rate(per_second)
+
+    steps = throttled(clock, seconds=30, every=1)
+
+    assert steps == sorted(steps)
+    assert steps[10] >= 2.5
+    assert max(5, 1 / per_second) <= steps[-1] <= max(5, 4.1 / per_second * 1.5)
+
+
+@pytest.mark.django_db
+def test_full_throttle_never_exceeds_a_rate_that_is_set(rate, clock):
+    rate(0.1)
+
+    assert min(throttled(clock, seconds=30, every=1)) >= 10
+
+
+@pytest.mark.django_db
+def test_accepted_email_ends_a_full_throttle(rate, clock):
+    rate(10)
+    normal = SendRate.objects.get().step_us
+    throttled(clock, seconds=30, every=1)
+
+    limiter.speed_up()
+
+    assert normal < SendRate.objects.get().step_us <= 4.1 * normal
+    clock[0] += 1
+    assert throttled(clock, seconds=1, every=1)[0] < 1
+
+
+@pytest.mark.django_db
+def test_throttling_now_and_then_never_goes_below_a_sixth(rate, clock):
+    rate(10)
+    normal = SendRate.objects.get().step_us
+
+    for _ in range(50):
+        throttled(clock, seconds=2, every=1)
+        limiter.speed_up()
+
+    assert SendRate.objects.get().step_us < 6.1 * normal
+
+
+@pytest.mark.django_db
+def test_account_that_may_not_send_keeps_the_rate_that_is_known(aws, settings):
+    settings.SES_MAX_SEND_RATE = 0
+    limiter.refresh()
+    past = timezone.now() - timedelta(seconds=1)
+    SendRate.objects.update(refresh_at=past)
+
+    with Stubber(ses_api.api()) as stubber:
+        answer = {"MaxSendRate": 0.0, "Max24HourSend": 0.0, "SentLast24Hours": 0.0}
+        stubber.add_response("get_send_quota", answer)
+        assert limiter.refresh() is True
+
+    assert SendRate.objects.get().max_send_rate == 1.0
 
 
 @pytest.mark.django_db
@@ -314,3 +424,74 @@ def test_email_whose_slot_was_missed_is_claimed_by_nobody_when_the_consumer_stop
     assert stopping
     assert only().state == "pending"
     assert [attempt.outcome for attempt in only().attempt_rows.all()] == ["held"]
+
+
+def seconds_until(moment):
+    return (moment - timezone.now()).total_seconds()
+
+
+@pytest.mark.django_db
+def test_account_whose_rate_nobody_knows_sends_one_email_a_second(aws, settings, refuses_quota):
+    settings.SES_MAX_SEND_RATE = 0
+    refuses_quota(True)
+
+    assert limiter.refresh()
+
+    assert SendRate.objects.get().max_send_rate == 1.0
+    assert limiter.rate() == pytest.approx(0.98, rel=0.001)
+
+
+@pytest.mark.django_db
+def test_ses_is_asked_once_a_minute_and_what_it_says_is_kept_when_it_is_silent(
+    aws, settings, refuses_quota
+):
+    settings.SES_MAX_SEND_RATE = 0
+    limiter.refresh()
+    SendRate.objects.update(max_send_rate=14, sent_last_24_hours=7, max_24_hour_send=9)
+    assert 50 < seconds_until(SendRate.objects.get().refresh_at) <= 60
+
+    refuses_quota(True)
+    SendRate.objects.update(refresh_at=timezone.now() - timedelta(seconds=1))
+    assert limiter.refresh()
+
+    row = SendRate.objects.get()
+    assert (row.max_send_rate, row.sent_last_24_hours, row.max_24_hour_send) == (14, 7, 9)
+    assert limiter.rate() == pytest.approx(14 * 0.98, rel=0.001)
+
+
+@pytest.mark.django_db
+def test_slow_down_lasts_for_a_minute_and_no_refresh_ends_it_before(rate):
+    rate(10)
+    limiter.slow_down()
+    slowed = SendRate.objects.get()
+    assert 50 < seconds_until(slowed.slowed_until) <= 60
+
+    SendRate.objects.update(refresh_at=timezone.now() - timedelta(seconds=1))
+    limiter.refresh()
+    row = SendRate.objects.get()
+    assert (row.step_us, row.slowed_until) == (slowed.step_us, slowed.slowed_until)
+
+    past = timezone.now() - timedelta(seconds=1)
+    SendRate.objects.update(refresh_at=past, slowed_until=past)
+    limiter.refresh()
+    assert SendRate.objects.get().slowed_until is None
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("per_second", "slots"), [(0.5, 1), (14, 13), (100, 98)])
+def test_one_call_may_take_the_slots_of_a_second(rate, per_second, slots):
+    assert limiter.slots_a_second() == 1
+
+    rate(per_second)
+
+    assert limiter.slots_a_second() == slots
+
+
+@pytest.mark.django_db
+def test_caller_waits_until_a_fifth_of_a_second_before_its_slot(rate):
+    rate(1)
+    limiter.reserve()
+
+    slot = limiter.wait_for_slots(1)[0]
+
+    assert slot.at - time.monotonic() <= 0.2

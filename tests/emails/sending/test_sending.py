@@ -16,7 +16,7 @@ from emails.ses import ses_api
 from queues.errors import Reject
 from queues.models import HandlingFailure, OutboxEvent
 from queues.outbox import recording
-from tests.support.owed import claimed, only, owed, place
+from tests.support.owed import claimed, only, owed, place, placed
 
 State = Notification.State
 Outcome = Attempt.Outcome
@@ -37,9 +37,7 @@ def ses_answers(aws, request):
 
         name = "after-call.ses.SendRawEmail" if after_accepting else "before-send.ses.SendRawEmail"
         events = ses_api.connection().connection.meta.events
-        events.register_first(name, intervene) if not after_accepting else events.register(
-            name, intervene
-        )
+        events.register(name, intervene)
         request.addfinalizer(lambda: events.unregister(name, intervene))
         return lambda: events.unregister(name, intervene)
 
@@ -69,6 +67,35 @@ def test_email_carries_configuration_set_and_tags_for_its_attempt(aws, consume):
     message = email.message_from_string(aws.accepted[0].raw_data)
     assert message["X-SES-CONFIGURATION-SET"] == "notifier"
     assert message["X-SES-MESSAGE-TAGS"] == f"nid={only().pk}, att=1"
+
+
+@pytest.mark.django_db
+def test_same_event_with_another_address_is_a_second_email_as_its_page_says(aws, consume):
+    # One event may owe emails to several people, and a corrected dead letter keeps the id of its event.
+    event = place()
+    consume()
+    again = event.model_copy(update={"data": placed(recipient="bob@example.com").data})
+    OutboxEvent.objects.all().delete()
+    with transaction.atomic():
+        recording.record(again)
+
+    consume()
+
+    recipients = Notification.objects.order_by("pk").values_list("event_id", "recipient")
+    assert list(recipients) == [(event.id, "ada@example.com"), (event.id, "bob@example.com")]
+
+
+@pytest.mark.django_db
+def test_emails_say_that_a_program_wrote_them(aws, consume):
+    place()
+
+    consume()
+    direct_emails.send_canary()
+
+    # RFC 3834, section 5.
+    for sent in aws.accepted:
+        assert email.message_from_string(sent.raw_data)["Auto-Submitted"] == "auto-generated"
+    assert len(aws.accepted) == 2
 
 
 @pytest.mark.django_db
@@ -247,7 +274,6 @@ def test_refused_connection_is_certainly_not_sent(aws, consume, ses_answers):
     ]
 
 
-@pytest.mark.django_db
 @pytest.mark.django_db
 def test_one_call_is_one_try_whatever_happens(aws, refuses):
     refuses("ServiceUnavailable", "later", status=503)

@@ -256,6 +256,9 @@ NOT_VERIFIED = (
     [
         ("454 Throttling failure: Maximum sending rate exceeded.", Throttled, ""),
         ("421 Too many concurrent SMTP connections", Throttled, ""),
+        ("554 Message rejected: Email sending for the account is paused.", Unavailable, "account"),
+        ("554 Message rejected: Account has been suspended", Unavailable, "account"),
+        ("554 Email sending is disabled for the configuration set", Unavailable, "account"),
         ("454 Throttling failure: Daily message quota exceeded.", Unavailable, "quota"),
         ("451 Temporary service failure", NotSent, "SMTP 451"),
         ("530 Authentication required", Unavailable, "configuration"),

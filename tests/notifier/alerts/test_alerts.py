@@ -8,6 +8,7 @@ from django.utils import timezone
 from moto import mock_aws
 
 from emails.models import Notification, Suppression
+from emails.rendering.mime import Email
 from emails.sending import breakers
 from notifier.alerts import alerts, sns
 from queues import registry
@@ -197,6 +198,15 @@ def test_consumers_look_every_half_minute_one_of_them_for_all():
     assert alerts.check() == 0
 
 
+def test_alert_says_that_a_program_wrote_it():
+    die()
+
+    alerts.check()
+
+    # RFC 3834, section 5.
+    assert mail.outbox[0].message()["Auto-Submitted"] == "auto-generated"
+
+
 def test_consumers_run_it_beside_the_sweeper():
     assert alerts.check in registry.watches
     assert alerts.check not in registry.sweeps
@@ -208,13 +218,26 @@ def test_alert_that_cannot_be_sent_is_logged_and_tried_again(monkeypatch, caplog
 
     die()
     with monkeypatch.context() as patch:
-        patch.setattr(mail, "send_mail", fail)
+        patch.setattr(Email, "send", fail)
         assert look() == 0
         assert alerts.check() == 0
     assert "alert not mailed: OSError" in caplog.text
 
     assert look() == 1
     assert "(new)" in told()[0]
+
+
+def test_alert_goes_to_the_deliverable_address_of_each_admin(settings):
+    settings.ADMINS = [("", "Ada@Bücher.example"), ("", "eve@straße.example")]
+    Suppression.objects.create(
+        address="eve@xn--strae-oqa.example", source="staff", since=timezone.now()
+    )
+    die()
+
+    look()
+
+    [sent] = mail.outbox
+    assert sent.to == ["Ada@xn--bcher-kva.example"]
 
 
 def test_topic_gets_the_same_whether_named_or_by_its_arn(settings):

@@ -24,7 +24,7 @@ def test_settings_of_the_tests_are_in_order():
         ("LEASE_SECONDS", 13, "emails.E006"),
         ("DOUBT_DRAIN_SECONDS", 100, "emails.E003"),
         ("IN_DOUBT", "ignore", "emails.E004"),
-        ("SES_TRACKING", ["open"], "emails.E011"),
+        ("SES_TRACKING", ["open"], "emails.E014"),
         ("SES_FROM_EMAIL", "", "emails.E005"),
         ("SES_CLIENT", "curl", "emails.E007"),
         ("SES_CLIENT", "lean", "emails.E007"),

@@ -13,6 +13,7 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection
 from django.db.migrations.recorder import MigrationRecorder
 
+from emails.doctor import checks as ses_checks
 from emails.models import Breaker
 from emails.ses import ses_api
 from queues.aws import sns, sqs
@@ -279,10 +280,20 @@ def test_queue_that_nobody_reads_is_told_and_so_is_a_silent_consumer(order):
     assert amiss() == {"consumers.silent", "queue.paused"}
 
 
+def test_consumer_that_gets_strange_answers_is_told_with_the_reason(order):
+    make_consumer(pid=19, troubles={"orders": "the answer cannot be read"})
+
+    assert amiss() == {"consumers.not_receiving"}
+    assert "orders: the answer cannot be read" in one("consumers.not_receiving").what
+
+
 def test_no_consumer_at_all_is_told_for_each_queue(account):
     keys = [each.key for each in found()]
 
     assert keys.count("consumers.none") == 3
+
+
+ELSEWHERE = "amazonaws.com/123456789012/notifier-orders"
 
 
 @pytest.mark.parametrize(
@@ -293,6 +304,17 @@ def test_no_consumer_at_all_is_told_for_each_queue(account):
         ("SES_FROM_EMAIL", "", "emails.E005"),
         ("ALERTS_TOPIC", "arn:aws:sns:us-east-1:123456789012:x", "region.differs"),
         ("AWS_REGION", "eu-west1", "region.unknown"),
+        ("QUEUES", {"orders": f"https://us-east-1.queue.{ELSEWHERE}"}, "region.differs"),
+        ("QUEUES", {"orders": f"https://queue.{ELSEWHERE}"}, "region.differs"),
+        ("QUEUES", {"orders": f"https://sqs-fips.us-east-1.{ELSEWHERE}"}, "region.differs"),
+        (
+            "QUEUES",
+            {"orders": f"https://vpce-0a1b-abc.sqs.us-east-1.vpce.{ELSEWHERE}"},
+            "region.differs",
+        ),
+        ("TOPICS", {"orders": "arn:aws:sns:us-east-1:123456789012:x"}, "region.differs"),
+        ("SES_EVENTS_TOPIC", "arn:aws:sns:us-east-1:123456789012:x", "region.differs"),
+        ("ARCHIVE_QUEUE", f"https://sqs.us-east-1.{ELSEWHERE}", "region.differs"),
     ],
 )
 def test_setting_that_contradicts_another_is_told(settings, name, value, key):
@@ -396,3 +418,12 @@ def test_json_says_all_of_it(order, capsys):
         "why": "Messages hold names and addresses of customers.",
         "fix": "python manage.py provision",
     }
+
+
+def test_one_quota_is_told_and_it_is_that_of_ses(aws, account):
+    account.kind = "sandbox"
+
+    found = " ".join(f"{each.what} {each.why}" for each in ses_checks.account())
+
+    assert found.count(" in 24 hours") == 1
+    assert "a day" not in found

@@ -9,14 +9,17 @@ from typing import Any
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from emails.models import Notification
 from emails.reports import feedback
 from notifier.journey import event_timeline
+from queues.aws import sqs
 from queues.dead_letters import decisions
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from queues.redrives import jobs
 from tests.support.builders import make_order, make_transaction
+from tests.support.owed import placed
 from tests.support.rows import make_dead_letter, make_notification, make_outbox_event, staff
 
 pytestmark = pytest.mark.django_db
@@ -257,3 +260,38 @@ def test_an_order_leads_to_its_timeline(admin_client, make):
 )
 def test_a_gap_is_as_exact_as_a_person_needs(gap, shown):
     assert event_timeline.human(gap) == shown
+
+
+def test_another_producers_order_is_found_by_its_message_id_and_says_how_it_came(
+    admin_client, aws, consume
+):
+    aws.verify("ada@example.com")
+    event = placed()
+    sent, _ = sqs.queue("orders").send_batch([sqs.Outgoing(key="1", body=event.to_json())])
+    message_id = sent["1"]
+    consume("orders")
+
+    page = admin_client.get(reverse("search"), {"q": message_id}, follow=True)
+
+    assert page.request["PATH_INFO"] == reverse("timeline", args=[event.id])
+    assert "Received at least 1 time." in " ".join(page.content.decode().split())
+    found = known(event.id)
+    assert [step.title for step in found.steps] == ["Received", "Attempt 1", "Accepted by SES"]
+    assert message_id in found.steps[0].detail
+
+
+def test_messages_of_our_relay_are_known_to_the_outbox_alone(aws, consume):
+    aws.verify("ada@example.com")
+    make_order()
+    consume("orders")
+
+    assert Notification.objects.get().sqs_message_id == ""
+
+
+def test_an_email_accepted_before_its_event_was_marked_was_received(aws, consume):
+    event = make_outbox_event()
+    make_notification(event_id=event.event_id, sent_at=timezone.now(), state="sent")
+
+    found = known(event.event_id)
+
+    assert (found.receives, found.is_least) == (1, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import logging
 import subprocess
@@ -12,8 +13,11 @@ import pytest
 
 from notifier.monitoring import json_logs
 from orders.models import Order
+from queues.dead_letters import collecting, decisions
+from queues.models import DeadLetter, OutboxEvent
 from tests.support.aws.local_aws import ROOT
-from tests.support.builders import make_product, shipping
+from tests.support.builders import make_order, make_product, shipping
+from tests.support.parcels import record
 
 
 @pytest.fixture
@@ -36,6 +40,52 @@ def said(template: str, *values: object, lines) -> dict[str, object]:
     logging.getLogger("queues.consumer.handling").info(template, *values)
     found: dict[str, object] = lines()[-1]
     return found
+
+
+# docs/reference/log.md, "The life of an event".
+STEPS = ["recorded", "published", "received", "handled", "deleted", "dead-lettered", "redriven"]
+
+
+def templates():
+    """The texts of all log lines of ours that are written out."""
+    for app in ("queues", "emails", "notifier", "orders", "sandbox"):
+        for path in (ROOT / app).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Call) and ast.unparse(node.func) in LOGS and node.args:
+                    text = node.args[0]
+                    if isinstance(text, ast.Constant):
+                        yield f"{path.relative_to(ROOT)}:{node.lineno}", text.value
+
+
+LOGS = {f"logger.{level}" for level in ("info", "warning", "error", "exception")}
+
+
+def test_every_line_of_ours_names_its_step():
+    found = dict(templates())
+
+    assert len(found) > 100
+    assert [place for place, text in found.items() if not json_logs._step(text)] == []
+
+
+@pytest.mark.django_db
+def test_each_step_in_the_life_of_an_event_has_its_name_and_the_id_of_the_event(
+    consume, settings, lines
+):
+    settings.QUEUE_MAX_RECEIVE_COUNT = 3
+    # No handler takes it, so it becomes a dead letter.
+    row = record()
+    for _ in range(4):
+        consume()
+    collecting.collect_all()
+    decisions.redrive(DeadLetter.objects.all())
+
+    named = {line["step"] for line in lines() if line.get("event_id") == str(row.event_id)}
+    make_order()
+    consume()
+    other = OutboxEvent.objects.latest("pk")
+    named |= {line["step"] for line in lines() if line.get("event_id") == str(other.event_id)}
+
+    assert set(STEPS) <= named
 
 
 def test_names_in_a_line_become_fields(lines):

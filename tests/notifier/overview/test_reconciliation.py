@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -191,6 +191,14 @@ def test_today_compares_what_was_recorded_with_what_ses_accepted(aws, consume):
     today = reconciliation.today()
 
     assert (today.recorded, today.emails, today.accepted) == (2, 1, 1)
+
+
+def test_the_day_begins_with_the_first_of_two_midnights(monkeypatch, settings):
+    settings.TIME_ZONE = "America/Havana"
+    # 00:30 for the second time: at 01:00 clocks went back to 00:00.
+    monkeypatch.setattr(timezone, "now", lambda: datetime(2026, 11, 1, 5, 30, tzinfo=UTC))
+
+    assert reconciliation.today().midnight.astimezone(UTC) == datetime(2026, 11, 1, 4, tzinfo=UTC)
 
 
 def test_the_page_takes_the_right_to_see_all_that_it_counts(client):

@@ -18,6 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from emails.models import Notification, Suppression
+from emails.reputation import imports
 from emails.sending import guard, trials
 from emails.ses import default_sender
 from notifier.models import LoginFailure, RoleGrant
@@ -108,6 +109,8 @@ POSTS: dict[str, tuple[set[str], Any]] = {
 }
 # What gives a file and not a page.
 FILES = {"admin:emails_suppression_export"}
+# What leads to a page that asks, so that there is nothing to log yet.
+ASKING = {"admin:emails_suppression_import"}
 ARGUMENTS: dict[str, Any] = {
     "queue-pause": lambda: ["orders"],
     "queue-resume": lambda: ["orders"],
@@ -155,6 +158,9 @@ def pages() -> Iterator[tuple[str, set[str]]]:
     yield reverse("admin:emails_guard_resume"), OPERATOR
     yield reverse("admin:emails_suppression_add"), KNOWING
     yield reverse("admin:emails_suppression_import"), OPERATOR
+    owner = User.objects.values_list("pk", flat=True).first() or 0
+    upload = imports.keep(b"x@example.com", name="a.csv", reason="a test", user_id=owner)
+    yield reverse("admin:emails_suppression_import_preview", args=[upload.pk]), OPERATOR
     yield reverse("admin:emails_identity_changelist"), KNOWING
     yield reverse("admin:emails_identity_change", args=[SENDER]), KNOWING
     trial = trials.request("ada@example.com", by="ada")
@@ -263,7 +269,7 @@ def test_a_page_that_acts_does_so_for_its_roles_alone_and_by_a_post(client, aws,
 
     if who in allowed:
         assert posted.status_code == (200 if name in FILES else 302)
-        assert LogEntry.objects.count() == 1
+        assert LogEntry.objects.count() == (name not in ASKING)
     else:
         assert refused(posted)
         assert tables() == before

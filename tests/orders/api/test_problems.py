@@ -26,6 +26,7 @@ CODES = {
     "much too deep": ("[" * 60_000, 400, "malformed"),
     "21 levels": ('{"a":' * 21 + "1" + "}" * 21, 400, "malformed"),
     "not UTF-8": (b"\xff\xfe{}", 400, "malformed"),
+    "a name twice": ('{"lines": [], "lines": [1]}', 400, "malformed"),
     "a NUL": (r'{"lines": "\u0000"}', 400, "malformed"),
     "half a character": (r'{"lines": "\ud800"}', 400, "malformed"),
     "a huge number": ('{"lines": ' + "9" * 5000 + "}", 400, "malformed"),

@@ -164,3 +164,27 @@ def test_documentation_needs_no_other_server(client):
     assert "swagger-ui-bundle.js" in page
     assert "//" not in page.replace("<!doctype", "")
     assert client.get(reverse("api:openapi-json")).status_code == 200
+
+
+def test_order_whose_texts_fit_into_no_event_is_refused_in_words(ada):
+    # 200 characters of four bytes each, a hundred times: more than the 64 KiB of an event.
+    make_product(sku="LONG", name="𝕏" * 200)
+    body = order("LONG")
+    body["lines"] = [body["lines"][0] | {"quantity": 1}] * 100
+
+    answer = ada.post("/orders", body)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "order_too_large")
+    assert answer["Content-Type"] == "application/problem+json"
+    assert "split it into several orders" in answer.json()["detail"]
+    assert not Order.objects.exists()
+    assert not OutboxEvent.objects.exists()
+
+
+def test_recorded_is_the_same_time_in_the_answer_and_later(ada, product):
+    placed = ada.post("/orders", order("MUG-1")).json()
+
+    later = ada.get(f"/orders/{placed['number']}").json()
+
+    assert placed["email"]["steps"][0] == later["email"]["steps"][0]
+    assert placed["email"]["steps"][0]["at"]

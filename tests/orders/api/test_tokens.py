@@ -7,6 +7,8 @@ import hashlib
 import hmac
 import http.server
 import json
+import socket
+import struct
 import threading
 import time
 from typing import Any
@@ -21,6 +23,7 @@ from jwt.algorithms import RSAAlgorithm
 from orders.api import tokens
 from orders.errors import BadToken, KeysUnavailable
 from tests.support.api import ApiClient
+from tests.support.aws.scripted_server import ScriptedServer, cut, said, torn, written
 
 APPLICATION = "1h57kf5cpq17m0eml12EXAMPLE"
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -292,6 +295,67 @@ def test_while_tokens_cannot_be_checked_nobody_is_called_a_stranger(pool):
 
     assert (answer.status_code, answer["Retry-After"]) == (503, "10")
     assert answer.json()["code"] == "unavailable"
+
+
+def reset(connection):
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+@pytest.fixture
+def scripted(pool, settings):
+    """A server in the pool's place."""
+    server = ScriptedServer()
+    settings.COGNITO_ISSUER = pool.issuer = f"{server.url}/pool"
+    yield server
+    server.stop()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "answer",
+    [
+        reset,
+        cut(),
+        cut(b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n{"),
+        written(b"no HTTP at all\r\n\r\n"),
+        written(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
+        written(b"HTTP/1.1 200 OK\r\n" + b"X: " + b"x" * 70_000 + b"\r\n\r\n"),
+        said(200, b"<html>Sign in to the network</html>"),
+        said(200, b"\xff\xfe"),
+        said(200, b"[" * 60_000),
+        said(200, b" " * 70_000 + b"{}"),
+        said(200, []),
+        said(200, None),
+        said(200, {}),
+        said(200, {"keys": None}),
+        said(200, {"keys": "none"}),
+        said(200, {"keys": []}),
+        said(200, {"keys": [None]}),
+        said(200, {"keys": [{"kty": "RSA", "kid": "pool-key", "n": 7, "e": []}]}),
+        said(200, {"keys": [RSAAlgorithm.to_jwk(KEY.public_key(), as_dict=True)]}),
+        said(204, b""),
+        said(302, b"", Location="/elsewhere"),
+        said(403, b"no"),
+        said(429, b""),
+        said(503, b""),
+    ],
+)
+def test_pool_that_answers_no_keys_is_unavailable_and_asked_once(pool, scripted, answer):
+    scripted.answer = answer
+
+    answers = [ApiClient(pool.token()).get("/orders") for _ in range(3)]
+
+    assert {(each.status_code, each.json()["code"]) for each in answers} == {(503, "unavailable")}
+    assert scripted.connections == 1
+
+
+@pytest.mark.django_db
+def test_pool_whose_tls_is_no_tls_is_unavailable(pool, scripted, settings):
+    settings.COGNITO_ISSUER = pool.issuer = scripted.url.replace("http:", "https:")
+    scripted.answer = torn
+
+    assert ApiClient(pool.token()).get("/orders").status_code == 503
 
 
 def test_without_an_application_of_ours_no_token_is_taken(pool, settings):

@@ -307,6 +307,67 @@ def test_event_of_a_schedule_is_sent_to_the_other_handler():
         handler({"source": "aws.events"}, Context())
 
 
+@pytest.mark.parametrize(
+    ("event", "named"),
+    [
+        ({"Records": [{"eventSource": "aws:s3", "s3": {}}]}, "aws:s3"),
+        ({"Records": [{"EventSource": "aws:sns", "Sns": {"Message": "x"}}]}, "aws:sns"),
+        ({"Records": [{"eventSource": "aws:kinesis", "kinesis": {"data": ""}}]}, "aws:kinesis"),
+        ({"Records": [{"eventSource": "aws:dynamodb", "dynamodb": {}}]}, "aws:dynamodb"),
+        ({"Records": [{"eventSource": "aws:ses", "ses": {}}]}, "aws:ses"),
+        ({"Records": [{"messageId": "m"}]}, "the fields messageId"),
+        ({"Records": ["x"]}, "a str"),
+        ({"Records": {"eventSource": "aws:sqs"}}, "the fields Records"),
+        ({"Records": None}, "the fields Records"),
+        ({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}, "aws.events"),
+        ({"version": "2.0", "requestContext": {"http": {}}, "body": ""}, "a function URL"),
+        ({"httpMethod": "POST", "body": "{}"}, "API Gateway"),
+        ({"key1": "value1", "key2": "value2"}, "the fields key1, key2"),
+        ({}, "a test"),
+        ([], "a list"),
+        (None, "a NoneType"),
+    ],
+)
+def test_event_of_another_source_is_an_error_that_names_it(aws, event, named):
+    with pytest.raises(ValueError, match=rf"from .*{named}.* not from .*(?i:sqs)"):
+        handler(event, Context())
+
+
+def test_of_a_mixed_event_nothing_is_handled(aws):
+    publish(ChimeStruck(tone="a"))
+    event = received("orders")
+    event["Records"].append({"eventSource": "aws:s3", "s3": {}})
+
+    with pytest.raises(ValueError, match="from aws:s3"):
+        handler(event, Context())
+
+    assert handled == []
+
+
+@pytest.mark.parametrize("name", ["messageId", "receiptHandle", "body", "eventSourceARN"])
+@pytest.mark.parametrize("value", [None, 7])
+def test_record_without_what_sqs_always_gives_is_an_error_that_says_so(aws, name, value):
+    publish(ChimeStruck(tone="a"))
+    event = received("orders")
+    event["Records"][0][name] = value
+
+    with pytest.raises(ValueError, match=f"without {name}"):
+        handler(event, Context())
+
+
+def test_event_without_records_is_no_work(aws):
+    assert handler({"Records": []}, Context()) == {"batchItemFailures": []}
+
+
+def test_record_without_attributes_is_handled(aws):
+    publish(ChimeStruck(tone="a"))
+    event = received("orders")
+    event["Records"][0] |= {"attributes": None, "messageAttributes": None}
+
+    assert handler(event, Context()) == {"batchItemFailures": []}
+    assert handled == ["a"]
+
+
 def test_sweep_publishes_and_collects(aws):
     with transaction.atomic():
         outbox.record(Event.of(ChimeStruck(), subject="B", partition_key="g"))

@@ -312,3 +312,43 @@ def test_discarded_event_is_not_published_again_as_lost(beaten, consume):
     decisions.discard(DeadLetter.objects.all())
 
     assert states()[0] == "a discarded"
+
+
+def received(row):
+    """The message of a row, as SQS would hand it out now."""
+    return sqs.Received(id=row.sqs_message_id, receipt="r", body=row.body, group=row.group)
+
+
+def test_event_with_nothing_before_it_costs_one_query(beaten, django_assert_num_queries):
+    first = OutboxEvent.objects.order_by("id")[0]
+
+    with django_assert_num_queries(1):
+        assert not fifo_groups.must_wait(sqs.queue(ALIAS), received(first))
+
+
+@pytest.mark.parametrize("change", [{"queue": "orders"}, {"group": "other"}])
+def test_held_event_of_another_queue_or_group_holds_nobody_here(beaten, change):
+    """The dead letter before it makes the consumer look closely, and blocks nobody itself."""
+    dead, held, mine = OutboxEvent.objects.order_by("id")
+    OutboxEvent.objects.filter(pk=dead.pk).update(state="dead")
+    OutboxEvent.objects.filter(pk=held.pk).update(state="held", **change)
+
+    assert not fifo_groups.must_wait(sqs.queue(ALIAS), received(mine))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("published", "pending"), ("pending", "pending"), ("held", "held"), ("dead", "pending")],
+)
+def test_event_that_must_wait_goes_back_into_the_outbox_unless_it_is_there(beaten, before, after):
+    held, mine, _ = OutboxEvent.objects.order_by("id")
+    OutboxEvent.objects.filter(pk=held.pk).update(state="held")
+    OutboxEvent.objects.filter(pk=mine.pk).update(state=before)
+    mine.refresh_from_db()
+
+    assert fifo_groups.must_wait(sqs.queue(ALIAS), received(mine))
+
+    row = OutboxEvent.objects.get(pk=mine.pk)
+    is_moved = before != after
+    assert row.state == after
+    assert (row.deduplication_id != mine.deduplication_id) == is_moved

@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from django.db import OperationalError, connection
 
 from queues.aws import sqs
 from queues.consumer import quarantine
@@ -188,3 +189,90 @@ def test_quarantined_messages_are_handed_out_one_at_a_time(aws):
 
     waiting.done()
     assert waiting.next()
+
+
+def message(name, *, receive=2):
+    return sqs.Received(id=name, receipt=f"r-{name}", body=name, receive_count=receive)
+
+
+def failed(name, receive, code, *, queue="orders"):
+    HandlingFailure.objects.create(
+        queue=queue, sqs_message_id=name, receive_count=receive, code=code
+    )
+
+
+@IN_PROCESS
+@pytest.mark.parametrize(
+    ("failures", "is_quarantined"),
+    [
+        ([], True),
+        ([(1, "Hot", "orders")], True),
+        ([(2, "Hot", "orders")], False),
+        ([(2, dead_letters.DIED, "orders")], True),
+        ([(2, "Hot", "ses-events")], True),
+    ],
+)
+def test_message_whose_last_receive_has_a_recorded_end_is_not_quarantined(
+    settings, failures, is_quarantined
+):
+    settings.QUEUE_MAX_RECEIVE_COUNT = 3
+    for receive, code, queue in failures:
+        failed("a", receive, code, queue=queue)
+    waiting, both = quarantine.Quarantine(), [message("a", receive=3), message("first", receive=1)]
+
+    others = waiting.take(sqs.queue("orders"), both)
+
+    assert [other.id for other in others] == (["first"] if is_quarantined else ["a", "first"])
+    assert (len(waiting), waiting.need_quiet) == (is_quarantined, is_quarantined)
+
+
+@IN_PROCESS
+def test_message_is_quarantined_alone_when_the_database_cannot_say_what_it_is():
+    def fail(execute, sql, *rest):
+        raise OperationalError("gone")
+
+    waiting = quarantine.Quarantine()
+    with connection.execute_wrapper(fail):
+        assert waiting.take(sqs.queue("orders"), [message("a")]) == []
+
+    found = waiting.next(quiet=False)
+    assert found and found[1].id == "a"
+
+
+@IN_PROCESS
+def test_rest_is_given_back_once_and_the_one_in_hand_is_not():
+    waiting = quarantine.Quarantine()
+    waiting.take(sqs.queue("orders"), [message("a"), message("b"), message("c")])
+    assert waiting.next()
+
+    assert [[it.id for _, it in waiting.rest()] for _ in range(2)] == [["b", "c"], []]
+    assert waiting.need_quiet
+    waiting.done()
+    assert not waiting.need_quiet
+
+
+@IN_PROCESS
+def test_mark_is_made_once_and_taken_back_alone():
+    queue, mine = sqs.queue("orders"), message("a")
+    for _ in range(2):
+        quarantine.mark(queue, mine)
+    row = marks().get()
+    assert (row.queue, row.sqs_message_id, row.receive_count) == ("orders", "a", 2)
+    assert "nothing else was in flight" in row.reason
+    failed("a", 1, dead_letters.DIED)
+    failed("a", 2, dead_letters.DIED, queue="ses-events")
+    failed("b", 2, dead_letters.DIED)
+
+    quarantine.unmark(queue, mine)
+
+    assert not HandlingFailure.objects.filter(pk=row.pk).exists()
+    assert marks().count() == 3
+
+
+@IN_PROCESS
+def test_cause_that_took_the_place_of_the_mark_is_not_taken_back():
+    failed("a", 2, "Hot")
+
+    quarantine.unmark(sqs.queue("orders"), message("a"))
+
+    assert HandlingFailure.objects.get().code == "Hot"

@@ -277,11 +277,17 @@ def test_a_group_is_parked_with_a_note_and_unparked(admin_client):
     assert LogEntry.objects.filter(change_message="No longer parked.").count() == 3
 
 
-@pytest.mark.parametrize("until", ["", "2020-01-01T00:00", "soon"])
-def test_parking_wants_a_time_to_come(admin_client, until):
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Pacific/Kiritimati"])
+@pytest.mark.parametrize(
+    "until",
+    ["", "2020-01-01T00:00", "soon", "0001-01-01T00:00", "9999-12-31T23:59", "2999-01-01T00:00"],
+)
+def test_parking_wants_a_time_to_come_within_ten_years(admin_client, settings, until, zone):
+    settings.TIME_ZONE = zone
     letter = make_dead_letter()
+    fields = {"confirmed": "yes", "until": until, "reason": "why"}
 
-    act_on_group(admin_client, letter, "park", confirmed="yes", until=until, reason="why")
+    assert act_on_group(admin_client, letter, "park", **fields).status_code == 200
 
     letter.refresh_from_db()
     assert letter.parked_until is None

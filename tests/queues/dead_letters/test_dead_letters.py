@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from django.db import OperationalError, connection, transaction
 
@@ -53,6 +55,23 @@ def test_collected_letter_has_its_cause_history_and_address(dead):
     history = HandlingFailure.objects.filter(sqs_message_id=letter.sqs_message_id)
     assert [failure.receive_count for failure in history] == [1, 2, 3]
     assert sqs.dead_letter_queue("transactions").depth().visible == 0
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("sent", ["9" * 25, "-1e99", "", "soon"])
+def test_letter_whose_sending_time_cannot_be_read_is_collected_without_it(dead, sent, monkeypatch):
+    receive = sqs.Queue.receive
+
+    def changed(queue, **kwargs):
+        return [
+            replace(message, attributes={**message.attributes, "SentTimestamp": sent})
+            for message in receive(queue, **kwargs)
+        ]
+
+    monkeypatch.setattr(sqs.Queue, "receive", changed)
+    collecting.collect("transactions")
+
+    assert DeadLetter.objects.get().sent_at is None
 
 
 @pytest.mark.django_db

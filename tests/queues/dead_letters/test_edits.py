@@ -69,6 +69,33 @@ def test_a_fixed_letter_is_saved_redriven_and_keeps_its_original(admin_client):
     assert (letter.customer > "", letter.currency) == (True, "EUR")
 
 
+def test_a_name_that_stands_twice_is_told_with_its_path(admin_client):
+    letter = broken()
+    content = (
+        json.dumps(fixed(letter))[:-1] + ',"customer":{"name":"Bob","email":"bob@example.net"}}'
+    )
+
+    response = post(admin_client, letter, content)
+
+    letter.refresh_from_db()
+    assert "customer stands twice" in response.text
+    assert "bob@example.net" not in letter.body
+    assert not Redrive.objects.exists()
+
+
+@pytest.mark.parametrize("char", ["\ufffe", "\uffff"])
+def test_a_character_that_sqs_refuses_is_told_with_its_field(admin_client, char):
+    letter = broken()
+    changed = fixed(letter)
+    changed["shipping_address"] |= {"name": f"Ada{char}"}
+
+    response = post(admin_client, letter, changed)
+
+    letter.refresh_from_db()
+    assert "shipping_address.name" in response.text
+    assert letter.state == DeadLetter.State.OPEN
+
+
 def test_the_log_says_who_and_which_fields_and_no_values(admin_client, admin_user):
     letter = broken()
 

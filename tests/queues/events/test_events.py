@@ -1,9 +1,11 @@
 import json
+import re
 
 import pytest
 
-from queues.errors import BadEnvelope
-from queues.events.envelope import Event, EventData, data_types
+from queues import characters
+from queues.errors import BadEnvelope, EventTooLarge
+from queues.events.envelope import Event, EventData, cleaned_object, data_types
 from tests.support.parcels import ParcelPacked
 
 
@@ -33,6 +35,7 @@ def test_what_the_model_does_not_know_is_dropped():
         body(data={"note": "x", "more": ["\udfff"]}),
         body().replace('"x"', "NaN"),
         body().replace('"x"', "Infinity"),
+        body().replace('"x"', "1e999"),
         body(source="s" * 201),
         body(type="t" * 101),
         body(id="not a uuid"),
@@ -43,6 +46,28 @@ def test_what_the_model_does_not_know_is_dropped():
 def test_envelope_that_no_database_keeps_is_rejected(text):
     with pytest.raises(BadEnvelope):
         Event.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (body().replace('"source"', '"id": "x", "id": "y", "source"'), "id"),
+        (body().replace('{"note": "x"}', '{"note": "x", "note": "y"}'), "data.note"),
+        (body().replace('"x"', '[{"a": {"b": 1, "b": 1}}]'), "data.note.0.a.b"),
+        (body()[:-1] + ', "data": {"a": 1, "a": 2}}', "data"),
+    ],
+)
+def test_name_that_stands_twice_is_rejected_with_its_path(text, path):
+    with pytest.raises(BadEnvelope, match=f"not JSON: {re.escape(path)} stands twice"):
+        Event.from_json(text)
+
+
+@pytest.mark.parametrize("char", ["\ufffe", "\uffff", "\x01", "\x0b", "\x1f"])
+def test_text_that_sqs_refuses_is_escaped_in_the_message(char):
+    event = Event.of(ParcelPacked(note=f"a{char}b"), subject="P-1", partition_key="g")
+
+    assert characters.is_taken_by_sqs(event.to_json())
+    assert Event.from_json(event.to_json()) == event
 
 
 def test_text_that_only_looks_like_an_escape_is_kept():
@@ -66,3 +91,46 @@ def test_type_of_two_models_is_an_error_that_names_the_first():
             pass
 
     assert data_types()["parcel.packed.v1"] is ParcelPacked
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        (r'"a\u0000b"', "a\ufffdb"),
+        (r'"a\ud800"', "a\ufffd"),
+        (r'"\ud83d\ude00"', "😀"),
+        ('"a\x01\x1b\nb"', "a\x01\x1b\nb"),
+        ("NaN", "NaN"),
+        ("-1e999", "-1e999"),
+        ("9" * 5000, "9" * 5000),
+        (r'{"\u0000": [{"x": "\udfff"}]}', {"\ufffd": [{"x": "\ufffd"}]}),
+    ],
+)
+def test_what_no_database_stores_is_replaced_in_what_others_wrote(value, read):
+    assert cleaned_object(f'\ufeff{{"kept": 1.5, "odd": {value}}}') == {"kept": 1.5, "odd": read}
+
+
+@pytest.mark.parametrize("depth", [99, 100, 5000, 100_000])
+@pytest.mark.parametrize(("opens", "closes"), [("[", "]"), (r'{"a]\"":', "}")])
+def test_what_is_nested_too_deeply_is_left_out_and_the_rest_is_read(depth, opens, closes):
+    nested = opens * depth + "1" + closes * depth
+
+    value = cleaned_object(f'{{"before": [1], "odd": {nested}, "after": {{"b": 2}}}}')
+
+    assert (value["before"], value["after"]) == ([1], {"b": 2})
+    assert ("…" in json.dumps(value["odd"], ensure_ascii=False)) == (depth > 99)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "[]", "{", "[" * 5000, '"' + "[" * 5000, "]" * 200 + "["]
+)
+def test_what_is_no_json_object_is_rejected_however_it_is_read(text):
+    with pytest.raises(BadEnvelope):
+        cleaned_object(text)
+
+
+def test_error_of_an_event_that_is_too_large_counts_bytes():
+    event = Event(source="/t", type="t.v1", data={"text": "𝕏" * 20_000})
+
+    with pytest.raises(EventTooLarge, match=r" 8[0-9]{4} bytes, at most 65536"):
+        event.to_json()

@@ -1,3 +1,4 @@
+import json
 from collections import Counter
 from datetime import timedelta
 
@@ -7,7 +8,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
-from queues import outbox
+from queues import characters, outbox
 from queues.aws import sqs
 from queues.errors import EventTooLarge
 from queues.events.envelope import Event
@@ -202,6 +203,55 @@ def test_entry_that_sqs_never_takes_is_refused_with_its_reason(aws, refuse):
     assert (row.state, row.error) == (State.REFUSED, "InvalidMessageContents: no")
 
 
+# SendMessageBatch, Errors: what ails the queue, its key or the account may heal, whoever SQS calls at fault.
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "code",
+    [
+        "AWS.SimpleQueueService.UnsupportedOperation",
+        "AccessDenied",
+        "InternalError",
+        "InvalidSecurity",
+        "KmsAccessDenied",
+        "KmsDisabled",
+        "KmsInvalidKeyUsage",
+        "KmsInvalidState",
+        "KmsNotFound",
+        "KmsOptInRequired",
+        "KmsThrottled",
+        "OfTomorrow",
+        "RequestThrottled",
+        "ServiceUnavailable",
+        "ThrottlingException",
+    ],
+)
+def test_entry_that_fails_for_the_moment_waits_whoever_is_at_fault(aws, refuse, code):
+    record("a")
+    refuse(error=code, sender_fault=True)
+
+    relay.publish_pending()
+
+    assert states() == [State.PENDING]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "code", ["InvalidMessageContents", "InvalidParameterValue", "MessageTooLong"]
+)
+@pytest.mark.parametrize(
+    ("sender_fault", "expected"), [(True, State.REFUSED), (False, State.PENDING)]
+)
+def test_entry_is_refused_only_if_sqs_blames_the_message_and_us(
+    aws, refuse, code, sender_fault, expected
+):
+    record("a")
+    refuse(error=code, sender_fault=sender_fault)
+
+    relay.publish_pending()
+
+    assert states() == [expected]
+
+
 @pytest.mark.django_db
 def test_missing_queue_leaves_the_event_pending_and_says_what_to_run(aws):
     row = record()
@@ -292,3 +342,26 @@ def test_relay_that_could_not_publish_everything_fails(aws, capsys):
         call_command("relay_outbox", "--until-empty")
 
     assert capsys.readouterr().out.splitlines() == ["published 1 event(s)", "published 0 event(s)"]
+
+
+@pytest.mark.django_db
+def test_older_row_with_a_character_that_sqs_refuses_is_published(aws):
+    row = record("a")
+    OutboxEvent.objects.filter(pk=row.pk).update(
+        type="odd\uffff", body=row.body.replace('"a"', '"a\uffff\ufffe"')
+    )
+    asked = []
+    events = sqs.client().meta.events
+
+    def keep(params, **kwargs):
+        asked.append(json.loads(params["body"]))
+
+    events.register("before-call.sqs.SendMessageBatch", keep)
+
+    relay.publish_pending()
+    events.unregister("before-call.sqs.SendMessageBatch", keep)
+
+    [entry] = asked[0]["Entries"]
+    assert characters.is_taken_by_sqs(entry["MessageBody"])
+    assert json.loads(entry["MessageBody"])["data"]["note"] == "a\uffff\ufffe"
+    assert entry["MessageAttributes"]["event_type"]["StringValue"] == "odd\ufffd"

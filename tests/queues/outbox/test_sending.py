@@ -41,7 +41,9 @@ class Refusing:
 
 
 def answers(queue):
-    return [answer for some in batches.side_by_side(queue, BATCHES) for answer in some]
+    return [
+        answer for some in batches.side_by_side(queue, BATCHES, hurried=False) for answer in some
+    ]
 
 
 def test_all_batches_are_under_way_at_once_and_their_threads_are_used_again():

@@ -324,3 +324,35 @@ def test_every_bucket_has_its_words():
 
 def test_registered_foresights_are_new_for_each_look():
     assert registry.make_preflights()[0] is not registry.make_preflights()[0]
+
+
+def test_only_the_oldest_open_letters_are_told_and_the_rest_is_counted(monkeypatch):
+    monkeypatch.setattr(preflight, "MAX_DEAD_LETTERS", 5)
+    monkeypatch.setattr(preflight, "BATCH_SIZE", 2)
+    make_dead_letter(queue="gone", state="redriven")
+    letters = [make_dead_letter(queue="gone") for _ in range(7)]
+
+    forecast = preflight.sort(DeadLetter.objects.all())
+
+    assert set(forecast.buckets[Bucket.FAILS]) == {letter.pk for letter in letters[:5]}
+    assert (forecast.count, forecast.left_out) == (5, 2)
+
+
+def test_of_two_apps_that_tell_of_an_event_the_graver_counts(monkeypatch):
+    class Told(list[Bucket]):
+        """An app that tells this bucket of every event."""
+
+        notes: list[str] = []
+
+        def __call__(self, events):
+            return {event.id: self[0] for event in events}
+
+    event = placed()
+    for buckets in ((Bucket.SENDS, Bucket.FAILS), (Bucket.FAILS, Bucket.SENDS)):
+        apps = [Told([bucket]) for bucket in buckets]
+        monkeypatch.setattr(registry, "make_preflights", lambda apps=apps: apps)
+
+        assert preflight.of(event) == preflight.gravest([Bucket.SENDS, Bucket.FAILS])
+
+    monkeypatch.setattr(registry, "make_preflights", lambda: [])
+    assert preflight.of(event) == Bucket.UNTOLD

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import uuid
 from datetime import timedelta
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
+from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -13,6 +15,7 @@ from queues.models import DeadLetter, OutboxEvent, Redrive, RedriveItem
 from queues.redrives import jobs, releasing
 from queues.redrives.leases import LEASE, Lease, LeaseLost
 from queues.upkeep import old_rows
+from tests.support import lanterns
 from tests.support.lanterns import (
     advance,
     handle_all,
@@ -237,7 +240,7 @@ def test_the_record_of_a_redrive_and_its_letters_goes_after_its_time():
     handle_all()
     advance()
     long_ago = timezone.now() - timedelta(days=91)
-    DeadLetter.objects.update(collected_at=long_ago)
+    DeadLetter.objects.update(collected_at=long_ago, redriven_at=long_ago)
     Redrive.objects.filter(pk=old.pk).update(ended_at=long_ago)
 
     old_rows.tidy()
@@ -324,3 +327,27 @@ def test_a_stop_while_letters_are_released_leaves_each_letter_sent_back_or_open(
     assert found.get("pending", 0) == released()
     assert found.get("skipped", 0) == DeadLetter.objects.filter(state="open").count()
     assert sum(found.values()) == 250
+
+
+@pytest.mark.parametrize("lost", ["lease", "state"])
+def test_consumer_that_was_frozen_before_it_halts_a_redrive_halts_nothing(consume, lost):
+    make_dead_letters(3)
+    lanterns.broken.update({1: ("Wet", "the wick of lantern 1 is wet")})
+    redrive = start()
+    advance()
+    consume("orders")
+    changes = {"claim": uuid.uuid4()} if lost == "lease" else {"state": State.STOPPED}
+
+    def freeze(execute, sql, params, *rest):
+        found = execute(sql, params, *rest)
+        # It has just read the failure that must halt the redrive.
+        if sql.startswith("SELECT") and '"fingerprint" IN' in sql:
+            Redrive.objects.filter(pk=redrive.pk).update(**changes)
+        return found
+
+    with connection.execute_wrapper(freeze):
+        jobs.advance()
+
+    redrive.refresh_from_db()
+    assert redrive.state != State.HALTED
+    assert outcomes(redrive)["waiting"] == 2

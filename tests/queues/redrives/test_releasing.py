@@ -129,3 +129,60 @@ def test_a_rate_holds_letters_back_until_they_are_due():
     assert before == 0
     assert released() == 1
     assert Redrive.objects.filter(paced_at__gt=Now() - timedelta(seconds=30)).exists()
+
+
+def test_once_the_canary_is_through_a_new_cause_that_comes_twice_halts_nothing(consume):
+    make_dead_letters(1 + 10 + 100 + 5)
+    redrive = start()
+    for _ in range(3):
+        advance()
+        handle_all()
+    lanterns.broken.update(dict.fromkeys(range(112, 117), ("Cracked", "glass")))
+    advance()
+    assert released() == 116
+
+    for _ in range(4):
+        consume("orders")
+    advance()
+
+    redrive.refresh_from_db()
+    assert (redrive.state, redrive.stage) == (State.RUNNING, releasing.LAST_STAGE)
+
+
+def test_released_letter_has_its_stage_time_and_message():
+    letters = make_dead_letters(2)
+    redrive = start()
+
+    advance()
+
+    first, second = redrive.items.order_by("position")
+    assert (first.letter, first.stage, second.stage) == (letters[0], 0, None)
+    assert first.outbox_event == OutboxEvent.objects.get()
+    assert first.released_at and not second.released_at
+
+
+def test_letter_that_is_not_sent_back_says_why_and_when():
+    letters = make_dead_letters(2)
+    redrive = start()
+    decisions.discard(DeadLetter.objects.filter(pk=letters[0].pk))
+
+    advance()
+
+    first, second = redrive.items.order_by("position")
+    assert (first.outcome, second.outcome) == ("skipped", "pending")
+    assert "no longer open" in first.detail
+    assert first.settled_at and not first.released_at
+
+
+def test_one_lease_sends_back_so_many_that_others_have_their_turn(monkeypatch):
+    monkeypatch.setattr(releasing, "BATCH", 2)
+    monkeypatch.setattr(releasing, "LEASE_BATCH", 5)
+    make_dead_letters(9)
+    start(canary=False)
+
+    counts = []
+    for _ in range(2):
+        jobs.advance()
+        counts.append(released())
+
+    assert counts == [6, 9]

@@ -12,7 +12,7 @@ from queues.answers import Outcome, Verdict
 from queues.dead_letters import decisions
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent, Redrive
 from queues.models.dead_letters import DIED
-from queues.redrives import jobs
+from queues.redrives import jobs, settling
 from tests.support import lanterns
 from tests.support.lanterns import (
     LanternHung,
@@ -59,6 +59,20 @@ def test_a_canary_halts_at_the_first_failed_receive_of_the_same_cause(consume):
     assert redrive.why == "Wet: the wick of lantern * is wet"
     assert outcomes(redrive) == {"pending": 1, "skipped": 19}
     assert DeadLetter.objects.filter(state="open").count() == 19
+
+
+def test_a_redrive_that_halts_halts_no_other(consume):
+    letters = make_dead_letters(4)
+    lanterns.broken.update({1: ("Wet", "the wick of lantern 1 is wet")})
+    halting, other = start(letters[:2]), start(letters[2:])
+    advance()
+
+    consume("orders")
+    advance()
+
+    halting.refresh_from_db()
+    other.refresh_from_db()
+    assert (halting.state, other.state, other.why) == (State.HALTED, State.RUNNING, "")
 
 
 def test_a_letter_is_followed_after_the_halt_to_its_return(consume):
@@ -268,3 +282,125 @@ def test_an_email_that_was_sent_again_by_hand_and_failed_has_returned(told):
     advance()
 
     assert redrive.items.get().detail == "Cracked: cracked"
+
+
+@pytest.mark.parametrize("state", ["redriven", "discarded"])
+def test_closed_letter_of_an_earlier_failure_is_not_how_it_came_back(state):
+    """Its row is dead a little before its own letter is collected."""
+    letter = make_dead_letter()
+    redrive = start()
+    advance()
+    OutboxEvent.objects.update(state="dead", sqs_message_id="m-2")
+    make_dead_letter(event_id=letter.event_id, state=state, cause=("Old", "long ago"))
+
+    advance()
+    assert outcomes(redrive) == {"pending": 1}
+
+    make_dead_letter(event_id=letter.event_id, sqs_message_id="m-2", state=state)
+    advance()
+    assert outcomes(redrive) == {"returned": 1}
+
+
+@pytest.mark.parametrize("fields", [{"queue": "transactions"}, {"event_id": UUID(int=7)}])
+def test_letter_of_another_queue_or_event_is_not_how_it_came_back(fields):
+    letter = make_dead_letter()
+    redrive = start()
+    advance()
+    OutboxEvent.objects.update(state="dead", sqs_message_id="m-2")
+    make_dead_letter(**{"event_id": letter.event_id, "sqs_message_id": "m-2"} | fields)
+
+    advance()
+
+    assert outcomes(redrive) == {"pending": 1}
+
+
+def test_outcome_has_its_time_and_cause_and_what_is_pending_has_no_time(told):
+    letters = make_dead_letters(3)
+    redrive = start(canary=False)
+    advance()
+    told[letters[0].event_id] = Outcome(Verdict.BOUNCED, "no such mailbox")
+    told[letters[1].event_id] = Outcome(Verdict.ACCEPTED, "SES accepted it.")
+    told[letters[2].event_id] = Outcome(Verdict.PENDING, "in doubt")
+    handle_all()
+
+    advance()
+
+    bounced, accepted, pending = redrive.items.order_by("position")
+    assert (bounced.detail, accepted.detail) == ("no such mailbox", "SES accepted it.")
+    assert bounced.fingerprint and not accepted.fingerprint
+    assert bounced.settled_at and accepted.settled_at and not pending.settled_at
+    assert pending.released_at
+
+
+def failed(*codes, message="m", queue="orders"):
+    for count, code in enumerate(codes, 1):
+        HandlingFailure.objects.create(
+            queue=queue, sqs_message_id=message, receive_count=count, code=code, reason="hot"
+        )
+
+
+def sent_again():
+    """A redrive whose first letter SQS has taken as message m; another one waits."""
+    make_dead_letters(2)
+    redrive = start()
+    advance()
+    OutboxEvent.objects.update(state="published", published_at=Now(), sqs_message_id="m")
+    return redrive
+
+
+def test_last_failure_of_a_message_that_still_comes_back_is_shown():
+    redrive = sent_again()
+    failed("First", "Second")
+    failed("Elsewhere", queue="transactions")
+    failed("Another", message="m-2")
+
+    advance()
+
+    item = redrive.items.get(position=1)
+    assert (item.outcome, item.detail, item.settled_at) == ("pending", "Second: hot", None)
+    assert item.fingerprint
+
+
+@pytest.mark.parametrize("changes", [{"queue": "transactions"}, {"sqs_message_id": "m-2"}])
+def test_failure_of_another_message_is_not_shown(changes):
+    redrive = sent_again()
+    failed("First")
+    HandlingFailure.objects.update(**changes)
+
+    advance()
+
+    assert redrive.items.get(position=1).detail == ""
+
+
+def test_same_failure_seen_again_changes_nothing():
+    sent_again()
+    failed("First")
+    advance()
+    Redrive.objects.update(next_at=Now())
+
+    assert jobs.advance() == 0
+
+
+def test_more_letters_than_a_page_are_all_settled(monkeypatch):
+    monkeypatch.setattr(settling, "PAGE", 2)
+    make_dead_letters(5)
+    redrive = start(canary=False)
+    advance()
+    handle_all()
+
+    advance()
+
+    assert outcomes(redrive) == {"handled": 5}
+
+
+def test_letter_that_failed_again_and_was_discarded_has_returned():
+    make_dead_letter()
+    redrive = start()
+    advance()
+    OutboxEvent.objects.update(state="discarded")
+
+    advance()
+
+    item = redrive.items.get()
+    assert item.outcome == "returned"
+    assert "somebody discarded it" in item.detail

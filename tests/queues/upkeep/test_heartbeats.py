@@ -44,6 +44,15 @@ def test_each_beat_renews_the_one_row_of_its_process(settings):
     assert row.beat_at >= first.beat_at
 
 
+def test_beat_says_what_cannot_be_received_and_that_it_can_again():
+    loads = iter([Load(troubles={"orders": "no answer"}), Load()])
+    mine = make_heartbeats(lambda: next(loads))
+
+    found = [mine.heartbeat() or LiveConsumer.objects.get().troubles for _ in range(2)]
+
+    assert found == [{"orders": "no answer"}, {}]
+
+
 def test_rate_is_what_was_handled_since_the_last_beat():
     times = iter([0.0, 5.0, 10.0])
     loads = iter([Load(handled=10), Load(handled=110)])

@@ -1,13 +1,17 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from emails import sweeping
 from emails.models import Attempt, DeliveryEvent, Notification
 from emails.sending import states
-from queues.models import DeadLetter, HandlingFailure, OutboxEvent
+from queues.dead_letters import decisions
+from queues.models import DeadLetter, HandlingFailure, OutboxEvent, in_state
+from queues.models.dead_letters import CLOSED_AT
 from queues.upkeep import old_rows
+from tests.support.dead_letters import make_dead_letter
 from tests.support.owed import claimed, owed, place
 from tests.support.parcels import record
 
@@ -44,6 +48,70 @@ def test_open_dead_letter_and_its_history_stay_however_old():
     assert [failure.sqs_message_id for failure in HandlingFailure.objects.all()] == ["open"]
 
 
+@pytest.fixture
+def letter():
+    """A dead letter of long ago that is still open, with its failure."""
+    made = make_dead_letter(place(), original_body="{}")
+    HandlingFailure.objects.create(
+        queue="orders", sqs_message_id=made.sqs_message_id, receive_count=1, code="X", reason="x"
+    )
+    DeadLetter.objects.update(collected_at=LONG_AGO)
+    HandlingFailure.objects.update(failed_at=LONG_AGO)
+    return made
+
+
+def test_dead_letter_that_was_discarded_today_can_be_opened_again(letter):
+    decisions.discard(DeadLetter.objects.all())
+
+    old_rows.tidy()
+
+    assert decisions.reopen(DeadLetter.objects.all()) == 1
+    letter.refresh_from_db()
+    assert (letter.state, letter.discarded_at) == ("open", None)
+    assert HandlingFailure.objects.exists()
+
+
+def test_dead_letter_that_was_redriven_today_keeps_its_history(letter):
+    decisions.redrive(DeadLetter.objects.all())
+
+    old_rows.tidy()
+
+    assert DeadLetter.objects.get().original_body == "{}"
+    assert HandlingFailure.objects.exists()
+    assert OutboxEvent.objects.filter(redrive_of=letter).exists()
+
+
+@pytest.mark.parametrize("column", ["discarded_at", "redriven_at"])
+def test_dead_letter_goes_so_long_after_it_was_closed(letter, column):
+    state = column.removesuffix("_at")
+    DeadLetter.objects.update(state=state, **{column: LONG_AGO})
+
+    old_rows.tidy()
+
+    assert not DeadLetter.objects.exists()
+    assert not HandlingFailure.objects.exists()
+
+
+def test_attempts_of_an_email_whose_doubt_ended_today_stay(aws):
+    claim = claimed(owed(place()))
+    Attempt.objects.update(started_at=LONG_AGO)
+    states.accept(claim.notification.pk, 1, "ses-1")
+
+    sweeping.tidy()
+
+    assert Attempt.objects.exists()
+
+
+def test_closed_dead_letters_are_found_by_their_index():
+    rows = DeadLetter.objects.alias(closed_at=CLOSED_AT).filter(
+        in_state(DeadLetter.State.REDRIVEN, DeadLetter.State.DISCARDED), closed_at__lt=LONG_AGO
+    )
+    if connection.vendor == "postgresql":
+        pytest.skip("it reads a table as small as a test's whole")
+
+    assert "dead_letter_closed" in rows.explain()
+
+
 def test_one_round_deletes_a_bounded_number(monkeypatch):
     monkeypatch.setattr(old_rows, "BATCH", 2)
     for _ in range(5):
@@ -60,6 +128,7 @@ def test_attempts_go_when_their_email_is_done_and_the_notification_stays(aws):
         provider_message_id="ses-1", type="Send", happened_at=LONG_AGO, raw={}
     )
     Attempt.objects.update(started_at=LONG_AGO)
+    Notification.objects.filter(state="sent").update(sent_at=LONG_AGO)
     DeliveryEvent.objects.update(recorded_at=LONG_AGO)
 
     sweeping.tidy()

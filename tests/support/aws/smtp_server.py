@@ -24,6 +24,7 @@ class Server:
 
     def __init__(self, folder: Path, *, offers_tls: bool = True) -> None:
         self.accepted: list[bytes] = []
+        self.senders: list[str] = []
         self.recipients: list[str] = []
         self.answers: dict[str, Answer] = {}
         # Of each connection what it was asked, without data and password.
@@ -51,6 +52,7 @@ class Server:
         """Take the email; returns SES's answer, with its id."""
         assert isinstance(envelope.content, bytes)
         self.accepted.append(envelope.content)
+        self.senders.append(envelope.mail_from or "")
         self.recipients.extend(envelope.rcpt_tos)
         return f"250 Ok 0102{len(self.accepted):012}-0000-000000"
 

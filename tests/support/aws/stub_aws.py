@@ -47,6 +47,11 @@ class StubAws:
         with urlopen(f"{self.endpoint}/control", json.dumps(rates).encode(), timeout=10):
             pass
 
+    def count(self, fault: str) -> int:
+        """Return how often this fault has happened."""
+        with urlopen(f"{self.endpoint}/control", timeout=10) as answer:
+            return int(json.load(answer)["faults"].get(fault, 0))
+
     def accepted(self) -> list[Acceptance]:
         """Return the emails that SES took, in its order."""
         return read_acceptances(self._accepted)

@@ -35,7 +35,6 @@ _LIBRARIES = [
     "django.forms",
     "django.template",
     "django_ses",
-    "dotpromptz_handlebars",
     "environ",
     "html2text",
     "psycopg",

@@ -1,0 +1,54 @@
+"""Let the links of an event lead only to hosts of ours: whoever may write to a queue must not make us send phishing."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from pydantic import AfterValidator, Field
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+# Browsers read more than this as an address; what we cannot read exactly as they do we refuse: user names, backslashes,
+# percent signs and letters of other alphabets in the host, white space and control characters anywhere.
+is_plain = re.compile(
+    r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?(?:[/?#][^\s\\\x00-\x20\x7f-\xa0]*)?",
+    re.IGNORECASE,
+).fullmatch
+# One entry of LINK_HOSTS.
+is_host = re.compile(
+    r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.IGNORECASE
+).fullmatch
+
+
+def allowed_hosts() -> set[str]:
+    """Return the host of BASE_URL and those of LINK_HOSTS, in lower case, with a port where it is not the default."""
+    base = urlsplit(settings.BASE_URL)
+    return {_host(base.scheme, base.netloc.lower()), *map(str.lower, settings.LINK_HOSTS)}
+
+
+def check(url: str) -> str:
+    """Return the address; raises ValueError, naming the host, if it does not lead to an allowed host."""
+    found = is_plain(url)
+    scheme, host, port = found.groups() if found else ("", "", None)
+    netloc = f"{host}:{int(port)}" if port else host
+    if not found or _host(scheme.lower(), netloc.lower()) not in allowed_hosts():
+        raise ValueError(
+            f"a link may not lead to {_named(url)}: its host is neither BASE_URL's nor in LINK_HOSTS"
+        )
+    return url
+
+
+# The address of a page, for every link in the data of an event.
+Url = Annotated[str, Field(max_length=2000, pattern=r"^https?://\S+$"), AfterValidator(check)]
+
+
+def _host(scheme: str, netloc: str) -> str:
+    return netloc.removesuffix(f":{_DEFAULT_PORTS.get(scheme, '')}") if scheme else netloc
+
+
+def _named(url: str) -> str:
+    """Return where a browser would go, short and printable; the rest of a link may be secret."""
+    authority = re.split(r"[/\\?#]", re.sub(r"^[^/\\]*[/\\]+", "", url), maxsplit=1)[0]
+    return ascii(authority.rpartition("@")[2][:100]).strip("'\"") or "nothing"
