@@ -13,7 +13,7 @@ PICTURES := shop order mailbox mail admin dead-letter dead-letters redrive redri
 	overview-dark overview-phone-dark causes-dark causes-phone-dark redrive-runs-dark redrive-runs-phone-dark \
 	shop-phone-dark
 
-.PHONY: help run check test mutants pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-relay bench-events bench-growth bench-console bench-api lambda lambda-start docs docs-reference lint audit format lock clean
+.PHONY: help run consumer-down consumer-up check test mutants pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-relay bench-events bench-growth bench-console bench-api lambda lambda-start docs docs-reference lint audit format lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -48,10 +48,17 @@ run: export BASE_URL := http://127.0.0.1:$(PORT)
 run: export AWS_ENDPOINT_URL := http://127.0.0.1:$(AWS_PORT)
 run: export DNS_RESOLVER := 127.0.0.1:$(AWS_PORT)
 run: $(STAMP) .env ## start everything on this machine: shop, admin, consumer, local AWS
+	@rm -f var/consumer-down
 	@$(BIN)/python -m sandbox.ready --check $(PORT) $(AWS_PORT)
 	@$(BIN)/python manage.py migrate --verbosity 0
 	@$(BIN)/python manage.py load_demo
 	@exec $(BIN)/honcho start --env /dev/null
+
+consumer-down: ## stop the consumer of `make run` and keep it down, to see what the console says of it
+	@mkdir -p var && touch var/consumer-down
+
+consumer-up: ## start the consumer of `make run` again
+	@rm -f var/consumer-down
 
 check: WORKERS ?= 3
 check: $(STAMP) ## for every change, in under two minutes: format, lint, types, migrations, the fast tests

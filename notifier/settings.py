@@ -308,6 +308,7 @@ LOGGING: dict[str, Any] = {
             "style": "{",
         },
     },
+    "filters": {"no_assets": {"()": "notifier.monitoring.log_lines.NoAssets"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
@@ -315,7 +316,9 @@ LOGGING: dict[str, Any] = {
         for name in ("notifier", "orders", "queues", "emails", "sandbox", "django")
     }
     # At DEBUG django-ses logs the recipients.
-    | {"django_ses": {"level": "INFO"}},
+    | {"django_ses": {"level": "INFO"}}
+    # The server of `make run`: a page asks for thirty files, and nobody reads thirty lines.
+    | {"django.server": {"filters": ["no_assets"]}},
 }
 if LOG_FORMAT == "json":
     # Set only here, so that structlog is not loaded otherwise.
@@ -336,6 +339,7 @@ UNFOLD = {
     "ENVIRONMENT": "notifier.overview.navigation.environment",
     "DASHBOARD_CALLBACK": "notifier.overview.overview_page.index",
     "STYLES": ["notifier.overview.navigation.stylesheet"],
+    "SCRIPTS": ["notifier.overview.navigation.script"],
     "LOGIN": {"form": "notifier.staff.login.LoginForm"},
     "SIDEBAR": {"navigation": "notifier.overview.navigation.sidebar"},
     # Tailwind's indigo.

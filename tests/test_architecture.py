@@ -57,7 +57,7 @@ FLOORS = {
         "ses sns sqs connection",
         "control name_server moto_patches",
         "server",
-        "views ready",
+        "views ready keep_running",
         "management urls apps",
     ],
     "notifier": [

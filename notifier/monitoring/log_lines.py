@@ -1,4 +1,4 @@
-"""Keep addresses out of log lines: more people read the log than may read a customer's data."""
+"""Keep addresses and noise out of log lines: more people read the log than may read a customer's data."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ import re
 from queues import masking
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+class NoAssets(logging.Filter):
+    """Drop the lines of ``runserver`` for static files that were found."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return False for ``"GET /static/… HTTP/1.1" 200 …`` and for 304."""
+        line, status = (*map(str, record.args or ()), "", "")[:2]
+        return not (line.startswith("GET /static/") and status in ("200", "304"))
 
 
 class MaskingFormatter(logging.Formatter):

@@ -55,6 +55,11 @@ def stylesheet(request: HttpRequest) -> str:
     return static("notifier/admin.css")
 
 
+def script(request: HttpRequest) -> str:
+    """Return the address of the script that makes Unfold's markup usable by keyboard and screen reader."""
+    return static("notifier/accessible.js")
+
+
 def favicon(request: HttpRequest) -> str:
     """Return the address of the site's icon."""
     return static("notifier/icon.svg")

@@ -2,17 +2,26 @@ import re
 
 import pytest
 from django.utils import timezone
+from playwright.sync_api import expect
 
 from emails.models import Suppression
 from orders.models import BankAccount, Product
 from queues.models import DeadLetter
-from tests.support.browser import DESKTOP, PHONE, nameless_controls, overflows, take_picture
+from tests.support.browser import (
+    DESKTOP,
+    PHONE,
+    barriers,
+    nameless_controls,
+    overflows,
+    take_picture,
+)
 from tests.support.builders import make_order, make_transaction
 from tests.support.processes import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes]
 
 PUBLIC = ["/", "/register/", "/register/sent/", "/sandbox/", "/sandbox/verifications/"]
+FORMS = ["/admin/orders/order/add/", "/admin/password_change/"]
 PICTURED = [(DESKTOP, "light"), (PHONE, "dark")]
 
 
@@ -50,6 +59,7 @@ def faults(page, address):
         answer = page.goto(address)
         if answer.status != 200:
             yield f"{address}: {answer.status}"
+        yield from (f"{address}, {scheme}: {barrier}" for barrier in barriers(page))
         for size in (DESKTOP, PHONE):
             page.set_viewport_size({"width": size[0], "height": size[1]})
             if (size, scheme) in PICTURED:
@@ -67,7 +77,7 @@ def test_every_page_opens_without_errors_and_fits_a_phone_in_light_and_dark(site
     sidebar = addresses_in(staff, "#nav-sidebar a[href]")
     assert len(sidebar) > 10
 
-    pages = {*sidebar, *first_rows(staff, sidebar), *PUBLIC, order.get_absolute_url()}
+    pages = {*sidebar, *first_rows(staff, sidebar), *PUBLIC, *FORMS, order.get_absolute_url()}
 
     assert [fault for page in sorted(pages) for fault in faults(staff, page)] == []
     assert "Content Security Policy" in refused_to(staff, site)
@@ -82,3 +92,31 @@ def refused_to(page, site):
     )
     wait_until(lambda: site.problems, what="a word in the console")
     return site.problems.pop()
+
+
+def test_the_console_works_by_keyboard_alone(site):
+    staff = site.open_admin(size=(1100, 900))
+    staff.keyboard.press("Tab")
+    expect(staff.get_by_role("link", name="Skip to content")).to_be_focused()
+    staff.keyboard.press("Enter")
+    expect(staff.locator("main")).to_be_focused()
+
+    # The menu is folded on a window so narrow.
+    staff.get_by_role("button", name="Menu").focus()
+    staff.keyboard.press("Enter")
+    staff.get_by_role("link", name="Doctor").focus()
+    staff.keyboard.press("Enter")
+    staff.wait_for_url("**/admin/doctor/")
+
+    staff.get_by_role("button", name="Menu").focus()
+    staff.keyboard.press(" ")
+    staff.get_by_role("button", name="admin").focus()
+    staff.keyboard.press("Enter")
+    staff.get_by_role("button", name="Log out").focus()
+    staff.keyboard.press("Enter")
+    staff.wait_for_url("**/admin/logout/")
+
+
+def test_login_page_has_no_barriers(site):
+    for dark in (False, True):
+        assert barriers(site.open("/admin/login/", dark=dark)) == []

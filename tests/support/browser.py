@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from django.db import connections
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
@@ -33,6 +34,17 @@ _ARGUMENTS = [
     # Whatever a page asks for elsewhere fails, and its test with it.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
+_RULES = {
+    "runOnly": [
+        "wcag2a",
+        "wcag2aa",
+        "wcag21a",
+        "wcag21aa",
+        "wcag22aa",
+        "best-practice",
+    ],
+    "resultTypes": ["violations"],
+}
 # What assistive technology would announce by its role alone.
 _CONTROLS = {
     "button",
@@ -199,6 +211,16 @@ def take_picture(page: Page, name: str, *, height: int | None = None) -> None:
 def overflows(page: Page) -> bool:
     """True if the page scrolls sideways."""
     return bool(page.evaluate("document.documentElement.scrollWidth > innerWidth"))
+
+
+def barriers(page: Page) -> list[str]:
+    """Return what WCAG 2.2 AA and axe's best practices find wrong with the page as it looks now."""
+    found = Axe().run(page, options=_RULES).response["violations"]
+    return [
+        f"{rule['id']}: {rule['help']}: {node['html'][:200]}"
+        for rule in found
+        for node in rule["nodes"]
+    ]
 
 
 def nameless_controls(page: Page) -> list[str]:

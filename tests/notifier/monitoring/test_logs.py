@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from notifier.monitoring.log_lines import MaskingFormatter
+from notifier.monitoring.log_lines import MaskingFormatter, NoAssets
 from queues import masking
 
 
@@ -34,3 +34,27 @@ def test_nobody_writes_a_line_of_their_own():
     record = logging.LogRecord("x", logging.INFO, "", 0, "subject=%s", ("a\r\nINFO forged",), None)
 
     assert MaskingFormatter().format(record) == r"subject=a\r\nINFO forged"
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "kept"),
+    [
+        ("GET /static/notifier/site.css HTTP/1.1", "200", False),
+        ("GET /static/notifier/site.css HTTP/1.1", "304", False),
+        ("GET /static/notifier/lost.css HTTP/1.1", "404", True),
+        ("GET /admin/ HTTP/1.1", "200", True),
+        ("POST / HTTP/1.1", "302", True),
+    ],
+)
+def test_development_server_logs_no_static_files_that_were_found(line, status, kept):
+    record = logging.LogRecord(
+        "django.server", logging.INFO, "", 0, '"%s" %s %s', (line, status, "1"), None
+    )
+
+    assert NoAssets().filter(record) is kept
+
+
+def test_line_without_arguments_is_kept():
+    record = logging.LogRecord("django.server", logging.INFO, "", 0, "Broken pipe", (), None)
+
+    assert NoAssets().filter(record)
