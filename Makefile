@@ -69,8 +69,8 @@ check: $(STAMP) ## for every change, in under two minutes: format, lint, types, 
 	@$(BIN)/mypy .
 	@$(BIN)/pytest -q -n $(WORKERS) --dist worksteal -m "not slow"
 
-# One more than CI has cores: many tests wait, for a process or for a time.
-test: WORKERS ?= 3
+# Twice the cores of CI: many tests wait, for a process or for a time.
+test: WORKERS ?= 4
 test: $(STAMP) $(MINISTACK) ## the whole test suite; what locks also on PostgreSQL, what shows also in Chromium
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal --durations=15
 	@TEST_DATABASE=postgresql $(BIN)/pytest -n $(WORKERS) --dist worksteal --durations=15 -m locking
