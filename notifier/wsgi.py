@@ -32,7 +32,7 @@ def _started() -> WSGIHandler:
 def _tell_errors() -> None:
     """Log what ``manage.py check`` finds; orders are taken all the same, and consumers refuse to start."""
     for message in checks.run_checks(tags=["delivery", checks.Tags.security]):
-        if message.level >= checks.ERROR and not message.is_silenced():
+        if message.level >= checks.WARNING and not message.is_silenced():
             logging.getLogger("notifier.wsgi").error(
                 "setting %s: %s %s", message.id, message.msg, message.hint
             )

@@ -350,3 +350,11 @@ def test_ids_of_checks_are_unique():
     ids = re.findall(r'id="([a-z]+\.[EW]\d+)"', source)
 
     assert len(ids) == len(set(ids)) > 20
+
+
+def test_consumer_and_commands_do_without_hosts_of_the_web(settings):
+    settings.DEBUG, settings.ALLOWED_HOSTS = False, []
+
+    [found] = [found for found in checks.run_checks(tags=TAGS) if "ALLOWED_HOSTS" in found.msg]
+
+    assert (found.id, found.level) == ("notifier.W001", checks.WARNING)
