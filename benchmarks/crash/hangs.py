@@ -35,10 +35,9 @@ class Hangs:
         now = time.monotonic()
         if self._ends_at and now >= self._ends_at:
             self.end()
-        elif self._seconds and not self._ends_at and now >= self._begins_at:
+        elif self._is_due(now) and self._freeze():
             self.count += 1
             self._ends_at = now + self._seconds
-            self._freeze()
 
     def end(self) -> None:
         """Let the database go on."""
@@ -51,11 +50,21 @@ class Hangs:
         else:
             self._lock.close()
 
-    def _freeze(self) -> None:
+    def _is_due(self, now: float) -> bool:
+        return bool(self._seconds) and not self._ends_at and now >= self._begins_at
+
+    def _freeze(self) -> bool:
+        """Let the database hang; False if it is too busy: then the next step tries again."""
         if self._rig.postgres:
             self._rig.postgres.freeze()
-            return
+            return True
         self._lock = sqlite3.connect(
-            self._rig.folder / "db.sqlite3", isolation_level=None, timeout=60
+            self._rig.folder / "db.sqlite3", isolation_level=None, timeout=1
         )
-        self._lock.execute("BEGIN IMMEDIATE")
+        try:
+            self._lock.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            # Whoever holds the lock may be frozen, and goes on only if this process does.
+            self._lock.close()
+            return False
+        return True
