@@ -31,6 +31,8 @@ def server(shared_server):
 def other(server, monkeypatch):
     """A connection of Django's to that server, and nothing remembered of it."""
     monkeypatch.setattr(base, "_question", base._Question())
+    # Whoever imports the Lambda handler in this process sets its limits.
+    monkeypatch.setattr(limits, "_process", Limits())
     wrapper = connection.copy("other")
     found = environ.Env.db_url_config(server.url)
     found["OPTIONS"] = found.get("OPTIONS", {}) | {"connect_timeout": 2}
