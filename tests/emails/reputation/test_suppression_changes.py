@@ -9,6 +9,7 @@ from emails.models import Notification, Suppression
 from emails.reputation import suppressions
 from emails.reputation.suppressions import Entry, News, Source
 from queues.models import OutboxEvent
+from queues.upkeep import sweeping
 from tests.support.rows import make_notification
 
 pytestmark = pytest.mark.django_db
@@ -228,6 +229,15 @@ def test_only_suppressed_emails_of_the_last_week_to_this_address_are_sent_and_on
         failed.pk: "failed",
     }
     assert not Suppression.objects.filter(sends_again=True).exists()
+
+
+def test_consumer_sends_to_lifted_addresses_by_itself():
+    kept = make_notification(state=Notification.State.SUPPRESSED)
+    lifted()
+
+    sweeping.sweep()
+
+    assert Notification.objects.get(pk=kept.pk).state == "pending"
 
 
 def test_newest_emails_are_sent_where_there_are_more_than_one_step_sends(monkeypatch):

@@ -1,6 +1,7 @@
 """Events that go back into the outbox, and those that should have left it."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.utils import timezone
@@ -9,6 +10,7 @@ from queues.aws import sqs
 from queues.models import OutboxEvent
 from queues.outbox import claims, relay
 from tests.support.parcels import ParcelWeighed, record
+from tests.support.processes import wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -226,3 +228,20 @@ def test_error_of_publishing_on_commit_is_logged_and_the_relay_publishes_the_eve
 
     OutboxEvent.objects.update(lease_until="2020-01-01T00:00Z")
     assert relay.publish_pending() == 1
+
+
+# A page must not wait for a slow SQS: one try of at most three seconds.
+@pytest.mark.django_db(transaction=True)
+def test_event_is_published_at_its_commit_by_the_client_that_gives_up_soon(aws, settings, request):
+    settings.OUTBOX_PUBLISH_ON_COMMIT = True
+    asked = []
+    for hurried in (True, False):
+        events = sqs.client(hurried=hurried).meta.events
+        tell = partial(lambda hurried, **event: asked.append(hurried), hurried)
+        events.register("before-call.sqs.SendMessageBatch", tell)
+        request.addfinalizer(partial(events.unregister, "before-call.sqs.SendMessageBatch", tell))
+
+    record()
+    wait_until(lambda: asked, what="a call to SQS")
+
+    assert asked == [True]
