@@ -245,3 +245,12 @@ def test_event_is_published_at_its_commit_by_the_client_that_gives_up_soon(aws, 
     wait_until(lambda: asked, what="a call to SQS")
 
     assert asked == [True]
+
+
+def test_event_without_a_group_is_late_whatever_died_before_it(settings):
+    settings.FIFO_POISON = "hold"
+    dead, behind = record(group=""), record(group="")
+    OutboxEvent.objects.update(recorded_at=timezone.now() - timedelta(hours=1))
+    OutboxEvent.objects.filter(pk=dead.pk).update(state=State.DEAD)
+
+    assert is_late(behind)
