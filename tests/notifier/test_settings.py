@@ -281,12 +281,6 @@ def test_random_keys_are_strong():
     assert [key for key in made if why_weak(key)] == []
 
 
-def test_web_without_a_host_is_told_in_production(told):
-    (said,) = told(BASE | {"DEBUG": "off"})
-
-    assert "ALLOWED_HOSTS is empty" in said
-
-
 @pytest.mark.parametrize(
     ("command", "code"),
     [
