@@ -62,7 +62,7 @@ def settings_of(text: str) -> Iterator[Setting]:
 
 
 def _goes_on(section: str) -> bool:
-    """Whether the next comment line still belongs to the heading: a sentence is open."""
+    """Return True if the next comment line still belongs to the heading: a sentence is open."""
     return ". " in section and not section.endswith(".")
 
 

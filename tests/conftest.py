@@ -110,7 +110,7 @@ def nobody_remembers_a_sender() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def nobody_has_slots_left() -> Iterator[None]:
-    """What one test did not use is no other test's."""
+    """Drop what one test did not use, so that no other test gets it."""
     limiter.forget()
     yield
     limiter.forget()

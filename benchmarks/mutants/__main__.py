@@ -45,7 +45,7 @@ _PATIENCE = 6
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a mutant; ``by`` names the test that saw it."""
+    """Holds the result for one mutant; ``by`` names the test that saw it."""
 
     mutant: Mutant
     by: str

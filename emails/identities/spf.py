@@ -40,7 +40,7 @@ class Term:
 
 @dataclass
 class Findings:
-    """What following a record brought: signs before SES, errors that make it void, domains without an answer."""
+    """Holds what following a record found: signs before SES, errors that make it void, domains without an answer."""
 
     signs: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)

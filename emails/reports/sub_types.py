@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SubType:
-    """What SES says with one sub-type.
+    """Says what one sub-type of SES means.
 
     ``is_tried``: SES tried to deliver the email. ``counts``: SES counts the bounce in the account's bounce rate, so our
     guard does. ``suppresses``: the address gets no more email of ours. ``reason`` is empty if SES tried.

@@ -40,7 +40,7 @@ class Stake:
 
 @dataclass(frozen=True)
 class StakeAt:
-    """Where the data of a type of event says whose it is and how much money it is about.
+    """Names the fields in which a type of event says whose it is and how much money it is about.
 
     Each is the path of a field: ``customer.email``. ``amount_cents`` and ``currency`` are empty where no money is at
     stake.

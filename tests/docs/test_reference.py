@@ -97,6 +97,6 @@ def _texts_of(app):
 
 
 def _is_made(line, code):
-    """Whether a line is made of a name and a text: "relay failed", "is in_doubt"."""
+    """Return True if a line is made of a name and a text: "relay failed", "is in_doubt"."""
     (verb, _, state), (name, _, text) = line.partition(" "), line.rpartition(" ")
     return (f"%s {text}" in code and name in code) or (f"{verb} %s" in code and state in code)

@@ -5,6 +5,6 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def admins(settings):
-    """Somebody is told, with links that lead somewhere."""
+    """Set up somebody who is told, with links that lead somewhere."""
     settings.ADMINS = [("ops@example.com", "ops@example.com")]
     settings.BASE_URL = "https://shop.example.com"
