@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Tags, Warning, register
@@ -76,6 +77,20 @@ WEB_RULES = {
 def values(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Check each setting by itself: a value that cannot work is told before it fails."""
     return setting_rules.check("notifier", RULES)
+
+
+@register(TAG)
+def base_url_is_reached_by_others(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Links of events may lead to the host of BASE_URL only: with the default each order would be a dead letter."""
+    # What cannot be read is told by its rule.
+    host = urlsplit(settings.BASE_URL).hostname if is_origin(settings.BASE_URL) else ""
+    is_production = not settings.DEBUG and not settings.AWS_ENDPOINT_URL
+    return error_if(
+        is_production and host in ("localhost", "127.0.0.1", "::1"),
+        f"BASE_URL={settings.BASE_URL} leads to this machine alone.",
+        hint="Write the origin of the shop, the same for web, consumers and Lambda: https://shop.example.com.",
+        id="notifier.E002",
+    )
 
 
 @register(TAG)

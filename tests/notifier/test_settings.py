@@ -352,3 +352,20 @@ def test_consumer_and_commands_do_without_hosts_of_the_web(settings):
     [found] = [found for found in checks.run_checks(tags=TAGS) if "ALLOWED_HOSTS" in found.msg]
 
     assert (found.id, found.level) == ("notifier.W001", checks.WARNING)
+
+
+@pytest.mark.parametrize(
+    ("base", "endpoint", "is_told"),
+    [
+        ("http://127.0.0.1:8000", "", True),
+        ("http://localhost", "", True),
+        ("https://shop.example.com", "", False),
+        ("http://127.0.0.1:8000", "http://127.0.0.1:4566", False),
+    ],
+)
+def test_links_to_the_machine_itself_are_told_in_production(settings, base, endpoint, is_told):
+    settings.DEBUG, settings.BASE_URL, settings.AWS_ENDPOINT_URL = False, base, endpoint
+
+    found = [found.id for found in checks.run_checks(tags=TAGS)]
+
+    assert ("notifier.E002" in found) == is_told
