@@ -73,10 +73,12 @@ def must_wait(queue: Queue, message: Received) -> bool:
     row = recording.rows_of(queue, message).first() or recording.adopt(
         queue, message, state=State.PENDING
     )
+    # A pending row needs a new deduplication id too: if its relay died after SQS took the event, SQS would drop the old
+    # one, and later events of the group would overtake this one.
+    while row.state not in (State.HANDLED, State.HELD) and not relay.put_back(row):
+        row.refresh_from_db()
     if row.state == State.HANDLED:
         return False
-    if row.state not in (State.PENDING, State.HELD):
-        relay.put_back(row)
     logger.info("parked event=%s group=%s message=%s", row.event_id, row.group, message.id)
     return True
 

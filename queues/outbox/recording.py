@@ -89,8 +89,9 @@ def at_its_place(rows: QuerySet[OutboxEvent], *, alias: str, **changes: Any) -> 
         return None
     if changes:
         rows.filter(pk=row.pk).update(**changes)
-    if row.state not in (row.State.PENDING, row.State.CLAIMED):
-        relay.put_back(row)
+    # Also if it is pending or claimed: its relay may have died after SQS took it, and SQS drops a repeated id.
+    while not relay.put_back(row):
+        row.refresh_from_db()
     return row
 
 
