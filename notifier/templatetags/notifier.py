@@ -9,6 +9,7 @@ from django import template
 from django.conf import settings
 from django.template import Context
 
+from emails.ses import default_sender
 from notifier.journey import email_timeline as timeline
 from notifier.overview.charts import Series, draw
 
@@ -21,6 +22,7 @@ def email_timeline(context: Context, subject: str) -> dict[str, Any]:
     return {
         "timeline": timeline.of(subject),
         "subject": subject,
+        "contact": default_sender.address(),
         "user": context.get("user"),
     }
 
