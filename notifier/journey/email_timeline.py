@@ -6,7 +6,7 @@ words.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,6 +14,7 @@ from django.conf import settings
 
 from emails.models import Attempt, Notification
 from emails.reports import reasons, report_words
+from emails.sending import states
 from queues.answers import EmailStep
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 
@@ -103,7 +104,7 @@ def _read(subject: str) -> _Facts:
     if event_id:
         # Any producer may write any subject into a message, so our own outbox decides which event is meant.
         notifications = notifications.filter(event_id=event_id)
-    notification = notifications.first()
+    notification = _newest(notifications[:_MAX_ROWS])
     if event_id is None and notification:
         event_id = notification.event_id
     if event_id is None:
@@ -116,6 +117,13 @@ def _read(subject: str) -> _Facts:
         letter=letters.first(),
         failure=HandlingFailure.objects.filter(event_id=event_id).last(),
     )
+
+
+def _newest(notifications: Iterable[Notification]) -> Notification | None:
+    """Choose the email that counts: the newest, unless a correction withdrew it in favour of another address."""
+    rows = list(notifications)
+    wanted = [row for row in rows if row.reason_code != states.CORRECTED]
+    return next(reversed(wanted or rows), None)
 
 
 def _delivery_verdict(facts: _Facts) -> Verdict | None:

@@ -12,12 +12,13 @@ from django.utils.safestring import SafeString
 
 from orders.models import BankAccount, Transaction
 from orders.money import formatted
-from orders.pages.personal import FactAdmin, PersonalAdmin, emails_link
+from orders.pages.personal import EmailColumnAdmin, FactAdmin, emails_link
 
 
 @admin.register(BankAccount)
-class BankAccountAdmin(PersonalAdmin):
-    list_display = ["number", "holder_name", "holder_email", "balance_label"]
+class BankAccountAdmin(EmailColumnAdmin):
+    address_field = "holder_email"
+    list_display = ["number", "holder_name", "holder_email", "email_outcome", "balance_label"]
     list_filter = ["currency"]
     search_fields = ["number", "holder_name", "holder_email", "holder_email_key"]
     ordering = ["number"]
@@ -25,10 +26,13 @@ class BankAccountAdmin(PersonalAdmin):
     def get_readonly_fields(
         self, request: HttpRequest, obj: BankAccount | None = None
     ) -> list[str]:
-        return ["number", "currency", "balance_label"] if obj else ["balance_label"]
+        return (
+            ["number", "currency", "balance_label", "email_outcome"] if obj else ["balance_label"]
+        )
 
     def get_fields(self, request: HttpRequest, obj: BankAccount | None = None) -> list[str]:
-        return ["number", "holder_name", "holder_email", "currency", "balance_label"]
+        fields = ["number", "holder_name", "holder_email", "currency", "balance_label"]
+        return [*fields, "email_outcome"] if obj else fields
 
     @admin.display(description="balance", ordering="balance")
     def balance_label(self, account: BankAccount) -> str:
@@ -45,21 +49,37 @@ class TransactionForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscri
 @admin.register(Transaction)
 class TransactionAdmin(FactAdmin):
     form = TransactionForm
-    list_display = ["reference", "account", "kind", "amount_label", "balance_label", "posted_at"]
+    subject_field = "reference"
+    list_display = [
+        "reference",
+        "account",
+        "kind",
+        "amount_label",
+        "balance_label",
+        "email_outcome",
+        "posted_at",
+    ]
     list_filter = ["kind", "currency"]
     search_fields = ["reference", "account__number", "account__holder_name", "description"]
     date_hierarchy = "posted_at"
     ordering = ["-id"]
     list_select_related = ["account"]
     autocomplete_fields = ["account"]
-    readonly_fields = ["reference", "amount_label", "balance_label", "posted_at", "emails"]
+    readonly_fields = [
+        "reference",
+        "amount_label",
+        "balance_label",
+        "posted_at",
+        "email_outcome",
+        "emails",
+    ]
 
     def get_fields(self, request: HttpRequest, obj: Transaction | None = None) -> list[Any]:
         if obj is None:
             return ["account", "kind", "amount", "description"]
         return [
             ("reference", "posted_at"),
-            "emails",
+            ("email_outcome", "emails"),
             "account",
             ("kind", "amount_label", "balance_label"),
             "description",

@@ -86,7 +86,15 @@ class OrderLineInline(TabularInline):  # type: ignore[misc]  # Unfold has no typ
 
 @admin.register(Order)
 class OrderAdmin(FactAdmin):
-    list_display = ["number", "customer_name", "customer_email", "total_label", "placed_at"]
+    subject_field = "number"
+    list_display = [
+        "number",
+        "customer_name",
+        "customer_email",
+        "total_label",
+        "email_outcome",
+        "placed_at",
+    ]
     list_filter = ["currency"]
     search_fields = [
         "number",
@@ -98,13 +106,13 @@ class OrderAdmin(FactAdmin):
     date_hierarchy = "placed_at"
     ordering = ["-id"]
     autocomplete_fields = ["customer"]
-    readonly_fields = ["number", "total_label", "placed_at", "emails"]
+    readonly_fields = ["number", "total_label", "placed_at", "email_outcome", "emails"]
     inlines = [OrderLineInline]
 
     def get_fieldsets(self, request: HttpRequest, obj: Order | None = None) -> list[Any]:
         order = ["customer", ("customer_name", "customer_email")]
         if obj:
-            order = [("number", "total_label"), ("placed_at", "emails"), *order]
+            order = [("number", "total_label"), ("placed_at", "email_outcome"), "emails", *order]
         address = [
             "shipping_name",
             "shipping_street",
