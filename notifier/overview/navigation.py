@@ -75,6 +75,11 @@ def stylesheet(request: HttpRequest) -> str:
     return static("notifier/admin.css")
 
 
+def lists_stylesheet(request: HttpRequest) -> str:
+    """Return the address of the stylesheet of what stands around a list: saved filters, export, time ranges."""
+    return static("notifier/lists.css")
+
+
 def script(request: HttpRequest) -> str:
     """Return the address of the script that makes Unfold's markup usable by keyboard and screen reader."""
     return static("notifier/accessible.js")
