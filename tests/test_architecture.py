@@ -49,7 +49,7 @@ FLOORS = {
         "access email_status figures foreign forms",
         "limits",
         "services",
-        "api checks views",
+        "api checks views pages",
         "management templatetags admin urls apps",
     ],
     "sandbox": [

@@ -9,7 +9,9 @@ from django import template
 from django.conf import settings
 from django.template import Context
 
+from emails.ses import default_sender
 from notifier.journey import email_timeline as timeline
+from notifier.overview import trail
 from notifier.overview.charts import Series, draw
 
 register = template.Library()
@@ -21,8 +23,15 @@ def email_timeline(context: Context, subject: str) -> dict[str, Any]:
     return {
         "timeline": timeline.of(subject),
         "subject": subject,
+        "contact": default_sender.address(),
         "user": context.get("user"),
     }
+
+
+@register.simple_tag(takes_context=True)
+def place(context: Context) -> trail.Place:
+    """Return the heading of an admin page and the trail that leads to it."""
+    return trail.of(context.flatten())
 
 
 @register.inclusion_tag("notifier/chart.html")
