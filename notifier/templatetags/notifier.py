@@ -38,7 +38,9 @@ def place(context: Context) -> trail.Place:
 def line_chart(title: str, lines: Sequence[Any], span: Any) -> dict[str, Any]:
     """Draw a chart of emails; each line has label, values, summary and tone, the span has begin and end."""
     series = [Series(line.label, line.values, line.summary, line.tone) for line in lines]
-    return {"chart": draw(title, series, unit="emails", begin=span.begin, end=span.end)}
+    is_of_one = all(value <= 1 for line in lines for value in line.values)
+    unit = "email" if is_of_one else "emails"
+    return {"chart": draw(title, series, unit=unit, begin=span.begin, end=span.end)}
 
 
 @register.inclusion_tag("notifier/sandbox_banner.html")
