@@ -18,7 +18,7 @@ from django.urls import reverse
 
 from queues.answers import Cause
 from queues.console import change_url, list_url
-from queues.dead_letters.advice import advise
+from queues.dead_letters.advice import title
 from queues.models import DeadLetter, Redrive
 from queues.pages.forms import RedriveForm
 from queues.redrives import jobs, preflight, standstill
@@ -72,11 +72,11 @@ def _forecast(letters: QuerySet[DeadLetter]) -> Forecast:
 
 
 def _words(request: HttpRequest, letters: QuerySet[DeadLetter]) -> str:
-    """Return the meaning of the cause if the page is about a single one; else an empty text."""
+    """Return the title of the cause if the page is about a single one; else an empty text."""
     if not request.GET.get("fingerprint"):
         return ""
     found = letters.order_by().values_list("code", "reason")[:1]
-    return next((advise(Cause(code, reason)).words for code, reason in found), "")
+    return next((title(Cause(code, reason)) for code, reason in found), "")
 
 
 def _start(request: HttpRequest, form: RedriveForm) -> Redrive:

@@ -21,8 +21,8 @@ from django.db.models import Case, Count, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 from django.utils.text import Truncator
 
-from queues.answers import Bucket
-from queues.dead_letters import collecting
+from queues.answers import Bucket, Cause
+from queues.dead_letters.advice import title
 from queues.models import DeadLetter, Redrive, RedriveItem
 from queues.redrives import releasing, settling
 from queues.redrives.leases import Lease, LeaseLost
@@ -38,6 +38,9 @@ FROM queues_deadletter WHERE id IN ({able})
 ON CONFLICT DO NOTHING"""
 # The pause between two looks at a redrive that sends nothing back any more and only waits for outcomes.
 FOLLOW_PAUSE = timedelta(seconds=5)
+
+# The title of a redrive names so many causes.
+MOST_NAMED = 2
 
 State = Redrive.State
 Outcome = RedriveItem.Outcome
@@ -130,13 +133,20 @@ def _write_down(redrive: Redrive, letters: QuerySet[DeadLetter]) -> None:
 
 
 def _causes(redrive: Redrive) -> str:
-    """Name the causes in a redrive: a single one by code and reason, several by their codes."""
-    codes = list(redrive.items.order_by().values_list("letter__code", flat=True).distinct()[:4])
-    first = redrive.items.select_related("letter").first()
-    if first and len(codes) == 1:
-        words = f"{codes[0] or 'no cause recorded'}: {collecting.general(first.letter.reason)}"
-        return Truncator(" ".join(words.split())).chars(300)
-    return ", ".join(sorted(codes)[:3]) + (" and others" if len(codes) > 3 else "")
+    """Name the causes in a redrive by their titles, the most frequent one first."""
+    rows = redrive.items.order_by().values("letter__fingerprint").annotate(count=Count("pk"))
+    found = [row["letter__fingerprint"] for row in rows.order_by("-count", "letter__fingerprint")]
+    titles = [_title(redrive, fingerprint) for fingerprint in found[:MOST_NAMED]]
+    more = len(found) - len(titles)
+    words = "; ".join(titles) + (
+        f"; and {more} more cause{'' if more == 1 else 's'}" if more else ""
+    )
+    return Truncator(words).chars(300)
+
+
+def _title(redrive: Redrive, fingerprint: str) -> str:
+    items = redrive.items.filter(letter__fingerprint=fingerprint).order_by()
+    return title(Cause(*items.values_list("letter__code", "letter__reason")[:1].get()))
 
 
 def _take_lease(pk: uuid.UUID) -> int:
