@@ -7,7 +7,7 @@ from django.urls import include, path, re_path
 from emails.reports import webhook
 from notifier import views
 from notifier.doctor import doctor_page
-from notifier.journey import event_page, search_page
+from notifier.journey import event_page, history_page, new_address_page, search_page
 from notifier.overview import overview_page, reconciliation_page
 from notifier.staff import login
 from notifier.web import time_zones
@@ -22,6 +22,12 @@ urlpatterns = [
     path("admin/subject/<str:subject>/", views.subject, name="subject"),
     path("admin/subject/<str:subject>/emails/", views.subject_emails, name="subject-emails"),
     path("admin/timeline/<uuid:event_id>/", staff(event_page.timeline), name="timeline"),
+    path(
+        "admin/timeline/<uuid:event_id>/address/",
+        staff(new_address_page.correct),
+        name="new-address",
+    ),
+    path("admin/history/", staff(history_page.show), name="history"),
     path("admin/search/", staff(search_page.find), name="search"),
     path("admin/reconciliation/", staff(reconciliation_page.show), name="reconciliation"),
     path(

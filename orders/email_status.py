@@ -26,13 +26,13 @@ class EmailStatus:
 class EmailOutcome:
     """What staff see of an email in a list: a label in a colour, and the event whose timeline says more.
 
-    ``may_correct`` is True if the email may go to a corrected address.
+    ``is_lost`` is True if the email did not arrive and staff may send it to a corrected address.
     """
 
     label: str
     colour: str = ""
     event_id: UUID | None = None
-    may_correct: bool = False
+    is_lost: bool = False
 
 
 class Teller(Protocol):

@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Lower
 
+from emails.dead_letters import new_addresses
 from emails.models import Notification
 from emails.sending import states
 from orders.email_status import EmailOutcome
@@ -46,6 +47,8 @@ _WITHOUT_EMAIL = {
     OutboxEvent.State.DISCARDED: ("Discarded", ""),
     OutboxEvent.State.HANDLED: ("No email", ""),
 }
+# These emails did not arrive; ``emails.dead_letters.new_addresses`` sends them to a corrected address.
+_LOST = (State.FAILED, State.SUPPRESSED)
 _DEAD = ("Dead letter", "danger")
 _WAITING = ("Waiting", "info")
 
@@ -54,6 +57,16 @@ def of_notifications(rows: Collection[Notification]) -> dict[UUID, EmailOutcome]
     """Return the outcome of each of these emails, by its key."""
     dead = _dead({row.event_id for row in rows if row.state in Notification.UNSENT})
     return {row.pk: _of(row, is_dead=row.event_id in dead) for row in rows}
+
+
+def of_event(event_id: UUID) -> EmailOutcome | None:
+    """Return the outcome of this event's email, or of its dead letter; None if it has neither."""
+    email: Notification | None = None
+    for row in Notification.objects.filter(event_id=event_id).defer("context").order_by("id"):
+        email = _told_by(email, row)
+    if email:
+        return of_notifications([email])[email.pk]
+    return EmailOutcome(*_DEAD, event_id, True) if _dead({event_id}) else None
 
 
 def of_subjects(subjects: Collection[str]) -> Mapping[str, EmailOutcome]:
@@ -97,7 +110,8 @@ def of_addresses(rows: QuerySet[Any], column: str) -> Mapping[Any, EmailOutcome]
 
 def _of(row: Notification, *, is_dead: bool) -> EmailOutcome:
     label, colour = _REPORTED.get(Delivery(row.delivery_status)) or _STANDING[State(row.state)]
-    return EmailOutcome(*(_DEAD if is_dead else (label, colour)), row.event_id)
+    is_lost = is_dead or row.state in _LOST or row.delivery_status in new_addresses.NOT_DELIVERED
+    return EmailOutcome(*(_DEAD if is_dead else (label, colour)), row.event_id, is_lost)
 
 
 def _told_by(before: Notification | None, row: Notification) -> Notification:
@@ -117,7 +131,7 @@ def _first_events(subjects: Collection[str]) -> dict[str, OutboxEvent]:
 
 def _without_email(event: OutboxEvent, *, is_dead: bool) -> EmailOutcome:
     label, colour = _WITHOUT_EMAIL.get(OutboxEvent.State(event.state), _WAITING)
-    return EmailOutcome(*(_DEAD if is_dead else (label, colour)), event.event_id)
+    return EmailOutcome(*(_DEAD if is_dead else (label, colour)), event.event_id, is_dead)
 
 
 def _dead(event_ids: Iterable[UUID | None]) -> set[UUID | None]:

@@ -12,12 +12,13 @@ from django.contrib import admin
 from django.contrib.auth.decorators import permission_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 from django.views.decorators.http import require_safe
 
 from emails.pages.notifications import shown
-from notifier.journey import event_timeline
+from notifier.journey import email_outcomes, event_timeline, history_page, new_address_page
 from notifier.journey.event_timeline import Journey, TimelineEntry
 from queues import masking
 from queues.console import TIMELINE, change_url
@@ -94,6 +95,11 @@ def _links(request: HttpRequest, found: Journey) -> Any:
             yield name, change_url(row)
     if not masking.hides(request):
         yield from subject_links(found.subject)[:1]
+        for row in found.notifications[-1:]:
+            yield f"History of {row.recipient}", history_page.url(row.recipient)
+        outcome = email_outcomes.of_event(found.event_id)
+        if outcome and outcome.is_lost and request.user.has_perm(new_address_page.PERMISSION):
+            yield "Correct the address", reverse("new-address", args=[found.event_id])
 
 
 def _line(request: HttpRequest, step: TimelineEntry) -> Line:

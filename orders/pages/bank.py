@@ -26,13 +26,11 @@ class BankAccountAdmin(EmailColumnAdmin):
     def get_readonly_fields(
         self, request: HttpRequest, obj: BankAccount | None = None
     ) -> list[str]:
-        return (
-            ["number", "currency", "balance_label", "email_outcome"] if obj else ["balance_label"]
-        )
+        return ["number", "currency", "balance_label", "email_here"] if obj else ["balance_label"]
 
     def get_fields(self, request: HttpRequest, obj: BankAccount | None = None) -> list[str]:
         fields = ["number", "holder_name", "holder_email", "currency", "balance_label"]
-        return [*fields, "email_outcome"] if obj else fields
+        return [*fields, "email_here"] if obj else fields
 
     @admin.display(description="balance", ordering="balance")
     def balance_label(self, account: BankAccount) -> str:
@@ -70,7 +68,7 @@ class TransactionAdmin(FactAdmin):
         "amount_label",
         "balance_label",
         "posted_at",
-        "email_outcome",
+        "email_here",
         "emails",
     ]
 
@@ -79,7 +77,7 @@ class TransactionAdmin(FactAdmin):
             return ["account", "kind", "amount", "description"]
         return [
             ("reference", "posted_at"),
-            ("email_outcome", "emails"),
+            ("email_here", "emails"),
             "account",
             ("kind", "amount_label", "balance_label"),
             "description",
@@ -99,4 +97,4 @@ class TransactionAdmin(FactAdmin):
 
     @admin.display(description="emails")
     def emails(self, posted: Transaction) -> SafeString:
-        return emails_link(posted.reference)
+        return emails_link(posted.reference, posted.account.holder_email)

@@ -17,7 +17,7 @@ class CustomerAdmin(EmailColumnAdmin):
     search_fields = ["name", "email", "email_key"]
     date_hierarchy = "registered_at"
     ordering = ["name"]
-    readonly_fields = ["email_verified_at", "registered_at", "email_outcome", "emails"]
+    readonly_fields = ["email_verified_at", "registered_at", "email_here", "emails"]
 
     @admin.display(description="emails", empty_value="—")
     def emails(self, customer: Customer) -> SafeString | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.db.models import Model
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -16,9 +16,15 @@ from django.utils.safestring import SafeString
 from orders import email_status
 from orders.email_status import EmailOutcome
 from queues import masking
+from queues.answers import Section
 from queues.pages.cells import coloured
 from queues.pages.facts import BoundedPaginator
 from queues.pages.lists import ListAdmin
+from queues.registry import Hook
+
+# Give tables of everything known of an address, for the pages of those who have it; upper apps register here.
+histories: Hook[Callable[[HttpRequest, str], Iterable[Section]]] = Hook()
+_READDRESS = "emails.readdress_notification"
 
 
 class PersonalAdmin(ListAdmin):
@@ -42,6 +48,7 @@ class EmailColumnAdmin(PersonalAdmin):
     paginator = BoundedPaginator
     list_per_page = 50
     list_after_template = "admin/facts/list_end.html"
+    change_form_outer_after_template = "admin/facts/sections.html"
     # The field with the subject of the row's events; or else the field with an address, whose newest email counts.
     subject_field = ""
     address_field = ""
@@ -58,7 +65,17 @@ class EmailColumnAdmin(PersonalAdmin):
         row = super().get_object(request, *args, **kwargs)
         if row is not None:
             self._learn([row])
+            row.may_readdress = request.user.has_perm(_READDRESS)
         return row
+
+    def render_change_form(self, request: HttpRequest, context: Any, **kwargs: Any) -> HttpResponse:
+        """Add the whole history of the row's address, if the row stands for a person."""
+        row = kwargs.get("obj")
+        if row is not None and self.address_field:
+            address = getattr(row, self.address_field)
+            context |= {"sections": [part for tell in histories for part in tell(request, address)]}
+        response: HttpResponse = super().render_change_form(request, context, **kwargs)
+        return response
 
     def _learn(self, rows: list[Any]) -> None:
         told = self._outcomes(rows)
@@ -75,6 +92,20 @@ class EmailColumnAdmin(PersonalAdmin):
     def email_outcome(self, row: Any) -> SafeString | None:
         """Render the outcome as a label that leads to the timeline; None if no email is known."""
         return _label(getattr(row, "known_outcome", None))
+
+    @admin.display(description="email", empty_value="—")
+    def email_here(self, row: Any) -> SafeString | None:
+        """Render the outcome for the row's own page, where staff may correct the address of an email that was lost."""
+        outcome: EmailOutcome | None = getattr(row, "known_outcome", None)
+        label = _label(outcome)
+        if outcome is None or not (outcome.is_lost and getattr(row, "may_readdress", False)):
+            return label
+        address = reverse("new-address", args=[outcome.event_id])
+        return format_html(
+            '{} <a class="text-link" href="{}">Correct the address and send again</a>',
+            label,
+            address,
+        )
 
 
 class FactAdmin(EmailColumnAdmin):
@@ -97,7 +128,20 @@ def _label(outcome: EmailOutcome | None) -> SafeString | None:
     return format_html('<a class="email-outcome" href="{}">{}</a>', address, label)
 
 
-def emails_link(subject: str) -> SafeString:
+def emails_link(subject: str, address: str = "") -> SafeString:
+    """Render links to the emails about a subject, to its timeline, and to the history of an address."""
+    links = _emails_links(subject)
+    if not address:
+        return links
+    return format_html(
+        '{} · <a class="text-primary-600 dark:text-primary-500" href="{}">History of {}</a>',
+        links,
+        f"{reverse('history')}?{urlencode({'address': address})}",
+        address,
+    )
+
+
+def _emails_links(subject: str) -> SafeString:
     return format_html(
         '<a class="text-primary-600 dark:text-primary-500" href="{}">Emails about {}</a>'
         ' · <a class="text-primary-600 dark:text-primary-500" href="{}">Timeline</a>',

@@ -106,13 +106,13 @@ class OrderAdmin(FactAdmin):
     date_hierarchy = "placed_at"
     ordering = ["-id"]
     autocomplete_fields = ["customer"]
-    readonly_fields = ["number", "total_label", "placed_at", "email_outcome", "emails"]
+    readonly_fields = ["number", "total_label", "placed_at", "email_here", "emails"]
     inlines = [OrderLineInline]
 
     def get_fieldsets(self, request: HttpRequest, obj: Order | None = None) -> list[Any]:
         order = ["customer", ("customer_name", "customer_email")]
         if obj:
-            order = [("number", "total_label"), ("placed_at", "email_outcome"), "emails", *order]
+            order = [("number", "total_label"), ("placed_at", "email_here"), "emails", *order]
         address = [
             "shipping_name",
             "shipping_street",
@@ -136,4 +136,4 @@ class OrderAdmin(FactAdmin):
 
     @admin.display(description="emails")
     def emails(self, order: Order) -> SafeString:
-        return emails_link(order.number)
+        return emails_link(order.number, order.customer_email)

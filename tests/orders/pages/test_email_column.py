@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 
 import pytest
 from django.db import connection
@@ -16,6 +17,8 @@ from tests.support.rows import make_dead_letter, make_notification
 
 pytestmark = pytest.mark.django_db
 
+# Ids sort by time, but not within one millisecond.
+OLDEST = uuid.UUID(int=1)
 State = Notification.State
 Delivery = Notification.Delivery
 
@@ -91,7 +94,7 @@ def test_a_message_that_names_an_order_of_ours_does_not_speak_for_it(admin_clien
 
 def test_an_email_that_was_sent_to_a_corrected_address_counts(admin_client):
     order = make_order()
-    make_email(order.number, state=State.SENT, delivery_status=Delivery.BOUNCED_HARD)
+    make_email(order.number, id=OLDEST, state=State.SENT, delivery_status=Delivery.BOUNCED_HARD)
     make_email(order.number, recipient="right@example.com", state=State.SENT)
 
     assert told(admin_client, "order") == ["Sent"]
@@ -99,7 +102,7 @@ def test_an_email_that_was_sent_to_a_corrected_address_counts(admin_client):
 
 def test_an_email_that_a_correction_withdrew_does_not_count(admin_client):
     order = make_order()
-    make_email(order.number, recipient="right@example.com", state=State.SENT)
+    make_email(order.number, id=OLDEST, recipient="right@example.com", state=State.SENT)
     make_email(order.number, state=State.CANCELLED, reason_code="Corrected")
 
     assert told(admin_client, "order") == ["Sent"]
@@ -129,7 +132,7 @@ def test_a_transaction_says_what_happened_to_its_alert(admin_client):
 )
 def test_people_show_the_newest_email_to_their_address(admin_client, model, make, field, address):
     make(**{field: address})
-    make_notification(recipient=address, state=State.FAILED)
+    make_notification(id=OLDEST, recipient=address, state=State.FAILED)
     make_notification(
         recipient=address.lower(), state=State.SENT, delivery_status=Delivery.DELIVERED
     )
