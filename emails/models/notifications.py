@@ -151,6 +151,29 @@ class Notification(models.Model):
                 name="notification_message",
                 condition=Q(sqs_message_id__gt=""),
             ),
+            # For the list of those that stand alike, newest first; see ``emails.reports.standings``.
+            models.Index(
+                "id",
+                name="notification_unsent_newest",
+                condition=Q(state__in=["pending", "failed"]),
+            ),
+            models.Index(
+                "id",
+                name="notification_untried",
+                condition=Q(state="pending", attempts=0),
+            ),
+            models.Index(
+                "event_id",
+                "id",
+                name="notification_tried",
+                condition=Q(state="pending", attempts__gt=0),
+            ),
+            models.Index(
+                "state",
+                "id",
+                name="notification_unwanted",
+                condition=Q(state__in=["cancelled", "suppressed"]),
+            ),
             # No index has a column that changes with each delivery: such an update would write to all indexes.
             models.Index("id", name="notification_trouble", condition=Q(delivery_code__gt="")),
             models.Index("id", name="notification_opened", condition=Q(opened_at__isnull=False)),

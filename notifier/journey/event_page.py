@@ -80,12 +80,7 @@ def _situation(request: HttpRequest, found: Journey) -> dict[str, str] | None:
     if masking.hides(request):
         row = copy(row)
         pages.mask(row)
-    return {
-        "label": row.get_state_display(),
-        "colour": pages.state_colours.get(row.state, ""),
-        "text": pages.explain(row),
-        "reason": pages.reason(row),
-    }
+    return pages.situation(row)
 
 
 def _links(request: HttpRequest, found: Journey) -> Any:
