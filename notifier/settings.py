@@ -64,6 +64,7 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "notifier.web.middleware.no_nul",
+    "notifier.web.time_zones.middleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -338,8 +339,14 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "ENVIRONMENT": "notifier.overview.navigation.environment",
     "DASHBOARD_CALLBACK": "notifier.overview.overview_page.index",
-    "STYLES": ["notifier.overview.navigation.stylesheet"],
-    "SCRIPTS": ["notifier.overview.navigation.script"],
+    "STYLES": [
+        "notifier.overview.navigation.stylesheet",
+        "notifier.overview.navigation.lists_stylesheet",
+    ],
+    "SCRIPTS": [
+        "notifier.overview.navigation.script",
+        "notifier.web.time_zones.script",
+    ],
     "LOGIN": {"form": "notifier.staff.login.LoginForm"},
     "SIDEBAR": {"navigation": "notifier.overview.navigation.sidebar"},
     # Tailwind's indigo.

@@ -10,6 +10,7 @@ from notifier.doctor import doctor_page
 from notifier.journey import event_page, history_page, new_address_page, search_page
 from notifier.overview import overview_page, reconciliation_page
 from notifier.staff import login
+from notifier.web import time_zones
 from queues.pages import live
 
 admin.autodiscover()
@@ -43,6 +44,7 @@ urlpatterns = [
     path("admin/doctor/roundtrip/", staff(doctor_page.roundtrip), name="doctor-roundtrip"),
     path("admin/doctor/<uuid:pk>/", staff(doctor_page.show_one), name="doctor-run"),
     path("admin/doctor/<uuid:pk>/now/", staff(doctor_page.progress), name="doctor-run-progress"),
+    path("admin/time-zone/", staff(time_zones.choose), name="time-zone"),
     path("admin/login/", login.log_in, name="login"),
     path("admin/", admin.site.urls),
     re_path(r"^orders/(?P<number>ORD-[0-9]{6,18})/email/$", views.order_email, name="order-email"),

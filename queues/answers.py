@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 from queues import masking
 
@@ -48,7 +49,9 @@ class Cause:
 class Advice:
     """``words`` say what happened, ``todo`` what to do; ``label`` and ``address`` link to the page for that.
 
-    Only staff with ``permission`` see the link; if it is empty, all staff do.
+    Only staff with ``permission`` see the link; if it is empty, all staff do. ``act`` is the act that helps: the page
+    makes its button the primary one. ``fix`` means: first what the link leads to. ``is_specific``: no other cause has
+    the same words, so they are its title as they are.
     """
 
     words: str
@@ -56,6 +59,8 @@ class Advice:
     label: str = ""
     address: str = ""
     permission: str = ""
+    act: Literal["fix", "redrive", "edit", "park", "discard"] = "redrive"
+    is_specific: bool = False
 
 
 class Bucket(StrEnum):

@@ -19,7 +19,7 @@ MAY_IMPORT = {
 # From the ground up; a room imports from its own floor and from those below.
 FLOORS = {
     "queues": [
-        "errors uuid7 masking backoff failpoints console online_migrations characters postgresql",
+        "errors uuid7 masking backoff failpoints console online_migrations characters audit postgresql",
         "addresses",
         "events models threads",
         "answers",

@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from emails.errors import Refused, Unavailable
 from emails.rendering import templates
+from emails.sending import breakers
 from emails.ses import default_sender, error_codes, smtp
 from queues import registry
 from queues.answers import Advice, Cause
@@ -55,6 +56,7 @@ _BY_MEANING = {
 _REFUSED = Advice(
     "SES rejected the email for good",
     "Fix what SES names: edit and redrive a dead letter whose data is wrong, or discard one that nobody needs.",
+    act="edit",
 )
 _TABLE = {
     "UnknownSesEvent": Advice(
@@ -64,14 +66,17 @@ _TABLE = {
     "NotDue": Advice(
         "Its email was not due yet",
         "SES did not accept it, and its next try was due after its message had used up its receives. Redrive.",
+        is_specific=True,
     ),
     "InOtherHands": Advice(
         "Another consumer was sending the same email at each try",
         "Nothing is wrong with the email. Redrive.",
+        is_specific=True,
     ),
     "LeaseLost": Advice(
         "A consumer was too slow to send it",
         "The machine or the database stalled. Fix that, then redrive.",
+        is_specific=True,
     ),
 }
 
@@ -93,7 +98,12 @@ def advise(cause: Cause) -> Advice | None:
             found = _BREAKERS[breaker]
             if breaker == "configuration":
                 found = _BY_MEANING.get(error_codes.meaning(cause.code), found)
-            return replace(found, label="Open the Overview", address=reverse("admin:index"))
+            return replace(
+                found,
+                label="Open the Overview",
+                address=reverse("admin:index"),
+                act="fix" if breakers.is_any_open() else "redrive",
+            )
         case Refused():
             return _REFUSED
     if cause.code.startswith(smtp.REFUSED):
@@ -122,10 +132,11 @@ def _unrendered(cause: Cause) -> Advice:
         "letter's data. Then redrive."
     )
     if name not in templates.names():
-        return Advice(words, todo)
+        return Advice(words, todo, act="edit")
     return Advice(
         words,
         todo,
+        act="fix",
         label=f"Open the template {name}",
         address=reverse("admin:emails_template", args=[name]),
         permission="emails.preview_email",
@@ -140,6 +151,8 @@ def _unverified(cause: Cause) -> Advice:
     return Advice(
         "SES sandbox: the recipient is not verified",
         "Verify the address or its domain, or ask AWS for production access. Then redrive.",
+        act="fix",
+        is_specific=True,
         label="Verify this address" if is_one else "Open Identities",
         address=address + query,
         permission="emails.view_identity",

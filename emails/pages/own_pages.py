@@ -47,6 +47,7 @@ class IdentityAdmin(OwnPagesAdmin):
         view = self.admin_site.admin_view
         return [
             path("", view(identities.show_all), name="emails_identity_changelist"),
+            path("add/", view(identities.add), name="emails_identity_add"),
             path("verify/", view(identities.verify), name="emails_identity_verify"),
             path("delete/", view(identities.delete), name="emails_identity_delete"),
             path("mail-from/", view(mail_from.choose), name="emails_identity_mail_from"),
@@ -59,6 +60,9 @@ class IdentityAdmin(OwnPagesAdmin):
                 "test/<uuid:event_id>/progress/",
                 view(trials.progress),
                 name="emails_identity_trial_progress",
+            ),
+            path(
+                "<str:name>/progress/", view(identities.progress), name="emails_identity_progress"
             ),
             path("<str:name>/", view(identities.show_one), name="emails_identity_change"),
         ]

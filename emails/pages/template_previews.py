@@ -28,7 +28,7 @@ def preview(request: HttpRequest, name: str) -> HttpResponse:
     if name not in names:
         raise Http404(f"no email template {name}")
     context = admin.site.each_context(request) | {
-        "title": "Email templates",
+        "title": name,
         "names": names,
         "name": name,
     }

@@ -108,7 +108,7 @@ def _line(request: HttpRequest, step: TimelineEntry) -> Line:
     at = localtime(step.at)
     return Line(
         step=step,
-        date=f"{at:%Y-%m-%d}",
+        date=f"{at:%Y-%m-%d}, {at:%Z}",
         time=f"{at:%H:%M:%S}.{at.microsecond // 1000:03}",
         gap=event_timeline.human(step.gap) if step.gap is not None else "",
     )

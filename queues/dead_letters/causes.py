@@ -5,19 +5,22 @@ The number of queries does not grow with the number of dead letters, and each qu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Count, F, FloatField, Max, Min, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Cast, Coalesce, Now
 from django.urls import reverse
+from django.utils import timezone
 
 from queues import masking
 from queues.answers import Advice, Cause
-from queues.dead_letters.advice import advise
+from queues.dead_letters.advice import advise, title
 from queues.models import DeadLetter, DeadLetterQuerySet, RedriveItem
 
 # With more causes than this at once, there is one cause behind them all: see the log.
@@ -25,6 +28,11 @@ MAX_GROUPS = 50
 RECENT = timedelta(minutes=15)
 # The address of dead letters without a cause.
 NO_FINGERPRINT = "none"
+# A burst is over when nothing has come for so long.
+BURST = timedelta(minutes=5)
+_SIGNS = {"USD": "$", "EUR": "€", "GBP": "£"}
+_ACTS = ("fix", "redrive", "edit", "park", "discard")
+_ADDRESS = re.compile(r"[^\s,:;<>]+@[^\s,:;<>]+")
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,7 @@ class Group:
     """The waiting dead letters of one cause. ``oldest_at`` is when the oldest of them was first sent.
 
     ``recent`` were collected in the last 15 minutes, ``before`` in the 15 minutes before those. ``silent`` ones do not
-    name a customer, and count in neither ``customers`` nor ``money``. ``underway`` are in a running redrive.
+    name a customer and are not counted in ``customers``. ``underway`` are in a running redrive.
     """
 
     fingerprint: str
@@ -48,6 +56,8 @@ class Group:
     silent: int
     money: Sequence[tuple[int, str]]
     underway: int
+    # One of them, in any order: an act on a whole list needs the key of one selected row.
+    any_key: UUID
     # The money of a single dead letter tells about its customer.
     is_masked: bool = False
 
@@ -58,33 +68,56 @@ class Group:
         return advise(Cause(self.code, self.reason, is_of_one))
 
     @property
+    def title(self) -> str:
+        """One line that tells this cause from the others."""
+        return title(Cause(self.code, self.reason))
+
+    @property
+    def example(self) -> str:
+        """The failure in its own words, empty if the title says as much; of several recipients it names none."""
+        reason = self.reason if self.count == 1 else _ADDRESS.sub("…", self.reason)
+        if self.code == "UnknownType" or reason in self.title:
+            return ""
+        return f"{self.code}: {reason}".strip(": ")
+
+    @property
     def trend(self) -> str:
         """The trend of new dead letters: ``quiet``, ``growing`` or ``slowing``."""
         if not self.recent:
             return "quiet"
-        return "growing" if self.recent >= self.before else "slowing"
+        is_over = timezone.now() - self.last_at > BURST
+        return "slowing" if is_over or self.recent < self.before else "growing"
 
     @property
-    def customers_touched(self) -> str:
-        """The number of customers, as far as the dead letters name them."""
-        return self._as_far_as_known(f"{self.customers:,}" if self.customers else "")
+    def is_fresh(self) -> bool:
+        """True if the last one was collected within the last minute."""
+        return timezone.now() - self.last_at < timedelta(minutes=1)
 
     @property
-    def at_stake(self) -> str:
-        """The money in each currency, as far as the dead letters name it."""
-        if self.is_masked and self.money:
-            return self._as_far_as_known(masking.MASK)
-        return self._as_far_as_known(
-            " + ".join(f"{currency} {cents / 100:,.2f}" for cents, currency in self.money)
-        )
+    def stakes(self) -> list[str]:
+        """What the cause costs: emails, customers and money, as far as the dead letters say."""
+        is_known = bool(self.money) or self.silent < self.count
+        told = [_counted(self.count, "email" if is_known else "message")]
+        if self.customers:
+            told.append(_counted(self.customers, "customer"))
+        told += self._amounts()
+        if not is_known:
+            told.append("customers and money unknown")
+        elif self.silent:
+            told.append(f"{self.silent:,} without a known customer")
+        return told
 
-    def _as_far_as_known(self, known: str) -> str:
-        if not self.silent:
-            return known or "none"
-        if self.silent == self.count:
-            return "unknown: the dead letters do not say"
-        noun = "dead letter" if self.silent == 1 else "dead letters"
-        return f"{known or 'none'}, unknown for {self.silent:,} {noun}"
+    @property
+    def variants(self) -> dict[str, str]:
+        """The look of each act's button: the one that helps is the primary one."""
+        return dict.fromkeys(_ACTS, "default") | {self.advice.act: "primary"}
+
+    def _amounts(self) -> list[str]:
+        if not self.money:
+            return []
+        if self.is_masked:
+            return [masking.MASK]
+        return [" + ".join(amount(cents, currency) for cents, currency in self.money)]
 
     @property
     def key(self) -> str:
@@ -113,9 +146,9 @@ class ParkedGroup:
     note: str
 
     @property
-    def words(self) -> str:
-        """The meaning of the cause."""
-        return advise(Cause(self.code, self.reason)).words
+    def title(self) -> str:
+        """One line that tells this cause from the others."""
+        return title(Cause(self.code, self.reason))
 
     @property
     def address(self) -> str:
@@ -126,6 +159,14 @@ class ParkedGroup:
         """Return a copy without personal data."""
         addresses = masking.addresses
         return replace(self, reason=addresses(self.reason), note=addresses(self.note))
+
+
+def amount(cents: int, currency: str) -> str:
+    """Write an amount of money for staff: ``$1,234.50``, and ``$17,845`` from a thousand on."""
+    units = cents / 100
+    number = f"{round(units):,}" if units >= 1000 else f"{units:,.2f}"
+    sign = _SIGNS.get(currency)
+    return f"{sign}{number}" if sign else f"{currency} {number}"
 
 
 def key_of(fingerprint: str) -> str:
@@ -192,7 +233,7 @@ def _groups(letters: DeadLetterQuerySet) -> list[Group]:
             customers=Count("customer", filter=Q(customer__gt=""), distinct=True),
             silent=Count("collected_at", filter=Q(customer="")),
         )
-        .annotate(any_code=_of_one("code"), any_reason=_of_one("reason"))
+        .annotate(any_code=_of_one("code"), any_reason=_of_one("reason"), any_pk=_of_one("pk"))
         .order_by("-recent", "-count", "fingerprint")[:MAX_GROUPS]
     )
     money = _money(letters, [row["fingerprint"] for row in rows])
@@ -207,6 +248,10 @@ def _groups(letters: DeadLetterQuerySet) -> list[Group]:
     ]
 
 
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def _of_one(column: str) -> Subquery:
     """Read a column of any open dead letter with the same fingerprint: they all have the same cause."""
     same = DeadLetter.objects.open().filter(fingerprint=OuterRef("fingerprint")).order_by()
@@ -217,6 +262,7 @@ def _group(row: Mapping[str, Any], *, money: Sequence[tuple[int, str]], underway
     return Group(
         code=row["any_code"],
         reason=row["any_reason"],
+        any_key=row["any_pk"],
         money=money,
         underway=underway,
         **{name: value for name, value in row.items() if not name.startswith("any_")},

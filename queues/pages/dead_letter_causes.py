@@ -15,7 +15,7 @@ from queues import masking
 from queues.answers import Cause, Section
 from queues.console import list_url, moment, short
 from queues.dead_letters import causes
-from queues.dead_letters.advice import advise
+from queues.dead_letters.advice import title
 from queues.models import DeadLetter, DeadLetterQuerySet
 from queues.pages.cells import link
 
@@ -54,9 +54,8 @@ def show_one(request: HttpRequest, key: str) -> HttpResponse:
     if masking.hides(request):
         group, parked = group and group.masked(), [group.masked() for group in parked]
         reason, newest = masking.addresses(reason), newest.masked()
-    advice = group.advice if group else advise(Cause(any_letter.code, reason))
     context = {
-        "title": advice.words,
+        "title": title(Cause(any_letter.code, reason)),
         "group": group,
         "key": key,
         "sections": [newest] if group else [],

@@ -35,7 +35,7 @@ def test_staff_mends_an_unverified_address_and_the_customer_gets_one_mail(site):
     staff.get_by_role("link", name="Open dead letters").click()
     groups = staff.url
     group = staff.get_by_role("region", name="SES sandbox: the recipient is not verified")
-    expect(group).to_contain_text("1 dead letter")
+    expect(group).to_contain_text("1 email")
     take_picture(staff, "dead-letters", height=900)
     group.get_by_role("link", name="Dead letters").click()
     staff.get_by_role("link", name="ORD-").first.click()
