@@ -103,12 +103,11 @@ def _reports(address: str) -> Iterator[Entry]:
     reports = DeliveryEvent.objects.filter(provider_message_id__in=rows).order_by("-id")
     for report in reports[:MAX_ROWS]:
         row, words = rows[report.provider_message_id], report_words.of(report)
-        subject = row.subject or row.template
         yield Entry(
             report.happened_at,
-            f"SES: {words.title} ({subject})",
+            f"SES event: {row.subject or row.template}",
             _timeline(row),
-            " ".join(filter(None, (words.detail, words.quote))),
+            words.full(quotes=True),
             report.type,
             words.colour,
         )

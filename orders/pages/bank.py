@@ -12,11 +12,13 @@ from django.utils.safestring import SafeString
 
 from orders.models import BankAccount, Transaction
 from orders.money import formatted
-from orders.pages.personal import EmailColumnAdmin, FactAdmin, emails_link
+from orders.pages.personal import EmailColumnAdmin, FactAdmin, emails_link, in_list, on_page
 
 
 @admin.register(BankAccount)
 class BankAccountAdmin(EmailColumnAdmin):
+    email_outcome = in_list("last email")
+    email_here = on_page("last email")
     address_field = "holder_email"
     list_display = ["number", "holder_name", "holder_email", "email_outcome", "balance_label"]
     list_filter = ["currency"]
@@ -46,6 +48,8 @@ class TransactionForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscri
 
 @admin.register(Transaction)
 class TransactionAdmin(FactAdmin):
+    email_outcome = in_list("alert")
+    email_here = on_page("alert")
     form = TransactionForm
     subject_field = "reference"
     list_display = [

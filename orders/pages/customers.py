@@ -6,11 +6,13 @@ from django.contrib import admin
 from django.utils.safestring import SafeString
 
 from orders.models import Customer
-from orders.pages.personal import EmailColumnAdmin, emails_link
+from orders.pages.personal import EmailColumnAdmin, emails_link, in_list, on_page
 
 
 @admin.register(Customer)
 class CustomerAdmin(EmailColumnAdmin):
+    email_outcome = in_list("last email")
+    email_here = on_page("last email")
     address_field = "email"
     list_display = ["name", "email", "email_outcome", "email_verified_at", "registered_at"]
     list_filter = [("email_verified_at", admin.EmptyFieldListFilter)]

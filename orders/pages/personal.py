@@ -41,7 +41,7 @@ class PersonalAdmin(ListAdmin):
 
 
 class EmailColumnAdmin(PersonalAdmin):
-    """Show what happened to the email of each row in the column ``email_outcome``, asked once for a whole page."""
+    """Show what happened to the email of each row, asked once for a whole page; ``in_list`` and ``on_page`` show it."""
 
     # A large table is neither counted nor paged through.
     show_full_result_count = False
@@ -88,14 +88,22 @@ class EmailColumnAdmin(PersonalAdmin):
         wanted = self.model.objects.filter(pk__in=[row.pk for row in rows])
         return email_status.newest(wanted, self.address_field)
 
-    @admin.display(description="email", empty_value="—")
-    def email_outcome(self, row: Any) -> SafeString | None:
-        """Render the outcome as a label that leads to the timeline; None if no email is known."""
+
+def in_list(name: str) -> Callable[[EmailColumnAdmin, Any], SafeString | None]:
+    """Make the column of this name: the outcome as a label that leads to the timeline; empty if no email is known."""
+
+    @admin.display(description=name, empty_value="—")
+    def email_outcome(self: EmailColumnAdmin, row: Any) -> SafeString | None:
         return _label(getattr(row, "known_outcome", None))
 
-    @admin.display(description="email", empty_value="—")
-    def email_here(self, row: Any) -> SafeString | None:
-        """Render the outcome for the row's own page, where staff may correct the address of an email that was lost."""
+    return email_outcome
+
+
+def on_page(name: str) -> Callable[[EmailColumnAdmin, Any], SafeString | None]:
+    """Make the same for the row's own page, where staff may correct the address of an email that was lost."""
+
+    @admin.display(description=name, empty_value="—")
+    def email_here(self: EmailColumnAdmin, row: Any) -> SafeString | None:
         outcome: EmailOutcome | None = getattr(row, "known_outcome", None)
         label = _label(outcome)
         if outcome is None or not (outcome.is_lost and getattr(row, "may_readdress", False)):
@@ -106,6 +114,8 @@ class EmailColumnAdmin(PersonalAdmin):
             label,
             address,
         )
+
+    return email_here
 
 
 class FactAdmin(EmailColumnAdmin):

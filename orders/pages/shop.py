@@ -15,7 +15,7 @@ from orders.errors import Refused
 from orders.events import MAX_LINES
 from orders.models import Order, OrderLine, Product
 from orders.money import formatted
-from orders.pages.personal import FactAdmin, emails_link
+from orders.pages.personal import FactAdmin, emails_link, in_list, on_page
 from queues.pages.lists import ListAdmin
 
 
@@ -86,6 +86,8 @@ class OrderLineInline(TabularInline):  # type: ignore[misc]  # Unfold has no typ
 
 @admin.register(Order)
 class OrderAdmin(FactAdmin):
+    email_outcome = in_list("confirmation")
+    email_here = on_page("confirmation")
     subject_field = "number"
     list_display = [
         "number",

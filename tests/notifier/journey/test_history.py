@@ -65,7 +65,7 @@ def test_an_address_in_any_spelling_has_its_whole_history(admin_client, address)
         f"Order {order.number}",
         f"Deposit {posted.reference}",
         f"Email: Order confirmation {order.number}",
-        f"SES: Send ({order.number})",
+        f"SES event: {order.number}",
         "Suppressed",
         "Suppression lifted",
     }
