@@ -71,6 +71,16 @@ def test_group_before_the_last_one_that_had_its_turn_is_found_again():
     assert turn() == ["a"]
 
 
+def test_look_ends_when_each_group_was_seen():
+    store("a", "b", "c")
+    assert turn() == ["a", "b"]
+
+    pages = list(fifo_heads.pages("transactions", size=2))
+
+    # Those after the last turn, then all from the beginning.
+    assert [len(page) for page in pages] == [1, 2, 1]
+
+
 def test_dead_letter_is_no_head_unless_it_holds_its_group(aws, settings):
     store("a", state="dead")
     store("a")
