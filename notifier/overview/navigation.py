@@ -84,7 +84,7 @@ def _emails(request: HttpRequest) -> dict[str, Any]:
         _list(request, "emails.Notification", "mail") | {"active": on_emails},
         _list(request, "emails.Suppression", "block"),
         _list(request, "emails.Guard", "shield"),
-        _list(request, "emails.DeliveryEvent", "mark_email_unread") | {"title": "Events of SES"},
+        _list(request, "emails.DeliveryEvent", "mark_email_unread") | {"title": "SES events"},
         _list(request, "emails.Identity", "verified_user"),
         {
             "title": "Templates",
