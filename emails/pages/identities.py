@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, cast
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import admin, messages
@@ -99,9 +100,7 @@ def show_one(request: HttpRequest, name: str) -> HttpResponse:
 def refresh(request: HttpRequest) -> HttpResponse:
     """Ask SES and DNS again, then return to the page that the request came from."""
     answers.forget()
-    back = request.POST.get("next", "")
-    is_ours = url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()})
-    return redirect(back if is_ours else LIST)
+    return redirect(_back(request) or LIST)
 
 
 @require_POST
@@ -116,14 +115,14 @@ def verify(request: HttpRequest) -> HttpResponse:
         identities.verify(name)
     except IdentityError as exc:
         messages.error(request, str(exc))
-        return redirect(LIST)
+        return _on(request, LIST)
     answers.forget()
     log(request, name, ADDITION, "Asked SES to verify it.")
     if "@" in name:
         messages.success(request, f"SES is sending a verification link to {name}.")
-        return redirect(LIST)
+        return _on(request, LIST)
     messages.success(request, f"Publish these DNS records for {name}.")
-    return redirect("admin:emails_identity_change", quote(name))
+    return _on(request, "admin:emails_identity_change", quote(name))
 
 
 @require_POST
@@ -150,6 +149,19 @@ def delete(request: HttpRequest) -> HttpResponse:
     return redirect(LIST)
 
 
+def _back(request: HttpRequest) -> str:
+    """Return the page of ours that the user came from to fix something here; empty without one."""
+    back = request.POST.get("next", "") or request.GET.get("next", "")
+    return back if url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()}) else ""
+
+
+def _on(request: HttpRequest, address: str, *arguments: str) -> HttpResponse:
+    """Redirect to a page of identities that keeps the way back."""
+    back = _back(request)
+    query = f"?{urlencode({'next': back})}" if back else ""
+    return redirect(reverse(address, args=arguments) + query)
+
+
 def render(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
     """Render a page about identities, with the context that all of them share."""
     may = {act: request.user.has_perm(f"emails.{act}") for act in ACTS}
@@ -159,6 +171,7 @@ def render(request: HttpRequest, template: str, context: dict[str, Any]) -> Http
         "sender": default_sender.readable(),
         "chosen": default_sender.chosen(),
         "settings_sender": settings.SES_FROM_EMAIL,
+        "back": _back(request),
     }
     context = admin.site.each_context(request) | shared | context
     return TemplateResponse(request, f"emails_admin/{template}.html", context)
