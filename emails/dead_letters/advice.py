@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import replace
 from urllib.parse import urlencode
 
 from django.urls import reverse
 
 from emails.errors import Refused, Unavailable
+from emails.identities import status_history
+from emails.identities.facts import VERIFIED
 from emails.rendering import templates
 from emails.sending import breakers
-from emails.ses import default_sender, error_codes, smtp
+from emails.ses import default_sender, error_codes, ses_api, smtp
 from queues import registry
-from queues.answers import Advice, Cause
+from queues.answers import Advice, Cause, DomainAct
 from queues.aws.failures.meanings import Meaning
 
 _BREAKERS = {
@@ -156,4 +159,19 @@ def _unverified(cause: Cause) -> Advice:
         label="Verify this address" if is_one else "Open Identities",
         address=address + query,
         permission="emails.view_identity",
+        by_domain=DomainAct(
+            "Verify", reverse("admin:emails_identity_verify"), "emails.verify_identity"
+        ),
     )
+
+
+@registry.domain_checkers
+def verified(domains: Collection[str]) -> set[str]:
+    """Return the domains that SES has verified, themselves or one above, as far as it told us."""
+    covering = {domain: ses_api.covering(f"anybody@{domain}")[1:] for domain in domains}
+    known = status_history.of({name for names in covering.values() for name in names})
+    return {
+        domain
+        for domain, names in covering.items()
+        if any(name in known and known[name].status == VERIFIED for name in names)
+    }
