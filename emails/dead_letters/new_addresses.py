@@ -35,7 +35,7 @@ NOT_DELIVERED = (
     Delivery.REJECTED,
     Delivery.SUPPRESSED,
 )
-# Whoever gets one of these emails can act for the customer, and its link confirms the old address.
+# The link in one of these emails proves that its reader has the old address, so it goes to no other.
 _PERSONAL_LINKS = ("customer.registered.v1", "customer.link_requested.v1")
 
 _SENT = {
@@ -70,6 +70,11 @@ class Undelivered:
     def is_new(self) -> bool:
         """True if SES accepted the email to the old address."""
         return self.notification is not None and self.notification.state == State.SENT
+
+    @property
+    def is_personal(self) -> bool:
+        """True if the email holds a link that only the old address may get: ``withdraw`` it, and send another link."""
+        return self.event.type in _PERSONAL_LINKS
 
     @property
     def version(self) -> str:
@@ -115,10 +120,9 @@ def correct(found: Undelivered, address: str) -> Notification:
 
     Raises Uncorrectable if anything has changed since ``found`` was read.
     """
-    rows = Notification.objects.filter(event_id=found.event.id)
-    list(rows.order_by("pk").select_for_update())
-    if of(found.event.id).version != found.version:
-        raise Uncorrectable("Somebody else has corrected this address. Open the page again.")
+    if found.is_personal:
+        raise Uncorrectable("This email holds a personal link, which goes to nobody else.")
+    _lock(found)
     if why := problem(found, address):
         raise Uncorrectable(why)
     event = _readdressed(found, address)
@@ -132,6 +136,25 @@ def correct(found: Undelivered, address: str) -> Notification:
     else:
         recording.record_again(event, is_corrected=True)
     return email
+
+
+@transaction.atomic
+def withdraw(found: Undelivered) -> None:
+    """Make sure that nobody gets this email any more: it is cancelled, and its dead letters are discarded.
+
+    Raises Uncorrectable if anything has changed since ``found`` was read.
+    """
+    _lock(found)
+    _withdraw(found)
+    decisions.discard(DeadLetter.objects.filter(event_id=found.event.id))
+
+
+def _lock(found: Undelivered) -> None:
+    """Hold the event's emails until the transaction ends; raises Uncorrectable if they have changed."""
+    rows = Notification.objects.filter(event_id=found.event.id)
+    list(rows.order_by("pk").select_for_update())
+    if of(found.event.id).version != found.version:
+        raise Uncorrectable("Somebody else has corrected this address. Open the page again.")
 
 
 def _newest(event_id: UUID) -> Notification | None:
@@ -165,11 +188,6 @@ def _event(notification: Notification | None, letter: DeadLetter | None) -> Even
 
 
 def _address(event: Event) -> str:
-    if event.type in _PERSONAL_LINKS:
-        raise Uncorrectable(
-            "This email holds a personal link, which goes to nobody else. Correct the address on the customer's page; "
-            "then they ask for a new link."
-        )
     value: Any = event.data
     for name in _path(event):
         value = value.get(name) if isinstance(value, dict) else None
@@ -208,10 +226,10 @@ def _with_address(data: dict[str, Any], path: Sequence[str], address: str) -> di
 def _withdraw(found: Undelivered) -> None:
     """Make sure that the old address never gets this email, whatever message of the event is still on its way."""
     for owed in planning.planned(found.event):
-        row = owed.notification(
+        withdrawn = owed.notification(
             state=State.CANCELLED, reason_code=states.CORRECTED, reason=states.CORRECTED_REASON
         )
-        Notification.objects.bulk_create([row], ignore_conflicts=True)
+        Notification.objects.bulk_create([withdrawn], ignore_conflicts=True)
     row = found.notification
     if row and row.state != State.SENT and not states.withdraw(row):
         raise Uncorrectable("This email has changed meanwhile. Open the page again.")

@@ -14,11 +14,12 @@ from django.db.models.functions import Coalesce, Lower
 
 from emails.dead_letters import new_addresses
 from emails.models import Notification
+from emails.reports import standings
+from emails.reports.standings import Standing
 from emails.sending import states
 from orders.email_status import EmailOutcome
 from queues.models import DeadLetter, OutboxEvent
 
-State = Notification.State
 Delivery = Notification.Delivery
 
 # Labels and their colours: what SES reported, where our own sending stands, where an event without an email stands.
@@ -32,14 +33,18 @@ _REPORTED = {
     Delivery.SUPPRESSED: ("Suppressed by SES", "danger"),
 }
 _STANDING = {
-    State.PENDING: ("Waiting", "info"),
-    State.SENDING: ("Sending", "info"),
-    State.SENT: ("Sent", "primary"),
-    State.IN_DOUBT: ("In doubt", "warning"),
-    State.FAILED: ("Failed", "danger"),
-    State.CANCELLED: ("Cancelled", ""),
-    State.SUPPRESSED: ("Suppressed", "danger"),
-    State.KEPT: ("Kept back", "warning"),
+    Standing.PENDING: ("Waiting", "info"),
+    Standing.RETRYING: ("Waiting for retry", "warning"),
+    Standing.REDRIVING: ("Redriving", "info"),
+    Standing.DEAD_LETTER: ("Dead letter", "danger"),
+    Standing.STOPPED: ("Stopped", ""),
+    Standing.SENDING: ("Sending", "info"),
+    Standing.SENT: ("Sent", "primary"),
+    Standing.IN_DOUBT: ("In doubt", "warning"),
+    Standing.FAILED: ("Failed", "danger"),
+    Standing.CANCELLED: ("Cancelled", ""),
+    Standing.SUPPRESSED: ("Suppressed", "danger"),
+    Standing.KEPT: ("Kept back", "warning"),
 }
 _WITHOUT_EMAIL = {
     OutboxEvent.State.HELD: ("Held", "warning"),
@@ -48,15 +53,15 @@ _WITHOUT_EMAIL = {
     OutboxEvent.State.HANDLED: ("No email", ""),
 }
 # These emails did not arrive; ``emails.dead_letters.new_addresses`` sends them to a corrected address.
-_LOST = (State.FAILED, State.SUPPRESSED)
-_DEAD = ("Dead letter", "danger")
+_LOST = (Standing.FAILED, Standing.SUPPRESSED, Standing.DEAD_LETTER, Standing.STOPPED)
+_DEAD = _STANDING[Standing.DEAD_LETTER]
 _WAITING = ("Waiting", "info")
 
 
 def of_notifications(rows: Collection[Notification]) -> dict[UUID, EmailOutcome]:
     """Return the outcome of each of these emails, by its key."""
-    dead = _dead({row.event_id for row in rows if row.state in Notification.UNSENT})
-    return {row.pk: _of(row, is_dead=row.event_id in dead) for row in rows}
+    found = standings.of(rows)
+    return {row.pk: _of(row, found[row.pk]) for row in rows}
 
 
 def of_event(event_id: UUID) -> EmailOutcome | None:
@@ -108,10 +113,13 @@ def of_addresses(rows: QuerySet[Any], column: str) -> Mapping[Any, EmailOutcome]
     return {pk: told[email] for pk, email in newest.items() if email in told}
 
 
-def _of(row: Notification, *, is_dead: bool) -> EmailOutcome:
-    label, colour = _REPORTED.get(Delivery(row.delivery_status)) or _STANDING[State(row.state)]
-    is_lost = is_dead or row.state in _LOST or row.delivery_status in new_addresses.NOT_DELIVERED
-    return EmailOutcome(*(_DEAD if is_dead else (label, colour)), row.event_id, is_lost)
+def _of(row: Notification, standing: Standing) -> EmailOutcome:
+    # What SES reported of an email that was sent counts; a report of a state before does not.
+    reported = _REPORTED.get(Delivery(row.delivery_status)) if standing == Standing.SENT else None
+    is_lost = standing in _LOST or bool(
+        reported and row.delivery_status in new_addresses.NOT_DELIVERED
+    )
+    return EmailOutcome(*(reported or _STANDING[standing]), row.event_id, is_lost)
 
 
 def _told_by(before: Notification | None, row: Notification) -> Notification:

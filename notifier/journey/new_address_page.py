@@ -11,6 +11,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.decorators import permission_required
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -21,9 +22,12 @@ from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminTextInputWidg
 from emails.dead_letters import new_addresses
 from emails.dead_letters.new_addresses import Undelivered
 from notifier.journey import email_outcomes
-from queues import masking
+from notifier.journey.subjects import of_subject
+from orders import services
+from orders.models import Customer
+from queues import addresses, masking
 from queues.addresses import AddressField
-from queues.console import TIMELINE
+from queues.console import TIMELINE, change_url
 from queues.errors import Uncorrectable
 
 PERMISSION = "emails.readdress_notification"
@@ -45,8 +49,9 @@ class NewAddressForm(forms.Form):
     version = forms.CharField(widget=forms.HiddenInput, required=False)
 
     def __init__(self, *args: Any, found: Undelivered, **kwargs: Any) -> None:
-        super().__init__(*args, initial={"version": found.version}, **kwargs)
+        super().__init__(*args, **kwargs)
         self.found = found
+        self.initial["version"] = found.version
 
     def clean_address(self) -> str:
         """Refuse an address that the email may not go to."""
@@ -65,39 +70,66 @@ class NewAddressForm(forms.Form):
 @permission_required(NEEDED, raise_exception=True)
 def correct(request: HttpRequest, event_id: UUID) -> HttpResponse:
     """Ask for the address, ask whether to send, then send."""
-    timeline = reverse("timeline", args=[event_id])
     try:
         found = new_addresses.of(event_id)
+        customer = _customer(found) if found.is_personal else None
     except Uncorrectable as exc:
         messages.error(request, str(exc))
-        return redirect(timeline)
+        return redirect("timeline", event_id)
     form = NewAddressForm(request.POST if request.method == "POST" else None, found=found)
     if not form.is_valid():
         return _show(request, found, form)
     if "confirmed" not in request.POST:
         return _show(request, found, form, address=form.cleaned_data["address"])
-    return _send(request, found, form)
+    return _send(request, found, form, customer)
 
 
-def _send(request: HttpRequest, found: Undelivered, form: NewAddressForm) -> HttpResponse:
+def _customer(found: Undelivered) -> Customer:
+    """Return the customer who has yet to confirm the address that the email did not reach; raises Uncorrectable."""
+    subject = of_subject(found.event.subject)
+    customer = subject.row if subject else None
+    if (
+        not isinstance(customer, Customer)
+        or customer.email_verified_at
+        or addresses.key(customer.email) != addresses.key(found.old)
+    ):
+        raise Uncorrectable(
+            "This email holds a personal link, which goes to nobody else. The customer asks for a new one on the page "
+            "“My orders”."
+        )
+    return customer
+
+
+def _send(
+    request: HttpRequest, found: Undelivered, form: NewAddressForm, customer: Customer | None
+) -> HttpResponse:
     address, reason = form.cleaned_data["address"], form.cleaned_data["reason"]
     try:
         with transaction.atomic():
-            email = new_addresses.correct(found, address)
+            row = _sent(found, address, customer)
             # The log keeps no address.
             words = "Corrected the address and sent the email again"
             LogEntry.objects.log_actions(
                 cast(int, request.user.pk),
-                [email],
+                [row],
                 CHANGE,
                 f"{words}: {reason}" if reason else f"{words}.",
                 single_object=True,
             )
-    except Uncorrectable as exc:
-        messages.error(request, str(exc))
-    else:
-        messages.success(request, f"1 email to {address} is on its way.")
-    return redirect("timeline", found.event.id)
+    except (Uncorrectable, ValidationError) as exc:
+        form.add_error(None, str(exc) if isinstance(exc, Uncorrectable) else exc.messages)
+        return _show(request, found, form)
+    messages.success(request, f"1 email to {address} is on its way.")
+    return redirect(change_url(customer)) if customer else redirect("timeline", found.event.id)
+
+
+def _sent(found: Undelivered, address: str, customer: Customer | None) -> Model:
+    """Send the email, or another link to a customer; returns the row that the log names."""
+    if customer is None:
+        return new_addresses.correct(found, address)
+    new_addresses.withdraw(found)
+    services.correct_email(customer, address)
+    return customer
 
 
 def _show(

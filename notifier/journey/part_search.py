@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -65,7 +66,8 @@ def hits(text: str) -> Parts:
     words = text.split()
     if len(text) < MIN_LENGTH or len(words) > MOST_WORDS:
         return Parts()
-    found, is_partial, is_cut = [], False, False
+    found: list[Hit] = []
+    is_partial = is_cut = False
     for kind in _KINDS:
         rows, is_older = _newest(kind.model.objects.all())
         matching = list(rows.filter(_has_all(words, kind.fields)).order_by("-pk")[: MAX_HITS + 1])
@@ -77,18 +79,19 @@ def hits(text: str) -> Parts:
 
 def _by_number(prefix: str, digits: str) -> Parts:
     """Find orders and transactions by the first digits of their number, which is made from their key."""
-    within = Q()
-    for length in _DIGITS:
-        # Longer numbers have no zeros before them.
-        if len(digits) <= length and (length == _DIGITS[0] or digits[0] != "0"):
-            low, high = int(digits.ljust(length, "0")), int(digits.ljust(length, "9"))
-            within |= Q(pk__range=(low, high))
+    # Longer numbers have no zeros before them. For all ranges at once PostgreSQL would walk through all rows.
+    ranges = [
+        (int(digits.ljust(length, "0")), int(digits.ljust(length, "9")))
+        for length in reversed(_DIGITS)
+        if len(digits) <= length and (length == _DIGITS[0] or digits[0] != "0")
+    ]
     models: dict[str, Any] = {"ORD": Order, "TXN": Transaction}
     rows = [
         row
         for name, model in models.items()
         if prefix in ("", name)
-        for row in model.objects.filter(within).order_by("-pk")[: MAX_HITS + 1]
+        for within in ranges
+        for row in model.objects.filter(pk__range=within).order_by("-pk")[: MAX_HITS + 1]
     ]
     return Parts([*map(_hit, rows[:MAX_HITS])], is_cut=len(rows) > MAX_HITS)
 
@@ -115,11 +118,12 @@ def _has_all(words: Sequence[str], fields: Sequence[str]) -> Q:
 def _hit(row: Any) -> Hit:
     name = str(row._meta.model_name)
     kind = str(row._meta.verbose_name).capitalize()
+    at: datetime | None = None
     match row:
         case Notification():
             told = f"email to {row.recipient}: {row.get_state_display().lower()}"
-            page, at = reverse("timeline", args=[row.event_id]), row.created_at
-            return Hit("Email", row.subject or row.template, told, page, at)
+            page = reverse("timeline", args=[row.event_id])
+            return Hit("Email", row.subject or row.template, told, page, row.created_at)
         case Order():
             told = (
                 f"{row.customer_name}, {row.customer_email}, {formatted(row.total, row.currency)}"
@@ -130,7 +134,7 @@ def _hit(row: Any) -> Hit:
         case Customer():
             told, at = row.email, row.registered_at
         case _:
-            told, at = row.holder_email, None
+            told = row.holder_email
     return Hit(kind, str(row), told, change_url(row), at, needs=f"orders.view_{name}")
 
 

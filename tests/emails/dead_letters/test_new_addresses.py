@@ -216,18 +216,25 @@ def test_an_alert_of_a_group_in_order_goes_out_from_its_own_row(settings):
 def test_a_personal_link_goes_to_nobody_else():
     customer = make_customer(email=WRONG)
     email = make_notification(
-        event_type="customer.link_requested.v1", subject=customer.subject, state=State.FAILED
+        event_type="customer.link_requested.v1",
+        event_source="/orders",
+        subject=customer.subject,
+        template="sign_in_link",
+        state=State.FAILED,
+        context={"customer": {"name": "Ada", "email": WRONG}},
     )
 
+    found = new_addresses.of(email.event_id)
+    assert found.is_personal
     with pytest.raises(Uncorrectable, match="personal link"):
-        new_addresses.of(email.event_id)
+        new_addresses.correct(found, RIGHT)
 
 
 def test_an_event_that_nothing_has_gone_wrong_with_is_left_alone():
     make_order()
 
     with pytest.raises(Uncorrectable, match="waits"):
-        new_addresses.of(OutboxEvent.objects.get().event_id)
+        new_addresses.of(Event.from_json(OutboxEvent.objects.get().body).id)
 
 
 def test_a_parked_dead_letter_stays_parked():

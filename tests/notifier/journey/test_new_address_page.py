@@ -8,9 +8,11 @@ from django.contrib.auth.models import Group
 from django.urls import reverse
 
 from emails.models import Notification
+from orders import services
+from orders.models import Customer
 from queues.events.envelope import Event
 from queues.models import OutboxEvent
-from tests.support.builders import make_order
+from tests.support.builders import make_customer, make_order
 from tests.support.rows import make_dead_letter, make_notification, staff
 
 pytestmark = pytest.mark.django_db
@@ -137,3 +139,77 @@ def test_without_the_right_nobody_corrects_an_address(client, order, lacking):
     assert client.post(page_of(email), {"address": RIGHT, "confirmed": "yes"}).status_code == 403
     timeline = client.get(reverse("timeline", args=[email.event_id])).content.decode()
     assert page_of(email) not in timeline
+
+
+@pytest.fixture
+def customer():
+    services.register(name="Ada Lovelace", email=WRONG)
+    return Customer.objects.get()
+
+
+def registration_of(customer, **fields):
+    event = Event.from_json(OutboxEvent.objects.get(subject=customer.subject).body)
+    return make_notification(
+        event_id=event.id,
+        event_type=event.type,
+        subject=event.subject,
+        template="verify_email",
+        recipient=WRONG,
+        context=event.data,
+        **fields,
+    )
+
+
+def test_a_customer_who_mistyped_the_address_gets_a_link_at_the_right_one(admin_client, customer):
+    email = registration_of(customer, state=State.FAILED)
+    letter = make_dead_letter(
+        event_id=email.event_id,
+        type=email.event_type,
+        body=OutboxEvent.objects.get(subject=customer.subject).body,
+    )
+
+    there = reverse("admin:orders_customer_change", args=[customer.pk])
+    assert page_of(email) in admin_client.get(there).content.decode()
+    response = posted(admin_client, email, confirmed="yes")
+
+    assert response.url == there
+    customer.refresh_from_db()
+    email.refresh_from_db()
+    letter.refresh_from_db()
+    assert (customer.email, customer.email_verified_at) == (RIGHT, None)
+    assert (email.state, letter.state) == (State.CANCELLED, "discarded")
+    new = OutboxEvent.objects.exclude(event_id=email.event_id).get()
+    assert (new.type, RIGHT in new.body, WRONG in new.body) == (email.event_type, True, False)
+    assert LogEntry.objects.get().object_id == str(customer.pk)
+
+
+def test_the_address_of_another_customer_is_refused(admin_client, customer):
+    make_customer(email=RIGHT)
+    email = registration_of(customer, state=State.FAILED)
+
+    response = posted(admin_client, email, confirmed="yes")
+
+    assert "There is a customer with this email address already." in response.content.decode()
+    email.refresh_from_db()
+    assert email.state == State.FAILED
+    assert OutboxEvent.objects.count() == 1
+
+
+def test_a_confirmed_customer_keeps_the_address(admin_client, customer):
+    email = registration_of(customer, state=State.FAILED)
+    customer.confirm_email()
+
+    response = admin_client.get(page_of(email), follow=True)
+
+    assert "personal link" in response.content.decode()
+
+
+def test_no_more_links_than_a_day_allows(admin_client, customer):
+    email = registration_of(customer, state=State.FAILED)
+    Customer.objects.update(links_sent=5)
+
+    response = posted(admin_client, email, confirmed="yes")
+
+    assert "Enough links were sent" in response.content.decode()
+    customer.refresh_from_db()
+    assert customer.email == WRONG
