@@ -12,6 +12,12 @@ from tests.support.parcels import ParcelWeighed, record
 pytestmark = pytest.mark.django_db
 
 
+@pytest.fixture(autouse=True)
+def beginning(monkeypatch):
+    """Let the first look of each test begin with the first group."""
+    monkeypatch.setattr(fifo_heads, "_ends", {})
+
+
 def store(*groups, state="pending"):
     """One event in each of these groups."""
     events = [Event.of(ParcelWeighed(), subject=group, partition_key=group) for group in groups]
