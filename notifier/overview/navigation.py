@@ -50,6 +50,14 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     ]
 
 
+def account(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return the links of the user menu."""
+    return [
+        {"title": "Change password", "link": reverse("admin:password_change")},
+        {"title": "Security", "link": reverse("security")},
+    ]
+
+
 def stylesheet(request: HttpRequest) -> str:
     """Return the address of our stylesheet, which adds what Unfold's precompiled CSS lacks."""
     return static("notifier/admin.css")
