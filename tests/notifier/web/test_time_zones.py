@@ -94,7 +94,9 @@ def test_a_customers_page_stays_in_the_sites_zone(client):
     order = make_order()
     client.cookies["browser_time_zone"] = "Europe/Brussels"
 
-    assert f"{order.placed_at:%H:%M} UTC" in client.get(order.get_absolute_url()).content.decode()
+    page = client.get(order.get_signed_url(), follow=True).content.decode()
+
+    assert f"{order.placed_at:%H:%M} UTC" in page
 
 
 def test_the_next_request_begins_in_the_sites_zone_again(admin_client, letters):
