@@ -65,7 +65,7 @@ FLOORS = {
         "journey alerts staff",
         "overview",
         "monitoring",
-        "doctor",
+        "doctor incident",
         "templatetags formats views checks",
         "management admin urls apps settings wsgi",
     ],

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import replace
 from urllib.parse import urlencode
 
 from django.urls import reverse
 
 from emails.errors import Refused, Unavailable
+from emails.identities import status_history
+from emails.identities.facts import VERIFIED
 from emails.rendering import templates
 from emails.sending import breakers
-from emails.ses import default_sender, error_codes, smtp
+from emails.ses import default_sender, error_codes, ses_api, smtp
 from queues import registry
-from queues.answers import Advice, Cause
+from queues.answers import Advice, Cause, DomainAct
 from queues.aws.failures.meanings import Meaning
 
 _BREAKERS = {
@@ -120,8 +123,11 @@ def _is_unverified_recipient(cause: Cause) -> bool:
 
 
 def _sender(cause: Cause) -> str:
-    """Return our sender if SES says that an address is not verified; it is not looked up for other causes."""
-    return default_sender.in_force() if error_codes.names_unverified(cause.reason) else ""
+    """Return the sender of ours that SES says is not verified, if any; it is not looked up for other causes."""
+    if not error_codes.names_unverified(cause.reason):
+        return ""
+    senders = default_sender.addresses_in_force()
+    return next((each for each in senders if error_codes.names_sender(cause.reason, each)), "")
 
 
 def _unrendered(cause: Cause) -> Advice:
@@ -156,4 +162,19 @@ def _unverified(cause: Cause) -> Advice:
         label="Verify this address" if is_one else "Open Identities",
         address=address + query,
         permission="emails.view_identity",
+        by_domain=DomainAct(
+            "Verify", reverse("admin:emails_identity_verify"), "emails.verify_identity"
+        ),
     )
+
+
+@registry.domain_checkers
+def verified(domains: Collection[str]) -> set[str]:
+    """Return the domains that SES has verified, themselves or one above, as far as it told us."""
+    covering = {domain: ses_api.covering(f"anybody@{domain}")[1:] for domain in domains}
+    known = status_history.of({name for names in covering.values() for name in names})
+    return {
+        domain
+        for domain, names in covering.items()
+        if any(name in known and known[name].status == VERIFIED for name in names)
+    }

@@ -54,11 +54,11 @@ class Notification(models.Model):
         NONE = "none"
         DELAYED = "delayed"
         DELIVERED = "delivered"
-        BOUNCED_SOFT = "bounced_soft"
-        BOUNCED_HARD = "bounced_hard"
-        COMPLAINED = "complained"
-        REJECTED = "rejected"
-        SUPPRESSED = "suppressed"
+        BOUNCED_SOFT = "bounced_soft", "Soft bounce"
+        BOUNCED_HARD = "bounced_hard", "Hard bounce"
+        COMPLAINED = "complained", "Marked as spam"
+        REJECTED = "rejected", "Rejected by SES"
+        SUPPRESSED = "suppressed", "Not tried by SES"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     event_id = models.UUIDField()
@@ -246,8 +246,8 @@ class DeliveryEvent(models.Model):
 
     class Meta:
         ordering = ["happened_at", "id"]
-        verbose_name = "event of SES"
-        verbose_name_plural = "events of SES"
+        verbose_name = "SES event"
+        verbose_name_plural = "SES events"
         constraints = [
             models.UniqueConstraint(
                 "provider_message_id", "type", "recipient", "happened_at", name="one_delivery_event"

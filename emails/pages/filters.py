@@ -94,7 +94,7 @@ class OrphanFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """List the one choice besides “all”."""
-        return [("yes", "Of an unknown email")]
+        return [("yes", "Unknown email")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Filter by the index of orphans."""

@@ -30,10 +30,9 @@ from emails.pages.forms import (
     DeleteIdentityForm,
     IdentityForm,
     MailFromForm,
-    SenderForm,
     TestEmailForm,
 )
-from emails.ses import account, default_sender, ses_api, statistics
+from emails.ses import account, brands, default_sender, ses_api, statistics
 from emails.ses.statistics import WINDOWS
 
 LIST = "admin:emails_identity_changelist"
@@ -90,7 +89,6 @@ def show_one(request: HttpRequest, name: str) -> HttpResponse:
     context = {
         "title": f"Identity {name}",
         "back": _back(request),
-        "sender_form": SenderForm(initial={"address": "" if identity.is_domain else name}),
         "mail_from_form": _mail_from_form(identity),
         "test_form": TestEmailForm(initial={"recipient": getattr(request.user, "email", "")}),
     }
@@ -160,7 +158,7 @@ def delete(request: HttpRequest) -> HttpResponse:
     typed = DeleteIdentityForm(request.POST if "typed" in request.POST else None, name=name)
     if not typed.is_valid():
         context = {"title": f"Delete {name}?", "name": name, "form": typed}
-        return render(request, "identity_delete", context | {"is_sender": _is_sender(name)})
+        return render(request, "identity_delete", context | {"sends_for": _brands_of(name)})
     try:
         identities.delete(name)
     except IdentityError as exc:
@@ -179,9 +177,8 @@ def render(request: HttpRequest, template: str, context: dict[str, Any]) -> Http
     shared = {
         "may": may,
         "set_name": settings.SES_CONFIGURATION_SET,
-        "sender": default_sender.readable(),
-        "chosen": default_sender.chosen(),
-        "settings_sender": settings.SES_FROM_EMAIL,
+        "brands": _brand_rows(),
+        "sender": default_sender.readable(brands.PLATFORM),
     }
     if back := context.get("back"):
         is_from_letters = "/deadletter/" in back
@@ -259,13 +256,13 @@ def _asked(name: str) -> dict[str, Any]:
 
 
 def _rows(found: Sequence[Facts]) -> list[dict[str, Any]]:
-    """Return each identity with its status history, and whether it is our sender."""
+    """Return each identity with its status history, and the brands that send from it."""
     seen = status_history.of(identity.name for identity in found)
     return [
         {
             "identity": identity,
             "seen": seen.get(identity.name),
-            "is_sender": _is_sender(identity.name),
+            "sends_for": _brands_of(identity.name),
         }
         for identity in found
     ]
@@ -282,18 +279,31 @@ def _mail_from_form(identity: Facts) -> MailFromForm:
     )
 
 
-def _is_sender(name: str) -> bool:
-    """Return True if our current sender is this address, or belongs to this domain."""
-    return name.lower() in map(str.lower, ses_api.covering(default_sender.address()))
+def _brand_rows() -> list[dict[str, Any]]:
+    """Return each brand with the sender that is in force for it."""
+    return [
+        {"brand": brands.in_force(key), "sender": default_sender.readable(key)}
+        for key in brands.known()
+    ]
+
+
+def _brands_of(name: str) -> list[str]:
+    """Return the names of the brands that send from this address, or from an address of this domain."""
+    return [
+        brands.in_force(key).name
+        for key in brands.known()
+        if name.lower() in map(str.lower, ses_api.covering(default_sender.address(key)))
+    ]
 
 
 def _records(identity: Facts) -> dict[str, Any]:
     records = dns_records.of(identity, region=settings.AWS_REGION)
     if not records:
         return {"records": []}
-    # The key depends on the records, so that changed records are looked up anew.
+    # The key depends on the records and on what SES found, so that DNS is asked anew once either changes.
+    found = (records, identity.status, identity.mail_from_status)
     answer = answers.to(
-        f"dns {_short(repr(records))}",
+        f"dns {_short(repr(found))}",
         lambda: [asdict(check) for check in dns_check.check(records)],
         is_pending=lambda checks: identity.is_pending,
     )

@@ -13,15 +13,18 @@ from django.contrib.auth.decorators import permission_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 from django.views.decorators.http import require_safe
 
-from emails.pages.notifications import shown
+from emails.models import Notification
+from emails.pages.notifications import NotificationAdmin, shown
+from emails.reports.standings import Standing
 from notifier.journey import email_outcomes, event_timeline, history_page, new_address_page
 from notifier.journey.event_timeline import Journey, TimelineEntry
 from queues import masking
-from queues.console import TIMELINE, change_url
+from queues.console import TIMELINE, change_url, moment
 from queues.pages.cells import subject_links
 from queues.pages.facts import FactAdmin
 
@@ -57,7 +60,7 @@ def timeline(request: HttpRequest, event_id: UUID) -> HttpResponse:
         "journey": found,
         "situation": _situation(request, found),
         "row_links": list(_links(request, found)),
-        "lines": [_line(request, step) for step in found.steps],
+        "lines": [_line(request, step) for step in (*found.steps, _now(found))],
         "accepted_after": _gap(found.accepted_after),
         "delivered_after": _gap(found.delivered_after),
         "emails": [_email(request, row) for row in found.notifications],
@@ -71,9 +74,7 @@ def _gap(gap: timedelta | None) -> str:
 
 def _situation(request: HttpRequest, found: Journey) -> dict[str, str] | None:
     """Describe the event's situation in the words of its notification, dead letter or outbox row."""
-    row = next(
-        (rows[-1] for rows in (found.notifications, found.letters, found.outbox) if rows), None
-    )
+    row = _subject_of_situation(found)
     if row is None:
         return None
     pages = cast(FactAdmin, admin.site.get_model_admin(type(row)))
@@ -81,6 +82,38 @@ def _situation(request: HttpRequest, found: Journey) -> dict[str, str] | None:
         row = copy(row)
         pages.mask(row)
     return pages.situation(row)
+
+
+def _subject_of_situation(found: Journey) -> Any:
+    """Return the row that says most: the notification, else the dead letter, else the outbox row; None without any."""
+    return next(
+        (rows[-1] for rows in (found.notifications, found.letters, found.outbox) if rows), None
+    )
+
+
+def _now(found: Journey) -> TimelineEntry:
+    """Return the last line: where the event stands at this moment."""
+    row = _subject_of_situation(found)
+    label, colour, detail = "not known", "", ""
+    if row is not None:
+        pages = cast(FactAdmin, admin.site.get_model_admin(type(row)))
+        state, label = pages.label(row)
+        colour = pages.state_colours.get(state, "")
+    if isinstance(row, Notification):
+        if row.delivery_status != Notification.Delivery.NONE:
+            label = row.get_delivery_status_display()
+            colour = NotificationAdmin.delivery_colours.get(row.delivery_status, "")
+        elif state == Standing.RETRYING and row.next_at > timezone.now():
+            detail = f"Not before {moment(row.next_at)}."
+    now = timezone.now()
+    gap = now - found.steps[-1].at if found.steps else None
+    return TimelineEntry(
+        now,
+        f"Now: {label[0].lower()}{label[1:]}",
+        detail,
+        colour=colour,
+        gap=gap if gap and gap > timedelta() else None,
+    )
 
 
 def _links(request: HttpRequest, found: Journey) -> Any:

@@ -71,11 +71,12 @@ def general(reason: str) -> str:
 def stake_fields(stake: Stake | None) -> dict[str, Any]:
     """Return the columns of a dead letter that say what is at stake."""
     if stake is None:
-        return {"customer": "", "amount_cents": None, "currency": ""}
+        return {"customer": "", "amount_cents": None, "currency": "", "domain": ""}
     return {
         "customer": stake.customer,
         "amount_cents": stake.amount_cents,
         "currency": stake.currency,
+        "domain": stake.domain,
     }
 
 
