@@ -19,7 +19,8 @@ from orders.pages.personal import EmailColumnAdmin, FactAdmin, emails_link, in_l
 class BankAccountAdmin(EmailColumnAdmin):
     email_outcome = in_list("last email")
     email_here = on_page("last email")
-    address_field = "holder_email"
+    address_field = address_column = "holder_email"
+    number_column = "number"
     list_display = ["number", "holder_name", "holder_email", "email_outcome", "balance_label"]
     list_filter = ["currency"]
     search_fields = ["number", "holder_name", "holder_email", "holder_email_key"]
@@ -51,7 +52,8 @@ class TransactionAdmin(FactAdmin):
     email_outcome = in_list("alert")
     email_here = on_page("alert")
     form = TransactionForm
-    subject_field = "reference"
+    subject_field = number_column = "reference"
+    address_column = "account__holder_email"
     list_display = [
         "reference",
         "account",
@@ -63,7 +65,6 @@ class TransactionAdmin(FactAdmin):
     ]
     list_filter = ["kind", "currency"]
     search_fields = ["reference", "account__number", "account__holder_name", "description"]
-    date_hierarchy = "posted_at"
     ordering = ["-id"]
     list_select_related = ["account"]
     autocomplete_fields = ["account"]

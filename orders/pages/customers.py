@@ -13,11 +13,10 @@ from orders.pages.personal import EmailColumnAdmin, emails_link, in_list, on_pag
 class CustomerAdmin(EmailColumnAdmin):
     email_outcome = in_list("last email")
     email_here = on_page("last email")
-    address_field = "email"
+    address_field = address_column = "email"
     list_display = ["name", "email", "email_outcome", "email_verified_at", "registered_at"]
     list_filter = [("email_verified_at", admin.EmptyFieldListFilter)]
     search_fields = ["name", "email", "email_key"]
-    date_hierarchy = "registered_at"
     ordering = ["name"]
     readonly_fields = ["email_verified_at", "registered_at", "email_here", "emails"]
 

@@ -88,7 +88,8 @@ class OrderLineInline(TabularInline):  # type: ignore[misc]  # Unfold has no typ
 class OrderAdmin(FactAdmin):
     email_outcome = in_list("confirmation")
     email_here = on_page("confirmation")
-    subject_field = "number"
+    subject_field = number_column = "number"
+    address_column = "customer_email"
     list_display = [
         "number",
         "customer_name",
@@ -105,7 +106,6 @@ class OrderAdmin(FactAdmin):
         "customer_email_key",
         "shipping_city",
     ]
-    date_hierarchy = "placed_at"
     ordering = ["-id"]
     autocomplete_fields = ["customer"]
     readonly_fields = ["number", "total_label", "placed_at", "email_here", "emails"]
