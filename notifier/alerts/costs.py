@@ -63,7 +63,7 @@ def of(fingerprint: str, *, count: int) -> Cost:
     return Cost(
         group.count,
         group.customers,
-        " + ".join(_amount(cents, currency) for cents, currency in group.money),
+        " + ".join(amount(cents, currency) for cents, currency in group.money),
         sum(cents for cents, _ in group.money),
         group.title,
         _what(group.count, _kind(fingerprint)),
@@ -76,6 +76,18 @@ def title_of(fingerprint: str) -> str:
     rows = DeadLetter.objects.filter(fingerprint=fingerprint).order_by()
     found = rows.values_list("code", "reason").first()
     return title(Cause(*found)) if found else "dead letters"
+
+
+def amount(cents: int, currency: str) -> str:
+    """Write an amount for a headline: ``$7,412``; from 100 on without cents."""
+    value = Decimal(cents) / 100
+    if value >= _WHOLE_FROM:
+        value = Decimal(round(value))
+    try:
+        return money.formatted(value, currency).removesuffix(".00")
+    except ValueError:
+        # Another producer may name any currency.
+        return f"{currency} {value:,}"
 
 
 def _kind(fingerprint: str) -> str:
@@ -94,17 +106,6 @@ def _what(count: int, kind: str) -> str:
 
 def _counted(noun: str, count: int) -> str:
     return noun if count == 1 else f"{noun}s"
-
-
-def _amount(cents: int, currency: str) -> str:
-    amount = Decimal(cents) / 100
-    if amount >= _WHOLE_FROM:
-        amount = Decimal(round(amount))
-    try:
-        return money.formatted(amount, currency).removesuffix(".00")
-    except ValueError:
-        # Another producer may name any currency.
-        return f"{currency} {amount:,}"
 
 
 def _brief(title: str) -> str:
