@@ -28,33 +28,8 @@ DOMAINS = {"acme.example": 5, "globex.example": 3, "initech.example": 1, "umbrel
 # Its address is verified in the local SES, so its emails go out while the others do not.
 REGULAR = ("Ada Lovelace", "ada@example.com")
 SHIPPED = "order.shipped.v1"
-_FIRST = [
-    "Grace",
-    "Alan",
-    "Edsger",
-    "Barbara",
-    "Donald",
-    "Margaret",
-    "Dennis",
-    "Radia",
-    "Ken",
-    "Frances",
-    "Tony",
-    "Shafi",
-]
-_LAST = [
-    "Hopper",
-    "Turing",
-    "Dijkstra",
-    "Liskov",
-    "Knuth",
-    "Hamilton",
-    "Ritchie",
-    "Perlman",
-    "Thompson",
-    "Allen",
-    "Hoare",
-]
+_FIRST = ("Grace", "Alan", "Edsger", "Barbara", "Donald", "Margaret", "Dennis", "Radia", "Ken")
+_LAST = ("Hopper", "Turing", "Dijkstra", "Liskov", "Knuth", "Hamilton", "Ritchie", "Perlman")
 _seeds = itertools.count(1)
 
 

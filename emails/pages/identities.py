@@ -300,9 +300,10 @@ def _records(identity: Facts) -> dict[str, Any]:
     records = dns_records.of(identity, region=settings.AWS_REGION)
     if not records:
         return {"records": []}
-    # The key depends on the records, so that changed records are looked up anew.
+    # The key depends on the records and on what SES found, so that DNS is asked anew once either changes.
+    found = (records, identity.status, identity.mail_from_status)
     answer = answers.to(
-        f"dns {_short(repr(records))}",
+        f"dns {_short(repr(found))}",
         lambda: [asdict(check) for check in dns_check.check(records)],
         is_pending=lambda checks: identity.is_pending,
     )

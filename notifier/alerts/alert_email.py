@@ -63,7 +63,7 @@ def html_of(notices: Sequence[Alert | Healed]) -> str:
         "is_urgent": bool(urgent),
         "urgent": urgent,
         "over": over,
-        "overview": f"{settings.BASE_URL}{reverse('admin:index')}",
+        "overview_url": f"{settings.BASE_URL}{reverse('admin:index')}",
     }
     try:
         return templates.render(TEMPLATE, context).html

@@ -9,7 +9,7 @@ from orders import money
 from queues import registry
 from queues.answers import Cause
 from queues.dead_letters import causes
-from queues.dead_letters.advice import title
+from queues.dead_letters.advice import advise, title
 from queues.models import DeadLetter
 
 # The emails that customers wait for, by the first part of their event's type.
@@ -36,7 +36,7 @@ class Cost:
     customers: int
     money: str
     cents: int
-    title: str
+    words: str
     what: str
     todo: str = ""
 
@@ -44,7 +44,7 @@ class Cost:
     def headline(self) -> str:
         """Say what the customers lack, and why: ``26 confirmations not sent ($7,412) – address not verified``."""
         said = f" ({self.money})" if self.money else ""
-        return f"{self.what}{said} – {_brief(self.title)}"
+        return f"{self.what}{said} – {_brief(self.words)}"
 
     @property
     def who(self) -> str:
@@ -59,13 +59,13 @@ def of(fingerprint: str, *, count: int) -> Cost:
     """Return the cost of a cause; ``count`` is used if its dead letters have been dealt with meanwhile."""
     group = causes.one(fingerprint)
     if group is None:
-        return Cost(count, 0, "", 0, title_of(fingerprint), _what(count, ""))
+        return Cost(count, 0, "", 0, _words(fingerprint), _what(count, ""))
     return Cost(
         group.count,
         group.customers,
         " + ".join(amount(cents, currency) for cents, currency in group.money),
         sum(cents for cents, _ in group.money),
-        group.title,
+        group.advice.words,
         _what(group.count, _kind(fingerprint)),
         group.advice.todo,
     )
@@ -73,9 +73,19 @@ def of(fingerprint: str, *, count: int) -> Cost:
 
 def title_of(fingerprint: str) -> str:
     """Return the console's title of a cause, whatever the state of its dead letters."""
+    found = _cause(fingerprint)
+    return title(found) if found else "dead letters"
+
+
+def _words(fingerprint: str) -> str:
+    found = _cause(fingerprint)
+    return advise(found).words if found else "dead letters"
+
+
+def _cause(fingerprint: str) -> Cause | None:
     rows = DeadLetter.objects.filter(fingerprint=fingerprint).order_by()
     found = rows.values_list("code", "reason").first()
-    return title(Cause(*found)) if found else "dead letters"
+    return Cause(*found) if found else None
 
 
 def amount(cents: int, currency: str) -> str:
@@ -108,8 +118,8 @@ def _counted(noun: str, count: int) -> str:
     return noun if count == 1 else f"{noun}s"
 
 
-def _brief(title: str) -> str:
-    rest = title.partition(": ")[2] or title
+def _brief(words: str) -> str:
+    rest = words.partition(": ")[2] or words
     # SES stays SES.
     lowered = rest if rest[:2].isupper() else f"{rest[:1].lower()}{rest[1:]}"
     return _BRIEFLY.get(rest, lowered)

@@ -70,6 +70,14 @@ def shown(count: int) -> str:
     return f"{count:,}" if count < MOST_COUNTED else f"{MOST_COUNTED:,}+"
 
 
+def account(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return the links of the user menu."""
+    return [
+        {"title": "Change password", "link": reverse("admin:password_change")},
+        {"title": "Security", "link": reverse("security")},
+    ]
+
+
 def stylesheet(request: HttpRequest) -> str:
     """Return the address of our stylesheet, which adds what Unfold's precompiled CSS lacks."""
     return static("notifier/admin.css")

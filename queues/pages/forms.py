@@ -136,9 +136,10 @@ class RedriveForm(forms.Form):
         """Return True if what was not forecast goes too."""
         return bool(self.cleaned_data.get("take_rest"))
 
-    def takes_any(self) -> bool:
-        """Return False if nothing was selected."""
-        return self.takes_rest() or bool(self.chosen())
+    @property
+    def taken(self) -> int:
+        """The number of dead letters that were selected."""
+        return len(self.chosen()) + (self.forecast.beyond if self.takes_rest() else 0)
 
     def selected(self) -> list[Bucket]:
         """Return the selected buckets, and those that are selected by default and had no checkbox."""

@@ -16,6 +16,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from queues import registry
 from queues.answers import Cause
 from queues.console import change_url, list_url
 from queues.dead_letters.advice import title
@@ -24,6 +25,8 @@ from queues.pages.forms import RedriveForm
 from queues.redrives import jobs, preflight, standstill
 from queues.redrives.preflight import Forecast
 
+# A redrive of more dead letters asks the user again who they are.
+PROVEN_ABOVE = 100
 # The form field with the keys of dead letters that were chosen one by one.
 KEYS_NAME = "letter"
 
@@ -47,7 +50,9 @@ def start(request: HttpRequest, letters: QuerySet[DeadLetter]) -> HttpResponse:
         request.POST if request.method == "POST" else None, forecast=_forecast(letters)
     )
     if form.is_valid():
-        if form.takes_any():
+        if form.taken:
+            if form.taken > PROVEN_ABOVE and (question := registry.ask_for_proof(request)):
+                return question
             return redirect(change_url(_start(request, form)))
         messages.warning(request, "You selected nothing, so nothing was redriven.")
     keys = request.POST.getlist(KEYS_NAME)

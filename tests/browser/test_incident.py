@@ -10,9 +10,9 @@ from playwright.sync_api import Locator, Page, expect
 
 from notifier import incident
 from queues.models import DeadLetter, Redrive
+from tests.browser.recording import Recording
 from tests.support.browser import Site
 from tests.support.processes import Platform, wait_until
-from tests.support.recording import Recording
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes]
 
@@ -49,6 +49,7 @@ def verify(site: Site, page: Page, domain: str) -> None:
     site.aws.verify(domain)
     # Nobody reloads the page.
     expect(page.get_by_text("every address of this domain")).to_be_visible()
+    expect(page.get_by_text("missing", exact=True)).to_have_count(0)
 
 
 def redrive(page: Page, film: Recording, title: str, *, caption: str) -> None:
@@ -84,7 +85,9 @@ def correct(page: Page, film: Recording) -> None:
     film.click(
         page.get_by_role("button", name="Check and preview"), "One has a wrong address: correct it."
     )
-    film.show(page, "The preview shows the email before it goes.")
+    expect(page.locator("iframe").first).to_be_visible()
+    page.locator("iframe").first.scroll_into_view_if_needed()
+    film.show(page, "The preview shows the email before it goes.", seconds=2)
     page.get_by_role("button", name="Save and redrive").click()
     wait_until(lambda: waiting()["BadData"] == CODES["BadData"] - 1, what="the corrected email")
 

@@ -67,7 +67,8 @@ def test_incident_can_be_staged_again_after_its_domains_were_verified(aws):
     assert "other.example" in names()
 
 
-def test_incident_that_is_over_leaves_no_dead_letter_waiting(aws, capsys):
+def test_incident_that_is_over_leaves_no_dead_letter_waiting(aws, capsys, settings):
+    settings.DEBUG = True
     DeadLetter.objects.create(queue="orders", sqs_message_id="m", body="{}", code="C", reason="r")
 
     call_command("stage_incident", "--over")

@@ -33,7 +33,7 @@ _ARGUMENTS = [
     "--disable-sync",
     "--no-first-run",
     # Whatever a page asks for elsewhere fails, and its test with it.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 ]
 _RULES = {
     "runOnly": [

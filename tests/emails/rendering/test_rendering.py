@@ -226,6 +226,7 @@ def test_long_texts_are_rendered_whole(name):
         ("account", "holder_name"),
         ("customer", "name"),
         ("emails", 0, "reason"),
+        ("urgent", 0, "headline"),
         ("requested_by",),
     ]
     [path] = [path for path in paths if path[0] in context]

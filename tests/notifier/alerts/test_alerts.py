@@ -303,7 +303,7 @@ def test_alert_says_that_a_program_wrote_it():
     alerts.check()
 
     # RFC 3834, section 5.
-    assert mail.outbox[0].message()["Auto-Submitted"] == "auto-generated"
+    assert mail.outbox[0].extra_headers["Auto-Submitted"] == "auto-generated"
 
 
 def test_consumers_run_it_beside_the_sweeper():
@@ -357,7 +357,7 @@ def test_topic_gets_the_same_whether_named_or_by_its_arn(settings):
 
     assert [params["TopicArn"] for params in published] == [arn, arn]
     assert (
-        published[0]["Subject"] == "[Notifier] 1 email not sent ? SES rejected the email for good"
+        published[0]["Subject"] == "[Notifier] 1 email not sent - SES rejected the email for good"
     )
     assert "New." in published[0]["Message"]
 

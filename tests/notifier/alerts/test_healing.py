@@ -19,7 +19,7 @@ from tests.support.living import make_consumer, make_silent
 pytestmark = pytest.mark.django_db
 
 BREAKER = "Resolved: sending has resumed (quota)"
-DRAINED = "Resolved: no dead letter waits any more: SES rejected the email for good"
+DRAINED = "Resolved: no dead letter waits any more: SES sandbox: the recipient is not verified"
 
 
 @pytest.fixture(autouse=True)

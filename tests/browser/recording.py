@@ -41,6 +41,7 @@ class Recording:
         """Write the animated picture; returns its size in bytes, 0 if nothing was kept."""
         if not self._frames:
             return 0
+        self._path.parent.mkdir(exist_ok=True)
         first, *rest = self._frames
         first.save(
             self._path,
