@@ -1,6 +1,12 @@
 """The tables of the queues: the outbox, dead letters, redrives, and what running processes report."""
 
-from queues.models.dead_letters import IS_PARKED, DeadLetter, DeadLetterQuerySet, HandlingFailure
+from queues.models.dead_letters import (
+    IS_PARKED,
+    OPEN_FIRST,
+    DeadLetter,
+    DeadLetterQuerySet,
+    HandlingFailure,
+)
 from queues.models.doctor_runs import DoctorRun
 from queues.models.live import Duty, Figure, LiveConsumer, PausedQueue, QueueDepth
 from queues.models.outbox import OutboxEvent, OutboxQuerySet
@@ -9,6 +15,7 @@ from queues.models.sql import in_state
 
 __all__ = [
     "IS_PARKED",
+    "OPEN_FIRST",
     "DeadLetter",
     "DeadLetterQuerySet",
     "DoctorRun",

@@ -11,7 +11,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import BadRequest, PermissionDenied
-from django.db.models import Case, QuerySet, Value, When
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
@@ -25,7 +25,7 @@ from queues.dead_letters import causes, collecting, decisions
 from queues.dead_letters.advice import advise
 from queues.errors import QueueUnavailable
 from queues.events import envelope
-from queues.models import IS_PARKED, DeadLetter, HandlingFailure
+from queues.models import IS_PARKED, OPEN_FIRST, DeadLetter, HandlingFailure
 from queues.pages import cells, dead_letter_causes, dead_letter_edit, redrive_start
 from queues.pages.cells import pretty, pretty_json, two_lines
 from queues.pages.facts import Act, FactAdmin, ReasonForm, column
@@ -59,7 +59,7 @@ class DeadLetterAdmin(FactAdmin):
     search_help_text = "Event id, subject, SQS message id, or words in the reason or the body"
     date_hierarchy = "collected_at"
     # Open ones first.
-    ordering = (Case(When(state=State.OPEN, then=Value(0)), default=Value(1)), "-collected_at")
+    ordering = (OPEN_FIRST, "-collected_at")
     list_before_template = "admin/queues/collect_now.html"
     fieldsets = (
         (
