@@ -7,10 +7,11 @@ from django.urls import include, path, re_path
 from emails.reports import webhook
 from notifier import views
 from notifier.doctor import doctor_page
-from notifier.journey import event_page, search_page
+from notifier.journey import event_page, history_page, new_address_page, search_page
 from notifier.overview import overview_page, reconciliation_page
 from notifier.staff import login
 from notifier.staff.pages import passkeys, second_step, security, step_up
+from notifier.web import time_zones
 from queues.pages import live
 
 admin.autodiscover()
@@ -22,6 +23,12 @@ urlpatterns = [
     path("admin/subject/<str:subject>/", views.subject, name="subject"),
     path("admin/subject/<str:subject>/emails/", views.subject_emails, name="subject-emails"),
     path("admin/timeline/<uuid:event_id>/", staff(event_page.timeline), name="timeline"),
+    path(
+        "admin/timeline/<uuid:event_id>/address/",
+        staff(new_address_page.correct),
+        name="new-address",
+    ),
+    path("admin/history/", staff(history_page.show), name="history"),
     path("admin/search/", staff(search_page.find), name="search"),
     path("admin/reconciliation/", staff(reconciliation_page.show), name="reconciliation"),
     path(
@@ -38,6 +45,7 @@ urlpatterns = [
     path("admin/doctor/roundtrip/", staff(doctor_page.roundtrip), name="doctor-roundtrip"),
     path("admin/doctor/<uuid:pk>/", staff(doctor_page.show_one), name="doctor-run"),
     path("admin/doctor/<uuid:pk>/now/", staff(doctor_page.progress), name="doctor-run-progress"),
+    path("admin/time-zone/", staff(time_zones.choose), name="time-zone"),
     path("admin/login/", login.log_in, name="login"),
     path("admin/login/second-step/", second_step.ask, name="second-step"),
     path("admin/login/passkey/", second_step.by_passkey, name="passkey-login"),

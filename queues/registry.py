@@ -87,6 +87,10 @@ outcome_tellers: Hook[Callable[[Collection[UUID]], Mapping[UUID, Outcome]]] = Ho
 # Say what a cause of dead letters means and what fixes it. None means: the cause belongs to somebody else.
 advisers: Hook[Callable[[Cause], Advice | None]] = Hook()
 
+# Say which of these recipients' domains are fixed, so that their dead letters wait for a redrive only. From what is
+# known already: a page asks.
+domain_checkers: Hook[Callable[[Collection[str]], Collection[str]]] = Hook()
+
 # Make a new Preflight, which must change nothing.
 preflights: Hook[Callable[[], Preflight]] = Hook()
 

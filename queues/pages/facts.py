@@ -117,6 +117,20 @@ class FactAdmin(MaskedAdmin):
     list_after_template = "admin/facts/list_end.html"
     change_form_outer_before_template = "admin/facts/situation.html"
 
+    def label(self, row: Any) -> tuple[str, str]:
+        """Return the state by which the row's label is coloured, and its name."""
+        return row.state, row.get_state_display()
+
+    def situation(self, row: Any) -> dict[str, str]:
+        """Return what the page says first: the state, what it means, and why."""
+        state, label = self.label(row)
+        return {
+            "label": label,
+            "colour": self.state_colours.get(state, ""),
+            "text": self.explain(row),
+            "reason": self.reason(row),
+        }
+
     def explain(self, row: Any) -> str:
         """Explain the row's state: what it means and what a person should do."""
         raise NotImplementedError
@@ -171,12 +185,7 @@ class FactAdmin(MaskedAdmin):
         """Add the situation, acts, links and tables that the page shows around the fields."""
         row = kwargs["obj"]
         context |= {
-            "situation": {
-                "label": row.get_state_display(),
-                "colour": self.state_colours.get(row.state, ""),
-                "text": self.explain(row),
-                "reason": self.reason(row),
-            },
+            "situation": self.situation(row),
             "row_acts": [
                 (name, self.acts[name])
                 for name in self.get_actions(request)

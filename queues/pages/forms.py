@@ -14,7 +14,7 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
-from queues.answers import ORDER
+from queues.answers import ORDER, Bucket
 from queues.console import moment
 from queues.events import unambiguous
 from queues.pages.facts import ReasonForm
@@ -22,6 +22,8 @@ from queues.redrives.preflight import Forecast
 
 # Above this many, staff must type the number, so that nobody discards a thousand dead letters by a slip.
 TYPED_ABOVE = 10
+# A redrive of more asks the user again who they are.
+PROVEN_ABOVE = 100
 # The longest that a dead letter is parked.
 MOST_YEARS = 10
 
@@ -112,24 +114,49 @@ class RedriveForm(forms.Form):
                 help_text=bucket.consequence,
                 widget=UnfoldBooleanWidget,
             )
+        if forecast.beyond:
+            self.fields["take_rest"] = forms.BooleanField(
+                required=False,
+                initial=True,
+                label=f"{forecast.beyond:,} more, not forecast yet",
+                help_text="Each is forecast right before it would be sent back, and skipped if it belongs to what you "
+                "do not select above, or would fail.",
+                widget=UnfoldBooleanWidget,
+            )
 
     def buckets(self) -> list[Any]:
         return [bucket for bucket in ORDER if self.forecast.buckets.get(bucket)]
 
     def bucket_fields(self) -> list[forms.BoundField]:
-        return [self[f"take_{bucket}"] for bucket in self.buckets()]
+        names = [*self.buckets(), *(["rest"] if self.forecast.beyond else [])]
+        return [self[f"take_{name}"] for name in names]
 
     def other_fields(self) -> list[forms.BoundField]:
         return [self[name] for name in ("canary", "rate", "reason")]
 
-    def chosen(self) -> list[uuid.UUID]:
-        """Return the keys of the dead letters in the selected buckets."""
+    def takes_rest(self) -> bool:
+        """Return True if what was not forecast goes too."""
+        return bool(self.cleaned_data.get("take_rest"))
+
+    def takes_any(self) -> bool:
+        """Return False if nothing was selected."""
+        return self.takes_rest() or bool(self.chosen())
+
+    def reaches_many(self) -> bool:
+        """Return True if so many go that the user must prove again who they are."""
+        return self.takes_rest() or len(self.chosen()) > PROVEN_ABOVE
+
+    def selected(self) -> list[Bucket]:
+        """Return the selected buckets, and those that are selected by default and had no checkbox."""
         return [
-            key
-            for bucket in self.buckets()
-            if self.cleaned_data[f"take_{bucket}"]
-            for key in self.forecast.buckets[bucket]
+            bucket
+            for bucket in Bucket
+            if self.cleaned_data.get(f"take_{bucket}", bucket.is_worth_it)
         ]
+
+    def chosen(self) -> list[uuid.UUID]:
+        """Return the keys of the forecast dead letters in the selected buckets."""
+        return [key for bucket in self.selected() for key in self.forecast.buckets.get(bucket, [])]
 
 
 class DeadLetterDataForm(forms.Form):
