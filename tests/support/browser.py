@@ -100,7 +100,7 @@ class Site:
         page = self.open(f"/admin/login/?next={path}", **look)
         page.get_by_label("Username").fill(name)
         page.get_by_label("Password").fill("admin")
-        page.get_by_role("button", name="Log in").click()
+        page.get_by_role("button", name="Log in", exact=True).click()
         page.wait_for_url(f"**{path}")
         return page
 
