@@ -9,12 +9,14 @@ from notifier import views
 from notifier.doctor import doctor_page
 from notifier.journey import event_page, search_page
 from notifier.overview import overview_page, reconciliation_page
-from notifier.staff import login
+from notifier.staff import login, refusals
 from queues.pages import live
 
 admin.autodiscover()
 
 staff = admin.site.admin_view
+handler403 = refusals.forbidden
+handler404 = refusals.not_found
 handler500 = views.server_error
 
 urlpatterns = [
