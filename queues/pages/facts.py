@@ -302,7 +302,8 @@ def _told(row: Any, fields: Iterable[Any]) -> list[Any]:
     for name in fields:
         if isinstance(name, tuple):
             kept += [tuple(line)] if (line := _told(row, name)) else []
-        elif getattr(row, name, name) not in (None, ""):
+        # "none" is a status that nothing has set yet.
+        elif getattr(row, name, name) not in (None, "", "none"):
             kept.append(name)
     return kept
 
