@@ -134,7 +134,7 @@ def simulated() -> Iterator[Notification]:
     """An email to each address of the simulator, with all that SES reports of it."""
     for name in SIMULATED:
         address = f"{name}@simulator.amazonses.com"
-        mail = Mail(b"Subject: s\r\n\r\n", given_source=SENDER, given_recipients=[address])
+        mail = Mail(b"Subject: s\r\n\r\n", given_source=SENDER, given_recipients=(address,))
         row = make_notification(recipient=address, state="sent", provider_message_id=mail.id)
         told = [simulator.sent(mail, region="eu-west-1")]
         told += simulator.outcomes(mail, region="eu-west-1")
@@ -231,22 +231,21 @@ def pages() -> Iterator[str]:
     models = {model._meta.label_lower.replace(".", "/"): model for model in admin.site._registry}
     for route, name, parameters in addresses():
         model = models.get("/".join(route.split("/")[1:3]))
-        given = []
-        for parameter in parameters:
-            known = VALUES.get(name) or VALUES.get(parameter)
-            if known is None:
-                assert model and parameter in ("object_id", "id"), (
-                    f"VALUES lacks {name}: {parameter}"
-                )
-                known = lambda model=model: keys(model)  # noqa: E731
-            values = known()
-            assert values or model, f"{name}: there is nothing to show"
-            given.append(values)
+        given = [_values(name, parameter, model) for parameter in parameters]
         for values in product(*given):
-            parts = dict(zip(parameters, map(str, values), strict=True))
-            yield "/" + re.sub(
-                r"<(?:\w+:)?(\w+)>", lambda found, parts=parts: parts[found[1]], route
-            )
+            yield "/" + _filled(route, dict(zip(parameters, map(str, values), strict=True)))
+
+
+def _values(name: str, parameter: str, model: type[Model] | None) -> list[Any]:
+    known = VALUES.get(name) or VALUES.get(parameter)
+    assert known or (model and parameter in ("object_id", "id")), f"VALUES lacks {name} {parameter}"
+    values = list(known()) if known else keys(model) if model else []
+    assert values, f"{name}: there is nothing to show"
+    return values
+
+
+def _filled(route: str, parts: dict[str, str]) -> str:
+    return re.sub(r"<(?:\w+:)?(\w+)>", lambda found: parts[found[1]], route)
 
 
 def log_in(client: Any, who: str) -> None:
