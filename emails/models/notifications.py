@@ -118,6 +118,7 @@ class Notification(models.Model):
             ("mark_sent_notification", "Can say that an email in doubt was sent"),
             ("send_again_notification", "Can send an email in doubt or failed again"),
             ("cancel_notification", "Can cancel an email that was not sent yet"),
+            ("readdress_notification", "Can correct the address of an email and send it again"),
             ("preview_email", "Can preview email templates"),
         ]
         constraints = [

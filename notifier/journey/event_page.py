@@ -12,6 +12,7 @@ from django.contrib import admin
 from django.contrib.auth.decorators import permission_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
@@ -20,7 +21,7 @@ from django.views.decorators.http import require_safe
 from emails.models import Notification
 from emails.pages.notifications import NotificationAdmin, shown
 from emails.reports.standings import Standing
-from notifier.journey import event_timeline
+from notifier.journey import email_outcomes, event_timeline, history_page, new_address_page
 from notifier.journey.event_timeline import Journey, TimelineEntry
 from queues import masking
 from queues.console import TIMELINE, change_url, moment
@@ -133,6 +134,11 @@ def _links(request: HttpRequest, found: Journey) -> Any:
             yield name, change_url(row)
     if not masking.hides(request):
         yield from subject_links(found.subject)[:1]
+        for row in found.notifications[-1:]:
+            yield f"History of {row.recipient}", history_page.url(row.recipient)
+        outcome = email_outcomes.of_event(found.event_id)
+        if outcome and outcome.is_lost and request.user.has_perm(new_address_page.PERMISSION):
+            yield "Correct the address", reverse("new-address", args=[found.event_id])
 
 
 def _line(request: HttpRequest, step: TimelineEntry) -> Line:
@@ -141,7 +147,7 @@ def _line(request: HttpRequest, step: TimelineEntry) -> Line:
     at = localtime(step.at)
     return Line(
         step=step,
-        date=f"{at:%Y-%m-%d}",
+        date=f"{at:%Y-%m-%d}, {at:%Z}",
         time=f"{at:%H:%M:%S}.{at.microsecond // 1000:03}",
         gap=event_timeline.human(step.gap) if step.gap is not None else "",
     )

@@ -24,7 +24,7 @@ from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from queues import masking
+from queues import masking, registry
 from queues.answers import Section
 from queues.console import TIMELINE, change_url, list_url
 from queues.errors import QueueError
@@ -67,8 +67,8 @@ class Act:
     """An action that staff may do to rows in ``states``; ``service`` does it and returns the number of rows.
 
     ``done`` is the participle for the log ("redriven"). If there is a ``question``, a page asks it first, together
-    with a reason; ``form`` may ask for more. ``condition`` is what else must be true of a row. An act with its own
-    ``page`` happens there and needs none of these.
+    with a reason; ``form`` may ask for more. ``condition`` is what else must be true of a row. ``needs_proof`` asks the
+    user again who they are. An act with its own ``page`` happens there and needs none of these.
     """
 
     label: str
@@ -80,6 +80,7 @@ class Act:
     question: str = ""
     form: type[ReasonForm] = ReasonForm
     reason_required: bool = False
+    needs_proof: bool = False
     colour: str = "primary"
     # Its colour on the row's own page, if not the same: what is not advised there should not call the eye.
     row_colour: str = ""
@@ -312,6 +313,8 @@ def _run(
     model_admin: FactAdmin, request: HttpRequest, rows: QuerySet[Any], *, name: str
 ) -> HttpResponse:
     act = model_admin.acts[name]
+    if act.needs_proof and (question := registry.ask_for_proof(request)):
+        return question
     if act.page:
         return act.page(request, rows)
     if not act.question:

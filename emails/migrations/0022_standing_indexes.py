@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
     """Let the list of emails find those that are unsent, cancelled or suppressed without reading all of them."""
 
     atomic = False
-    dependencies = [("emails", "0020_foreign_message_index")]
+    dependencies = [("emails", "0021_readdress_right")]
 
     operations = [
         AddIndexOnline(

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
     """Let the list of emails tell from the index alone which of them are dead letters."""
 
     atomic = False
-    dependencies = [("queues", "0015_consumer_troubles")]
+    dependencies = [("queues", "0016_redrive_buckets")]
 
     operations = [
         AddIndexOnline(

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """Change words that the admin shows; the database does nothing."""
 
-    dependencies = [("emails", "0021_standing_indexes")]
+    dependencies = [("emails", "0022_standing_indexes")]
 
     operations = [
         migrations.AlterModelOptions(
