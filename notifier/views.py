@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from django.contrib.admin.views.decorators import staff_member_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views import defaults
 from django.views.decorators.cache import never_cache
@@ -16,7 +17,7 @@ from emails.models import Notification
 from emails.ses import default_sender
 from notifier.journey import email_timeline
 from notifier.journey.subjects import of_subject
-from notifier.web import middleware
+from notifier.web import middleware, request_context
 from orders import access
 
 
@@ -58,4 +59,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
     exc = sys.exc_info()[1]
     if exc and middleware.is_outage(exc):
         return middleware.unavailable(request, exc)
+    if request.path_info.startswith("/admin/"):
+        # It needs no database and no console around it: the error may come from there.
+        page = render_to_string("admin/500.html", {"request_id": request_context.request_id()})
+        return HttpResponse(page, status=500)
     return defaults.server_error(request)

@@ -322,7 +322,7 @@ class DeadLetterAdmin(FactAdmin):
 
     def collect_view(self, request: HttpRequest) -> HttpResponse:
         if not request.user.has_perm("queues.collect_deadletter"):
-            raise PermissionDenied
+            raise PermissionDenied("queues.collect_deadletter")
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         if settings.DEAD_LETTER_COLLECT:

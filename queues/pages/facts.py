@@ -82,6 +82,8 @@ class Act:
     reason_required: bool = False
     needs_proof: bool = False
     colour: str = "primary"
+    # Its colour on the row's own page, if not the same: what is not advised there should not call the eye.
+    row_colour: str = ""
     page: Callable[[HttpRequest, QuerySet[Any]], HttpResponse] | None = None
 
     def able(self, rows: QuerySet[Any]) -> QuerySet[Any]:
@@ -150,6 +152,18 @@ class FactAdmin(MaskedAdmin):
         # The page of an order is full of personal data.
         return timeline + (links[1:] if masking.hides(request) else links)
 
+    def advised(self, request: HttpRequest, row: Any) -> tuple[str, str] | None:
+        """Return the page where the advised act is, as a label and a URL; the button for it is the primary one."""
+        return None
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Leave out the fields of which this row has nothing to tell."""
+        return [
+            (title, options | {"fields": fields})
+            for title, options in super().get_fieldsets(request, obj)
+            if (fields := _told(obj, options["fields"]))
+        ]
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Allow nobody to add a row."""
         return False
@@ -191,6 +205,7 @@ class FactAdmin(MaskedAdmin):
                 for name in self.get_actions(request)
                 if self._suits(self.acts[name], row)
             ],
+            "advised": self.advised(request, row),
             "row_links": list(self.links(request, row)),
             "sections": [
                 section.masked() if masking.hides(request) else section
@@ -280,6 +295,18 @@ class FactAdmin(MaskedAdmin):
             for row in rows:
                 self.log_change(request, row, sentence)
         return count
+
+
+def _told(row: Any, fields: Iterable[Any]) -> list[Any]:
+    """Drop fields that are empty in the row; fields that share a line are a tuple."""
+    kept: list[Any] = []
+    for name in fields:
+        if isinstance(name, tuple):
+            kept += [tuple(line)] if (line := _told(row, name)) else []
+        # "none" is a status that nothing has set yet.
+        elif getattr(row, name, name) not in (None, "", "none"):
+            kept.append(name)
+    return kept
 
 
 def _run(

@@ -41,7 +41,7 @@ def choose(request: HttpRequest, letters: QuerySet[DeadLetter]) -> HttpResponse:
 def start(request: HttpRequest, letters: QuerySet[DeadLetter]) -> HttpResponse:
     """Show the preflight; on POST, repeat it and start the redrive with the selected buckets."""
     if not request.user.has_perm("queues.redrive_deadletter"):
-        raise PermissionDenied
+        raise PermissionDenied("queues.redrive_deadletter")
     if request.method == "POST" and (redrive := started(request)):
         return redirect(change_url(redrive))
     form = RedriveForm(
