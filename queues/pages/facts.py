@@ -168,8 +168,13 @@ class FactAdmin(MaskedAdmin):
 
     def render_change_form(self, request: HttpRequest, context: Any, **kwargs: Any) -> HttpResponse:
         """Add the situation, acts, links and tables that the page shows around the fields."""
-        row = kwargs["obj"]
-        context |= {
+        context |= self.around(request, kwargs["obj"])
+        response: HttpResponse = super().render_change_form(request, context, **kwargs)
+        return response
+
+    def around(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """Return what the page shows around the fields: situation, acts, links and tables."""
+        return {
             "situation": {
                 "label": row.get_state_display(),
                 "colour": self.state_colours.get(row.state, ""),
@@ -190,8 +195,6 @@ class FactAdmin(MaskedAdmin):
             "list_url": list_url(self.model),
             "selected_name": ACTION_CHECKBOX_NAME,
         }
-        response: HttpResponse = super().render_change_form(request, context, **kwargs)
-        return response
 
     def ask(
         self, request: HttpRequest, name: str, rows: QuerySet[Any], form: ReasonForm
@@ -212,8 +215,13 @@ class FactAdmin(MaskedAdmin):
             "selected": request.POST.getlist(ACTION_CHECKBOX_NAME),
             "across": request.POST.get("select_across") == "1",
             "from_row": request.POST.get("from_row"),
+            "back": self.back(request),
         }
         return TemplateResponse(request, "admin/facts/confirm.html", context)
+
+    def back(self, request: HttpRequest) -> str:
+        """Return where a person goes who does not confirm."""
+        return request.get_full_path()
 
     def perform(
         self, request: HttpRequest, name: str, rows: QuerySet[Any], *, form: ReasonForm | None
@@ -269,7 +277,11 @@ class FactAdmin(MaskedAdmin):
             sentence = form.sentence(act.done) if form else f"{act.done.capitalize()}."
             for row in rows:
                 self.log_change(request, row, sentence)
+            self.note_batch(request, rows)
         return count
+
+    def note_batch(self, request: HttpRequest, rows: Sequence[Any]) -> None:
+        """Remember what the log should say of many rows at once; called in the transaction of the act."""
 
 
 def _run(
