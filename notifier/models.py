@@ -1,9 +1,13 @@
-"""Store what controls access: the right to personal data, the rights given to roles, and failed log-ins."""
+"""Store what controls access: the right to personal data, the rights of roles, failed log-ins, recovery codes."""
 
 from __future__ import annotations
 
+import hashlib
+
+from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
+from django_otp.models import Device
 
 
 class PersonalData(models.Model):
@@ -66,3 +70,34 @@ class LoginFailure(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account} from {self.origin or 'this machine'}"
+
+
+class RecoveryCodes(Device):  # type: ignore[misc]  # django-otp has no types
+    """The hashes of a person's unused recovery codes; ``notifier.staff.recovery_codes`` makes the codes.
+
+    A code has 79 bits, so a fast hash is enough: nobody finds one by trying.
+    """
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="recovery_codes"
+    )
+    digests = models.JSONField(default=list)
+    made_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        default_permissions = ()
+
+    @staticmethod
+    def digest(code: str) -> str:
+        """Return the hash of a code as somebody types it: in any case, with or without dashes and spaces."""
+        plain = "".join(character for character in code.lower() if character.isalnum())
+        return hashlib.sha256(plain.encode()).hexdigest()
+
+    def verify_token(self, token: str) -> bool:
+        """Use up a code; django-otp calls this with the row locked, so each code works once."""
+        found = self.digest(token)
+        if found not in self.digests:
+            return False
+        self.digests = [digest for digest in self.digests if digest != found]
+        self.save(update_fields=["digests"])
+        return True

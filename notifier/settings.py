@@ -46,6 +46,9 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django.contrib.humanize",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp_webauthn",
     "notifier",
     "orders",
     "queues",
@@ -64,8 +67,11 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "notifier.web.middleware.no_nul",
+    "notifier.web.time_zones.middleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "notifier.staff.half_logged_in.middleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "notifier.web.middleware.DatabaseAway",
@@ -135,6 +141,17 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+# Who needs a second factor in the console: off, roles, all, or names of groups.
+STAFF_SECOND_FACTOR: list[str] = env.list(
+    "STAFF_SECOND_FACTOR", default=["off" if DEBUG else "roles"]
+)
+# What the authenticator app shows above the code.
+OTP_TOTP_ISSUER = f"Notifier {BASE_URL.partition('://')[2].partition(':')[0]}"
+OTP_WEBAUTHN_RP_NAME = "Notifier"
+OTP_WEBAUTHN_RP_ID_CALLABLE = "notifier.staff.pages.passkeys.host"
+OTP_WEBAUTHN_HELPER_CLASS = "notifier.staff.pages.passkeys.Helper"
+# That helper takes the origin of the request, which Django has compared with ALLOWED_HOSTS.
+SILENCED_SYSTEM_CHECKS = ["otp_webauthn.E030"]
 LANGUAGE_CODE = "en"
 # Unfold's log-in page does not name the page to show next.
 LOGIN_REDIRECT_URL = "admin:index"
@@ -338,9 +355,16 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "ENVIRONMENT": "notifier.overview.navigation.environment",
     "DASHBOARD_CALLBACK": "notifier.overview.overview_page.index",
-    "STYLES": ["notifier.overview.navigation.stylesheet"],
-    "SCRIPTS": ["notifier.overview.navigation.script"],
+    "STYLES": [
+        "notifier.overview.navigation.stylesheet",
+        "notifier.overview.navigation.lists_stylesheet",
+    ],
+    "SCRIPTS": [
+        "notifier.overview.navigation.script",
+        "notifier.web.time_zones.script",
+    ],
     "LOGIN": {"form": "notifier.staff.login.LoginForm"},
+    "ACCOUNT": {"navigation": "notifier.overview.navigation.account"},
     "SIDEBAR": {"navigation": "notifier.overview.navigation.sidebar"},
     # Tailwind's indigo.
     "COLORS": {

@@ -33,5 +33,5 @@ def short(text: str) -> str:
 
 
 def moment(time: datetime | None) -> str:
-    """Write a time to the second, in the site's time zone."""
+    """Write a time to the second, in the reader's time zone, which it names."""
     return localize(localtime(time)) if time else "—"

@@ -123,8 +123,11 @@ def _is_unverified_recipient(cause: Cause) -> bool:
 
 
 def _sender(cause: Cause) -> str:
-    """Return our sender if SES says that an address is not verified; it is not looked up for other causes."""
-    return default_sender.in_force() if error_codes.names_unverified(cause.reason) else ""
+    """Return the sender of ours that SES says is not verified, if any; it is not looked up for other causes."""
+    if not error_codes.names_unverified(cause.reason):
+        return ""
+    senders = default_sender.addresses_in_force()
+    return next((each for each in senders if error_codes.names_sender(cause.reason, each)), "")
 
 
 def _unrendered(cause: Cause) -> Advice:

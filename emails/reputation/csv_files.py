@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,6 +14,7 @@ from emails.reputation import csv_text
 from emails.reputation.csv_text import Unreadable
 from emails.reputation.suppressions import Entry, Source
 from queues import addresses
+from queues.audit import csv_cells
 
 MAX_ROWS = 100_000
 COLUMNS = ("address", "state", "source", "reason", "since", "added_by", "lifted_at")
@@ -25,8 +24,6 @@ COLUMNS = ("address", "state", "source", "reason", "since", "added_by", "lifted_
 _ADDRESS = ("emailaddress", "email", "recipientemail", "recipient", "mail", "address")
 # SES, SendGrid, Brevo; Postmark; Mailchimp; Mailgun; SparkPost.
 _REASON = ("reason", "suppressionreason", "unsubreason", "error", "description", "note")
-# A spreadsheet would run a cell that begins with one of these as a formula (OWASP, CSV injection).
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001  # full width, too
 
 
 @dataclass(frozen=True)
@@ -115,14 +112,7 @@ def address_in(cell: str) -> str:
 
 def write(rows: Iterable[Suppression]) -> Iterator[str]:
     """Yield the CSV text in pieces, the heading first."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(COLUMNS)
-    for row in rows:
-        writer.writerow([_safe(getattr(row, name)) for name in COLUMNS])
-        if buffer.tell() > 16_384:
-            yield _emptied(buffer)
-    yield _emptied(buffer)
+    return csv_cells.write(COLUMNS, ([getattr(row, name) for name in COLUMNS] for row in rows))
 
 
 def _separator(text: str) -> str:
@@ -179,7 +169,7 @@ def _address_column(row: Sequence[str]) -> int | None:
 def _first_address(row: Sequence[str]) -> int | None:
     for number, cell in enumerate(row):
         try:
-            address_in(_plain(cell))
+            address_in(csv_cells.plain(cell))
         except ValueError:
             continue
         return number
@@ -193,7 +183,7 @@ def _name(cell: str) -> str:
 def _entry(row: Sequence[str], columns: _Columns, given: Entry) -> Entry:
     if len(row) <= columns.address:
         raise ValueError(f"only {len(row)} of the {columns.address + 1} cells up to the address")
-    address = address_in(_plain(row[columns.address].strip()))
+    address = address_in(csv_cells.plain(row[columns.address].strip()))
     if columns.own:
         return _own_entry(
             address, {name: _cell(row, at) for name, at in columns.own.items()}, given
@@ -240,7 +230,7 @@ def _time(cell: str) -> datetime | None:
 
 def _cell(row: Sequence[str], at: int) -> str:
     """Return a cell as it was before an export made it safe; a short row ends with empty cells."""
-    cell = _plain(row[at]) if len(row) > at else ""
+    cell = csv_cells.plain(row[at]) if len(row) > at else ""
     return "".join(each if each in "\t\r\n" or each.isprintable() else " " for each in cell)
 
 
@@ -248,22 +238,3 @@ def _shown(cell: str) -> str:
     """Return what of a cell a message can quote."""
     text = "".join(each if each.isprintable() else "�" for each in cell.strip())
     return text if len(text) <= 60 else f"{text[:59]}…"
-
-
-def _emptied(buffer: io.StringIO) -> str:
-    text = buffer.getvalue()
-    buffer.seek(0)
-    buffer.truncate()
-    return text
-
-
-def _safe(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    text = "" if value is None else str(value)
-    return f"'{text}" if text.lstrip("'").startswith(_FORMULA) else text
-
-
-def _plain(cell: str) -> str:
-    """Undo ``_safe``: remove the quote that it put before a formula character."""
-    return cell[1:] if cell[:1] == "'" and cell.lstrip("'").startswith(_FORMULA) else cell

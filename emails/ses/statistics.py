@@ -14,6 +14,8 @@ from django.utils.timezone import localtime
 BOUNCES, COMPLAINTS = 0.05, 0.001
 # With fewer emails, the shares say nothing.
 MINIMUM = 100
+# With fewer steps in which anything was sent, a chart shows spikes and no course.
+FEWEST_STEPS = 6
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Window:
 
 WINDOWS = {
     "24h": Window("24 hours", timedelta(hours=24), timedelta(minutes=30), "%H:%M"),
-    "14d": Window("14 days", timedelta(days=14), timedelta(hours=6), "%d %b"),
+    "14d": Window("14 days", timedelta(days=14), timedelta(hours=6), "%d %b %H:%M"),
 }
 
 
@@ -49,11 +51,20 @@ class Statistics:
     ``sent`` has one line, ``trouble`` the others: beside the first they would look flat.
     """
 
-    begin: str
-    end: str
+    clocks: Sequence[str]
     sent: Sequence[Line]
     trouble: Sequence[Line]
     warnings: Sequence[str]
+
+    @property
+    def lines(self) -> Sequence[Line]:
+        """All lines."""
+        return [*self.sent, *self.trouble]
+
+    @property
+    def is_sparse(self) -> bool:
+        """True if numbers say more than a chart: emails went out in a few steps only."""
+        return sum(value > 0 for line in self.sent for value in line.values) < FEWEST_STEPS
 
 
 def of(points: Sequence[Sequence[Any]], window: Window) -> Statistics:
@@ -64,8 +75,7 @@ def of(points: Sequence[Sequence[Any]], window: Window) -> Statistics:
     )
     total = sum(sent)
     return Statistics(
-        begin=localtime(now - window.reach).strftime(window.clock),
-        end="now",
+        clocks=_clocks(window, now),
         sent=[Line("Sent", sent, f"{total:,}", "good")],
         trouble=[
             Line("Bounces", bounces, _share(sum(bounces), total), "bad"),
@@ -74,6 +84,13 @@ def of(points: Sequence[Sequence[Any]], window: Window) -> Statistics:
         ],
         warnings=list(_warnings(sum(bounces), sum(complaints), total)),
     )
+
+
+def _clocks(window: Window, now: datetime) -> list[str]:
+    """Name when each step begins."""
+    steps = int(window.reach / window.step)
+    begins = (now - window.step * (steps - number) for number in range(steps))
+    return [localtime(begin).strftime(window.clock) for begin in begins]
 
 
 def _by_step(

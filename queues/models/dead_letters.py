@@ -144,6 +144,8 @@ class DeadLetter(models.Model):
                 condition=Q(state="open"),
             ),
             models.Index("sqs_message_id", name="dead_letter_message"),
+            # Tells which of many events have dead letters, and in which states, without reading a body.
+            models.Index("event_id", "state", name="dead_letter_event"),
             models.Index(
                 CLOSED_AT,
                 name="dead_letter_closed",

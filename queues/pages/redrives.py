@@ -155,11 +155,8 @@ class RedriveAdmin(FactAdmin):
             raise PermissionDenied
         if request.method != "GET":
             return HttpResponseNotAllowed(["GET"])
-        redrive = get_object_or_404(Redrive, pk=pk)
-        if masking.hides(request):
-            self.mask(redrive)
-        context = self.around(request, redrive) | _progress(request, redrive)
-        return render(request, "admin/queues/redrive_live.html", context | {"original": redrive})
+        context = _progress(request, get_object_or_404(Redrive, pk=pk))
+        return render(request, "admin/queues/redrive_progress.html", context)
 
 
 def redrives_section(letter: DeadLetter) -> Section:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -20,7 +21,7 @@ from django.db.models import Case, Count, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 from django.utils.text import Truncator
 
-from queues.answers import Cause
+from queues.answers import Bucket, Cause
 from queues.dead_letters.advice import title
 from queues.models import DeadLetter, Redrive, RedriveCause, RedriveItem
 from queues.redrives import releasing, settling
@@ -55,11 +56,13 @@ def start(
     key: str,
     rate: int | None = None,
     canary: bool = True,
+    buckets: Collection[Bucket] | None = None,
 ) -> Redrive:
     """Let consumers send these dead letters back, if they are open; a key used before returns its first redrive.
 
     ``by`` is a user, who gets a log entry for each dead letter, or the name of a script. ``rate`` is in dead letters a
-    second. Dead letters that are in another unfinished redrive are left out.
+    second. With ``buckets``, each dead letter is forecast right before it would be sent back, and skipped unless it is
+    in one of them. Dead letters that are in another unfinished redrive are left out.
     """
     user, name = (None, by) if isinstance(by, str) else (by, by.get_username())
     redrive, is_new = Redrive.objects.get_or_create(
@@ -70,6 +73,7 @@ def start(
             "reason": reason[:300],
             "rate": rate,
             "is_canary": canary,
+            "buckets": None if buckets is None else list(buckets),
             "stage": 0 if canary else releasing.LAST_STAGE,
             "next_at": Now(),
         },

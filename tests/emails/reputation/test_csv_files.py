@@ -12,6 +12,7 @@ import pytest
 from emails.models import Suppression
 from emails.reputation import csv_files, csv_text, imports
 from emails.reputation.suppressions import Source
+from queues.audit import csv_cells
 from tests.support.rows import make_suppression
 
 ADA = "ada@example.com"
@@ -227,10 +228,10 @@ def test_an_address_on_several_lines_counts_once():
     "text", ["=cmd()", "+1", "-1", "@x", "\tx", "\rx", "\nx", "'=x", "''+x", "'x", "＝x", "x\r\ny "]
 )
 def test_a_cell_is_no_formula_and_comes_back_as_it_was(text):
-    cell = csv_files._safe(text)
+    cell = csv_cells.safe(text)
 
-    assert not cell.startswith(csv_files._FORMULA)
-    assert csv_files._plain(cell) == text
+    assert not cell.startswith(csv_cells._FORMULA)
+    assert csv_cells.plain(cell) == text
 
 
 COLUMNS = [*csv_files.COLUMNS]

@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.contrib.auth.models import User
 from django.urls import reverse
 
-from orders.models import Order, Product, Transaction
+from orders.models import Product
 from queues.console import list_url
 from queues.models import DeadLetter, Redrive
 from queues.pages.lists import MOST_CHARACTERS, MOST_WORDS, TOO_LONG, ListAdmin
@@ -130,7 +130,7 @@ def test_no_date_breaks_a_list(admin_client, rows, settings, date, zone):
         response = admin_client.get(f"{list_url(page.model)}?{query}")
 
         assert response.status_code in (200, 302), page
-    assert {page.model for page in dated} >= {DeadLetter, Redrive, Order, Transaction}
+    assert {page.model for page in dated} == {DeadLetter, Redrive}
 
 
 @pytest.mark.parametrize("key", [HUGE, f"-{HUGE}", "x", "", "1.5", "%00", "\0"])

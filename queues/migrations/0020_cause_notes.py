@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('queues', '0016_dead_letter_domain'),
+        ('queues', '0019_dead_letter_domain_index'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -5,16 +5,9 @@ from queues.online_migrations import AddIndexOnline
 
 class Migration(migrations.Migration):
     atomic = False
-    dependencies = [("queues", "0015_consumer_troubles")]
+    dependencies = [("queues", "0018_dead_letter_domain")]
 
     operations = [
-        migrations.AddField(
-            model_name="deadletter",
-            name="domain",
-            field=models.CharField(
-                blank=True, db_default="", default="", max_length=255, verbose_name="recipient's domain"
-            ),
-        ),
         AddIndexOnline(
             "deadletter",
             models.Index(
