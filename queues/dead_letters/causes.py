@@ -22,7 +22,7 @@ from django.utils import timezone
 from queues import masking, registry
 from queues.answers import Advice, Cause
 from queues.dead_letters.advice import advise, title
-from queues.models import DeadLetter, DeadLetterQuerySet, RedriveItem
+from queues.models import CauseNote, DeadLetter, DeadLetterQuerySet, RedriveItem
 
 # With more causes than this at once, there is one cause behind them all: see the log.
 MAX_GROUPS = 50
@@ -74,6 +74,7 @@ class Group:
     domains: Sequence[Domain]
     # One of them, in any order: an act on a whole list needs the key of one selected row.
     any_key: UUID
+    note: CauseNote | None = None
     # The money of a single dead letter tells about its customer.
     is_masked: bool = False
 
@@ -95,6 +96,12 @@ class Group:
         if self.code == "UnknownType" or reason in self.title:
             return ""
         return f"{self.code}: {reason}".strip(": ")
+
+    @property
+    def note_text(self) -> str:
+        """What somebody knows about the cause."""
+        text = self.note.text if self.note else ""
+        return masking.addresses(text) if self.is_masked else text
 
     @property
     def trend(self) -> str:

@@ -3,6 +3,7 @@
 from queues.models.dead_letters import (
     IS_PARKED,
     OPEN_FIRST,
+    CauseNote,
     DeadLetter,
     DeadLetterQuerySet,
     HandlingFailure,
@@ -10,12 +11,13 @@ from queues.models.dead_letters import (
 from queues.models.doctor_runs import DoctorRun
 from queues.models.live import Duty, Figure, LiveConsumer, PausedQueue, QueueDepth
 from queues.models.outbox import OutboxEvent, OutboxQuerySet
-from queues.models.redrives import Redrive, RedriveItem, RedriveQuerySet
+from queues.models.redrives import Redrive, RedriveCause, RedriveItem, RedriveQuerySet
 from queues.models.sql import in_state
 
 __all__ = [
     "IS_PARKED",
     "OPEN_FIRST",
+    "CauseNote",
     "DeadLetter",
     "DeadLetterQuerySet",
     "DoctorRun",
@@ -28,6 +30,7 @@ __all__ = [
     "PausedQueue",
     "QueueDepth",
     "Redrive",
+    "RedriveCause",
     "RedriveItem",
     "RedriveQuerySet",
     "in_state",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Case, F, Q, When
 from django.db.models.functions import Coalesce, Now
@@ -183,3 +184,21 @@ class DeadLetter(models.Model):
             and self.parked_until is not None
             and self.parked_until > timezone.now()
         )
+
+
+class CauseNote(models.Model):
+    """Say who works on a cause of dead letters and what they know; the log has each change."""
+
+    # The cause's name in URLs: its fingerprint, or ``none``.
+    key = models.CharField(max_length=64, primary_key=True)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    text = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        default_permissions = ()
+        verbose_name = "cause of dead letters"
+
+    def __str__(self) -> str:
+        return f"cause {self.key}"

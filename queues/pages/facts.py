@@ -215,8 +215,6 @@ class FactAdmin(MaskedAdmin):
             "list_url": list_url(self.model),
             "selected_name": ACTION_CHECKBOX_NAME,
         }
-        response: HttpResponse = super().render_change_form(request, context, **kwargs)
-        return response
 
     def ask(
         self, request: HttpRequest, name: str, rows: QuerySet[Any], form: ReasonForm
@@ -237,8 +235,13 @@ class FactAdmin(MaskedAdmin):
             "selected": request.POST.getlist(ACTION_CHECKBOX_NAME),
             "across": request.POST.get("select_across") == "1",
             "from_row": request.POST.get("from_row"),
+            "back": self.back(request),
         }
         return TemplateResponse(request, "admin/facts/confirm.html", context)
+
+    def back(self, request: HttpRequest) -> str:
+        """Return where a person goes who does not confirm."""
+        return request.get_full_path()
 
     def perform(
         self, request: HttpRequest, name: str, rows: QuerySet[Any], *, form: ReasonForm | None
@@ -294,7 +297,11 @@ class FactAdmin(MaskedAdmin):
             sentence = form.sentence(act.done) if form else f"{act.done.capitalize()}."
             for row in rows:
                 self.log_change(request, row, sentence)
+            self.note_batch(request, rows)
         return count
+
+    def note_batch(self, request: HttpRequest, rows: Sequence[Any]) -> None:
+        """Remember what the log should say of many rows at once; called in the transaction of the act."""
 
 
 def _told(row: Any, fields: Iterable[Any]) -> list[Any]:

@@ -29,14 +29,19 @@ MOST_YEARS = 10
 
 
 class DiscardForm(ReasonForm):
+    # All of them are discarded at one time, by which the act can be undone.
     typed = forms.IntegerField(label="How many?", widget=UnfoldAdminIntegerFieldWidget)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._at = timezone.now()
         if self.count > TYPED_ABOVE:
             self.fields["typed"].help_text = f"Type {self.count} to confirm."
         else:
             del self.fields["typed"]
+
+    def arguments(self) -> dict[str, Any]:
+        return {"at": self._at}
 
     def clean_typed(self) -> int:
         typed: int = self.cleaned_data["typed"]
