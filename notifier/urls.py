@@ -66,6 +66,9 @@ urlpatterns = [
     ),
     path("admin/", admin.site.urls),
     re_path(r"^orders/(?P<number>ORD-[0-9]{6,18})/email/$", views.order_email, name="order-email"),
+    re_path(
+        r"^orders/(?P<number>ORD-[0-9]{6,18})/address/$", views.order_address, name="order-address"
+    ),
     path("ses/events/", webhook.ses_events, name="ses-events"),
     path("", include("orders.urls")),
 ]
