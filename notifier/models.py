@@ -7,12 +7,15 @@ from django.db.models.functions import Now
 
 
 class PersonalData(models.Model):
-    """A model without a table; it holds the permission to see names, addresses and amounts."""
+    """A model without a table; it holds the permissions to see personal data and to export Django's log."""
 
     class Meta:
         managed = False
         default_permissions = ()
-        permissions = [("view_pii", "Can view personal data")]
+        permissions = [
+            ("view_pii", "Can view personal data"),
+            ("export_logentry", "Can export the log"),
+        ]
 
     def __str__(self) -> str:
         return "personal data"

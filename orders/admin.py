@@ -18,6 +18,7 @@ from orders.events import MAX_LINES
 from orders.models import BankAccount, Customer, Order, OrderLine, Product, Transaction
 from orders.money import formatted
 from queues import masking
+from queues.pages.listing.time_range import CreatedFilter, TimeFilter
 from queues.pages.lists import ListAdmin
 
 
@@ -48,6 +49,7 @@ class PersonalAdmin(ListAdmin):
 class ProductAdmin(ListAdmin):
     list_display = ["name", "sku", "price_label", "is_active"]
     list_filter = ["is_active", "currency"]
+    nothing_yet = "Products that you add here can be ordered in the shop."
     search_fields = ["name", "sku"]
     ordering = ["name"]
 
@@ -59,9 +61,12 @@ class ProductAdmin(ListAdmin):
 @admin.register(Customer)
 class CustomerAdmin(PersonalAdmin):
     list_display = ["name", "email", "email_verified_at", "registered_at"]
-    list_filter = [("email_verified_at", admin.EmptyFieldListFilter)]
+    list_filter = [
+        ("registered_at", CreatedFilter),
+        ("email_verified_at", admin.EmptyFieldListFilter),
+    ]
+    nothing_yet = "Customers register in the shop, or you add one."
     search_fields = ["name", "email", "email_key"]
-    date_hierarchy = "registered_at"
     ordering = ["name"]
     readonly_fields = ["email_verified_at", "registered_at", "emails"]
 
@@ -136,7 +141,7 @@ class OrderLineInline(TabularInline):  # type: ignore[misc]  # Unfold has no typ
 @admin.register(Order)
 class OrderAdmin(FactAdmin):
     list_display = ["number", "customer_name", "customer_email", "total_label", "placed_at"]
-    list_filter = ["currency"]
+    list_filter = [("placed_at", TimeFilter), "currency"]
     search_fields = [
         "number",
         "customer_name",
@@ -144,7 +149,7 @@ class OrderAdmin(FactAdmin):
         "customer_email_key",
         "shipping_city",
     ]
-    date_hierarchy = "placed_at"
+    nothing_yet = "Orders placed in the shop, through the API or here are listed with their emails."
     ordering = ["-id"]
     autocomplete_fields = ["customer"]
     readonly_fields = ["number", "total_label", "placed_at", "emails"]
@@ -184,6 +189,7 @@ class OrderAdmin(FactAdmin):
 class BankAccountAdmin(PersonalAdmin):
     list_display = ["number", "holder_name", "holder_email", "balance_label"]
     list_filter = ["currency"]
+    nothing_yet = "Add an account, and its transactions can be posted."
     search_fields = ["number", "holder_name", "holder_email", "holder_email_key"]
     ordering = ["number"]
 
@@ -211,9 +217,9 @@ class TransactionForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscri
 class TransactionAdmin(FactAdmin):
     form = TransactionForm
     list_display = ["reference", "account", "kind", "amount_label", "balance_label", "posted_at"]
-    list_filter = ["kind", "currency"]
+    list_filter = [("posted_at", CreatedFilter), "kind", "currency"]
     search_fields = ["reference", "account__number", "account__holder_name", "description"]
-    date_hierarchy = "posted_at"
+    nothing_yet = "A transaction is listed here as soon as one is posted, here or through the API."
     ordering = ["-id"]
     list_select_related = ["account"]
     autocomplete_fields = ["account"]

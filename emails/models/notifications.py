@@ -119,6 +119,7 @@ class Notification(models.Model):
             ("send_again_notification", "Can send an email in doubt or failed again"),
             ("cancel_notification", "Can cancel an email that was not sent yet"),
             ("preview_email", "Can preview email templates"),
+            ("export_notification", "Can export notifications"),
         ]
         constraints = [
             models.UniqueConstraint(

@@ -5,6 +5,7 @@ from queues.models.doctor_runs import DoctorRun
 from queues.models.live import Duty, Figure, LiveConsumer, PausedQueue, QueueDepth
 from queues.models.outbox import OutboxEvent, OutboxQuerySet
 from queues.models.redrives import Redrive, RedriveItem, RedriveQuerySet
+from queues.models.saved_filters import SavedFilter
 from queues.models.sql import in_state
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "Redrive",
     "RedriveItem",
     "RedriveQuerySet",
+    "SavedFilter",
     "in_state",
 ]

@@ -31,6 +31,8 @@ from queues.pages.cells import pretty, pretty_json, two_lines
 from queues.pages.facts import Act, FactAdmin, ReasonForm, column
 from queues.pages.filters import FingerprintFilter, ParkedFilter, QueueFilter, TypeFilter
 from queues.pages.forms import DiscardForm, ParkForm
+from queues.pages.listing.exports import Export
+from queues.pages.listing.time_range import CreatedFilter
 from queues.pages.redrives import redrives_section
 from queues.pages.sections import DEAD_LETTER_COLOURS, failures_section, outbox_section
 
@@ -40,10 +42,28 @@ State = DeadLetter.State
 @admin.register(DeadLetter)
 class DeadLetterAdmin(FactAdmin):
     list_display = ("what", "state_label", "cause", "on_queue", "times")
-    list_filter = ("state", ParkedFilter, FingerprintFilter, QueueFilter, "code", TypeFilter)
+    list_filter = (
+        ("collected_at", CreatedFilter),
+        "state",
+        ParkedFilter,
+        FingerprintFilter,
+        QueueFilter,
+        "code",
+        TypeFilter,
+    )
     search_fields = ("event_id", "subject", "sqs_message_id", "reason", "body")
     search_help_text = "Event id, subject, SQS message id, or words in the reason or the body"
-    date_hierarchy = "collected_at"
+    export = Export(
+        "queues.export_deadletter",
+        (
+            *("id", "event_id", "type", "subject", "queue", "group", "state", "code", "reason"),
+            *("receive_count", "sent_at", "collected_at", "redriven_at", "discarded_at"),
+            *("parked_until", "note", "amount_cents", "currency", "sqs_message_id"),
+        ),
+    )
+    nothing_yet = (
+        "A message that fails every receive is listed here, with its cause. Nothing failed so far."
+    )
     # Open ones first.
     ordering = (Case(When(state=State.OPEN, then=Value(0)), default=Value(1)), "-collected_at")
     list_before_template = "admin/queues/collect_now.html"

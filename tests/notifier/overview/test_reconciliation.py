@@ -166,7 +166,7 @@ def test_a_list_that_does_not_exist_is_not_found(admin_client, address):
 
 def test_the_answer_is_in_words():
     assert re.fullmatch(
-        r"Everybody has got their email, as of \S+ \S+\.", sentence(reconciliation.owed())
+        r"Everybody has got their email, as of \S+ \S+ UTC\.", sentence(reconciliation.owed())
     )
 
     event = make_outbox_event()
