@@ -13,7 +13,7 @@ PICTURES := shop order mailbox mail admin dead-letter dead-letters redrive redri
 	overview-dark overview-phone-dark causes-dark causes-phone-dark redrive-runs-dark redrive-runs-phone-dark \
 	shop-phone-dark
 
-.PHONY: help run consumer-down consumer-up check test mutants pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-relay bench-events bench-growth bench-console bench-api lambda lambda-start docs docs-reference lint audit format lock clean
+.PHONY: help run incident incident-over consumer-down consumer-up check test mutants pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-relay bench-events bench-growth bench-console bench-api lambda lambda-start docs docs-reference lint audit format lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -54,6 +54,16 @@ run: $(STAMP) .env ## start everything on this machine: shop, admin, consumer, l
 	@$(BIN)/python manage.py load_demo
 	@exec $(BIN)/honcho start --env /dev/null
 
+# Beside `make run`, in another terminal, with the same ports.
+incident incident-over: export BASE_URL := http://127.0.0.1:$(PORT)
+incident incident-over: export AWS_ENDPOINT_URL := http://127.0.0.1:$(AWS_PORT)
+incident: COUNT ?= 400
+incident: $(STAMP) .env ## beside `make run`: a 3 a.m. incident of 400 dead letters, and what to try (COUNT=)
+	@$(BIN)/python manage.py stage_incident --count=$(COUNT)
+
+incident-over: $(STAMP) .env ## discard what is left of the incident
+	@$(BIN)/python manage.py stage_incident --over
+
 consumer-down: ## stop the consumer of `make run` and keep it down, to see what the console says of it
 	@mkdir -p var && touch var/consumer-down
 
@@ -81,10 +91,10 @@ mutants: WORKERS ?= 2
 mutants: $(STAMP) ## break single lines of the rules on purpose and look whether a test fails (N= SEED= WORKERS= ONLY=claims)
 	@$(BIN)/python -m benchmarks.mutants --count=$(N) --seed=$(SEED) --workers=$(WORKERS) --only=$(ONLY)
 
-pictures: $(STAMP) ## take the pictures in docs/images anew, by the browser tests
+pictures: $(STAMP) ## take the pictures and the recording in docs/images anew, by the browser tests
 	@PICTURES=on $(BIN)/pytest -m browser
 	@mkdir -p docs/images
-	@cp $(PICTURES:%=test-artifacts/%.png) docs/images/
+	@cp $(PICTURES:%=test-artifacts/%.png) test-artifacts/incident.webp docs/images/
 
 figures: ## measure the main path in a fresh clone
 	@$(PYTHON) -m benchmarks.profile.main_path

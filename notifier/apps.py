@@ -19,6 +19,7 @@ class NotifierConfig(AppConfig):
         runs = import_module("queues.doctor.runs")
         runs.add("doctor", "notifier.doctor.runs.check")
         runs.add("roundtrip", "notifier.doctor.runs.roundtrip")
+        import_module("notifier.staff.factors")  # It notes log-ins.
         self._tell_abroad()
         # It must run after the receiver of django.contrib.auth, which makes the permissions; auth is before this app in
         # the settings.

@@ -7,8 +7,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.contrib.auth.models import Group
 from django.core.checks import CheckMessage, Tags, Warning, register
 
+from notifier.staff import factors
 from queues import setting_rules
 from queues.aws import names
 from queues.checks import TAG, error_if
@@ -27,6 +29,14 @@ from queues.setting_rules import (
 _VISIBLE = re.compile(r"[\x21-\x7e]*")
 _DSN = re.compile(r"(https?://)[A-Za-z0-9]+(?::[A-Za-z0-9]+)?@([^@?#]+/\d+)")
 _RELEASE = LiveConsumer._meta.get_field("release").max_length or 0
+_GROUP_NAME = Group._meta.get_field("name").max_length or 0
+
+
+def _names_who(words: list[str]) -> bool:
+    """Return True for one of the three words, or for names that groups may have."""
+    is_word = not {factors.OFF, factors.ROLES, factors.ALL}.isdisjoint(words)
+    return bool(words) and (len(words) == 1 if is_word else max(map(len, words)) <= _GROUP_NAME)
+
 
 # What every process needs.
 RULES = {
@@ -65,6 +75,9 @@ WEB_RULES = {
         "Write origins, with commas between them: https:// and the host, no path.",
     ),
     "TRUSTED_PROXIES": number(0, 16, "no request passes more proxies"),
+    "STAFF_SECOND_FACTOR": Rule(
+        _names_who, "Write off, roles or all; or the names of groups, with commas between them."
+    ),
     "METRICS_TOKEN": Rule(
         lambda text: _VISIBLE.fullmatch(text) is not None,
         "Write letters, digits and signs of ASCII, without spaces: it comes in a header.",

@@ -1,9 +1,13 @@
-"""Store what controls access: the right to personal data, the rights given to roles, and failed log-ins."""
+"""Store what controls access: the right to personal data, the rights of roles, failed logins, recovery codes."""
 
 from __future__ import annotations
 
+import hashlib
+
+from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
+from django_otp.models import Device
 
 
 class PersonalData(models.Model):
@@ -36,7 +40,7 @@ class RoleGrant(models.Model):
 
 
 class LoginFailure(models.Model):
-    """Count the failed log-ins to one account from one address; ``notifier.staff.lockouts`` has the rules."""
+    """Count the failed logins to one account from one address; ``notifier.staff.lockouts`` has the rules."""
 
     class State(models.TextChoices):
         """The state of the count; how long a lock lasts follows from ``last_at``."""
@@ -54,11 +58,11 @@ class LoginFailure(models.Model):
     last_at = models.DateTimeField("last failure", db_default=Now())
 
     class Meta:
-        verbose_name = "failed log-in"
+        verbose_name = "failed login"
         default_permissions = ()
         permissions = [
-            ("view_loginfailure", "Can view failed log-ins"),
-            ("unlock_loginfailure", "Can unlock log-ins"),
+            ("view_loginfailure", "Can view failed logins"),
+            ("unlock_loginfailure", "Can unlock logins"),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -69,3 +73,34 @@ class LoginFailure(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account} from {self.origin or 'this machine'}"
+
+
+class RecoveryCodes(Device):  # type: ignore[misc]  # django-otp has no types
+    """The hashes of a person's unused recovery codes; ``notifier.staff.recovery_codes`` makes the codes.
+
+    A code has 79 bits, so a fast hash is enough: nobody finds one by trying.
+    """
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="recovery_codes"
+    )
+    digests = models.JSONField(default=list)
+    made_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        default_permissions = ()
+
+    @staticmethod
+    def digest(code: str) -> str:
+        """Return the hash of a code as somebody types it: in any case, with or without dashes and spaces."""
+        plain = "".join(character for character in code.lower() if character.isalnum())
+        return hashlib.sha256(plain.encode()).hexdigest()
+
+    def verify_token(self, token: str) -> bool:
+        """Use up a code; django-otp calls this with the row locked, so each code works once."""
+        found = self.digest(token)
+        if found not in self.digests:
+            return False
+        self.digests = [digest for digest in self.digests if digest != found]
+        self.save(update_fields=["digests"])
+        return True

@@ -46,6 +46,9 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django.contrib.humanize",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp_webauthn",
     "notifier",
     "orders",
     "queues",
@@ -67,6 +70,8 @@ MIDDLEWARE = [
     "notifier.web.time_zones.middleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "notifier.staff.half_logged_in.middleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "notifier.web.middleware.DatabaseAway",
@@ -136,6 +141,17 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+# Who needs a second factor in the console: off, roles, all, or names of groups.
+STAFF_SECOND_FACTOR: list[str] = env.list(
+    "STAFF_SECOND_FACTOR", default=["off" if DEBUG else "roles"]
+)
+# What the authenticator app shows above the code.
+OTP_TOTP_ISSUER = f"Notifier {BASE_URL.partition('://')[2].partition(':')[0]}"
+OTP_WEBAUTHN_RP_NAME = "Notifier"
+OTP_WEBAUTHN_RP_ID_CALLABLE = "notifier.staff.pages.passkeys.host"
+OTP_WEBAUTHN_HELPER_CLASS = "notifier.staff.pages.passkeys.Helper"
+# That helper takes the origin of the request, which Django has compared with ALLOWED_HOSTS.
+SILENCED_SYSTEM_CHECKS = ["otp_webauthn.E030"]
 LANGUAGE_CODE = "en"
 # Unfold's log-in page does not name the page to show next.
 LOGIN_REDIRECT_URL = "admin:index"
@@ -348,6 +364,7 @@ UNFOLD = {
         "notifier.web.time_zones.script",
     ],
     "LOGIN": {"form": "notifier.staff.login.LoginForm"},
+    "ACCOUNT": {"navigation": "notifier.overview.navigation.account"},
     "SIDEBAR": {"navigation": "notifier.overview.navigation.sidebar"},
     # Tailwind's indigo.
     "COLORS": {

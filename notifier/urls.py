@@ -7,9 +7,10 @@ from django.urls import include, path, re_path
 from emails.reports import webhook
 from notifier import views
 from notifier.doctor import doctor_page
-from notifier.journey import event_page, search_page
+from notifier.journey import event_page, history_page, new_address_page, search_page
 from notifier.overview import overview_page, reconciliation_page
 from notifier.staff import login
+from notifier.staff.pages import passkeys, second_step, security, step_up
 from notifier.web import time_zones
 from queues.pages import live
 
@@ -22,6 +23,12 @@ urlpatterns = [
     path("admin/subject/<str:subject>/", views.subject, name="subject"),
     path("admin/subject/<str:subject>/emails/", views.subject_emails, name="subject-emails"),
     path("admin/timeline/<uuid:event_id>/", staff(event_page.timeline), name="timeline"),
+    path(
+        "admin/timeline/<uuid:event_id>/address/",
+        staff(new_address_page.correct),
+        name="new-address",
+    ),
+    path("admin/history/", staff(history_page.show), name="history"),
     path("admin/search/", staff(search_page.find), name="search"),
     path("admin/reconciliation/", staff(reconciliation_page.show), name="reconciliation"),
     path(
@@ -40,6 +47,20 @@ urlpatterns = [
     path("admin/doctor/<uuid:pk>/now/", staff(doctor_page.progress), name="doctor-run-progress"),
     path("admin/time-zone/", staff(time_zones.choose), name="time-zone"),
     path("admin/login/", login.log_in, name="login"),
+    path("admin/login/second-step/", second_step.ask, name="second-step"),
+    path("admin/login/passkey/", second_step.by_passkey, name="passkey-login"),
+    path("admin/login/leave/", second_step.leave, name="leave"),
+    path("admin/passkey-challenge/", passkeys.challenge, name="passkey-challenge"),
+    path("admin/confirm/", step_up.ask_first, name="step-up"),
+    path("admin/security/", security.show, name="security"),
+    path("admin/security/app/", security.set_up_app, name="security-app"),
+    path("admin/security/passkey/", security.add_passkey, name="security-passkey"),
+    path("admin/security/codes/", security.renew_codes, name="security-codes"),
+    re_path(
+        r"^admin/security/(?P<kind>app|passkey)/(?P<pk>[0-9]{1,18})/$",
+        security.change,
+        name="security-device",
+    ),
     path("admin/", admin.site.urls),
     re_path(r"^orders/(?P<number>ORD-[0-9]{6,18})/email/$", views.order_email, name="order-email"),
     path("ses/events/", webhook.ses_events, name="ses-events"),

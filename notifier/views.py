@@ -13,6 +13,7 @@ from django.views import defaults
 from django.views.decorators.cache import never_cache
 
 from emails.models import Notification
+from emails.ses import default_sender
 from notifier.journey import email_timeline
 from notifier.journey.subjects import of_subject
 from notifier.web import middleware
@@ -26,7 +27,11 @@ def order_email(request: HttpRequest, number: str) -> HttpResponse:
     return render(
         request,
         "notifier/order_email.html",
-        {"timeline": email_timeline.of(order.number), "subject": order.number},
+        {
+            "timeline": email_timeline.of(order.number),
+            "subject": order.number,
+            "contact": default_sender.address(),
+        },
     )
 
 

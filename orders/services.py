@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.signing import BadSignature, SignatureExpired, TimestampSigner
 from django.db import IntegrityError, transaction
 from django.urls import reverse
@@ -117,6 +118,24 @@ def resend_verification(customer: Customer) -> bool:
     )
     outbox.record(event)
     return True
+
+
+@transaction.atomic
+def correct_email(customer: Customer, email: str) -> None:
+    """Save the corrected address of a customer who never confirmed the old one, and send a link to it.
+
+    Raises ValidationError, with a sentence for staff, if the customer has confirmed an address meanwhile, if another
+    customer has this one, or if enough links were sent today.
+    """
+    fresh = Customer.objects.select_for_update().get(pk=customer.pk)
+    if fresh.email_verified_at:
+        raise ValidationError("This customer has confirmed the address meanwhile.")
+    fresh.email = email
+    fresh.clean_fields()
+    fresh.clean()
+    fresh.save(update_fields=["email"])
+    if not resend_verification(fresh):
+        raise ValidationError("Enough links were sent to this customer today. Try again tomorrow.")
 
 
 def customer_of(token: str) -> Customer:

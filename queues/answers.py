@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 from queues import masking
 
@@ -45,10 +46,21 @@ class Cause:
 
 
 @dataclass(frozen=True)
+class DomainAct:
+    """A button for each recipient's domain: it posts ``name`` and ``next`` to ``address``, and needs ``permission``."""
+
+    label: str
+    address: str
+    permission: str
+
+
+@dataclass(frozen=True)
 class Advice:
     """``words`` say what happened, ``todo`` what to do; ``label`` and ``address`` link to the page for that.
 
-    Only staff with ``permission`` see the link; if it is empty, all staff do.
+    Only staff with ``permission`` see the link; if it is empty, all staff do. ``act`` is the act that helps: the page
+    makes its button the primary one. ``fix`` means: first what the link leads to. ``is_specific``: no other cause has
+    the same words, so they are its title as they are. ``by_domain`` fixes the cause for one domain of recipients.
     """
 
     words: str
@@ -56,6 +68,9 @@ class Advice:
     label: str = ""
     address: str = ""
     permission: str = ""
+    act: Literal["fix", "redrive", "edit", "park", "discard"] = "redrive"
+    by_domain: DomainAct | None = None
+    is_specific: bool = False
 
 
 class Bucket(StrEnum):

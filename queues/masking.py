@@ -31,6 +31,11 @@ def addresses(text: str) -> str:
     return _ADDRESS.sub(r"\1***@\2***\3", text) if "@" in text else text
 
 
+def domain(name: str) -> str:
+    """Mask a domain as ``addresses`` masks that of an address: ``e***.com``."""
+    return addresses(f"x@{name}").partition("@")[2] if name else ""
+
+
 def values(value: Any) -> Any:
     """Return the same JSON with every text and number masked, so that only its keys can be read."""
     try:

@@ -19,7 +19,7 @@ from queues.errors import UnknownType
 from queues.events.envelope import Event
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest
+    from django.http import HttpRequest, HttpResponse
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -87,6 +87,10 @@ outcome_tellers: Hook[Callable[[Collection[UUID]], Mapping[UUID, Outcome]]] = Ho
 # Say what a cause of dead letters means and what fixes it. None means: the cause belongs to somebody else.
 advisers: Hook[Callable[[Cause], Advice | None]] = Hook()
 
+# Say which of these recipients' domains are fixed, so that their dead letters wait for a redrive only. From what is
+# known already: a page asks.
+domain_checkers: Hook[Callable[[Collection[str]], Collection[str]]] = Hook()
+
 # Make a new Preflight, which must change nothing.
 preflights: Hook[Callable[[], Preflight]] = Hook()
 
@@ -103,6 +107,11 @@ previewers: Hook[Callable[[Event], Sequence[Preview]]] = Hook()
 # Give tables of what else is known of an event, for the page of its dead letter.
 # They leave out what the user may not see.
 detailers: Hook[Callable[[HttpRequest, UUID], Iterable[Section]]] = Hook()
+
+# --- What pages ask before acts with a wide reach
+
+# Return a page that asks the user for a proof of who they are; None if they gave one a short while ago.
+proofs: Hook[Callable[[HttpRequest], HttpResponse | None]] = Hook()
 
 # Folders where ``load`` does not look: a consumer must stay small, and must not import the admin. The admin imports
 # what registers in ``pages``.
@@ -173,6 +182,14 @@ def make_preflights() -> list[Preflight]:
 def why_protected(event_id: UUID) -> str:
     """Return the first reason not to correct this event; empty when there is none."""
     return next((reason for protector in protectors if (reason := protector(event_id))), "")
+
+
+def ask_for_proof(request: HttpRequest) -> HttpResponse | None:
+    """Return the page that asks for a proof before an act with a wide reach; None: the act may go on.
+
+    The page brings the fields of a POST along: when the proof is right, the same view is called again with them.
+    """
+    return next((page for proof in proofs if (page := proof(request))), None)
 
 
 def handlers_of(event_type: str) -> list[Handler]:

@@ -29,7 +29,7 @@ _NEW_PATHS = (
 
 
 def apply(post_office: PostOffice, *, delivery_seconds: float) -> None:
-    """Mend moto for the rest of this process, before its first request."""
+    """Fix moto for the rest of this process, before its first request."""
     sqs_models.Queue = SandboxQueue
     sqs_models.sqs_backends.backend = SandboxSQS
     sns_models.Topic, sns_models.Subscription = SandboxTopic, SandboxSubscription

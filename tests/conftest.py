@@ -17,7 +17,7 @@ from moto.sesv2.responses import SESV2Response
 from moto.sqs import models as sqs_models
 
 from emails.sending import limiter
-from emails.ses import default_sender, ses_api
+from emails.ses import brands, ses_api
 from queues.aws import provisioning, sqs
 from queues.consumer.loop import Consumer
 from queues.outbox import relay
@@ -103,9 +103,9 @@ class Aws:
 @pytest.fixture(autouse=True)
 def nobody_remembers_a_sender() -> Iterator[None]:
     """What one test chose is in no other test's mind."""
-    default_sender.forget()
+    brands.forget()
     yield
-    default_sender.forget()
+    brands.forget()
 
 
 @pytest.fixture(autouse=True)

@@ -49,7 +49,7 @@ FLOORS = {
         "access email_status figures foreign forms",
         "limits",
         "services",
-        "api checks views",
+        "api checks views pages",
         "management templatetags admin urls apps",
     ],
     "sandbox": [
@@ -65,7 +65,7 @@ FLOORS = {
         "journey alerts staff",
         "overview",
         "monitoring",
-        "doctor",
+        "doctor incident",
         "templatetags formats views checks",
         "management admin urls apps settings wsgi",
     ],

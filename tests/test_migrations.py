@@ -50,6 +50,21 @@ REMOVING = (
 )
 
 
+def keeps_its_table(operation, migration):
+    """True if a model only gets another name in Python: its table was pinned first, so old processes still find it."""
+    match operation:
+        case migrations.AlterModelTable():
+            return operation.table == f"{migration.app_label}_{operation.name_lower}"
+        case migrations.RenameModel():
+            return any(
+                isinstance(other, migrations.AlterModelTable)
+                and other.name_lower == operation.old_name_lower
+                and keeps_its_table(other, migration)
+                for other in migration.operations
+            )
+    return False
+
+
 def faults(migration, before):
     """What a migration does that it must not; ``before`` is the state that it starts from."""
     kinds = [type(operation) for operation in migration.operations]
@@ -60,7 +75,8 @@ def faults(migration, before):
     ):
         yield "online indexes: in a migration of their own with atomic = False"
     if (migration.app_label, migration.name) not in SECOND_STEPS and any(
-        issubclass(kind, REMOVING) for kind in kinds
+        isinstance(operation, REMOVING) and not keeps_its_table(operation, migration)
+        for operation in migration.operations
     ):
         yield "removed or renamed: old processes still use it"
     state = before.clone()

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import replace
 from urllib.parse import urlencode
 
 from django.urls import reverse
 
 from emails.errors import Refused, Unavailable
+from emails.identities import status_history
+from emails.identities.facts import VERIFIED
 from emails.rendering import templates
-from emails.ses import default_sender, error_codes, smtp
+from emails.sending import breakers
+from emails.ses import default_sender, error_codes, ses_api, smtp
 from queues import registry
-from queues.answers import Advice, Cause
+from queues.answers import Advice, Cause, DomainAct
 from queues.aws.failures.meanings import Meaning
 
 _BREAKERS = {
@@ -55,6 +59,7 @@ _BY_MEANING = {
 _REFUSED = Advice(
     "SES rejected the email for good",
     "Fix what SES names: edit and redrive a dead letter whose data is wrong, or discard one that nobody needs.",
+    act="edit",
 )
 _TABLE = {
     "UnknownSesEvent": Advice(
@@ -64,14 +69,17 @@ _TABLE = {
     "NotDue": Advice(
         "Its email was not due yet",
         "SES did not accept it, and its next try was due after its message had used up its receives. Redrive.",
+        is_specific=True,
     ),
     "InOtherHands": Advice(
         "Another consumer was sending the same email at each try",
         "Nothing is wrong with the email. Redrive.",
+        is_specific=True,
     ),
     "LeaseLost": Advice(
         "A consumer was too slow to send it",
         "The machine or the database stalled. Fix that, then redrive.",
+        is_specific=True,
     ),
 }
 
@@ -93,7 +101,12 @@ def advise(cause: Cause) -> Advice | None:
             found = _BREAKERS[breaker]
             if breaker == "configuration":
                 found = _BY_MEANING.get(error_codes.meaning(cause.code), found)
-            return replace(found, label="Open the Overview", address=reverse("admin:index"))
+            return replace(
+                found,
+                label="Open the Overview",
+                address=reverse("admin:index"),
+                act="fix" if breakers.is_any_open() else "redrive",
+            )
         case Refused():
             return _REFUSED
     if cause.code.startswith(smtp.REFUSED):
@@ -110,8 +123,11 @@ def _is_unverified_recipient(cause: Cause) -> bool:
 
 
 def _sender(cause: Cause) -> str:
-    """Return our sender if SES says that an address is not verified; it is not looked up for other causes."""
-    return default_sender.in_force() if error_codes.names_unverified(cause.reason) else ""
+    """Return the sender of ours that SES says is not verified, if any; it is not looked up for other causes."""
+    if not error_codes.names_unverified(cause.reason):
+        return ""
+    senders = default_sender.addresses_in_force()
+    return next((each for each in senders if error_codes.names_sender(cause.reason, each)), "")
 
 
 def _unrendered(cause: Cause) -> Advice:
@@ -122,10 +138,11 @@ def _unrendered(cause: Cause) -> Advice:
         "letter's data. Then redrive."
     )
     if name not in templates.names():
-        return Advice(words, todo)
+        return Advice(words, todo, act="edit")
     return Advice(
         words,
         todo,
+        act="fix",
         label=f"Open the template {name}",
         address=reverse("admin:emails_template", args=[name]),
         permission="emails.preview_email",
@@ -140,7 +157,24 @@ def _unverified(cause: Cause) -> Advice:
     return Advice(
         "SES sandbox: the recipient is not verified",
         "Verify the address or its domain, or ask AWS for production access. Then redrive.",
+        act="fix",
+        is_specific=True,
         label="Verify this address" if is_one else "Open Identities",
         address=address + query,
         permission="emails.view_identity",
+        by_domain=DomainAct(
+            "Verify", reverse("admin:emails_identity_verify"), "emails.verify_identity"
+        ),
     )
+
+
+@registry.domain_checkers
+def verified(domains: Collection[str]) -> set[str]:
+    """Return the domains that SES has verified, themselves or one above, as far as it told us."""
+    covering = {domain: ses_api.covering(f"anybody@{domain}")[1:] for domain in domains}
+    known = status_history.of({name for names in covering.values() for name in names})
+    return {
+        domain
+        for domain, names in covering.items()
+        if any(name in known and known[name].status == VERIFIED for name in names)
+    }

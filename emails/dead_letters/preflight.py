@@ -9,10 +9,10 @@ from uuid import UUID
 from emails.errors import IdentityError, RenderError
 from emails.identities import identities
 from emails.models import Notification
-from emails.rendering import templates
 from emails.reputation import suppressions
 from emails.sending import guard, planning
 from emails.sending.planning import Owed
+from emails.ses import brands
 from queues import addresses, registry
 from queues.answers import Bucket
 from queues.events.envelope import Event
@@ -87,7 +87,7 @@ def _rows(event_ids: Iterable[UUID]) -> dict[Key, Notification]:
 
 def _is_rendered(owed: Owed) -> bool:
     try:
-        templates.render(owed.template, owed.event.data)
+        brands.render(owed.template, owed.event.data)
     except RenderError:
         return False
     return True

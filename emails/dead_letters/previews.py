@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from emails.errors import RenderError
-from emails.rendering import templates
 from emails.sending import planning
 from emails.sending.planning import Owed
+from emails.ses import brands
 from queues import registry
 from queues.answers import Preview
 from queues.events.envelope import Event
@@ -20,7 +20,7 @@ def preview(event: Event) -> list[Preview]:
 def _of(owed: Owed) -> Preview:
     title = f"{owed.template} to {owed.recipient}"
     try:
-        email = templates.render(owed.template, owed.event.data)
+        email = brands.render(owed.template, owed.event.data)
     except RenderError as exc:
         return Preview(title, problem=f"It cannot be rendered: {exc}")
     return Preview(title, subject=email.subject, html=email.html, text=email.text)

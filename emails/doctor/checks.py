@@ -109,13 +109,15 @@ def _quota(quota: ses_api.Quota) -> Finding:
 
 @doctor_check("SES", asks_aws=True)
 def sender() -> Iterable[Finding]:
-    """Check that SES sends from the sender in force, and signs what it sends."""
-    address = default_sender.address()
-    if not address:
-        # The check of settings says so.
-        return
+    """Check that SES sends from the sender of each brand, and signs what it sends."""
+    # If there is none, the check of settings says so.
+    for address in default_sender.addresses_in_force():
+        yield from _sender(address)
+
+
+def _sender(address: str) -> Iterable[Finding]:
     try:
-        is_verified = ses_api.sender_is_verified()
+        is_verified = ses_api.sender_is_verified(address)
     except SendError as exc:
         yield _unasked(exc, right="ses:GetIdentityVerificationAttributes")
         return

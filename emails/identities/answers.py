@@ -17,6 +17,8 @@ from emails.errors import IdentityError
 from emails.models.identities import SesAnswer
 
 FRESH = timedelta(minutes=5)
+# What still changes, such as an identity that waits to be verified, is asked about again soon.
+FRESH_PENDING = timedelta(seconds=5)
 # A problem may be fixed soon, so it is asked about again sooner.
 FRESH_PROBLEM = timedelta(seconds=30)
 KEPT = timedelta(days=1)
@@ -42,11 +44,19 @@ class Answer:
         return "just now" if is_new else f"{timesince(self.at, depth=1)} ago"
 
 
-def to(question: str, ask: Callable[[], Any]) -> Answer:
-    """Return the cached answer, or call ``ask`` if that is too old; ``ask`` returns JSON or raises IdentityError."""
+def to(
+    question: str,
+    ask: Callable[[], Any],
+    *,
+    is_pending: Callable[[Any], bool] = lambda value: False,
+) -> Answer:
+    """Return the cached answer, or call ``ask`` if that is too old; ``ask`` returns JSON or raises IdentityError.
+
+    ``is_pending`` tells of a cached value whether it is soon too old.
+    """
     now = timezone.now()
     row = SesAnswer.objects.filter(pk=question).first()
-    if row is None or row.tried_at < now - (FRESH_PROBLEM if row.problem else FRESH):
+    if row is None or row.tried_at < now - _freshness(row, is_pending):
         row = _asked(question, ask, row or SesAnswer(question=question), now)
     return Answer(row.value, row.value_at, row.problem)
 
@@ -54,6 +64,12 @@ def to(question: str, ask: Callable[[], Any]) -> Answer:
 def forget() -> None:
     """Delete all cached answers, after a change or when staff ask again; the next page asks SES and DNS anew."""
     SesAnswer.objects.all().delete()
+
+
+def _freshness(row: SesAnswer, is_pending: Callable[[Any], bool]) -> timedelta:
+    if row.problem:
+        return FRESH_PROBLEM
+    return FRESH_PENDING if is_pending(row.value) else FRESH
 
 
 def _asked(question: str, ask: Callable[[], Any], row: SesAnswer, now: datetime) -> SesAnswer:

@@ -49,6 +49,11 @@ class Identity:
         return self.status == VERIFIED
 
     @property
+    def is_pending(self) -> bool:
+        """True while SES waits for something: for the owner's click, or for DNS records."""
+        return "Pending" in (self.status, self.mail_from_status)
+
+    @property
     def domain(self) -> str:
         """The domain itself, or the domain of the address."""
         return self.name.rpartition("@")[2]

@@ -1,7 +1,7 @@
 """The tables of this app: notifications, SES's reports about them, identities, suppressions, and the account."""
 
 from emails.models.account import Breaker, EventChannel, SenderCheck, SendRate
-from emails.models.identities import DefaultSender, Identity, IdentityStatus, SesAnswer
+from emails.models.identities import Brand, Identity, IdentityStatus, SesAnswer
 from emails.models.notifications import Attempt, DeliveryEvent, Notification, NotificationQuerySet
 from emails.models.reputation import Guard, Incident
 from emails.models.suppressions import (
@@ -12,9 +12,9 @@ from emails.models.suppressions import (
 )
 
 __all__ = [
+    "Brand",
     "Attempt",
     "Breaker",
-    "DefaultSender",
     "DeliveryEvent",
     "EventChannel",
     "Guard",

@@ -54,11 +54,11 @@ class Notification(models.Model):
         NONE = "none"
         DELAYED = "delayed"
         DELIVERED = "delivered"
-        BOUNCED_SOFT = "bounced_soft"
-        BOUNCED_HARD = "bounced_hard"
-        COMPLAINED = "complained"
-        REJECTED = "rejected"
-        SUPPRESSED = "suppressed"
+        BOUNCED_SOFT = "bounced_soft", "Soft bounce"
+        BOUNCED_HARD = "bounced_hard", "Hard bounce"
+        COMPLAINED = "complained", "Marked as spam"
+        REJECTED = "rejected", "Rejected by SES"
+        SUPPRESSED = "suppressed", "Not tried by SES"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     event_id = models.UUIDField()
@@ -118,6 +118,7 @@ class Notification(models.Model):
             ("mark_sent_notification", "Can say that an email in doubt was sent"),
             ("send_again_notification", "Can send an email in doubt or failed again"),
             ("cancel_notification", "Can cancel an email that was not sent yet"),
+            ("readdress_notification", "Can correct the address of an email and send it again"),
             ("preview_email", "Can preview email templates"),
             ("export_notification", "Can export notifications"),
         ]
@@ -150,6 +151,29 @@ class Notification(models.Model):
                 fields=["sqs_message_id"],
                 name="notification_message",
                 condition=Q(sqs_message_id__gt=""),
+            ),
+            # For the list of those that stand alike, newest first; see ``emails.reports.standings``.
+            models.Index(
+                "id",
+                name="notification_unsent_newest",
+                condition=Q(state__in=["pending", "failed"]),
+            ),
+            models.Index(
+                "id",
+                name="notification_untried",
+                condition=Q(state="pending", attempts=0),
+            ),
+            models.Index(
+                "event_id",
+                "id",
+                name="notification_tried",
+                condition=Q(state="pending", attempts__gt=0),
+            ),
+            models.Index(
+                "state",
+                "id",
+                name="notification_unwanted",
+                condition=Q(state__in=["cancelled", "suppressed"]),
             ),
             # No index has a column that changes with each delivery: such an update would write to all indexes.
             models.Index("id", name="notification_trouble", condition=Q(delivery_code__gt="")),
@@ -223,8 +247,8 @@ class DeliveryEvent(models.Model):
 
     class Meta:
         ordering = ["happened_at", "id"]
-        verbose_name = "event of SES"
-        verbose_name_plural = "events of SES"
+        verbose_name = "SES event"
+        verbose_name_plural = "SES events"
         constraints = [
             models.UniqueConstraint(
                 "provider_message_id", "type", "recipient", "happened_at", name="one_delivery_event"

@@ -9,6 +9,8 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from emails.models import DeliveryEvent, Notification
+from emails.reports import standings
+from emails.reports.standings import Standing
 
 Delivery = Notification.Delivery
 
@@ -30,6 +32,23 @@ _DELIVERIES: dict[str, tuple[str, Q]] = {
     "rejected": ("Rejected by SES", _TROUBLE & Q(delivery_status=Delivery.REJECTED)),
     "suppressed": ("Not tried by SES", _TROUBLE & Q(delivery_status=Delivery.SUPPRESSED)),
 }
+
+
+class StandingFilter(admin.SimpleListFilter):
+    """Filter emails by where they stand."""
+
+    title = "state"
+    # The name that links and bookmarks have from Django's own filter by state.
+    parameter_name = "state__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """List every standing."""
+        return [(standing.value, str(standing.label)) for standing in Standing]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Filter by the choice; ignore an unknown one."""
+        value = self.value()
+        return standings.select(queryset, Standing(value)) if value in Standing.values else queryset
 
 
 class DeliveryFilter(admin.SimpleListFilter):
@@ -75,7 +94,7 @@ class OrphanFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """List the one choice besides “all”."""
-        return [("yes", "Of an unknown email")]
+        return [("yes", "Unknown email")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Filter by the index of orphans."""

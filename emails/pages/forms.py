@@ -11,6 +11,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from emails.models.identities import Brand
 from queues import addresses
 
 
@@ -79,26 +80,59 @@ class MailFromForm(forms.Form):
         return domain
 
 
-class SenderForm(forms.Form):
-    address = addresses.AddressField(
-        label="Address",
-        widget=UnfoldAdminEmailInputWidget(attrs={"placeholder": "shop@example.com"}),
-    )
-    display_name = forms.CharField(
-        label="Name that readers see",
-        max_length=100,
-        required=False,
-        widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "Example Shop"}),
-    )
+class BrandForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
+    class Meta:
+        model = Brand
+        fields = [
+            "address",
+            "display_name",
+            "reply_to",
+            "name",
+            "mark",
+            "colour",
+            "footer",
+            "support",
+        ]
+        field_classes = dict.fromkeys(("address", "reply_to", "support"), addresses.AddressField)
+        help_texts = {
+            "address": "SES must have verified it, or its domain. Empty: the default sender.",
+            "display_name": "What inboxes show. Empty: the name on the letterhead.",
+            "reply_to": "Empty: the sender.",
+            "support": "Named in every email and on the pages of orders.",
+        }
+        widgets = {
+            "address": UnfoldAdminEmailInputWidget,
+            "display_name": UnfoldAdminTextInputWidget,
+            "reply_to": UnfoldAdminEmailInputWidget,
+            "name": UnfoldAdminTextInputWidget,
+            "mark": UnfoldAdminTextInputWidget,
+            "colour": UnfoldAdminSelectWidget,
+            "footer": UnfoldAdminTextInputWidget,
+            "support": UnfoldAdminEmailInputWidget,
+        }
 
-    def clean_address(self) -> str:
-        return addresses.deliverable(self.cleaned_data["address"])
+    def __init__(self, *args: Any, defaults: Brand, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in ("name", "mark"):
+            self.fields[name].widget.attrs["placeholder"] = getattr(defaults, name)
 
-    def clean_display_name(self) -> str:
-        name = " ".join(self.cleaned_data["display_name"].split())
-        if any(unicodedata.category(letter) in ("Cc", "Cf", "Cs") for letter in name):
-            raise ValidationError("The name contains invisible characters.")
-        return name
+    def clean(self) -> dict[str, Any]:
+        super().clean()
+        for name in ("display_name", "name", "mark", "footer"):
+            if name in self.cleaned_data:
+                self.cleaned_data[name] = self._plain(name)
+        if self.cleaned_data.get("display_name") and not self.cleaned_data.get("address", "-"):
+            self.add_error("address", "A sender with a name of its own needs an address.")
+        for name in ("address", "reply_to", "support"):
+            if given := self.cleaned_data.get(name):
+                self.cleaned_data[name] = addresses.deliverable(given)
+        return self.cleaned_data
+
+    def _plain(self, name: str) -> str:
+        text = " ".join(self.cleaned_data[name].split())
+        if any(unicodedata.category(letter) in ("Cc", "Cf", "Cs") for letter in text):
+            self.add_error(name, "It contains invisible characters.")
+        return text
 
 
 class TestEmailForm(forms.Form):

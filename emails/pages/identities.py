@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, cast
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import admin, messages
@@ -13,11 +14,12 @@ from django.contrib.admin.models import ADDITION, DELETION, LogEntry
 from django.contrib.admin.utils import quote, unquote
 from django.contrib.auth.decorators import permission_required
 from django.forms import Form
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from emails.errors import IdentityError
@@ -28,10 +30,9 @@ from emails.pages.forms import (
     DeleteIdentityForm,
     IdentityForm,
     MailFromForm,
-    SenderForm,
     TestEmailForm,
 )
-from emails.ses import account, default_sender, ses_api, statistics
+from emails.ses import account, brands, default_sender, ses_api, statistics
 from emails.ses.statistics import WINDOWS
 
 LIST = "admin:emails_identity_changelist"
@@ -55,7 +56,11 @@ _ACCOUNT = {
 def show_all(request: HttpRequest) -> HttpResponse:
     """Show a page of identities, the account, and the forms that this user may submit."""
     token = request.GET.get("after", "")
-    answer = answers.to(f"identities {_short(token)}", lambda: _listed(token))
+    answer = answers.to(
+        f"identities {_short(token)}",
+        lambda: _listed(token),
+        is_pending=lambda page: any(_is_pending(fields) for fields in page["identities"]),
+    )
     page = answer.value or {"identities": [], "next_token": "", "missing": []}
     found = [Facts(**fields) for fields in page["identities"]]
     context = {
@@ -65,6 +70,7 @@ def show_all(request: HttpRequest) -> HttpResponse:
         "rows": _rows(found),
         "later": "after" in request.GET,
         "identity_form": IdentityForm(initial={"name": request.GET.get("name", "")}),
+        "back": _back(request),
         "test_form": TestEmailForm(initial={"recipient": getattr(request.user, "email", "")}),
     }
     return render(request, "identities", context | _account(request))
@@ -75,23 +81,40 @@ def show_all(request: HttpRequest) -> HttpResponse:
 def show_one(request: HttpRequest, name: str) -> HttpResponse:
     """Show an identity's status and its DNS records, each compared with DNS."""
     name = unquote(name)
-    answer = answers.to(f"identity {_short(name.lower())}", lambda: _asked(name))
-    if answer.value is None:
-        messages.error(request, answer.problem)
+    found = _found(name)
+    if found["identity"] is None:
+        messages.error(request, found["answer"].problem)
         return redirect(LIST)
-    identity = Facts(**answer.value["identity"])
-    [row] = _rows([identity])
+    identity = found["identity"]
     context = {
         "title": f"Identity {name}",
-        "answer": answer,
-        "missing": answer.value["missing"],
-        "row": row,
-        "identity": identity,
-        "sender_form": SenderForm(initial={"address": "" if identity.is_domain else name}),
+        "back": _back(request),
         "mail_from_form": _mail_from_form(identity),
         "test_form": TestEmailForm(initial={"recipient": getattr(request.user, "email", "")}),
     }
-    return render(request, "identity", context | _records(identity))
+    return render(request, "identity", context | found)
+
+
+@never_cache
+@require_safe
+@permission_required("emails.view_identity", raise_exception=True)
+def progress(request: HttpRequest, name: str) -> HttpResponse:
+    """Return only the part of an identity's page that changes while SES looks for its records."""
+    found = _found(unquote(name))
+    if found["identity"] is None:
+        raise Http404("SES has no such identity.")
+    return render(request, "identity_live", found)
+
+
+@require_safe
+@permission_required("emails.verify_identity", raise_exception=True)
+def add(request: HttpRequest) -> HttpResponse:
+    """Show the form that verifies an address or a domain; a link may fill in ``name``, and ``next``, the way back."""
+    name = request.GET.get("name") or request.GET.get("domain", "")
+    context = {"title": "Verify an identity", "back": _back(request), "is_alone": True}
+    return render(
+        request, "identity_add", context | {"identity_form": IdentityForm(initial={"name": name})}
+    )
 
 
 @require_POST
@@ -99,9 +122,7 @@ def show_one(request: HttpRequest, name: str) -> HttpResponse:
 def refresh(request: HttpRequest) -> HttpResponse:
     """Ask SES and DNS again, then return to the page that the request came from."""
     answers.forget()
-    back = request.POST.get("next", "")
-    is_ours = url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()})
-    return redirect(back if is_ours else LIST)
+    return redirect(_back(request) or LIST)
 
 
 @require_POST
@@ -117,13 +138,13 @@ def verify(request: HttpRequest) -> HttpResponse:
     except IdentityError as exc:
         messages.error(request, str(exc))
         return redirect(LIST)
+    is_known = bool(status_history.of([name]))
     answers.forget()
     log(request, name, ADDITION, "Asked SES to verify it.")
-    if "@" in name:
-        messages.success(request, f"SES is sending a verification link to {name}.")
-        return redirect(LIST)
-    messages.success(request, f"Publish these DNS records for {name}.")
-    return redirect("admin:emails_identity_change", quote(name))
+    messages.success(request, _said(name, is_known=is_known))
+    page = reverse("admin:emails_identity_change", args=[quote(name)])
+    back = _back(request)
+    return redirect(f"{page}?{urlencode({'next': back})}" if back else page)
 
 
 @require_POST
@@ -137,7 +158,7 @@ def delete(request: HttpRequest) -> HttpResponse:
     typed = DeleteIdentityForm(request.POST if "typed" in request.POST else None, name=name)
     if not typed.is_valid():
         context = {"title": f"Delete {name}?", "name": name, "form": typed}
-        return render(request, "identity_delete", context | {"is_sender": _is_sender(name)})
+        return render(request, "identity_delete", context | {"sends_for": _brands_of(name)})
     try:
         identities.delete(name)
     except IdentityError as exc:
@@ -156,10 +177,12 @@ def render(request: HttpRequest, template: str, context: dict[str, Any]) -> Http
     shared = {
         "may": may,
         "set_name": settings.SES_CONFIGURATION_SET,
-        "sender": default_sender.readable(),
-        "chosen": default_sender.chosen(),
-        "settings_sender": settings.SES_FROM_EMAIL,
+        "brands": _brand_rows(),
+        "sender": default_sender.readable(brands.PLATFORM),
     }
+    if back := context.get("back"):
+        is_from_letters = "/deadletter/" in back
+        shared["back_label"] = "Back to the dead letters" if is_from_letters else "Back"
     context = admin.site.each_context(request) | shared | context
     return TemplateResponse(request, f"emails_admin/{template}.html", context)
 
@@ -176,6 +199,50 @@ def log(request: HttpRequest, name: str, flag: int, message: str) -> None:
     LogEntry.objects.log_actions(cast(int, request.user.pk), [Identity(name=name)], flag, message)
 
 
+def _back(request: HttpRequest) -> str:
+    """Return the page of this site that the user came from and wants to return to; empty if there is none."""
+    given = request.POST.get("next") or request.GET.get("next", "")
+    is_ours = url_has_allowed_host_and_scheme(
+        given, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    return given if is_ours else ""
+
+
+def _said(name: str, *, is_known: bool) -> str:
+    """Say what comes next, after SES was asked to verify the identity."""
+    try:
+        is_verified = identities.get(name)[0].is_verified
+    except IdentityError:
+        is_verified = False
+    if is_verified:
+        return f"{name} is verified. SES sends from it."
+    if "@" in name:
+        return f"SES is sending a verification link to {name}."
+    if is_known:
+        return f"SES is checking DNS for the records of {name} again."
+    return f"Publish these DNS records for {name}."
+
+
+def _found(name: str) -> dict[str, Any]:
+    """Return what SES and DNS tell of an identity; ``identity`` is None if SES tells nothing."""
+    answer = answers.to(
+        f"identity {_short(name.lower())}",
+        lambda: _asked(name),
+        is_pending=lambda value: _is_pending(value["identity"]),
+    )
+    if answer.value is None:
+        return {"answer": answer, "identity": None}
+    identity = Facts(**answer.value["identity"])
+    [row] = _rows([identity])
+    shared = {"answer": answer, "missing": answer.value["missing"], "row": row}
+    return shared | {"identity": identity} | _records(identity)
+
+
+def _is_pending(fields: Mapping[str, Any]) -> bool:
+    """Return True if SES is still looking for the identity's records, or for those of its MAIL FROM domain."""
+    return Facts(**fields).is_pending
+
+
 def _listed(token: str) -> dict[str, Any]:
     page = identities.page(token)
     status_history.note({identity.name: identity.status for identity in page.identities})
@@ -189,13 +256,13 @@ def _asked(name: str) -> dict[str, Any]:
 
 
 def _rows(found: Sequence[Facts]) -> list[dict[str, Any]]:
-    """Return each identity with its status history, and whether it is our sender."""
+    """Return each identity with its status history, and the brands that send from it."""
     seen = status_history.of(identity.name for identity in found)
     return [
         {
             "identity": identity,
             "seen": seen.get(identity.name),
-            "is_sender": _is_sender(identity.name),
+            "sends_for": _brands_of(identity.name),
         }
         for identity in found
     ]
@@ -212,19 +279,33 @@ def _mail_from_form(identity: Facts) -> MailFromForm:
     )
 
 
-def _is_sender(name: str) -> bool:
-    """Return True if our current sender is this address, or belongs to this domain."""
-    return name.lower() in map(str.lower, ses_api.covering(default_sender.address()))
+def _brand_rows() -> list[dict[str, Any]]:
+    """Return each brand with the sender that is in force for it."""
+    return [
+        {"brand": brands.in_force(key), "sender": default_sender.readable(key)}
+        for key in brands.known()
+    ]
+
+
+def _brands_of(name: str) -> list[str]:
+    """Return the names of the brands that send from this address, or from an address of this domain."""
+    return [
+        brands.in_force(key).name
+        for key in brands.known()
+        if name.lower() in map(str.lower, ses_api.covering(default_sender.address(key)))
+    ]
 
 
 def _records(identity: Facts) -> dict[str, Any]:
     records = dns_records.of(identity, region=settings.AWS_REGION)
     if not records:
         return {"records": []}
-    # The key depends on the records, so that changed records are looked up anew.
+    # The key depends on the records and on what SES found, so that DNS is asked anew once either changes.
+    found = (records, identity.status, identity.mail_from_status)
     answer = answers.to(
-        f"dns {_short(repr(records))}",
+        f"dns {_short(repr(found))}",
         lambda: [asdict(check) for check in dns_check.check(records)],
+        is_pending=lambda checks: identity.is_pending,
     )
     return {"records": list(zip(records, answer.value, strict=True)), "dns": answer}
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path
@@ -16,11 +15,12 @@ from django.utils.safestring import SafeString
 from emails.errors import RenderError
 from emails.models import Notification, Suppression
 from emails.pages import template_previews
-from emails.pages.filters import DeliveryFilter
+from emails.pages.filters import DeliveryFilter, StandingFilter
 from emails.pages.sections import attempts_section, reports_section, seconds
-from emails.rendering import templates
-from emails.reports import reasons
+from emails.reports import reasons, standings
+from emails.reports.standings import Standing
 from emails.sending import by_hand, states
+from emails.ses import brands
 from queues import masking
 from queues.answers import Section
 from queues.console import change_url, moment
@@ -38,6 +38,20 @@ Delivery = Notification.Delivery
 
 
 _WHOLE = {"email_html", "email_text"}
+STANDING_COLOURS: Mapping[str, str] = {
+    Standing.PENDING: "info",
+    Standing.RETRYING: "warning",
+    Standing.REDRIVING: "info",
+    Standing.DEAD_LETTER: "danger",
+    Standing.STOPPED: "",
+    Standing.SENDING: "info",
+    Standing.SENT: "success",
+    Standing.IN_DOUBT: "warning",
+    Standing.FAILED: "danger",
+    Standing.CANCELLED: "",
+    Standing.SUPPRESSED: "warning",
+    Standing.KEPT: "warning",
+}
 
 
 @admin.register(Notification)
@@ -49,8 +63,8 @@ class NotificationAdmin(FactAdmin):
         "delivery",
         "times",
     )
-    list_filter = (("created_at", CreatedFilter), "state", DeliveryFilter)
-    linked_by = ("delivery_status",)
+    list_filter = (("created_at", CreatedFilter), StandingFilter, DeliveryFilter)
+    linked_by = ("delivery_status", "state")
     search_fields = ("recipient", "recipient_key", "subject", "event_id", "provider_message_id")
     search_help_text = "Recipient, subject, event id or SES message id"
     ordering = ("-id",)
@@ -121,16 +135,7 @@ class NotificationAdmin(FactAdmin):
             "An email that a consumer has begun to send still goes out.",
         ),
     }
-    state_colours = {
-        State.PENDING: "info",
-        State.SENDING: "info",
-        State.SENT: "success",
-        State.IN_DOUBT: "warning",
-        State.FAILED: "danger",
-        State.CANCELLED: "",
-        State.SUPPRESSED: "warning",
-        State.KEPT: "warning",
-    }
+    state_colours = STANDING_COLOURS
     personal = {
         "recipient": masking.addresses,
         "recipient_key": masking.addresses,
@@ -151,17 +156,23 @@ class NotificationAdmin(FactAdmin):
         Delivery.SUPPRESSED: "danger",
     }
     meanings = {
-        State.PENDING: "Not sent yet. Its message is in the queue, or returns to it after a failed try.",
-        State.SENDING: "A consumer is calling SES right now. If that process dies, this becomes “in doubt”.",
-        State.SENT: "SES accepted it. It is never sent again.",
-        State.IN_DOUBT: "SES may or may not have accepted it, so it is not sent again on a guess. Check the "
+        Standing.PENDING: "Not sent yet: its message is on its way to a consumer.",
+        Standing.RETRYING: "Not sent yet. Its message comes back by itself for another try.",
+        Standing.REDRIVING: "Not sent yet: it was a dead letter, and its message is on its way again.",
+        Standing.DEAD_LETTER: "Not sent: its message failed too often and is a dead letter. Fix the cause, then "
+        "redrive it.",
+        Standing.STOPPED: "It will not be sent: its dead letter was closed, and no message is on its way. If that is "
+        "wrong, reopen the dead letter, then redrive it.",
+        Standing.SENDING: "A consumer is calling SES right now. If that process dies, this becomes “in doubt”.",
+        Standing.SENT: "SES accepted it. It is never sent again.",
+        Standing.IN_DOUBT: "SES may or may not have accepted it, so it is not sent again on a guess. Check the "
         "customer's mailbox or SES's records, then mark it as sent or send it again.",
-        State.FAILED: "It was certainly not sent, and another try would fail in the same way. Fix the cause, "
+        Standing.FAILED: "It was certainly not sent, and another try would fail in the same way. Fix the cause, "
         "then send it again.",
-        State.SUPPRESSED: "It was not sent: its address is on the suppression list. If that is wrong, lift the address "
-        "there, then send it again.",
-        State.KEPT: "Bulk email is stopped. This email goes out when somebody resumes it.",
-        State.CANCELLED: "It will not be sent: somebody cancelled it, or it was a test that SES rejected.",
+        Standing.SUPPRESSED: "It was not sent: its address is on the suppression list. If that is wrong, "
+        "lift the address there, then send it again.",
+        Standing.KEPT: "Bulk email is stopped. This email goes out when somebody resumes it.",
+        Standing.CANCELLED: "It will not be sent: somebody cancelled it, or it was a test that SES rejected.",
     }
     deliveries = {
         Delivery.NONE: "",
@@ -181,8 +192,8 @@ class NotificationAdmin(FactAdmin):
         return two_lines(words, notification.template)
 
     @column(description="state", ordering="state", colours=state_colours)
-    def state_label(self, notification: Notification) -> tuple[str, str]:
-        return notification.state, notification.get_state_display()
+    def state_label(self, notification: Any) -> tuple[str, str]:
+        return notification.standing, notification.standing.label
 
     @column(description="delivery", ordering="delivery_status")
     def delivery(self, notification: Notification) -> SafeString | str:
@@ -217,11 +228,9 @@ class NotificationAdmin(FactAdmin):
         return pretty_json(notification.context)
 
     def explain(self, row: Notification) -> str:
-        if row.state == State.PENDING and _open_letters(row).exists():
-            return "Not sent: its message failed too often and is a dead letter. Fix the cause, then redrive it."
         return "".join(
             (
-                self.meanings[State(row.state)],
+                self.meanings[standings.of_one(row)],
                 self.deliveries[Delivery(row.delivery_status)],
                 f" {reasons.sentence(row.delivery_code)}" if row.delivery_code else "",
             )
@@ -249,6 +258,19 @@ class NotificationAdmin(FactAdmin):
         if request.user.has_perm("queues.view_deadletter"):
             yield dead_letters_section(DeadLetter.objects.filter(event_id=row.event_id))
 
+    def label(self, row: Notification) -> tuple[str, str]:
+        standing = standings.of_one(row)
+        return standing, str(standing.label)
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Return the list with where each email stands, which takes two queries for all of its rows."""
+        changelist = super().get_changelist_instance(request)
+        changelist.result_list = list(changelist.result_list)
+        found = standings.of(changelist.result_list)
+        for row in changelist.result_list:
+            row.standing = found[row.pk]
+        return changelist
+
     def get_fieldsets(self, request: HttpRequest, obj: Notification | None = None) -> list[Any]:
         """Leave out the email and its text for staff who may not see personal data: they cannot be masked."""
         if not masking.hides(request):
@@ -273,14 +295,10 @@ def _delivery_words(notification: Notification) -> str:
     return ", ".join(filter(None, (f"in {took}" if took else "", read)))
 
 
-def _open_letters(notification: Notification) -> QuerySet[DeadLetter]:
-    return DeadLetter.objects.filter(event_id=notification.event_id, state=DeadLetter.State.OPEN)
-
-
 def shown(notification: Notification, part: str) -> SafeString:
     """Render the email as its customer sees it, or say why that fails; ``part`` is html or text."""
     try:
-        email = templates.render(notification.template, notification.context)
+        email = brands.render(notification.template, notification.context)
     except RenderError as exc:
         return format_html('<p class="fact-empty">This email cannot be rendered: {}</p>', str(exc))
     return render_to_string(f"emails_admin/email_{part}.html", {"email": email})

@@ -47,18 +47,25 @@ class IdentityAdmin(OwnPagesAdmin):
         view = self.admin_site.admin_view
         return [
             path("", view(identities.show_all), name="emails_identity_changelist"),
+            path("add/", view(identities.add), name="emails_identity_add"),
             path("verify/", view(identities.verify), name="emails_identity_verify"),
             path("delete/", view(identities.delete), name="emails_identity_delete"),
             path("mail-from/", view(mail_from.choose), name="emails_identity_mail_from"),
             path("refresh/", view(identities.refresh), name="emails_identity_refresh"),
-            path("sender/", view(sender.choose), name="emails_identity_sender"),
-            path("sender/reset/", view(sender.reset), name="emails_identity_sender_reset"),
+            path("brand/<slug:key>/", view(sender.show), name="emails_identity_brand"),
+            path("brand/<slug:key>/save/", view(sender.choose), name="emails_identity_sender"),
+            path(
+                "brand/<slug:key>/reset/", view(sender.reset), name="emails_identity_sender_reset"
+            ),
             path("test/", view(trials.send), name="emails_identity_test"),
             path("test/<uuid:event_id>/", view(trials.follow), name="emails_identity_trial"),
             path(
                 "test/<uuid:event_id>/progress/",
                 view(trials.progress),
                 name="emails_identity_trial_progress",
+            ),
+            path(
+                "<str:name>/progress/", view(identities.progress), name="emails_identity_progress"
             ),
             path("<str:name>/", view(identities.show_one), name="emails_identity_change"),
         ]

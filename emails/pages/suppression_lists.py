@@ -26,7 +26,7 @@ from emails.reputation.csv_files import Read
 from emails.reputation.imports import Effects
 from emails.reputation.suppressions import Entry, Source
 from emails.ses import suppression_list
-from queues import masking
+from queues import masking, registry
 from queues.console import change_url, moment
 
 LIST = "admin:emails_suppression_changelist"
@@ -100,6 +100,8 @@ def preview_import(request: HttpRequest, pk: UUID) -> HttpResponse:
 @permission_required(("emails.export_suppression", masking.PERMISSION), raise_exception=True)
 def export_csv(request: HttpRequest) -> HttpResponseBase:
     """Export the whole list, lifted addresses too. The log keeps who did, as it is personal data."""
+    if question := registry.ask_for_proof(request):
+        return question
     rows = Suppression.objects.order_by("id")
     _log(request, CHANGE, f"Exported: {rows.count():,} addresses.")
     name = f"suppressions-{timezone.localdate():%Y-%m-%d}.csv"

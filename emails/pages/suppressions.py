@@ -67,6 +67,7 @@ class SuppressionAdmin(FactAdmin):
             permission="emails.lift_suppression",
             form=LiftForm,
             reason_required=True,
+            needs_proof=True,
             colour="danger",
             question="These addresses get email again, and SES is told. Lift an address only if you know that it works "
             "again, or if its owner asked for it: another bounce or complaint harms the sender's reputation.",

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from emails.errors import RenderError
 from emails.rendering import templates
+from emails.ses import brands, default_sender
 
 
 @require_safe
@@ -28,13 +29,15 @@ def preview(request: HttpRequest, name: str) -> HttpResponse:
     if name not in names:
         raise Http404(f"no email template {name}")
     context = admin.site.each_context(request) | {
-        "title": "Email templates",
+        "title": name,
         "names": names,
         "name": name,
     }
     try:
         sample = templates.sample(name)
-        context |= {"sample": sample, "email": templates.render(name, sample.data)}
+        context |= {"sample": sample, "email": brands.render(name, sample.data)}
+        context["brand"] = brands.in_force(sample.brand)
+        context["sender"] = default_sender.readable(sample.brand)
     except RenderError as exc:
         context["error"] = str(exc)
     return TemplateResponse(request, "emails_admin/template.html", context)

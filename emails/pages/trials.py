@@ -21,7 +21,7 @@ from emails.pages.forms import TestEmailForm
 from emails.pages.identities import LIST, log, refuse, render
 from emails.reports import trial_steps
 from emails.sending import trials
-from emails.ses import default_sender
+from emails.ses import brands, default_sender
 from queues import masking
 
 PERMISSION = "emails.send_test_email"
@@ -41,7 +41,7 @@ def send(request: HttpRequest) -> HttpResponse:
     event_id = trials.request(recipient, sender=sender, by=request.user.get_username())
     log(
         request,
-        sender or default_sender.address(),
+        sender or default_sender.address(brands.PLATFORM),
         CHANGE,
         f"Test email to {recipient}, event {event_id}.",
     )
@@ -81,7 +81,7 @@ def _trial(request: HttpRequest, event_id: UUID) -> dict[str, Any]:
     return {
         "trial": trial,
         "recipient": hide(trial.recipient),
-        "sender_shown": hide(trial.sender or default_sender.readable()),
+        "sender_shown": hide(trial.sender or default_sender.readable(brands.PLATFORM)),
         "steps": [(step, hide(step.detail)) for step in trial.steps],
         "progress_url": reverse("admin:emails_identity_trial_progress", args=[event_id]),
     }

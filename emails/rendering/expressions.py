@@ -44,11 +44,17 @@ class State:
     printed: list[str] | None
 
     @classmethod
-    def of(cls, context: object, partials: Mapping[str, Any], printed: list[str] | None) -> State:
-        """Return the state at the beginning of a template."""
+    def of(
+        cls,
+        context: object,
+        partials: Mapping[str, Any],
+        printed: list[str] | None,
+        data: Mapping[str, Any] = MappingProxyType({}),
+    ) -> State:
+        """Return the state at the beginning of a template; ``{{@name}}`` reads ``data``, as in handlebars.js."""
         state = cls()
         state.scopes, state.params = (context, None), None
-        state.frames = ({"root": context, "partial-block": None}, None)
+        state.frames = ({**data, "root": context, "partial-block": None}, None)
         state.partials, state.depth, state.printed = Partials(partials), 0, printed
         return state
 

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from django.conf import settings
@@ -132,23 +133,41 @@ class Template:
         return str(self.origin.template_name or self.origin.name)
 
     def render(
-        self, context: Mapping[str, object] | None = None, request: HttpRequest | None = None
+        self,
+        context: Mapping[str, object] | None = None,
+        request: HttpRequest | None = None,
+        *,
+        data: Mapping[str, object] = MappingProxyType({}),
     ) -> str:
-        """Return the text; raises RenderError, which names the template and the problem. The request is ignored."""
-        return self._fill(context or {}, printed=None)
+        """Return the text; raises RenderError, which names the template and the problem. The request is ignored.
 
-    def outline(self, context: Mapping[str, object]) -> Outline | None:
+        ``{{@name}}`` reads ``data``.
+        """
+        return self._fill(context or {}, data, printed=None)
+
+    def outline(
+        self,
+        context: Mapping[str, object],
+        *,
+        data: Mapping[str, object] = MappingProxyType({}),
+    ) -> Outline | None:
         """Render like ``render()``, but keep the printed values apart; None if that is not possible."""
         printed: list[str] = []
         try:
-            return Outline(self._fill(context, printed=printed), printed)
+            return Outline(self._fill(context, data, printed=printed), printed)
         except NoOutline:
             return None
 
-    def _fill(self, context: Mapping[str, object], *, printed: list[str] | None) -> str:
+    def _fill(
+        self,
+        context: Mapping[str, object],
+        data: Mapping[str, object],
+        *,
+        printed: list[str] | None,
+    ) -> str:
         try:
             _refuse_long_lists(context)
-            return self._body.render(State.of(context, self._partials, printed))
+            return self._body.render(State.of(context, self._partials, printed, data))
         except Missing as exc:
             raise RenderError(f"{self.name}: the data has no {exc.path}") from exc
         except RecursionError as exc:

@@ -1,7 +1,7 @@
 """Render a template with the data of an event: the subject and the two bodies of an email.
 
-A template is a folder of ``templates/emails/`` with ``subject.hbs``, ``body.html.hbs``, ``sample.json`` (an event for
-previews) and, if the text made from the HTML would not read well, ``body.txt.hbs``.
+A template is a folder of ``templates/emails/`` with ``subject.hbs``, ``body.html.hbs``, ``sample.json`` (its brand, and
+an event for previews) and, if the text made from the HTML would not read well, ``body.txt.hbs``.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
 import css_inline
 import html2text
+from django.conf import settings
 from django.template import TemplateDoesNotExist, TemplateSyntaxError, engines
 
 from emails.errors import RenderError
@@ -22,6 +24,9 @@ from emails.rendering.handlebars import HandlebarsTemplates, Template
 from queues.events import unambiguous
 
 MAX_SUBJECT_LENGTH = 200
+
+# The brand of a template that names none.
+DEFAULT_BRAND = "shop"
 
 # White space with the line separators, control characters, half a surrogate pair, and marks that change the writing
 # direction, except the isolates around values (see ``emails.rendering.values.isolated``).
@@ -44,20 +49,45 @@ class Rendered:
 
 @dataclass(frozen=True)
 class Sample:
-    """A sample event for a template; the template renders ``data``."""
+    """A sample event for a template; the template renders ``data``. ``brand``: whose email it is."""
 
     type: str
     subject: str
     data: Mapping[str, object]
+    brand: str = DEFAULT_BRAND
 
 
-def render(template: str, context: Mapping[str, object]) -> Rendered:
-    """Render subject and bodies; raises only RenderError, which names the template and the variable."""
-    html = _html(template, context)
+@dataclass(frozen=True)
+class Letterhead:
+    """The parts of a brand that its emails show, which templates read as ``{{@brand.name}}``.
+
+    ``mark`` is the letter in the logo, ``colour`` a name that ``partials/accent.hbs`` knows, ``footer`` the postal
+    address, and ``support`` the address for questions.
+    """
+
+    name: str
+    mark: str
+    colour: str = "indigo"
+    footer: str = ""
+    support: str = ""
+
+
+_NAMES = {DEFAULT_BRAND: "Notifier Shop", "bank": "Notifier Bank", "platform": "Notifier"}
+
+
+def render(
+    template: str, context: Mapping[str, object], *, letterhead: Letterhead | None = None
+) -> Rendered:
+    """Render subject and bodies; raises only RenderError, which names the template and the variable.
+
+    Without a letterhead it is that of the brand's defaults; ``emails.ses.brands.render`` knows what staff changed.
+    """
+    data = {"brand": vars(letterhead or default_letterhead(brand(template)))}
+    html = _html(template, context, data)
     return Rendered(
-        subject=_one_line(_find(f"{template}/subject.hbs").render(context)),
+        subject=_one_line(_find(f"{template}/subject.hbs").render(context, data=data)),
         html=html,
-        text=_text(template, context),
+        text=_text(template, context, data),
     )
 
 
@@ -73,7 +103,8 @@ def sample(template: str) -> Sample:
     if path is None:
         raise RenderError(f"{template}: no sample.json")
     try:
-        return Sample(**unambiguous.loads(path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8").replace("${BASE_URL}", settings.BASE_URL)
+        return Sample(**unambiguous.loads(text))
     except (TypeError, ValueError) as exc:
         raise RenderError(f"{template}/sample.json: {exc}") from exc
 
@@ -81,6 +112,26 @@ def sample(template: str) -> Sample:
 def samples() -> dict[str, Sample]:
     """Return the sample event of every template, by its name."""
     return {name: sample(name) for name in names()}
+
+
+def default_letterhead(brand: str) -> Letterhead:
+    """Return the letterhead of a brand that nobody changed."""
+    name = _NAMES.get(brand) or re.sub("[-_]+", " ", brand).title()
+    return Letterhead(name, mark=name[:1].upper())
+
+
+def brand(template: str) -> str:
+    """Return the key of the template's brand, without a look at the file the next time."""
+    return _brand(_engine(), template)
+
+
+@lru_cache(256)
+def _brand(engine: HandlebarsTemplates, template: str) -> str:
+    try:
+        return sample(template).brand
+    except RenderError:
+        # Without a sample an email is sent all the same.
+        return DEFAULT_BRAND
 
 
 def _engine() -> HandlebarsTemplates:
@@ -103,15 +154,15 @@ def _find_if_any(name: str) -> Template | None:
         raise RenderError(str(exc)) from exc
 
 
-def _html(template: str, context: Mapping[str, object]) -> str:
+def _html(template: str, context: Mapping[str, object], data: Mapping[str, object]) -> str:
     name = f"{template}/body.html.hbs"
-    outline = _find(name).outline(context)
+    outline = _find(name).outline(context, data=data)
     html = outline and inlining.inline_outline(outline)
-    return html or _inline_css(template, _body(_find(name), context))
+    return html or _inline_css(template, _body(_find(name), context, data))
 
 
-def _body(template: Template, context: Mapping[str, object]) -> str:
-    return _NOT_IN_A_BODY.sub("\ufffd", template.render(context))
+def _body(template: Template, context: Mapping[str, object], data: Mapping[str, object]) -> str:
+    return _NOT_IN_A_BODY.sub("\ufffd", template.render(context, data=data))
 
 
 def _one_line(text: str) -> str:
@@ -130,13 +181,13 @@ def _inline_css(template: str, html: str) -> str:
         raise RenderError(f"{template}/body.html.hbs: {exc}") from exc
 
 
-def _text(template: str, context: Mapping[str, object]) -> str:
+def _text(template: str, context: Mapping[str, object], data: Mapping[str, object]) -> str:
     written = _find_if_any(f"{template}/body.txt.hbs")
     if written:
-        return _body(written, context)
+        return _body(written, context, data)
     converter = html2text.HTML2Text(bodywidth=0)
     converter.unicode_snob = True
     # Tables are the layout of an email, not its content.
     converter.ignore_tables = True
-    html = _body(_find(f"{template}/body.html.hbs"), context)
+    html = _body(_find(f"{template}/body.html.hbs"), context, data)
     return str(converter.handle(html)).strip() + "\n"

@@ -37,12 +37,13 @@ def send_again(notifications: QuerySet[Notification]) -> int:
     count = 0
     for notification in notifications.filter(state__in=states.REOPENED):
         if states.reopen(notification):
-            recording.record_again(_event(notification))
+            recording.record_again(event_of(notification))
             count += 1
     return count
 
 
-def _event(notification: Notification) -> Event:
+def event_of(notification: Notification) -> Event:
+    """Return the event of this email, with the data that it was made from."""
     return Event(
         id=notification.event_id,
         source=notification.event_source,

@@ -6,20 +6,24 @@ from collections.abc import Mapping
 
 from django.conf import settings
 
+from emails.rendering import templates
 from emails.rendering.mime import AUTOMATIC, Email
 from emails.rendering.templates import Rendered
 from emails.sending import trials
 from emails.sending.claims import Claim
-from emails.ses import default_sender
+from emails.ses import brands, default_sender
 
 
 def message(held: Claim, email: Rendered) -> Email:
     """Build the email; its tags name the notification and the attempt, so that SES's events find them."""
+    brand = templates.brand(held.notification.template)
+    reply_to = brands.in_force(brand).reply_to
     made = Email(
         subject=email.subject,
         body=email.text,
-        from_email=trials.sender_of(held.notification) or default_sender.in_force(),
+        from_email=trials.sender_of(held.notification) or default_sender.in_force(brand),
         to=[held.notification.recipient],
+        reply_to=[reply_to] if reply_to else [],
         headers=headers({"nid": str(held.notification.pk), "att": str(held.attempt)}),
     )
     made.attach_alternative(email.html, "text/html")

@@ -122,7 +122,7 @@ class Reserved:
     step_us: int
 
 
-def reserve(count: int = 1) -> Reserved | None:
+def reserve(count: int) -> Reserved | None:
     """Reserve the next ``count`` slots; None if the first is more than two seconds away."""
     with connection.cursor() as cursor:
         cursor.execute(

@@ -12,7 +12,6 @@ from django.utils import timezone
 
 from emails.errors import InDoubt, NotSent, Refused, RenderError, SendError, Throttled, Unavailable
 from emails.models import Notification
-from emails.rendering import templates
 from emails.rendering.templates import Rendered
 from emails.sending import (
     breakers,
@@ -28,7 +27,7 @@ from emails.sending import (
 from emails.sending.claims import Claim
 from emails.sending.planning import Owed
 from emails.sending.workload import accepted_seconds
-from emails.ses import default_sender, transport
+from emails.ses import brands, default_sender, transport
 from queues import backoff
 from queues.aws import sqs
 from queues.errors import GiveBack, Hold, Reject, Retry
@@ -59,7 +58,7 @@ def notify(event: Event, *, template: str, recipient: str, bulk: bool = False) -
     try:
         with claim.coming():
             # We render before we claim, so that a broken template never leaves a claim behind.
-            email = templates.render(template, event.data)
+            email = brands.render(template, event.data)
     except RenderError as exc:
         _fail_unrendered(owed, exc)
         return
@@ -126,7 +125,7 @@ def _failed_unrendered(owed: Owed, reason: str) -> Notification:
 def _rendered_as_recorded(held: Claim) -> Rendered:
     """Render the data that was recorded first, because this message has other data for the same event."""
     try:
-        return templates.render(held.notification.template, held.notification.context)
+        return brands.render(held.notification.template, held.notification.context)
     except RenderError as exc:
         states.fail(held, Refused(str(exc), code="RenderError"))
         raise Reject(str(exc), code="RenderError") from exc

@@ -14,7 +14,8 @@ pending ──claim──> sending ──accept──> sent
    ├── keep ── pending, failed ──> kept               bulk email is stopped
    ├── reopen ── in_doubt, failed, suppressed, kept
    ├── cancel ── pending, failed, kept ──> cancelled             by a person
-   └── correct, withdraw ── pending, failed ──> pending, cancelled   a person corrected its event
+   ├── correct ── pending, failed ──> pending         a person corrected its event
+   └── withdraw ── pending, failed, suppressed ──> cancelled   its event now goes to another address
 
 Evidence of acceptance wins from any state, and nothing leaves ``sent``. ``emails.sending.claims`` claims, suppresses
 and keeps notifications.
@@ -185,6 +186,7 @@ REOPENED = (State.IN_DOUBT, State.FAILED, State.SUPPRESSED, State.KEPT)
 
 # The reason code of an email that was cancelled because its corrected event now goes to another address.
 CORRECTED = "Corrected"
+CORRECTED_REASON = "The data of its event was corrected, and it goes to another address."
 
 
 def correct(notification: Notification, *, context: Mapping[str, Any]) -> bool:
@@ -202,10 +204,8 @@ def correct(notification: Notification, *, context: Mapping[str, Any]) -> bool:
 def withdraw(notification: Notification) -> bool:
     """Cancel an email because its event now goes to another address; False if it can no longer be changed."""
     return bool(
-        _correctable(notification).update(
-            state=State.CANCELLED,
-            reason_code=CORRECTED,
-            reason="The data of its event was corrected, and it goes to another address.",
+        _correctable(notification, State.SUPPRESSED).update(
+            state=State.CANCELLED, reason_code=CORRECTED, reason=CORRECTED_REASON
         )
     )
 
@@ -219,10 +219,10 @@ def reopen(notification: Notification) -> bool:
     )
 
 
-def _correctable(notification: Notification) -> QuerySet[Notification]:
+def _correctable(notification: Notification, *others: Notification.State) -> QuerySet[Notification]:
     withdrawn = Q(state=State.CANCELLED, reason_code=CORRECTED)
     return Notification.objects.filter(
-        Q(state__in=[State.PENDING, State.FAILED]) | withdrawn, pk=notification.pk
+        Q(state__in=[State.PENDING, State.FAILED, *others]) | withdrawn, pk=notification.pk
     )
 
 

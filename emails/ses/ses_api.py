@@ -118,20 +118,27 @@ def require_sending_enabled() -> None:
 def require_configuration() -> None:
     """Raise SendError while credentials, sender or configuration set are not in order."""
     forget_clients()
-    is_verified = sender_is_verified()
+    unverified = unverified_senders()
     _told(_set_is_there)
-    if not is_verified:
-        address = default_sender.address()
-        raise NotSent(f"the sender {address} is not verified", code="SenderNotVerified")
+    if unverified:
+        raise NotSent(
+            f"the sender {' and '.join(unverified)} is not verified", code="SenderNotVerified"
+        )
 
 
-def sender_is_verified() -> bool:
-    """Return True if SES has verified our sender's address or domain; raises SendError.
+def sender_is_verified(address: str = "") -> bool:
+    """Return True if SES has verified this address or its domain, or those of the default sender; raises SendError.
 
     An endpoint that cannot say counts as yes.
     """
-    names = covering(default_sender.address())
+    names = covering(address or default_sender.address())
     return _told(lambda: _any_verified(names))
+
+
+def unverified_senders() -> list[str]:
+    """Return the senders of our brands from which SES does not send; raises SendError."""
+    senders = default_sender.addresses_in_force()
+    return [address for address in senders if not sender_is_verified(address)]
 
 
 def covering(address: str) -> list[str]:

@@ -14,6 +14,8 @@ from django.utils.timezone import localtime
 BOUNCES, COMPLAINTS = 0.05, 0.001
 # With fewer emails, the shares say nothing.
 MINIMUM = 100
+# With fewer steps in which anything was sent, a chart shows spikes and no course.
+FEWEST_STEPS = 6
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,16 @@ class Statistics:
     sent: Sequence[Line]
     trouble: Sequence[Line]
     warnings: Sequence[str]
+
+    @property
+    def lines(self) -> Sequence[Line]:
+        """All lines."""
+        return [*self.sent, *self.trouble]
+
+    @property
+    def is_sparse(self) -> bool:
+        """True if numbers say more than a chart: emails went out in a few steps only."""
+        return sum(value > 0 for line in self.sent for value in line.values) < FEWEST_STEPS
 
 
 def of(points: Sequence[Sequence[Any]], window: Window) -> Statistics:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
 from django.conf import settings
 from django.db import DatabaseError, connection
@@ -19,13 +17,12 @@ from django.db import DatabaseError, connection
 from emails.rendering.mime import AUTOMATIC, Email
 from emails.reputation import suppressions
 from emails.ses import default_sender
-from notifier.alerts import concerns, resolved, sns
+from notifier.alerts import alert_email, concerns, resolved, sns
 from notifier.alerts.concerns import Cause, Concern
+from notifier.alerts.notices import Alert, duty_of
 from notifier.alerts.resolved import Healed
 from queues import addresses
-from queues.console import moment
 from queues.errors import QueueUnavailable
-from queues.models import DeadLetter
 from queues.registry import watches
 from queues.upkeep import duties
 
@@ -37,56 +34,14 @@ AGAIN_SECONDS = 3600
 RETRY_SECONDS = 300
 
 
-@dataclass(frozen=True)
-class Alert:
-    """An alert about one cause; ``told_at`` is when this cause was last alerted, None if never."""
-
-    concern: Concern
-    cause: Cause
-    told_at: datetime | None
-
-    @property
-    def name(self) -> str:
-        """The name of the duty that limits how often this cause is alerted."""
-        return _duty(self.cause)
-
-    @property
-    def headline(self) -> str:
-        """Say shortly what happened and how often, without the reason: it may quote a customer's data."""
-        title, count = self.concern.title, self.cause.count
-        code = f", {self.cause.text.partition(':')[0]}" if self.cause.newest else ""
-        return f"{count:,} {title[0].lower()}{title[1:]}{code}" if count > 1 else f"{title}{code}"
-
-    @property
-    def news(self) -> str:
-        """Say that the cause is new, or how many more rows it has; empty where rows have no date."""
-        if self.cause.newest is None:
-            return ""
-        if self.told_at is None:
-            return " (new)"
-        return (
-            f" ({_dead_letters_since(self.cause, self.told_at)} more since {moment(self.told_at)})"
-        )
-
-    @property
-    def text(self) -> str:
-        """The full text of the alert, with a link to the page that shows the cause."""
-        said = f"\n{self.cause.text}" if self.concern.causes else ""
-        link = f"{settings.BASE_URL}{self.concern.address_of(self.cause)}"
-        return f"{self.headline}{self.news}{said}\n{self.concern.advice}\n{link}"
-
-    def settle(self) -> None:
-        """Remember that this alert was sent, so that its end is announced too."""
-        resolved.mark(self.cause.key)
-        logger.warning("alerted cause=%s", self.cause.key)
-
-
 @watches
 def check() -> int:
     """Send the alerts that are due, in one process at a time; return how many causes they cover."""
     if not _is_wanted() or duties.take(DUTY, every=EVERY_SECONDS) is None:
         return 0
-    mine = [notice for notice in _due() if duties.take(notice.name, every=AGAIN_SECONDS)]
+    mine = _by_urgency(
+        [notice for notice in _due() if duties.take(notice.name, every=AGAIN_SECONDS)]
+    )
     if mine and not _tell(mine):
         for notice in mine:
             duties.give_back(notice.name, to=notice.told_at)
@@ -122,6 +77,13 @@ def _due() -> list[Alert | Healed]:
     return [*_alerts(current), *resolved.due(current, again_seconds=AGAIN_SECONDS)]
 
 
+def _by_urgency(notices: Sequence[Alert | Healed]) -> list[Alert | Healed]:
+    """Put what costs customers most first, and what is over last."""
+    alerts = [notice for notice in notices if isinstance(notice, Alert)]
+    over = [notice for notice in notices if isinstance(notice, Healed)]
+    return [*sorted(alerts, key=lambda alert: alert.urgency), *over]
+
+
 def _alerts(current: Sequence[Concern]) -> list[Alert]:
     """List the causes to alert; a cause made of rows is alerted again only when new rows have come."""
     found = [
@@ -130,8 +92,8 @@ def _alerts(current: Sequence[Concern]) -> list[Alert]:
         if concern.is_alerted
         for cause in concern.causes or [Cause(key=concern.key, text="", count=concern.count)]
     ]
-    told = duties.taken([_duty(cause) for _, cause in found])
-    alerts = [Alert(concern, cause, told.get(_duty(cause))) for concern, cause in found]
+    told = duties.taken([duty_of(cause) for _, cause in found])
+    alerts = [Alert(concern, cause, told.get(duty_of(cause))) for concern, cause in found]
     return [alert for alert in alerts if _is_news(alert)]
 
 
@@ -142,22 +104,20 @@ def _is_news(alert: Alert) -> bool:
 
 def _tell(notices: Sequence[Alert | Healed]) -> bool:
     """Send the notices by email and by SNS; return True if one of the two was accepted."""
-    subject = notices[0].headline + (f", and {len(notices) - 1} more" if len(notices) > 1 else "")
-    text = "\n\n".join(notice.text for notice in notices)
-    return any([_mailed(subject, text), _published(subject, text)])
+    subject = f"{settings.EMAIL_SUBJECT_PREFIX}{alert_email.subject_of(notices)}"
+    text = alert_email.text_of(notices)
+    return any([_mailed(subject, text, alert_email.html_of(notices)), _published(subject, text)])
 
 
-def _mailed(subject: str, text: str) -> bool:
+def _mailed(subject: str, text: str, html: str) -> bool:
     try:
         recipients = _recipients()
         if recipients:
-            Email(
-                f"{settings.EMAIL_SUBJECT_PREFIX}{subject}",
-                text,
-                default_sender.in_force(),
-                recipients,
-                headers=AUTOMATIC,
-            ).send()
+            sender = default_sender.in_force()
+            email = Email(subject, text, sender, recipients, headers=AUTOMATIC)
+            if html:
+                email.attach_alternative(html, "text/html")
+            email.send()
     except Exception as exc:
         # Each email backend raises its own errors, and none of them may stop the other alerts.
         logger.error("alert not mailed: %s: %s", type(exc).__name__, exc)
@@ -180,19 +140,8 @@ def _published(subject: str, text: str) -> bool:
     if not settings.ALERTS_TOPIC:
         return False
     try:
-        sns.publish(f"{settings.EMAIL_SUBJECT_PREFIX}{subject}", text)
+        sns.publish(subject, text)
     except QueueUnavailable as exc:
         logger.error("alert not published: %s", exc)
         return False
     return True
-
-
-def _dead_letters_since(cause: Cause, told_at: datetime) -> str:
-    fingerprint = cause.key.rpartition(" ")[2]
-    rows = DeadLetter.objects.waiting().filter(fingerprint=fingerprint, collected_at__gt=told_at)
-    count = rows.order_by()[: concerns.MOST].count()
-    return f"{count:,}"
-
-
-def _duty(cause: Cause) -> str:
-    return f"alert {cause.key}"[:150]

@@ -34,6 +34,8 @@ MOST = 10_000
 # At most this many causes are listed one by one; the overview names the first few.
 MOST_CAUSES = 20
 NAMED_CAUSES = 3
+# The key of the concern about dead letters; each of its causes has a fingerprint after it.
+DEAD_LETTERS = "letters"
 DANGER = "danger"
 # SES reports within seconds. If its reports are this late, they do not reach us.
 EVENTS_LATE = timedelta(minutes=15)
@@ -59,7 +61,7 @@ class Cause:
 
 @dataclass(frozen=True, kw_only=True)
 class Concern:
-    """Something that needs a person; ``advice`` says what to do.
+    """Something that needs a person; ``advice`` says what to do. ``one`` is the title of a single row.
 
     ``page``, or ``model`` with ``query``, is the list that shows the rows; without them it is the overview itself.
     ``page_of_one`` shows one cause alone. ``is_alerted`` is True if people are alerted about it.
@@ -69,6 +71,7 @@ class Concern:
     title: str
     advice: str
     count: int = 1
+    one: str = ""
     colour: str = DANGER
     model: type[Model] | None = None
     query: str = ""
@@ -142,10 +145,12 @@ def _consumers() -> Iterable[Concern]:
     yield Concern(
         key="silent",
         title="Silent consumers",
+        one="silent consumer",
         count=len(silent),
         colour="warning",
         advice="They sent no heartbeat and did not stop: killed, frozen, or cut off from the database. "
-        "Other consumers take over their messages. Start them again, or forget them below.",
+        "Other consumers take over their messages. Start them again, or forget them in the table of consumers on the "
+        "Overview.",
         query="consumers",
         causes=[
             Cause(
@@ -256,15 +261,16 @@ def _dead_letters() -> Iterable[Concern]:
         .order_by("-count", "fingerprint")
     )
     yield Concern(
-        key="letters",
+        key=DEAD_LETTERS,
         title="Open dead letters",
+        one="open dead letter",
         count=sum(group["count"] for group in groups),
         advice="See their causes, fix them, then redrive.",
         page="admin:queues_deadletter_groups",
         page_of_one="admin:queues_deadletter_group",
         causes=[
             Cause(
-                key=f"letters {group['fingerprint']}",
+                key=f"{DEAD_LETTERS} {group['fingerprint']}",
                 text=masking.addresses(short(f"{group['code']}: {group['reason']}")),
                 count=group["count"],
                 place=causes.key_of(group["fingerprint"]),
@@ -288,6 +294,7 @@ def _emails() -> Iterable[Concern]:
     yield Concern(
         key="in doubt",
         title="Emails in doubt",
+        one="email in doubt",
         count=count,
         colour="warning",
         advice="SES may have accepted them. Say whether they were sent.",
@@ -298,6 +305,7 @@ def _emails() -> Iterable[Concern]:
     yield Concern(
         key="failed",
         title="Emails failed",
+        one="email failed",
         count=_count(Notification.objects.filter(in_state(Emails.FAILED))),
         advice="SES refused them for good, or they could not be written.",
         model=Notification,
@@ -319,6 +327,7 @@ def _outbox() -> Iterable[Concern]:
     yield Concern(
         key="late",
         title="Late events",
+        one="late event",
         count=_count(late(OutboxEvent.objects.all())),
         colour="warning",
         advice="Recorded over a minute ago and not published: is consume_queue running?",
@@ -328,6 +337,7 @@ def _outbox() -> Iterable[Concern]:
     yield Concern(
         key="held",
         title="Held groups",
+        one="held group",
         count=_count(OutboxEvent.objects.filter(in_state(OutboxEvent.State.HELD))),
         colour="warning",
         advice="Later events of the group wait until the email in doubt is settled.",
@@ -338,6 +348,7 @@ def _outbox() -> Iterable[Concern]:
     yield Concern(
         key="refused",
         title="Refused events",
+        one="refused event",
         count=_count(OutboxEvent.objects.filter(in_state(OutboxEvent.State.REFUSED))),
         advice="SQS will not take them as they are.",
         model=OutboxEvent,

@@ -14,29 +14,28 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
 
-from notifier.alerts import concerns
-from notifier.alerts.concerns import Concern
+from notifier.alerts import concerns, costs
+from notifier.alerts.concerns import DEAD_LETTERS, Concern
 from queues.console import moment
 from queues.dead_letters import causes
-from queues.models import DeadLetter, RedriveItem
+from queues.models import RedriveItem
 from queues.models.live import Duty
 from queues.upkeep import duties
 
 logger = logging.getLogger(__name__)
 
 _MARK = "told "
-_DEAD_LETTERS = "letters"
 _NO_CONSUMER = "no consumer"
-# The keys are the first words of a cause's key; the rest of that key says which one.
+# The keys are the first words of a cause's key; the rest of that key says which one, and stands at ``{}``.
 _TITLES = {
-    _DEAD_LETTERS: "Drained: dead letters",
-    _NO_CONSUMER: "Consumers are back",
-    "silent": "No longer silent",
-    "breaker": "Breaker closed",
-    "sender": "The sender is verified",
-    "in doubt": "No email in doubt waits for a person",
-    "late": "No event is late any more",
-    "refused": "No event is refused any more",
+    DEAD_LETTERS: "no dead letter waits any more: {}",
+    _NO_CONSUMER: "consumers run again",
+    "silent": "consumer {} is no longer silent",
+    "breaker": "sending has resumed ({})",
+    "sender": "the sender is verified",
+    "in doubt": "no email in doubt waits for a person",
+    "late": "no event is late any more",
+    "refused": "SQS refuses no event any more",
     "events": "SES reports again",
 }
 
@@ -61,16 +60,28 @@ class Healed:
     def headline(self) -> str:
         """Say shortly what is over."""
         kind, which = _split(self.key)
-        title = _TITLES.get(kind, "Over")
-        if kind == _NO_CONSUMER:
-            return title
-        name = _code(which) if kind == _DEAD_LETTERS else which
-        return f"{title}, {name}" if name else title
+        named = costs.title_of(which) if kind == DEAD_LETTERS else which
+        return f"Resolved: {_TITLES.get(kind, kind).format(named)}"
 
     @property
-    def text(self) -> str:
-        """The full text of the notice, with a link to the page that shows the cause."""
-        return "\n".join([self.headline, self._meaning, *self._return, self._link])
+    def facts(self) -> Sequence[str]:
+        """What it means, and when the next alert about it would be sent."""
+        return [self._meaning, *self._return]
+
+    @property
+    def advice(self) -> str:
+        """Nothing is left to do."""
+        return ""
+
+    @property
+    def link(self) -> str:
+        """The page that showed the cause."""
+        kind, which = _split(self.key)
+        if kind == DEAD_LETTERS:
+            page = reverse("admin:queues_deadletter_group", args=[causes.key_of(which)])
+        else:
+            page = reverse("admin:index")
+        return f"{settings.BASE_URL}{page}"
 
     def settle(self) -> None:
         """Remove the mark of the cause, now that its end is announced."""
@@ -79,7 +90,7 @@ class Healed:
 
     @property
     def _meaning(self) -> str:
-        if _split(self.key)[0] == _DEAD_LETTERS:
+        if _split(self.key)[0] == DEAD_LETTERS:
             return "All of them have been redriven, discarded or parked."
         return "The cause of an earlier alert is over."
 
@@ -88,15 +99,6 @@ class Healed:
         if self.again_at is None or self.again_at < timezone.now():
             return []
         return [f"If it comes back, the next alert is sent after {moment(self.again_at)}."]
-
-    @property
-    def _link(self) -> str:
-        kind, which = _split(self.key)
-        if kind == _DEAD_LETTERS:
-            page = reverse("admin:queues_deadletter_group", args=[causes.key_of(which)])
-        else:
-            page = reverse("admin:index")
-        return f"{settings.BASE_URL}{page}"
 
 
 def mark(key: str) -> None:
@@ -133,7 +135,7 @@ def _stands(key: str, current: Sequence[Concern]) -> bool:
     # Where not all causes are listed, one that is missing may still stand.
     if any(concern.key == key or concern.is_cut or _names(concern, key) for concern in mine):
         return True
-    return kind == _DEAD_LETTERS and _is_underway(which)
+    return kind == DEAD_LETTERS and _is_underway(which)
 
 
 def _names(concern: Concern, key: str) -> bool:
@@ -147,11 +149,6 @@ def _is_underway(fingerprint: str) -> bool:
         outcome__in=[RedriveItem.Outcome.WAITING, RedriveItem.Outcome.PENDING],
     )
     return unfinished.filter(letter__fingerprint=fingerprint).exists()
-
-
-def _code(fingerprint: str) -> str:
-    letters = DeadLetter.objects.filter(fingerprint=fingerprint).order_by()
-    return next(iter(letters.values_list("code", flat=True)[:1]), "")
 
 
 def _split(key: str) -> tuple[str, str]:

@@ -20,11 +20,15 @@ from queues.errors import QueueUnavailable
 from queues.registry import provisioners
 
 SUBJECT_LENGTH = 99
+# What headlines have besides ASCII.
+_IN_ASCII = str.maketrans({"–": "-", "…": "...", "€": "EUR ", "£": "GBP "})
 
 
 def publish(subject: str, text: str) -> None:
     """Publish to the topic of ALERTS_TOPIC. Raises QueueUnavailable; calling it again sends a second alert."""
-    ascii_subject = subject.encode("ascii", "replace").decode()[:SUBJECT_LENGTH]
+    ascii_subject = (
+        subject.translate(_IN_ASCII).encode("ascii", "replace").decode()[:SUBJECT_LENGTH]
+    )
     try:
         client().publish(TopicArn=_topic(), Subject=ascii_subject, Message=text)
     except (ClientError, BotoCoreError, ResponseParserError) as exc:

@@ -10,13 +10,22 @@ from django.conf import settings
 from django.core import checks
 from django.db import DatabaseError, connection
 
+from notifier.alerts import concerns
 from notifier.monitoring import health
 from queues.checks import TAG
-from queues.doctor.findings import Finding, Verdict, doctor_check
+from queues.doctor.findings import WAITING, Finding, Verdict, doctor_check
 from queues.models.live import LiveConsumer
 
 MIGRATE = "python manage.py migrate"
 MAX_CLOCK_SECONDS = 5
+# What waits for a person though the set-up is in order: the concern's key, then what one and several of them do.
+_WAITS = {
+    "letters": ("dead letter waits", "dead letters wait"),
+    "in doubt": ("email is in doubt", "emails are in doubt"),
+    "late": ("event is late", "events are late"),
+    "held": ("group is held", "groups are held"),
+    "refused": ("event is refused by SQS", "events are refused by SQS"),
+}
 _LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -148,6 +157,22 @@ def database() -> Iterable[Finding]:
     yield from _sqlite() if connection.vendor == "sqlite" else _postgresql()
     if connection.vendor == "sqlite" and not missing:
         yield from _hosts()
+
+
+@doctor_check("Work")
+def waiting_work() -> Iterable[Finding]:
+    """Report what waits for a person; it is no fault of the set-up, so each finding is a note."""
+    found = [concern for concern in concerns.current() if concern.key in _WAITS]
+    for concern in found:
+        yield Finding(
+            f"{WAITING}{concern.key.replace(' ', '_')}",
+            f"{concern.number} {_WAITS[concern.key][concern.count > 1]}.",
+            Verdict.NOTE,
+            why="Customers may wait for these emails.",
+            fix=f"{concern.advice} {settings.BASE_URL}{concern.address}",
+        )
+    if not found:
+        yield Finding("work.nothing_waits", "Nothing waits for a person.")
 
 
 def _sqlite() -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any, cast
 from uuid import UUID
@@ -16,6 +16,7 @@ from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminSelectWidget, UnfoldBooleanWidget
@@ -23,7 +24,7 @@ from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminSelectWidget,
 from queues import masking
 from queues.addresses import AddressField
 from queues.doctor import findings, runs
-from queues.doctor.findings import Finding, Verdict
+from queues.doctor.findings import EXIT_CODES, Finding, Verdict
 from queues.models.doctor_runs import DoctorRun
 
 VIEW = "queues.view_doctorrun"
@@ -117,7 +118,7 @@ def _context(request: HttpRequest, run: DoctorRun) -> dict[str, Any]:
     word, colour = _verdict(run)
     shared = {"run": run, "is_open": is_open, "verdict": word, "colour": colour}
     if is_open:
-        shared["waiting"] = runs.waiting(run)
+        shared["progress"] = runs.waiting(run)
     if run.kind == DOCTOR:
         return shared | _findings(results)
     return shared | {"steps": results}
@@ -136,7 +137,21 @@ def _findings(results: list[dict[str, Any]]) -> dict[str, Any]:
     found = [
         Finding(result["key"], result["what"], Verdict(result["verdict"])) for result in results
     ]
-    return {"areas": areas, "summary": findings.summary(found) if found else ""}
+    if not found:
+        return {"areas": areas}
+    return {
+        "areas": areas,
+        "headline": findings.headline(found),
+        "summary": findings.summary(found),
+        "waiting_url": _waiting_url(findings.waiting(found)),
+    }
+
+
+def _waiting_url(found: Sequence[Finding]) -> str:
+    """Return the page of what waits: the dead letters, else the overview; empty if nothing waits."""
+    if any(finding.key == f"{findings.WAITING}letters" for finding in found):
+        return reverse("admin:queues_deadletter_groups")
+    return reverse("admin:index") if found else ""
 
 
 def _verdict(run: DoctorRun) -> tuple[str, str]:
@@ -145,8 +160,9 @@ def _verdict(run: DoctorRun) -> tuple[str, str]:
         return run.get_state_display().lower(), "info"
     if not run.verdict:
         return "failed", "danger"
-    word = "all is well" if run.verdict in ("good", "note") else f"{run.verdict}s"
-    return word, COLOURS[run.verdict if run.verdict != "note" else "good"]
+    if run.verdict in EXIT_CODES:
+        return f"{run.verdict}s", COLOURS[run.verdict]
+    return "set-up in order" if run.kind == DOCTOR else "passed", COLOURS["good"]
 
 
 def _masked(request: HttpRequest, result: Mapping[str, Any]) -> dict[str, Any]:

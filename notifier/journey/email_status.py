@@ -1,13 +1,17 @@
-"""Tell the API the delivery status of an order's email, the same as the order's page shows."""
+"""Tell the orders app what happened to emails: its API as the order's page does, and its admin in one word."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from datetime import datetime
+from typing import Any
 
-from notifier.journey import email_timeline
+from django.db.models import QuerySet
+
+from notifier.journey import email_outcomes, email_timeline
 from notifier.journey.email_timeline import Timeline
 from orders import email_status
-from orders.email_status import EmailStatus
+from orders.email_status import EmailOutcome, EmailStatus
 from queues.answers import EmailStep
 
 
@@ -22,6 +26,14 @@ class Teller:
     def recorded(self, at: datetime) -> EmailStatus:
         """Return the status of an event recorded in this transaction, which cannot be published yet."""
         return _status(email_timeline.of_new(at))
+
+    def outcomes(self, subjects: Collection[str]) -> Mapping[str, EmailOutcome]:
+        """Return the outcome of the email about each of these subjects."""
+        return email_outcomes.of_subjects(subjects)
+
+    def newest(self, rows: QuerySet[Any], column: str) -> Mapping[Any, EmailOutcome]:
+        """Return the outcome of the newest email to the address in this column, by the row's key."""
+        return email_outcomes.of_addresses(rows, column)
 
 
 def _status(found: Timeline) -> EmailStatus:

@@ -6,7 +6,7 @@ words.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,28 +14,41 @@ from django.conf import settings
 
 from emails.models import Attempt, Notification
 from emails.reports import reasons, report_words
-from notifier.journey import event_timeline
+from emails.sending import states
 from queues.answers import EmailStep
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 
 State = Notification.State
 Delivery = Notification.Delivery
 
+# The customer's words for each step, and for the same step when it failed.
+_LABELS = {
+    "Recorded": ("Ordered", "Ordered"),
+    "Queued": ("Prepared", "Not prepared"),
+    "Sent": ("Sent", "Not sent"),
+    "Delivered": ("Delivered", "Not delivered"),
+    "Opened": ("Opened", "Not opened"),
+}
+_SAFE = "Your order is confirmed."
 # It does not say why: whoever has the link need not learn who complained about what.
-_UNWANTED = "we cannot send to this address at the moment. Please contact us."
-_LATER = "Your email will be sent a little later."
+_UNWANTED = f"We can't email this address at the moment. {_SAFE}"
+_LATER = f"{_SAFE} Its email will follow a little later."
 # Enough for every redrive that a person will ever do.
 _MAX_ROWS = 50
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The current situation of the email. ``is_final`` is True if nothing more will happen by itself."""
+    """The current situation of the email. ``is_final`` is True if nothing more will happen by itself.
+
+    ``needs_help``: the page tells the customer how to reach us.
+    """
 
     message: str
     reason: str = ""
     is_wrong: bool = False
     is_final: bool = False
+    needs_help: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,11 @@ class Timeline:
     verdict: Verdict
     status: str
     attempts: Sequence[Attempt] = ()
+
+    @property
+    def labelled(self) -> list[tuple[str, EmailStep]]:
+        """Each step with the customer's word for it: a step that failed is not called *Sent*."""
+        return [(_LABELS[step.name][step.state == "wrong"], step) for step in self.steps]
 
 
 @dataclass(frozen=True)
@@ -74,7 +92,7 @@ def _told(facts: _Facts) -> Timeline:
         _delivery_verdict(facts)
         or _notification_verdict(facts)
         or _queue_verdict(facts)
-        or Verdict("Your confirmation email is being prepared.")
+        or Verdict("We are preparing your confirmation email.")
     )
     return Timeline(_steps(facts, verdict), verdict, _status(facts, verdict), facts.attempts)
 
@@ -86,7 +104,7 @@ def _read(subject: str) -> _Facts:
     if event_id:
         # Any producer may write any subject into a message, so our own outbox decides which event is meant.
         notifications = notifications.filter(event_id=event_id)
-    notification = notifications.first()
+    notification = _newest(notifications[:_MAX_ROWS])
     if event_id is None and notification:
         event_id = notification.event_id
     if event_id is None:
@@ -101,17 +119,26 @@ def _read(subject: str) -> _Facts:
     )
 
 
+def _newest(notifications: Iterable[Notification]) -> Notification | None:
+    """Choose the email that counts: the newest, unless a correction withdrew it in favour of another address."""
+    rows = list(notifications)
+    wanted = [row for row in rows if row.reason_code != states.CORRECTED]
+    return next(reversed(wanted or rows), None)
+
+
 def _delivery_verdict(facts: _Facts) -> Verdict | None:
     """Say what SES reported after it had accepted the email; None if it has not reported."""
     notification = facts.notification
     if notification is None or notification.delivery_status == Delivery.NONE:
         return None
     status = Delivery(notification.delivery_status)
+    is_wrong = status not in (Delivery.DELIVERED, Delivery.DELAYED)
     return Verdict(
         _delivery_message(status, notification),
         _delivery_reason(notification),
-        is_wrong=status not in (Delivery.DELIVERED, Delivery.DELAYED),
+        is_wrong=is_wrong,
         is_final=status != Delivery.DELAYED,
+        needs_help=is_wrong,
     )
 
 
@@ -121,28 +148,23 @@ def _delivery_message(status: Notification.Delivery, notification: Notification)
         cause = ""
     match status:
         case Delivery.DELIVERED:
-            return f"Delivered{_after(notification)}. Check your inbox."
+            return "Delivered. If you can't see it in your inbox, check your spam folder."
         case Delivery.COMPLAINED:
-            return "Delivered, then marked as spam."
+            return "Delivered, then reported as spam."
         case Delivery.DELAYED:
-            cause = cause or "Your mail provider is slow to take it."
+            cause = cause or "Your mail provider is slow to accept it."
             return f"Sent, but not delivered yet. {cause} Delivery is retried automatically."
         case Delivery.BOUNCED_SOFT:
             cause = cause or "The mailbox may be full or out of order."
-            return f"Your mail provider did not take the email. {cause}"
+            return f"Your mail provider did not accept the email. {cause} {_SAFE}"
         case Delivery.SUPPRESSED:
-            return f"The email was not delivered: {_UNWANTED}"
+            return _UNWANTED
         case Delivery.BOUNCED_HARD if "Suppress" in notification.delivery_code:
-            return f"The email was not delivered: {_UNWANTED}"
+            return _UNWANTED
         case Delivery.BOUNCED_HARD:
             cause = cause or "Your mail provider refused it."
-            return f"The email came back. {cause} Please contact us."
-    return "The email was not sent. Our staff can see why."
-
-
-def _after(notification: Notification) -> str:
-    took = notification.time_to_mailbox
-    return f", {event_timeline.human(took)} after it was sent" if took else ""
+            return f"The email came back. {cause} {_SAFE}"
+    return f"We couldn't send your confirmation email. {_SAFE}"
 
 
 def _delivery_reason(notification: Notification) -> str:
@@ -167,16 +189,17 @@ def _notification_verdict(facts: _Facts) -> Verdict | None:
         case State.IN_DOUBT:
             return Verdict("We are making sure that your email went out.", reason)
         case State.SUPPRESSED:
-            return Verdict(
-                f"This email was not sent: {_UNWANTED} Your order itself is safe.",
-                reason,
-                is_wrong=True,
-                is_final=True,
-            )
+            return Verdict(_UNWANTED, reason, is_wrong=True, is_final=True, needs_help=True)
         case State.KEPT:
             return Verdict(_LATER, reason)
         case State.CANCELLED:
-            return Verdict("This email was cancelled.", reason, is_wrong=True, is_final=True)
+            return Verdict(
+                f"We cancelled this email. {_SAFE}",
+                reason,
+                is_wrong=True,
+                is_final=True,
+                needs_help=True,
+            )
         case State.FAILED:
             return _given_up(facts, reason)
     return None
@@ -196,7 +219,7 @@ def _queue_verdict(facts: _Facts) -> Verdict | None:
     # A redrive starts from the beginning, so failures before it no longer count.
     if facts.failure and last.published_at < facts.failure.failed_at:
         reason = _reason(facts.failure.code, facts.failure.reason)
-        return Verdict(_not_sent(facts, "We keep trying."), reason, is_wrong=True)
+        return Verdict(f"{_not_sent(facts)} We're trying again.", reason, is_wrong=True)
     return None
 
 
@@ -215,17 +238,13 @@ def _status(facts: _Facts, verdict: Verdict) -> str:
 
 
 def _given_up(facts: _Facts, reason: str) -> Verdict:
-    return Verdict(_not_sent(facts, "Our staff can see it and can send it."), reason, is_wrong=True)
+    return Verdict(_not_sent(facts), reason, is_wrong=True, needs_help=True)
 
 
-def _not_sent(facts: _Facts, consequence: str) -> str:
+def _not_sent(facts: _Facts) -> str:
     """Build the message for an unsent email; it always says that the order itself is safe."""
-    cause = "We could not send your email"
-    if facts.notification and "not verified" in facts.notification.reason:
-        cause += (
-            f" to {facts.notification.recipient}: the address is not verified with our provider"
-        )
-    return f"{cause}. {consequence} Your order itself is safe."
+    to = f" to {facts.notification.recipient}" if facts.notification else ""
+    return f"We couldn't email your confirmation{to} yet. {_SAFE}"
 
 
 def _reason(code: str, text: str) -> str:
@@ -256,9 +275,16 @@ def _times(facts: _Facts) -> list[tuple[str, datetime | None]]:
         ("Queued", published[0] if published else None),
         ("Sent", notification.sent_at if notification else None),
     ]
-    delivered_at = notification.delivered_at if notification else None
+    delivered_at = _delivered_at(notification) if notification else None
     if settings.SES_EVENTS_TOPIC or delivered_at:
         times.append(("Delivered", delivered_at))
     if notification and notification.opened_at:
         times.append(("Opened", notification.opened_at))
     return times
+
+
+def _delivered_at(notification: Notification) -> datetime | None:
+    """Return when the email was delivered; who complains of an email has it, even if no report said so before."""
+    if notification.delivery_status == Delivery.COMPLAINED:
+        return notification.delivered_at or notification.delivery_at
+    return notification.delivered_at

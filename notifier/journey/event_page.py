@@ -12,15 +12,19 @@ from django.contrib import admin
 from django.contrib.auth.decorators import permission_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 from django.views.decorators.http import require_safe
 
-from emails.pages.notifications import shown
-from notifier.journey import event_timeline
+from emails.models import Notification
+from emails.pages.notifications import NotificationAdmin, shown
+from emails.reports.standings import Standing
+from notifier.journey import email_outcomes, event_timeline, history_page, new_address_page
 from notifier.journey.event_timeline import Journey, TimelineEntry
 from queues import masking
-from queues.console import TIMELINE, change_url
+from queues.console import TIMELINE, change_url, moment
 from queues.pages.cells import subject_links
 from queues.pages.facts import FactAdmin
 
@@ -56,7 +60,7 @@ def timeline(request: HttpRequest, event_id: UUID) -> HttpResponse:
         "journey": found,
         "situation": _situation(request, found),
         "row_links": list(_links(request, found)),
-        "lines": [_line(request, step) for step in found.steps],
+        "lines": [_line(request, step) for step in (*found.steps, _now(found))],
         "accepted_after": _gap(found.accepted_after),
         "delivered_after": _gap(found.delivered_after),
         "emails": [_email(request, row) for row in found.notifications],
@@ -70,21 +74,46 @@ def _gap(gap: timedelta | None) -> str:
 
 def _situation(request: HttpRequest, found: Journey) -> dict[str, str] | None:
     """Describe the event's situation in the words of its notification, dead letter or outbox row."""
-    row = next(
-        (rows[-1] for rows in (found.notifications, found.letters, found.outbox) if rows), None
-    )
+    row = _subject_of_situation(found)
     if row is None:
         return None
     pages = cast(FactAdmin, admin.site.get_model_admin(type(row)))
     if masking.hides(request):
         row = copy(row)
         pages.mask(row)
-    return {
-        "label": row.get_state_display(),
-        "colour": pages.state_colours.get(row.state, ""),
-        "text": pages.explain(row),
-        "reason": pages.reason(row),
-    }
+    return pages.situation(row)
+
+
+def _subject_of_situation(found: Journey) -> Any:
+    """Return the row that says most: the notification, else the dead letter, else the outbox row; None without any."""
+    return next(
+        (rows[-1] for rows in (found.notifications, found.letters, found.outbox) if rows), None
+    )
+
+
+def _now(found: Journey) -> TimelineEntry:
+    """Return the last line: where the event stands at this moment."""
+    row = _subject_of_situation(found)
+    label, colour, detail = "not known", "", ""
+    if row is not None:
+        pages = cast(FactAdmin, admin.site.get_model_admin(type(row)))
+        state, label = pages.label(row)
+        colour = pages.state_colours.get(state, "")
+    if isinstance(row, Notification):
+        if row.delivery_status != Notification.Delivery.NONE:
+            label = row.get_delivery_status_display()
+            colour = NotificationAdmin.delivery_colours.get(row.delivery_status, "")
+        elif state == Standing.RETRYING and row.next_at > timezone.now():
+            detail = f"Not before {moment(row.next_at)}."
+    now = timezone.now()
+    gap = now - found.steps[-1].at if found.steps else None
+    return TimelineEntry(
+        now,
+        f"Now: {label[0].lower()}{label[1:]}",
+        detail,
+        colour=colour,
+        gap=gap if gap and gap > timedelta() else None,
+    )
 
 
 def _links(request: HttpRequest, found: Journey) -> Any:
@@ -94,6 +123,11 @@ def _links(request: HttpRequest, found: Journey) -> Any:
             yield name, change_url(row)
     if not masking.hides(request):
         yield from subject_links(found.subject)[:1]
+        for row in found.notifications[-1:]:
+            yield f"History of {row.recipient}", history_page.url(row.recipient)
+        outcome = email_outcomes.of_event(found.event_id)
+        if outcome and outcome.is_lost and request.user.has_perm(new_address_page.PERMISSION):
+            yield "Correct the address", reverse("new-address", args=[found.event_id])
 
 
 def _line(request: HttpRequest, step: TimelineEntry) -> Line:

@@ -96,13 +96,13 @@ def of(event_id: UUID) -> Journey | None:
         *(_saved(of_subject(subject)) if outbox else ()),
         *_recorded(outbox),
         *_brought(notifications),
-        *_received(failures),
+        *_received(failures, attempts),
         *_made(notifications, attempts),
         *_attempted(attempts),
         *_reported(_reports(notifications, attempts)),
-        *_died(letters, log),
+        *_died(letters, failures, log),
         *_done_by_hand(log),
-        *_handled(outbox),
+        *_handled(outbox, notifications, attempts),
     ]
     return Journey(
         event_id=event_id,
@@ -170,11 +170,57 @@ def _published_as(message_id: str) -> str:
     return f"SQS message id {message_id}." if message_id else ""
 
 
-def _handled(outbox: Sequence[OutboxEvent]) -> Iterator[TimelineEntry]:
+def _handled(
+    outbox: Sequence[OutboxEvent],
+    notifications: Sequence[Notification],
+    attempts: Sequence[Attempt],
+) -> Iterator[TimelineEntry]:
+    """Add each time that the event was handled, and whether that sent anything.
+
+    Of a row that was published and handled again only the last time is known.
+    """
+    before: datetime | None = None
+    for at, published_at in _times_handled(outbox):
+        since = max(filter(None, (before, published_at)), default=None)
+        title = "Handled again" if _was_handled(since, before, notifications) else "Handled"
+        if notifications and not _tried_between(since, at, notifications, attempts):
+            title += ", nothing sent"
+        detail = "" if published_at else "When it was published is not known."
+        yield TimelineEntry(at, title, detail, colour="success")
+        before = at
+
+
+def _times_handled(outbox: Iterable[OutboxEvent]) -> list[tuple[datetime, datetime | None]]:
+    """Return when the event was handled, and when it was last published before; one handling marks all its rows."""
+    times: dict[datetime, datetime | None] = {}
     for row in outbox:
         if row.handled_at and row.state == row.State.HANDLED:
-            yield TimelineEntry(row.handled_at, "Handled", colour="success")
-            return
+            known = filter(None, (times.get(row.handled_at), row.published_at))
+            times[row.handled_at] = max(known, default=None)
+    return sorted(times.items(), key=lambda pair: pair[0])
+
+
+def _was_handled(
+    since: datetime | None, before: datetime | None, notifications: Iterable[Notification]
+) -> bool:
+    """Return True if it was handled before: we know when, or SES has accepted its email before."""
+    return bool(before) or any(
+        since and row.sent_at and row.provider_message_id and row.sent_at < since
+        for row in notifications
+    )
+
+
+def _tried_between(
+    since: datetime | None,
+    until: datetime,
+    notifications: Iterable[Notification],
+    attempts: Iterable[Attempt],
+) -> bool:
+    times = [
+        *(row.sent_at for row in notifications),
+        *(attempt.finished_at or attempt.started_at for attempt in attempts),
+    ]
+    return any(at and at <= until and (since is None or at > since) for at in times)
 
 
 def _brought(notifications: Iterable[Notification]) -> Iterator[TimelineEntry]:
@@ -186,12 +232,17 @@ def _brought(notifications: Iterable[Notification]) -> Iterator[TimelineEntry]:
             return
 
 
-def _received(failures: Iterable[HandlingFailure]) -> Iterator[TimelineEntry]:
+def _received(
+    failures: Iterable[HandlingFailure], attempts: Iterable[Attempt]
+) -> Iterator[TimelineEntry]:
+    """Add the receives that failed, each with its cause unless an attempt has told the same."""
+    told = {_answer(attempt) for attempt in attempts}
     for failure in failures:
+        cause = f"{failure.code}: {failure.reason}"
         yield TimelineEntry(
             failure.failed_at,
             f"Receive {failure.receive_count} failed",
-            f"{failure.code}: {failure.reason}",
+            "" if cause in told else cause,
             colour="danger",
         )
 
@@ -269,10 +320,15 @@ def _log(rows: Iterable[Model]) -> Iterable[LogEntry]:
     )
 
 
-def _died(letters: Iterable[DeadLetter], log: Iterable[LogEntry]) -> Iterator[TimelineEntry]:
+def _died(
+    letters: Iterable[DeadLetter], failures: Iterable[HandlingFailure], log: Iterable[LogEntry]
+) -> Iterator[TimelineEntry]:
     told = {entry.object_id for entry in log}
+    known = {f"{failure.code}: {failure.reason}" for failure in failures}
     for letter in letters:
         cause, address = f"{letter.code}: {letter.reason}", change_url(letter)
+        if cause in known:
+            cause = f"After {letter.receive_count} receives."
         yield TimelineEntry(
             letter.collected_at, "Dead letter", cause, colour="danger", address=address
         )

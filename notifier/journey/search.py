@@ -8,7 +8,7 @@ The number of queries and the number of hits are bounded.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,8 @@ from django.db.models import Q
 from django.urls import reverse
 
 from emails.models import DeliveryEvent, Notification
+from emails.reports import standings
+from emails.reports.standings import Standing
 from notifier.journey.subjects import of_subject
 from orders.models import BankAccount, Customer, Order, Transaction
 from queues import addresses
@@ -187,21 +189,22 @@ def _event_hits(event_ids: Iterable[UUID]) -> Iterator[Hit]:
     for model in models:
         for row in model.objects.filter(event_id__in=event_ids).order_by("pk"):
             rows[row.event_id] = row
+    found = standings.of([row for row in rows.values() if isinstance(row, Notification)])
     for event_id, row in rows.items():
         kind = getattr(row, "event_type", "") or getattr(row, "type", "")
         yield Hit(
             kind=kind or "event",
             title=getattr(row, "subject", "") or str(event_id),
-            told=_told(row),
+            told=_told(row, found),
             address=reverse("timeline", args=[event_id]),
             at=_since(row),
         )
 
 
-def _told(row: Any) -> str:
+def _told(row: Any, found: Mapping[UUID, Standing]) -> str:
     match row:
         case Notification():
-            return f"email to {row.recipient}: {row.get_state_display().lower()}"
+            return f"email to {row.recipient}: {found[row.pk].label.lower()}"
         case DeadLetter():
             return f"dead letter, {row.get_state_display().lower()}: {row.code}"
         case OutboxEvent():

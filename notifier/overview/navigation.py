@@ -1,4 +1,4 @@
-"""Build the admin's sidebar: the pages a person on duty needs, grouped by the part of the product."""
+"""Build the admin's sidebar: what a person on duty needs every hour comes first, what is set up once comes last."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse
 
+from emails.models import Notification
 from queues.console import TIMELINE, list_url
 from queues.models import DeadLetter
 
 MOST_COUNTED = 1000
 
+# One link of the sidebar; None where the user may not see its page.
+Item = dict[str, Any] | None
+
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
-    """Return the groups; Unfold hides items that ``permission`` refuses, and groups that are then empty."""
-    overview = {"title": "Overview", "icon": "home", "link": reverse("admin:index")}
-    return [
-        {"items": [overview, *_look_ups(), _doctor(), *_local_mailbox()]},
+    """Return the groups of links that this user may follow: daily work first, what is set up once last."""
+    groups = [
+        _group("", *_daily(request)),
         _group(
             "Shop",
             _list(request, "orders.Order", "shopping_cart"),
@@ -33,20 +36,45 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             _list(request, "orders.BankAccount", "account_balance"),
             _list(request, "orders.Transaction", "payments"),
         ),
-        _emails(request),
+        _group("Sending", *_sending(request)),
         _group(
-            "Queues",
-            _list(request, "queues.DeadLetter", "report") | _open_dead_letters(request),
-            _list(request, "queues.Redrive", "replay"),
+            "System",
             _list(request, "queues.OutboxEvent", "outbox"),
+            _page(
+                "Doctor",
+                "stethoscope",
+                "doctor-runs",
+                request.user.has_perm("queues.view_doctorrun"),
+            ),
+            _local_mailbox(),
         ),
         _group(
             "Staff",
             _list(request, "auth.User", "person"),
             _list(request, "auth.Group", "groups"),
             _list(request, "admin.LogEntry", "history"),
-            _list(request, "notifier.LoginFailure", "lock"),
+            _list(request, "notifier.LoginFailure", "lock", title="Failed logins"),
+            is_folded=True,
         ),
+    ]
+    return [group for group in groups if group["items"]]
+
+
+def count_waiting() -> int:
+    """Count the dead letters that wait for a person, up to MOST_COUNTED: every page pays for it."""
+    return DeadLetter.objects.waiting()[:MOST_COUNTED].count()
+
+
+def shown(count: int) -> str:
+    """Return the number for display; nobody needs a larger one than MOST_COUNTED."""
+    return f"{count:,}" if count < MOST_COUNTED else f"{MOST_COUNTED:,}+"
+
+
+def account(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return the links of the user menu."""
+    return [
+        {"title": "Change password", "link": reverse("admin:password_change")},
+        {"title": "Security", "link": reverse("security")},
     ]
 
 
@@ -75,81 +103,77 @@ def environment(request: HttpRequest) -> tuple[str, str] | None:
     return ("local AWS", "info") if settings.SANDBOX else None
 
 
-def _group(title: str, *items: dict[str, Any]) -> dict[str, Any]:
-    return {"title": title, "items": list(items)}
-
-
-def _emails(request: HttpRequest) -> dict[str, Any]:
-    templates = reverse("admin:emails_templates")
-    emails = reverse("admin:emails_notification_changelist")
-    # The address of a template begins like the address of emails, so Unfold would mark both as active.
-    on_emails = request.path.startswith(emails) and not request.path.startswith(templates)
-    return _group(
-        "Emails",
-        _list(request, "emails.Notification", "mail") | {"active": on_emails},
-        _list(request, "emails.Suppression", "block"),
-        _list(request, "emails.Guard", "shield"),
-        _list(request, "emails.DeliveryEvent", "mark_email_unread") | {"title": "Events of SES"},
-        _list(request, "emails.Identity", "verified_user"),
-        {
-            "title": "Templates",
-            "icon": "draft",
-            "link": templates,
-            "permission": lambda request: request.user.has_perm("emails.preview_email"),
-        },
-    )
-
-
-def _list(request: HttpRequest, label: str, icon: str) -> dict[str, Any]:
-    model = apps.get_model(label)
-    allowed = admin.site.get_model_admin(model).has_view_or_change_permission(request)
-    return {
-        "title": str(model._meta.verbose_name_plural).capitalize(),
-        "icon": icon,
-        "link": list_url(model),
-        "permission": lambda request: allowed,
-    }
-
-
-def _open_dead_letters(request: HttpRequest) -> dict[str, Any]:
-    """Link dead letters to the page of their causes, with the number of those that wait for a person."""
-    item: dict[str, Any] = {
-        "link": reverse("admin:queues_deadletter_groups"),
-        "active": request.path.startswith(list_url(DeadLetter)),
-    }
-    # Nobody needs a larger number, and every page of the admin pays for the count.
-    count = DeadLetter.objects.waiting()[:MOST_COUNTED].count()
-    shown = count if count < MOST_COUNTED else f"{MOST_COUNTED}+"
-    badge = {"badge": shown, "badge_variant": "danger", "badge_style": "solid"}
-    return item | (badge if count else {})
-
-
-def _look_ups() -> list[dict[str, Any]]:
-    pages = (
-        ("Search", "search", "search"),
-        ("Reconciliation", "pending_actions", "reconciliation"),
-    )
+def _daily(request: HttpRequest) -> list[Item]:
+    may_search = request.user.has_perms(TIMELINE)
     return [
-        {
-            "title": title,
-            "icon": icon,
-            "link": reverse(name),
-            "permission": lambda request: request.user.has_perms(TIMELINE),
-        }
-        for title, icon, name in pages
+        _page("Overview", "home", "admin:index"),
+        _page("Search", "search", "search", may_search),
+        _dead_letters(request),
+        _list(request, "queues.Redrive", "replay"),
+        _notifications(request),
+        _page("Reconciliation", "pending_actions", "reconciliation", may_search),
     ]
 
 
-def _doctor() -> dict[str, Any]:
+def _sending(request: HttpRequest) -> list[Item]:
+    may_preview = request.user.has_perm("emails.preview_email")
+    return [
+        _page("Templates", "draft", "admin:emails_templates", may_preview),
+        _list(request, "emails.Identity", "verified_user"),
+        _list(request, "emails.Suppression", "block"),
+        _list(request, "emails.Guard", "shield"),
+        _list(request, "emails.DeliveryEvent", "mark_email_unread", title="SES events"),
+    ]
+
+
+def _group(title: str, *items: Item, is_folded: bool = False) -> dict[str, Any]:
+    """Return a group without the links that this user may not see; ``is_folded`` says how it is at first."""
     return {
-        "title": "Doctor",
-        "icon": "stethoscope",
-        "link": reverse("doctor-runs"),
-        "permission": lambda request: request.user.has_perm("queues.view_doctorrun"),
+        "title": title,
+        "items": [item for item in items if item],
+        "is_folded": is_folded,
     }
 
 
-def _local_mailbox() -> list[dict[str, Any]]:
+def _page(title: str, icon: str, name: str, is_allowed: bool = True) -> Item:
+    return {"title": title, "icon": icon, "link": reverse(name)} if is_allowed else None
+
+
+def _list(request: HttpRequest, label: str, icon: str, *, title: str = "") -> Item:
+    model = apps.get_model(label)
+    if not admin.site.get_model_admin(model).has_view_or_change_permission(request):
+        return None
+    plural = str(model._meta.verbose_name_plural)
+    return {
+        "title": title or plural[0].upper() + plural[1:],
+        "icon": icon,
+        "link": list_url(model),
+    }
+
+
+def _notifications(request: HttpRequest) -> Item:
+    item = _list(request, "emails.Notification", "mail")
+    # The address of a template begins like the address of emails, so Unfold would mark both as active.
+    templates = request.path.startswith(reverse("admin:emails_templates"))
+    is_active = request.path.startswith(list_url(Notification)) and not templates
+    return item and item | {"active": is_active}
+
+
+def _dead_letters(request: HttpRequest) -> Item:
+    """Link dead letters to the page of their causes, with the number of those that wait for a person."""
+    item = _list(request, "queues.DeadLetter", "report")
+    if not item:
+        return None
+    count = count_waiting()
+    return item | {
+        "link": reverse("admin:queues_deadletter_groups"),
+        "active": request.path.startswith(list_url(DeadLetter)),
+        "waiting": count,
+        "badge": shown(count),
+    }
+
+
+def _local_mailbox() -> Item:
     if not settings.SANDBOX:
-        return []
-    return [{"title": "Local mailbox", "icon": "inbox", "link": "/sandbox/"}]
+        return None
+    return {"title": "Local mailbox", "icon": "inbox", "link": "/sandbox/"}

@@ -15,7 +15,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from emails.models import Notification
-from emails.pages.notifications import NotificationAdmin
+from emails.pages.notifications import STANDING_COLOURS, NotificationAdmin
+from emails.reports import standings
 from notifier.alerts import alerts, concerns
 from notifier.overview import figures, running
 from notifier.overview.figures import WINDOWS
@@ -70,6 +71,8 @@ def _running(request: HttpRequest) -> dict[str, Any]:
 
 
 def _recent() -> Section:
+    emails = list(Notification.objects.order_by("-id")[:RECENT])
+    found = standings.of(emails)
     return Section(
         "Recent emails",
         ("email", "recipient", "state", "delivery", "recorded", "sent"),
@@ -77,15 +80,12 @@ def _recent() -> Section:
             (
                 link(notification),
                 notification.recipient,
-                coloured(
-                    notification.get_state_display(),
-                    NotificationAdmin.state_colours[notification.state],
-                ),
+                coloured(found[notification.pk].label, STANDING_COLOURS[found[notification.pk]]),
                 _delivery(notification),
                 moment(notification.created_at),
                 moment(notification.sent_at),
             )
-            for notification in Notification.objects.order_by("-id")[:RECENT]
+            for notification in emails
         ],
         "None yet.",
     )

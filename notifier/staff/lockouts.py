@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -27,6 +30,27 @@ MOST_FAILURES = 5
 LOCKED_FOR = timedelta(minutes=15)
 
 _FRESH = Q(state=LoginFailure.State.UNLOCKED) | Q(last_at__lte=Now() - LOCKED_FOR)
+
+
+class Locked(ValidationError):
+    """Too many failures: nothing was checked, and ``seconds`` is how long to wait."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(_words(seconds), code="locked")
+        self.seconds = seconds
+
+
+@contextmanager
+def counted(account: str, origin: str) -> Iterator[None]:
+    """Count a failure if the block raises ValidationError; raise Locked instead of running it after too many."""
+    if seconds := begin(account, origin):
+        raise Locked(seconds)
+    try:
+        yield
+    except ValidationError:
+        fail(account, origin)
+        raise
+    succeed(account, origin)
 
 
 def begin(account: str, origin: str) -> int:
@@ -91,3 +115,12 @@ def forget_old_failures() -> int:
 
 def _rows(account: str, origin: str) -> QuerySet[LoginFailure]:
     return LoginFailure.objects.filter(account=account, origin=origin)
+
+
+def _words(seconds: int) -> str:
+    minutes = math.ceil(seconds / 60)
+    when = "a minute" if minutes == 1 else f"{minutes} minutes"
+    return (
+        f"Too many failed logins to this account from where you are. Try again in {when}, "
+        "or ask an operator to unlock it under Failed logins."
+    )

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from unfold.forms import AuthenticationForm
 
-from notifier.staff import lockouts
+from notifier.staff import factors, lockouts
 from orders.limits import client_address
 
 
 @never_cache
 def log_in(request: HttpRequest) -> HttpResponse:
-    """Log in; answer 429 with ``Retry-After`` if too many failures keep the form from checking a password."""
+    """Ask for name and password, then lead to the second step; answer 429 with ``Retry-After`` while locked."""
+    if request.method in ("GET", "HEAD") and factors.half(request):
+        query = urlencode({"next": request.GET.get("next", "")})
+        return redirect(f"{reverse('second-step')}?{query}")
     response: Any = admin.site.login(request)
     form = (getattr(response, "context_data", None) or {}).get("form")
+    return told_to_wait(response, form)
+
+
+def told_to_wait(response: HttpResponse, form: Any) -> HttpResponse:
+    """Make this answer a 429 with ``Retry-After`` if the form had to check nothing after too many failures."""
     if seconds := getattr(form, "wait_seconds", 0):
         response.status_code = 429
         response["Retry-After"] = str(seconds)
-    answer: HttpResponse = response
-    return answer
+    return response
 
 
 class LoginForm(AuthenticationForm):  # type: ignore[misc]  # Unfold has no types
@@ -38,23 +47,10 @@ class LoginForm(AuthenticationForm):  # type: ignore[misc]  # Unfold has no type
         account = cleaned.get("username")
         if not account or not cleaned.get("password"):
             return cleaned
-        origin = client_address.origin(self.request)
-        self.wait_seconds = lockouts.begin(account, origin)
-        if self.wait_seconds:
-            raise ValidationError(_words(self.wait_seconds), code="locked")
         try:
-            cleaned = super().clean()
-        except ValidationError:
-            lockouts.fail(account, origin)
-            raise
-        lockouts.succeed(account, origin)
+            with lockouts.counted(account, client_address.origin(self.request)):
+                cleaned = super().clean()
+        except lockouts.Locked as exc:
+            self.wait_seconds = exc.seconds
+            raise ValidationError(exc.message, code=exc.code) from exc
         return cleaned
-
-
-def _words(seconds: int) -> str:
-    minutes = math.ceil(seconds / 60)
-    when = "a minute" if minutes == 1 else f"{minutes} minutes"
-    return (
-        f"Too many failed log-ins to this account from where you are. Try again in {when}, "
-        "or ask an operator to unlock it under Failed log-ins."
-    )

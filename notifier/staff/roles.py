@@ -37,8 +37,12 @@ _KNOW = {
     "emails.view_identity",
 }
 _REDRIVE = {"queues.redrive_deadletter", "queues.collect_deadletter"}
-# Customers ask support to add and lift suppressions.
-_SUPPRESS = {"emails.add_suppression", "emails.lift_suppression"}
+# Customers ask support to add and lift suppressions, and to correct an address.
+_SUPPRESS = {
+    "emails.add_suppression",
+    "emails.lift_suppression",
+    "emails.readdress_notification",
+}
 _FIX = {
     "queues.edit_deadletter",
     "queues.discard_deadletter",

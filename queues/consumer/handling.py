@@ -23,13 +23,15 @@ from queues.events.envelope import envelope_fields
 from queues.failpoints import failpoint
 from queues.models import HandlingFailure, OutboxEvent
 from queues.models.sql import moment
+from queues.outbox import claims
 from queues.threads import writer
 
 logger = logging.getLogger(__name__)
 
 
 _MARK_HANDLED = """\
-UPDATE "queues_outboxevent" SET "state" = 'handled', "handled_at" = {now}, "claim" = NULL, "lease_until" = NULL
+UPDATE "queues_outboxevent" SET "state" = 'handled', "handled_at" = {now}, "claim" = NULL, "lease_until" = NULL,
+    "published_at" = COALESCE("published_at", CASE "state" WHEN 'claimed' THEN {claimed_at} END)
 WHERE "event_id" IN ({ids}) AND "state" <> 'handled'"""
 
 
@@ -108,13 +110,19 @@ def failed_unexpectedly(queue: Queue, message: Received, exc: Exception) -> Disp
 
 
 def mark_handled(event_ids: Collection[UUID]) -> None:
-    """Mark these events handled in the outbox: nothing more is to be done for them."""
+    """Mark these events handled in the outbox: nothing more is to be done for them.
+
+    Often a consumer is faster than the relay that waits for SQS's answer. Then that relay's claim ends here and cannot
+    save when the event was published, so the time of the claim is saved for it.
+    """
     # The SQL is written by hand: the ORM would compile it anew for every few messages.
     now, _ = moment()
     field = OutboxEvent._meta.get_field("event_id")
     with connection.cursor() as cursor:
         cursor.execute(
-            _MARK_HANDLED.format(now=now, ids=", ".join(["%s"] * len(event_ids))),
+            _MARK_HANDLED.format(
+                now=now, claimed_at=claims.claimed_at(), ids=", ".join(["%s"] * len(event_ids))
+            ),
             [field.get_db_prep_value(event_id, connection) for event_id in event_ids],
         )
     failpoint("after_handled")

@@ -5,19 +5,23 @@ The number of queries does not grow with the number of dead letters, and each qu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
 
-from django.db.models import Count, F, FloatField, Max, Min, OuterRef, Q, Subquery, Sum
-from django.db.models.functions import Cast, Coalesce, Now
+from django.db.models import Count, F, FloatField, Max, Min, OuterRef, Q, Subquery, Sum, Window
+from django.db.models.functions import Cast, Coalesce, Now, RowNumber
 from django.urls import reverse
+from django.utils import timezone
 
-from queues import masking
+from queues import masking, registry
 from queues.answers import Advice, Cause
-from queues.dead_letters.advice import advise
+from queues.dead_letters.advice import advise, title
 from queues.models import DeadLetter, DeadLetterQuerySet, RedriveItem
 
 # With more causes than this at once, there is one cause behind them all: see the log.
@@ -25,6 +29,25 @@ MAX_GROUPS = 50
 RECENT = timedelta(minutes=15)
 # The address of dead letters without a cause.
 NO_FINGERPRINT = "none"
+# A card names so many domains of recipients.
+MOST_DOMAINS = 6
+# A burst is over when nothing has come for so long.
+BURST = timedelta(minutes=5)
+_SIGNS = {"USD": "$", "EUR": "€", "GBP": "£"}
+_ACTS = ("fix", "redrive", "edit", "park", "discard")
+_ADDRESS = re.compile(r"[^\s,:;<>]+@[^\s,:;<>]+")
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The waiting dead letters of one cause to recipients at one domain; an empty name stands for unknown ones.
+
+    ``is_fixed``: what the advice says was done for this domain.
+    """
+
+    name: str
+    count: int
+    is_fixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -32,7 +55,7 @@ class Group:
     """The waiting dead letters of one cause. ``oldest_at`` is when the oldest of them was first sent.
 
     ``recent`` were collected in the last 15 minutes, ``before`` in the 15 minutes before those. ``silent`` ones do not
-    name a customer, and count in neither ``customers`` nor ``money``. ``underway`` are in a running redrive.
+    name a customer and are not counted in ``customers``. ``underway`` are in a running redrive.
     """
 
     fingerprint: str
@@ -48,6 +71,9 @@ class Group:
     silent: int
     money: Sequence[tuple[int, str]]
     underway: int
+    domains: Sequence[Domain]
+    # One of them, in any order: an act on a whole list needs the key of one selected row.
+    any_key: UUID
     # The money of a single dead letter tells about its customer.
     is_masked: bool = False
 
@@ -58,33 +84,85 @@ class Group:
         return advise(Cause(self.code, self.reason, is_of_one))
 
     @property
+    def title(self) -> str:
+        """One line that tells this cause from the others."""
+        return title(Cause(self.code, self.reason))
+
+    @property
+    def example(self) -> str:
+        """The failure in its own words, empty if the title says as much; of several recipients it names none."""
+        reason = self.reason if self.count == 1 else _ADDRESS.sub("…", self.reason)
+        if self.code == "UnknownType" or reason in self.title:
+            return ""
+        return f"{self.code}: {reason}".strip(": ")
+
+    @property
     def trend(self) -> str:
         """The trend of new dead letters: ``quiet``, ``growing`` or ``slowing``."""
         if not self.recent:
             return "quiet"
-        return "growing" if self.recent >= self.before else "slowing"
+        is_over = timezone.now() - self.last_at > BURST
+        return "slowing" if is_over or self.recent < self.before else "growing"
 
     @property
-    def customers_touched(self) -> str:
-        """The number of customers, as far as the dead letters name them."""
-        return self._as_far_as_known(f"{self.customers:,}" if self.customers else "")
+    def is_fresh(self) -> bool:
+        """True if the last one was collected within the last minute."""
+        return timezone.now() - self.last_at < timedelta(minutes=1)
 
     @property
-    def at_stake(self) -> str:
-        """The money in each currency, as far as the dead letters name it."""
-        if self.is_masked and self.money:
-            return self._as_far_as_known(masking.MASK)
-        return self._as_far_as_known(
-            " + ".join(f"{currency} {cents / 100:,.2f}" for cents, currency in self.money)
-        )
+    def stakes(self) -> list[str]:
+        """What the cause costs: emails, customers and money, as far as the dead letters say."""
+        is_known = bool(self.money) or self.silent < self.count
+        told = [_counted(self.count, "email" if is_known else "message")]
+        if self.customers:
+            told.append(_counted(self.customers, "customer"))
+        told += self._amounts()
+        if not is_known:
+            told.append("customers and money unknown")
+        elif self.silent:
+            told.append(f"{self.silent:,} without a known customer")
+        return told
 
-    def _as_far_as_known(self, known: str) -> str:
-        if not self.silent:
-            return known or "none"
-        if self.silent == self.count:
-            return "unknown: the dead letters do not say"
-        noun = "dead letter" if self.silent == 1 else "dead letters"
-        return f"{known or 'none'}, unknown for {self.silent:,} {noun}"
+    @property
+    def variants(self) -> dict[str, str]:
+        """The look of each act's button: the one that helps is the primary one."""
+        variants = dict.fromkeys(_ACTS, "default") | {self.act: "primary"}
+        # With a button for each domain, the page of all of them is the second choice.
+        is_split = self.advice.by_domain and self.names_domains and self.count > 1
+        return variants | {"domain": variants["fix"]} | ({"fix": "default"} if is_split else {})
+
+    @property
+    def act(self) -> str:
+        """The act that helps now: once every domain is fixed, a redrive."""
+        shown = sum(domain.count for domain in self.domains if domain.is_fixed)
+        return "redrive" if self.advice.by_domain and shown == self.count else self.advice.act
+
+    @property
+    def fix_address(self) -> str:
+        """The page that fixes the cause, with the way back to this one."""
+        address = self.advice.address
+        if not self.advice.by_domain:
+            return address
+        return f"{address}{'&' if '?' in address else '?'}{urlencode({'next': self.address})}"
+
+    @property
+    def names_domains(self) -> bool:
+        """True if the dead letters say where their emails go."""
+        return any(domain.name for domain in self.domains)
+
+    @property
+    def more_domains(self) -> int:
+        """How many dead letters go to domains that are not listed."""
+        return self.count - sum(domain.count for domain in self.domains)
+
+    def _amounts(self) -> list[str]:
+        if not self.money:
+            return []
+        if self.is_masked:
+            return [masking.MASK]
+        return [
+            " + ".join(amount(cents, currency, is_rounded=True) for cents, currency in self.money)
+        ]
 
     @property
     def key(self) -> str:
@@ -98,7 +176,9 @@ class Group:
 
     def masked(self) -> Group:
         """Return a copy without personal data."""
-        return replace(self, reason=masking.addresses(self.reason), is_masked=True)
+        domains = [replace(each, name=masking.domain(each.name)) for each in self.domains]
+        reason = masking.addresses(self.reason)
+        return replace(self, reason=reason, domains=domains, is_masked=True)
 
 
 @dataclass(frozen=True)
@@ -113,9 +193,9 @@ class ParkedGroup:
     note: str
 
     @property
-    def words(self) -> str:
-        """The meaning of the cause."""
-        return advise(Cause(self.code, self.reason)).words
+    def title(self) -> str:
+        """One line that tells this cause from the others."""
+        return title(Cause(self.code, self.reason))
 
     @property
     def address(self) -> str:
@@ -126,6 +206,14 @@ class ParkedGroup:
         """Return a copy without personal data."""
         addresses = masking.addresses
         return replace(self, reason=addresses(self.reason), note=addresses(self.note))
+
+
+def amount(cents: int, currency: str, *, is_rounded: bool = False) -> str:
+    """Write an amount of money for staff: ``$1,234.50``; rounded, it is ``$1,234`` from a thousand on."""
+    units = cents / 100
+    number = f"{round(units):,}" if is_rounded and units >= 1000 else f"{units:,.2f}"
+    sign = _SIGNS.get(currency)
+    return f"{sign}{number}" if sign else f"{currency} {number}"
 
 
 def key_of(fingerprint: str) -> str:
@@ -192,19 +280,25 @@ def _groups(letters: DeadLetterQuerySet) -> list[Group]:
             customers=Count("customer", filter=Q(customer__gt=""), distinct=True),
             silent=Count("collected_at", filter=Q(customer="")),
         )
-        .annotate(any_code=_of_one("code"), any_reason=_of_one("reason"))
+        .annotate(any_code=_of_one("code"), any_reason=_of_one("reason"), any_pk=_of_one("pk"))
         .order_by("-recent", "-count", "fingerprint")[:MAX_GROUPS]
     )
     money = _money(letters, [row["fingerprint"] for row in rows])
+    domains = _domains(letters, [row["fingerprint"] for row in rows])
     underway = _underway()
     return [
         _group(
             row,
             money=money.get(row["fingerprint"], ()),
             underway=underway.get(row["fingerprint"], 0),
+            domains=domains.get(row["fingerprint"], ()),
         )
         for row in rows
     ]
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _of_one(column: str) -> Subquery:
@@ -213,12 +307,12 @@ def _of_one(column: str) -> Subquery:
     return Subquery(same.values(column)[:1])
 
 
-def _group(row: Mapping[str, Any], *, money: Sequence[tuple[int, str]], underway: int) -> Group:
+def _group(row: Mapping[str, Any], **fields: Any) -> Group:
     return Group(
         code=row["any_code"],
         reason=row["any_reason"],
-        money=money,
-        underway=underway,
+        any_key=row["any_pk"],
+        **fields,
         **{name: value for name, value in row.items() if not name.startswith("any_")},
     )
 
@@ -239,6 +333,35 @@ def _money(
     for row in rows:
         money.setdefault(row["fingerprint"], []).append((int(row["cents"]), row["currency"]))
     return money
+
+
+def _domains(letters: DeadLetterQuerySet, fingerprints: Collection[str]) -> dict[str, list[Domain]]:
+    """Count the recipients' domains of each fingerprint, the most frequent first, at most MOST_DOMAINS of each."""
+    rank = Window(
+        RowNumber(),
+        partition_by=F("fingerprint"),
+        order_by=[F("count").desc(), F("domain").asc()],
+    )
+    rows = list(
+        letters.filter(fingerprint__in=fingerprints)
+        .order_by()
+        .values("fingerprint", "domain")
+        .annotate(count=Count("*"))
+        .annotate(rank=rank)
+        .filter(rank__lte=MOST_DOMAINS)
+        .order_by("fingerprint", "rank")
+    )
+    fixed = _fixed({row["domain"] for row in rows} - {""})
+    found: dict[str, list[Domain]] = {}
+    for row in rows:
+        name = row["domain"]
+        found.setdefault(row["fingerprint"], []).append(Domain(name, row["count"], name in fixed))
+    return found
+
+
+def _fixed(names: Collection[str]) -> set[str]:
+    checkers = registry.domain_checkers if names else ()
+    return {name for check in checkers for name in check(names)}
 
 
 def _underway() -> dict[str, int]:

@@ -29,8 +29,11 @@ class Verdict(StrEnum):
     GOOD = "good"
 
 
-# The exit code for scripts: 0 all is well, 1 somebody should look at something, 2 something does not work.
+# The exit code for scripts: 0 the set-up is in order, 1 somebody should look at something, 2 something does not work.
 EXIT_CODES = {Verdict.ERROR: 2, Verdict.WARNING: 1}
+
+# The keys of findings about work that waits for a person; they say nothing about the set-up.
+WAITING = "waiting."
 
 _ACTION = re.compile(r"perform: ([a-z0-9-]+:[A-Za-z]+)")
 
@@ -126,6 +129,23 @@ def summary(findings: Sequence[Finding]) -> str:
         if count and verdict != Verdict.GOOD
     ]
     return ", ".join([*named, f"{counts[Verdict.GOOD]} in order"])
+
+
+def headline(findings: Sequence[Finding]) -> str:
+    """Say how the set-up is and what waits for a person: ``The set-up is in order; 32 dead letters wait.``"""
+    verdict = worst(findings)
+    if verdict in EXIT_CODES:
+        count = sum(finding.verdict == verdict for finding in findings)
+        set_up = f"The set-up has {count} {verdict}{'' if count == 1 else 's'}"
+    else:
+        set_up = "The set-up is in order"
+    waits = [finding.what.rstrip(".") for finding in waiting(findings)]
+    return f"{'; '.join([set_up, *waits])}."
+
+
+def waiting(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings about work that waits for a person."""
+    return [finding for finding in findings if finding.key.startswith(WAITING)]
 
 
 def missing_right(text: str, *, otherwise: str, of: str) -> Finding:

@@ -88,12 +88,14 @@ def waiting(run: DoctorRun) -> Waiting:
     """Say whether a run that is not done will still be carried out."""
     if run.state == State.RUNNING and run.started_at:
         is_lost = run.started_at < timezone.now() - LONGEST
-        text = f"{run.ran_on} is at it."
-        return Waiting(f"{run.ran_on} has died at it. Ask again." if is_lost else text, is_lost)
+        text = f"Running on {run.ran_on}. You can close this page."
+        return Waiting(
+            f"{run.ran_on} died before it was done. Start it again." if is_lost else text, is_lost
+        )
     if run.asked_at < timezone.now() - PATIENCE:
-        text = "No consumer has taken it: is a consume_queue of this release running, and not busy with another?"
+        text = "No consumer has taken it. Start one of this release, or wait until it is done with another run."
         return Waiting(text, True)
-    return Waiting("It waits for a consumer, some seconds.", False)
+    return Waiting("It starts within seconds, in a consumer.", False)
 
 
 def _lives_a_consumer() -> bool:

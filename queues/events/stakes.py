@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.utils.crypto import salted_hmac
 
@@ -25,6 +25,16 @@ class Stake:
     customer: str
     amount_cents: int | None = None
     currency: str = ""
+    # The customer's address, for staff who may see it; it is not stored beside the event.
+    address: str = field(default="", compare=False, repr=False)
+
+    @property
+    def domain(self) -> str:
+        """The domain of the address as SES names it; empty if there is none that an email can be sent to."""
+        try:
+            return addresses.identity(self.address).rpartition("@")[2] if self.address else ""
+        except addresses.Undeliverable:
+            return ""
 
     @classmethod
     def of_address(
@@ -35,7 +45,7 @@ class Stake:
         key = salted_hmac(
             "queues.events.envelope.Stake", addresses.key(address), algorithm="sha256"
         ).hexdigest()
-        return cls(key[:32], amount_cents, currency)
+        return cls(key[:32], amount_cents, currency, address)
 
 
 @dataclass(frozen=True)

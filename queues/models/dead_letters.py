@@ -95,6 +95,10 @@ class DeadLetter(models.Model):
     )
     amount_cents = models.BigIntegerField(null=True)
     currency = models.CharField(max_length=3, blank=True, default="", db_default="")
+    # The domain of its email's recipient, so that staff see which domains to verify. An earlier release left it empty.
+    domain = models.CharField(
+        "recipient's domain", max_length=255, blank=True, default="", db_default=""
+    )
     parked_until = models.DateTimeField(null=True)
     note = models.CharField(max_length=300, blank=True, default="", db_default="")
     # Empty unless somebody has edited the body.
@@ -131,7 +135,17 @@ class DeadLetter(models.Model):
                 name="dead_letter_open_cause",
                 condition=Q(state="open"),
             ),
+            # Counts the recipients' domains of a cause, and finds those of one domain.
+            models.Index(
+                "fingerprint",
+                "domain",
+                "parked_until",
+                name="dead_letter_open_domain",
+                condition=Q(state="open"),
+            ),
             models.Index("sqs_message_id", name="dead_letter_message"),
+            # Tells which of many events have dead letters, and in which states, without reading a body.
+            models.Index("event_id", "state", name="dead_letter_event"),
             models.Index(
                 CLOSED_AT,
                 name="dead_letter_closed",

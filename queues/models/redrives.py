@@ -53,6 +53,8 @@ class Redrive(models.Model):
     # The time when, at this rate, the next dead letter was due, as of the last release.
     paced_at = models.DateTimeField(null=True, editable=False)
     is_canary = models.BooleanField("canary", default=True)
+    # The forecasts that staff selected, if not every dead letter could be forecast before the start.
+    buckets = models.JSONField(null=True, editable=False)
     stage = models.PositiveSmallIntegerField(default=0)
     state = models.CharField(max_length=10, choices=State, default=State.RUNNING)
     why = models.TextField(blank=True)

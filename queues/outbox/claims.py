@@ -62,6 +62,12 @@ _IN_SETTLED = {
     "postgresql": "IN ({marks})",
     "sqlite": "IN (SELECT CAST(key AS integer) FROM JSON_EACH(%s))",
 }
+_SECONDS = int(LEASE.total_seconds())
+_CLAIMED_AT = {
+    "postgresql": f"lease_until - interval '{_SECONDS} seconds'",
+    # The function with which Django subtracts times.
+    "sqlite": f"django_format_dtdelta('-', lease_until, {_SECONDS * 1_000_000})",
+}
 _LOCK = {"postgresql": "FOR UPDATE SKIP LOCKED", "sqlite": ""}
 
 
@@ -116,6 +122,11 @@ def settle(claim: uuid.UUID, message_ids: Mapping[int, str]) -> None:
     ids = [as_json] if vendor == "sqlite" else list(message_ids)
     with connection.cursor() as cursor:
         cursor.execute(sql, [as_json, *ids, claim.hex])
+
+
+def claimed_at() -> str:
+    """Return SQL for the time at which a relay claimed a row; it calls SQS right after."""
+    return _CLAIMED_AT[connection.vendor]
 
 
 def release_expired() -> int:

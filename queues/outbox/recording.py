@@ -37,14 +37,15 @@ def record(event: Event) -> OutboxEvent:
     return row
 
 
-def record_again(event: Event) -> OutboxEvent:
+def record_again(event: Event, *, is_corrected: bool = False) -> OutboxEvent:
     """Record an event again that was recorded before, here or elsewhere, and must be handled once more.
 
     The event id stays, so an email that was sent is not sent again. The deduplication id is new, because SQS drops a
-    repeated one.
+    repeated one. ``is_corrected`` says that the event's data has changed, also for the row of a FIFO queue.
     """
     same = OutboxEvent.objects.filter(queue=event.queue, event_id=event.id)
-    row = at_its_place(same, alias=event.queue)
+    changes = {"body": event.to_json()} if is_corrected else {}
+    row = at_its_place(same, alias=event.queue, **changes)
     if row is None:
         row = _store(event, deduplication_id=uuid7())
     else:

@@ -159,10 +159,9 @@ def _routes(
     topic = sns.topic(alias)
     news = [event for event in events if topic and event.is_news]
     again = [event for event in events if not (topic and event.is_news)]
-    if topic and news:
+    if topic:
         yield topic, list(sqs.batches(map(_outgoing, news)))
-    if again:
-        yield sqs.queue(alias), list(sqs.batches(map(_outgoing, again)))
+    yield sqs.queue(alias), list(sqs.batches(map(_outgoing, again)))
 
 
 def _outgoing(event: Claimed) -> sqs.Outgoing:

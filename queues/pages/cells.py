@@ -11,7 +11,11 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from queues import masking
 from queues.console import change_url
+from queues.dead_letters.causes import amount as money
+from queues.events import envelope
+from queues.models import DeadLetter
 
 
 def link(row: Model) -> SafeString:
@@ -22,6 +26,19 @@ def link(row: Model) -> SafeString:
 def two_lines(first: object, second: object) -> SafeString:
     """Render a cell of two lines: what staff find the row by and, smaller, a fact about it."""
     return format_html('<span class="fact-two">{}<small>{}</small></span>', first, second)
+
+
+def recipient(letter: DeadLetter) -> str:
+    """Return the address that the email of a dead letter goes to; empty if its body does not say."""
+    stake = envelope.stake(letter.body)
+    return stake.address if stake else ""
+
+
+def amount(letter: DeadLetter, *, hides: bool = False) -> str:
+    """Return the money that a dead letter is about, or a mask; empty if it names none."""
+    if letter.amount_cents is None:
+        return ""
+    return masking.MASK if hides else money(letter.amount_cents, letter.currency)
 
 
 def coloured(text: object, colour: str) -> SafeString:

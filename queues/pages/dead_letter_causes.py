@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from os.path import commonprefix
 from typing import Any
 
 from django.conf import settings
@@ -9,18 +11,24 @@ from django.contrib import admin
 from django.contrib.auth.decorators import permission_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 from django.views.decorators.http import require_safe
 
 from queues import masking
 from queues.answers import Cause, Section
-from queues.console import list_url, moment, short
+from queues.console import list_url, moment
 from queues.dead_letters import causes
-from queues.dead_letters.advice import advise
+from queues.dead_letters.advice import title
 from queues.models import DeadLetter, DeadLetterQuerySet
-from queues.pages.cells import link
+from queues.pages.cells import amount, link, recipient, two_lines
 
 # The list of dead letters has the others.
 MAX_DEAD_LETTERS = 20
+# So many characters of what reasons have in common lead to where they differ.
+CONTEXT = 12
 
 
 @require_safe
@@ -50,38 +58,57 @@ def show_one(request: HttpRequest, key: str) -> HttpResponse:
     any_letter = next(iter(letters.order_by().defer("body", "original_body")[:1]), None)
     if any_letter is None:
         raise Http404("no such cause of dead letters")
-    reason, newest = any_letter.reason, _newest(letters.waiting())
+    newest = _newest(request, letters.waiting(), is_edited=bool(group and group.act == "edit"))
     if masking.hides(request):
         group, parked = group and group.masked(), [group.masked() for group in parked]
-        reason, newest = masking.addresses(reason), newest.masked()
-    advice = group.advice if group else advise(Cause(any_letter.code, reason))
+        newest = newest.masked()
     context = {
-        "title": advice.words,
+        "title": title(Cause(any_letter.code, any_letter.reason)),
         "group": group,
         "key": key,
         "sections": [newest] if group else [],
-        "any_key": _any_key(letters.open()),
+        "any_key": any_letter.pk,
         "parked": parked,
     }
     return _render(request, "dead_letter_cause", context)
 
 
-def _newest(letters: DeadLetterQuerySet) -> Section:
+def _newest(request: HttpRequest, letters: DeadLetterQuerySet, *, is_edited: bool) -> Section:
+    """Build the table of the newest dead letters; of their reasons it shows where they differ."""
+    found = list(letters.defer("original_body").order_by("-collected_at")[:MAX_DEAD_LETTERS])
+    reasons = _differences([letter.reason for letter in found])
+    may_edit = is_edited and request.user.has_perms(["queues.edit_deadletter", masking.PERMISSION])
+    hides = masking.hides(request)
     return Section(
         f"The newest {MAX_DEAD_LETTERS}",
-        ("message", "reason", "receives", "collected"),
+        ("message", "recipient", "amount", *(["reason"] if any(reasons) else []), "collected"),
         [
-            (link(letter), short(letter.reason), letter.receive_count, moment(letter.collected_at))
-            for letter in letters.defer("body", "original_body").order_by("-collected_at")[
-                :MAX_DEAD_LETTERS
-            ]
+            (
+                _with_edit(letter) if may_edit else link(letter),
+                recipient(letter) or "—",
+                amount(letter, hides=hides) or "—",
+                *([reason] if any(reasons) else []),
+                moment(letter.collected_at),
+            )
+            for letter, reason in zip(found, reasons, strict=True)
         ],
     )
 
 
-def _any_key(letters: DeadLetterQuerySet) -> object:
-    """Return the key of any dead letter: Django's actions on a whole list still need one selected row."""
-    return next(iter(letters.order_by().values_list("pk", flat=True)[:1]), None)
+def _differences(reasons: Sequence[str]) -> list[str]:
+    """Return each reason from where it differs from the others; empty texts if they are all the same."""
+    texts = [" ".join(reason.split()) for reason in reasons]
+    if len(set(texts)) < 2:
+        return [""] * len(texts)
+    same = commonprefix(texts)
+    start = max(0, same.rfind(" ", 0, max(0, len(same) - CONTEXT)) + 1)
+    return [("… " if start else "") + Truncator(text[start:]).chars(200) for text in texts]
+
+
+def _with_edit(letter: DeadLetter) -> SafeString:
+    address = reverse("admin:queues_deadletter_edit", args=[letter.pk])
+    edit = format_html('<a class="text-link" href="{}">Edit and redrive</a>', address)
+    return two_lines(link(letter), edit)
 
 
 def _render(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:

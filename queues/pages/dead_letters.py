@@ -26,10 +26,16 @@ from queues.dead_letters.advice import advise
 from queues.errors import QueueUnavailable
 from queues.events import envelope
 from queues.models import IS_PARKED, DeadLetter, HandlingFailure
-from queues.pages import dead_letter_causes, dead_letter_edit, redrive_start
+from queues.pages import cells, dead_letter_causes, dead_letter_edit, redrive_start
 from queues.pages.cells import pretty, pretty_json, two_lines
 from queues.pages.facts import Act, FactAdmin, ReasonForm, column
-from queues.pages.filters import FingerprintFilter, ParkedFilter, QueueFilter, TypeFilter
+from queues.pages.filters import (
+    DomainFilter,
+    FingerprintFilter,
+    ParkedFilter,
+    QueueFilter,
+    TypeFilter,
+)
 from queues.pages.forms import DiscardForm, ParkForm
 from queues.pages.listing.exports import Export
 from queues.pages.listing.time_range import CreatedFilter
@@ -41,12 +47,13 @@ State = DeadLetter.State
 
 @admin.register(DeadLetter)
 class DeadLetterAdmin(FactAdmin):
-    list_display = ("what", "state_label", "cause", "on_queue", "times")
+    list_display = ("what", "recipient", "amount", "state_label", "cause", "times")
     list_filter = (
         ("collected_at", CreatedFilter),
         "state",
         ParkedFilter,
         FingerprintFilter,
+        DomainFilter,
         QueueFilter,
         "code",
         TypeFilter,
@@ -79,7 +86,8 @@ class DeadLetterAdmin(FactAdmin):
                     ("receive_count", "sent_at"),
                     ("collected_at", "redriven_at"),
                     ("parked_until", "note"),
-                    ("at_stake", "group_link"),
+                    ("recipient", "at_stake"),
+                    "group_link",
                     "fingerprint",
                 )
             },
@@ -96,6 +104,7 @@ class DeadLetterAdmin(FactAdmin):
         "pretty_message_attributes",
         "at_stake",
         "group_link",
+        "recipient",
     )
 
     acts = {
@@ -156,6 +165,7 @@ class DeadLetterAdmin(FactAdmin):
         "reason": masking.addresses,
         "note": masking.addresses,
         "amount_cents": masking.values,
+        "domain": masking.domain,
         "message_attributes": masking.values,
     }
     findable = ("subject",)
@@ -170,6 +180,21 @@ class DeadLetterAdmin(FactAdmin):
     def what(self, letter: DeadLetter) -> SafeString:
         return two_lines(letter.subject or "no subject", letter.type or "no envelope")
 
+    def mask(self, row: DeadLetter) -> None:
+        """Mask the row, and its recipient, who is not to be read from a masked body."""
+        row.masked_recipient = masking.addresses(cells.recipient(row))  # type: ignore[attr-defined]
+        super().mask(row)
+
+    @column(description="recipient")
+    def recipient(self, letter: Any) -> str:
+        return getattr(letter, "masked_recipient", "") or cells.recipient(letter) or "—"
+
+    @column(description="amount")
+    def amount(self, letter: DeadLetter) -> str:
+        # The amount is a masked text for some users.
+        hides = not isinstance(letter.amount_cents, int)
+        return cells.amount(letter, hides=hides) or "—"
+
     @column(description="state", ordering="state", colours=DEAD_LETTER_COLOURS)
     def state_label(self, letter: DeadLetter) -> tuple[str, str]:
         if letter.is_parked:
@@ -179,10 +204,6 @@ class DeadLetterAdmin(FactAdmin):
     @column(description="cause", ordering="code")
     def cause(self, letter: DeadLetter) -> SafeString:
         return two_lines(letter.code, short(letter.reason))
-
-    @column(description="queue", ordering="queue")
-    def on_queue(self, letter: DeadLetter) -> SafeString:
-        return two_lines(letter.queue, f"receives: {letter.receive_count}")
 
     @column(description="collected", ordering="collected_at")
     def times(self, letter: DeadLetter) -> SafeString:
@@ -201,10 +222,10 @@ class DeadLetterAdmin(FactAdmin):
         # The amount is a masked text for some users.
         cents: Any = letter.amount_cents
         if isinstance(cents, int):
-            return f"{letter.currency} {cents / 100:,.2f}"
+            return cells.amount(letter)
         if cents or (letter.customer and not envelope.names_money(letter.type)):
             return cents or "none"
-        return "unknown: the dead letter does not say"
+        return "unknown"
 
     @column(description="same cause")
     def group_link(self, letter: DeadLetter) -> SafeString:

@@ -24,7 +24,7 @@ from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from queues import masking
+from queues import masking, registry
 from queues.answers import Section
 from queues.audit.staff_log import ActLog
 from queues.console import TIMELINE, change_url, list_url
@@ -68,8 +68,8 @@ class Act:
     """An action that staff may do to rows in ``states``; ``service`` does it and returns the number of rows.
 
     ``done`` is the participle for the log ("redriven"). If there is a ``question``, a page asks it first, together
-    with a reason; ``form`` may ask for more. ``condition`` is what else must be true of a row. An act with its own
-    ``page`` happens there and needs none of these.
+    with a reason; ``form`` may ask for more. ``condition`` is what else must be true of a row. ``needs_proof`` asks the
+    user again who they are. An act with its own ``page`` happens there and needs none of these.
     """
 
     label: str
@@ -81,6 +81,7 @@ class Act:
     question: str = ""
     form: type[ReasonForm] = ReasonForm
     reason_required: bool = False
+    needs_proof: bool = False
     colour: str = "primary"
     page: Callable[[HttpRequest, QuerySet[Any]], HttpResponse] | None = None
 
@@ -116,6 +117,20 @@ class FactAdmin(MaskedAdmin):
     state_colours: Mapping[str, str] = {}
     list_after_template = "admin/facts/list_end.html"
     change_form_outer_before_template = "admin/facts/situation.html"
+
+    def label(self, row: Any) -> tuple[str, str]:
+        """Return the state by which the row's label is coloured, and its name."""
+        return row.state, row.get_state_display()
+
+    def situation(self, row: Any) -> dict[str, str]:
+        """Return what the page says first: the state, what it means, and why."""
+        state, label = self.label(row)
+        return {
+            "label": label,
+            "colour": self.state_colours.get(state, ""),
+            "text": self.explain(row),
+            "reason": self.reason(row),
+        }
 
     def explain(self, row: Any) -> str:
         """Explain the row's state: what it means and what a person should do."""
@@ -171,12 +186,7 @@ class FactAdmin(MaskedAdmin):
         """Add the situation, acts, links and tables that the page shows around the fields."""
         row = kwargs["obj"]
         context |= {
-            "situation": {
-                "label": row.get_state_display(),
-                "colour": self.state_colours.get(row.state, ""),
-                "text": self.explain(row),
-                "reason": self.reason(row),
-            },
+            "situation": self.situation(row),
             "row_acts": [
                 (name, self.acts[name])
                 for name in self.get_actions(request)
@@ -277,6 +287,8 @@ def _run(
     model_admin: FactAdmin, request: HttpRequest, rows: QuerySet[Any], *, name: str
 ) -> HttpResponse:
     act = model_admin.acts[name]
+    if act.needs_proof and (question := registry.ask_for_proof(request)):
+        return question
     if act.page:
         return act.page(request, rows)
     if not act.question:

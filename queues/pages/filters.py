@@ -76,6 +76,22 @@ class FingerprintFilter(admin.SimpleListFilter):
         return queryset.filter(fingerprint=causes.fingerprint_of(key)) if key else queryset
 
 
+class DomainFilter(admin.SimpleListFilter):
+    """Filters by the recipients' domains that a link or a form named; the list does not offer the others."""
+
+    title = "recipient's domain"
+    parameter_name = "domain"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the domains in the URL; nothing without one."""
+        self.names = request.GET.getlist("domain")
+        return [(self.value() or "", ", ".join(self.names))] if self.value() else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Select the dead letters to recipients at these domains."""
+        return queryset.filter(domain__in=self.names) if self.value() else queryset
+
+
 class ParkedFilter(admin.SimpleListFilter):
     """Filters dead letters that are parked, or those that are not."""
 

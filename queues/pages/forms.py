@@ -14,7 +14,7 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
-from queues.answers import ORDER
+from queues.answers import ORDER, Bucket
 from queues.console import moment
 from queues.events import unambiguous
 from queues.pages.facts import ReasonForm
@@ -112,24 +112,46 @@ class RedriveForm(forms.Form):
                 help_text=bucket.consequence,
                 widget=UnfoldBooleanWidget,
             )
+        if forecast.beyond:
+            self.fields["take_rest"] = forms.BooleanField(
+                required=False,
+                initial=True,
+                label=f"{forecast.beyond:,} more, not forecast yet",
+                help_text="Each is forecast right before it would be sent back, and skipped if it belongs to what you "
+                "do not select above, or would fail.",
+                widget=UnfoldBooleanWidget,
+            )
 
     def buckets(self) -> list[Any]:
         return [bucket for bucket in ORDER if self.forecast.buckets.get(bucket)]
 
     def bucket_fields(self) -> list[forms.BoundField]:
-        return [self[f"take_{bucket}"] for bucket in self.buckets()]
+        names = [*self.buckets(), *(["rest"] if self.forecast.beyond else [])]
+        return [self[f"take_{name}"] for name in names]
 
     def other_fields(self) -> list[forms.BoundField]:
         return [self[name] for name in ("canary", "rate", "reason")]
 
-    def chosen(self) -> list[uuid.UUID]:
-        """Return the keys of the dead letters in the selected buckets."""
+    def takes_rest(self) -> bool:
+        """Return True if what was not forecast goes too."""
+        return bool(self.cleaned_data.get("take_rest"))
+
+    @property
+    def taken(self) -> int:
+        """The number of dead letters that were selected."""
+        return len(self.chosen()) + (self.forecast.beyond if self.takes_rest() else 0)
+
+    def selected(self) -> list[Bucket]:
+        """Return the selected buckets, and those that are selected by default and had no checkbox."""
         return [
-            key
-            for bucket in self.buckets()
-            if self.cleaned_data[f"take_{bucket}"]
-            for key in self.forecast.buckets[bucket]
+            bucket
+            for bucket in Bucket
+            if self.cleaned_data.get(f"take_{bucket}", bucket.is_worth_it)
         ]
+
+    def chosen(self) -> list[uuid.UUID]:
+        """Return the keys of the forecast dead letters in the selected buckets."""
+        return [key for bucket in self.selected() for key in self.forecast.buckets.get(bucket, [])]
 
 
 class DeadLetterDataForm(forms.Form):

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
+from queues import registry
 from queues.console import list_url
 from queues.pages.listing import exports, saved_filters
 from queues.pages.listing.time_range import TimeFilter
@@ -52,7 +53,7 @@ class BoundedChangeList(ChangeList):  # type: ignore[misc]  # Unfold has no type
         words = [f"{spec.title}: {_chosen(spec, self)}" for spec in used]
         known = {name for spec in used for name in spec.expected_parameters()}
         # What a link of ours asks, beside the filters that the list offers.
-        for name in self.filter_params.keys() - known - saved_filters.NO_FILTER:
+        for name in sorted(self.filter_params.keys() - known - saved_filters.NO_FILTER):
             words.append(f"{name.partition('__')[0]}: {', '.join(self.filter_params[name])}")
         return [*words, *([f"search “{self.query.replace('”', '')}”"] if self.query else [])]
 
@@ -145,6 +146,8 @@ class ListAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
         """Export the rows that the URL's filter selects, as CSV."""
         if not self.export or not self.may_export(request):
             raise PermissionDenied
+        if question := registry.ask_for_proof(request):
+            return question
         changelist = self._filtered_list(request)
         return exports.respond(
             request,

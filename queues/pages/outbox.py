@@ -13,6 +13,7 @@ from queues.answers import Section
 from queues.console import moment
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from queues.outbox import relay
+from queues.pages import sections
 from queues.pages.cells import link, pretty, two_lines
 from queues.pages.facts import Act, FactAdmin, column
 from queues.pages.filters import LateFilter, QueueFilter, TypeFilter
@@ -41,7 +42,7 @@ class OutboxEventAdmin(FactAdmin):
             "Progress",
             {
                 "fields": (
-                    ("recorded_at", "published_at"),
+                    ("recorded_at", "published"),
                     ("handled_at", "available_at"),
                     ("tries", "redriven_letter"),
                     "sqs_message_id",
@@ -51,7 +52,7 @@ class OutboxEventAdmin(FactAdmin):
         ),
         ("Body", {"fields": ("pretty_body",)}),
     )
-    readonly_fields = ("pretty_body", "redriven_letter")
+    readonly_fields = ("published", "pretty_body", "redriven_letter")
 
     acts = {
         "publish_again": Act(
@@ -97,7 +98,7 @@ class OutboxEventAdmin(FactAdmin):
 
     @column(description="published", ordering="published_at")
     def published(self, event: OutboxEvent) -> str:
-        return moment(event.published_at)
+        return sections.published(event)
 
     @column(description="handled", ordering="handled_at")
     def handled(self, event: OutboxEvent) -> str:

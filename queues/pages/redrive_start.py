@@ -10,20 +10,23 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from queues import registry
 from queues.answers import Cause
 from queues.console import change_url, list_url
-from queues.dead_letters.advice import advise
+from queues.dead_letters.advice import title
 from queues.models import DeadLetter, Redrive
 from queues.pages.forms import RedriveForm
 from queues.redrives import jobs, preflight, standstill
 from queues.redrives.preflight import Forecast
 
+# A redrive of more dead letters asks the user again who they are.
+PROVEN_ABOVE = 100
 # The form field with the keys of dead letters that were chosen one by one.
 KEYS_NAME = "letter"
 
@@ -47,8 +50,10 @@ def start(request: HttpRequest, letters: QuerySet[DeadLetter]) -> HttpResponse:
         request.POST if request.method == "POST" else None, forecast=_forecast(letters)
     )
     if form.is_valid():
-        if chosen := form.chosen():
-            return redirect(change_url(_start(request, form, chosen)))
+        if form.taken:
+            if form.taken > PROVEN_ABOVE and (question := registry.ask_for_proof(request)):
+                return question
+            return redirect(change_url(_start(request, form)))
         messages.warning(request, "You selected nothing, so nothing was redriven.")
     keys = request.POST.getlist(KEYS_NAME)
     words = _words(request, letters)
@@ -72,21 +77,25 @@ def _forecast(letters: QuerySet[DeadLetter]) -> Forecast:
 
 
 def _words(request: HttpRequest, letters: QuerySet[DeadLetter]) -> str:
-    """Return the meaning of the cause if the page is about a single one; else an empty text."""
+    """Return the title of the cause if the page is about a single one; else an empty text."""
     if not request.GET.get("fingerprint"):
         return ""
     found = letters.order_by().values_list("code", "reason")[:1]
-    return next((advise(Cause(code, reason)).words for code, reason in found), "")
+    return next((title(Cause(code, reason)) for code, reason in found), "")
 
 
-def _start(request: HttpRequest, form: RedriveForm, chosen: Sequence[UUID]) -> Redrive:
+def _start(request: HttpRequest, form: RedriveForm) -> Redrive:
+    chosen = Q(pk__in=form.chosen())
+    if form.takes_rest():
+        chosen |= Q(pk__in=form.forecast.rest.values("pk"))
     return jobs.start(
-        DeadLetter.objects.filter(pk__in=chosen),
+        DeadLetter.objects.filter(chosen),
         by=cast(User, request.user),
         reason=form.cleaned_data["reason"],
         key=str(form.cleaned_data["key"]),
         rate=form.cleaned_data["rate"],
         canary=form.cleaned_data["canary"],
+        buckets=form.selected() if form.takes_rest() else None,
     )
 
 

@@ -58,7 +58,7 @@ OUTCOME_MEANINGS = {
 
 @admin.register(Redrive)
 class RedriveAdmin(FactAdmin):
-    list_display = ("what_column", "state_label", "came_through", "started", "ended")
+    list_display = ("what_column", "state_label", "succeeded", "started", "ended")
     list_filter = (("created_at", CreatedFilter), "state")
     search_fields = ("what", "reason", "started_by")
     search_help_text = "Cause, reason, or the user who started it"
@@ -103,16 +103,16 @@ class RedriveAdmin(FactAdmin):
         State.DONE: "The outcome of every dead letter is known: see below.",
     }
 
-    @column(description="dead letters")
+    @column(description="redrive")
     def what_column(self, redrive: Redrive) -> SafeString:
-        return two_lines(_letters(redrive.total), redrive.what or "none was open")
+        return two_lines(redrive.what or "None was open", _letters(redrive.total))
 
     @column(description="state", ordering="state", colours=STATE_COLOURS)
     def state_label(self, redrive: Redrive) -> tuple[str, str]:
         return redrive.state, redrive.get_state_display()
 
-    @column(description="came through")
-    def came_through(self, redrive: Any) -> SafeString:
+    @column(description="succeeded")
+    def succeeded(self, redrive: Any) -> SafeString:
         return two_lines(f"{redrive.good} of {redrive.total}", f"failed again: {redrive.bad}")
 
     @column(description="started", ordering="created_at")

@@ -32,6 +32,13 @@ DEAD_LETTER_COLOURS = {
 }
 
 
+def published(event: OutboxEvent) -> str:
+    """Say when an event was published; of one that was handled before that was saved, at least that it was."""
+    if event.published_at is None and event.handled_at and event.state == OutboxEvent.State.HANDLED:
+        return f"before {moment(event.handled_at)}"
+    return moment(event.published_at)
+
+
 def failures_section(failures: QuerySet[HandlingFailure], *, empty: str = "") -> Section:
     """Build the table of receives that ended without an ack."""
     return Section(
@@ -55,7 +62,7 @@ def outbox_section(events: QuerySet[OutboxEvent], *, title: str) -> Section:
                 link(event),
                 coloured(event.get_state_display(), OUTBOX_COLOURS[event.state]),
                 moment(event.recorded_at),
-                moment(event.published_at),
+                published(event),
                 moment(event.handled_at),
             )
             for event in events[:MAX_ROWS]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -20,7 +21,8 @@ from django.db.models import Case, Count, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 from django.utils.text import Truncator
 
-from queues.dead_letters import collecting
+from queues.answers import Bucket, Cause
+from queues.dead_letters.advice import title
 from queues.models import DeadLetter, Redrive, RedriveItem
 from queues.redrives import releasing, settling
 from queues.redrives.leases import Lease, LeaseLost
@@ -37,6 +39,9 @@ ON CONFLICT DO NOTHING"""
 # The pause between two looks at a redrive that sends nothing back any more and only waits for outcomes.
 FOLLOW_PAUSE = timedelta(seconds=5)
 
+# The title of a redrive names so many causes.
+MOST_NAMED = 2
+
 State = Redrive.State
 Outcome = RedriveItem.Outcome
 _BAD = (Outcome.RETURNED, Outcome.BOUNCED)
@@ -51,11 +56,13 @@ def start(
     key: str,
     rate: int | None = None,
     canary: bool = True,
+    buckets: Collection[Bucket] | None = None,
 ) -> Redrive:
     """Let consumers send these dead letters back, if they are open; a key used before returns its first redrive.
 
     ``by`` is a user, who gets a log entry for each dead letter, or the name of a script. ``rate`` is in dead letters a
-    second. Dead letters that are in another unfinished redrive are left out.
+    second. With ``buckets``, each dead letter is forecast right before it would be sent back, and skipped unless it is
+    in one of them. Dead letters that are in another unfinished redrive are left out.
     """
     user, name = (None, by) if isinstance(by, str) else (by, by.get_username())
     redrive, is_new = Redrive.objects.get_or_create(
@@ -66,6 +73,7 @@ def start(
             "reason": reason[:300],
             "rate": rate,
             "is_canary": canary,
+            "buckets": None if buckets is None else list(buckets),
             "stage": 0 if canary else releasing.LAST_STAGE,
             "next_at": Now(),
         },
@@ -125,13 +133,20 @@ def _write_down(redrive: Redrive, letters: QuerySet[DeadLetter]) -> None:
 
 
 def _causes(redrive: Redrive) -> str:
-    """Name the causes in a redrive: a single one by code and reason, several by their codes."""
-    codes = list(redrive.items.order_by().values_list("letter__code", flat=True).distinct()[:4])
-    first = redrive.items.select_related("letter").first()
-    if first and len(codes) == 1:
-        words = f"{codes[0] or 'no cause recorded'}: {collecting.general(first.letter.reason)}"
-        return Truncator(" ".join(words.split())).chars(300)
-    return ", ".join(sorted(codes)[:3]) + (" and others" if len(codes) > 3 else "")
+    """Name the causes in a redrive by their titles, the most frequent one first."""
+    rows = redrive.items.order_by().values("letter__fingerprint").annotate(count=Count("pk"))
+    found = [row["letter__fingerprint"] for row in rows.order_by("-count", "letter__fingerprint")]
+    titles = [_title(redrive, fingerprint) for fingerprint in found[:MOST_NAMED]]
+    more = len(found) - len(titles)
+    words = "; ".join(titles) + (
+        f"; and {more} more cause{'' if more == 1 else 's'}" if more else ""
+    )
+    return Truncator(words).chars(300)
+
+
+def _title(redrive: Redrive, fingerprint: str) -> str:
+    items = redrive.items.filter(letter__fingerprint=fingerprint).order_by()
+    return title(Cause(*items.values_list("letter__code", "letter__reason")[:1].get()))
 
 
 def _take_lease(pk: uuid.UUID) -> int:

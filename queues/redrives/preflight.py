@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from queues import registry
 from queues.answers import Bucket
@@ -19,31 +19,48 @@ from queues.events.envelope import Event
 from queues.models import DeadLetter
 
 BATCH_SIZE = 500
-# The page must appear before its reader gives up. The oldest come first; the others need another redrive.
-MAX_DEAD_LETTERS = 5_000
+# The page must appear before its reader gives up. The oldest come first; a redrive forecasts the others on its way.
+MAX_DEAD_LETTERS = 1_000
 
 
 @dataclass
 class Forecast:
-    """The keys of the dead letters in each bucket. ``left_out`` counts those beyond MAX_DEAD_LETTERS."""
+    """The keys of the dead letters in each bucket; ``rest`` are those after MAX_DEAD_LETTERS, ``beyond`` in number."""
 
     buckets: dict[Bucket, list[UUID]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    left_out: int = 0
+    rest: QuerySet[DeadLetter] = field(default_factory=DeadLetter.objects.none)
+    beyond: int = 0
 
     @property
     def count(self) -> int:
         """The number of dead letters in all buckets."""
         return sum(map(len, self.buckets.values()))
 
+    @property
+    def total(self) -> int:
+        """The number of dead letters, with those that were not forecast."""
+        return self.count + self.beyond
+
 
 def sort(letters: QuerySet[DeadLetter]) -> Forecast:
     """Sort the open ones among these dead letters into buckets, oldest first; about three queries for each 500."""
     able = letters.filter(state=DeadLetter.State.OPEN)
-    keys = list(able.order_by("collected_at", "id").values_list("pk", flat=True)[:MAX_DEAD_LETTERS])
+    oldest = able.order_by("collected_at", "id").values_list("pk", "collected_at")
+    found = list(oldest[:MAX_DEAD_LETTERS])
+    forecast = sort_keys([key for key, _ in found])
+    if len(found) == MAX_DEAD_LETTERS:
+        last, moment = found[-1]
+        forecast.rest = able.filter(
+            Q(collected_at__gt=moment) | Q(collected_at=moment, pk__gt=last)
+        )
+        forecast.beyond = able.count() - len(found)
+    return forecast
+
+
+def sort_keys(keys: Sequence[UUID]) -> Forecast:
+    """Sort the dead letters with these keys into buckets; about three queries for each 500."""
     forecast = Forecast()
-    if len(keys) == MAX_DEAD_LETTERS:
-        forecast.left_out = able.count() - len(keys)
     make_preflights = registry.make_preflights()
     for batch in _batches(keys):
         for key, bucket in _sorted(batch, make_preflights):

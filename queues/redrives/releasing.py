@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from queues.audit.staff_log import ActLog
 from queues.dead_letters import decisions
 from queues.models import Redrive, RedriveItem
+from queues.redrives import preflight
 from queues.redrives.leases import Lease
 
 logger = logging.getLogger(__name__)
@@ -105,7 +106,7 @@ def _paced_at(redrive: Redrive, rate: int, now: datetime) -> datetime:
 def _send_back(redrive: Redrive, items: Sequence[RedriveItem]) -> None:
     """Redrive the dead letters, record it, and log an entry for each, in the caller's transaction."""
     sent = []
-    for item in items:
+    for item in _wanted(redrive, items):
         if item.letter.queue in settings.QUEUES:
             item.outbox_event = decisions.redrive_one(item.letter)
         if item.outbox_event:
@@ -121,6 +122,22 @@ def _send_back(redrive: Redrive, items: Sequence[RedriveItem]) -> None:
         # The log has the redrive.
         log = ActLog(redrive.user_id, is_bulk=True)
         log.write_each([item.letter for item in sent], words)
+
+
+def _wanted(redrive: Redrive, items: Sequence[RedriveItem]) -> Sequence[RedriveItem]:
+    """Leave out, and skip, what is now forecast in a bucket that nobody selected, if the redrive asks for it."""
+    if redrive.buckets is None:
+        return items
+    forecast = preflight.sort_keys([item.letter_id for item in items])
+    unwanted = set()
+    for bucket in forecast.buckets.keys() - set(redrive.buckets):
+        keys = forecast.buckets[bucket]
+        unwanted.update(keys)
+        skip(
+            redrive.items.filter(letter__in=keys),
+            f"Not selected; the forecast was: {bucket.words}.",
+        )
+    return [item for item in items if item.letter_id not in unwanted]
 
 
 def _of(items: Sequence[RedriveItem]) -> QuerySet[RedriveItem]:

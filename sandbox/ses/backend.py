@@ -105,7 +105,7 @@ class SandboxSES(SESBackend):  # type: ignore[misc]  # moto is untyped here
         super().delete_configuration_set(configuration_set_name)
 
     def get_send_quota(self) -> SESQuota:
-        """The quota of a small production account, not the SES sandbox's one email a second."""
+        """Return the quota of a small production account: with a sandbox account.s 200 a day trials would soon end."""
         quota = super().get_send_quota()
         quota.max24_hour_send, quota.max_send_rate = 50_000, 14
         return quota

@@ -219,7 +219,7 @@ def test_two_operators_at_once_start_one_redrive_stop_each_others_and_discard_on
     group = page_of("RenderError")
     for operator in (ann, bob):
         operator.goto(group)
-        operator.get_by_role("button", name="Discard all").click()
+        operator.get_by_role("button", name="Discard The template").click()
         operator.get_by_label("Reason").fill("a test of the producer")
         operator.get_by_label("How many?").fill(str(CAUSES["RenderError"][0]))
     ann.get_by_role("button", name="Discard").click()

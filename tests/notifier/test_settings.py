@@ -49,6 +49,7 @@ BAD = {
         *("https://[::1", "https://-a.com", "HTTPS//a.com", "https://a.com:port"),
     ],
     "TRUSTED_PROXIES": [*WHOLE, HUGE],
+    "STAFF_SECOND_FACTOR": ["", "off,all", "roles,support", "x" * 151],
     "RELEASE": ["x" * 51, "1.0\n"],
     "DATABASE_URL": [
         "db.sqlite3",

@@ -22,11 +22,11 @@ _MARKS = {
 
 
 class Command(BaseCommand):
-    """Check the installation; exit with 0 if all is well, 1 if something needs a look, 2 if something does not work."""
+    """Check the installation; exit with 0 if it is in order, 1 after warnings, 2 after errors."""
 
     help = (
         "Check settings, database, AWS, queues, SES and consumers; say what is wrong, why it matters and how to fix "
-        "it. Exits with 0 if all is well, 1 if there are warnings, 2 if there are errors."
+        "it. Exits with 0 if the set-up is in order, 1 if there are warnings, 2 if there are errors."
     )
     # The doctor runs the system checks itself; here a failing one would stop it.
     requires_system_checks = []
@@ -50,7 +50,7 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(_as_json(found), indent=2))
         else:
-            self.stdout.write(f"\n{findings.summary(found)}")
+            self.stdout.write(f"\n{findings.headline(found)}\n{findings.summary(found)}")
         if code := EXIT_CODES.get(findings.worst(found), 0):
             sys.exit(code)
 

@@ -8,6 +8,7 @@
     const version = () => place.querySelector("[data-version]")?.dataset.version;
     const first = version();
     let timer = null;
+    let last = null;
 
     const plan = () => {
       clearTimeout(timer);
@@ -15,6 +16,9 @@
     };
     // Keep the focus on the same link or button, if it still exists.
     const replace = (html) => {
+      // Text that somebody is selecting or copying stays as it is.
+      if (html === last) return;
+      last = html;
       const links = () => [...place.querySelectorAll("a, button")];
       const focused = links().indexOf(document.activeElement);
       place.innerHTML = html;

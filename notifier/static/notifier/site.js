@@ -19,7 +19,7 @@
 
   // --- Show times in the reader's time zone
 
-  const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+  const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
   const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "long", timeStyle: "short" });
   const localise = (root) => {
     for (const time of root.querySelectorAll("time")) {

@@ -65,8 +65,8 @@ def _counted(
     count, end = 0, "stopped after"
     try:
         for key_and_values in _read(rows, columns):
-            yield key_and_values[1:]
             count += 1
+            yield key_and_values[1:]
         end = "all"
     finally:
         words = f"{what}: {end} {count:,} row{'' if count == 1 else 's'}."

@@ -22,11 +22,12 @@ from tests.support.rows import staff
 pytestmark = pytest.mark.django_db
 
 LIST = reverse("admin:emails_identity_changelist")
+ADD = reverse("admin:emails_identity_add")
 VERIFY = reverse("admin:emails_identity_verify")
 DELETE = reverse("admin:emails_identity_delete")
 REFRESH = reverse("admin:emails_identity_refresh")
-SENDER_CHOICE = reverse("admin:emails_identity_sender")
-SENDER_RESET = reverse("admin:emails_identity_sender_reset")
+SENDER_CHOICE = reverse("admin:emails_identity_sender", args=["shop"])
+SENDER_RESET = reverse("admin:emails_identity_sender_reset", args=["shop"])
 TEST = reverse("admin:emails_identity_test")
 MAIL_FROM = reverse("admin:emails_identity_mail_from")
 FAILING = {"failing": "UseDefaultValue"}
@@ -51,7 +52,7 @@ class _Raw:
 
 @pytest.fixture
 def ses_answers(aws) -> Iterator[Answer]:
-    """Make SES answer an operation like this instead."""
+    """Make SES answer an operation like this instead; the last word counts."""
     events: Any = ses_api.api().meta.events
     registered: list[tuple[str, Callable[..., AWSResponse]]] = []
 
@@ -59,7 +60,11 @@ def ses_answers(aws) -> Iterator[Answer]:
         def send(**kwargs: Any) -> AWSResponse:
             return AWSResponse("http://ses", status, HTTPHeaders(), _Raw(body))
 
-        registered.append((f"before-send.ses.{operation}", send))
+        name = f"before-send.ses.{operation}"
+        for earlier in [each for each in registered if each[0] == name]:
+            registered.remove(earlier)
+            events.unregister(*earlier)
+        registered.append((name, send))
         events.register_first(*registered[-1])
 
     yield answer
@@ -67,12 +72,25 @@ def ses_answers(aws) -> Iterator[Answer]:
         events.unregister(name, send)
 
 
+def status_is(ses_answers: Answer, name: str, status: str) -> None:
+    """Make SES tell this status of the identity; moto verifies each at once."""
+    entry = (
+        f"<entry><key>{name}</key><value><VerificationStatus>{status}</VerificationStatus>"
+        "<VerificationToken>token</VerificationToken></value></entry>"
+    )
+    operation = "GetIdentityVerificationAttributes"
+    body = f"<VerificationAttributes>{entry}</VerificationAttributes>"
+    ses_answers(operation, 200, f"<R><{operation}Result>{body}</{operation}Result></R>")
+
+
 def text_of(response: Any) -> str:
     assert response.status_code == 200
     return str(response.content.decode())
 
 
-def test_an_address_is_verified_and_listed(admin_client, aws):
+def test_an_address_is_verified_and_listed(admin_client, ses_answers):
+    status_is(ses_answers, "ada@example.com", "Pending")
+
     response = admin_client.post(VERIFY, {"name": "ada@Example.COM"})
 
     assert "SES is sending a verification link to ada@example.com." in said(response)
@@ -90,6 +108,66 @@ def test_a_domain_shows_the_dns_records_of_ownership_dkim_spf_and_dmarc(admin_cl
     assert "v=spf1 include:amazonses.com ~all" in page
     assert "_dmarc.example.org" in page
     assert LogEntry.objects.get().object_id == "example.org"
+
+
+def test_asking_again_says_what_ses_says_now_and_never_to_publish_what_is_published(
+    admin_client, ses_answers
+):
+    status_is(ses_answers, "example.org", "Pending")
+    first = admin_client.post(VERIFY, {"name": "example.org"})
+    admin_client.get(first.url)
+    again = admin_client.post(VERIFY, {"name": "example.org"})
+    status_is(ses_answers, "example.org", "Success")
+    verified = admin_client.post(VERIFY, {"name": "example.org"})
+
+    assert said(first) == "Publish these DNS records for example.org."
+    assert said(again).endswith("SES is checking DNS for the records of example.org again.")
+    assert said(verified).endswith("example.org is verified. SES sends from it.")
+
+
+def test_a_pending_identity_shows_within_seconds_that_it_is_verified(admin_client, ses_answers):
+    status_is(ses_answers, "example.org", "Pending")
+    page = admin_client.post(VERIFY, {"name": "example.org"}).url
+    assert 'data-refresh="' in text_of(admin_client.get(page))
+    status_is(ses_answers, "example.org", "Success")
+    SesAnswer.objects.update(tried_at=timezone.now() - timedelta(seconds=6))
+
+    live = text_of(admin_client.get(f"{page}progress/"))
+
+    assert "every address of this domain" in live
+    assert "data-refresh" not in text_of(admin_client.get(page))
+
+
+def test_a_verified_identity_is_not_asked_about_again_so_soon(admin_client, aws):
+    admin_client.get(LIST)
+    SesAnswer.objects.update(tried_at=timezone.now() - timedelta(seconds=6))
+    aws.verify("new@example.com")
+
+    assert "new@example.com" not in text_of(admin_client.get(LIST))
+
+
+BACK = "/admin/queues/deadletter/groups/"
+
+
+def test_a_link_fills_in_what_to_verify_and_leads_back(admin_client, aws):
+    form = text_of(admin_client.get(f"{ADD}?name=example.org&next={BACK}"))
+    assert 'value="example.org"' in form
+    assert f'name="next" value="{BACK}"' in form
+
+    page = admin_client.post(VERIFY, {"name": "example.org", "next": BACK}).url
+
+    assert f'href="{BACK}"' in text_of(admin_client.get(page))
+    assert "Back to the dead letters" in text_of(admin_client.get(page))
+
+
+def test_the_way_back_leads_to_no_other_site(admin_client, aws):
+    evil = "https://evil.example/"
+
+    form = text_of(admin_client.get(f"{ADD}?name=example.org&next={evil}"))
+    page = admin_client.post(VERIFY, {"name": "example.org", "next": evil}).url
+
+    assert "evil" not in form + page
+    assert f'href="{evil}' not in text_of(admin_client.get(f"{page}?next={evil}"))
 
 
 @pytest.mark.parametrize("name", ["", "no such thing", "a@b@c", "a@b.c\nBcc: d@e.f", "x" * 300])

@@ -191,9 +191,10 @@ def test_a_configuration_set_is_described_with_its_destinations(settings, local_
 def test_only_a_verified_address_becomes_the_default_sender(admin_client, local_aws):
     domain = new_domain()
     admin_client.post(VERIFY, {"name": domain})
-    choose, fields = reverse("admin:emails_identity_sender"), {"address": f"shop@{domain}"}
+    choose = reverse("admin:emails_identity_sender", args=["shop"])
+    fields = {"address": f"shop@{domain}"}
 
-    assert "nor its domain. Verify one first." in said(admin_client.post(choose, fields))
+    assert "nor its domain. Verify one first." in admin_client.post(choose, fields).text
     local_aws.verify(domain)
     admin_client.post(choose, fields)
 

@@ -331,7 +331,7 @@ def test_customer_is_told_that_the_email_was_not_sent_and_not_why(client, aws, c
 
     page = text(client.get(order.get_signed_url().replace("/?", "/email/?")))
 
-    assert "This email was not sent: we cannot send to this address at the moment" in page
+    assert "We can&#x27;t email this address at the moment." in page
     assert "spam" not in page
     assert "suppress" not in page
 

@@ -10,6 +10,15 @@ from emails.rendering import inlining, templates
 STYLE = "<style>p {color: red} .big {color: blue} td + td {margin: 0} :empty {top: 0}</style>"
 HOSTILE = """<script>alert("1")</script> &amp; 'x' --> </p></td></style>`={{a}}\xa0\u2028é日"""
 NAMES = templates.names()
+LETTERHEAD = {
+    "brand": {
+        "name": "Smith & Sons",
+        "mark": "&",
+        "colour": "teal",
+        "footer": '1 O\'Hara "Road"',
+        "support": "help@example.com",
+    }
+}
 
 
 def template_of(source):
@@ -18,9 +27,9 @@ def template_of(source):
 
 def whole_and_by_outline(template, data):
     """The inlined email, made the long way and the short way; None where there is no short one."""
-    outline = template.outline(data)
+    outline = template.outline(data, data=LETTERHEAD)
     short = None if outline is None else inlining.inline_outline(outline)
-    return inlining.inline(template.render(data)), short
+    return inlining.inline(template.render(data, data=LETTERHEAD)), short
 
 
 def with_other_texts(value, text):

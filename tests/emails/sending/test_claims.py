@@ -11,7 +11,7 @@ from emails.errors import NotSent
 from emails.models import Attempt, Notification, Suppression
 from emails.sending import claims, guard, states
 from emails.sending.planning import Owed
-from tests.support.owed import claimed, only, owed, placed
+from tests.support.owed import claimed, notification_of, only, owed, placed
 
 pytestmark = pytest.mark.django_db
 
@@ -117,6 +117,23 @@ def test_claim_of_one_email_leaves_others_alone(claim):
 
     claim(wanted())
 
+    other.refresh_from_db()
+    assert (other.state, other.attempts) == (State.PENDING, 0)
+
+
+@pytest.mark.parametrize(
+    ("template", "recipient"), [("test_email", TO), ("order_confirmation", "bob@example.com")]
+)
+def test_two_emails_of_one_event_are_claimed_one_by_one(template, recipient):
+    """Both have rows: an earlier try had claimed them."""
+    new = wanted()
+    owed(new.event)
+    other = notification_of(new.event, template, recipient)
+
+    held = together(new)
+
+    assert held.notification.template == new.template
+    assert held.notification.recipient == TO
     other.refresh_from_db()
     assert (other.state, other.attempts) == (State.PENDING, 0)
 

@@ -150,7 +150,7 @@ def test_suppressed_email_takes_none_of_the_rate(rate, consume, never_missed):
 @pytest.mark.django_db
 def test_idle_time_is_not_saved_up_for_a_burst(rate):
     rate(10)
-    limiter.reserve()
+    limiter.reserve(1)
     SendRate.objects.update(tat_us=0)
 
     waits = [taken() or 0 for _ in range(3)]
@@ -351,7 +351,7 @@ def test_many_at_once_share_one_rate(rate):
 @pytest.mark.parametrize(("late_seconds", "exchanged"), [(0.1, 0), (0.3, 1), (30, 1)])
 def test_slot_that_was_missed_by_much_is_exchanged_for_another(rate, late_seconds, exchanged):
     rate(100)
-    limiter.reserve()
+    limiter.reserve(1)
     before = SendRate.objects.get()
 
     limiter.Slot(time.monotonic() - late_seconds).wait()
@@ -378,7 +378,7 @@ def test_turn_is_taken_again_only_if_a_stall_missed_all_its_slots(
 @pytest.mark.django_db
 def test_turn_begins_before_its_first_slot(rate):
     rate(2)
-    limiter.reserve()
+    limiter.reserve(1)
 
     slot = limiter.wait_for_slots(1)[0]
     ahead_seconds = slot.at - time.monotonic()
@@ -490,7 +490,7 @@ def test_one_call_may_take_the_slots_of_a_second(rate, per_second, slots):
 @pytest.mark.django_db
 def test_caller_waits_until_a_fifth_of_a_second_before_its_slot(rate):
     rate(1)
-    limiter.reserve()
+    limiter.reserve(1)
 
     slot = limiter.wait_for_slots(1)[0]
 

@@ -242,7 +242,11 @@ CHANGES = [
         {State.PENDING, State.FAILED},
         State.PENDING,
     ),
-    (lambda rows: states.withdraw(rows.get()), {State.PENDING, State.FAILED}, State.CANCELLED),
+    (
+        lambda rows: states.withdraw(rows.get()),
+        {State.PENDING, State.FAILED, State.SUPPRESSED},
+        State.CANCELLED,
+    ),
 ]
 NAMES = ["mark sent", "cancel", "reopen", "correct", "withdraw"]
 

@@ -53,3 +53,10 @@ def test_what_makes_aws_review_an_account_is_warned_of(counts, warnings):
     found = statistics.of([point(hours=1, **counts)], WINDOWS["24h"])
 
     assert len(found.warnings) == warnings
+
+
+@pytest.mark.parametrize(("steps", "is_sparse"), [(1, True), (5, True), (6, False)])
+def test_a_few_bursts_are_told_in_numbers_and_not_as_spikes(steps, is_sparse):
+    points = [point(hours=1 + step, sent=5) for step in range(steps)]
+
+    assert statistics.of(points, WINDOWS["24h"]).is_sparse == is_sparse

@@ -7,10 +7,10 @@ from django.core import mail
 from django.utils import timezone
 from moto import mock_aws
 
-from emails.models import Notification, Suppression
+from emails.models import Breaker, Notification, Suppression
 from emails.rendering.mime import Email
 from emails.sending import breakers
-from notifier.alerts import alerts, sns
+from notifier.alerts import alerts, costs, sns
 from queues import registry
 from queues.consumer import pausing
 from queues.models import DeadLetter
@@ -27,9 +27,25 @@ def living(db):
     return make_consumer()
 
 
-def die(*, count=1, fingerprint="f", code="MessageRejected", reason="Address ada@example.com."):
-    for _ in range(count):
+UNVERIFIED = (
+    "Email address is not verified. The following identities failed the check in region EU-WEST-1: "
+    "zoe@example.org"
+)
+
+
+def die(
+    *,
+    count=1,
+    fingerprint="f",
+    code="MessageRejected",
+    reason="Address ada@example.com.",
+    **fields,
+):
+    for number in range(count):
+        if "amount_cents" in fields:
+            fields["customer"] = f"customer-{fingerprint}-{number}"
         DeadLetter.objects.create(
+            **fields,
             queue="orders",
             sqs_message_id=f"m-{DeadLetter.objects.count()}",
             body="{}",
@@ -48,6 +64,13 @@ def look():
 def told():
     """Return the texts of the alerts, oldest first."""
     return [str(sent.body) for sent in mail.outbox]
+
+
+def html_part():
+    """Return the HTML of the only alert and its type; None if it has text alone."""
+    [sent] = mail.outbox
+    parts: list[tuple[str, str]] = getattr(sent, "alternatives", [])
+    return parts[0] if parts else None
 
 
 def hour_passes():
@@ -95,11 +118,86 @@ def test_new_cause_of_dead_letters_is_told_with_the_page_to_look_at(client, admi
 
     [sent] = mail.outbox
     assert sent.to == ["ops@example.com"]
-    assert sent.subject == "[Notifier] 3 open dead letters, MessageRejected"
-    assert "(new)" in sent.body
+    assert sent.subject == "[Notifier] 3 emails not sent – SES rejected the email for good"
+    assert "New." in sent.body
     [link] = re.findall(r"https://shop\.example\.com(\S+)", str(sent.body))
     client.force_login(admin_user)
     assert client.get(link).context["group"].count == 3
+
+
+def test_subject_says_what_it_costs_and_why():
+    die(
+        count=26,
+        reason=UNVERIFIED,
+        type="order.placed.v1",
+        amount_cents=28508,
+        currency="USD",
+    )
+
+    look()
+
+    [sent] = mail.outbox
+    assert sent.subject == "[Notifier] 26 confirmations not sent ($7,412) – address not verified"
+    assert "26 customers wait, $7,412" in sent.body
+
+
+def test_what_costs_customers_most_is_said_first_and_what_is_over_last():
+    breakers.trip(breakers.QUOTA, code="Quota", reason="used up")
+    look()
+    Breaker.objects.update(is_open=False)
+    pausing.pause("orders", by="grace", reason="r")
+    make_silent(host="gone")
+    die(fingerprint="a", count=3, code="A")
+    die(fingerprint="b", type="order.placed.v1", amount_cents=100, currency="EUR", code="B")
+
+    look()
+
+    sent = mail.outbox[1]
+    assert "1 confirmation not sent (€1) – " in sent.subject
+    titles = ["1 confirmation not sent", "3 emails not sent", "1 silent consumer", "Resolved: "]
+    places = [str(sent.body).index(title) for title in titles]
+    assert places == sorted(places)
+
+
+def test_messages_that_nobody_handles_are_no_emails():
+    die(count=2, code="UnknownType", reason="order.shipped.v1", type="order.shipped.v1")
+
+    look()
+
+    assert mail.outbox[0].subject.startswith("[Notifier] 2 messages not handled – ")
+
+
+@pytest.mark.parametrize(
+    ("cents", "currency", "amount"),
+    [(741_249, "USD", "$7,412"), (999, "EUR", "€9.99"), (500, "GBP", "£5"), (500, "CHF", "CHF 5")],
+)
+def test_money_is_said_as_short_as_a_subject_needs(cents, currency, amount):
+    assert costs._amount(cents, currency) == amount
+
+
+def test_alert_is_text_and_html_with_a_link_to_each_page():
+    make_silent(host="gone")
+    die(reason="Address <b>ada@example.com</b>.")
+
+    look()
+
+    html, kind = html_part()
+    assert kind == "text/html"
+    assert "https://shop.example.com/admin/queues/deadletter/groups/f/" in html
+    assert "https://shop.example.com/admin/#consumers" in html
+    assert "a***@e***.com" in html
+    assert "<b>" not in html
+    assert "Notifier" in html
+
+
+def test_alert_goes_out_as_text_when_its_template_fails(monkeypatch, caplog):
+    monkeypatch.setattr("notifier.alerts.alert_email.TEMPLATE", "nothing")
+    die()
+
+    assert look() == 1
+
+    assert html_part() is None
+    assert "alert has no HTML" in caplog.text
 
 
 def test_alert_has_no_personal_data():
@@ -130,8 +228,8 @@ def test_dead_letters_that_lie_there_are_told_once_and_again_when_more_come():
 
     assert look() == 1
 
-    assert "[Notifier] 5 open dead letters" in mail.outbox[1].subject
-    assert "(3 more since" in told()[1]
+    assert "[Notifier] 5 emails not sent" in mail.outbox[1].subject
+    assert "3 more since" in told()[1]
 
 
 def test_causes_that_are_due_together_are_told_in_one_alert():
@@ -141,7 +239,8 @@ def test_causes_that_are_due_together_are_told_in_one_alert():
     assert look() == 2
 
     [sent] = mail.outbox
-    assert sent.subject.endswith("2 open dead letters, B, and 1 more")
+    assert sent.subject.startswith("[Notifier] 2 emails not sent – ")
+    assert sent.subject.endswith(", and 1 more")
     assert sent.body.count("https://") == 2
 
 
@@ -204,7 +303,7 @@ def test_alert_says_that_a_program_wrote_it():
     alerts.check()
 
     # RFC 3834, section 5.
-    assert mail.outbox[0].message()["Auto-Submitted"] == "auto-generated"
+    assert mail.outbox[0].extra_headers["Auto-Submitted"] == "auto-generated"
 
 
 def test_consumers_run_it_beside_the_sweeper():
@@ -224,7 +323,7 @@ def test_alert_that_cannot_be_sent_is_logged_and_tried_again(monkeypatch, caplog
     assert "alert not mailed: OSError" in caplog.text
 
     assert look() == 1
-    assert "(new)" in told()[0]
+    assert "New." in told()[0]
 
 
 def test_alert_goes_to_the_deliverable_address_of_each_admin(settings):
@@ -257,8 +356,10 @@ def test_topic_gets_the_same_whether_named_or_by_its_arn(settings):
     sns._client.cache_clear()
 
     assert [params["TopicArn"] for params in published] == [arn, arn]
-    assert published[0]["Subject"] == "[Notifier] Open dead letters, MessageRejected"
-    assert "(new)" in published[0]["Message"]
+    assert (
+        published[0]["Subject"] == "[Notifier] 1 email not sent - SES rejected the email for good"
+    )
+    assert "New." in published[0]["Message"]
 
 
 def test_email_reaches_somebody_even_when_the_topic_does_not(settings, caplog):
@@ -300,7 +401,7 @@ def test_of_many_consumers_that_look_at_once_one_tells():
     assert sum(at_once(4, look_past_the_first_gate)) == 2
 
     said = " ".join(told())
-    assert said.count("(new)") == said.count("Quota: used up") == 1
+    assert said.count("New.") == said.count("Quota: used up") == 1
 
 
 @pytest.mark.django_db(transaction=True)

@@ -20,6 +20,7 @@ from queues.aws import sns, sqs
 from queues.consumer import pausing
 from queues.doctor import findings, queue_attributes
 from queues.doctor.findings import Finding, Verdict
+from queues.models import DeadLetter
 from tests.support.aws.scripted_server import ScriptedServer, cut, said
 from tests.support.living import make_consumer, make_silent
 
@@ -383,11 +384,21 @@ def test_engine_is_told_with_what_it_promises(order, synced):
     assert one("database.engine").verdict == Verdict.GOOD
 
 
-def test_command_ends_with_zero_where_all_is_well(order, capsys):
+def test_command_ends_with_zero_where_the_set_up_is_in_order(order, capsys):
     code, said = told(capsys)
 
     assert code == 0
-    assert "in order" in said.splitlines()[-1]
+    assert said.splitlines()[-2] == "The set-up is in order."
+
+
+def test_command_tells_of_work_that_waits_and_still_ends_with_zero(order, capsys):
+    for number in range(2):
+        DeadLetter.objects.create(queue="orders", sqs_message_id=f"m-{number}", body="{}", code="C")
+
+    code, said = told(capsys)
+
+    assert code == 0
+    assert said.splitlines()[-2] == "The set-up is in order; 2 dead letters wait."
 
 
 def test_command_ends_with_one_after_warnings_and_with_two_after_errors(order, capsys, settings):
@@ -427,3 +438,15 @@ def test_one_quota_is_told_and_it_is_that_of_ses(aws, account):
 
     assert found.count(" in 24 hours") == 1
     assert "a day" not in found
+
+
+def test_doctor_and_identities_tell_the_quota_that_ses_tells(order, admin_client):
+    told = ses_api.quota()
+
+    found = next(each.what for each in ses_checks.account() if each.key == "ses.quota")
+    page = admin_client.get("/admin/emails/identity/").content.decode()
+
+    assert f"of {told.max_24_hours:,.0f} emails" in found
+    assert f"SES takes {told.max_rate:g} a second" in found
+    assert f"of {told.max_24_hours:,.0f}</b>" in page
+    assert f"<b>{told.max_rate:g}</b><small>recipients a second at most" in page

@@ -17,6 +17,7 @@ from notifier.doctor.runs import trip
 from queues.aws import sqs
 from queues.doctor import roundtrip, runs
 from queues.doctor.roundtrip import ProbeStep
+from queues.models import DeadLetter
 from queues.models.doctor_runs import DoctorRun
 from tests.conftest import SENDER
 from tests.support.living import make_consumer
@@ -155,14 +156,27 @@ def test_doctor_run_asked_for_in_the_admin_is_carried_out_by_a_consumer(operator
     make_consumer()
 
     page = operator.post(reverse("doctor-check"), follow=True)
-    assert "It waits for a consumer" in page.content.decode()
+    assert "It starts within seconds" in page.content.decode()
     assert runs.advance() == 1
 
     run = DoctorRun.objects.get()
     shown = operator.get(reverse("doctor-run", args=[run.pk])).content.decode()
     assert run.state == "done"
     assert "notifier-orders and notifier-orders-dlq" in shown or "notifier-orders" in shown
-    assert "in order" in shown
+    assert "The set-up is in order" in shown or "The set-up has" in shown
+
+
+def test_doctor_run_tells_of_dead_letters_and_leads_to_them(operator, account):
+    make_consumer()
+    DeadLetter.objects.create(queue="orders", sqs_message_id="m", body="{}", code="C", reason="r")
+    operator.post(reverse("doctor-check"))
+
+    runs.advance()
+
+    shown = operator.get(reverse("doctor-run", args=[DoctorRun.objects.get().pk])).content.decode()
+    assert "; 1 dead letter waits." in shown
+    assert f'href="{reverse("admin:queues_deadletter_groups")}">See what waits' in shown
+    assert "all is well" not in operator.get(reverse("doctor-runs")).content.decode().lower()
 
 
 def test_round_trip_asked_for_in_the_admin_keeps_its_steps(operator, aws):
@@ -194,7 +208,7 @@ def test_doctor_run_that_failed_by_itself_says_so(operator, aws, monkeypatch):
         runs.advance()
 
     page = operator.get(reverse("doctor-run", args=[run.pk])).content.decode()
-    assert "It failed by an error of its own" in page
+    assert "The run itself failed" in page
 
 
 @pytest.mark.parametrize(
@@ -203,7 +217,7 @@ def test_doctor_run_that_failed_by_itself_says_so(operator, aws, monkeypatch):
         ({"asked_at": timezone.now() - timedelta(minutes=1)}, "No consumer has taken it"),
         (
             {"state": "running", "started_at": timezone.now() - timedelta(hours=1)},
-            "has died at it. Ask again.",
+            "died before it was done. Start it again.",
         ),
     ],
 )

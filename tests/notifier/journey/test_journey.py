@@ -15,6 +15,7 @@ from emails.models import Notification
 from emails.reports import feedback
 from notifier.journey import event_timeline
 from queues.aws import sqs
+from queues.console import change_url, list_url, moment
 from queues.dead_letters import decisions
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
 from queues.redrives import jobs
@@ -104,6 +105,101 @@ def test_each_failed_receive_gives_its_cause():
     assert (found.receives, found.failures) == (2, 2)
 
 
+def handled(event, *, seconds):
+    """Let the event's row be published, and handled a second later."""
+    at = event.recorded_at + timedelta(seconds=seconds)
+    OutboxEvent.objects.filter(pk=event.pk).update(
+        state="handled", published_at=at, handled_at=at + timedelta(seconds=1)
+    )
+
+
+def test_an_event_published_again_ends_with_what_its_handling_did():
+    event = make_outbox_event()
+    at = event.recorded_at + timedelta(seconds=1)
+    email = make_notification(event_id=event.event_id, state="sent", provider_message_id="ses-1")
+    Notification.objects.update(created_at=at, sent_at=at)
+    handled(event, seconds=0.5)
+    assert titles(event.event_id)[-1] == "Handled"
+
+    handled(event, seconds=60)
+    assert titles(event.event_id)[-2:] == ["Published", "Handled again, nothing sent"]
+
+    Notification.objects.filter(pk=email.pk).update(state="suppressed", sent_at=None)
+    assert titles(event.event_id)[-1] == "Handled, nothing sent"
+
+
+def test_a_second_row_that_was_handled_later_is_told_too():
+    first = make_outbox_event()
+    second = make_outbox_event(event_id=first.event_id)
+    make_notification(event_id=first.event_id, state="sent", sent_at=timezone.now())
+    handled(first, seconds=1)
+    handled(second, seconds=60)
+
+    assert titles(first.event_id)[-1] == "Handled again, nothing sent"
+
+
+def test_an_event_without_an_email_is_just_handled():
+    event = make_outbox_event()
+    handled(event, seconds=1)
+
+    assert titles(event.event_id)[-1] == "Handled"
+
+
+def test_an_event_handled_before_its_publishing_was_saved_says_so(admin_client):
+    event = make_outbox_event()
+    handled(event, seconds=1)
+    OutboxEvent.objects.update(published_at=None)
+    row = OutboxEvent.objects.get()
+
+    assert known(event.event_id).steps[-1].detail == "When it was published is not known."
+    for address in (list_url(OutboxEvent), change_url(row)):
+        assert f"before {moment(row.handled_at)}" in admin_client.get(address).content.decode()
+
+
+def test_ses_is_quoted_once_for_each_attempt():
+    event = make_outbox_event()
+    email = make_notification(event_id=event.event_id, state="pending", attempts=2)
+    cause = {"code": "MessageRejected", "reason": "Email address is not verified."}
+    for count in (1, 2):
+        at = event.recorded_at + timedelta(seconds=count)
+        email.attempt_rows.create(
+            number=count, started_at=at, finished_at=at, outcome="not_sent",
+            error_code=cause["code"], error=cause["reason"],
+        )  # fmt: skip
+        HandlingFailure.objects.create(
+            queue="orders",
+            sqs_message_id="m",
+            event_id=event.event_id,
+            receive_count=count,
+            **cause,
+        )
+    make_dead_letter(event_id=event.event_id, receive_count=2, **cause)
+
+    steps = known(event.event_id).steps
+
+    assert sum(cause["reason"] in step.detail for step in steps) == 2
+    assert "After 2 receives." in {step.detail for step in steps}
+
+
+@pytest.mark.parametrize(
+    ("fields", "letter", "said"),
+    [
+        ({"state": "pending", "attempts": 3}, "open", "Now: dead letter"),
+        ({"state": "sent", "delivery_status": "delivered"}, "", "Now: delivered"),
+        ({"state": "sent", "delivery_status": "bounced_hard"}, "", "Now: hard bounce"),
+        ({"state": "cancelled"}, "", "Now: cancelled"),
+    ],
+)
+def test_the_last_line_says_where_it_stands_now(admin_client, fields, letter, said):
+    email = make_notification(**fields)
+    if letter:
+        make_dead_letter(event_id=email.event_id, state=letter)
+
+    lines = admin_client.get(page(email.event_id)).context["lines"]
+
+    assert lines[-1].step.title == said
+
+
 def test_a_redrive_is_told_with_the_name_of_who_did_it(admin_user):
     event = make_outbox_event(state=OutboxEvent.State.DEAD)
     letter = make_dead_letter(event_id=event.event_id)
@@ -183,7 +279,7 @@ def test_the_page_shows_steps_gaps_and_the_email(aws, consume, admin_client):
 
     assert f"Timeline of {order.number}" in shown
     assert "Accepted by SES" in shown
-    assert 'title="since the step before"' in shown
+    assert " ms later</small>" in shown
     assert "SES accepted the email after" in shown
     assert 'sandbox=""' in shown
     assert "SES accepted it. It is never sent again." in shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import timedelta
 
@@ -16,6 +17,7 @@ from tests.support.builders import make_order
 pytestmark = pytest.mark.django_db
 
 UNVERIFIED = "Email address is not verified. The following identities failed the check."
+BAD_DELIVERIES = ["bounced_soft", "bounced_hard", "complained", "rejected", "suppressed"]
 
 
 @pytest.fixture
@@ -88,7 +90,7 @@ def test_recorded_order_waits_for_its_queue(order):
 def test_busy_queue_is_no_fault_of_the_order(order):
     OutboxEvent.objects.update(error="connection refused")
 
-    assert "will be sent a little later" in _verdict(order).message
+    assert "will follow a little later" in _verdict(order).message
     assert _verdict(order).reason == "connection refused"
 
 
@@ -102,7 +104,7 @@ def test_refused_event_is_for_the_staff(order):
     OutboxEvent.objects.update(state="refused", error="InvalidMessageContents")
 
     assert _states(order) == ["done", "wrong", "todo", "todo"]
-    assert "Our staff can see it" in _verdict(order).message
+    assert _verdict(order).needs_help
     assert not _verdict(order).is_final
 
 
@@ -145,28 +147,28 @@ def test_email_that_came_back_is_final_and_wrong(order, status):
         (
             "bounced_hard",
             "5.1.1",
-            "The email came back. The address does not exist. Please contact us.",
+            "The email came back. The address does not exist. Your order is confirmed.",
         ),
         # What a mail server thinks of us is not its customer's business.
         (
             "bounced_hard",
             "5.7.1",
-            "The email came back. Your mail provider refused it. Please contact us.",
+            "The email came back. Your mail provider refused it. Your order is confirmed.",
         ),
-        ("bounced_hard", "Suppressed", "The email was not delivered: we cannot send to this"),
-        ("suppressed", "OnAccountSuppressionList", "The email was not delivered: we cannot"),
+        ("bounced_hard", "Suppressed", "We can't email this address at the moment."),
+        ("suppressed", "OnAccountSuppressionList", "We can't email this address at the moment."),
         (
             "bounced_soft",
             "4.2.2",
-            "Your mail provider did not take the email. The mailbox is full.",
+            "Your mail provider did not accept the email. The mailbox is full.",
         ),
-        ("bounced_soft", "", "Your mail provider did not take the email. The mailbox may be full"),
+        ("bounced_soft", "", "Your mail provider did not accept the email. The mailbox may be"),
         (
             "delayed",
             "MailboxFull",
             "Sent, but not delivered yet. The mailbox is full. Delivery is retried",
         ),
-        ("complained", "abuse", "Delivered, then marked as spam."),
+        ("complained", "abuse", "Delivered, then reported as spam."),
     ],
 )
 def test_customer_is_told_why(order, status, code, said):
@@ -187,14 +189,42 @@ def test_staff_read_the_code_and_the_words_of_the_mail_server(order):
     assert _verdict(order).reason == "The address does not exist. “smtp; 550 5.1.1 user unknown”"
 
 
-def test_delivery_says_how_long_it_took(order):
-    now = timezone.now()
-    delivered_at = now + timedelta(seconds=2.1)
-    _notify(
-        order, state="sent", sent_at=now, delivery_status="delivered", delivered_at=delivered_at
-    )
+def test_a_step_that_failed_is_not_called_by_the_name_of_its_success(order):
+    _notify(order, state="sent", sent_at=timezone.now(), delivery_status="bounced_hard")
 
-    assert _verdict(order).message.startswith("Delivered, 2.1 s after it was sent.")
+    labels = [label for label, _ in email_timeline.of(order.number).labelled]
+
+    assert labels == ["Ordered", "Prepared", "Sent", "Not delivered"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"state": "failed", "reason_code": "MessageRejected", "reason": UNVERIFIED},
+        {"state": "suppressed"},
+        {"state": "cancelled"},
+        *({"state": "sent", "delivery_status": status} for status in BAD_DELIVERIES),
+    ],
+)
+def test_a_customer_whose_email_failed_reads_no_word_of_ours_and_learns_whom_to_ask(
+    order, client, settings, fields
+):
+    # Its banner says which addresses are verified.
+    settings.SANDBOX = False
+    _publish(order)
+    _notify(order, **fields)
+
+    page = client.get(order.get_signed_url()).text
+
+    assert 'href="mailto:shop@example.com?subject=' in page
+    assert not re.search(r"\bSES\b|Amazon|AWS|verified|provider's|[0-9] ms\b", page)
+
+
+def test_who_complains_of_an_email_has_got_it(order):
+    now = timezone.now()
+    _notify(order, state="sent", sent_at=now, delivery_status="complained", delivery_at=now)
+
+    assert _states(order) == ["done"] * 4
 
 
 def test_opened_email_is_a_step_of_its_own(order):
@@ -236,7 +266,7 @@ def test_doubt_is_no_alarm_for_the_customer(order):
     assert _verdict(order).reason == "ReadTimeoutError"
 
 
-def test_unverified_address_is_named_while_we_keep_trying(order):
+def test_customer_reads_the_address_while_we_keep_trying(order):
     _publish(order)
     _notify(order, reason_code="MessageRejected", reason=UNVERIFIED)
     _fail(order)
@@ -244,8 +274,10 @@ def test_unverified_address_is_named_while_we_keep_trying(order):
     verdict = _verdict(order)
 
     assert _states(order) == ["done", "done", "wrong", "todo"]
-    assert "ada@example.com: the address is not verified" in verdict.message
-    assert "We keep trying" in verdict.message
+    assert verdict.message == (
+        "We couldn't email your confirmation to ada@example.com yet. Your order is confirmed."
+        " We're trying again."
+    )
     assert verdict.reason == f"MessageRejected: {UNVERIFIED}"
     assert not verdict.is_final
 
@@ -255,7 +287,7 @@ def test_dead_letter_is_for_the_staff_until_it_is_redriven(order):
     _notify(order, reason_code="MessageRejected", reason=UNVERIFIED)
     _fail(order)
     letter = _bury(order)
-    assert "Our staff can see it" in _verdict(order).message
+    assert _verdict(order).needs_help
 
     letter.state = DeadLetter.State.REDRIVEN
     letter.save()
@@ -273,7 +305,7 @@ def test_reason_of_the_machine_is_not_shown_to_the_customer(order, client):
 
     page = client.get(order.get_signed_url()).text
 
-    assert "We keep trying" in page
+    assert "trying again" in page
     assert "secret_column" not in page
 
 

@@ -29,7 +29,7 @@ INDEX = reverse("admin:index")
 LIVE = reverse("overview-live")
 HOSTILE = "<script>alert(1)</script>"
 # Docs say how many: docs/how-to/watch-the-overview.md.
-MOST_QUERIES = 26
+MOST_QUERIES = 28
 
 
 def make_dead_letters(count: int, **fields: Any) -> None:
@@ -385,7 +385,8 @@ def test_page_asks_the_database_as_often_with_many_rows_as_with_few(client, wind
         for number in range(1, 12):
             counted(seconds, ago=timedelta(minutes=30, seconds=seconds * number), accepted=1)
 
-    assert ask(client, address) == few <= MOST_QUERIES
+    # Where emails stand is asked only of those that are not sent.
+    assert ask(client, address) <= few <= MOST_QUERIES
 
 
 LARGE = "queues_outboxevent|queues_deadletter|emails_notification|emails_attempt|emails_deliveryevent|orders_order"

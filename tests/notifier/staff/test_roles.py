@@ -20,7 +20,7 @@ from django.utils import timezone
 from emails.models import Notification, Suppression
 from emails.reputation import imports
 from emails.sending import guard, trials
-from emails.ses import default_sender
+from emails.ses import brands
 from notifier.models import LoginFailure, RoleGrant
 from notifier.staff import roles
 from queues.answers import Bucket
@@ -118,6 +118,8 @@ ARGUMENTS: dict[str, Any] = {
     "queue-pause": lambda: ["orders"],
     "queue-resume": lambda: ["orders"],
     "consumer-forget": lambda: [make_silent().pk],
+    "admin:emails_identity_sender": lambda: ["bank"],
+    "admin:emails_identity_sender_reset": lambda: ["shop"],
 }
 REMEMBERED = ("sessions.Session", "emails.SesAnswer", "emails.IdentityStatus")
 WHO = ["support", "operator", "auditor", "nobody", "stranger"]
@@ -166,6 +168,7 @@ def pages() -> Iterator[tuple[str, set[str]]]:
     yield reverse("admin:emails_suppression_import_preview", args=[upload.pk]), OPERATOR
     yield reverse("admin:emails_identity_changelist"), KNOWING
     yield reverse("admin:emails_identity_change", args=[SENDER]), KNOWING
+    yield reverse("admin:emails_identity_brand", args=["bank"]), OPERATOR
     trial = trials.request("ada@example.com", by="ada")
     yield reverse("admin:emails_identity_trial", args=[trial]), OPERATOR
     yield reverse("admin:emails_identity_trial_progress", args=[trial]), OPERATOR
@@ -258,7 +261,7 @@ def test_a_page_that_acts_does_so_for_its_roles_alone_and_by_a_post(client, aws,
     if name == "admin:emails_guard_resume":
         guard.stop(reason="a test")
     if name == "admin:emails_identity_sender_reset":
-        default_sender.choose("new@example.com", display_name="", by="ada")
+        brands.save("shop", address="new@example.com", by="ada")
     address = reverse(name, args=ARGUMENTS.get(name, list)())
     log_in(client, who)
     before = tables()

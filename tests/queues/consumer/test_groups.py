@@ -319,8 +319,10 @@ def received(row):
     return sqs.Received(id=row.sqs_message_id, receipt="r", body=row.body, group=row.group)
 
 
-def test_event_with_nothing_before_it_costs_one_query(beaten, django_assert_num_queries):
+@pytest.mark.parametrize("state", ["published", "claimed"])
+def test_event_with_nothing_before_it_costs_one_query(beaten, django_assert_num_queries, state):
     first = OutboxEvent.objects.order_by("id")[0]
+    OutboxEvent.objects.filter(pk=first.pk).update(state=state)
 
     with django_assert_num_queries(1):
         assert not fifo_groups.must_wait(sqs.queue(ALIAS), received(first))

@@ -17,6 +17,7 @@ from queues.errors import GiveBack, Hold, Reject, Retry
 from queues.events.envelope import Event, EventData
 from queues.models import HandlingFailure, OutboxEvent
 from queues.models.dead_letters import DIED
+from queues.outbox import claims
 
 pytestmark = pytest.mark.django_db
 
@@ -276,3 +277,48 @@ def test_message_that_nobody_redrove_marks_nothing():
     handle(sqs.Received(id="m-1", receipt="r", body=report), alias="ses-events")
 
     assert OutboxEvent.objects.get().state == State.PENDING
+
+
+def claimed(event, **fields):
+    """The event's outbox row, claimed by a relay that waits for SQS's answer."""
+    row = OutboxEvent.objects.create(
+        event_id=event.id, queue="transactions", group="g", body=event.to_json(),
+        available_at=timezone.now(), **fields,
+    )  # fmt: skip
+    [claim] = claims.take_these("transactions", [row.pk])
+    return row, claim
+
+
+def test_event_that_is_handled_before_its_relay_heard_of_sqs_was_published_when_it_was_claimed(
+    event,
+):
+    row, claim = claimed(event)
+    row.refresh_from_db()
+    at = row.lease_until - claims.LEASE
+
+    handling.mark_handled([event.id])
+    claims.settle(claim.claim, {row.pk: "m-1"})
+
+    row.refresh_from_db()
+    assert (row.state, row.claim, row.lease_until) == ("handled", None, None)
+    assert row.published_at == at < row.handled_at
+
+
+def test_time_of_publishing_that_is_known_stays(event):
+    before = timezone.now() - timedelta(hours=1)
+    row, _ = claimed(event, published_at=before)
+
+    handling.mark_handled([event.id])
+
+    row.refresh_from_db()
+    assert row.published_at == before
+
+
+def test_event_whose_claim_has_ended_was_published_at_no_known_time(event):
+    row, _ = claimed(event)
+    OutboxEvent.objects.update(state="pending", claim=None, lease_until=None)
+
+    handling.mark_handled([event.id])
+
+    row.refresh_from_db()
+    assert (row.state, row.published_at) == ("handled", None)

@@ -10,8 +10,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from emails.sending import breakers
+from queues.answers import Cause
 from queues.audit.staff_log import PART
 from queues.dead_letters import causes
+from queues.dead_letters.advice import advise
 from queues.models import DeadLetter, OutboxEvent
 from queues.redrives import jobs
 from tests.support.dead_letters import UNVERIFIED, make_dead_letter, placed, staff
@@ -65,30 +68,26 @@ def test_a_group_counts_customers_once_and_adds_money_by_currency():
 
 
 @pytest.mark.parametrize(
-    ("stakes", "customers", "money"),
+    ("stakes", "told"),
     [
-        ([("ada", 1250)], "1", "USD 12.50"),
-        ([("ada", None)], "1", "none"),
-        (
-            [("", None)] * 2,
-            "unknown: the dead letters do not say",
-            "unknown: the dead letters do not say",
-        ),
+        ([("ada", 1250)], ["1 email", "1 customer", "$12.50"]),
+        ([("ada", 1784500)], ["1 email", "1 customer", "$17,845"]),
+        ([("ada", None)], ["1 email", "1 customer"]),
+        ([("", None)] * 2, ["2 messages", "customers and money unknown"]),
         (
             [("ada", 1250), ("", None)],
-            "1, unknown for 1 dead letter",
-            "USD 12.50, unknown for 1 dead letter",
+            ["2 emails", "1 customer", "$12.50", "1 without a known customer"],
         ),
     ],
-    ids=["known", "no money", "collected by an earlier release", "some of an earlier one"],
+    ids=["known", "thousands", "no money", "no event", "some of an earlier release"],
 )
-def test_what_letters_do_not_say_is_not_called_nothing(stakes, customers, money):
+def test_what_letters_do_not_say_is_not_called_nothing(stakes, told):
     for customer, cents in stakes:
         make_dead_letter(customer=customer, amount_cents=cents, currency="USD" if cents else "")
 
     [group] = causes.waiting()
 
-    assert (group.customers_touched, group.at_stake) == (customers, money)
+    assert group.stakes == told
 
 
 def test_the_customer_column_does_not_name_the_customer():
@@ -120,6 +119,77 @@ def test_a_group_says_whether_it_grows():
 
     assert trends == {"A": "quiet", "B": "growing", "C": "slowing"}
     assert new.fingerprint != old.fingerprint
+
+
+def test_a_burst_that_is_over_no_longer_grows():
+    letter = make_dead_letter()
+    DeadLetter.objects.filter(pk=letter.pk).update(
+        collected_at=timezone.now() - timedelta(minutes=11)
+    )
+
+    [group] = causes.waiting()
+
+    assert group.trend == "slowing"
+
+
+@pytest.mark.parametrize(
+    ("code", "reasons"),
+    [
+        ("UnknownType", [f"no handler for event type 'order.shipped.v{n}'" for n in (1, 2)]),
+        ("BadData", ["customer.email: not an address", "lines: Field required"]),
+        ("KeyError", ["'discount'", "'gift'"]),
+        ("RenderError", ["welcome/body.html.hbs: the data has no x", "gone/subject.hbs: no y"]),
+    ],
+)
+def test_titles_tell_equal_causes_apart(code, reasons):
+    for reason in reasons:
+        make_dead_letter(code=code, reason=reason)
+
+    titles = {group.title for group in causes.waiting()}
+
+    assert len(titles) == 2
+
+
+def test_a_title_names_no_person():
+    make_dead_letter(code="KeyError", reason="'ada@example.com' of ada@example.com")
+
+    [group] = causes.waiting()
+
+    assert "ada" not in group.title
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "act"),
+    [
+        ("MessageRejected", UNVERIFIED + "ada@example.com", "Verify this address"),
+        ("BadEnvelope", "not JSON", "Discard"),
+        ("UnknownType", "no handler for event type 'order.shipped.v1'", "Park"),
+        ("UnknownType", "no handler for event type 'order.placed.v1'", "Redrive"),
+        ("BadData", "lines: Field required", "Edit and redrive"),
+        ("OperationalError", "locked", "Redrive"),
+    ],
+)
+def test_the_act_that_helps_is_the_only_primary_one(admin_client, code, reason, act):
+    letter = make_dead_letter(code=code, reason=reason)
+
+    for address in (GROUPS, group_page(letter)):
+        page = admin_client.get(address).content.decode()
+        buttons = re.findall(
+            r'class="([^"]+)"\s*>\s*<span class="mater[^>]+>\w+</span>\s*([\w ]+)', page
+        )
+        primary = [label.strip() for classes, label in buttons if "bg-primary-600" in classes]
+        assert list(filter(None, primary)) == [act]
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_redrive_helps_once_the_breaker_is_closed(is_open):
+    breakers.trip("quota", code="Throttling", reason="Daily message quota exceeded.")
+    if not is_open:
+        breakers.reset("quota")
+
+    advice = advise(Cause("Throttling", "Daily message quota exceeded."))
+
+    assert advice.act == ("fix" if is_open else "redrive")
 
 
 def test_a_closed_letter_is_in_no_group():

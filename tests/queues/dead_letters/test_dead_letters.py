@@ -172,6 +172,13 @@ def test_rolled_back_redrive_leaves_the_letter_open(dead):
     assert OutboxEvent.objects.count() == 1
 
 
+def test_two_versions_of_a_type_are_two_causes():
+    one, two = (f"no handler for event type 'order.placed.v{version}'" for version in (12, 13))
+
+    assert collecting.fingerprint("UnknownType", one) != collecting.fingerprint("UnknownType", two)
+    assert collecting.general(one) == one
+
+
 def test_same_failure_of_other_messages_has_the_same_fingerprint():
     one = collecting.fingerprint("MessageRejected", "not verified: ada@example.com, order 12")
     two = collecting.fingerprint("MessageRejected", "not verified: bob@example.net, order 345")

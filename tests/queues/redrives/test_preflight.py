@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from emails.models import Notification
 from queues import answers, registry
 from queues.answers import Bucket
 from queues.consumer import pausing
@@ -17,6 +18,7 @@ from queues.events.envelope import EventData
 from queues.models import DeadLetter, OutboxEvent, Redrive
 from queues.redrives import preflight
 from tests.support.dead_letters import make_dead_letter, placed, staff
+from tests.support.lanterns import advance
 from tests.support.owed import notification_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("account")]
@@ -89,7 +91,7 @@ def test_closed_letters_are_not_looked_at():
     assert sorted_letters() == {}
 
 
-def test_one_look_takes_the_oldest_and_says_how_many_it_leaves(monkeypatch):
+def test_one_look_takes_the_oldest_and_names_the_rest(monkeypatch):
     monkeypatch.setattr(preflight, "MAX_DEAD_LETTERS", 3)
     letters = [make_dead_letter() for _ in range(5)]
 
@@ -97,7 +99,8 @@ def test_one_look_takes_the_oldest_and_says_how_many_it_leaves(monkeypatch):
 
     keys = [key for keys in forecast.buckets.values() for key in keys]
     assert sorted(keys) == sorted(letter.pk for letter in letters[:3])
-    assert (forecast.count, forecast.left_out) == (3, 2)
+    assert (forecast.count, forecast.beyond, forecast.total) == (3, 2, 5)
+    assert set(forecast.rest) == set(letters[3:])
 
 
 def test_a_look_costs_three_queries_for_each_batch(monkeypatch):
@@ -273,6 +276,39 @@ def test_all_pages_of_the_list_are_what_its_filters_show(admin_client):
     assert admin_client.get(response.url).context["forecast"].count == 3
 
 
+def test_more_than_one_look_can_take_go_in_one_redrive(admin_client, monkeypatch):
+    """Each of the rest is forecast before it is sent back; what nobody selected, or would fail, is skipped."""
+    monkeypatch.setattr(preflight, "MAX_DEAD_LETTERS", 2)
+    sending = [make_dead_letter() for _ in range(4)]
+    sent = placed()
+    settle(sent, Notification.State.SENT)
+    done = make_dead_letter(sent)
+    failing = make_dead_letter(body="{}")
+
+    shown = page(admin_client, sending[0]).content.decode()
+    take(admin_client, sending[0], "sends", "rest", "sent")
+    advance()
+
+    assert "4 more, not forecast yet" in shown
+    redrive = Redrive.objects.get()
+    assert redrive.total == 6
+    found = {item.letter_id: item for item in redrive.items.all()}
+    assert {found[letter.pk].outcome for letter in [*sending, done]} == {"pending"}
+    assert found[failing.pk].outcome == "skipped"
+    assert found[failing.pk].detail == "Not selected; the forecast was: will fail again."
+    assert DeadLetter.objects.get(pk=failing.pk).state == DeadLetter.State.OPEN
+
+
+def test_rest_stays_where_it_is_if_nobody_selects_it(admin_client, monkeypatch):
+    monkeypatch.setattr(preflight, "MAX_DEAD_LETTERS", 2)
+    letters = [make_dead_letter() for _ in range(3)]
+
+    take(admin_client, letters[0], "sends")
+
+    redrive = Redrive.objects.get()
+    assert (redrive.total, redrive.buckets) == (2, None)
+
+
 @pytest.mark.parametrize("held", ["edit_deadletter", "redrive_deadletter", "discard_deadletter"])
 def test_a_redrive_takes_its_own_permission_and_a_post(client, held):
     letter = make_dead_letter()
@@ -335,7 +371,7 @@ def test_only_the_oldest_open_letters_are_told_and_the_rest_is_counted(monkeypat
     forecast = preflight.sort(DeadLetter.objects.all())
 
     assert set(forecast.buckets[Bucket.FAILS]) == {letter.pk for letter in letters[:5]}
-    assert (forecast.count, forecast.left_out) == (5, 2)
+    assert (forecast.count, forecast.beyond) == (5, 2)
 
 
 def test_of_two_apps_that_tell_of_an_event_the_graver_counts(monkeypatch):

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from queues.audit.staff_log import ActLog
-from queues.dead_letters import decisions
+from queues.dead_letters import causes, decisions
 from queues.models import DeadLetter, OutboxEvent, Redrive, RedriveItem
 from queues.redrives import jobs, releasing
 from queues.redrives.leases import LEASE, Lease, LeaseLost
@@ -74,18 +74,35 @@ def test_only_open_letters_of_known_queues_are_taken():
     assert redrive.ended_at
 
 
-def test_one_cause_is_named_in_words_without_what_names_a_person():
-    make_dead_letter(cause=("MessageRejected", "Email address is not verified: ada@example.com"))
-    make_dead_letter(cause=("MessageRejected", "Email address is not verified: bob@example.com"))
+def test_a_redrive_has_the_title_of_its_cause():
+    make_dead_letter(cause=("UnknownType", "no handler for event type 'lantern.dimmed.v8'"))
+    make_dead_letter(cause=("UnknownType", "no handler for event type 'lantern.dimmed.v8'"))
 
-    assert start().what == "MessageRejected: Email address is not verified: *"
+    redrive = start()
+
+    [group] = causes.waiting()
+    assert str(redrive) == f"2 dead letters: {group.title}"
+    assert group.title == "Nobody handles lantern.dimmed.v8"
 
 
-def test_several_causes_are_named_by_their_codes():
-    make_dead_letter(cause=("Wet", "wet"))
-    make_dead_letter(cause=("Broken", "glass"))
+def test_a_title_names_no_person():
+    make_dead_letter(cause=("Wet", "not dry: ada@example.com"))
 
-    assert start().what == "Broken, Wet"
+    assert start().what == "An unexpected error in a handler: Wet: not dry: …"
+
+
+@pytest.mark.parametrize(
+    ("count", "end"), [(2, "Cause1"), (3, "; and 1 more cause"), (4, "; and 2 more causes")]
+)
+def test_the_most_frequent_of_several_causes_are_named(count, end):
+    for number in range(count):
+        make_dead_letter(cause=(f"Cause{number}", "x"))
+        make_dead_letter(cause=("Cause0", "x"))
+
+    what = start().what
+
+    assert what.startswith("An unexpected error in a handler: Cause0: x; ")
+    assert what.removesuffix(": x").endswith(end)
 
 
 def test_each_letter_of_a_user_gets_an_entry_in_the_log():

@@ -30,6 +30,15 @@ pytestmark = pytest.mark.django_db
 State = Redrive.State
 
 
+def test_step_tells_how_many_moved():
+    """Consumers look again at once while something moves."""
+    make_dead_letters(3)
+    start(canary=False)
+
+    assert jobs.advance() == 3
+    assert jobs.advance() == 0
+
+
 # --- Stages
 
 

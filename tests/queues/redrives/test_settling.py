@@ -206,6 +206,22 @@ def test_a_message_without_an_event_is_followed_too(consume):
     assert outcomes(redrive) == {"handled": 1, "returned": 1}
 
 
+def test_message_without_an_event_is_not_taken_for_another_that_came_back():
+    """An event id that neither has is nothing in common."""
+    for number in (1, 2):
+        DeadLetter.objects.create(queue="orders", sqs_message_id=f"m-{number}", body="no envelope")
+    redrive = start(canary=False)
+    advance()
+    for row in OutboxEvent.objects.order_by("id"):
+        OutboxEvent.objects.filter(pk=row.pk).update(state="dead", sqs_message_id=f"n-{row.pk}")
+    came_back = OutboxEvent.objects.order_by("id")[1].sqs_message_id
+    DeadLetter.objects.create(queue="orders", sqs_message_id=came_back, body="no envelope")
+
+    advance()
+
+    assert outcomes(redrive) == {"returned": 1, "pending": 1}
+
+
 # --- What upper apps tell
 
 

@@ -261,7 +261,7 @@ def test_sender_of_which_ses_says_nothing_stays_as_it_was(aws, monkeypatch):
     sender_status.check()
     due("sender")
 
-    def fail():
+    def fail(address):
         raise NotSent("no answer")
 
     monkeypatch.setattr(ses_api, "sender_is_verified", fail)

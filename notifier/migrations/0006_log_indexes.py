@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
     atomic = False
     dependencies = [
         ("admin", "0003_logentry_add_action_flag_choices"),
-        ("notifier", "0004_export_permission"),
+        ("notifier", "0005_export_permission"),
     ]
 
     operations = [migrations.RunPython(build, remove)]

@@ -1,0 +1,143 @@
+"""Know each brand that emails belong to: its letterhead, its sender and whom to ask, by default or as staff set it.
+
+A template names its brand in ``sample.json``. Every process asks the database again after ``FRESH_SECONDS``, so a
+change is in force everywhere within seconds and costs no query per email.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import DatabaseError, transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from emails.models.identities import Brand
+from emails.rendering import templates
+from emails.rendering.templates import Letterhead, Rendered
+from queues.threads.writer import by_one_thread
+
+logger = logging.getLogger(__name__)
+
+FRESH_SECONDS = 2.0
+
+DEFAULT = templates.DEFAULT_BRAND
+# What the platform says itself: to support, to admins, in tests.
+PLATFORM = "platform"
+
+
+@dataclass
+class _Known:
+    rows: Mapping[str, Brand]
+    until: float
+
+
+_known: _Known | None = None
+
+
+def known() -> list[str]:
+    """Return the key of every brand: those of the templates, and those that are always there."""
+    return sorted({DEFAULT, PLATFORM, *map(templates.brand, templates.names())})
+
+
+def in_force(key: str) -> Brand:
+    """Return the brand with its defaults filled in; its sender is that of ``default_sender``.
+
+    While the database does not answer, what was known last stays in force. Raises DatabaseError if nothing is known.
+    """
+    return _filled(copy(_rows().get(key)) or Brand(key=key))
+
+
+def default(key: str) -> Brand:
+    """Return the brand as it is while nobody has changed it; asks no database."""
+    return _filled(Brand(key=key))
+
+
+def letterhead(brand: Brand) -> Letterhead:
+    """Return what the brand's emails show of it."""
+    return Letterhead(
+        name=brand.name,
+        mark=brand.mark,
+        colour=brand.colour,
+        footer=brand.footer,
+        support=brand.support,
+    )
+
+
+def render(template: str, context: Mapping[str, object]) -> Rendered:
+    """Render an email on the letterhead of its brand; raises RenderError, and what ``in_force`` raises."""
+    brand = in_force(templates.brand(template))
+    return templates.render(template, context, letterhead=letterhead(brand))
+
+
+def saved(key: str) -> Brand | None:
+    """Return what staff set for this brand, with who did it and when; None if nobody has."""
+    return Brand.objects.filter(key=key).first()
+
+
+@transaction.atomic
+def save(key: str, *, by: str, **fields: Any) -> None:
+    """Change a brand from now on; the caller must find out first whether SES sends from a new sender."""
+    last = Brand.objects.aggregate(last=Max("pk"))["last"]
+    fields |= {"chosen_by": by, "chosen_at": timezone.now()}
+    # The row 1 is for the default brand alone: it is all that a release before brands reads.
+    new = {"pk": 1 if key == DEFAULT else max(last or 1, 1) + 1}
+    Brand.objects.update_or_create(key=key, defaults=fields, create_defaults=fields | new)
+    forget()
+    logger.warning("brand changed brand=%s", key)
+
+
+def reset(key: str) -> bool:
+    """Go back to the defaults of a brand; False if they are in force already."""
+    deleted, _ = Brand.objects.filter(key=key).delete()
+    forget()
+    if deleted:
+        logger.warning("brand reset brand=%s", key)
+    return bool(deleted)
+
+
+def forget() -> None:
+    """Forget the known brands, so that the next email asks the database: after a change here, and between tests."""
+    global _known
+    _known = None
+
+
+def _filled(brand: Brand) -> Brand:
+    """Fill in the defaults of empty fields."""
+    default = templates.default_letterhead(brand.key)
+    brand.name = brand.name or default.name
+    brand.mark = brand.mark or brand.name[:1].upper()
+    brand.colour = brand.colour or default.colour
+    return brand
+
+
+def _rows() -> Mapping[str, Brand]:
+    global _known
+    known = _known
+    if known is None or time.monotonic() >= known.until:
+        if known is not None:
+            # Other threads use the old brands while this one asks. A lock could block: the query may need another
+            # thread.
+            known.until = time.monotonic() + FRESH_SECONDS
+        known = _known = _Known(_rows_now(known), time.monotonic() + FRESH_SECONDS)
+    return known.rows
+
+
+def _rows_now(known: _Known | None) -> Mapping[str, Brand]:
+    try:
+        return _read()
+    except DatabaseError as exc:
+        if known is None:
+            raise
+        logger.warning("brands not read: %s", type(exc).__name__)
+        return known.rows
+
+
+@by_one_thread
+def _read() -> dict[str, Brand]:
+    return {row.key: row for row in Brand.objects.all()}
