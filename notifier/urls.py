@@ -8,7 +8,7 @@ from emails.reports import webhook
 from notifier import views
 from notifier.doctor import doctor_page
 from notifier.journey import event_page, history_page, new_address_page, search_page
-from notifier.overview import overview_page, reconciliation_page
+from notifier.overview import live_page, overview_page, reconciliation_page
 from notifier.staff import login
 from notifier.staff.pages import passkeys, second_step, security, step_up
 from notifier.web import time_zones
@@ -37,6 +37,7 @@ urlpatterns = [
         name="reconciliation-some",
     ),
     path("admin/overview/", staff(overview_page.live), name="overview-live"),
+    path("admin/live/", staff(live_page.changes), name="live"),
     path("admin/queue/<str:alias>/pause/", staff(live.pause), name="queue-pause"),
     path("admin/queue/<str:alias>/resume/", staff(live.resume), name="queue-resume"),
     path("admin/consumer/<int:pk>/forget/", staff(live.forget), name="consumer-forget"),

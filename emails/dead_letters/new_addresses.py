@@ -88,10 +88,13 @@ def of(event_id: UUID) -> Undelivered:
     letter = DeadLetter.objects.open().filter(event_id=event_id).order_by("-id").first()
     if notification and (objection := _objection(notification, has_letter=letter is not None)):
         raise Uncorrectable(objection)
-    if letter and (objection := edits.objection(letter)):
-        raise Uncorrectable(objection)
     if letter and letter.is_parked:
         raise Uncorrectable("This dead letter is parked. Unpark it first.")
+    if letter and Notification.objects.filter(event_id=event_id, state=State.SENT).exists():
+        # It says what was sent to an earlier address, so it is not edited but discarded.
+        letter = None
+    if letter and (objection := edits.objection(letter)):
+        raise Uncorrectable(objection)
     event = _event(notification, letter)
     return Undelivered(event, _address(event), notification, letter)
 
@@ -134,6 +137,7 @@ def correct(found: Undelivered, address: str) -> Notification:
     if found.letter:
         _redrive(found.letter)
     else:
+        decisions.discard(DeadLetter.objects.filter(event_id=event.id))
         recording.record_again(event, is_corrected=True)
     return email
 

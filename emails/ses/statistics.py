@@ -30,7 +30,7 @@ class Window:
 
 WINDOWS = {
     "24h": Window("24 hours", timedelta(hours=24), timedelta(minutes=30), "%H:%M"),
-    "14d": Window("14 days", timedelta(days=14), timedelta(hours=6), "%d %b"),
+    "14d": Window("14 days", timedelta(days=14), timedelta(hours=6), "%d %b %H:%M"),
 }
 
 
@@ -51,8 +51,7 @@ class Statistics:
     ``sent`` has one line, ``trouble`` the others: beside the first they would look flat.
     """
 
-    begin: str
-    end: str
+    clocks: Sequence[str]
     sent: Sequence[Line]
     trouble: Sequence[Line]
     warnings: Sequence[str]
@@ -76,8 +75,7 @@ def of(points: Sequence[Sequence[Any]], window: Window) -> Statistics:
     )
     total = sum(sent)
     return Statistics(
-        begin=localtime(now - window.reach).strftime(window.clock),
-        end="now",
+        clocks=_clocks(window, now),
         sent=[Line("Sent", sent, f"{total:,}", "good")],
         trouble=[
             Line("Bounces", bounces, _share(sum(bounces), total), "bad"),
@@ -86,6 +84,13 @@ def of(points: Sequence[Sequence[Any]], window: Window) -> Statistics:
         ],
         warnings=list(_warnings(sum(bounces), sum(complaints), total)),
     )
+
+
+def _clocks(window: Window, now: datetime) -> list[str]:
+    """Name when each step begins."""
+    steps = int(window.reach / window.step)
+    begins = (now - window.step * (steps - number) for number in range(steps))
+    return [localtime(begin).strftime(window.clock) for begin in begins]
 
 
 def _by_step(

@@ -63,7 +63,7 @@ def of(fingerprint: str, *, count: int) -> Cost:
     return Cost(
         group.count,
         group.customers,
-        " + ".join(_amount(cents, currency) for cents, currency in group.money),
+        " + ".join(amount(cents, currency) for cents, currency in group.money),
         sum(cents for cents, _ in group.money),
         group.advice.words,
         _what(group.count, _kind(fingerprint)),
@@ -88,6 +88,18 @@ def _cause(fingerprint: str) -> Cause | None:
     return Cause(*found) if found else None
 
 
+def amount(cents: int, currency: str) -> str:
+    """Write an amount for a headline: ``$7,412``; from 100 on without cents."""
+    value = Decimal(cents) / 100
+    if value >= _WHOLE_FROM:
+        value = Decimal(round(value))
+    try:
+        return money.formatted(value, currency).removesuffix(".00")
+    except ValueError:
+        # Another producer may name any currency.
+        return f"{currency} {value:,}"
+
+
 def _kind(fingerprint: str) -> str:
     """Return the type of event that all of the newest dead letters have, or '' if they differ."""
     newest = DeadLetter.objects.waiting().filter(fingerprint=fingerprint).order_by("-collected_at")
@@ -104,17 +116,6 @@ def _what(count: int, kind: str) -> str:
 
 def _counted(noun: str, count: int) -> str:
     return noun if count == 1 else f"{noun}s"
-
-
-def _amount(cents: int, currency: str) -> str:
-    amount = Decimal(cents) / 100
-    if amount >= _WHOLE_FROM:
-        amount = Decimal(round(amount))
-    try:
-        return money.formatted(amount, currency).removesuffix(".00")
-    except ValueError:
-        # Another producer may name any currency.
-        return f"{currency} {amount:,}"
 
 
 def _brief(words: str) -> str:

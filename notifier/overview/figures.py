@@ -1,4 +1,4 @@
-"""Build the overview's tiles and charts from what consumers have counted: four queries, whatever was sent."""
+"""Build the overview's tiles and charts from what consumers have counted: five queries, whatever was sent."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.utils.timezone import localtime
 
-from emails.figures import percentile
+from emails.figures import REDRIVEN, measured, percentile
 from emails.models import SendRate
-from notifier.overview.charts import Chart, Series, draw
+from notifier.overview.charts import Chart, Mark, Series, draw, times
+from notifier.overview.marks import Happening
 from queues.models.live import Figure
 from queues.upkeep import figures
 from queues.upkeep.figures import HOUR, MINUTE, TEN_MINUTES
@@ -46,40 +47,72 @@ class Tile:
 
 
 def tiles(now: datetime) -> list[Tile]:
-    """Return the figures of the last counted minute, the last hour and the last 24 hours."""
+    """Return the figures of the latest minute, the last hour and the last 24 hours."""
     hour = figures.since(now - timedelta(hours=1), seconds=MINUTE)
     day = figures.total(figures.since(now - timedelta(days=1), seconds=TEN_MINUTES))
-    last: Mapping[str, int] = hour[-1].counts if hour else {}
-    minute = f"in the minute {_clock(hour[-1].begins_at)}" if hour else "not counted yet"
+    last = figures.latest() or (hour[-1] if hour else None)
+    note = (
+        f"{_age(now - last.begins_at - timedelta(seconds=MINUTE))} ago"
+        if last
+        else "not counted yet"
+    )
+    counts: Mapping[str, int] = last.counts if last else {}
     return [
-        Tile("Orders a minute", _number(last.get("orders", 0)) if hour else "—", minute),
-        Tile("Emails a minute", _number(last.get("accepted", 0)) if hour else "—", minute),
+        Tile("Orders a minute", _number(counts.get("orders", 0)) if last else "—", note),
+        Tile("Emails a minute", _number(counts.get("accepted", 0)) if last else "—", note),
         *_latency(figures.total(hour)),
-        *_limits(last.get("accepted", 0)),
+        *_limits(counts.get("accepted", 0)),
         _share("Bounces", day["bounced"], day["accepted"], settings.GUARD_BOUNCE_WARNING),
         _share("Complaints", day["complained"], day["accepted"], settings.GUARD_COMPLAINT_WARNING),
     ]
 
 
-def charts(now: datetime, window: Window) -> list[Chart]:
+def charts(now: datetime, window: Window, happened: Sequence[Happening] = ()) -> list[Chart]:
     """Draw how many emails SES accepted, how many failed, how many orders came, and how long an email took."""
     rows = {row.begins_at: row for row in figures.since(now - window.reach, seconds=window.seconds)}
     steps = _steps(now, window)
     found = [rows.get(step) for step in steps]
-    begin, end = (f"{localtime(step):{window.clock}}" for step in (steps[0], now))
+    clocks = [f"{localtime(step):{window.clock}}" for step in steps]
+    marks = _marks(happened, steps, window)
     counted = [
         _counts("Emails accepted", "accepted", "good", found, window),
-        _counts("Emails failed", "failed", "bad", found, window),
+        _counts("Emails failed", "emails_failed", "bad", found, window),
         _counts("Orders", "orders", "plain", found, window),
     ]
-    times = [
-        _times("p50", "good", 0.5, found),
-        _times("p95", "plain", 0.95, found),
-    ]
+    latency = [_times("p50", "good", 0.5, found), _times("p95", "plain", 0.95, found)]
     return [
-        draw("Emails and orders", counted, unit="a minute", begin=begin, end=end),
-        draw("From order to SES", times, unit="s", begin=begin, end=end),
+        draw("Emails and orders a minute", counted, clocks=clocks, marks=marks),
+        draw(
+            "Time from order to SES",
+            latency,
+            clocks=clocks,
+            scale=times(latency, _short),
+            marks=marks,
+            note=_redriven(figures.total(row for row in found if row)),
+        ),
     ]
+
+
+def _marks(happened: Sequence[Happening], steps: Sequence[datetime], window: Window) -> list[Mark]:
+    last = len(steps) - 1
+    return [
+        Mark(
+            min(last, max(0, int((one.at - steps[0]).total_seconds() // window.seconds))),
+            one.sign,
+            one.text,
+        )
+        for one in happened
+    ]
+
+
+def _redriven(counts: Mapping[str, int]) -> str:
+    """Say how long redriven emails took: they waited for a person, and would hide how fast the others are."""
+    count = measured(counts, REDRIVEN)
+    if not count:
+        return ""
+    emails = "1 redriven email is" if count == 1 else f"{count:,} redriven emails are"
+    half = _seconds(percentile(counts, 0.5, REDRIVEN))
+    return f"{emails} not in these lines: p50 {half} from the order."
 
 
 def _steps(now: datetime, window: Window) -> list[datetime]:
@@ -111,8 +144,10 @@ def _times(label: str, tone: str, share: float, found: Sequence[Figure | None]) 
 
 
 def _latency(hour: Counter[str]) -> list[Tile]:
+    redriven = measured(hour, REDRIVEN)
+    note = f"last hour, without {redriven:,} redriven" if redriven else "in the last hour"
     return [
-        Tile(f"Order to SES, {label}", _seconds(percentile(hour, share)), "in the last hour")
+        Tile(f"Order to SES, {label}", _seconds(percentile(hour, share)), note)
         for label, share in (("p50", 0.5), ("p95", 0.95))
     ]
 
@@ -120,11 +155,12 @@ def _latency(hour: Counter[str]) -> list[Tile]:
 def _limits(accepted: int) -> list[Tile]:
     rate = SendRate.objects.filter(pk=1).first()
     if rate is None:
-        return [Tile("Sending rate used", "—", "SES has not been asked yet")]
+        unknown = "SES has not been asked yet"
+        return [Tile(label, "—", unknown) for label in ("Sending rate used", "Quota used")]
     used = accepted / MINUTE / rate.max_send_rate
     tile = Tile("Sending rate used", f"{used:.0%}", f"of {rate.max_send_rate:g} a second")
     if rate.max_24_hour_send <= 0:
-        return [tile]
+        return [tile, Tile("Quota used", "—", "this account has no quota")]
     share = rate.sent_last_24_hours / rate.max_24_hour_send
     quota = f"of {rate.max_24_hour_send:,.0f} in 24 hours"
     return [tile, Tile("Quota used", f"{share:.0%}", quota, is_high=share >= 0.9)]
@@ -145,14 +181,18 @@ def _seconds(seconds: float | None) -> str:
     if seconds is None:
         return "—"
     scales: list[tuple[float, Callable[[float], str]]] = [
-        (1, lambda value: f"{value * 1000:.0f} ms"),
-        (120, lambda value: f"{value:.1f} s"),
-        (7200, lambda value: f"{value / 60:.0f} min"),
+        (0.9995, lambda value: f"{value * 1000:.0f} ms"),
+        (60, lambda value: f"{value:.1f} s"),
+        (3600, lambda value: f"{value / 60:.0f} min"),
     ]
     return next(
         (told(seconds) for most, told in scales if seconds < most), f"{seconds / 3600:.0f} h"
     )
 
 
-def _clock(moment: datetime) -> str:
-    return f"{localtime(moment):%H:%M}"
+def _short(seconds: float) -> str:
+    return _seconds(seconds).replace(".0 ", " ")
+
+
+def _age(age: timedelta) -> str:
+    return _short(max(1, round(age.total_seconds())))

@@ -17,15 +17,15 @@ from django.views.decorators.http import require_safe
 from emails.models import Notification
 from emails.pages.notifications import STANDING_COLOURS, NotificationAdmin
 from emails.reports import standings
-from notifier.alerts import alerts, concerns
-from notifier.overview import figures, running
+from notifier.alerts import alerts
+from notifier.overview import figures, marks, problems, running
 from notifier.overview.figures import WINDOWS
 from queues import masking
 from queues.answers import Section
 from queues.console import moment
 from queues.pages.cells import coloured, link
 
-RECENT = 10
+RECENT = 8
 
 
 def index(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -41,14 +41,14 @@ def live(request: HttpRequest) -> HttpResponse:
 
 
 def _live(request: HttpRequest) -> dict[str, Any]:
-    found = concerns.current(request.user.has_perm)
-    if any(concern.key.startswith("no consumer") for concern in found):
+    found = problems.current(request.user.has_perm, hides_money=masking.hides(request))
+    if any(problem.concern.key.startswith("no consumer") for problem in found):
         # Only a consumer would alert, and none runs.
         alerts.check_soon()
     sections = [_recent()] if request.user.has_perm("emails.view_notification") else []
     if masking.hides(request):
         sections = [section.masked() for section in sections]
-    return {"concerns": found, "sections": sections, "now": timezone.now()} | _running(request)
+    return {"problems": found, "sections": sections, "now": timezone.now()} | _running(request)
 
 
 def _running(request: HttpRequest) -> dict[str, Any]:
@@ -58,13 +58,21 @@ def _running(request: HttpRequest) -> dict[str, Any]:
     name = request.GET.get("window", "")
     name = name if name in WINDOWS else "1h"
     now, living = timezone.now(), running.consumers()
+    queues, window = running.queues(living), WINDOWS[name]
+    happened = marks.since(
+        now - window.reach,
+        living=living,
+        paused=[queue.paused for queue in queues if queue.paused],
+        may=request.user.has_perm,
+    )
     return {
         "tiles": figures.tiles(now),
-        "charts": figures.charts(now, WINDOWS[name]),
+        "charts": figures.charts(now, window, happened),
         "windows": [(key, window.label) for key, window in WINDOWS.items()],
         "window": name,
-        "queues": running.queues(living),
+        "queues": queues,
         "consumers": living,
+        "is_counting": any(not row.is_silent for row in living),
         "may_pause": request.user.has_perm("queues.pause_queue"),
         "may_forget": request.user.has_perm("queues.forget_consumer"),
     }
@@ -74,7 +82,7 @@ def _recent() -> Section:
     emails = list(Notification.objects.order_by("-id")[:RECENT])
     found = standings.of(emails)
     return Section(
-        "Recent emails",
+        "Latest emails",
         ("email", "recipient", "state", "delivery", "recorded", "sent"),
         [
             (

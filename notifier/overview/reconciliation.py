@@ -64,6 +64,7 @@ AGES = (
     Age("day", "1 h to 1 day", timedelta(hours=1), timedelta(days=1)),
     Age("older", "over 1 day", timedelta(days=1), None),
 )
+ANY_AGE = Age("all", "all ages", timedelta(), None)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.auth.decorators import permission_required
@@ -13,10 +15,11 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_safe
 
 from notifier.overview import reconciliation
-from notifier.overview.reconciliation import AGES, Age, Why
+from notifier.overview.reconciliation import AGES, ANY_AGE, Age, Why
 from queues import masking
 from queues.answers import Section
 from queues.console import TIMELINE, moment
+from queues.models import DeadLetter
 from queues.pages.cells import link, timeline_links
 from queues.pages.sections import MAX_ROWS
 
@@ -32,6 +35,7 @@ def show(request: HttpRequest) -> HttpResponse:
         "verdict": reconciliation.sentence(owed),
         "is_well": not owed.late,
         "ages": AGES,
+        "any_age": ANY_AGE,
         "table": [
             (part, list(zip(AGES, part.counts, strict=True))) for part in owed.counted if part.total
         ],
@@ -45,14 +49,15 @@ def show(request: HttpRequest) -> HttpResponse:
 def show_some(request: HttpRequest, why: str, age: str) -> HttpResponse:
     """List the rows behind one number of the table, oldest first."""
     reason: Why | None = reconciliation.by_name(reconciliation.reasons(), why)
-    chosen: Age | None = reconciliation.by_name(AGES, age)
+    chosen: Age | None = reconciliation.by_name((*AGES, ANY_AGE), age)
     if reason is None or chosen is None:
         raise Http404("no such reason, or no such age")
     rows = list(reason.aged(chosen, timezone.now())[: MAX_ROWS + 1])
+    causes = _causes_of_dead_letters(rows)
     section = Section(
         f"{reason.title}, {chosen.title}",
         ("event", "since", "cause", "timeline"),
-        [_row(reason, row) for row in rows[:MAX_ROWS]],
+        [_row(reason, row, causes) for row in rows[:MAX_ROWS]],
         "None any more.",
     )
     context = admin.site.each_context(request) | {
@@ -65,8 +70,8 @@ def show_some(request: HttpRequest, why: str, age: str) -> HttpResponse:
     return TemplateResponse(request, "admin/reconciliation_some.html", context)
 
 
-def _row(why: Why, row: Any) -> list[object]:
-    cause = getattr(row, "error", "") or getattr(row, "reason", "")
+def _row(why: Why, row: Any, causes: Mapping[UUID, str]) -> list[object]:
+    cause = getattr(row, "error", "") or getattr(row, "reason", "") or causes.get(row.event_id, "")
     timeline: list[object] = [
         format_html('<a class="text-link" href="{}">{}</a>', address, label)
         for label, address in timeline_links(row.event_id)
@@ -77,3 +82,10 @@ def _row(why: Why, row: Any) -> list[object]:
         cause or "—",
         *(timeline or ["—"]),
     ]
+
+
+def _causes_of_dead_letters(rows: Sequence[Any]) -> dict[UUID, str]:
+    """Return by event why its dead letter failed: the outbox does not know it."""
+    letters = DeadLetter.objects.open().filter(event_id__in={row.event_id for row in rows})
+    found = letters.order_by().values_list("event_id", "code", "reason")
+    return {event_id: f"{code}: {reason}" for event_id, code, reason in found if event_id}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django import template
 from django.conf import settings
 from django.template import Context
+from django.utils import timezone
 
 from emails.ses import default_sender
 from notifier.journey import email_timeline as timeline
@@ -36,14 +39,36 @@ def place(context: Context) -> trail.Place:
 
 @register.inclusion_tag("notifier/chart.html")
 def line_chart(title: str, lines: Sequence[Any], span: Any) -> dict[str, Any]:
-    """Draw a chart of emails; each line has label, values, summary and tone, the span has begin and end."""
+    """Draw a chart of emails; each line has label, values, summary and tone, the span has a clock for each value."""
     series = [Series(line.label, line.values, line.summary, line.tone) for line in lines]
-    is_of_one = all(value <= 1 for line in lines for value in line.values)
-    unit = "email" if is_of_one else "emails"
-    return {"chart": draw(title, series, unit=unit, begin=span.begin, end=span.end)}
+    return {"chart": draw(title, series, clocks=span.clocks)}
+
+
+@register.filter
+def ago(moment: datetime | None, now: datetime | None = None) -> str:
+    """Say how long ago something was, to the unit that matters: ``42 s ago``, ``5 min ago``, ``3 days ago``."""
+    if moment is None:
+        return "—"
+    seconds = max(0, int(((now or timezone.now()) - moment).total_seconds()))
+    for most, each, unit in ((60, 1, "s"), (3600, 60, "min"), (2 * 86_400, 3600, "h")):
+        if seconds < most:
+            return f"{seconds // each} {unit} ago"
+    return f"{seconds // 86_400} days ago"
 
 
 @register.inclusion_tag("notifier/sandbox_banner.html")
 def sandbox_banner() -> dict[str, Any]:
     """Show where to find the local mailbox while the local AWS runs; show nothing in production."""
     return {"is_shown": settings.SANDBOX}
+
+
+@register.filter
+def unlocalized(number: float) -> str:
+    """Write a number as SVG and JavaScript read it, whatever the site's language."""
+    return f"{number:g}"
+
+
+@register.filter
+def as_json(value: object) -> str:
+    """Write a value for an attribute that a script reads; the template escapes it."""
+    return json.dumps(value, ensure_ascii=False)

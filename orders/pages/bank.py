@@ -20,7 +20,8 @@ from queues.pages.listing.time_range import CreatedFilter
 class BankAccountAdmin(EmailColumnAdmin):
     email_outcome = in_list("last email")
     email_here = on_page("last email")
-    address_field = "holder_email"
+    address_field = address_column = "holder_email"
+    number_column = "number"
     list_display = ["number", "holder_name", "holder_email", "email_outcome", "balance_label"]
     list_filter = ["currency"]
     nothing_yet = "Add an account, and its transactions can be posted."
@@ -53,7 +54,8 @@ class TransactionAdmin(FactAdmin):
     email_outcome = in_list("alert")
     email_here = on_page("alert")
     form = TransactionForm
-    subject_field = "reference"
+    subject_field = number_column = "reference"
+    address_column = "account__holder_email"
     list_display = [
         "reference",
         "account",

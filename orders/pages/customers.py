@@ -14,7 +14,7 @@ from queues.pages.listing.time_range import CreatedFilter
 class CustomerAdmin(EmailColumnAdmin):
     email_outcome = in_list("last email")
     email_here = on_page("last email")
-    address_field = "email"
+    address_field = address_column = "email"
     list_display = ["name", "email", "email_outcome", "email_verified_at", "registered_at"]
     list_filter = [
         ("registered_at", CreatedFilter),

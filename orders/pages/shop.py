@@ -90,7 +90,8 @@ class OrderLineInline(TabularInline):  # type: ignore[misc]  # Unfold has no typ
 class OrderAdmin(FactAdmin):
     email_outcome = in_list("confirmation")
     email_here = on_page("confirmation")
-    subject_field = "number"
+    subject_field = number_column = "number"
+    address_column = "customer_email"
     list_display = [
         "number",
         "customer_name",

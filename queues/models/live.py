@@ -97,7 +97,7 @@ class PausedQueue(models.Model):
 
 
 class QueueDepth(models.Model):
-    """The last depth that SQS gave for a queue; one consumer asks once a minute. See ``queues.upkeep.depths``."""
+    """The last depth that SQS gave for a queue; one consumer asks every 15 seconds. See ``queues.upkeep.depths``."""
 
     alias = models.CharField("queue alias", max_length=50, primary_key=True)
     visible = models.PositiveIntegerField(default=0)

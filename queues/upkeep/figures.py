@@ -9,12 +9,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
+from django.db import transaction
+
 from queues import registry
 from queues.models.live import Figure
 from queues.registry import watches
 from queues.upkeep import duties
 
 MINUTE, TEN_MINUTES, HOUR = 60, 600, 3600
+# The one row of this length holds the latest 60 seconds that can be counted, whenever they began.
+LATEST = 0
 KEEP_DAYS = 8
 EVERY_SECONDS = 15
 # A minute is counted this long after its end: by then its transactions have committed.
@@ -38,7 +42,13 @@ def fill() -> int:
     _save([Figure(seconds=MINUTE, begins_at=at, counts=_count(at)) for at in begins])
     for seconds in (TEN_MINUTES, HOUR) if begins else ():
         _add_up(seconds, begins[0], begins[-1])
+    _replace_latest(now - SETTLE - timedelta(seconds=MINUTE))
     return len(begins)
+
+
+def latest() -> Figure | None:
+    """Return the counts of the latest 60 seconds, at most half a minute old while a consumer runs."""
+    return Figure.objects.filter(seconds=LATEST).last()
 
 
 def since(begin: datetime, *, seconds: int) -> list[Figure]:
@@ -57,6 +67,13 @@ def total(rows: Iterable[Figure]) -> Counter[str]:
 def floor(moment: datetime, seconds: int) -> datetime:
     """Return the start of the span that contains this moment."""
     return datetime.fromtimestamp(moment.timestamp() // seconds * seconds, UTC)
+
+
+def _replace_latest(begin: datetime) -> None:
+    counts = _count(begin)
+    with transaction.atomic():
+        Figure.objects.filter(seconds=LATEST).delete()
+        _save([Figure(seconds=LATEST, begins_at=begin, counts=counts)])
 
 
 def _uncounted(end: datetime) -> Iterator[datetime]:

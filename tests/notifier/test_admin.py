@@ -47,7 +47,7 @@ def make_trouble() -> None:
 
 
 def titles(response: Any) -> list[str]:
-    return [concern.title for concern in response.context["concerns"]]
+    return [problem.concern.title for problem in response.context["problems"]]
 
 
 def test_nobody_sets_the_times_of_a_user(admin_client, admin_user, settings):
@@ -80,7 +80,7 @@ def test_each_trouble_is_counted_and_its_link_lists_it(admin_client):
         "Emails in doubt",
         "Late events",
     ]
-    for concern in response.context["concerns"]:
+    for concern in (problem.concern for problem in response.context["problems"]):
         page = admin_client.get(concern.address).context
         listed = page["cl"].result_count if "cl" in page else page["groups"][0].count
         assert listed == concern.count == 1

@@ -4,7 +4,29 @@
 (() => {
   const SECONDS = 2;
 
-  for (const place of document.querySelectorAll("[data-refresh]")) {
+  // A screen reader hears what changes here.
+  const status = document.createElement("p");
+  status.className = "fact-hidden";
+  status.setAttribute("role", "status");
+  document.body.append(status);
+
+  const words = (part) => part?.textContent.replace(/\s+/g, " ").trim() ?? "";
+
+  // The element of a new part that is what the focused one of the old part was: by its id, or by its words.
+  const twin = (old, part) => {
+    if (!old || old === part) return null;
+    if (old.id) return [...part.querySelectorAll("[id]")].find((one) => one.id === old.id);
+    return [...part.querySelectorAll(old.tagName)].find((one) => words(one) === words(old));
+  };
+
+  // Replace what is inside, and keep the focus. If the focused element is gone, the focus goes to `instead`.
+  const replace = (part, html, instead) => {
+    const old = part.contains(document.activeElement) ? document.activeElement : null;
+    part.innerHTML = html;
+    (twin(old, part) ?? (old ? instead : null))?.focus({ preventScroll: true });
+  };
+
+  const watch = (place) => {
     const version = () => place.querySelector("[data-version]")?.dataset.version;
     const first = version();
     let timer = null;
@@ -12,26 +34,39 @@
 
     const plan = () => {
       clearTimeout(timer);
-      if (!document.hidden) timer = setTimeout(ask, SECONDS * 1000);
+      if (!document.hidden && place.isConnected) timer = setTimeout(ask, SECONDS * 1000);
     };
-    // Keep the focus on the same link or button, if it still exists.
-    const replace = (html) => {
-      // Text that somebody is selecting or copying stays as it is.
-      if (html === last) return;
+
+    // Text that somebody is selecting or copying stays as it is.
+    const show = (html) => {
+      if (html !== last) replace(place, html, document.querySelector("main"));
       last = html;
-      const links = () => [...place.querySelectorAll("a, button")];
-      const focused = links().indexOf(document.activeElement);
-      place.innerHTML = html;
-      if (focused >= 0) links()[focused]?.focus();
     };
+
+    // The state has changed, and the rest of the page, such as its buttons, depends on it.
+    const renew = async () => {
+      const response = await fetch(location.href, { headers: { Accept: "text/html" } });
+      const main = document.querySelector("main");
+      const fresh = new DOMParser().parseFromString(await response.text(), "text/html").querySelector("main");
+      if (!response.ok || response.redirected || !main || !fresh) return location.reload();
+      replace(main, fresh.innerHTML, main);
+      status.textContent = words(main.querySelector(".fact-situation-text"));
+      document.querySelectorAll("[data-refresh]").forEach(watch);
+    };
+
     const ask = async () => {
       try {
         const response = await fetch(place.dataset.refresh, { headers: { Accept: "text/html" } });
-        // The user is logged out or no longer allowed, so asking again is useless.
-        if (response.redirected || response.status === 403 || response.status === 404) return;
-        if (response.ok) replace(await response.text());
-        // The state has changed, and the rest of the page, such as its buttons, depends on it.
-        if (version() !== first) return location.reload();
+        if (response.redirected || response.status === 403) {
+          status.className = "fact-reason";
+          status.textContent = "Your session has ended. Reload the page to log in.";
+          document.querySelector("main")?.prepend(status);
+          return;
+        }
+        // What was watched is gone, so asking again is useless.
+        if (response.status === 404) return;
+        if (response.ok) show(await response.text());
+        if (version() !== first) return await renew();
       } catch {
         // The network may be down for a moment; the next request may succeed.
       }
@@ -40,5 +75,7 @@
 
     document.addEventListener("visibilitychange", plan);
     plan();
-  }
+  };
+
+  document.querySelectorAll("[data-refresh]").forEach(watch);
 })();

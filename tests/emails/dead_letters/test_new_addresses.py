@@ -157,6 +157,24 @@ def test_nobody_corrects_what_somebody_else_has_just_corrected(fields):
     assert correct(event, "other@example.com").state == State.PENDING
 
 
+def test_a_second_correction_closes_the_dead_letter_of_the_first():
+    event, old = placed(**BOUNCED)
+    correct(event)
+    Notification.objects.filter(recipient=RIGHT).update(state=State.FAILED)
+    row = OutboxEvent.objects.get(state=OutboxEvent.State.PENDING)
+    letter = make_dead_letter(event_id=event.id, subject=event.subject, body=row.body)
+
+    correct(event, "other@example.com")
+
+    letter.refresh_from_db()
+    assert letter.state == DeadLetter.State.DISCARDED
+    assert dict(Notification.objects.values_list("recipient", "state")) == {
+        WRONG: State.SENT,
+        RIGHT: State.CANCELLED,
+        "other@example.com": State.PENDING,
+    }
+
+
 def test_going_back_to_an_address_that_was_withdrawn_sends_there_once():
     event, old = placed(state=State.FAILED)
     correct(event)

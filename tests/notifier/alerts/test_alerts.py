@@ -172,7 +172,7 @@ def test_messages_that_nobody_handles_are_no_emails():
     [(741_249, "USD", "$7,412"), (999, "EUR", "€9.99"), (500, "GBP", "£5"), (500, "CHF", "CHF 5")],
 )
 def test_money_is_said_as_short_as_a_subject_needs(cents, currency, amount):
-    assert costs._amount(cents, currency) == amount
+    assert costs.amount(cents, currency) == amount
 
 
 def test_alert_is_text_and_html_with_a_link_to_each_page():

@@ -8,6 +8,7 @@ from django.contrib.auth.models import Group
 from django.urls import reverse
 
 from emails.models import Notification
+from notifier.journey import email_timeline
 from orders import services
 from orders.models import Customer
 from queues.events.envelope import Event
@@ -213,3 +214,11 @@ def test_no_more_links_than_a_day_allows(admin_client, customer):
     assert "Enough links were sent" in response.content.decode()
     customer.refresh_from_db()
     assert customer.email == WRONG
+
+
+def test_the_customers_page_tells_of_the_email_to_the_corrected_address(admin_client, order):
+    posted(admin_client, email_of(order, state=State.FAILED), confirmed="yes")
+
+    told = email_timeline.of(order.number)
+
+    assert (told.status, "cancelled" in told.verdict.message) == ("queued", False)

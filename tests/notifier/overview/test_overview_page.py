@@ -15,7 +15,7 @@ from emails.models import Attempt, EventChannel, Notification, SenderCheck, Send
 from emails.sending import breakers
 from notifier.alerts import concerns
 from notifier.overview import charts
-from notifier.overview.charts import Series, draw
+from notifier.overview.charts import Mark, Series, draw, times
 from queues import registry
 from queues.consumer import pausing
 from queues.models import DeadLetter, OutboxEvent
@@ -29,7 +29,7 @@ INDEX = reverse("admin:index")
 LIVE = reverse("overview-live")
 HOSTILE = "<script>alert(1)</script>"
 # Docs say how many: docs/how-to/watch-the-overview.md.
-MOST_QUERIES = 28
+MOST_QUERIES = 32
 
 
 def make_dead_letters(count: int, **fields: Any) -> None:
@@ -51,7 +51,11 @@ def page(client: Any, address: str = LIVE) -> str:
 
 
 def titles(client: Any) -> list[str]:
-    return [concern.title for concern in client.get(LIVE).context["concerns"]]
+    return [concern.title for concern in concerns_of(client.get(LIVE))]
+
+
+def concerns_of(response: Any) -> list[Any]:
+    return [problem.concern for problem in response.context["problems"]]
 
 
 def tile(client: Any, label: str) -> Any:
@@ -125,7 +129,7 @@ def test_silent_consumer_is_named_and_counts_as_none(admin_client):
 
     found = admin_client.get(LIVE)
 
-    [concern] = found.context["concerns"]
+    [concern] = concerns_of(found)
     assert (concern.title, concern.count) == ("Silent consumers", 1)
     assert "consumer gone:17, last heard" in found.content.decode()
     assert {row.consumers for row in found.context["queues"]} == {1}
@@ -141,7 +145,7 @@ def test_dead_letters_are_told_by_cause_the_largest_first(admin_client):
 
     response = admin_client.get(LIVE)
 
-    [concern] = response.context["concerns"]
+    [concern] = concerns_of(response)
     assert concern.count == 10
     assert [cause.count for cause, _ in concern.named] == [4, 3, 2]
     assert concern.unnamed == 1
@@ -157,7 +161,7 @@ def test_counting_ends_where_nobody_cares_any_more(admin_client, monkeypatch):
     make_consumer()
     make_dead_letters(9)
 
-    [concern] = admin_client.get(LIVE).context["concerns"]
+    [concern] = concerns_of(admin_client.get(LIVE))
 
     assert concern.number == "3+"
 
@@ -232,7 +236,17 @@ def test_figures_of_the_last_minute_and_of_a_day(admin_client, settings):
 def test_before_anything_is_counted_the_figures_say_so(admin_client):
     assert tile(admin_client, "Orders a minute").note == "not counted yet"
     assert tile(admin_client, "Bounces").value == "—"
-    assert "No data for this period." in page(admin_client)
+    assert "none is running" in page(admin_client)
+
+
+@pytest.mark.django_db
+def test_nobody_is_asked_for_a_consumer_while_one_runs(admin_client):
+    make_consumer()
+
+    found = page(admin_client)
+
+    assert "Figures come within two minutes." in found
+    assert "none is running" not in found
 
 
 @pytest.mark.django_db
@@ -261,18 +275,46 @@ def test_unknown_window_is_the_first_one(admin_client):
 
 
 def test_line_is_broken_where_nobody_counted():
-    chart = draw("t", [Series("a", [1, 2, None, 4])], unit="s", begin="10:00", end="11:00")
+    chart = draw("t", [Series("a", [1, 2, None, 4])], clocks=["1", "2", "3", "4"])
 
     assert chart.lines[0].path == "M0.0 90.0h0L200.0 60.0M600.0 0.0h0"
-    assert chart.top == "4 s"
+    assert [(tick.at, tick.label) for tick in chart.rows] == [(100, "0"), (50, "2"), (0, "4")]
 
 
 def test_chart_tells_in_words_what_it_shows():
-    chart = draw("Emails", [Series("sent", [1], "1 in all")], unit="", begin="10:00", end="11:00")
+    clocks = ["10:00", "10:01"]
+    marks = [Mark(1, "R", "2 dead letters redriven by ada")]
+    chart = draw("Emails", [Series("sent", [1, 2], "3 in all")], clocks=clocks, marks=marks)
 
-    assert chart.description == "Emails, 10:00 to 11:00. sent: 1 in all."
+    assert chart.description == (
+        "Emails, 10:00 to 10:01. sent: 3 in all. 10:01: 2 dead letters redriven by ada."
+    )
+    assert chart.last == "10:01: sent 2"
+    assert chart.points == [["10:00", "1"], ["10:01", "2"]]
     assert not chart.is_empty
-    assert draw("Emails", [Series("sent", [None])], unit="", begin="", end="").is_empty
+    assert draw("Emails", [Series("sent", [None])], clocks=["1"]).is_empty
+
+
+def test_one_slow_minute_does_not_flatten_a_chart_of_times():
+    lines = [Series("p95", [0.05, 0.2, 400])]
+
+    chart = draw("t", lines, clocks=["1", "2", "3"], scale=times(lines, str))
+
+    assert [tick.label for tick in chart.rows] == ["0.01", "0.1", "1", "10", "60", "600"]
+    fast, slower, slowest = (
+        float(y) for y in re.findall(r"[ML][\d.]+ ([\d.]+)", chart.lines[0].path)
+    )
+    assert fast - slower > 10
+    assert slower - slowest > 10
+
+
+@pytest.mark.parametrize("values", [[0.5, 0.5], [0.0], [None], [1e9, 1e-9]])
+def test_a_chart_of_times_takes_any_time(values):
+    lines = [Series("p95", values)]
+
+    chart = draw("t", lines, clocks=["1"] * len(values), scale=times(lines, str))
+
+    assert "nan" not in chart.lines[0].path
 
 
 @pytest.mark.parametrize(
@@ -299,7 +341,7 @@ def test_queues_show_what_sqs_said_last(admin_client):
     found = page(admin_client)
 
     assert "<span>42</span>" in found
-    assert "5\xa0minutes" in found
+    assert "5 min ago" in found
     assert "SQS did not answer: no answer &lt;script&gt;" in found
     assert HOSTILE not in found
 
@@ -443,6 +485,6 @@ def test_what_one_round_of_watching_finds_is_on_the_overview(admin_client, consu
         Duty.objects.filter(pk="figures").update(taken_at=timezone.now() - timedelta(minutes=1))
 
     assert titles(admin_client) == []
-    assert "From SQS at" in page(admin_client)
+    assert "As SQS counted 0 s ago" in page(admin_client)
     accepted = admin_client.get(LIVE).context["charts"][0].lines[0]
     assert accepted.summary == "1 in all, at most 1 a minute"

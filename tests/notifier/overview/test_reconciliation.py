@@ -126,6 +126,21 @@ def test_a_dead_letter_whose_email_was_sent_owes_none():
     assert counts() == {}
 
 
+def test_a_dead_event_says_why_its_dead_letter_failed_and_all_ages_are_one_list(admin_client):
+    for since in ({}, {"days": 3}):
+        event = make_outbox_event(state=State.DEAD)
+        OutboxEvent.objects.filter(pk=event.pk).update(
+            recorded_at=timezone.now() - timedelta(**since)
+        )
+        make_dead_letter(event_id=event.event_id, code="RenderError", reason="no total")
+
+    address = reverse("reconciliation-some", args=["dead", "all"])
+    page = admin_client.get(address).content.decode()
+
+    assert page.count("RenderError: no total") == 2
+    assert address in admin_client.get(reverse("reconciliation")).content.decode()
+
+
 def test_ages_are_counted_apart_and_each_number_is_as_long_as_its_list(admin_client):
     for since in ({}, {"minutes": 5}, {"minutes": 30}, {"hours": 5}, {"days": 3}, {"days": 9}):
         age(make_outbox_event(), "recorded_at", **since)
@@ -152,7 +167,8 @@ def test_every_reason_has_a_list_with_rows_that_lead_on(admin_client):
 
     lists = re.findall(r'href="(/admin/reconciliation/\w+/\w+/)"', page)
 
-    assert len(lists) == len(reconciliation.reasons())
+    # Of its age, and of all ages.
+    assert len(lists) == 2 * len(reconciliation.reasons())
     for address in lists:
         assert "/change/" in admin_client.get(address).content.decode()
 

@@ -19,6 +19,7 @@ from queues.upkeep import depths, duties, figures
 from tests.support.builders import make_order
 from tests.support.owed import claimed, owed, place
 from tests.support.parcels import record
+from tests.support.rows import make_dead_letter
 from tests.support.threads import at_once
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -50,6 +51,7 @@ def refused(*, at=NOON):
     claim = claimed(owed(place()))
     states.put_back(claim, NotSent("no"), seconds=1)
     Attempt.objects.filter(notification=claim.notification).update(finished_at=at)
+    return claim.notification
 
 
 def told(kind, **raw):
@@ -74,6 +76,7 @@ def test_emails_of_a_minute_are_counted_by_what_became_of_them():
     assert counts == {
         "accepted": 1,
         "failed": 1,
+        "emails_failed": 1,
         "in_doubt": 0,
         "duplicates": 0,
         "bounced": 1,
@@ -120,15 +123,59 @@ def test_without_emails_there_is_no_percentile():
 
 
 @pytest.mark.django_db
-def test_a_redrive_does_not_begin_the_time_anew():
-    event_id = sent(seconds=60).event_id
+def test_the_time_of_a_redriven_email_begins_with_its_event_and_stands_apart():
+    sent(seconds=1)
+    event_id = sent(seconds=3600).event_id
     OutboxEvent.objects.create(
         event_id=event_id, queue="orders", body="{}", available_at=NOON, recorded_at=NOON
     )
+    make_dead_letter(event_id=event_id, state="redriven")
 
     counts = email_figures.count(NOON, NOON + MINUTE)
 
-    assert email_figures.percentile(counts, 0.5) == pytest.approx(60, rel=0.1)
+    redriven = email_figures.REDRIVEN
+    assert email_figures.measured(counts) == email_figures.measured(counts, redriven) == 1
+    assert email_figures.percentile(counts, 0.95) == pytest.approx(1, rel=0.1)
+    assert email_figures.percentile(counts, 0.95, redriven) == pytest.approx(3600, rel=0.1)
+
+
+@pytest.mark.django_db
+def test_an_email_that_fails_again_and_again_is_one_failed_email():
+    notification = refused()
+    for number in (2, 3):
+        Attempt.objects.create(
+            notification=notification,
+            number=number,
+            outcome="refused",
+            started_at=NOON,
+            finished_at=NOON + MINUTE,
+        )
+    refused(at=NOON + MINUTE)
+
+    first, second = (email_figures.count(at, at + MINUTE) for at in (NOON, NOON + MINUTE))
+
+    assert (first["failed"], first["emails_failed"]) == (1, 1)
+    assert (second["failed"], second["emails_failed"]) == (3, 1)
+
+
+@pytest.mark.django_db
+def test_the_latest_minute_is_counted_at_each_round_and_replaces_the_one_before(monkeypatch):
+    spans = []
+
+    def seen(begin, end):
+        spans.append((begin, end))
+        return {"seen": 7}
+
+    monkeypatch.setattr(registry, "measures", [seen])
+
+    fill()
+    fill()
+
+    [latest] = Figure.objects.filter(seconds=figures.LATEST)
+    assert latest.counts == {"seen": 7}
+    begin, end = spans[-1]
+    assert (latest.begins_at, end - begin) == (begin, MINUTE)
+    assert figures.latest() == latest
 
 
 @pytest.mark.django_db
