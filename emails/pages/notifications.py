@@ -27,6 +27,8 @@ from queues.console import change_url, moment
 from queues.models import DeadLetter, OutboxEvent
 from queues.pages.cells import coloured, pretty_json, two_lines
 from queues.pages.facts import Act, FactAdmin, column
+from queues.pages.listing.exports import Export
+from queues.pages.listing.time_range import CreatedFilter
 from queues.pages.sections import dead_letters_section, outbox_section
 
 State = Notification.State
@@ -61,11 +63,21 @@ class NotificationAdmin(FactAdmin):
         "delivery",
         "times",
     )
-    list_filter = (StandingFilter, DeliveryFilter)
+    list_filter = (("created_at", CreatedFilter), StandingFilter, DeliveryFilter)
     linked_by = ("delivery_status", "state")
     search_fields = ("recipient", "recipient_key", "subject", "event_id", "provider_message_id")
     search_help_text = "Recipient, subject, event id or SES message id"
     ordering = ("-id",)
+    export = Export(
+        "emails.export_notification",
+        (
+            *("id", "event_id", "event_type", "subject", "template", "recipient", "state"),
+            *("reason_code", "reason", "delivery_status", "delivery_code", "delivery_reason"),
+            *("attempts", "created_at", "sent_at", "delivered_at", "delivery_at", "opened_at"),
+            *("clicked_at", "provider_message_id"),
+        ),
+    )
+    nothing_yet = "An email is listed here as soon as a consumer handles an event that owes one."
     fieldsets = (
         (
             "Email",

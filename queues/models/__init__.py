@@ -12,6 +12,7 @@ from queues.models.doctor_runs import DoctorRun
 from queues.models.live import Duty, Figure, LiveConsumer, PausedQueue, QueueDepth
 from queues.models.outbox import OutboxEvent, OutboxQuerySet
 from queues.models.redrives import Redrive, RedriveCause, RedriveItem, RedriveQuerySet
+from queues.models.saved_filters import SavedFilter
 from queues.models.sql import in_state
 
 __all__ = [
@@ -33,5 +34,6 @@ __all__ = [
     "RedriveCause",
     "RedriveItem",
     "RedriveQuerySet",
+    "SavedFilter",
     "in_state",
 ]

@@ -121,6 +121,7 @@ class DeadLetter(models.Model):
             ("edit_deadletter", "Can edit the data of dead letters and redrive them"),
             ("park_deadletter", "Can park dead letters until a time"),
             ("discard_deadletter", "Can discard dead letters, and open them again"),
+            ("export_deadletter", "Can export dead letters"),
         ]
         constraints = [
             models.UniqueConstraint("queue", "sqs_message_id", name="one_dead_letter_per_message")

@@ -44,6 +44,8 @@ from queues.pages.filters import (
     TypeFilter,
 )
 from queues.pages.forms import DiscardForm, ParkForm
+from queues.pages.listing.exports import Export
+from queues.pages.listing.time_range import CreatedFilter
 from queues.pages.redrives import redrives_section
 from queues.pages.sections import DEAD_LETTER_COLOURS, failures_section, outbox_section
 
@@ -56,6 +58,7 @@ MOST_LOGGED = 10
 class DeadLetterAdmin(FactAdmin):
     list_display = ("what", "recipient", "amount", "state_label", "cause", "times")
     list_filter = (
+        ("collected_at", CreatedFilter),
         "state",
         ParkedFilter,
         FingerprintFilter,
@@ -66,7 +69,17 @@ class DeadLetterAdmin(FactAdmin):
     )
     search_fields = ("event_id", "subject", "sqs_message_id", "reason", "body")
     search_help_text = "Event id, subject, SQS message id, or words in the reason or the body"
-    date_hierarchy = "collected_at"
+    export = Export(
+        "queues.export_deadletter",
+        (
+            *("id", "event_id", "type", "subject", "queue", "group", "state", "code", "reason"),
+            *("receive_count", "sent_at", "collected_at", "redriven_at", "discarded_at"),
+            *("parked_until", "note", "amount_cents", "currency", "sqs_message_id"),
+        ),
+    )
+    nothing_yet = (
+        "A message that fails every receive is listed here, with its cause. Nothing failed so far."
+    )
     # Open ones first.
     ordering = (OPEN_FIRST, "-collected_at")
     list_before_template = "admin/queues/collect_now.html"

@@ -1,7 +1,7 @@
 """Show rows that state facts: nobody edits them, and staff change them through acts only.
 
 An act works on rows in certain states, has its own permission, is a POST, asks first if that is wise, and writes
-one log entry for each row, in the transaction that changes the row.
+its log entries, in the transaction that changes the rows.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from django import forms
 from django.contrib import admin, messages
@@ -26,6 +26,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from queues import masking, registry
 from queues.answers import Section
+from queues.audit.staff_log import ActLog
 from queues.console import TIMELINE, change_url, list_url
 from queues.errors import QueueError
 from queues.pages.cells import subject_links, timeline_links
@@ -251,10 +252,12 @@ class FactAdmin(MaskedAdmin):
         chosen = rows.count()
         only = rows.first() if request.POST.get("from_row") and chosen == 1 else None
         keys = list(act.able(rows).order_by("pk").values_list("pk", flat=True))
+        log = ActLog(cast(int, request.user.pk), is_bulk=len(keys) > 1)
         count = 0
         try:
             for start in range(0, len(keys), BATCH_SIZE):
-                count += self._perform_batch(request, act, keys[start : start + BATCH_SIZE], form)
+                batch = keys[start : start + BATCH_SIZE]
+                count += self._perform_batch(request, log, act, batch, form)
         except QueueError as exc:
             self.message_user(request, f"Stopped: {exc}", messages.ERROR)
         else:
@@ -285,7 +288,12 @@ class FactAdmin(MaskedAdmin):
             )
 
     def _perform_batch(
-        self, request: HttpRequest, act: Act, keys: Sequence[Any], form: ReasonForm | None
+        self,
+        request: HttpRequest,
+        log: ActLog,
+        act: Act,
+        keys: Sequence[Any],
+        form: ReasonForm | None,
     ) -> int:
         with transaction.atomic():
             able = act.able(self.model.objects.filter(pk__in=keys))
@@ -295,8 +303,7 @@ class FactAdmin(MaskedAdmin):
                 self.model.objects.filter(pk__in=[row.pk for row in rows]), **arguments
             )
             sentence = form.sentence(act.done) if form else f"{act.done.capitalize()}."
-            for row in rows:
-                self.log_change(request, row, sentence)
+            log.write(rows, sentence)
             self.note_batch(request, rows)
         return count
 

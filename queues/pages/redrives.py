@@ -22,6 +22,7 @@ from queues.console import change_url, moment
 from queues.models import DeadLetter, Redrive, RedriveItem
 from queues.pages.cells import coloured, link, two_lines
 from queues.pages.facts import Act, FactAdmin, column
+from queues.pages.listing.time_range import CreatedFilter
 from queues.pages.sections import MAX_ROWS
 from queues.redrives import jobs, releasing, standstill
 
@@ -58,10 +59,10 @@ OUTCOME_MEANINGS = {
 @admin.register(Redrive)
 class RedriveAdmin(FactAdmin):
     list_display = ("what_column", "state_label", "succeeded", "started", "ended")
-    list_filter = ("state",)
+    list_filter = (("created_at", CreatedFilter), "state")
     search_fields = ("what", "reason", "started_by")
     search_help_text = "Cause, reason, or the user who started it"
-    date_hierarchy = "created_at"
+    nothing_yet = "A redrive is listed here from the moment somebody starts it: open the dead letters to start one."
     ordering = ("-id",)
     list_before_template = "admin/queues/redrives_intro.html"
     change_form_outer_before_template = "admin/queues/redrive.html"

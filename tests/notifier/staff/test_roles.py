@@ -105,11 +105,14 @@ POSTS: dict[str, tuple[set[str], Any]] = {
         lambda: {"file": SimpleUploadedFile("a.csv", b"x@example.com"), "reason": "a test"},
     ),
     "admin:emails_suppression_export": (OPERATOR, {}),
+    "admin:emails_notification_export": (OPERATOR, {}),
+    "admin:queues_deadletter_export": (OPERATOR, {}),
+    "admin:admin_logentry_export": ({"auditor"}, {}),
     "admin:emails_guard_stop": (OPERATOR, {"reason": "a test"}),
     "admin:emails_guard_resume": (OPERATOR, {"reason": "a test"}),
 }
 # What gives a file and not a page.
-FILES = {"admin:emails_suppression_export"}
+FILES = {name for name in POSTS if name.endswith("_export")}
 # What leads to a page that asks, so that there is nothing to log yet.
 ASKING = {"admin:emails_suppression_import"}
 ARGUMENTS: dict[str, Any] = {
