@@ -216,6 +216,8 @@ class FactAdmin(MaskedAdmin):
             "list_url": list_url(self.model),
             "selected_name": ACTION_CHECKBOX_NAME,
         }
+        response: HttpResponse = super().render_change_form(request, context, **kwargs)
+        return response
 
     def ask(
         self, request: HttpRequest, name: str, rows: QuerySet[Any], form: ReasonForm
