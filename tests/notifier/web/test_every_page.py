@@ -26,11 +26,13 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from emails.models import Attempt, Breaker, DeliveryEvent, Notification, Suppression
+from emails.models.identities import Brand
 from emails.models.reputation import Incident
 from emails.rendering import templates
 from emails.reports import feedback
 from emails.reputation import imports
 from emails.sending import breakers, guard, trials
+from emails.ses import brands
 from notifier.models import LoginFailure
 from notifier.overview import reconciliation
 from notifier.staff.roles import ROLES
@@ -94,6 +96,9 @@ def make_incident(**fields: Any) -> Incident:
 # A row of each model that has a field with choices.
 MAKE: dict[type[Model], Callable[..., Model]] = {
     Attempt: make_attempt,
+    Brand: lambda **fields: Brand.objects.create(
+        key=unique()[:30], chosen_by="ada", chosen_at=timezone.now(), **fields
+    ),
     DeadLetter: make_dead_letter,
     DoctorRun: make_run,
     Incident: make_incident,
@@ -185,7 +190,11 @@ VALUES: dict[str, Callable[[], list[Any]]] = {
     "consumer-forget": lambda: keys(LiveConsumer),
     "doctor-run": lambda: keys(DoctorRun),
     "doctor-run-progress": lambda: keys(DoctorRun),
+    "emails_identity_brand": brands.known,
     "emails_identity_change": lambda: [SENDER, "unknown.example"],
+    "emails_identity_progress": lambda: [SENDER],
+    "emails_identity_sender": brands.known,
+    "emails_identity_sender_reset": brands.known,
     "emails_identity_trial": lambda: _events(type=trials.TYPE),
     "emails_identity_trial_progress": lambda: _events(type=trials.TYPE),
     "emails_suppression_import_preview": lambda: keys(apps.get_model("emails.SuppressionImport")),
