@@ -28,6 +28,12 @@ def two_lines(first: object, second: object) -> SafeString:
     return format_html('<span class="fact-two">{}<small>{}</small></span>', first, second)
 
 
+def both_ends(text: str) -> str:
+    """Shorten a reason to 80 characters on one line: its end says whom or what it is about, so the middle goes."""
+    text = " ".join(text.split())
+    return text if len(text) <= 80 else f"{text[:24].rstrip()} … {text[-53:].lstrip()}"
+
+
 def recipient(letter: DeadLetter) -> str:
     """Return the address that the email of a dead letter goes to; empty if its body does not say."""
     stake = envelope.stake(letter.body)

@@ -21,7 +21,7 @@ from django.utils.safestring import SafeString
 
 from queues import masking, registry
 from queues.answers import Advice, Cause, Section
-from queues.console import moment, short
+from queues.console import moment
 from queues.dead_letters import causes, collecting, decisions, triage
 from queues.dead_letters.advice import advise
 from queues.errors import QueueUnavailable
@@ -214,7 +214,7 @@ class DeadLetterAdmin(FactAdmin):
 
     @column(description="cause", ordering="code")
     def cause(self, letter: DeadLetter) -> SafeString:
-        return two_lines(letter.code, short(letter.reason))
+        return two_lines(letter.code, cells.both_ends(letter.reason))
 
     @column(description="collected", ordering="collected_at")
     def times(self, letter: DeadLetter) -> SafeString:

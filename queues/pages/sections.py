@@ -5,9 +5,9 @@ from __future__ import annotations
 from django.db.models import QuerySet
 
 from queues.answers import Section
-from queues.console import moment, short
+from queues.console import moment
 from queues.models import DeadLetter, HandlingFailure, OutboxEvent
-from queues.pages.cells import coloured, link
+from queues.pages.cells import both_ends, coloured, link
 
 # More rows than this help nobody; the lists have them all.
 MAX_ROWS = 100
@@ -80,7 +80,7 @@ def dead_letters_section(letters: QuerySet[DeadLetter]) -> Section:
                 link(letter),
                 coloured(letter.get_state_display(), DEAD_LETTER_COLOURS[letter.state]),
                 letter.code,
-                short(letter.reason),
+                both_ends(letter.reason),
                 moment(letter.collected_at),
             )
             for letter in letters[:MAX_ROWS]

@@ -160,6 +160,15 @@ def test_a_letter_says_to_whom_and_for_how_much_and_where_its_reason_differs(adm
     assert page.count("failed the check") == 1
 
 
+def test_the_list_cuts_a_reason_in_its_middle_for_its_end_says_what_matters(admin_client):
+    refuse("ada@example.org")
+
+    page = text_of(admin_client, LETTERS)
+
+    assert "Email address is not ver … " in page
+    assert "EU-WEST-1: ada@example.org</small>" in page
+
+
 def test_an_edit_moves_a_letter_to_its_new_domain():
     stake = placed(email="ada@example.net").model().stake()
 
