@@ -38,8 +38,9 @@ class Cost:
         """Return customers and money in words: ``62 customers, $17,845``; empty if nothing is known."""
         count = len(self.customers)
         parts = [f"{count:,} customer{'' if count == 1 else 's'}"] if count else []
-        if not hides_money:
-            parts += [costs.amount(cents, name) for name, cents in self.cents.most_common()]
+        if self.cents and not hides_money:
+            amounts = (costs.amount(cents, name) for name, cents in self.cents.most_common())
+            parts.append(" + ".join(amounts))
         return ", ".join(parts)
 
 

@@ -60,6 +60,17 @@ def test_a_list_renews_itself_and_leaves_focus_and_ticks_where_they_are(site):
     expect(rows(staff).first).to_contain_text("Fresher")
 
 
+def test_the_page_of_causes_offers_to_show_what_is_new(site):
+    make_dead_letter(code="Old")
+    staff = site.open_admin("/admin/queues/deadletter/groups/")
+
+    make_dead_letter(code="Fresh")
+
+    expect(staff.get_by_role("status")).to_have_text("1 new dead letter")
+    staff.get_by_role("link", name="Show them").click()
+    expect(staff.get_by_text("Fresh").first).to_be_visible()
+
+
 def test_a_paused_page_stays_as_it_is_and_an_ended_session_is_told(site):
     staff = site.open_admin(LETTERS)
     staff.get_by_role("button", name="Pause live updates").click()

@@ -70,7 +70,21 @@
     const fresh = answer.waiting - waiting;
     waiting = answer.waiting;
     count(answer.waiting, answer.shown);
-    if (fresh > 0) say(fresh === 1 ? "1 new dead letter" : `${fresh} new dead letters`);
+    if (fresh <= 0) return;
+    say(fresh === 1 ? "1 new dead letter" : `${fresh} new dead letters`);
+    if (isOfCauses) offer();
+  };
+  // The page of their causes is one to read and to act on, so it does not move; it offers to show what is new.
+  const isOfCauses = badge?.closest("a").getAttribute("aria-current") === "page";
+  const offer = () => {
+    if (status.querySelector("a")) return;
+    const link = document.createElement("a");
+    link.className = "text-link";
+    link.href = location.href;
+    link.textContent = "Show them";
+    status.append(link);
+    status.className = "live-status";
+    document.querySelector("main")?.prepend(status);
   };
 
   // --- Never change what somebody uses.

@@ -151,6 +151,7 @@ def pages() -> Iterator[tuple[str, set[str]]]:
     yield reverse("reconciliation"), EVERYBODY
     yield reverse("reconciliation-some", args=["dead", "minute"]), EVERYBODY
     yield reverse("overview-live"), EVERYBODY | {"nobody"}
+    yield reverse("live"), EVERYBODY | {"nobody"}
     yield reverse("doctor-runs"), EVERYBODY
     for page in ("doctor-run", "doctor-run-progress"):
         yield reverse(page, args=[runs.ask("doctor", {}, by="ada").pk]), EVERYBODY
