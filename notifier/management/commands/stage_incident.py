@@ -15,7 +15,7 @@ from emails.errors import IdentityError
 from notifier import incident
 from queues.errors import QueueUnavailable
 
-MOST_SECONDS = 300
+MOST_SECONDS = 600
 # Between two orders of the real traffic.
 TRAFFIC_SECONDS = 3.0
 
