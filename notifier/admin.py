@@ -3,7 +3,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 from django.db.models import Model, Q, QuerySet
@@ -14,6 +13,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from notifier.staff import factors
 from notifier.staff import lockout_page as lockout_page  # Django looks for admins here.
+from notifier.staff import log_page as log_page
 from notifier.staff.pages import reset
 from queues import masking, registry
 from queues.pages.lists import ListAdmin
@@ -137,44 +137,6 @@ class StaffGroupAdmin(ProvenAdmin, GroupAdmin, ListAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return request.user.is_superuser
-
-
-@admin.register(LogEntry)
-class LogEntryAdmin(MaskedAdmin):
-    """Show the log of what staff did, read-only."""
-
-    list_display = ("action_time", "user", "what", "message")
-    list_filter = ("user", "content_type")
-    list_select_related = ("user", "content_type")
-    ordering = ("-id",)
-    fields = ("action_time", "user", "what", "message")
-    readonly_fields = ("what", "message")
-
-    personal = {
-        "change_message": masking.addresses,
-        "object_id": masking.addresses,
-        # For a customer this is their name.
-        "object_repr": lambda text: masking.MASK,
-    }
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    @admin.display(description="row")
-    def what(self, entry: LogEntry) -> str:
-        """Name the row by its kind, its text and its key."""
-        kind = entry.content_type.name if entry.content_type else ""
-        return f"{kind} {entry.object_repr} ({entry.object_id or 'none'})".strip()
-
-    @admin.display(description="what was done")
-    def message(self, entry: LogEntry) -> str:
-        return entry.get_change_message()
 
 
 def _question(request: HttpRequest, is_change: bool) -> HttpResponse | None:

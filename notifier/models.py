@@ -1,4 +1,4 @@
-"""Store what controls access: the right to personal data, the rights of roles, failed log-ins, recovery codes."""
+"""Store what controls access: the right to personal data, the rights of roles, failed logins, recovery codes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from django_otp.models import Device
 
 
 class PersonalData(models.Model):
-    """A model without a table; it holds the permission to see names, addresses and amounts."""
+    """A model without a table; it holds the permissions to see personal data and to export Django's log."""
 
     class Meta:
         managed = False
         default_permissions = ()
-        permissions = [("view_pii", "Can view personal data")]
+        permissions = [
+            ("view_pii", "Can view personal data"),
+            ("export_logentry", "Can export the log"),
+        ]
 
     def __str__(self) -> str:
         return "personal data"
@@ -37,7 +40,7 @@ class RoleGrant(models.Model):
 
 
 class LoginFailure(models.Model):
-    """Count the failed log-ins to one account from one address; ``notifier.staff.lockouts`` has the rules."""
+    """Count the failed logins to one account from one address; ``notifier.staff.lockouts`` has the rules."""
 
     class State(models.TextChoices):
         """The state of the count; how long a lock lasts follows from ``last_at``."""
@@ -55,11 +58,11 @@ class LoginFailure(models.Model):
     last_at = models.DateTimeField("last failure", db_default=Now())
 
     class Meta:
-        verbose_name = "failed log-in"
+        verbose_name = "failed login"
         default_permissions = ()
         permissions = [
-            ("view_loginfailure", "Can view failed log-ins"),
-            ("unlock_loginfailure", "Can unlock log-ins"),
+            ("view_loginfailure", "Can view failed logins"),
+            ("unlock_loginfailure", "Can unlock logins"),
         ]
         constraints = [
             models.UniqueConstraint(

@@ -9,7 +9,7 @@ from notifier import views
 from notifier.doctor import doctor_page
 from notifier.journey import event_page, history_page, new_address_page, search_page
 from notifier.overview import live_page, overview_page, reconciliation_page
-from notifier.staff import login
+from notifier.staff import login, refusals
 from notifier.staff.pages import passkeys, second_step, security, step_up
 from notifier.web import time_zones
 from queues.pages import live
@@ -17,6 +17,8 @@ from queues.pages import live
 admin.autodiscover()
 
 staff = admin.site.admin_view
+handler403 = refusals.forbidden
+handler404 = refusals.not_found
 handler500 = views.server_error
 
 urlpatterns = [
@@ -64,6 +66,9 @@ urlpatterns = [
     ),
     path("admin/", admin.site.urls),
     re_path(r"^orders/(?P<number>ORD-[0-9]{6,18})/email/$", views.order_email, name="order-email"),
+    re_path(
+        r"^orders/(?P<number>ORD-[0-9]{6,18})/address/$", views.order_address, name="order-address"
+    ),
     path("ses/events/", webhook.ses_events, name="ses-events"),
     path("", include("orders.urls")),
 ]

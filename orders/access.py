@@ -26,10 +26,19 @@ def remember(request: HttpRequest, order: Order) -> None:
 
 def visible_order(request: HttpRequest, number: str) -> Order:
     """Return the order with its lines; raises Http404 for strangers, exactly as for an unknown number."""
-    order = get_object_or_404(Order.objects.prefetch_related("lines"), number=number)
+    order = get_object_or_404(Order.objects.prefetch_related("lines__product"), number=number)
     if not _may_see(request, order):
         raise Http404("no such order")
     return order
+
+
+def is_holder(request: HttpRequest, order: Order) -> bool:
+    """Return True for the order's customer and whoever has its link; False for staff who may only look."""
+    return (
+        order.number in request.session.get(_SESSION_KEY, [])
+        or order.opens_with(request.GET.get("key", ""))
+        or _is_theirs(request, order)
+    )
 
 
 def recognise(request: HttpRequest, customer: Customer) -> None:
@@ -54,15 +63,10 @@ def known_customer(request: HttpRequest) -> Customer | None:
 
 
 def _may_see(request: HttpRequest, order: Order) -> bool:
-    return (
-        order.number in request.session.get(_SESSION_KEY, [])
-        or order.opens_with(request.GET.get("key", ""))
-        or _is_theirs(request, order)
-        or (
-            request.user.is_staff
-            and request.user.has_perm("orders.view_order")
-            and not masking.hides(request)
-        )
+    return is_holder(request, order) or (
+        request.user.is_staff
+        and request.user.has_perm("orders.view_order")
+        and not masking.hides(request)
     )
 
 

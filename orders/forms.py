@@ -175,6 +175,16 @@ class RegistrationForm(PublicForm):
     )
 
 
+class CorrectionForm(PublicForm):
+    """The form with another address for an order's confirmation."""
+
+    email = AddressField(
+        max_length=254,
+        label="Email",
+        widget=forms.EmailInput({"autocomplete": "email"}),
+    )
+
+
 class SignInForm(PublicForm):
     """The form that asks for a link to the orders of an address."""
 

@@ -29,6 +29,8 @@ from queues import addresses, outbox
 
 LINK_SECONDS = 24 * 60 * 60
 SIGN_IN_SECONDS = 30 * 60
+# Of the address of one order's confirmation, in an hour.
+MOST_CORRECTIONS = 5
 
 
 def place_order(
@@ -213,6 +215,15 @@ def _signing_in(token: str) -> tuple[Customer, int]:
     if int(number) < customer.sign_ins:
         raise LinkUsed("the link was used")
     return customer, int(number)
+
+
+def count_correction(order: Order, email: str) -> None:
+    """Count an email to a corrected address; raises TooFast after five in an hour, or too many to the address."""
+    row = allowances.row_of("correction", order.number)
+    allowances.take(row, allowed=MOST_CORRECTIONS, seconds=3600, burst_seconds=3600)
+    if most := settings.FORM_ORDERS_PER_HOUR:
+        recipient = allowances.row_of("recipient", addresses.key(email))
+        allowances.take(recipient, allowed=most, seconds=3600, burst_seconds=3600)
 
 
 def _count_order(order: Order, most_an_hour: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from django.conf import settings
 from django.core.paginator import Paginator
@@ -12,7 +13,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from orders import access, services
-from orders.errors import AlreadyPlaced, BadLink, LinkExpired, LinkUsed, Refused, TooFast
+from orders.errors import (
+    AlreadyPlaced,
+    BadLink,
+    LinkExpired,
+    LinkUsed,
+    Refused,
+    TooFast,
+)
 from orders.forms import OrderForm, PublicForm, RegistrationForm, SignInForm
 from orders.limits import form_limits
 from orders.models import Customer, Order, Product
@@ -32,7 +40,7 @@ def shop(request: HttpRequest) -> HttpResponse:
     if form_limits.admits(request, form) and form.is_valid() and (order := _place(form)):
         access.remember(request, order)
         return redirect(order)
-    return _show(request, "orders/order_form.html", form)
+    return show_form(request, "orders/order_form.html", form)
 
 
 def _place(form: OrderForm) -> Order | None:
@@ -52,9 +60,11 @@ def _place(form: OrderForm) -> Order | None:
         return None
 
 
-def _show(request: HttpRequest, template: str, form: PublicForm) -> HttpResponse:
+def show_form(
+    request: HttpRequest, template: str, form: PublicForm, **context: Any
+) -> HttpResponse:
     """Render the page with the form and its errors, if any."""
-    response = render(request, template, {"form": form}, status=form.status)
+    response = render(request, template, {"form": form, **context}, status=form.status)
     if form.wait_seconds:
         response["Retry-After"] = str(form.wait_seconds)
     return response
@@ -64,8 +74,12 @@ def _show(request: HttpRequest, template: str, form: PublicForm) -> HttpResponse
 def detail(request: HttpRequest, number: str) -> HttpResponse:
     """Show the order and the status of its email to those who may see it."""
     order = access.visible_order(request, number)
-    key = request.GET.get("key", "")
-    return render(request, "orders/order_detail.html", {"order": order, "key": key})
+    context = {
+        "order": order,
+        "key": request.GET.get("key", ""),
+        "is_holder": access.is_holder(request, order),
+    }
+    return render(request, "orders/order_detail.html", context)
 
 
 def register(request: HttpRequest) -> HttpResponse:
@@ -74,7 +88,7 @@ def register(request: HttpRequest) -> HttpResponse:
     if form_limits.admits(request, form) and form.is_valid():
         services.register(name=form.cleaned_data["name"], email=form.cleaned_data["email"])
         return redirect("orders:registered")
-    return _show(request, "orders/customer_form.html", form)
+    return show_form(request, "orders/customer_form.html", form)
 
 
 @never_cache
@@ -117,7 +131,7 @@ def mine(request: HttpRequest) -> HttpResponse:
     if form_limits.admits(request, form) and form.is_valid():
         services.request_sign_in(form.cleaned_data["email"])
         return redirect("orders:link-sent")
-    return _show(request, "orders/sign_in.html", form)
+    return show_form(request, "orders/sign_in.html", form)
 
 
 @never_cache

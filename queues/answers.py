@@ -149,6 +149,7 @@ class Preview:
     """A preview of one email. A ``problem`` says why the email cannot be made."""
 
     title: str
+    recipient: str = ""
     subject: str = ""
     html: str = ""
     text: str = ""

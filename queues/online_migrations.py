@@ -33,10 +33,7 @@ class AddIndexOnline(AddIndex):
         model = to_state.apps.get_model(app_label, self.model_name)
         if not self.allow_migrate_model(schema_editor.connection.alias, model):
             return
-        if _is_half_built(schema_editor, self.index.name):
-            _remove(schema_editor, model, self.index)
-        if not _exists(schema_editor, model, self.index.name):
-            schema_editor.add_index(model, self.index, **_concurrently(schema_editor))
+        add_index(schema_editor, model, self.index)
 
     def database_backwards(
         self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
@@ -44,7 +41,7 @@ class AddIndexOnline(AddIndex):
         """Remove the index, if it is there."""
         model = from_state.apps.get_model(app_label, self.model_name)
         if self.allow_migrate_model(schema_editor.connection.alias, model):
-            _remove(schema_editor, model, self.index)
+            remove_index(schema_editor, model, self.index)
 
 
 class RemoveIndexOnline(RemoveIndex):
@@ -59,7 +56,7 @@ class RemoveIndexOnline(RemoveIndex):
         model = from_state.apps.get_model(app_label, self.model_name)
         if self.allow_migrate_model(schema_editor.connection.alias, model):
             index = from_state.models[app_label, self.model_name_lower].get_index_by_name(self.name)
-            _remove(schema_editor, model, index)
+            remove_index(schema_editor, model, index)
 
     def database_backwards(
         self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
@@ -92,6 +89,20 @@ class AddUniqueOnline(AddConstraint):
             schema_editor.execute(
                 statement.replace("CREATE UNIQUE INDEX", f"CREATE UNIQUE INDEX{option}", 1)
             )
+
+
+def add_index(schema_editor: Any, model: type[Model], index: Any) -> None:
+    """Build an index as ``AddIndexOnline`` does; for ``RunPython`` on a table of Django's own, too."""
+    if _is_half_built(schema_editor, index.name):
+        remove_index(schema_editor, model, index)
+    if not _exists(schema_editor, model, index.name):
+        schema_editor.add_index(model, index, **_concurrently(schema_editor))
+
+
+def remove_index(schema_editor: Any, model: type[Model], index: Any) -> None:
+    """Remove an index, if it is there, as ``RemoveIndexOnline`` does."""
+    if _exists(schema_editor, model, index.name):
+        schema_editor.remove_index(model, index, **_concurrently(schema_editor))
 
 
 def batches(rows: QuerySet[M], *, size: int = 1000) -> Iterator[QuerySet[M]]:
@@ -145,8 +156,3 @@ def _is_half_built(schema_editor: Any, name: str) -> bool:
             [schema_editor.quote_name(name)],
         )
         return cursor.fetchone() is not None
-
-
-def _remove(schema_editor: Any, model: type[Model], index: Any) -> None:
-    if _exists(schema_editor, model, index.name):
-        schema_editor.remove_index(model, index, **_concurrently(schema_editor))

@@ -164,6 +164,8 @@ def _json(value: Any, *, status: int = 200) -> Response:
 
 
 def _page(identity: Identity | None) -> Response:
-    html = render_to_string("sandbox/verified.html", {"identity": identity})
+    html = render_to_string(
+        "sandbox/verified.html", {"identity": identity, "site": settings.BASE_URL}
+    )
     status = 404 if identity is None else 200
     return Response(html, status=status, content_type="text/html; charset=utf-8")

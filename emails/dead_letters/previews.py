@@ -22,5 +22,5 @@ def _of(owed: Owed) -> Preview:
     try:
         email = brands.render(owed.template, owed.event.data)
     except RenderError as exc:
-        return Preview(title, problem=f"It cannot be rendered: {exc}")
-    return Preview(title, subject=email.subject, html=email.html, text=email.text)
+        return Preview(title, owed.recipient, problem=f"It cannot be rendered: {exc}")
+    return Preview(title, owed.recipient, subject=email.subject, html=email.html, text=email.text)

@@ -120,6 +120,7 @@ class Notification(models.Model):
             ("cancel_notification", "Can cancel an email that was not sent yet"),
             ("readdress_notification", "Can correct the address of an email and send it again"),
             ("preview_email", "Can preview email templates"),
+            ("export_notification", "Can export notifications"),
         ]
         constraints = [
             models.UniqueConstraint(

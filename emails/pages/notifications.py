@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -27,6 +27,8 @@ from queues.console import change_url, moment
 from queues.models import DeadLetter, OutboxEvent
 from queues.pages.cells import coloured, pretty_json, two_lines
 from queues.pages.facts import Act, FactAdmin, column
+from queues.pages.listing.exports import Export
+from queues.pages.listing.time_range import CreatedFilter
 from queues.pages.sections import dead_letters_section, outbox_section
 
 State = Notification.State
@@ -35,7 +37,7 @@ State = Notification.State
 Delivery = Notification.Delivery
 
 
-_WHOLE = {"email_html", "email_text"}
+_WHOLE = {"email_text"}
 STANDING_COLOURS: Mapping[str, str] = {
     Standing.PENDING: "info",
     Standing.RETRYING: "warning",
@@ -61,11 +63,21 @@ class NotificationAdmin(FactAdmin):
         "delivery",
         "times",
     )
-    list_filter = (StandingFilter, DeliveryFilter)
+    list_filter = (("created_at", CreatedFilter), StandingFilter, DeliveryFilter)
     linked_by = ("delivery_status", "state")
     search_fields = ("recipient", "recipient_key", "subject", "event_id", "provider_message_id")
     search_help_text = "Recipient, subject, event id or SES message id"
     ordering = ("-id",)
+    export = Export(
+        "emails.export_notification",
+        (
+            *("id", "event_id", "event_type", "subject", "template", "recipient", "state"),
+            *("reason_code", "reason", "delivery_status", "delivery_code", "delivery_reason"),
+            *("attempts", "created_at", "sent_at", "delivered_at", "delivery_at", "opened_at"),
+            *("clicked_at", "provider_message_id"),
+        ),
+    )
+    nothing_yet = "An email is listed here as soon as a consumer handles an event that owes one."
     fieldsets = (
         (
             "Email",
@@ -83,11 +95,11 @@ class NotificationAdmin(FactAdmin):
                 )
             },
         ),
-        ("The email", {"fields": ("email_html",), "classes": ["tab"]}),
         ("Text", {"fields": ("email_text",), "classes": ["tab"]}),
         ("Data", {"fields": ("pretty_context",), "classes": ["tab"]}),
     )
-    readonly_fields = ("email_html", "email_text", "pretty_context", "time_to_mailbox")
+    readonly_fields = ("email_text", "pretty_context", "time_to_mailbox")
+    change_form_outer_before_template = "emails_admin/notification.html"
 
     acts = {
         "mark_sent": Act(
@@ -119,6 +131,7 @@ class NotificationAdmin(FactAdmin):
             permission="emails.cancel_notification",
             reason_required=True,
             colour="danger",
+            row_colour="default",
             question="This email will never be sent, and you cannot undo this. "
             "An email that a consumer has begun to send still goes out.",
         ),
@@ -203,10 +216,6 @@ class NotificationAdmin(FactAdmin):
         tries = f"attempts: {notification.attempts}" if notification.attempts != 1 else ""
         return two_lines(moment(notification.created_at), ", ".join(filter(None, (sent, tries))))
 
-    @column(description="as the customer sees it")
-    def email_html(self, notification: Notification) -> SafeString:
-        return shown(notification, "html")
-
     @column(description="text part")
     def email_text(self, notification: Notification) -> SafeString:
         return shown(notification, "text")
@@ -261,9 +270,28 @@ class NotificationAdmin(FactAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Notification | None = None) -> list[Any]:
         """Leave out the email and its text for staff who may not see personal data: they cannot be masked."""
+        parts = super().get_fieldsets(request, obj)
         if not masking.hides(request):
-            return list(self.fieldsets)
-        return [part for part in self.fieldsets if not {*part[1]["fields"]} & _WHOLE]
+            return list(parts)
+        return [part for part in parts if not {*part[1]["fields"]} & _WHOLE]
+
+    def render_change_form(self, request: HttpRequest, context: Any, **kwargs: Any) -> HttpResponse:
+        """Add the email as its customer sees it, for staff who may see personal data."""
+        if not masking.hides(request):
+            context["email_html"] = shown(kwargs["obj"], "html")
+        return super().render_change_form(request, context, **kwargs)
+
+    def advised(self, request: HttpRequest, row: Notification) -> tuple[str, str] | None:
+        match standings.of_one(row):
+            case Standing.DEAD_LETTER | Standing.STOPPED if request.user.has_perm(
+                "queues.view_deadletter"
+            ):
+                letters = DeadLetter.objects.filter(event_id=row.event_id)
+                newest = letters.open().order_by("-id").first() or letters.order_by("-id").first()
+                return ("Open its dead letter", change_url(newest)) if newest else None
+            case Standing.KEPT if request.user.has_perm("emails.view_guard"):
+                return "See why bulk email is stopped", reverse("admin:emails_guard_changelist")
+        return None
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view

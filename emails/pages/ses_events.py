@@ -14,6 +14,7 @@ from queues import masking
 from queues.console import moment
 from queues.pages.cells import link, pretty_json, two_lines
 from queues.pages.facts import BoundedPaginator, column
+from queues.pages.listing.time_range import TimeFilter
 from queues.pages.masked import MaskedAdmin
 
 
@@ -22,10 +23,11 @@ class DeliveryEventAdmin(MaskedAdmin):
     """The read-only pages of SES events."""
 
     list_display = ("what", "recipient", "said", "happened", "recorded", "of_known_email")
-    list_filter = (OrphanFilter, KindFilter)
+    list_filter = (("recorded_at", TimeFilter), OrphanFilter, KindFilter)
     search_fields = ("=provider_message_id",)
     search_help_text = "SES message id"
     ordering = ("-id",)
+    nothing_yet = "SES reports here what became of each email. If emails are sent and nothing comes, run the doctor."
     fields = (
         ("type", "recipient"),
         "said_in_full",

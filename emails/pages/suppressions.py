@@ -18,6 +18,7 @@ from queues.answers import Section
 from queues.console import moment, short
 from queues.pages.cells import link, two_lines
 from queues.pages.facts import Act, FactAdmin, column
+from queues.pages.listing.time_range import TimeFilter
 from queues.pages.sections import MAX_ROWS
 
 State = Suppression.State
@@ -27,10 +28,13 @@ Source = Suppression.Source
 @admin.register(Suppression)
 class SuppressionAdmin(FactAdmin):
     list_display = ("who", "state_label", "source_label", "why", "since_when", "on_ses")
-    list_filter = ("state", "source")
+    list_filter = (("since", TimeFilter), "state", "source")
     search_fields = ("address",)
     search_help_text = "Address"
     ordering = ("-since", "-id")
+    nothing_yet = (
+        "An address is listed here after a hard bounce or a spam complaint, or when staff add it."
+    )
     list_select_related = ("notification",)
     list_before_template = "emails_admin/suppressions_intro.html"
     fieldsets = (

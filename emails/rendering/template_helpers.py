@@ -6,13 +6,14 @@ No email is better than an email with a wrong amount.
 ``{{money cents cur="USD"}}``        1,250.00 USD
 ``{{date iso}}``                     22 November 2026
 ``{{datetime iso}}``                 22 November 2026, 10:00 UTC, in the time zone of the settings
+``{{#iftownfirst country}}…{{else}}…{{/iftownfirst}}`` the first branch for London SW1Y 4JH, else 10115 Berlin
 ``{{link url}}``                     the address, if it is an http or https address
 ``{{#ifeq a b}}…{{else}}…{{/ifeq}}`` the first branch if a and b have the same value and the same type
 ``{{lookup this "note"}}``           a value that may be missing, also in strict mode
 ``{{{{raw}}}}…{{{{/raw}}}}``         what stands between them, mustaches and all
 
-The result of a helper is escaped like any variable. Only ``ifeq`` returns a SafeString, because its branches are
-templates.
+The result of a helper is escaped like any variable. Only ``ifeq`` and ``iftownfirst`` return a SafeString, because
+their branches are templates.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from django.utils.encoding import iri_to_uri
 
 from emails.rendering import values
 from emails.rendering.expressions import Helper, Options
-from queues.events import links
+from queues.events import links, postal
 
 _SYMBOLS = {"EUR": "€", "GBP": "£", "USD": "$"}
 _is_currency = re.compile("[A-Z]{3}").fullmatch
@@ -55,6 +56,12 @@ def datetime_(arguments: list[object], options: Options) -> str:
     """Write an ISO 8601 time to the minute."""
     moment = _local_time("datetime", *arguments)
     return f"{_day(moment)}, {moment:%H:%M %Z}"
+
+
+def iftownfirst(arguments: list[object], options: Options) -> str:
+    """Choose the block's first branch if this country writes the town before the postal code."""
+    (country,) = arguments
+    return options.fn() if postal.is_town_first(values.text_of(country)) else options.inverse()
 
 
 def link(arguments: list[object], options: Options) -> str:
@@ -114,6 +121,7 @@ HELPERS: Mapping[str, Helper] = {
     "money": money,
     "date": date,
     "datetime": datetime_,
+    "iftownfirst": iftownfirst,
     "link": link,
     "ifeq": ifeq,
     "lookup": lookup,

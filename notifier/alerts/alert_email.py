@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from django.conf import settings
+from django.db import DatabaseError
 from django.urls import reverse
 
 from emails.errors import RenderError
-from emails.rendering import templates
+from emails.ses import brands
 from notifier.alerts.notices import Alert
 from notifier.alerts.resolved import Healed
 
@@ -66,8 +67,8 @@ def html_of(notices: Sequence[Alert | Healed]) -> str:
         "overview_url": f"{settings.BASE_URL}{reverse('admin:index')}",
     }
     try:
-        return templates.render(TEMPLATE, context).html
-    except RenderError as exc:
+        return brands.render(TEMPLATE, context).html
+    except (RenderError, DatabaseError) as exc:
         logger.error("alert has no HTML: %s", exc)
         return ""
 

@@ -16,7 +16,7 @@ from django.db import DatabaseError, connection
 
 from emails.rendering.mime import AUTOMATIC, Email
 from emails.reputation import suppressions
-from emails.ses import default_sender
+from emails.ses import brands, default_sender
 from notifier.alerts import alert_email, concerns, resolved, sns
 from notifier.alerts.concerns import Cause, Concern
 from notifier.alerts.notices import Alert, duty_of
@@ -113,7 +113,7 @@ def _mailed(subject: str, text: str, html: str) -> bool:
     try:
         recipients = _recipients()
         if recipients:
-            sender = default_sender.in_force()
+            sender = default_sender.in_force(brands.PLATFORM)
             email = Email(subject, text, sender, recipients, headers=AUTOMATIC)
             if html:
                 email.attach_alternative(html, "text/html")

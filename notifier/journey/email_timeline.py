@@ -33,6 +33,7 @@ _SAFE = "Your order is confirmed."
 # It does not say why: whoever has the link need not learn who complained about what.
 _UNWANTED = f"We can't email this address at the moment. {_SAFE}"
 _LATER = f"{_SAFE} Its email will follow a little later."
+_ADDRESS_MAY_BE_WRONG = (Delivery.BOUNCED_SOFT, Delivery.BOUNCED_HARD, Delivery.SUPPRESSED)
 # Enough for every redrive that a person will ever do.
 _MAX_ROWS = 50
 
@@ -41,7 +42,7 @@ _MAX_ROWS = 50
 class Verdict:
     """The current situation of the email. ``is_final`` is True if nothing more will happen by itself.
 
-    ``needs_help``: the page tells the customer how to reach us.
+    ``needs_help``: the page tells the customer how to reach us. ``is_correctable``: or how to correct the address.
     """
 
     message: str
@@ -49,16 +50,21 @@ class Verdict:
     is_wrong: bool = False
     is_final: bool = False
     needs_help: bool = False
+    is_correctable: bool = False
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """The steps in order, the verdict on them, and each call to SES; ``status`` is the verdict in one word."""
+    """The steps in order, the verdict on them, and each call to SES; ``status`` is the verdict in one word.
+
+    ``recipient`` is the address that the email goes to now; empty while only the order itself says it.
+    """
 
     steps: Sequence[EmailStep]
     verdict: Verdict
     status: str
     attempts: Sequence[Attempt] = ()
+    recipient: str = ""
 
     @property
     def labelled(self) -> list[tuple[str, EmailStep]]:
@@ -94,7 +100,13 @@ def _told(facts: _Facts) -> Timeline:
         or _queue_verdict(facts)
         or Verdict("We are preparing your confirmation email.")
     )
-    return Timeline(_steps(facts, verdict), verdict, _status(facts, verdict), facts.attempts)
+    return Timeline(
+        _steps(facts, verdict),
+        verdict,
+        _status(facts, verdict),
+        facts.attempts,
+        facts.notification.recipient if facts.notification else "",
+    )
 
 
 def _read(subject: str) -> _Facts:
@@ -133,12 +145,14 @@ def _delivery_verdict(facts: _Facts) -> Verdict | None:
         return None
     status = Delivery(notification.delivery_status)
     is_wrong = status not in (Delivery.DELIVERED, Delivery.DELAYED)
+    is_correctable = status in _ADDRESS_MAY_BE_WRONG
     return Verdict(
         _delivery_message(status, notification),
         _delivery_reason(notification),
         is_wrong=is_wrong,
         is_final=status != Delivery.DELAYED,
-        needs_help=is_wrong,
+        needs_help=is_wrong and not is_correctable,
+        is_correctable=is_correctable,
     )
 
 
@@ -189,7 +203,7 @@ def _notification_verdict(facts: _Facts) -> Verdict | None:
         case State.IN_DOUBT:
             return Verdict("We are making sure that your email went out.", reason)
         case State.SUPPRESSED:
-            return Verdict(_UNWANTED, reason, is_wrong=True, is_final=True, needs_help=True)
+            return Verdict(_UNWANTED, reason, is_wrong=True, is_final=True, is_correctable=True)
         case State.KEPT:
             return Verdict(_LATER, reason)
         case State.CANCELLED:
@@ -238,7 +252,26 @@ def _status(facts: _Facts, verdict: Verdict) -> str:
 
 
 def _given_up(facts: _Facts, reason: str) -> Verdict:
-    return Verdict(_not_sent(facts), reason, is_wrong=True, needs_help=True)
+    is_correctable = _is_correctable(facts)
+    return Verdict(
+        _not_sent(facts),
+        reason,
+        is_wrong=True,
+        needs_help=not is_correctable,
+        is_correctable=is_correctable,
+    )
+
+
+def _is_correctable(facts: _Facts) -> bool:
+    """Return True if SES said no to the address and no staff is at work on it; the form looks more closely."""
+    is_parked = facts.letter is not None and facts.letter.is_parked
+    return bool(
+        not is_parked
+        and facts.notification
+        and facts.notification.state in Notification.UNSENT
+        and facts.attempts
+        and facts.attempts[-1].outcome in (Attempt.Outcome.NOT_SENT, Attempt.Outcome.REFUSED)
+    )
 
 
 def _not_sent(facts: _Facts) -> str:

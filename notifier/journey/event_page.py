@@ -59,7 +59,10 @@ def timeline(request: HttpRequest, event_id: UUID) -> HttpResponse:
         "title": f"Timeline of {found.subject or found.event_id}",
         "journey": found,
         "situation": _situation(request, found),
-        "row_links": list(_links(request, found)),
+        "advised": (advised := _advised(request, found)),
+        "row_links": [
+            link for link in _links(request, found) if not advised or link[1] != advised[1]
+        ],
         "lines": [_line(request, step) for step in (*found.steps, _now(found))],
         "accepted_after": _gap(found.accepted_after),
         "delivered_after": _gap(found.delivered_after),
@@ -89,6 +92,14 @@ def _subject_of_situation(found: Journey) -> Any:
     return next(
         (rows[-1] for rows in (found.notifications, found.letters, found.outbox) if rows), None
     )
+
+
+def _advised(request: HttpRequest, found: Journey) -> tuple[str, str] | None:
+    """Return the page of the advised act, as the page of the event's row does."""
+    row = _subject_of_situation(found)
+    if row is None:
+        return None
+    return cast(FactAdmin, admin.site.get_model_admin(type(row))).advised(request, row)
 
 
 def _now(found: Journey) -> TimelineEntry:

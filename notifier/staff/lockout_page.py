@@ -11,6 +11,7 @@ from notifier.staff import lockouts
 from orders.limits import client_address
 from queues import masking
 from queues.pages.facts import Act, FactAdmin, column
+from queues.pages.listing.time_range import TimeFilter
 
 State = LoginFailure.State
 
@@ -18,10 +19,11 @@ State = LoginFailure.State
 @admin.register(LoginFailure)
 class LoginFailureAdmin(FactAdmin):
     list_display = ("account", "origin", "state_label", "failures", "last_at")
-    list_filter = ("state",)
+    list_filter = (("last_at", TimeFilter), "state")
     search_fields = ("account", "origin")
     search_help_text = "Account or address"
     ordering = ("-last_at", "-id")
+    nothing_yet = "A wrong password is counted here for a quarter of an hour."
     fields = (("account", "origin"), ("failures", "last_at"))
     acts = {
         "unlock": Act(

@@ -121,6 +121,6 @@ def _words(seconds: int) -> str:
     minutes = math.ceil(seconds / 60)
     when = "a minute" if minutes == 1 else f"{minutes} minutes"
     return (
-        f"Too many failed log-ins to this account from where you are. Try again in {when}, "
-        "or ask an operator to unlock it under Failed log-ins."
+        f"Too many failed logins to this account from where you are. Try again in {when}, "
+        "or ask an operator to unlock it under Failed logins."
     )

@@ -62,12 +62,14 @@ _FIX = {
     "emails.send_test_email",
     "emails.import_suppression",
     "emails.export_suppression",
+    "emails.export_notification",
+    "queues.export_deadletter",
     "emails.stop_bulk",
     "emails.resume_bulk",
     "notifier.unlock_loginfailure",
 }
 _WATCH = {"notifier.view_loginfailure"}
-_AUDIT = {"admin.view_logentry", "auth.view_user", "auth.view_group"}
+_AUDIT = {"admin.view_logentry", "notifier.export_logentry", "auth.view_user", "auth.view_group"}
 
 ROLES = {
     "support": _LOOK | _KNOW | _REDRIVE | _SUPPRESS,

@@ -9,6 +9,7 @@ from typing import Any
 
 from django import template
 from django.conf import settings
+from django.db import DatabaseError
 from django.template import Context
 from django.utils import timezone
 
@@ -26,9 +27,25 @@ def email_timeline(context: Context, subject: str) -> dict[str, Any]:
     return {
         "timeline": timeline.of(subject),
         "subject": subject,
-        "contact": default_sender.address(),
+        "contact": support_contact(),
+        **{name: context.get(name) for name in ("order", "key", "is_holder")},
         "user": context.get("user"),
     }
+
+
+@register.simple_tag
+def support_contact() -> str:
+    """Return the address to which the shop's customers may write; empty while the database does not answer."""
+    try:
+        return default_sender.contact()
+    except DatabaseError:
+        return ""
+
+
+@register.simple_tag
+def is_sandbox() -> bool:
+    """Return True while the local AWS runs, whose SES has rules that a visitor must know."""
+    return bool(settings.SANDBOX)
 
 
 @register.simple_tag(takes_context=True)

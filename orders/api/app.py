@@ -41,7 +41,9 @@ class Docs(DocsBase):
 
     def render_page(self, request: HttpRequest, api: NinjaAPI, **kwargs: Any) -> HttpResponse:
         """Render our own template: Ninja's needs its app installed, which consumers would load too."""
-        return render(request, "orders/api_docs.html", {"api": api})
+        return render(
+            request, "orders/api_docs.html", {"api": api, "schema": api.get_openapi_schema()}
+        )
 
 
 class Api(NinjaAPI):

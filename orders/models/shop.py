@@ -30,6 +30,7 @@ from orders.money import Currency, to_cents
 from orders.validators import validate_name, validate_single_line
 from queues import outbox
 from queues.errors import EventTooLarge
+from queues.events import postal
 from queues.events.envelope import Event
 from queues.models.addresses import AddressField, KeyField, with_address
 
@@ -148,6 +149,11 @@ class Order(Fact):
 
     def __str__(self) -> str:
         return self.number or "a new order"
+
+    @property
+    def is_town_first(self) -> bool:
+        """True if the country writes the town before the postal code."""
+        return postal.is_town_first(self.shipping_country)
 
     def get_absolute_url(self) -> str:
         """Return the address of the order's page; strangers also need the key of ``get_signed_url``."""

@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from orders.models import BankAccount, Transaction
 from orders.money import formatted
 from orders.pages.personal import EmailColumnAdmin, FactAdmin, emails_link, in_list, on_page
+from queues.pages.listing.time_range import CreatedFilter
 
 
 @admin.register(BankAccount)
@@ -23,6 +24,7 @@ class BankAccountAdmin(EmailColumnAdmin):
     number_column = "number"
     list_display = ["number", "holder_name", "holder_email", "email_outcome", "balance_label"]
     list_filter = ["currency"]
+    nothing_yet = "Add an account, and its transactions can be posted."
     search_fields = ["number", "holder_name", "holder_email", "holder_email_key"]
     ordering = ["number"]
 
@@ -63,8 +65,9 @@ class TransactionAdmin(FactAdmin):
         "email_outcome",
         "posted_at",
     ]
-    list_filter = ["kind", "currency"]
+    list_filter = [("posted_at", CreatedFilter), "kind", "currency"]
     search_fields = ["reference", "account__number", "account__holder_name", "description"]
+    nothing_yet = "A transaction is listed here as soon as one is posted, here or through the API."
     ordering = ["-id"]
     list_select_related = ["account"]
     autocomplete_fields = ["account"]

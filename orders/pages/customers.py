@@ -7,6 +7,7 @@ from django.utils.safestring import SafeString
 
 from orders.models import Customer
 from orders.pages.personal import EmailColumnAdmin, emails_link, in_list, on_page
+from queues.pages.listing.time_range import CreatedFilter
 
 
 @admin.register(Customer)
@@ -15,8 +16,12 @@ class CustomerAdmin(EmailColumnAdmin):
     email_here = on_page("last email")
     address_field = address_column = "email"
     list_display = ["name", "email", "email_outcome", "email_verified_at", "registered_at"]
-    list_filter = [("email_verified_at", admin.EmptyFieldListFilter)]
+    list_filter = [
+        ("registered_at", CreatedFilter),
+        ("email_verified_at", admin.EmptyFieldListFilter),
+    ]
     search_fields = ["name", "email", "email_key"]
+    nothing_yet = "Customers register in the shop, or you add one."
     ordering = ["name"]
     readonly_fields = ["email_verified_at", "registered_at", "email_here", "emails"]
 

@@ -16,6 +16,7 @@ from orders.events import MAX_LINES
 from orders.models import Order, OrderLine, Product
 from orders.money import formatted
 from orders.pages.personal import FactAdmin, emails_link, in_list, on_page
+from queues.pages.listing.time_range import TimeFilter
 from queues.pages.lists import ListAdmin
 
 
@@ -23,6 +24,7 @@ from queues.pages.lists import ListAdmin
 class ProductAdmin(ListAdmin):
     list_display = ["name", "sku", "price_label", "is_active"]
     list_filter = ["is_active", "currency"]
+    nothing_yet = "Products that you add here can be ordered in the shop."
     search_fields = ["name", "sku"]
     ordering = ["name"]
 
@@ -98,7 +100,7 @@ class OrderAdmin(FactAdmin):
         "email_outcome",
         "placed_at",
     ]
-    list_filter = ["currency"]
+    list_filter = [("placed_at", TimeFilter), "currency"]
     search_fields = [
         "number",
         "customer_name",
@@ -106,6 +108,7 @@ class OrderAdmin(FactAdmin):
         "customer_email_key",
         "shipping_city",
     ]
+    nothing_yet = "Orders placed in the shop, through the API or here are listed with their emails."
     ordering = ["-id"]
     autocomplete_fields = ["customer"]
     readonly_fields = ["number", "total_label", "placed_at", "email_here", "emails"]

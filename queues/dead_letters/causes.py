@@ -22,7 +22,7 @@ from django.utils import timezone
 from queues import masking, registry
 from queues.answers import Advice, Cause
 from queues.dead_letters.advice import advise, title
-from queues.models import DeadLetter, DeadLetterQuerySet, RedriveItem
+from queues.models import CauseNote, DeadLetter, DeadLetterQuerySet, RedriveItem
 
 # With more causes than this at once, there is one cause behind them all: see the log.
 MAX_GROUPS = 50
@@ -74,6 +74,7 @@ class Group:
     domains: Sequence[Domain]
     # One of them, in any order: an act on a whole list needs the key of one selected row.
     any_key: UUID
+    note: CauseNote | None = None
     # The money of a single dead letter tells about its customer.
     is_masked: bool = False
 
@@ -95,6 +96,12 @@ class Group:
         if self.code == "UnknownType" or reason in self.title:
             return ""
         return f"{self.code}: {reason}".strip(": ")
+
+    @property
+    def note_text(self) -> str:
+        """What somebody knows about the cause."""
+        text = self.note.text if self.note else ""
+        return masking.addresses(text) if self.is_masked else text
 
     @property
     def trend(self) -> str:
@@ -277,24 +284,35 @@ def _groups(letters: DeadLetterQuerySet) -> list[Group]:
             before=Count(
                 "collected_at", filter=~is_recent & Q(collected_at__gte=Now() - 2 * RECENT)
             ),
-            customers=Count("customer", filter=Q(customer__gt=""), distinct=True),
             silent=Count("collected_at", filter=Q(customer="")),
         )
         .annotate(any_code=_of_one("code"), any_reason=_of_one("reason"), any_pk=_of_one("pk"))
         .order_by("-recent", "-count", "fingerprint")[:MAX_GROUPS]
     )
     money = _money(letters, [row["fingerprint"] for row in rows])
+    customers = _customers(letters, [row["fingerprint"] for row in rows])
     domains = _domains(letters, [row["fingerprint"] for row in rows])
     underway = _underway()
     return [
         _group(
             row,
             money=money.get(row["fingerprint"], ()),
+            customers=customers.get(row["fingerprint"], 0),
             underway=underway.get(row["fingerprint"], 0),
             domains=domains.get(row["fingerprint"], ()),
         )
         for row in rows
     ]
+
+
+def _customers(letters: DeadLetterQuerySet, fingerprints: Collection[str]) -> dict[str, int]:
+    """Count the customers of each fingerprint.
+
+    This query is alone, because an index has the customers in order; beside other sums the database would sort them.
+    """
+    named = letters.filter(fingerprint__in=fingerprints, customer__gt="").order_by()
+    rows = named.values_list("fingerprint").annotate(Count("customer", distinct=True))
+    return dict(rows)
 
 
 def _counted(count: int, noun: str) -> str:

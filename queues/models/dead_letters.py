@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, F, Q, When
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
@@ -55,6 +56,12 @@ class DeadLetterQuerySet(models.QuerySet["DeadLetter"]):
 
 # When a dead letter that is no longer open was closed. What a release before 1.0.0 discarded has no time of that.
 CLOSED_AT = Coalesce("discarded_at", "redriven_at", "collected_at")
+# Sorts open dead letters before the others. Written without parameters, or SQLite would not use the index.
+OPEN_FIRST = Case(
+    When(state=Literal("open"), then=Literal("0")),
+    default=Literal("1"),
+    output_field=models.CharField(),
+)
 # Parking ends by time alone; nothing has to change the row.
 IS_PARKED = Q(parked_until__gt=Now())
 
@@ -114,6 +121,7 @@ class DeadLetter(models.Model):
             ("edit_deadletter", "Can edit the data of dead letters and redrive them"),
             ("park_deadletter", "Can park dead letters until a time"),
             ("discard_deadletter", "Can discard dead letters, and open them again"),
+            ("export_deadletter", "Can export dead letters"),
         ]
         constraints = [
             models.UniqueConstraint("queue", "sqs_message_id", name="one_dead_letter_per_message")
@@ -142,6 +150,20 @@ class DeadLetter(models.Model):
                 name="dead_letter_open_domain",
                 condition=Q(state="open"),
             ),
+            models.Index(
+                "fingerprint",
+                "customer",
+                "parked_until",
+                name="dead_letter_open_customer",
+                condition=Q(state="open"),
+            ),
+            # The order of the list.
+            models.Index(
+                OPEN_FIRST,
+                F("collected_at").desc(),
+                F("id").desc(),
+                name="dead_letter_open_first",
+            ),
             models.Index("sqs_message_id", name="dead_letter_message"),
             # Tells which of many events have dead letters, and in which states, without reading a body.
             models.Index("event_id", "state", name="dead_letter_event"),
@@ -163,3 +185,21 @@ class DeadLetter(models.Model):
             and self.parked_until is not None
             and self.parked_until > timezone.now()
         )
+
+
+class CauseNote(models.Model):
+    """Say who works on a cause of dead letters and what they know; the log has each change."""
+
+    # The cause's name in URLs: its fingerprint, or ``none``.
+    key = models.CharField(max_length=64, primary_key=True)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    text = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        default_permissions = ()
+        verbose_name = "cause of dead letters"
+
+    def __str__(self) -> str:
+        return f"cause {self.key}"

@@ -47,9 +47,9 @@ class Redrive(models.Model):
     started_by = models.CharField(max_length=150)
     reason = models.CharField(max_length=300, blank=True)
     what = models.CharField("causes", max_length=300, blank=True)
-    total = models.PositiveIntegerField("letters", default=0)
+    total = models.PositiveIntegerField("dead letters", default=0)
     left_out = models.PositiveIntegerField(default=0)
-    rate = models.PositiveIntegerField("letters a second", null=True)
+    rate = models.PositiveIntegerField("dead letters per second", null=True)
     # The time when, at this rate, the next dead letter was due, as of the last release.
     paced_at = models.DateTimeField(null=True, editable=False)
     is_canary = models.BooleanField("canary", default=True)
@@ -137,3 +137,21 @@ class RedriveItem(models.Model):
 
     def __str__(self) -> str:
         return f"{self.position}: {self.outcome}"
+
+
+class RedriveCause(models.Model):
+    """How many dead letters of one cause a redrive took, so that a cause knows its redrives without reading items."""
+
+    # Without a constraint: an earlier release that still runs deletes old redrives and knows nothing of these rows.
+    redrive = models.ForeignKey(
+        Redrive, on_delete=models.CASCADE, related_name="causes", db_constraint=False
+    )
+    fingerprint = models.CharField(max_length=64, blank=True)
+    count = models.PositiveIntegerField()
+
+    class Meta:
+        default_permissions = ()
+        indexes = [models.Index("fingerprint", "redrive", name="redrive_cause")]
+
+    def __str__(self) -> str:
+        return f"{self.count} of {self.fingerprint}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, cast
 from uuid import UUID
@@ -53,7 +54,8 @@ def edit(request: HttpRequest, key: UUID) -> HttpResponse:
         return _show(request, letter, form)
     draft = edits.draft(letter, form.cleaned_data["content"])
     if "save" not in request.POST:
-        return _show(request, letter, form, shown=_previews(draft.event), checked=True)
+        shown = _previews(draft.event)
+        return _show(request, letter, form, shown=shown, checked=_checked(shown))
     return _save(request, draft, form)
 
 
@@ -115,6 +117,20 @@ def _show(
 def _previews(event: Event) -> list[Preview]:
     """Return a preview of every email that the event will send; empty if no app knows of one."""
     return [preview for shows in registry.previewers for preview in shows(event)]
+
+
+def _checked(shown: Sequence[Preview]) -> str:
+    """Tell what a redrive of the checked data will send."""
+    if not shown:
+        return "The data fits. No app knows of an email that this sends."
+    good = [preview.recipient for preview in shown if not preview.problem]
+    told = "The data fits."
+    if good:
+        noun = "email" if len(good) == 1 else "emails"
+        told += f" {len(good)} {noun} to {', '.join(good)} will be sent."
+    if bad := len(shown) - len(good):
+        told += f" {bad} {'email' if bad == 1 else 'emails'} cannot be rendered: see below."
+    return told
 
 
 def _digest(letter: DeadLetter) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import BadRequest, PermissionDenied
-from django.db.models import Case, QuerySet, Value, When
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
@@ -21,12 +22,18 @@ from django.utils.safestring import SafeString
 from queues import masking, registry
 from queues.answers import Advice, Cause, Section
 from queues.console import moment, short
-from queues.dead_letters import causes, collecting, decisions
+from queues.dead_letters import causes, collecting, decisions, triage
 from queues.dead_letters.advice import advise
 from queues.errors import QueueUnavailable
 from queues.events import envelope
-from queues.models import IS_PARKED, DeadLetter, HandlingFailure
-from queues.pages import cells, dead_letter_causes, dead_letter_edit, redrive_start
+from queues.models import IS_PARKED, OPEN_FIRST, DeadLetter, HandlingFailure
+from queues.pages import (
+    cells,
+    dead_letter_causes,
+    dead_letter_edit,
+    dead_letter_undo,
+    redrive_start,
+)
 from queues.pages.cells import pretty, pretty_json, two_lines
 from queues.pages.facts import Act, FactAdmin, ReasonForm, column
 from queues.pages.filters import (
@@ -37,16 +44,21 @@ from queues.pages.filters import (
     TypeFilter,
 )
 from queues.pages.forms import DiscardForm, ParkForm
+from queues.pages.listing.exports import Export
+from queues.pages.listing.time_range import CreatedFilter
 from queues.pages.redrives import redrives_section
 from queues.pages.sections import DEAD_LETTER_COLOURS, failures_section, outbox_section
 
 State = DeadLetter.State
+# An act on dead letters of more causes than this is logged for the first of them; each dead letter has its own entry.
+MOST_LOGGED = 10
 
 
 @admin.register(DeadLetter)
 class DeadLetterAdmin(FactAdmin):
     list_display = ("what", "recipient", "amount", "state_label", "cause", "times")
     list_filter = (
+        ("collected_at", CreatedFilter),
         "state",
         ParkedFilter,
         FingerprintFilter,
@@ -57,9 +69,19 @@ class DeadLetterAdmin(FactAdmin):
     )
     search_fields = ("event_id", "subject", "sqs_message_id", "reason", "body")
     search_help_text = "Event id, subject, SQS message id, or words in the reason or the body"
-    date_hierarchy = "collected_at"
+    export = Export(
+        "queues.export_deadletter",
+        (
+            *("id", "event_id", "type", "subject", "queue", "group", "state", "code", "reason"),
+            *("receive_count", "sent_at", "collected_at", "redriven_at", "discarded_at"),
+            *("parked_until", "note", "amount_cents", "currency", "sqs_message_id"),
+        ),
+    )
+    nothing_yet = (
+        "A message that fails every receive is listed here, with its cause. Nothing failed so far."
+    )
     # Open ones first.
-    ordering = (Case(When(state=State.OPEN, then=Value(0)), default=Value(1)), "-collected_at")
+    ordering = (OPEN_FIRST, "-collected_at")
     list_before_template = "admin/queues/collect_now.html"
     fieldsets = (
         (
@@ -144,6 +166,8 @@ class DeadLetterAdmin(FactAdmin):
             "group wait too; those already sent stay sent.",
         ),
     }
+    # The button that undoes an act selects what the act did to a whole cause.
+    linked_by = ("discarded_at", "parked_until")
     state_colours = DEAD_LETTER_COLOURS
     personal = {
         "subject": masking.addresses,
@@ -280,6 +304,11 @@ class DeadLetterAdmin(FactAdmin):
             path("redrive/", view(self.redrive_view), name="queues_redrive_start"),
             path("groups/", view(show_all), name="queues_deadletter_groups"),
             path("groups/<str:key>/", view(show_one), name="queues_deadletter_group"),
+            path(
+                "groups/<str:key>/note/",
+                view(dead_letter_causes.note),
+                name="queues_deadletter_group_note",
+            ),
             path("<uuid:key>/edit/", view(edit), name="queues_deadletter_edit"),
             *super().get_urls(),
         ]
@@ -307,11 +336,33 @@ class DeadLetterAdmin(FactAdmin):
     def perform(
         self, request: HttpRequest, name: str, rows: QuerySet[Any], *, form: ReasonForm | None
     ) -> HttpResponse:
-        """Do the act; after an act on a whole cause, go back to the list of causes."""
+        """Do the act, log it once for each cause, offer to undo it, and go back: from a cause to the list of causes."""
+        done = dead_letter_undo.Done()
+        request.done = done  # type: ignore[attr-defined]
         response = super().perform(request, name, rows, form=form)
+        sentence = (
+            form.sentence(self.acts[name].done) if form else f"{self.acts[name].done.capitalize()}."
+        )
+        # The log has an entry of each dead letter already; one of several says in one line what was done.
+        is_bulk = done.counts.total() > 1
+        for key, count in done.counts.most_common(MOST_LOGGED if is_bulk else 0):
+            words = f"{sentence} ({count} dead letter{'' if count == 1 else 's'})"
+            triage.log(key, by=cast(User, request.user), words=words)
+        dead_letter_undo.offer(request, name, done, form)
         if request.POST.get("select_across") == "1" and "fingerprint" in request.GET:
             return redirect("admin:queues_deadletter_groups")
         return response
+
+    def back(self, request: HttpRequest) -> str:
+        """Return the cause's page for an act on a whole cause."""
+        key = request.GET.get("fingerprint")
+        if key and request.POST.get("select_across") == "1":
+            return reverse("admin:queues_deadletter_group", args=[key])
+        return super().back(request)
+
+    def note_batch(self, request: HttpRequest, rows: Sequence[DeadLetter]) -> None:
+        """Remember the causes of these dead letters."""
+        request.done.add(rows)  # type: ignore[attr-defined]
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         may_collect = request.user.has_perm("queues.collect_deadletter")
@@ -322,7 +373,7 @@ class DeadLetterAdmin(FactAdmin):
 
     def collect_view(self, request: HttpRequest) -> HttpResponse:
         if not request.user.has_perm("queues.collect_deadletter"):
-            raise PermissionDenied
+            raise PermissionDenied("queues.collect_deadletter")
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         if settings.DEAD_LETTER_COLLECT:

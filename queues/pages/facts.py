@@ -1,7 +1,7 @@
 """Show rows that state facts: nobody edits them, and staff change them through acts only.
 
 An act works on rows in certain states, has its own permission, is a POST, asks first if that is wise, and writes
-one log entry for each row, in the transaction that changes the row.
+its log entries, in the transaction that changes the rows.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from django import forms
 from django.contrib import admin, messages
@@ -26,6 +26,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from queues import masking, registry
 from queues.answers import Section
+from queues.audit.staff_log import ActLog
 from queues.console import TIMELINE, change_url, list_url
 from queues.errors import QueueError
 from queues.pages.cells import subject_links, timeline_links
@@ -82,6 +83,8 @@ class Act:
     reason_required: bool = False
     needs_proof: bool = False
     colour: str = "primary"
+    # Its colour on the row's own page, if not the same: what is not advised there should not call the eye.
+    row_colour: str = ""
     page: Callable[[HttpRequest, QuerySet[Any]], HttpResponse] | None = None
 
     def able(self, rows: QuerySet[Any]) -> QuerySet[Any]:
@@ -150,6 +153,18 @@ class FactAdmin(MaskedAdmin):
         # The page of an order is full of personal data.
         return timeline + (links[1:] if masking.hides(request) else links)
 
+    def advised(self, request: HttpRequest, row: Any) -> tuple[str, str] | None:
+        """Return the page where the advised act is, as a label and a URL; the button for it is the primary one."""
+        return None
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Leave out the fields of which this row has nothing to tell."""
+        return [
+            (title, options | {"fields": fields})
+            for title, options in super().get_fieldsets(request, obj)
+            if (fields := _told(obj, options["fields"]))
+        ]
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Allow nobody to add a row."""
         return False
@@ -191,6 +206,7 @@ class FactAdmin(MaskedAdmin):
                 for name in self.get_actions(request)
                 if self._suits(self.acts[name], row)
             ],
+            "advised": self.advised(request, row),
             "row_links": list(self.links(request, row)),
             "sections": [
                 section.masked() if masking.hides(request) else section
@@ -222,8 +238,13 @@ class FactAdmin(MaskedAdmin):
             "selected": request.POST.getlist(ACTION_CHECKBOX_NAME),
             "across": request.POST.get("select_across") == "1",
             "from_row": request.POST.get("from_row"),
+            "back": self.back(request),
         }
         return TemplateResponse(request, "admin/facts/confirm.html", context)
+
+    def back(self, request: HttpRequest) -> str:
+        """Return where a person goes who does not confirm."""
+        return request.get_full_path()
 
     def perform(
         self, request: HttpRequest, name: str, rows: QuerySet[Any], *, form: ReasonForm | None
@@ -233,10 +254,12 @@ class FactAdmin(MaskedAdmin):
         chosen = rows.count()
         only = rows.first() if request.POST.get("from_row") and chosen == 1 else None
         keys = list(act.able(rows).order_by("pk").values_list("pk", flat=True))
+        log = ActLog(cast(int, request.user.pk), is_bulk=len(keys) > 1)
         count = 0
         try:
             for start in range(0, len(keys), BATCH_SIZE):
-                count += self._perform_batch(request, act, keys[start : start + BATCH_SIZE], form)
+                batch = keys[start : start + BATCH_SIZE]
+                count += self._perform_batch(request, log, act, batch, form)
         except QueueError as exc:
             self.message_user(request, f"Stopped: {exc}", messages.ERROR)
         else:
@@ -267,7 +290,12 @@ class FactAdmin(MaskedAdmin):
             )
 
     def _perform_batch(
-        self, request: HttpRequest, act: Act, keys: Sequence[Any], form: ReasonForm | None
+        self,
+        request: HttpRequest,
+        log: ActLog,
+        act: Act,
+        keys: Sequence[Any],
+        form: ReasonForm | None,
     ) -> int:
         with transaction.atomic():
             able = act.able(self.model.objects.filter(pk__in=keys))
@@ -277,9 +305,24 @@ class FactAdmin(MaskedAdmin):
                 self.model.objects.filter(pk__in=[row.pk for row in rows]), **arguments
             )
             sentence = form.sentence(act.done) if form else f"{act.done.capitalize()}."
-            for row in rows:
-                self.log_change(request, row, sentence)
+            log.write(rows, sentence)
+            self.note_batch(request, rows)
         return count
+
+    def note_batch(self, request: HttpRequest, rows: Sequence[Any]) -> None:
+        """Remember what the log should say of many rows at once; called in the transaction of the act."""
+
+
+def _told(row: Any, fields: Iterable[Any]) -> list[Any]:
+    """Drop fields that are empty in the row; fields that share a line are a tuple."""
+    kept: list[Any] = []
+    for name in fields:
+        if isinstance(name, tuple):
+            kept += [tuple(line)] if (line := _told(row, name)) else []
+        # "none" is a status that nothing has set yet.
+        elif getattr(row, name, name) not in (None, "", "none"):
+            kept.append(name)
+    return kept
 
 
 def _run(

@@ -22,19 +22,26 @@ from queues.redrives.preflight import Forecast
 
 # Above this many, staff must type the number, so that nobody discards a thousand dead letters by a slip.
 TYPED_ABOVE = 10
+# A redrive of more asks the user again who they are.
+PROVEN_ABOVE = 100
 # The longest that a dead letter is parked.
 MOST_YEARS = 10
 
 
 class DiscardForm(ReasonForm):
+    # All of them are discarded at one time, by which the act can be undone.
     typed = forms.IntegerField(label="How many?", widget=UnfoldAdminIntegerFieldWidget)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._at = timezone.now()
         if self.count > TYPED_ABOVE:
             self.fields["typed"].help_text = f"Type {self.count} to confirm."
         else:
             del self.fields["typed"]
+
+    def arguments(self) -> dict[str, Any]:
+        return {"at": self._at}
 
     def clean_typed(self) -> int:
         typed: int = self.cleaned_data["typed"]
@@ -140,6 +147,10 @@ class RedriveForm(forms.Form):
     def taken(self) -> int:
         """The number of dead letters that were selected."""
         return len(self.chosen()) + (self.forecast.beyond if self.takes_rest() else 0)
+
+    def reaches_many(self) -> bool:
+        """Return True if so many go that the user must prove again who they are."""
+        return self.taken > PROVEN_ABOVE
 
     def selected(self) -> list[Bucket]:
         """Return the selected buckets, and those that are selected by default and had no checkbox."""

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from queues import addresses, masking
+from queues.pages.listing.exports import Values
 from queues.pages.lists import ListAdmin
 
 
@@ -41,6 +42,19 @@ class MaskedAdmin(ListAdmin):
             for row in changelist.result_list:
                 self.mask(row)
         return changelist
+
+    def export_cells(self, request: HttpRequest) -> Callable[[Values], Sequence[object]]:
+        """Mask the personal columns of an export, too."""
+        cells = super().export_cells(request)
+        if not self.export or not masking.hides(request):
+            return cells
+        masks = [self.personal.get(name) for name in self.export.columns]
+        return lambda values: cells(
+            tuple(
+                mask(value) if mask and value is not None else value
+                for mask, value in zip(masks, values, strict=True)
+            )
+        )
 
     def get_search_fields(self, request: HttpRequest) -> Sequence[str]:
         """Let masked users find a row by the whole of a personal field at most: a part would reveal the rest."""

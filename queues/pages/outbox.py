@@ -17,6 +17,7 @@ from queues.pages import sections
 from queues.pages.cells import link, pretty, two_lines
 from queues.pages.facts import Act, FactAdmin, column
 from queues.pages.filters import LateFilter, QueueFilter, TypeFilter
+from queues.pages.listing.time_range import CreatedFilter
 from queues.pages.sections import OUTBOX_COLOURS, dead_letters_section, failures_section
 
 Outbox = OutboxEvent.State
@@ -25,10 +26,13 @@ Outbox = OutboxEvent.State
 @admin.register(OutboxEvent)
 class OutboxEventAdmin(FactAdmin):
     list_display = ("what", "state_label", "on_queue", "recorded", "published", "handled")
-    list_filter = ("state", LateFilter, QueueFilter, TypeFilter)
+    list_filter = (("recorded_at", CreatedFilter), "state", LateFilter, QueueFilter, TypeFilter)
     search_fields = ("event_id", "subject", "sqs_message_id")
     search_help_text = "Event id, subject or SQS message id"
     ordering = ("-id",)
+    nothing_yet = (
+        "An event is listed here as soon as an app records one, as the shop does for each order."
+    )
     fieldsets = (
         (
             "Event",

@@ -25,8 +25,6 @@ from queues.pages.forms import RedriveForm
 from queues.redrives import jobs, preflight, standstill
 from queues.redrives.preflight import Forecast
 
-# A redrive of more dead letters asks the user again who they are.
-PROVEN_ABOVE = 100
 # The form field with the keys of dead letters that were chosen one by one.
 KEYS_NAME = "letter"
 
@@ -43,7 +41,7 @@ def choose(request: HttpRequest, letters: QuerySet[DeadLetter]) -> HttpResponse:
 def start(request: HttpRequest, letters: QuerySet[DeadLetter]) -> HttpResponse:
     """Show the preflight; on POST, repeat it and start the redrive with the selected buckets."""
     if not request.user.has_perm("queues.redrive_deadletter"):
-        raise PermissionDenied
+        raise PermissionDenied("queues.redrive_deadletter")
     if request.method == "POST" and (redrive := started(request)):
         return redirect(change_url(redrive))
     form = RedriveForm(
@@ -51,7 +49,7 @@ def start(request: HttpRequest, letters: QuerySet[DeadLetter]) -> HttpResponse:
     )
     if form.is_valid():
         if form.taken:
-            if form.taken > PROVEN_ABOVE and (question := registry.ask_for_proof(request)):
+            if form.reaches_many() and (question := registry.ask_for_proof(request)):
                 return question
             return redirect(change_url(_start(request, form)))
         messages.warning(request, "You selected nothing, so nothing was redriven.")

@@ -22,6 +22,7 @@ from queues.console import change_url, moment
 from queues.models import DeadLetter, Redrive, RedriveItem
 from queues.pages.cells import coloured, link, two_lines
 from queues.pages.facts import Act, FactAdmin, column
+from queues.pages.listing.time_range import CreatedFilter
 from queues.pages.sections import MAX_ROWS
 from queues.redrives import jobs, releasing, standstill
 
@@ -58,10 +59,10 @@ OUTCOME_MEANINGS = {
 @admin.register(Redrive)
 class RedriveAdmin(FactAdmin):
     list_display = ("what_column", "state_label", "succeeded", "started", "ended")
-    list_filter = ("state",)
+    list_filter = (("created_at", CreatedFilter), "state")
     search_fields = ("what", "reason", "started_by")
     search_help_text = "Cause, reason, or the user who started it"
-    date_hierarchy = "created_at"
+    nothing_yet = "A redrive is listed here from the moment somebody starts it: open the dead letters to start one."
     ordering = ("-id",)
     list_before_template = "admin/queues/redrives_intro.html"
     change_form_outer_before_template = "admin/queues/redrive.html"
@@ -94,12 +95,10 @@ class RedriveAdmin(FactAdmin):
     # Causes quote SES, and staff write reasons.
     personal = dict.fromkeys(("what", "reason", "why"), masking.addresses)
     meanings = {
-        State.RUNNING: "Consumers send these dead letters back. You may close this page: the redrive goes on.",
-        State.STOPPED: "Somebody stopped it; the history says who. Dead letters that were not sent back are still "
-        "open. Consumers follow the others until their outcome is known.",
-        State.HALTED: "It stopped by itself, because a failure came back. Dead letters that were not sent back are "
-        "still open. Fix the cause, then start another redrive.",
-        State.DONE: "The outcome of every dead letter is known: see below.",
+        State.RUNNING: "Consumers send these dead letters back. You can close this page.",
+        State.STOPPED: "Somebody stopped it; the history says who. To send the rest back, start another redrive.",
+        State.HALTED: "It stopped by itself, because a failure came back. Fix the cause, then start another redrive.",
+        State.DONE: "The outcome of every dead letter is known.",
     }
 
     @column(description="redrive")
@@ -130,7 +129,8 @@ class RedriveAdmin(FactAdmin):
         )
 
     def explain(self, row: Redrive) -> str:
-        return self.meanings[State(row.state)]
+        counts = jobs.counts(row)
+        return f"{self.meanings[State(row.state)]} {_summary(row, counts, _failing(row, counts))}"
 
     def reason(self, row: Redrive) -> str:
         return row.why
@@ -177,23 +177,60 @@ def _progress(request: HttpRequest, redrive: Redrive) -> dict[str, Any]:
     """Return the part of the page that changes while the redrive runs."""
     counts = jobs.counts(redrive)
     shown = [(outcome, counts[outcome]) for outcome in OUTCOME_COLOURS if counts[outcome]]
+    failing = _failing(redrive, counts)
     items = _items_section(request, redrive, shown)
     return {
         "redrive": redrive,
         "progress_url": reverse("admin:queues_redrive_progress", args=[redrive.pk]),
         "figures": [
             {
+                "outcome": "failing",
+                "label": "failing",
+                "meaning": "SQS delivers it again until it succeeds or is a dead letter",
+                "count": failing,
+            }
+        ][: bool(failing)]
+        + [
+            {
                 "outcome": outcome,
                 "label": outcome.label.lower(),
                 "meaning": OUTCOME_MEANINGS[outcome],
-                "count": count,
+                "count": left,
             }
             for outcome, count in shown
+            if (left := count - failing if outcome == Outcome.PENDING else count)
         ],
+        "status": f"{redrive.get_state_display()}. {_summary(redrive, counts, failing)}",
         "pace": _pace(redrive),
         "standstill": standstill.of(redrive),
         "letters": [items.masked() if masking.hides(request) else items],
     }
+
+
+def _failing(redrive: Redrive, counts: Mapping[str, int]) -> int:
+    """Count the items whose message has failed since it was sent back, and may still succeed."""
+    if not counts[Outcome.PENDING]:
+        return 0
+    return redrive.items.filter(outcome=Outcome.PENDING).exclude(fingerprint="").count()
+
+
+def _summary(redrive: Redrive, counts: Mapping[str, int], failing: int) -> str:
+    """Sum up what happened to the dead letters, and what is left to do."""
+    good = counts[Outcome.ACCEPTED] + counts[Outcome.HANDLED]
+    told = [f"{good} of {redrive.total} succeeded."]
+    if again := counts[Outcome.RETURNED]:
+        told.append(f"{_letters(again)} failed again: fix the cause, then redrive.")
+    if bounced := counts[Outcome.BOUNCED]:
+        told.append(f"{bounced} bounced: the address must be corrected.")
+    if failing:
+        told.append(f"{failing} failed since and may still succeed.")
+    if pending := counts[Outcome.PENDING] - failing:
+        told.append(f"{pending} sent back, outcome not known yet.")
+    if spared := counts[Outcome.SKIPPED]:
+        told.append(f"{spared} not sent back.")
+    if redrive.state == State.DONE and good == redrive.total:
+        told.append("Nothing is left to do.")
+    return " ".join(told)
 
 
 def _pace(redrive: Redrive) -> str:
@@ -202,11 +239,11 @@ def _pace(redrive: Redrive) -> str:
         return ""
     rate = f" At most {redrive.rate} per second." if redrive.rate else ""
     if redrive.stage == releasing.LAST_STAGE:
-        return ("The canary came through. The rest follows." if redrive.is_canary else "") + rate
+        return ("The canary succeeded. The rest follows." if redrive.is_canary else "") + rate
     size = releasing.STAGES[redrive.stage]
     return (
         f"Canary, step {redrive.stage + 1} of {releasing.LAST_STAGE + 1}: no more than {_letters(size)} until "
-        f"{'it has' if size == 1 else 'they have'} come through.{rate}"
+        f"{'it has' if size == 1 else 'they have'} succeeded.{rate}"
     )
 
 
@@ -255,6 +292,8 @@ def _letter(item: RedriveItem, again: DeadLetter | None) -> SafeString:
 
 
 def _outcome(item: RedriveItem) -> SafeString:
+    if item.outcome == Outcome.PENDING and item.fingerprint:
+        return coloured("Failing", "danger")
     return coloured(item.get_outcome_display(), OUTCOME_COLOURS[Outcome(item.outcome)])
 
 

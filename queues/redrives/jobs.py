@@ -23,7 +23,7 @@ from django.utils.text import Truncator
 
 from queues.answers import Bucket, Cause
 from queues.dead_letters.advice import title
-from queues.models import DeadLetter, Redrive, RedriveItem
+from queues.models import DeadLetter, Redrive, RedriveCause, RedriveItem
 from queues.redrives import releasing, settling
 from queues.redrives.leases import Lease, LeaseLost
 
@@ -127,15 +127,20 @@ def _write_down(redrive: Redrive, letters: QuerySet[DeadLetter]) -> None:
         DeadLetter.objects.parked().filter(redrive_items__redrive=redrive).update(parked_until=None)
     redrive.total = redrive.items.count()
     redrive.left_out = max(0, chosen - redrive.total)
-    redrive.what = _causes(redrive)
+    redrive.what = _name_causes(redrive)
     redrive.save(update_fields=["total", "left_out", "what"])
     _end(redrive)
 
 
-def _causes(redrive: Redrive) -> str:
-    """Name the causes in a redrive by their titles, the most frequent one first."""
-    rows = redrive.items.order_by().values("letter__fingerprint").annotate(count=Count("pk"))
-    found = [row["letter__fingerprint"] for row in rows.order_by("-count", "letter__fingerprint")]
+def _name_causes(redrive: Redrive) -> str:
+    """Store the redrive's causes; name them by their titles, the most frequent one first."""
+    rows = redrive.items.order_by().values_list("letter__fingerprint").annotate(count=Count("pk"))
+    causes = [
+        RedriveCause(redrive=redrive, fingerprint=fingerprint, count=count)
+        for fingerprint, count in rows.order_by("-count", "letter__fingerprint")
+    ]
+    RedriveCause.objects.bulk_create(causes, batch_size=500)
+    found = [cause.fingerprint for cause in causes]
     titles = [_title(redrive, fingerprint) for fingerprint in found[:MOST_NAMED]]
     more = len(found) - len(titles)
     words = "; ".join(titles) + (

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.db.models import Count, QuerySet
 from django.db.models.functions import Now
 
+from queues.audit.staff_log import ActLog
 from queues.dead_letters import decisions
 from queues.models import Redrive, RedriveItem
 from queues.redrives import preflight
@@ -119,8 +119,9 @@ def _send_back(redrive: Redrive, items: Sequence[RedriveItem]) -> None:
     )
     if redrive.user_id:
         words = f"Redriven: {redrive.reason}" if redrive.reason else "Redriven."
-        letters = [item.letter for item in sent]
-        LogEntry.objects.log_actions(redrive.user_id, letters, CHANGE, words)
+        # The log has the redrive.
+        log = ActLog(redrive.user_id, is_bulk=True)
+        log.write_each([item.letter for item in sent], words)
 
 
 def _wanted(redrive: Redrive, items: Sequence[RedriveItem]) -> Sequence[RedriveItem]:

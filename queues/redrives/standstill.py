@@ -23,10 +23,10 @@ def of(redrive: Redrive) -> str:
         return ""
     left = _lease_left(redrive)
     if left < -SILENT:
-        return "No consumer advances this redrive. Start consume_queue, and it goes on."
+        return "No consumer works on this redrive. Start consume_queue, and it continues."
     if redrive.claim and left < LEASE - SLOW:
         return (
-            "The consumer that advances this redrive is slow. If it died, another one takes over within "
+            "The consumer that works on this redrive is slow. If it died, another one takes over within "
             f"{LEASE.seconds} seconds. No dead letter is sent back twice."
         )
     return why_not_received(DeadLetter.objects.filter(redrive_items__redrive=redrive))
@@ -40,8 +40,8 @@ def why_not_received(letters: QuerySet[DeadLetter]) -> str:
     if not said:
         return ""
     return (
-        f"Consumers receive nothing from {', '.join(said)} now. What you send back waits until that ends, and goes on "
-        "by itself."
+        f"Consumers receive nothing from {', '.join(said)} now. What you send back waits until that ends, then "
+        "continues by itself."
     )
 
 

@@ -84,7 +84,7 @@ def test_staff_posts_transactions_and_the_holder_is_alerted(site):
     staff.goto("/sandbox/")
     staff.get_by_role("link", name="Transaction Alert: $150.00 credited").click()
     mail = staff.frame_locator("iframe")
-    expect(mail.get_by_text("Your account has been credited with $150.00.").last).to_be_visible()
+    expect(mail.get_by_text("$150.00 was credited to your account.").last).to_be_visible()
     take_picture(staff, "alert", height=1000)
     assert len(site.mails(ADA)) == 1
 

@@ -17,7 +17,8 @@ from notifier.alerts import concerns
 from queues.dead_letters import collecting
 from queues.events.envelope import stake
 from queues.models import DeadLetter, Redrive, RedriveItem
-from tests.support.browser import PHONE, Clicks, Site, take_picture
+from tests.support import dead_letters
+from tests.support.browser import PHONE, Clicks, Site, overflows, take_picture
 from tests.support.processes import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes]
@@ -175,6 +176,72 @@ def test_500_letters_of_four_causes_among_100000_emails_are_drained(site, full_t
     expect(record.get_by_text("All is well.")).to_be_visible()
     owed = {order_number(number) for of_cause in numbers.values() for number in of_cause}
     assert sent_by_number(site) == Counter(owed)
+
+
+DOMAINS = {"example.org": 36, "gmail.example": 15, "corp.example.net": 10, "example.net": 1}
+
+
+def refuse(domains):
+    """Make dead letters of emails to these domains, which SES's sandbox refused; returns their addresses."""
+    addresses = [f"zoe{n}@{domain}" for domain, count in domains.items() for n in range(count)]
+    for address in addresses:
+        reason = dead_letters.UNVERIFIED + address
+        dead_letters.make_dead_letter(
+            dead_letters.placed(email=address), code="MessageRejected", reason=reason
+        )
+    return addresses
+
+
+@pytest.fixture
+def local_site(chromium, platform, tmp_path):
+    """The product on the local AWS, whose SES knows identities."""
+    site = Site(chromium, platform, api_key=tmp_path / "api-key.pem")
+    yield site
+    site.close()
+
+
+def test_62_letters_of_four_domains_are_drained_in_three_clicks_a_domain(local_site):
+    recipients = refuse(DOMAINS)
+    staff = local_site.open_admin(page_of("MessageRejected"), name="operator")
+    group = staff.url
+    clicks = Clicks(staff)
+    for domain, count in DOMAINS.items():
+        expect(staff.get_by_text(f"{count} at {domain}", exact=True)).to_be_visible()
+        clicks.button(f"Verify {domain}")
+        expect(staff.get_by_text(f"Publish these DNS records for {domain}.")).to_be_visible()
+        local_site.aws.verify(domain)
+        clicks.link("Back to the dead letters")
+        assert staff.url == group
+
+    clicks.link("Redrive SES sandbox")
+    expect(staff.get_by_label("62 will send")).to_be_checked()
+    clicks.button("Start the redrive")
+    expect(staff).to_have_url(re.compile("/admin/queues/redrive/.+/change/"))
+
+    assert clicks.count <= 3 * len(DOMAINS)
+    wait_until(lambda: Redrive.objects.get().ended_at, what="the end of the redrive")
+    sent = Counter(address for mail in local_site.aws.mail() for address in mail["to"])
+    assert sent == Counter(recipients)
+
+
+def test_on_a_phone_a_redrive_takes_three_taps_and_the_list_of_redrives_hides_nothing(local_site):
+    refuse({"example.org": 3})
+    local_site.aws.set_sandbox_rules(False)
+    staff = local_site.open_admin(dark=True, size=PHONE)
+    taps = Clicks(staff)
+    taps.link("SES sandbox")
+    taps.link("Redrive SES sandbox")
+    taps.button("Start the redrive")
+    assert taps.count == 3
+    wait_until(lambda: Redrive.objects.get().ended_at, what="the end of the redrive")
+
+    staff.goto("/admin/queues/redrive/")
+
+    cell = staff.locator("#result_list tbody th").first
+    expect(cell).to_contain_text("SES sandbox: the recipient is not verified")
+    expect(cell).to_contain_text("3 dead letters")
+    assert cell.evaluate("cell => cell.scrollHeight <= cell.clientHeight")
+    assert not overflows(staff)
 
 
 def test_two_operators_at_once_start_one_redrive_stop_each_others_and_discard_once(site):

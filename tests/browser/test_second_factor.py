@@ -60,6 +60,7 @@ def give_password(page):
     page.get_by_label("Username").fill("ada")
     page.get_by_label("Password").fill(PASSWORD)
     page.keyboard.press("Enter")
+    page.wait_for_url(lambda url: not url.endswith(LOGIN))
 
 
 def log_out(page):
@@ -161,3 +162,26 @@ def let_the_proof_grow_old(page):
     session = SessionStore(key)
     session["proven_at"] -= 16 * 60
     session.save()
+
+
+def test_challenge_after_a_password_logs_nobody_in_by_a_passkey_alone(page, ada, authenticator):
+    app = make_app(ada)
+    give_password(page)
+    page.get_by_label("Code").fill(code_of(app))
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/admin/")
+    page.goto(SECURITY)
+    page.get_by_role("button", name="Add a passkey").click()
+    expect(page.get_by_text("You have set up the passkey")).to_be_visible()
+    log_out(page)
+    give_password(page)
+
+    # The answer goes to the log-in by passkey alone, though the challenge was for the second step.
+    page.locator("form", has=page.locator("[data-passkey]")).evaluate(
+        "form => { form.action = '/admin/login/passkey/' }"
+    )
+    page.get_by_role("button", name="Use a passkey").click()
+
+    expect(page.get_by_text("This passkey was not accepted")).to_be_visible()
+    page.goto("/admin/")
+    expect(page.get_by_role("heading", name="Second step")).to_be_visible()

@@ -74,7 +74,7 @@ def challenge(request: HttpRequest) -> HttpResponse:
         # Alone, a passkey must know its owner: by a fingerprint or a PIN.
         options, state = helper.authenticate_begin(user=user, require_user_verification=not user)
         kind = USE
-    request.session[_STATE] = {"for": kind, "state": state}
+    request.session[_STATE] = {"for": kind, "user": user and user.pk, "state": state}
     if user is None:
         request.session.set_expiry(_STRANGER_SECONDS)
     return JsonResponse(options)
@@ -82,7 +82,7 @@ def challenge(request: HttpRequest) -> HttpResponse:
 
 def used(request: HttpRequest, user: User | None, answer: str) -> Any:
     """Return the passkey that gave this answer: one of this user, or anybody's; raises ValidationError."""
-    state = _state(request, USE)
+    state = _state(request, USE, user)
     try:
         with rewrite_exceptions():
             device = Helper(request).authenticate_complete(
@@ -97,7 +97,7 @@ def used(request: HttpRequest, user: User | None, answer: str) -> Any:
 
 def added(request: HttpRequest, user: User, answer: str, *, name: str) -> Any:
     """Store the passkey that the browser has made, and return it; raises ValidationError."""
-    state = _state(request, NEW)
+    state = _state(request, NEW, user)
     try:
         with rewrite_exceptions(), transaction.atomic():
             device = Helper(request).register_complete(user=user, state=state, data=_read(answer))
@@ -108,11 +108,14 @@ def added(request: HttpRequest, user: User, answer: str, *, name: str) -> Any:
     return device
 
 
-def _state(request: HttpRequest, kind: str) -> Any:
-    """Take the challenge out of the session, for good: an answer works once."""
+def _state(request: HttpRequest, kind: str, user: User | None) -> Any:
+    """Take the challenge out of the session, for good: an answer works once, for whom and for what it was asked.
+
+    A challenge for somebody who gave a password asks for no PIN: it must not log in alone.
+    """
     found = request.session.pop(_STATE, None)
     request.session.save()
-    if not found or found["for"] != kind:
+    if not found or (found["for"], found["user"]) != (kind, user and user.pk):
         raise ValidationError(_REFUSED, code="passkey")
     return found["state"]
 

@@ -3,6 +3,8 @@
 
 (() => {
   const SECONDS = 2;
+  // A screen reader reads each change to its end.
+  const TOLD_SECONDS = 10;
 
   // A screen reader hears what changes here.
   const status = document.createElement("p");
@@ -31,6 +33,7 @@
     const first = version();
     let timer = null;
     let last = null;
+    let toldAt = Date.now();
 
     const plan = () => {
       clearTimeout(timer);
@@ -41,6 +44,10 @@
     const show = (html) => {
       if (html !== last) replace(place, html, document.querySelector("main"));
       last = html;
+      const told = place.querySelector("[data-told]")?.dataset.told;
+      if (!told || Date.now() - toldAt < TOLD_SECONDS * 1000) return;
+      toldAt = Date.now();
+      status.textContent = told;
     };
 
     // The state has changed, and the rest of the page, such as its buttons, depends on it.

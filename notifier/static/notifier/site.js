@@ -89,6 +89,8 @@
       show(basket, true);
       show(basket.querySelector("[data-nothing]"), !chosen.length);
       show(basket.querySelector("[data-total-row]"), chosen.length);
+      const count = chosen.reduce((sum, product) => sum + quantity(product), 0);
+      order.querySelector("[data-count]").textContent = count === 1 ? "1 item" : `${count} items`;
       show(order.querySelector("[data-tray]"), chosen.length);
     };
 

@@ -5,7 +5,7 @@ dark.addEventListener("change", paint);
 paint();
 SwaggerUIBundle({
   dom_id: "#docs",
-  url: document.getElementById("docs").dataset.openapi,
+  spec: JSON.parse(document.getElementById("schema").textContent),
   deepLinking: true,
   // Nothing is sent to anybody else: the default asks a validator on the internet.
   validatorUrl: null,

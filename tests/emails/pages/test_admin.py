@@ -11,8 +11,9 @@ from django.utils import timezone
 
 from emails.models import Attempt, DeliveryEvent, Notification
 from emails.rendering import templates
+from queues.console import change_url
 from queues.models import DeadLetter, OutboxEvent
-from tests.support.rows import staff
+from tests.support.rows import make_dead_letter, staff
 
 pytestmark = pytest.mark.django_db
 
@@ -296,3 +297,32 @@ def test_what_cannot_be_sent_again_is_said_and_stays(admin_client):
     notification.refresh_from_db()
     assert notification.state == State.FAILED
     assert not LogEntry.objects.exists()
+
+
+def test_a_dead_email_leads_to_its_dead_letter_first(admin_client):
+    notification = make_notification(state=State.PENDING)
+    letter = make_dead_letter(event_id=notification.event_id)
+
+    response = admin_client.get(reverse("admin:emails_notification_change", args=[notification.pk]))
+
+    assert response.context["advised"] == ("Open its dead letter", change_url(letter))
+    assert response.context["situation"]["label"] == "Dead letter"
+    assert response.context["situation"]["colour"] == "danger"
+
+
+def test_advice_is_given_to_those_who_may_follow_it(client):
+    notification = make_notification(state=State.PENDING)
+    make_dead_letter(event_id=notification.event_id)
+    client.force_login(staff("view_notification"))
+
+    response = client.get(reverse("admin:emails_notification_change", args=[notification.pk]))
+
+    assert response.context["advised"] is None
+
+
+def test_a_page_shows_only_the_facts_that_are_known(admin_client):
+    page = page_of(admin_client, make_notification(state=State.PENDING))
+    assert "Delivered at" not in page
+    assert "Clicked at" not in page
+
+    assert "Clicked at" in page_of(admin_client, make_notification(clicked_at=timezone.now()))

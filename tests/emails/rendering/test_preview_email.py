@@ -30,7 +30,7 @@ def test_shows_one_part_of_the_sample(part, capsys):
 def test_shows_every_part_by_default(capsys):
     out = preview(capsys, "transaction_alert")
 
-    assert out.startswith("Subject: Transaction Alert: $150.00 credited\n\nYour account has been")
+    assert out.startswith("Subject: Transaction Alert: $150.00 credited\n\n$150.00 was credited")
     assert out.rstrip().endswith("</html>")
 
 

@@ -135,13 +135,15 @@ def test_order_confirmation_tells_what_was_ordered():
     assert ORDER["order_url"] in rendered.text
 
 
-@pytest.mark.parametrize(("kind", "verb"), [("deposit", "credited"), ("withdrawal", "debited")])
-def test_transaction_alert_says_the_sentence_in_one_piece(kind, verb):
+@pytest.mark.parametrize(
+    ("kind", "verb", "way"), [("deposit", "credited", "to"), ("withdrawal", "debited", "from")]
+)
+def test_transaction_alert_says_the_sentence_in_one_piece(kind, verb, way):
     rendered = templates.render("transaction_alert", {**ALERT, "kind": kind})
 
     assert rendered.subject == f"Transaction Alert: $150.00 {verb}"
     for part in (rendered.html, rendered.text):
-        assert f"Your account has been {verb} with $150.00." in part
+        assert f"$150.00 was {verb} {way} your account." in part
         for fact in ["$2,450.00", "TXN-000042", "22 November 2026, 10:00 UTC", "•••• 4821"]:
             assert fact in part
 

@@ -193,6 +193,7 @@ def test_every_colour_has_its_accent_in_the_layout():
 
 def test_a_template_names_its_brand_in_its_sample():
     assert {name: templates.brand(name) for name in templates.names()} == {
+        "admin_alert": "platform",
         "order_confirmation": "shop",
         "sign_in_link": "shop",
         "support_alert": "platform",

@@ -391,3 +391,13 @@ def test_an_email_accepted_before_its_event_was_marked_was_received(aws, consume
     found = known(event.event_id)
 
     assert (found.receives, found.is_least) == (1, True)
+
+
+def test_the_timeline_of_a_dead_email_leads_to_its_dead_letter_first(admin_client):
+    email = make_notification(state="pending")
+    letter = make_dead_letter(event_id=email.event_id)
+
+    found = admin_client.get(page(email.event_id)).context
+
+    assert found["advised"] == ("Open its dead letter", change_url(letter))
+    assert change_url(letter) not in [address for _, address in found["row_links"]]

@@ -88,6 +88,7 @@ POSTS: dict[str, tuple[set[str], Any]] = {
         {"key": "6f1c1f0e-3f0a-4d0e-9a58-0d1d6b1f7a11"}
         | {f"take_{bucket}": "on" for bucket in Bucket},
     ),
+    "admin:queues_deadletter_group_note": (OPERATOR, {"act": "assign"}),
     "queue-pause": (OPERATOR, {"reason": "a test"}),
     "queue-resume": (OPERATOR, {}),
     "consumer-forget": (OPERATOR, {}),
@@ -104,14 +105,18 @@ POSTS: dict[str, tuple[set[str], Any]] = {
         lambda: {"file": SimpleUploadedFile("a.csv", b"x@example.com"), "reason": "a test"},
     ),
     "admin:emails_suppression_export": (OPERATOR, {}),
+    "admin:emails_notification_export": (OPERATOR, {}),
+    "admin:queues_deadletter_export": (OPERATOR, {}),
+    "admin:admin_logentry_export": ({"auditor"}, {}),
     "admin:emails_guard_stop": (OPERATOR, {"reason": "a test"}),
     "admin:emails_guard_resume": (OPERATOR, {"reason": "a test"}),
 }
 # What gives a file and not a page.
-FILES = {"admin:emails_suppression_export"}
+FILES = {name for name in POSTS if name.endswith("_export")}
 # What leads to a page that asks, so that there is nothing to log yet.
 ASKING = {"admin:emails_suppression_import"}
 ARGUMENTS: dict[str, Any] = {
+    "admin:queues_deadletter_group_note": lambda: ["none"],
     "queue-pause": lambda: ["orders"],
     "queue-resume": lambda: ["orders"],
     "consumer-forget": lambda: [make_silent().pk],

@@ -127,6 +127,12 @@ def test_nobody_is_asked_twice_within_a_quarter_of_an_hour(stale):
     assert asks(stale.post("/admin/emails/suppression/export/"))
 
 
+@pytest.mark.parametrize("name", ["emails/notification", "queues/deadletter", "admin/logentry"])
+def test_the_export_of_a_list_asks_first(stale, name):
+    assert asks(stale.post(f"/admin/{name}/export/?q=x"))
+    assert not LogEntry.objects.exists()
+
+
 @pytest.mark.parametrize(("count", "is_asked"), [(100, False), (101, True)])
 def test_redrive_of_more_than_a_hundred_dead_letters_asks(stale, aws, count, is_asked):
     for _ in range(count):

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import TextField
 from django.db.models.functions import Cast
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.utils import timezone
 
@@ -18,7 +18,8 @@ from emails.models import DeliveryEvent, Notification, Suppression
 from emails.pages.own_pages import OwnPagesAdmin
 from notifier.models import LoginFailure
 from notifier.staff.roles import ROLES
-from orders.models import Order
+from orders.models import Customer
+from queues.models import SavedFilter
 from queues.pages.lists import ListAdmin
 from tests.support.builders import make_account, make_order, make_transaction
 from tests.support.rows import (
@@ -71,7 +72,8 @@ def row_of_each_kind(address, name):
     )
     user = User.objects.create_user(f"u-{User.objects.count()}", email=address)
     LogEntry.objects.create(
-        user=user, content_type=ContentType.objects.get_for_model(Order), object_id=str(order.pk),
+        user=user, content_type=ContentType.objects.get_for_model(Customer),
+        object_id=str(order.pk),
         object_repr=name, action_flag=CHANGE, change_message=personal,
     )  # fmt: skip
 
@@ -224,3 +226,79 @@ def test_a_redrive_and_its_progress_name_no_address(client):
             reverse(f"admin:queues_redrive_{page}", args=[redrive.pk])
         ).content.decode()
         assert ADDRESS not in content
+
+
+def export(page, user, **query):
+    """The answer to this user's export of a list."""
+    client = Client()
+    client.force_login(user)
+    address = reverse(f"admin:{page.opts.label_lower.replace('.', '_')}_export")
+    return client.post(address, query_params=query)
+
+
+def exported(page, user):
+    """What the file of a list holds for this user."""
+    return b"".join(export(page, user).streaming_content).decode()
+
+
+def exportable():
+    return [page for page in lists() if page.export]
+
+
+def masked_exporter():
+    rights = Permission.objects.filter(codename__regex="^(view|export)_")
+    return staff(*rights.exclude(codename="view_pii").values_list("codename", flat=True))
+
+
+def test_no_export_tells_what_the_list_masks():
+    row_of_each_kind(ADDRESS, NAME)
+    user = masked_exporter()
+
+    for page in exportable():
+        content = exported(page, user)
+        assert len(content.splitlines()) >= 2, page
+        for personal in (ADDRESS, "canary", "nest.example", ORIGIN):
+            assert personal not in content, page
+
+
+def test_the_same_exports_tell_it_to_those_who_may_know(admin_user):
+    """Else the test above could not fail."""
+    row_of_each_kind(ADDRESS, NAME)
+
+    assert len(exportable()) == 3
+    for page in exportable():
+        assert ADDRESS in exported(page, admin_user), page
+
+
+def test_an_export_refuses_the_filters_that_the_list_refuses():
+    row_of_each_kind(ADDRESS, NAME)
+    user = masked_exporter()
+
+    for page in exportable():
+        for name in page.personal:
+            assert export(page, user, **{name: ADDRESS}).status_code == 400, (page, name)
+
+
+def test_no_saved_filter_asks_for_what_is_masked(client):
+    client.force_login(masked("any"))
+
+    for page in lists():
+        address = reverse(f"admin:{page.opts.label_lower.replace('.', '_')}_save_filter")
+        for name in getattr(page, "personal", ()):
+            response = client.post(f"{address}?{name}={ADDRESS}", {"name": "oracle"})
+            assert response.status_code in (400, 403), (page, name)
+    assert not SavedFilter.objects.exists()
+
+
+def test_a_filter_saved_by_whoever_may_know_asks_no_more_once_they_may_not(client):
+    row_of_each_kind(ADDRESS, NAME)
+    address = reverse("admin:emails_notification_changelist")
+    user = staff("view_notification", "view_pii")
+    client.force_login(user)
+    client.post(f"{reverse('admin:emails_notification_save_filter')}?q=anary-7f3", {"name": "her"})
+    [saved] = SavedFilter.objects.all()
+    assert client.get(f"{address}?{saved.query}").context["cl"].result_count == 1
+
+    user.user_permissions.remove(Permission.objects.get(codename="view_pii"))
+
+    assert client.get(f"{address}?{saved.query}").context["cl"].result_count == 0

@@ -176,9 +176,24 @@ def test_the_preview_shows_the_email_and_saves_nothing(admin_client, aws):
     [preview] = response.context["shown"]
     assert preview.title == f"{TEMPLATE} to ada@example.com"
     assert "Ada" in preview.html
+    told = "The data fits. 1 email to ada@example.com will be sent."
+    assert response.context["checked"] == told
+    # The browser moves to what the form's address names.
+    html = response.content.decode()
+    assert 'action="#checked"' in html
+    assert html.index('id="checked"') < html.index(told) < html.index("<iframe")
     assert letter.body == before
     assert not Notification.objects.exists()
     assert aws.accepted == []
+
+
+def test_errors_are_where_the_browser_moves_to(admin_client):
+    letter = make_dead_letter()
+
+    html = post(admin_client, letter, {"order_number": 1}, button="preview").content.decode()
+
+    assert 'id="checked" tabindex="-1" role="alert"' in html
+    assert "The data does not fit. Nothing was saved." in html
 
 
 def test_without_a_change_there_is_nothing_to_save(admin_client):

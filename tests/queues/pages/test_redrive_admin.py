@@ -106,13 +106,46 @@ def test_a_halted_redrive_says_why(admin_client):
     assert HOSTILE not in html
 
 
+def test_what_fails_since_it_was_sent_back_is_not_called_pending(admin_client):
+    make_dead_letters(2)
+    redrive = start()
+    settle(redrive.items.all()[0], "pending", detail="Wet: still wet", fingerprint="f")
+
+    response = admin_client.get(progress(redrive))
+
+    assert {figure["outcome"]: figure["count"] for figure in response.context["figures"]} == {
+        "failing": 1,
+        "waiting": 1,
+    }
+    assert "Failing" in response.content.decode()
+
+
+def test_the_end_says_what_happened_and_what_is_left_to_do(admin_client):
+    make_dead_letters(4)
+    redrive = start(canary=False)
+    for item, outcome in zip(
+        redrive.items.all(), ["accepted", "handled", "returned", "bounced"], strict=True
+    ):
+        settle(item, outcome)
+    jobs.advance()
+
+    html = admin_client.get(page(redrive)).content.decode()
+
+    assert 'data-told="Done. 2 of 4 succeeded.' in html
+    assert (
+        "The outcome of every dead letter is known. 2 of 4 succeeded. 1 dead letter failed again: fix the cause, then"
+        in html
+    )
+    assert "1 bounced: the address must be corrected." in html
+
+
 def test_a_redrive_that_nobody_carries_on_says_so(admin_client):
     make_dead_letters(1)
     redrive = start()
     Redrive.objects.update(next_at=Now() - timedelta(minutes=1))
 
     assert (
-        "Start consume_queue, and it goes on."
+        "Start consume_queue, and it continues."
         in admin_client.get(progress(redrive)).content.decode()
     )
 

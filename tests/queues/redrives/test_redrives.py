@@ -10,6 +10,7 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from queues.audit.staff_log import ActLog
 from queues.dead_letters import causes, decisions
 from queues.models import DeadLetter, OutboxEvent, Redrive, RedriveItem
 from queues.redrives import jobs, releasing
@@ -187,7 +188,7 @@ def test_a_letter_is_released_in_the_transaction_that_redrives_it(monkeypatch):
     make_dead_letters(2)
     user = User.objects.create_user("ada")
     redrive = start(by=user, canary=False)
-    monkeypatch.setattr(LogEntry.objects, "log_actions", lambda *args, **kwargs: 1 / 0)
+    monkeypatch.setattr(ActLog, "write_each", lambda *args: 1 / 0)
 
     with pytest.raises(ZeroDivisionError):
         jobs.advance()
