@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from argparse import ArgumentParser
 from typing import Any
@@ -14,7 +15,7 @@ from emails.errors import IdentityError
 from notifier import incident
 from queues.errors import QueueUnavailable
 
-MOST_SECONDS = 300
+MOST_SECONDS = 600
 # Between two orders of the real traffic.
 TRAFFIC_SECONDS = 3.0
 
@@ -30,7 +31,7 @@ It is 3 a.m. {count} dead letters wait, and orders go on. What to try, as admin 
      and come back to Redrive. One dead letter goes first, as a canary. Try it before you verify, too.
   4. "{shipped}": no release handles it yet. Park it until the morning.
   5. "The data does not fit": open a dead letter, and Edit and redrive: write @ for " at ". Discard the others.
-  6. "No event": the warehouse sends heartbeats. Discard all.
+  6. "The message is not an event": the warehouse sends heartbeats. Discard all.
   7. {base}{log}
      The log says who did what. The emails are in {base}/sandbox/
 
@@ -60,6 +61,10 @@ class Command(BaseCommand):
         """Stage it, wait until the dead letters are there, say what to try, and place orders until Ctrl-C."""
         if not (settings.DEBUG and settings.SANDBOX):
             raise CommandError("An incident is for development: it needs DEBUG=on and SANDBOX=on.")
+        # The log of each event would bury what to try.
+        logger = logging.getLogger("queues")
+        level = logger.level
+        logger.setLevel(logging.WARNING)
         try:
             if over:
                 self._say(f"{incident.end()} dead letters were discarded. The incident is over.")
@@ -70,6 +75,8 @@ class Command(BaseCommand):
             raise CommandError(f"{exc} Is `make run` running in another terminal?") from exc
         except KeyboardInterrupt:
             self._say("No more orders are placed.")
+        finally:
+            logger.setLevel(level)
 
     def _stage(self, count: int) -> None:
         before = incident.waiting()
