@@ -62,9 +62,9 @@ def test_a_group_counts_customers_once_and_adds_money_by_currency():
 
     [group] = causes.waiting()
 
-    total = placed().data["total_cents"]
+    total, currency = placed().data["total_cents"], placed().data["currency"]
     assert (group.customers, group.silent) == (2, 1)
-    assert group.money == [(3 * total, "EUR"), (total, "GBP")]
+    assert group.money == [(3 * total, currency), (total, "GBP")]
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def test_pages_cost_the_same_however_many_letters_there_are(admin_client, size, 
     ) as queries:
         admin_client.get(address)
 
-    assert len(queries) <= 15
+    assert len(queries) <= 18
 
 
 def test_a_cause_with_markup_breaks_no_page(admin_client):

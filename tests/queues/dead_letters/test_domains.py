@@ -155,7 +155,7 @@ def test_a_letter_says_to_whom_and_for_how_much_and_where_its_reason_differs(adm
     assert "EU-WEST-1: ada@example.org" in page
     assert "<span>zoe@gmail.example</span>" in page
     total = Decimal(placed().data["total_cents"]) / 100
-    assert page.count(f"<span>€{total:,.2f}</span>") == 2
+    assert page.count(f"<span>${total:,.2f}</span>") == 2
     # The whole reason is on the card once.
     assert page.count("failed the check") == 1
 
