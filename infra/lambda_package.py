@@ -27,15 +27,8 @@ MOST_MEGABYTES = 250
 
 APPS = ("notifier", "orders", "queues", "emails", "templates")
 SERVICES = {"ses", "sesv2", "sns", "sqs", "sso", "sso-oidc", "sts"}
-# For the web process alone: its server, and the signatures of SNS's webhook with what those need.
-_WEB_ONLY = (
-    "bin",
-    "gunicorn*",
-    "cryptography*",
-    "cffi*",
-    "_cffi_backend*",
-    "pycparser*",
-)
+# For the web process alone.
+_WEB_ONLY = ("bin", "gunicorn*")
 _UNUSED = (
     "boto3/data",
     "boto3/examples",

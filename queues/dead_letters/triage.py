@@ -52,15 +52,15 @@ def write(key: str, *, text: str, by: User) -> None:
     log(key, by=by, words=f"Note: {text}" if text else "Removed the note.")
 
 
-def log(key: str, *, by: User, words: str) -> None:
-    """Record in the admin's log what somebody did about a cause."""
+def log(key: str, *, by: User, words: str, flag: int = CHANGE) -> None:
+    """Record in the history of a cause what somebody did about it; with the flag PART, the log has its own entry."""
     group = causes.one(causes.fingerprint_of(key))
     LogEntry.objects.create(
         user_id=by.pk,
         content_type=ContentType.objects.get_for_model(CauseNote),
         object_id=key,
         object_repr=Truncator(group.title if group else f"cause {key}").chars(200),
-        action_flag=CHANGE,
+        action_flag=flag,
         change_message=words,
     )
 

@@ -21,6 +21,7 @@ from django.utils.safestring import SafeString
 
 from queues import masking, registry
 from queues.answers import Advice, Cause, Section
+from queues.audit.staff_log import PART
 from queues.console import moment
 from queues.dead_letters import causes, collecting, decisions, triage
 from queues.dead_letters.advice import advise
@@ -343,11 +344,11 @@ class DeadLetterAdmin(FactAdmin):
         sentence = (
             form.sentence(self.acts[name].done) if form else f"{self.acts[name].done.capitalize()}."
         )
-        # The log has an entry of each dead letter already; one of several says in one line what was done.
+        # The log has one entry for the act; this is for the history of each cause.
         is_bulk = done.counts.total() > 1
         for key, count in done.counts.most_common(MOST_LOGGED if is_bulk else 0):
             words = f"{sentence} ({count} dead letter{'' if count == 1 else 's'})"
-            triage.log(key, by=cast(User, request.user), words=words)
+            triage.log(key, by=cast(User, request.user), words=words, flag=PART)
         dead_letter_undo.offer(request, name, done, form)
         if request.POST.get("select_across") == "1" and "fingerprint" in request.GET:
             return redirect("admin:queues_deadletter_groups")

@@ -104,7 +104,7 @@ def test_zip_handles_recorded_events_in_a_bare_interpreter(unpacked, platform, l
 def test_zip_has_no_tests_and_nothing_that_only_the_web_needs(unpacked):
     present = {path.name for path in unpacked.iterdir()}
 
-    assert present.isdisjoint({"tests", "sandbox", "moto", "gunicorn", "cryptography", ".env"})
+    assert present.isdisjoint({"tests", "sandbox", "moto", "gunicorn", ".env"})
     assert not list(unpacked.glob("**/tests"))
     assert {path.name for path in (unpacked / "botocore/data").iterdir() if path.is_dir()} == (
         lambda_package.SERVICES

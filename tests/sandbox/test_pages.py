@@ -147,6 +147,7 @@ def test_mailbox_is_emptied(client, office):
     assert office.mailbox.newest_first() == []
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize("name", ["verify", "rules", "empty"])
 def test_changes_need_a_post_with_a_csrf_token(client, office, name):
     client.handler.enforce_csrf_checks = True

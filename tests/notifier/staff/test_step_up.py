@@ -250,7 +250,8 @@ def test_nobody_resets_their_own_or_that_of_a_mightier_person(client, ada, grace
         *Permission.objects.filter(codename__in=["change_user", "view_user"])
     )
     client.force_login(grace)
-    response = client.post(f"/admin/auth/user/{ada.pk}/reset-second-factor/", {"reason": "mine"})
+    address = reverse("admin:auth_user_reset_second_factor", args=[ada.pk])
+    response = client.post(address, {"reason": "mine"})
 
     assert response.status_code in (403, 404)
     assert factors.has_device(ada)

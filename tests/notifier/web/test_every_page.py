@@ -200,8 +200,10 @@ VALUES: dict[str, Callable[[], list[Any]]] = {
     "emails_suppression_import_preview": lambda: keys(apps.get_model("emails.SuppressionImport")),
     "emails_template": templates.names,
     "event_id": lambda: _events(subject="ORD-000001"),
+    # Of a saved filter.
+    "pk": lambda: [1],
     "queues_deadletter_edit": lambda: keys(DeadLetter),
-    "queues_deadletter_group": lambda: ["f"],
+    "key": lambda: ["f"],
     "queues_redrive_progress": lambda: keys(Redrive),
     "subject": lambda: ["ORD-000001"],
     "why": lambda: [why.name for why in reconciliation.reasons()],

@@ -83,7 +83,7 @@ def test_discard_puts_each_letter_into_the_log(admin_client, admin_user):
     response = act(admin_client, LETTERS, "discard", *letters, **DISCARD)
 
     assert "2 dead letters discarded." in said(response)
-    entries = LogEntry.objects.filter(action_flag=PART)
+    entries = LogEntry.objects.filter(action_flag=PART, content_type__model="deadletter")
     assert {entry.object_id for entry in entries} == {str(letter.pk) for letter in letters}
     assert {entry.change_message for entry in entries} == {"Discarded: a test"}
     assert {entry.user for entry in entries} == {admin_user}

@@ -68,13 +68,6 @@ def test_search_box_says_how_long_a_text_may_be(admin_client):
 
 
 @pytest.mark.parametrize(
-    "query", ["s=a&page=x", "s=a&page=0", f"s=a&page={HUGE}", "s=" + "a" * 400]
-)
-def test_palette_refuses_pages_that_do_not_exist(admin_client, query):
-    assert admin_client.get(f"{reverse('search')}?{query}").status_code == 400
-
-
-@pytest.mark.parametrize(
     "query",
     [
         *("q=%00", "q=a%00b", "q=%ED%A0%80", "q=%25_%5C", "q='\"", "q=-1", f"q={HUGE}"),

@@ -129,9 +129,9 @@ def in_seconds(seconds):
 @pytest.mark.parametrize(
     ("is_claimed", "seconds", "words"),
     [
-        (False, -11, "No consumer advances this redrive"),
+        (False, -11, "No consumer works on this redrive"),
         (False, -8, ""),
-        (True, -11, "No consumer advances this redrive"),
+        (True, -11, "No consumer works on this redrive"),
         (True, 6.5, "is slow"),
         (True, 9, ""),
         (False, 6.5, ""),
