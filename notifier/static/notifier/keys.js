@@ -38,7 +38,7 @@
   let chosen = 0;
 
   const menu = () =>
-    [...document.querySelectorAll("#nav-sidebar-apps li a[href]")].map((link) => ({
+    [...document.querySelectorAll(".nav-items a[href]")].map((link) => ({
       name: link.querySelector("span:not(.material-symbols-outlined)").textContent.trim(),
       kind: link.closest("ol").previousElementSibling?.matches("h2") ? words(link.closest("ol").previousElementSibling) : "",
       url: link.getAttribute("href"),

@@ -14,7 +14,7 @@
   const app = /\bapp-(\S+) model-(\S+) change-list\b/.exec(document.body.className);
   const list = table && app && LISTS.includes(`${app[1]}-${app[2]}`) ? `${app[1]}.${app[2]}` : "";
   const title = document.title.trim();
-  let version = null;
+  let version;
   let timer = null;
   let isOver = false;
 
@@ -234,11 +234,13 @@
       tell(answer);
       let isFresh = true;
       if (place) isFresh = await renewOverview();
-      else if (list && version !== null && (answer.version !== version || (isOwed && !isTicked()))) {
+      else if (list && version === undefined) version = answer.version;
+      else if (list && (answer.version !== version || (isOwed && !isTicked()))) {
+        const asked = query().toString();
         isFresh = await renewList();
-        // The shown rows are others now: learn their version at the next answer.
-        if (isFresh) version = null;
-      } else if (list) version = answer.version;
+        // Of other rows this is no version: they are fetched once more, or a change in between would not be seen.
+        if (isFresh) version = query().toString() === asked ? answer.version : null;
+      }
       if (isFresh && !isOver) time.textContent = `Live · updated ${answer.now}`;
     } catch {
       say("Connection lost. This page may be old; it keeps trying to update.", true);
