@@ -34,6 +34,7 @@ MOST_DOMAINS = 6
 # A burst is over when nothing has come for so long.
 BURST = timedelta(minutes=5)
 _SIGNS = {"USD": "$", "EUR": "€", "GBP": "£"}
+_KNOWN = Q(currency__in=list(_SIGNS))
 _ACTS = ("fix", "redrive", "edit", "park", "discard")
 _ADDRESS = re.compile(r"[^\s,:;<>]+@[^\s,:;<>]+")
 
@@ -285,11 +286,13 @@ def _groups(letters: DeadLetterQuerySet) -> list[Group]:
                 "collected_at", filter=~is_recent & Q(collected_at__gte=Now() - 2 * RECENT)
             ),
             silent=Count("collected_at", filter=Q(customer="")),
+            any_foreign=Count("currency", filter=~_KNOWN & Q(amount_cents__isnull=False)),
+            **{f"any_{currency}": _cents(currency=currency) for currency in _SIGNS},
         )
         .annotate(any_code=_of_one("code"), any_reason=_of_one("reason"), any_pk=_of_one("pk"))
         .order_by("-recent", "-count", "fingerprint")[:MAX_GROUPS]
     )
-    money = _money(letters, [row["fingerprint"] for row in rows])
+    money = _money(letters, rows)
     customers = _customers(letters, [row["fingerprint"] for row in rows])
     domains = _domains(letters, [row["fingerprint"] for row in rows])
     underway = _underway()
@@ -335,22 +338,33 @@ def _group(row: Mapping[str, Any], **fields: Any) -> Group:
     )
 
 
+def _cents(**only: str) -> Sum:
+    """Sum up the cents, all or those of a currency; null if there are none."""
+    # A producer may send any amount, and SQLite fails when a sum of integers overflows: add up floats.
+    return Sum(Cast(F("amount_cents"), FloatField()), filter=Q(**only) if only else None)
+
+
 def _money(
-    letters: DeadLetterQuerySet, fingerprints: Collection[str]
+    letters: DeadLetterQuerySet, rows: Collection[Mapping[str, Any]]
 ) -> dict[str, list[tuple[int, str]]]:
-    """Sum up the cents in each currency for each fingerprint, the largest sum first."""
-    rows = (
-        letters.filter(fingerprint__in=fingerprints, amount_cents__isnull=False)
-        .order_by()
-        .values("fingerprint", "currency")
-        # A producer may send any amount, and SQLite fails when a sum of integers overflows: add up floats.
-        .annotate(cents=Sum(Cast(F("amount_cents"), FloatField())))
-        .order_by("-cents")
-    )
-    money: dict[str, list[tuple[int, str]]] = {}
-    for row in rows:
-        money.setdefault(row["fingerprint"], []).append((int(row["cents"]), row["currency"]))
-    return money
+    """Return the cents in each currency for each fingerprint, the largest sum first.
+
+    The rows have the sums of the known currencies; only where there are others, a query more adds these up.
+    """
+    money = {
+        row["fingerprint"]: [
+            (int(row[f"any_{currency}"]), currency)
+            for currency in _SIGNS
+            if row[f"any_{currency}"] is not None
+        ]
+        for row in rows
+    }
+    if foreign := [row["fingerprint"] for row in rows if row["any_foreign"]]:
+        found = letters.filter(~_KNOWN, fingerprint__in=foreign, amount_cents__isnull=False)
+        sums = found.order_by().values("fingerprint", "currency").annotate(cents=_cents())
+        for row in sums:
+            money[row["fingerprint"]].append((int(row["cents"]), row["currency"]))
+    return {fingerprint: sorted(sums, reverse=True) for fingerprint, sums in money.items()}
 
 
 def _domains(letters: DeadLetterQuerySet, fingerprints: Collection[str]) -> dict[str, list[Domain]]:

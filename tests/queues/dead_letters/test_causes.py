@@ -67,6 +67,15 @@ def test_a_group_counts_customers_once_and_adds_money_by_currency():
     assert group.money == [(3 * total, currency), (total, "GBP")]
 
 
+def test_currencies_that_the_console_has_no_sign_for_are_added_up_too():
+    for cents, currency in ((700, "CHF"), (500, "CHF"), (300, "USD"), (100, "SEK")):
+        make_dead_letter(customer="ada", amount_cents=cents, currency=currency)
+
+    [group] = causes.waiting()
+
+    assert group.money == [(1200, "CHF"), (300, "USD"), (100, "SEK")]
+
+
 @pytest.mark.parametrize(
     ("stakes", "told"),
     [
