@@ -158,11 +158,14 @@ def platform(transactional_db: None, local_aws: LocalAws, tmp_path: Path) -> Ite
     """A platform with its queues made, and nothing in them."""
     local_aws.clear_mail()
     local_aws.set_sandbox_rules(True)
+    identities = local_aws.identities()
     platform = Platform(local_aws, tmp_path)
     platform.provision()
     yield platform
     platform.kill_all()
     local_aws.clear_mail()
+    # The next test on this server needs addresses that are not verified.
+    local_aws.delete_identities(local_aws.identities() - identities)
 
 
 def wait_until(claim: Callable[[], Any], *, what: str, seconds: float = 90) -> None:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 from urllib.error import HTTPError, URLError
@@ -91,6 +91,15 @@ class LocalAws:
     def verify(self, identity: str) -> None:
         """Verify a pending address or domain."""
         self._call("verify", {"identity": identity})
+
+    def identities(self) -> set[str]:
+        """The addresses and domains that SES knows, verified or not."""
+        return set(self.client("ses").list_identities()["Identities"])
+
+    def delete_identities(self, names: Iterable[str]) -> None:
+        """Let SES forget them."""
+        for name in names:
+            self.client("ses").delete_identity(Identity=name)
 
     def set_sandbox_rules(self, on: bool) -> None:
         """Say if recipients must be verified."""
