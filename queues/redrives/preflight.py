@@ -48,7 +48,7 @@ def sort(letters: QuerySet[DeadLetter]) -> Forecast:
     able = letters.filter(state=DeadLetter.State.OPEN)
     oldest = able.order_by("collected_at", "id").values_list("pk", "collected_at")
     found = list(oldest[:MAX_DEAD_LETTERS])
-    forecast = sort_keys([key for key, _ in found])
+    forecast = sort_keys([key for key, _ in found], registry.make_preflights())
     if len(found) == MAX_DEAD_LETTERS:
         last, moment = found[-1]
         forecast.rest = able.filter(
@@ -58,10 +58,12 @@ def sort(letters: QuerySet[DeadLetter]) -> Forecast:
     return forecast
 
 
-def sort_keys(keys: Sequence[UUID]) -> Forecast:
-    """Sort the dead letters with these keys into buckets; about three queries for each 500."""
+def sort_keys(keys: Sequence[UUID], make_preflights: Sequence[registry.Preflight]) -> Forecast:
+    """Sort the dead letters with these keys into buckets; about three queries for each 500.
+
+    A preflight may ask AWS: call this outside of transactions, and with the same preflights for one look.
+    """
     forecast = Forecast()
-    make_preflights = registry.make_preflights()
     for batch in _batches(keys):
         for key, bucket in _sorted(batch, make_preflights):
             forecast.buckets.setdefault(bucket, []).append(key)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Count, QuerySet
 from django.db.models.functions import Now
 
+from queues import registry
+from queues.answers import Bucket
 from queues.audit.staff_log import ActLog
 from queues.dead_letters import decisions
 from queues.models import Redrive, RedriveItem
@@ -42,8 +45,8 @@ def skip(items: QuerySet[RedriveItem], why: str) -> int:
 
 def release(lease: Lease) -> int:
     """Send back what is due, or skip it; returns how many. Raises LeaseLost, also if the redrive no longer runs."""
-    count = 0
-    while count < LEASE_BATCH and (more := _release_batch(lease)):
+    count, preflights = 0, registry.make_preflights()
+    while count < LEASE_BATCH and (more := _release_batch(lease, preflights)):
         count += more
     return count
 
@@ -57,14 +60,22 @@ def due(redrive: Redrive, now: datetime) -> int:
     return int(round(since.total_seconds() * redrive.rate, 3))
 
 
-def _release_batch(lease: Lease) -> int:
+def _release_batch(lease: Lease, preflights: Sequence[registry.Preflight]) -> int:
     with lease.transaction(state=Redrive.State.RUNNING):
         redrive, now = Redrive.objects.get(pk=lease.redrive.pk), _now(lease.redrive)
         room = min(BATCH, _stage_room(redrive), due(redrive, now))
-        items = list(waiting(redrive).select_related("letter").order_by("position")[: max(0, room)])
-        if items:
-            _send_back(redrive, items)
-            _pace(redrive, now, len(items))
+        first = waiting(redrive).order_by("position").values_list("pk", "letter_id")
+        keys = dict(first[: max(0, room)])
+    if not keys:
+        return 0
+    # Between the transactions: a forecast may wait for SES.
+    unwanted = _unwanted(redrive, list(keys.values()), preflights)
+    with lease.transaction(state=Redrive.State.RUNNING):
+        rows = waiting(redrive).filter(pk__in=keys)
+        items = list(rows.select_related("letter").order_by("position"))
+        _skip_unwanted(redrive, unwanted)
+        _send_back(redrive, [item for item in items if item.letter_id not in unwanted])
+        _pace(redrive, now, len(items))
     return len(items)
 
 
@@ -104,9 +115,9 @@ def _paced_at(redrive: Redrive, rate: int, now: datetime) -> datetime:
 
 
 def _send_back(redrive: Redrive, items: Sequence[RedriveItem]) -> None:
-    """Redrive the dead letters, record it, and log an entry for each, in the caller's transaction."""
+    """Redrive the dead letters, record it, and write it into the history of each, in the caller's transaction."""
     sent = []
-    for item in _wanted(redrive, items):
+    for item in items:
         if item.letter.queue in settings.QUEUES:
             item.outbox_event = decisions.redrive_one(item.letter)
         if item.outbox_event:
@@ -124,20 +135,23 @@ def _send_back(redrive: Redrive, items: Sequence[RedriveItem]) -> None:
         log.write_each([item.letter for item in sent], words)
 
 
-def _wanted(redrive: Redrive, items: Sequence[RedriveItem]) -> Sequence[RedriveItem]:
-    """Leave out, and skip, what is now forecast in a bucket that nobody selected, if the redrive asks for it."""
+def _unwanted(
+    redrive: Redrive, keys: Sequence[UUID], preflights: Sequence[registry.Preflight]
+) -> Mapping[UUID, Bucket]:
+    """Return those of these dead letters that are now forecast in a bucket that nobody selected, if it matters."""
     if redrive.buckets is None:
-        return items
-    forecast = preflight.sort_keys([item.letter_id for item in items])
-    unwanted = set()
-    for bucket in forecast.buckets.keys() - set(redrive.buckets):
-        keys = forecast.buckets[bucket]
-        unwanted.update(keys)
-        skip(
-            redrive.items.filter(letter__in=keys),
-            f"Not selected; the forecast was: {bucket.words}.",
-        )
-    return [item for item in items if item.letter_id not in unwanted]
+        return {}
+    found = preflight.sort_keys(keys, preflights).buckets
+    return {
+        key: bucket for bucket in found if bucket not in redrive.buckets for key in found[bucket]
+    }
+
+
+def _skip_unwanted(redrive: Redrive, unwanted: Mapping[UUID, Bucket]) -> None:
+    for bucket in set(unwanted.values()):
+        keys = [key for key in unwanted if unwanted[key] == bucket]
+        why = f"Not selected; the forecast was: {bucket.words}."
+        skip(waiting(redrive).filter(letter__in=keys), why)
 
 
 def _of(items: Sequence[RedriveItem]) -> QuerySet[RedriveItem]:

@@ -16,7 +16,7 @@ from queues.answers import Bucket
 from queues.consumer import pausing
 from queues.events.envelope import EventData
 from queues.models import DeadLetter, OutboxEvent, Redrive
-from queues.redrives import preflight
+from queues.redrives import jobs, preflight, releasing
 from tests.support.dead_letters import make_dead_letter, placed, staff
 from tests.support.lanterns import advance
 from tests.support.owed import notification_of
@@ -297,6 +297,37 @@ def test_more_than_one_look_can_take_go_in_one_redrive(admin_client, monkeypatch
     assert found[failing.pk].outcome == "skipped"
     assert found[failing.pk].detail == "Not selected; the forecast was: will fail again."
     assert DeadLetter.objects.get(pk=failing.pk).state == DeadLetter.State.OPEN
+
+
+def test_forecast_on_the_way_holds_no_transaction_and_asks_anew_once_a_turn(
+    admin_client, monkeypatch
+):
+    """It may wait for SES, and SQLite has one writer."""
+    outside, depths, looks = len(connection.savepoint_ids), [], []
+
+    def make():
+        looks.append(1)
+
+        def look_ahead(events):
+            depths.append(len(connection.savepoint_ids))
+            return {event.id: Bucket.SENDS for event in events}
+
+        look_ahead.notes = []
+        return look_ahead
+
+    monkeypatch.setattr(preflight, "MAX_DEAD_LETTERS", 1)
+    monkeypatch.setattr(releasing, "BATCH", 2)
+    monkeypatch.setattr(registry, "preflights", [make])
+    letters = [make_dead_letter() for _ in range(6)]
+    take(admin_client, letters[0], "sends", "rest")
+    looks.clear()
+    depths.clear()
+
+    jobs.advance()
+
+    assert Redrive.objects.get().items.filter(outcome="pending").count() == 6
+    assert depths == [outside] * 3
+    assert looks == [1]
 
 
 def test_rest_stays_where_it_is_if_nobody_selects_it(admin_client, monkeypatch):
