@@ -280,7 +280,7 @@ AWS_SES_CONFIG = Config(
     connect_timeout=3,
     read_timeout=EMAIL_TIMEOUT,
     retries={"total_max_attempts": 1},
-    max_pool_connections=64,
+    max_pool_connections=256,
 )
 
 # --- The JSON API; it is on if its tokens can be checked
