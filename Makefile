@@ -145,14 +145,13 @@ outages: EVENTS_AWAY ?= 20
 outages: $(STAMP) ## take database, SQS, SES, its events away in turn (DATABASE_AWAY= SQS_AWAY= SES_AWAY= EVENTS_AWAY= seconds)
 	@$(BIN)/python -m benchmarks.crash.outages --database=$(DATABASE_AWAY) --sqs=$(SQS_AWAY) --ses=$(SES_AWAY) --events=$(EVENTS_AWAY)
 
-bench: N ?= 2000
+bench: N ?= 3000
 bench: ROUNDS ?= 3
-bench: SES ?= 60
-bench: SQS ?= 10
+bench: TABLES ?= 60-10,0-0
 bench: PEERS ?= all
 bench: RATE ?= 0
-bench: $(STAMP) ## our consumer beside its peers on the same work (N= ROUNDS= SES= SQS= RATE= PEERS= WRITE=on)
-	@$(BIN)/python -m benchmarks.compare.bench --n=$(N) --rounds=$(ROUNDS) --latency-ses=$(SES) --latency-sqs=$(SQS) \
+bench: $(STAMP) ## our consumer beside its peers on the same work (N= ROUNDS= TABLES=60-10,0-0 RATE= PEERS= WRITE=on)
+	@$(BIN)/python -m benchmarks.compare.bench --n=$(N) --rounds=$(ROUNDS) --tables=$(TABLES) \
 		--rate=$(RATE) --peers=$(PEERS) $(if $(WRITE),--write)
 
 bench-peers: $(STAMP) ## install what `make bench` compares with, beside the project, into .venv-peers

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 import re
 import statistics
+import subprocess
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 
 from benchmarks.compare import plot
 from benchmarks.compare.course import Work
-from benchmarks.compare.lineup import CEILING, ENTRANTS, REFERENCE
+from benchmarks.compare.lineup import ENTRANTS, EVERY_ROUND, YARDSTICKS
 from benchmarks.compare.trial import Trial
 from benchmarks.lean_aws.stand_in import ROOT
 
@@ -27,12 +30,12 @@ _HEAD = [
     "",
     "emails/s",
     "CPU ms per email",
-    "of boto3 alone",
-    "× Celery",
+    *YARDSTICKS,
     "API calls per email",
     "memory MB",
     "lost",
     "double",
+    "not deleted",
 ]
 
 
@@ -45,15 +48,41 @@ def table(trials: Sequence[Trial]) -> str:
             ENTRANTS[name].title,
             _range([trial.rate for trial in mine], digits=0),
             _range([trial.cpu_ms for trial in mine], digits=2),
-            _ratio(mine, trials, CEILING),
-            _ratio(mine, trials, REFERENCE),
-            f"{statistics.median(trial.calls for trial in mine):.1f}",
+            *(ratio(mine, trials, yardstick) for yardstick in YARDSTICKS.values()),
+            f"{statistics.median(trial.calls for trial in mine):.2f}",
             f"{statistics.median(trial.memory_mb for trial in mine):.0f}",
             str(sum(trial.lost for trial in mine)),
             str(sum(trial.duplicates for trial in mine)),
+            str(sum(trial.undeleted for trial in mine)),
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def ratios(number: int, trials: Sequence[Trial]) -> str:
+    """Return the line of one round: what each entrant reached of boto3 alone in it."""
+    ceiling = YARDSTICKS["of boto3 alone"]
+    there = [trial for trial in trials if trial.round == number]
+    parts = [f"{trial.entrant} {ratio([trial], there, ceiling)}" for trial in there]
+    return f"round {number + 1}, of boto3 alone: {', '.join(parts)}"
+
+
+def conditions(day: date, *, emails: int, rounds: int) -> str:
+    """Say when, from which commit and on what was measured."""
+    git = ["git", "describe", "--always", "--dirty", "--abbrev=7"]
+    commit = subprocess.run(git, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    machine = f"{os.cpu_count()} virtual cores, Python {platform.python_version()}"
+    return (
+        f"Measured on {day} at `{commit or 'no commit'}` with `N={emails} ROUNDS={rounds}`, {machine}, nothing else "
+        f"beside. {len(EVERY_ROUND)} consumers ran in every round, the others in the first."
+    )
+
+
+def ratio(mine: Sequence[Trial], trials: Sequence[Trial], other: str) -> str:
+    """Return the ratio of two rates, taken within one round: neighbours in time share what else the machine does."""
+    others = {trial.round: trial.rate for trial in trials if trial.entrant == other}
+    ratios = [trial.rate / others[trial.round] for trial in mine if trial.round in others]
+    return f"{statistics.median(ratios):.2f}" if ratios else "–"
 
 
 def write(work: Work, trials: Sequence[Trial]) -> None:
@@ -120,10 +149,3 @@ def _range(values: Sequence[float], *, digits: int) -> str:
     if len(values) == 1:
         return middle
     return f"{middle} ({min(values):.{digits}f}–{max(values):.{digits}f})"
-
-
-def _ratio(mine: Sequence[Trial], trials: Sequence[Trial], other: str) -> str:
-    """Return the ratio of two rates, taken within one round: neighbours in time share what else the machine does."""
-    others = {trial.round: trial.rate for trial in trials if trial.entrant == other}
-    ratios = [trial.rate / others[trial.round] for trial in mine if trial.round in others]
-    return f"{statistics.median(ratios):.2f}" if ratios else "–"

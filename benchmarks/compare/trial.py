@@ -50,6 +50,11 @@ class Trial:
     throttled: int = 0
     round: int = 0
 
+    @property
+    def is_whole(self) -> bool:
+        """True if each message became exactly one email and was deleted."""
+        return not (self.lost or self.duplicates or self.undeleted)
+
 
 def run(
     name: str,

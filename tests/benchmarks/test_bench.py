@@ -1,6 +1,7 @@
 """The harness of ``make bench``: its stand-in for AWS, its rows, its table and its picture."""
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
@@ -13,7 +14,8 @@ from botocore.exceptions import ClientError
 from django.core.mail import EmailMultiAlternatives
 from django_ses import SESBackend
 
-from benchmarks.compare import course, plot, report
+from benchmarks import installation
+from benchmarks.compare import course, lineup, plot, report
 from benchmarks.compare.order_events import envelope, order_number
 from benchmarks.compare.trial import Trial, TrialError
 from benchmarks.grow import table_rows
@@ -210,9 +212,32 @@ def test_ratio_is_taken_within_a_round():
 
 
 def test_lost_and_double_are_summed_over_the_rounds():
-    trials = [replace(TRIAL, lost=1), replace(TRIAL, duplicates=2, round=1)]
+    trials = [
+        replace(TRIAL, lost=1, undeleted=3),
+        replace(TRIAL, duplicates=2, round=1),
+    ]
 
-    assert report.table(trials).splitlines()[2].endswith("| 1 | 2 |")
+    assert report.table(trials).splitlines()[2].endswith("| 1 | 2 | 3 |")
+    assert not any(trial.is_whole for trial in trials)
+
+
+def test_consumer_that_comes_first_sets_nothing_that_a_user_might_not():
+    first, entrant = next(iter(lineup.ENTRANTS.items()))
+
+    assert (first, entrant.title) == ("notifier", "**Notifier**, as it comes")
+    assert entrant.command[1:] == ("manage.py", "consume_queue")
+    # The image and the units of systemd set it.
+    assert entrant.environment == {"MALLOC_ARENA_MAX": "2"}
+    assert set(installation.environment("http://127.0.0.1:1", database="sqlite://")) - set(
+        os.environ
+    ) <= {
+        *("DJANGO_SETTINGS_MODULE", "ENV_FILE", "SECRET_KEY", "PYTHONUNBUFFERED", "DATABASE_URL"),
+        *("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "SES_FROM_EMAIL"),
+    }
+
+
+def test_yardsticks_run_in_every_round():
+    assert set(lineup.YARDSTICKS.values()) <= set(lineup.EVERY_ROUND) <= set(lineup.ENTRANTS)
 
 
 def test_only_its_own_section_of_a_document_is_replaced(tmp_path):
