@@ -154,10 +154,15 @@ bench: $(STAMP) ## our consumer beside its peers on the same work (N= ROUNDS= TA
 	@$(BIN)/python -m benchmarks.compare.bench --n=$(N) --rounds=$(ROUNDS) --tables=$(TABLES) \
 		--rate=$(RATE) --peers=$(PEERS) $(if $(WRITE),--write)
 
+bench-peers: GO_PACKAGES := golang golang-github-aws-aws-sdk-go-v2-dev
 bench-peers: $(STAMP) ## install what `make bench` compares with, beside the project, into .venv-peers
 	@$(PYTHON) -m venv .venv-peers
 	@$(BIN)/uv pip install --quiet --python .venv-peers/bin/python -r benchmarks/peers/requirements.txt
 	@if command -v npm >/dev/null; then cd benchmarks/peers/node && npm install --silent --no-audit --no-fund; else echo "no npm: make bench will skip the peer on Node"; fi
+	@command -v go >/dev/null || [ "$$(id -u)" != 0 ] || apt-get install -qq -y --no-install-recommends $(GO_PACKAGES) >/dev/null || true
+	@if command -v go >/dev/null && [ -d /usr/share/gocode/src/github.com/aws/aws-sdk-go-v2 ]; then \
+		cd benchmarks/peers/go && GO111MODULE=off GOPATH=/usr/share/gocode go build -o consumer consumer.go; \
+	else echo "no Go with AWS's SDK: make bench will skip the peer in Go; on Debian: apt-get install $(GO_PACKAGES)"; fi
 
 bench-profile: N ?= 1000
 bench-profile: $(STAMP) ## where the CPU time of one email goes (N= WRITE=on)

@@ -13,12 +13,14 @@ from benchmarks.lean_aws.stand_in import ROOT
 
 PEERS = ROOT / "benchmarks" / "peers"
 PEERS_PYTHON = ROOT / ".venv-peers" / "bin" / "python"
+GO = PEERS / "go" / "consumer"
 NODE_MODULES = PEERS / "node" / "node_modules"
 # Whom the others are compared with, by the head of the column.
 YARDSTICKS = {
     "of boto3 alone": "boto3-v2",
     "× Celery's threads": "celery-threads",
     "× Node's batch handler": "node-batch",
+    "of Go": "go",
 }
 # Of all entrants these run in every round, the others in the first.
 EVERY_ROUND = {"notifier", "notifier-postgresql", *YARDSTICKS.values()}
@@ -52,6 +54,8 @@ class Entrant:
         """Say what is missing to let it run; empty if nothing is."""
         if self.needs == "node":
             found = bool(shutil.which("node")) and NODE_MODULES.exists()
+        elif self.needs == "go":
+            found = GO.exists()
         else:
             found = not self.needs or self.needs in _installed()
         return "" if found else f"there is no {self.needs}"
@@ -206,6 +210,13 @@ ENTRANTS = {
     ),
     "node": _node("sqs-consumer (Node), 16 × 10", 16),
     "node-batch": _node("sqs-consumer (Node), batch handler", 16, PEER_BATCH="on"),
+    # One core is one thread that runs Go.
+    "go": Entrant(
+        title="AWS's SDK for Go, SES v2, 32 × 10",
+        command=(str(GO),),
+        environment={"PEER_CONCURRENCY": "32", "GOMAXPROCS": "1"},
+        needs="go",
+    ),
     "boto3-v1": _boto3("ceiling: boto3 alone, SES v1, 64 threads", "ceiling", threads=64),
     "boto3-v2": _boto3("ceiling: boto3 alone, SES v2, 64 threads", "ceiling", threads=64, ses="v2"),
 }
@@ -214,7 +225,9 @@ ENTRANTS = {
 @cache
 def _installed() -> set[str]:
     """Return which of the modules that peers need are in their environment."""
-    wanted = {entrant.needs for entrant in ENTRANTS.values() if entrant.needs not in ("", "node")}
+    wanted = {
+        entrant.needs for entrant in ENTRANTS.values() if entrant.needs not in ("", "node", "go")
+    }
     if not PEERS_PYTHON.exists():
         return set()
     script = "import importlib.util, sys; print(*filter(importlib.util.find_spec, sys.argv[1:]))"

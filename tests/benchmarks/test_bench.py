@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
+from urllib.parse import urlencode
+from urllib.request import urlopen
 from xml.etree import ElementTree
 
 import boto3
@@ -116,6 +118,31 @@ def test_message_that_is_hidden_for_no_time_comes_again(aws, sqs):
     )
 
     assert receive(sqs, aws)[0]["Attributes"]["ApproximateReceiveCount"] == "2"
+
+
+def query(aws, **form):
+    body = urlencode(form | {"QueueUrl": f"{aws.endpoint}/0/orders", "Version": "2012-11-05"})
+    with urlopen(aws.endpoint, body.encode()) as answer:  # noqa: S310  # our own
+        return ElementTree.parse(answer)  # noqa: S314  # our own
+
+
+def test_older_sdk_receives_and_deletes_by_forms(aws, sqs):
+    aws.put("orders", [envelope(1), "a < b & c"])
+    aws.open()
+
+    received = query(aws, Action="ReceiveMessage", MaxNumberOfMessages="10")
+    receipts = [element.text for element in received.iter("ReceiptHandle")]
+    entry = "DeleteMessageBatchRequestEntry"
+    entries = {
+        f"{entry}.{number}.{field}": value
+        for number, receipt in enumerate(receipts, 1)
+        for field, value in {"Id": f"n{number}", "ReceiptHandle": receipt}.items()
+    }
+    deleted = query(aws, Action="DeleteMessageBatch", **entries)
+
+    assert [element.text for element in received.iter("Body")] == [envelope(1), "a < b & c"]
+    assert [element.text for element in deleted.iter("Id")] == ["n1", "n2"]
+    assert aws.standing()["deleted"] == 2
 
 
 @pytest.mark.parametrize("version_2", [False, True])
