@@ -147,10 +147,10 @@ outages: $(STAMP) ## take database, SQS, SES, its events away in turn (DATABASE_
 
 bench: N ?= 3000
 bench: ROUNDS ?= 3
-bench: TABLES ?= 60-10,0-0
+bench: TABLES ?= 60-10,0-0,60-10-tls
 bench: PEERS ?= all
 bench: RATE ?= 0
-bench: $(STAMP) ## our consumer beside its peers on the same work (N= ROUNDS= TABLES=60-10,0-0 RATE= PEERS= WRITE=on)
+bench: $(STAMP) ## our consumer beside its peers on the same work (N= ROUNDS= TABLES=60-10,0-0,60-10-tls RATE= PEERS= WRITE=on)
 	@$(BIN)/python -m benchmarks.compare.bench --n=$(N) --rounds=$(ROUNDS) --tables=$(TABLES) \
 		--rate=$(RATE) --peers=$(PEERS) $(if $(WRITE),--write)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.compare import report
 from benchmarks.compare.course import Course, Work
-from benchmarks.compare.lineup import ENTRANTS, EVERY_ROUND
+from benchmarks.compare.lineup import ENTRANTS, EVERY_ROUND, OVER_TLS
 from benchmarks.compare.trial import Trial, TrialError
 from benchmarks.lean_aws import stand_in
 
@@ -30,7 +30,9 @@ def main() -> None:
         "--rounds", type=int, default=3, help=f"of {', '.join(EVERY_ROUND)}; of all others one"
     )
     parser.add_argument(
-        "--tables", default="60-10,0-0", help="milliseconds that SES and SQS take, for each table"
+        "--tables",
+        default="60-10,0-0,60-10-tls",
+        help="milliseconds that SES and SQS take, for each table; those over TLS end with -tls",
     )
     parser.add_argument(
         "--rate", type=float, default=0.0, help="emails a second that SES allows; 0 is any"
@@ -51,39 +53,51 @@ def main() -> None:
     print(conditions, flush=True)
     is_whole = True
     for table in options.tables.split(","):
-        ses_ms, sqs_ms = map(float, table.split("-"))
-        work = Work(options.n, ses_ms=ses_ms, sqs_ms=sqs_ms, ses_rate=options.rate)
+        ses_ms, sqs_ms, *suffix = table.split("-")
+        work = Work(options.n, ses_ms=float(ses_ms), sqs_ms=float(sqs_ms), ses_rate=options.rate)
+        taking_part = [name for name in names if name in OVER_TLS] if suffix else names
         rounds = [
-            [name for name in names if number == 0 or name in steady]
+            [name for name in taking_part if number == 0 or name in steady]
             for number in range(options.rounds)
         ]
-        trials = run(work, rounds)
-        print(f"\n{report.table(trials)}\n", flush=True)
-        ours = [trial for trial in trials if ENTRANTS[trial.entrant].is_ours]
-        expected = sum(ENTRANTS[name].is_ours for names in rounds for name in names)
-        is_whole &= len(ours) == expected and all(trial.is_whole for trial in ours)
+        trials = run(work, rounds, tls=bool(suffix))
+        print(f"\n{report.tls_table(trials) if suffix else report.table(trials)}\n", flush=True)
+        is_whole &= _is_whole(trials, rounds, per_round=2 if suffix else 1)
         if options.write:
             report.write(work, trials)
             report.replace_section(report.DOCUMENT, "measured", conditions)
     sys.exit(0 if is_whole else 1)
 
 
-def run(work: Work, rounds: list[list[str]]) -> list[Trial]:
-    """Forwards, then backwards, and so on, so that nobody always has the same neighbour."""
+def run(work: Work, rounds: list[list[str]], *, tls: bool) -> list[Trial]:
+    """Forwards, then backwards, and so on, so that nobody always has the same neighbour.
+
+    With ``tls`` each runs twice, over HTTP and over HTTPS.
+    """
     trials: list[Trial] = []
     with tempfile.TemporaryDirectory(prefix="notifier-bench-") as folder, stand_in.running() as aws:
         course = Course(aws, Path(folder), work)
         for number, names in enumerate(rounds):
-            for name in names if number % 2 == 0 else reversed(names):
+            entries = [
+                (name, over) for name in names for over in ((False, True) if tls else (False,))
+            ]
+            for name, over_tls in entries if number % 2 == 0 else reversed(entries):
                 try:
-                    trial = replace(course.run(name, ENTRANTS[name]), round=number)
+                    trial = course.run(name, ENTRANTS[name], tls=over_tls)
                 except TrialError as exc:
                     print(f"{name}: {exc}", flush=True)
                     continue
-                trials.append(trial)
-                _print(trial)
+                trials.append(replace(trial, round=number, tls=over_tls))
+                _print(trials[-1])
             print(report.ratios(number, trials), flush=True)
     return trials
+
+
+def _is_whole(trials: list[Trial], rounds: list[list[str]], *, per_round: int) -> bool:
+    """Return True if ours ended all their trials, and each email came once."""
+    ours = [trial for trial in trials if ENTRANTS[trial.entrant].is_ours]
+    expected = per_round * sum(ENTRANTS[name].is_ours for names in rounds for name in names)
+    return len(ours) == expected and all(trial.is_whole for trial in ours)
 
 
 def _present(names: list[str]) -> list[str]:

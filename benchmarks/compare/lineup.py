@@ -25,6 +25,9 @@ YARDSTICKS = {
 # Of all entrants these run in every round, the others in the first.
 EVERY_ROUND = {"notifier", "notifier-postgresql", *YARDSTICKS.values()}
 
+# These are also measured over HTTPS; Celery asks SQS by a client that takes no certificate of ours.
+OVER_TLS = ("notifier", "notifier-postgresql", "node-batch", "go", "boto3-v2")
+
 
 @dataclass(frozen=True)
 class Entrant:

@@ -59,11 +59,43 @@ def table(trials: Sequence[Trial]) -> str:
     return "\n".join(lines)
 
 
+def tls_table(trials: Sequence[Trial]) -> str:
+    """Markdown: HTTP and HTTPS side by side, and what HTTPS costs a call."""
+    head = (
+        "|  | emails/s, HTTP | HTTPS | CPU ms per email, HTTP | HTTPS | µs more per call "
+        "| of boto3 alone, HTTPS |\n|---|--:|--:|--:|--:|--:|--:|"
+    )
+    return "\n".join([head, *(_tls_line(name, trials) for name in _names(trials))])
+
+
+def _tls_line(name: str, trials: Sequence[Trial]) -> str:
+    sides = [
+        [trial for trial in trials if trial.entrant == name and trial.tls is tls]
+        for tls in (False, True)
+    ]
+    if not all(sides):
+        return f"| {ENTRANTS[name].title} | – | – | – | – | – | – |"
+    plain, secret = (statistics.median(trial.cpu_ms for trial in side) for side in sides)
+    calls = statistics.median(trial.calls for trial in sides[1])
+    cells = [
+        ENTRANTS[name].title,
+        *(_range([trial.rate for trial in side], digits=0) for side in sides),
+        *(_range([trial.cpu_ms for trial in side], digits=2) for side in sides),
+        f"{(secret - plain) / calls * 1000:.0f}",
+        ratio(sides[1], [trial for trial in trials if trial.tls], YARDSTICKS["of boto3 alone"]),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
 def ratios(number: int, trials: Sequence[Trial]) -> str:
     """Return the line of one round: what each entrant reached of boto3 alone in it."""
     ceiling = YARDSTICKS["of boto3 alone"]
-    there = [trial for trial in trials if trial.round == number]
-    parts = [f"{trial.entrant} {ratio([trial], there, ceiling)}" for trial in there]
+    parts = []
+    for trial in trials:
+        beside = [each for each in trials if (each.round, each.tls) == (number, trial.tls)]
+        if trial.round == number:
+            over = " over HTTPS" if trial.tls else ""
+            parts.append(f"{trial.entrant}{over} {ratio([trial], beside, ceiling)}")
     return f"round {number + 1}, of boto3 alone: {', '.join(parts)}"
 
 
@@ -87,6 +119,9 @@ def ratio(mine: Sequence[Trial], trials: Sequence[Trial], other: str) -> str:
 
 def write(work: Work, trials: Sequence[Trial]) -> None:
     """Put the table between its markers in the document; with latencies also draw the picture."""
+    if any(trial.tls for trial in trials):
+        replace_section(DOCUMENT, "tls", tls_table(trials))
+        return
     replace_section(DOCUMENT, f"peers-{work.ses_ms:g}-{work.sqs_ms:g}", table(trials))
     if work.waits:
         ours = [trial.cpu_ms for trial in trials if trial.entrant == "notifier-postgresql"]

@@ -49,6 +49,7 @@ class Trial:
     stand_in_busy: float
     throttled: int = 0
     round: int = 0
+    tls: bool = False
 
     @property
     def is_whole(self) -> bool:

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, SSLError
 from django.core.mail import EmailMultiAlternatives
 from django_ses import SESBackend
 
@@ -41,6 +41,12 @@ TRIAL = Trial(
     stand_in_busy=0.1,
 )
 
+CREDENTIALS: Any = {
+    "region_name": REGION,
+    "aws_access_key_id": "test",
+    "aws_secret_access_key": "test",
+}
+
 
 @pytest.fixture(scope="module")
 def aws():
@@ -54,9 +60,7 @@ def sqs(aws: stand_in.StandIn) -> Iterator[Any]:
     client: Any = boto3.client(
         "sqs",
         endpoint_url=aws.endpoint,
-        region_name=REGION,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
+        **CREDENTIALS,
     )
     yield client
     client.close()
@@ -143,6 +147,22 @@ def test_older_sdk_receives_and_deletes_by_forms(aws, sqs):
     assert [element.text for element in received.iter("Body")] == [envelope(1), "a < b & c"]
     assert [element.text for element in deleted.iter("Id")] == ["n1", "n2"]
     assert aws.standing()["deleted"] == 2
+
+
+def test_https_is_served_to_who_trusts_the_certificate(aws):
+    aws.begin(["orders"], ses_ms=0, sqs_ms=0, tls=True)
+    clients: list[Any] = [
+        boto3.client("sqs", endpoint_url=aws.tls_endpoint, verify=verify, **CREDENTIALS)
+        for verify in (aws.ca_bundle, True)
+    ]
+
+    found = clients[0].get_queue_url(QueueName="orders")["QueueUrl"]
+    with pytest.raises(SSLError):
+        clients[1].get_queue_url(QueueName="orders")
+
+    assert found.startswith(aws.tls_endpoint) and found.startswith("https://")
+    for client in clients:
+        client.close()
 
 
 @pytest.mark.parametrize("version_2", [False, True])
@@ -236,6 +256,25 @@ def test_ratio_is_taken_within_a_round():
 
     assert "150 (50–250)" in line
     assert "| 0.50 |" in line
+
+
+def test_ratio_over_https_is_that_of_https():
+    ours = replace(TRIAL, entrant="notifier", rate=1000.0, cpu_ms=0.5)
+    trials = [
+        TRIAL,
+        ours,
+        replace(TRIAL, tls=True, rate=400.0),
+        replace(ours, tls=True, rate=800.0, cpu_ms=0.56),
+    ]
+
+    assert (
+        report.tls_table(trials)
+        .splitlines()[2]
+        .endswith("as it comes | 1000 | 800 | 0.50 | 0.56 | 50 | 2.00 |")
+    )
+    assert report.ratios(0, trials).endswith(
+        "notifier 2.00, boto3-v2 over HTTPS 1.00, notifier over HTTPS 2.00"
+    )
 
 
 def test_lost_and_double_are_summed_over_the_rounds():
