@@ -145,20 +145,24 @@ outages: EVENTS_AWAY ?= 20
 outages: $(STAMP) ## take database, SQS, SES, its events away in turn (DATABASE_AWAY= SQS_AWAY= SES_AWAY= EVENTS_AWAY= seconds)
 	@$(BIN)/python -m benchmarks.crash.outages --database=$(DATABASE_AWAY) --sqs=$(SQS_AWAY) --ses=$(SES_AWAY) --events=$(EVENTS_AWAY)
 
-bench: N ?= 2000
+bench: N ?= 3000
 bench: ROUNDS ?= 3
-bench: SES ?= 60
-bench: SQS ?= 10
+bench: TABLES ?= 60-10,0-0,60-10-tls
 bench: PEERS ?= all
 bench: RATE ?= 0
-bench: $(STAMP) ## our consumer beside its peers on the same work (N= ROUNDS= SES= SQS= RATE= PEERS= WRITE=on)
-	@$(BIN)/python -m benchmarks.compare.bench --n=$(N) --rounds=$(ROUNDS) --latency-ses=$(SES) --latency-sqs=$(SQS) \
+bench: $(STAMP) ## our consumer beside its peers on the same work (N= ROUNDS= TABLES=60-10,0-0,60-10-tls RATE= PEERS= WRITE=on)
+	@$(BIN)/python -m benchmarks.compare.bench --n=$(N) --rounds=$(ROUNDS) --tables=$(TABLES) \
 		--rate=$(RATE) --peers=$(PEERS) $(if $(WRITE),--write)
 
+bench-peers: GO_PACKAGES := golang golang-github-aws-aws-sdk-go-v2-dev
 bench-peers: $(STAMP) ## install what `make bench` compares with, beside the project, into .venv-peers
 	@$(PYTHON) -m venv .venv-peers
 	@$(BIN)/uv pip install --quiet --python .venv-peers/bin/python -r benchmarks/peers/requirements.txt
 	@if command -v npm >/dev/null; then cd benchmarks/peers/node && npm install --silent --no-audit --no-fund; else echo "no npm: make bench will skip the peer on Node"; fi
+	@command -v go >/dev/null || [ "$$(id -u)" != 0 ] || apt-get install -qq -y --no-install-recommends $(GO_PACKAGES) >/dev/null || true
+	@if command -v go >/dev/null && [ -d /usr/share/gocode/src/github.com/aws/aws-sdk-go-v2 ]; then \
+		cd benchmarks/peers/go && GO111MODULE=off GOPATH=/usr/share/gocode go build -o consumer consumer.go; \
+	else echo "no Go with AWS's SDK: make bench will skip the peer in Go; on Debian: apt-get install $(GO_PACKAGES)"; fi
 
 bench-profile: N ?= 1000
 bench-profile: $(STAMP) ## where the CPU time of one email goes (N= WRITE=on)

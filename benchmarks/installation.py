@@ -24,7 +24,7 @@ OURS = ("AWS_", "QUEUE_", "SES_", "USE_SES", "SANDBOX", "FAILPOINTS", "DATABASE_
 
 
 def environment(endpoint: str, *, database: str, **settings: str) -> dict[str, str]:
-    """Return the environment of a deployment: nothing of the caller's own settings, and no sending rate in the way."""
+    """Return what an installation must have, and nothing of the caller's own settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     return (
         kept
@@ -38,7 +38,6 @@ def environment(endpoint: str, *, database: str, **settings: str) -> dict[str, s
             "AWS_ACCESS_KEY_ID": "benchmark",
             "AWS_SECRET_ACCESS_KEY": "benchmark",
             "SES_FROM_EMAIL": "Notifier Shop <shop@example.com>",
-            "SES_MAX_SEND_RATE": "100000",
         }
         | settings
     )
