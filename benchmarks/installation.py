@@ -93,9 +93,13 @@ class Databases:
 
 
 @cache
-def _server() -> str:
+def postgresql() -> postgres.Server:
     """One for all; it runs on the harness's core."""
-    return postgres.start()
+    return postgres.Server()
+
+
+def _server() -> str:
+    return postgresql().url
 
 
 def _execute(query: LiteralString, **names: str) -> None:
