@@ -216,6 +216,8 @@ FIFO_POISON: str = env("FIFO_POISON", default="skip")
 KEEP_DAYS: int = env.int("KEEP_DAYS", default=90)
 DEAD_LETTER_COLLECT: bool = env.bool("DEAD_LETTER_COLLECT", default=True)
 LAMBDA_QUEUES: list[str] = env.list("LAMBDA_QUEUES", default=[])
+# Lambda itself says so.
+IN_LAMBDA = "AWS_LAMBDA_FUNCTION_NAME" in os.environ
 SQS_CLIENT: str = env("SQS_CLIENT", default="boto3")
 FAILPOINTS: str = env("FAILPOINTS", default="")
 
