@@ -104,7 +104,7 @@ soak: DB ?= sqlite
 soak: RATE ?= 30
 soak: SEED ?= 1
 soak: EVENTS ?= on
-soak: CLIENT ?= boto3
+soak: CLIENT ?= lean
 soak: MINUTES ?= 15
 soak: TRANSACTIONS ?= 0.25
 soak: ACCOUNTS ?= 20
@@ -120,7 +120,7 @@ soak: $(STAMP) ## kill real processes while orders are placed, and judge what SE
 rate: LIMIT ?= 50
 rate: PROCESSES ?= 8
 rate: CONSUMERS ?= 1
-rate: CLIENT ?= boto3
+rate: CLIENT ?= lean
 rate: SES ?= 60
 rate: SECONDS ?= 60
 rate: DB ?= sqlite

@@ -20,7 +20,17 @@ from benchmarks.lean_aws.stand_in import ROOT
 from tests.support import postgres
 
 QUEUE = "notifier-orders"
-OURS = ("AWS_", "QUEUE_", "SES_", "USE_SES", "SANDBOX", "FAILPOINTS", "DATABASE_URL", "DEBUG")
+OURS = (
+    "AWS_",
+    "QUEUE_",
+    "SQS_",
+    "SES_",
+    "USE_SES",
+    "SANDBOX",
+    "FAILPOINTS",
+    "DATABASE_URL",
+    "DEBUG",
+)
 
 
 def environment(endpoint: str, *, database: str, **settings: str) -> dict[str, str]:

@@ -209,7 +209,7 @@ def refuses(aws, request):
             parsed["Error"] = {"Code": code, "Message": text}
             parsed["ResponseMetadata"] = {"HTTPStatusCode": status}
 
-        events.register("after-call.ses.SendRawEmail", answer)
-        request.addfinalizer(lambda: events.unregister("after-call.ses.SendRawEmail", answer))
+        events.register("after-call.sesv2.SendEmail", answer)
+        request.addfinalizer(lambda: events.unregister("after-call.sesv2.SendEmail", answer))
 
     return install

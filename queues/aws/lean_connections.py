@@ -13,7 +13,7 @@ import ssl
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,6 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-import botocore.session
 from botocore.exceptions import (
     ConnectionClosedError,
     ConnectTimeoutError,
@@ -30,7 +29,6 @@ from botocore.exceptions import (
     SSLError,
 )
 from botocore.httpsession import get_cert_path
-from botocore.utils import get_environ_proxies
 from urllib3.util import wait_for_read
 
 # The server may close a connection that was idle for longer just as a request leaves, and then nobody knows whether the
@@ -55,14 +53,24 @@ class Connections:
     """Open connections to one endpoint; safe to share between threads.
 
     The connection used last is used next, so that the others grow old and are closed. ``config`` gives
-    ``connect_timeout``, ``read_timeout`` and ``max_pool_connections``.
+    ``connect_timeout``, ``read_timeout`` and ``max_pool_connections``. ``ca_bundle`` is the file of the certificates to
+    trust; True for the bundle that botocore takes.
     """
 
-    def __init__(self, endpoint: str, config: Any, idle_seconds: float) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        config: Any,
+        idle_seconds: float,
+        *,
+        ca_bundle: str | bool = True,
+        socket_options: Sequence[tuple[int, int, int]] = (),
+    ) -> None:
         self._endpoint = endpoint
         self._config = config
         self._idle_seconds = idle_seconds
-        self._open = _opener(endpoint, timeout=config.connect_timeout)
+        self._open = _opener(endpoint, timeout=config.connect_timeout, ca_bundle=ca_bundle)
+        self._socket_options = socket_options
         self._idle: deque[tuple[float, _Connection]] = deque()
         weakref.finalize(self, _close, self._idle)
 
@@ -114,13 +122,10 @@ class Connections:
             raise ConnectTimeoutError(endpoint_url=self._endpoint, error=exc) from exc
         except (OSError, UnicodeError) as exc:
             raise EndpointConnectionError(endpoint_url=self._endpoint, error=exc) from exc
+        for option in self._socket_options:
+            opened.sock.setsockopt(*option)
         opened.sock.settimeout(self._config.read_timeout)
         return _Connection(opened.sock)
-
-
-def reaches(endpoint: str) -> bool:
-    """True if the endpoint is reached without a proxy; only boto3 can talk through one."""
-    return urlsplit(endpoint).scheme not in get_environ_proxies(endpoint)
 
 
 class Exchange:
@@ -265,13 +270,14 @@ def _number(text: str, *, base: int) -> int:
         raise HTTPException("a length is not a number") from exc
 
 
-def _opener(endpoint: str, *, timeout: float) -> partial[HTTPConnection]:
-    """Return a function that makes connections and checks certificates by AWS_CA_BUNDLE, or botocore's bundle."""
+def _opener(endpoint: str, *, timeout: float, ca_bundle: str | bool) -> partial[HTTPConnection]:
+    """Return a function that makes connections and checks certificates as boto3 does."""
     where = urlsplit(endpoint)
     if where.scheme == "http":
         return partial(HTTPConnection, where.hostname or "", where.port, timeout=timeout)
-    bundle = botocore.session.get_session().get_config_variable("ca_bundle")
-    context = ssl.create_default_context(cafile=get_cert_path(bundle or True))
+    context = ssl.create_default_context(cafile=get_cert_path(ca_bundle))  # type: ignore[arg-type]  # it takes a path too
+    # From Python 3.13 on the default; boto3 trusts a company's own authority without these formalities.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return partial(
         HTTPSConnection, where.hostname or "", where.port, timeout=timeout, context=context
     )
