@@ -131,22 +131,18 @@ class Compiler:
         return emit
 
     def _print(self, atom: str, code: Function, name: str = "", *, is_raw: bool = False) -> None:
-        if is_raw and self._escape:
-            if code.module.is_apart:
-                code.fail(NoOutline, "")
-                return
-            code.value(code.once(f"unescaped({atom}{name})", "p"))
-        elif self._escape and not code.module.is_apart:
-            code.value(code.once(f"html({atom}{name})", "p"))
-        else:
-            show = "apart" if code.module.is_apart else "plain"
-            code.value(
-                code.once(
-                    # The fast path of most values.
-                    f"{atom} if type({atom}) is str and {atom}.isascii() else {show}({atom}{name})",
-                    "p",
-                )
-            )
+        is_apart = code.module.is_apart
+        if is_raw and self._escape and is_apart:
+            code.fail(NoOutline, "")
+            return
+        show = "plain"
+        if self._escape:
+            show = "apart" if is_apart else "unescaped" if is_raw else "html"
+        shown = f"{show}({atom}{name})"
+        if show in ("plain", "apart"):
+            # The fast path of most values.
+            shown = f"{atom} if type({atom}) is str and {atom}.isascii() else {shown}"
+        code.value(code.once(shown, known_as=f"{show}({atom})"))
 
     def _block(self, node: Block, depth: int, names: Names) -> Emit:
         body = self._body(node.body, depth=depth, names=names)
@@ -172,7 +168,7 @@ class Compiler:
         evaluate = self._expressions.value(call.arguments[0], names)
         if call.name.text == "each":
             return lambda state, code: _repeat(
-                _data(evaluate(state, code), code), given, body, inverse, state, code
+                code.data(evaluate(state, code)), given, body, inverse, state, code
             )
         if call.name.text == "with":
             return _stepping(evaluate, given, body, inverse)
@@ -197,7 +193,7 @@ class Compiler:
         unbound = (UNBOUND,) * len(given)
 
         def emit(state: State, code: Function) -> None:
-            value = _data(evaluate(state, code), code)
+            value = code.data(evaluate(state, code))
             with code.block(f"if {value} is False or {value} is None:"):
                 inverse.emit(state, state, code)
             with code.block(f"elif is_list({value}):"):
@@ -251,7 +247,7 @@ class Compiler:
             context = evaluate(state, code) if evaluate else state.here
             if node.named:
                 context = f"overlaid({context}, {named(state, code)})"
-            inner = state.called(code, _data(context, code), depth + 1)
+            inner = state.called(code, code.data(context), depth + 1)
             known = _callable(state)
             if block is not None:
                 inner = _with_block(block, state, inner)
@@ -351,13 +347,6 @@ def _refuse(problem: str, call: Call) -> NoReturn:
     raise BadTemplate(problem, call.name.place)
 
 
-def _data(atom: str, code: Function) -> str:
-    """Return the variable of a value that is no function."""
-    variable = code.variable(atom)
-    code.check(f"if type({variable}) is not str: data({variable})")
-    return variable
-
-
 def _choose(test: str, no: Body, yes: Body, state: State, code: Function) -> None:
     """Print one of two bodies."""
     with code.block(f"if {code.once(test)}:"):
@@ -384,7 +373,7 @@ def _stepping(evaluate: Evaluate, given: tuple[str, ...], body: Body, inverse: B
     """Compile ``{{#with}}``."""
 
     def emit(state: State, code: Function) -> None:
-        value = _data(evaluate(state, code), code)
+        value = code.data(evaluate(state, code))
         with code.block(f"if is_empty({value}):"):
             inverse.emit(state, state, code)
         with code.block("else:"):
@@ -401,7 +390,7 @@ def _repeat(
     index, key, item, last, scopes = name("i"), name("k"), name("s"), name("n"), name("S")
     code.line(f"{last} = len({listed}) - 1", defines=last)
     with code.block(f"for {index}, ({key}, {item}) in enumerate({listed}):"):
-        code.line(f"{scopes} = inside({state.scopes}, {item})", defines=scopes)
+        state.step_inside(code, item, scopes)
         place = {
             "key": key,
             "index": index,

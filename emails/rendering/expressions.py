@@ -38,9 +38,18 @@ class State(NamedTuple):
     def within(self, code: Function, value: str, params: tuple[Any, ...] = ()) -> State:
         """Return the state one step inside a value."""
         here, scopes = code.variable(value), code.module.name("S")
-        code.line(f"{scopes} = inside({self.scopes}, {here})", defines=scopes)
+        self.step_inside(code, here, scopes)
         inner = self._replace(here=here, scopes=scopes, live=(*self.live, here, scopes))
         return inner._replace(params=(params, self.params)) if params else inner
+
+    def step_inside(self, code: Function, here: str, scopes: str) -> None:
+        """Write what gives the variable ``scopes`` the scopes one step inside ``here``."""
+        inside = f"inside({self.scopes}, {here})"
+        if self.scopes != "None":
+            # The fast path of most steps.
+            is_step = f"type({here}) is dict and {here} is not {self.here}"
+            inside = f"({here}, {self.scopes}) if {is_step} else {inside}"
+        code.line(f"{scopes} = {inside}", defines=scopes)
 
     def called(self, code: Function, here: str, depth: int) -> State:
         """Return the state in which a partial begins: it sees its context alone."""
@@ -274,16 +283,15 @@ def _path_from_param(level: int, place: int, path: Path, blamed: str | None) -> 
 def _stepping(code: Function, atom: str, steps: tuple[str, ...], blamed: str | None) -> str:
     for name in steps:
         atom = _step(code, atom, name, blamed)
-    code.check(f"if type({atom}) is not str: data({atom})")
-    return atom
+    return code.data(atom)
 
 
 def _step(code: Function, atom: str, name: str, blamed: str | None) -> str:
-    slowly = f"step({atom}, {name!r}, path={blamed!r})"
-    if atom == "None":
-        return code.once(slowly)
-    fast = f"{atom}[{name!r}] if type({atom}) is dict and {name!r} in {atom}"
-    return code.once(f"{fast} else {slowly}")
+    step = f"step({atom}, {name!r}, path={blamed!r})"
+    if atom != "None":
+        # The fast path of most steps.
+        step = f"{atom}[{name!r}] if type({atom}) is dict and {name!r} in {atom} else {step}"
+    return code.once(step, known_as=f"{atom}[{name!r}]")
 
 
 def _refuse_block(name: Path) -> NoReturn:

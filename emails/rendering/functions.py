@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 from emails.rendering import values
 from emails.rendering.values import Key, NoOutline
@@ -27,8 +26,7 @@ _words = re.compile(r"\w+").findall
 _is_variable = re.compile(r"[A-Za-z]\w*").fullmatch
 
 
-@dataclass(frozen=True, slots=True)
-class Outline:
+class Outline(NamedTuple):
     """A template's output without its values, which are not yet escaped.
 
     All emails of one shape (the same number of lines, the same branches) have the same key, so expensive work is done
@@ -189,25 +187,32 @@ class Function:
         name = self.module.later(emit, live)
         self.line(f"{name}({', '.join((*self._out, *live))})")
 
-    def once(self, expression: str, prefix: str = "t") -> str:
-        """Return the variable with the value of an expression, which is evaluated only where it is not known yet."""
+    def once(self, expression: str, *, known_as: str = "") -> str:
+        """Return the variable with the value of an expression, which is evaluated only where it is not known yet.
+
+        ``known_as`` stands for expressions that differ in the error that they raise.
+        """
+        known_as = known_as or expression
         for known in reversed(self._known):
-            if found := known.get(expression):
+            if found := known.get(known_as):
                 return found
-        name = self.module.name(prefix)
+        name = self.module.name("t")
         self.line(f"{name} = {expression}")
-        self._known[-1][expression] = name
+        self._known[-1][known_as] = name
         return name
 
     def variable(self, atom: str) -> str:
         """Return a variable with the value of an atom, which may be a literal."""
         return atom if _is_variable(atom) and atom not in _WORDS else self.once(atom)
 
-    def check(self, statement: str) -> None:
-        """Write a statement that raises an error or does nothing, unless it has run already."""
-        if not any(statement in known for known in self._known):
-            self.line(statement)
-            self._known[-1][statement] = ""
+    def data(self, atom: str) -> str:
+        """Return the variable with the value of an atom, which must not be a function."""
+        variable = self.variable(atom)
+        check = f"if type({variable}) is not str and callable({variable}): data({variable})"
+        if not any(check in known for known in self._known):
+            self.line(check)
+            self._known[-1][check] = variable
+        return variable
 
     def fail(self, error: type[Exception], text: str) -> str:
         """Raise an error; returns an atom for what comes after it, which never runs."""
@@ -216,7 +221,8 @@ class Function:
 
     def text(self, text: str) -> None:
         """Print a text of the template."""
-        self._run.append((False, text))
+        if text:
+            self._run.append((False, text))
 
     def value(self, atom: str) -> None:
         """Print a variable, a text that is escaped already or stays apart."""

@@ -12,13 +12,12 @@ data.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -39,6 +38,9 @@ MAX_LIST_ITEMS = 1000
 
 # Rendering and the helpers raise these errors when a template and its data do not fit.
 _RENDER_FAILURES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+_PLAIN = {str, int, float, bool, type(None)}
+T = TypeVar("T")
 
 
 class HandlebarsTemplates(BaseEngine):
@@ -151,13 +153,11 @@ class Template:
 
     def check(self, context: Mapping[str, object]) -> None:
         """Raise RenderError if the data is too long or too deep for any template."""
-        with self._failures():
-            _refuse_long_lists(context)
+        self._run(_refuse_long_lists, context)
 
     def filled(self, context: Mapping[str, object], data: Mapping[str, object]) -> str:
         """Return the text for data that a template has checked; raises RenderError."""
-        with self._failures():
-            return self._module(is_apart=False).text(context, data)
+        return self._run(self._module(is_apart=False).text, context, data)
 
     def outline(
         self,
@@ -167,8 +167,7 @@ class Template:
     ) -> Outline | None:
         """Fill the template, but keep the printed values apart; None if that is not possible."""
         try:
-            with self._failures():
-                return self._module(is_apart=True).shape(context, data)
+            return self._run(self._module(is_apart=True).shape, context, data)
         except NoOutline:
             return None
 
@@ -179,10 +178,9 @@ class Template:
             self._modules[is_apart] = module
         return module
 
-    @contextmanager
-    def _failures(self) -> Iterator[None]:
+    def _run(self, work: Callable[..., T], *arguments: object) -> T:
         try:
-            yield
+            return work(*arguments)
         except Missing as exc:
             raise RenderError(f"{self.name}: the data has no {exc.path}") from exc
         except RecursionError as exc:
@@ -226,13 +224,14 @@ def _compile(compiler: Compiler, source: str, *, name: str) -> Body:
 
 
 def _refuse_long_lists(value: object) -> None:
-    if isinstance(value, str | int):
-        return
-    if isinstance(value, Mapping):
-        for item in value.values():
-            _refuse_long_lists(item)
+    if type(value) is dict or isinstance(value, Mapping):
+        items: Iterable[object] = value.values()
     elif isinstance(value, list | tuple):
         if len(value) > MAX_LIST_ITEMS:
             raise ValueError(f"a list of {len(value)} items, at most {MAX_LIST_ITEMS} are rendered")
-        for item in value:
+        items = value
+    else:
+        return
+    for item in items:
+        if type(item) not in _PLAIN:
             _refuse_long_lists(item)

@@ -278,6 +278,8 @@ def partial_name(value: object) -> str:
 
 def plain(value: object, name: str | None = None) -> str:
     """Return what a template that does not escape prints for a value; ``name`` is blamed if that is an object."""
+    if type(value) is int:
+        return _number_text(value)
     text = _text_of_no_object(value, name)
     return text if isinstance(value, SafeString) else isolated(text)
 
