@@ -222,7 +222,9 @@ FIFO_POISON: str = env("FIFO_POISON", default="skip")
 KEEP_DAYS: int = env.int("KEEP_DAYS", default=90)
 DEAD_LETTER_COLLECT: bool = env.bool("DEAD_LETTER_COLLECT", default=True)
 LAMBDA_QUEUES: list[str] = env.list("LAMBDA_QUEUES", default=[])
-SQS_CLIENT: str = env("SQS_CLIENT", default="boto3")
+# Lambda itself says so.
+IN_LAMBDA = "AWS_LAMBDA_FUNCTION_NAME" in os.environ
+SQS_CLIENT: str = env("SQS_CLIENT", default="lean")
 FAILPOINTS: str = env("FAILPOINTS", default="")
 
 # --- Email, by SES's API through django-ses, or by SES's SMTP interface through Django's own backend
@@ -262,8 +264,8 @@ GUARD_BOUNCE_WARNING: float = env.float("GUARD_BOUNCE_WARNING", default=5.0)
 GUARD_BOUNCE_STOP: float = env.float("GUARD_BOUNCE_STOP", default=10.0)
 GUARD_COMPLAINT_WARNING: float = env.float("GUARD_COMPLAINT_WARNING", default=0.1)
 GUARD_COMPLAINT_STOP: float = env.float("GUARD_COMPLAINT_STOP", default=0.5)
-USE_SES_V2: bool = env.bool("USE_SES_V2", default=False)
-SES_CLIENT: str = env("SES_CLIENT", default="boto3")
+USE_SES_V2: bool = env.bool("USE_SES_V2", default=True)
+SES_CLIENT: str = env("SES_CLIENT", default="lean")
 # The server that looks up the DNS records of identities; empty: the resolver of this machine.
 DNS_RESOLVER: str = env("DNS_RESOLVER", default="")
 # 0: the rate that SES reports.
@@ -286,7 +288,7 @@ AWS_SES_CONFIG = Config(
     connect_timeout=3,
     read_timeout=EMAIL_TIMEOUT,
     retries={"total_max_attempts": 1},
-    max_pool_connections=64,
+    max_pool_connections=256,
 )
 
 # --- The JSON API; it is on if its tokens can be checked

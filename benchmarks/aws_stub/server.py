@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -50,11 +51,17 @@ class Server:
         self._sqs = Sqs(faults)
         self._ses = Ses(faults, self._sqs, acceptances, allowance=allowance, seconds=ses_seconds)
 
-    async def start(self, port: int) -> asyncio.Server:
-        """Listen on 127.0.0.1; 0 is any free port."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", port, limit=2**20)
-        self._sqs.base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async def start(self, port: int, tls: ssl.SSLContext | None = None) -> asyncio.Server:
+        """Listen on 127.0.0.1, for HTTPS with ``tls``; 0 is any free port."""
+        server = await asyncio.start_server(self._serve, "127.0.0.1", port, limit=2**20, ssl=tls)
+        scheme = "https" if tls else "http"
+        self._sqs.base = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         return server
+
+    @property
+    def address(self) -> str:
+        """The endpoint, once it has started."""
+        return self._sqs.base
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -12,7 +12,8 @@ data.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -28,10 +29,10 @@ from django.template.base import Origin
 
 from emails.errors import RenderError
 from emails.rendering.compiler import Body, Compiler
-from emails.rendering.expressions import State
+from emails.rendering.functions import Module, Outline
 from emails.rendering.parser import parse
 from emails.rendering.syntax import BadTemplate
-from emails.rendering.values import Missing, NoOutline, Outline
+from emails.rendering.values import Missing, NoOutline
 
 MAX_TEMPLATE_BYTES = 256 * 1024
 MAX_LIST_ITEMS = 1000
@@ -126,6 +127,8 @@ class Template:
     origin: Origin
     _body: Body
     _partials: Mapping[str, Body]
+    # The keys say if the values stay apart.
+    _modules: dict[bool, Module] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -143,7 +146,18 @@ class Template:
 
         ``{{@name}}`` reads ``data``.
         """
-        return self._fill(context or {}, data, printed=None)
+        self.check(context or {})
+        return self.filled(context or {}, data)
+
+    def check(self, context: Mapping[str, object]) -> None:
+        """Raise RenderError if the data is too long or too deep for any template."""
+        with self._failures():
+            _refuse_long_lists(context)
+
+    def filled(self, context: Mapping[str, object], data: Mapping[str, object]) -> str:
+        """Return the text for data that a template has checked; raises RenderError."""
+        with self._failures():
+            return self._module(is_apart=False).text(context, data)
 
     def outline(
         self,
@@ -151,23 +165,24 @@ class Template:
         *,
         data: Mapping[str, object] = MappingProxyType({}),
     ) -> Outline | None:
-        """Render like ``render()``, but keep the printed values apart; None if that is not possible."""
-        printed: list[str] = []
+        """Fill the template, but keep the printed values apart; None if that is not possible."""
         try:
-            return Outline(self._fill(context, data, printed=printed), printed)
+            with self._failures():
+                return self._module(is_apart=True).shape(context, data)
         except NoOutline:
             return None
 
-    def _fill(
-        self,
-        context: Mapping[str, object],
-        data: Mapping[str, object],
-        *,
-        printed: list[str] | None,
-    ) -> str:
+    def _module(self, *, is_apart: bool) -> Module:
+        module = self._modules.get(is_apart)
+        if module is None or module.is_full:
+            module = self._body.module(self._partials, is_apart=is_apart)
+            self._modules[is_apart] = module
+        return module
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
         try:
-            _refuse_long_lists(context)
-            return self._body.render(State.of(context, self._partials, printed, data))
+            yield
         except Missing as exc:
             raise RenderError(f"{self.name}: the data has no {exc.path}") from exc
         except RecursionError as exc:

@@ -19,7 +19,8 @@ from functools import cache, lru_cache
 
 import css_inline
 
-from emails.rendering.values import MARK, Outline, escape
+from emails.rendering.functions import Module, Outline
+from emails.rendering.values import MARK, Key, escape
 
 # To find a shape costs as much as to inline four whole emails, and to keep it takes up to eighty kilobytes. An order of
 # more than forty lines hardly comes twice.
@@ -55,9 +56,9 @@ def inline(html: str) -> str:
 
 def inline_outline(outline: Outline) -> str | None:
     """Return what ``inline()`` would return for the filled outline; None if only ``inline()`` can tell."""
-    if len(outline.text) > MAX_OUTLINE_LENGTH or _UNTRIED.search("".join(outline.values)):
+    if _UNTRIED.search("".join(outline.values)):
         return None
-    shape = _shape(outline.text)
+    shape = _shape(outline.module, outline.key)
     return None if shape is None else shape.fill(outline.values)
 
 
@@ -80,8 +81,11 @@ class _Shape:
 
 
 @lru_cache(MAX_SHAPES)
-def _shape(outline: str) -> _Shape | None:
+def _shape(module: Module, key: Key) -> _Shape | None:
     """Inline an outline; None if the result depends on the values."""
+    outline = module.outline(key)
+    if len(outline) > MAX_OUTLINE_LENGTH:
+        return None
     if _ENTITY_BEFORE_MARK.search(outline) or _UNTRIED.search(MARK.sub("", outline)):
         return None
     if any("[" in sheet for sheet in _STYLE.findall(outline)):

@@ -12,8 +12,8 @@ No email is better than an email with a wrong amount.
 ``{{lookup this "note"}}``           a value that may be missing, also in strict mode
 ``{{{{raw}}}}…{{{{/raw}}}}``         what stands between them, mustaches and all
 
-The result of a helper is escaped like any variable. Only ``ifeq`` and ``iftownfirst`` return a SafeString, because
-their branches are templates.
+The result of a helper is escaped like any variable, and must depend on its arguments alone: a template asks only once
+for the same arguments. ``ifeq``, ``iftownfirst`` and ``raw`` only choose between the branches of their block.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from django.utils.dates import MONTHS
 from django.utils.encoding import iri_to_uri
 
 from emails.rendering import values
-from emails.rendering.expressions import Helper, Options
+from emails.rendering.expressions import Choice, Helper, Options
 from queues.events import links, postal
 
 _SYMBOLS = {"EUR": "€", "GBP": "£", "USD": "$"}
@@ -58,12 +58,6 @@ def datetime_(arguments: list[object], options: Options) -> str:
     return f"{_day(moment)}, {moment:%H:%M %Z}"
 
 
-def iftownfirst(arguments: list[object], options: Options) -> str:
-    """Choose the block's first branch if this country writes the town before the postal code."""
-    (country,) = arguments
-    return options.fn() if postal.is_town_first(values.text_of(country)) else options.inverse()
-
-
 def link(arguments: list[object], options: Options) -> str:
     """Let only http and https addresses through that everybody reads alike: no ``javascript:``, no user name."""
     (url,) = arguments
@@ -71,12 +65,6 @@ def link(arguments: list[object], options: Options) -> str:
         raise ValueError(f"link: {url!r} is not an http or https address")
     # Only the characters of a URI: no mark of direction may come into an address.
     return url if url.isascii() else iri_to_uri(url)
-
-
-def ifeq(arguments: list[object], options: Options) -> str:
-    """Choose the block's first branch if both arguments are equal, as ``===`` would."""
-    left, right = arguments
-    return options.fn() if _is_identical(left, right) else options.inverse()
 
 
 def lookup(arguments: list[object], options: Options) -> object:
@@ -87,12 +75,13 @@ def lookup(arguments: list[object], options: Options) -> object:
     return values.step(collection, values.text_of(key), path=None)
 
 
-def raw(arguments: list[object], options: Options) -> str:
-    """Print a block as it stands, mustaches and all."""
-    return options.fn()
+def _is_town_first(arguments: list[object]) -> bool:
+    (country,) = arguments
+    return postal.is_town_first(values.text_of(country))
 
 
-def _is_identical(left: object, right: object) -> bool:
+def _is_identical(arguments: list[object]) -> bool:
+    left, right = arguments
     if isinstance(left, dict | list) or isinstance(right, dict | list):
         return left is right
     return isinstance(left, bool) is isinstance(right, bool) and left == right
@@ -121,9 +110,9 @@ HELPERS: Mapping[str, Helper] = {
     "money": money,
     "date": date,
     "datetime": datetime_,
-    "iftownfirst": iftownfirst,
+    "iftownfirst": Choice(_is_town_first),
     "link": link,
-    "ifeq": ifeq,
+    "ifeq": Choice(_is_identical),
     "lookup": lookup,
-    "raw": raw,
+    "raw": Choice(lambda arguments: True),
 }
