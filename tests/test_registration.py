@@ -18,7 +18,7 @@ APPS = ("notifier", "orders", "queues", "emails")
 HOOKS = "|".join(name for name, value in vars(registry).items() if isinstance(value, Hook))
 # In any of its spellings: a decorator or a call, by its own name or by that of its module.
 REGISTERS = re.compile(
-    rf"^\s*@?(?:registry\.)?(?:{HOOKS}|handles|reads)(?:\(|$)|^\s*@?(?:checks\.|email_status\.)?register(?:\(|$)",
+    rf"^\s*@?(?:registry\.)?(?:{HOOKS}|handles|reads|sends)(?:\(|$)|^\s*@?(?:checks\.|email_status\.)?register(?:\(|$)",
     re.MULTILINE,
 )
 CHECKS = re.compile(r"^@doctor_check\(", re.MULTILINE)
