@@ -22,8 +22,8 @@ from emails.rendering.functions import Module, Outline
 from emails.rendering.mime import LONGEST_LINE, Html
 from emails.rendering.values import MARK, Key, escape
 
-# To find a shape costs as much as to inline four whole emails, and to keep it takes up to a hundred kilobytes. An order of
-# more than forty lines hardly comes twice.
+# To find a shape costs as much as to inline four whole emails, and to keep it takes up to a hundred kilobytes. An order
+# of more than forty lines hardly comes twice.
 MAX_SHAPES = 64
 MAX_OUTLINE_LENGTH = 12_000
 
