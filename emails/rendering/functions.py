@@ -23,6 +23,7 @@ MAX_LINES = 5000
 MAX_RECURSIONS = 1000
 
 _WORDS = {"None", "True", "False"}
+_OPTIONAL = {"else:"}
 _words = re.compile(r"\w+").findall
 _is_variable = re.compile(r"[A-Za-z]\w*").fullmatch
 
@@ -153,15 +154,19 @@ class Function:
         self._run: list[tuple[bool, str]] = []
 
     def source(self, name: str) -> str:
-        """Return the source, without the variables that nothing uses."""
+        """Return the source, without the variables that nothing uses and the branches that do nothing."""
         self.flush()
-        lines, used = [], {*self._parameters}
+        self.line("return")
+        lines, used, below = [], {*self._parameters}, 0
         for level, line, variable in reversed(self._lines):
-            if not variable or variable in used:
-                used.update(_words(line))
-                lines.append(" " * level + line)
+            is_empty = line.endswith(":") and below <= level
+            if (variable and variable not in used) or (is_empty and line in _OPTIONAL):
+                continue
+            used.update(_words(line))
+            lines.append(" " * level + line + " pass" * is_empty)
+            below = level
         head = f"def {name}({', '.join(self._parameters)}):"
-        return "\n".join([head, *reversed(lines), " return"])
+        return "\n".join([head, *reversed(lines)])
 
     def line(self, line: str, *, defines: str = "") -> None:
         """Write a statement; it is left out if nobody uses the variable that it defines."""
@@ -174,7 +179,6 @@ class Function:
         self.line(head)
         self._level += 1
         self._known.append({})
-        self.line("pass")
         yield
         self.flush()
         self._known.pop()
