@@ -192,15 +192,20 @@ class Compiler:
         evaluate = self._expressions.value(path, names)
         unbound = (UNBOUND,) * len(given)
 
+        def step(value: str, state: State, code: Function) -> None:
+            here = code.once(f"{state.here} if {value} is True else {value}")
+            body.emit(state.within(code, here, unbound), state, code)
+
         def emit(state: State, code: Function) -> None:
             value = code.data(evaluate(state, code))
             with code.block(f"if {value} is False or {value} is None:"):
                 inverse.emit(state, state, code)
+            # The value of one name is a list or none: hardly ever are both functions called.
+            live = (*state.live, value)
             with code.block(f"elif is_list({value}):"):
-                _repeat(value, given, body, inverse, state, code)
+                code.later(partial(_repeat, value, given, body, inverse, state), live)
             with code.block("else:"):
-                here = code.once(f"{state.here} if {value} is True else {value}")
-                body.emit(state.within(code, here, unbound), state, code)
+                code.later(partial(step, value, state), live)
 
         return emit
 
@@ -273,7 +278,7 @@ class _Closure:
     """An inline partial, which sees what is around the place where it is written."""
 
     def __init__(self, body: Body, state: State) -> None:
-        self._body = body
+        self.body = body
         self._state = state
 
     def called(self, called: State, code: Function) -> None:
@@ -283,9 +288,10 @@ class _Closure:
             frames=called.frames,
             depth=called.depth,
             known=called.known,
+            active=called.active,
             live=(*called.live, state.here, state.scopes),
         )
-        self._body.emit(state, self._state, code)
+        self.body.emit(state, self._state, code)
 
 
 class _BlockClosure(_Closure):
@@ -335,6 +341,16 @@ def _call_computed(
 
 
 def _call(called: Body | _Closure, indent: str, state: State, code: Function) -> None:
+    body = called if isinstance(called, Body) else called.body
+    if body in state.active:
+        work = partial(_print_partial, called, indent, state)
+        code.later(work, state.live, is_recursion=True)
+    else:
+        state = state._replace(active=state.active | {body})
+        _print_partial(called, indent, state, code)
+
+
+def _print_partial(called: Body | _Closure, indent: str, state: State, code: Function) -> None:
     if not indent:
         called.called(state, code)
         return

@@ -23,7 +23,7 @@ class State(NamedTuple):
 
     ``scopes`` is the variable with the value where we are and those outside. ``{{@name}}`` reads from ``frames``, and
     from the variable ``D``; ``as |name|`` writes to ``params``. ``partials`` says whose partials can be called: their
-    changes are in ``known``. ``live`` are all variables of the state.
+    changes are in ``known``. ``active`` are the partials in which we are, ``live`` all variables of the state.
     """
 
     here: str
@@ -33,6 +33,7 @@ class State(NamedTuple):
     partials: object
     known: Mapping[object, Mapping[str, Any]]
     depth: int
+    active: frozenset[object]
     live: tuple[str, ...]
 
     def within(self, code: Function, value: str, params: tuple[Any, ...] = ()) -> State:
@@ -70,7 +71,7 @@ def beginning(code: Function, partials: Mapping[str, Any]) -> State:
     """Return the state at the beginning of a template; ``{{@name}}`` reads its data, as in handlebars.js."""
     code.line("S = (s, None)", defines="S")
     frames = ({"root": "s", "partial-block": None}, None)
-    return State("s", "S", frames, None, None, {None: partials}, 0, ("s", "S", "D"))
+    return State("s", "S", frames, None, None, {None: partials}, 0, frozenset(), ("s", "S", "D"))
 
 
 class Options:

@@ -16,12 +16,14 @@ from emails.rendering import values
 from emails.rendering.values import Key, NoOutline
 
 # Python nests twenty loops at most. What does not fit into one function becomes a function of its own when it is
-# called first: a partial that calls itself has no end.
+# called first.
 MAX_NESTED = 16
-MAX_LINES = 1000
-MAX_FUNCTIONS = 200
+MAX_LINES = 5000
+# So does a partial that is called inside itself, anew for each depth of the data, which has no end.
+MAX_RECURSIONS = 1000
 
 _WORDS = {"None", "True", "False"}
+_OPTIONAL = {"else:"}
 _words = re.compile(r"\w+").findall
 _is_variable = re.compile(r"[A-Za-z]\w*").fullmatch
 
@@ -54,13 +56,13 @@ class Module:
         self._names = count(1)
         self._globals: dict[str, Any] = {**values.RUNTIME}
         self._pieces: dict[int, tuple[str, ...]] = {}
-        self._functions = 0
+        self._recursions = 0
         self._root = self._function("template", emit, ("s", "D"))
 
     @property
     def is_full(self) -> bool:
         """Return True if a new module should take its place, so that its functions do not become ever more."""
-        return self._functions > MAX_FUNCTIONS
+        return self._recursions > MAX_RECURSIONS
 
     def text(self, context: object, data: Mapping[str, object]) -> str:
         """Print the template."""
@@ -105,11 +107,18 @@ class Module:
         self._pieces[number] = texts
         return number
 
-    def later(self, emit: Callable[[Function], None], parameters: tuple[str, ...]) -> str:
+    def later(
+        self,
+        emit: Callable[[Function], None],
+        parameters: tuple[str, ...],
+        *,
+        is_recursion: bool = False,
+    ) -> str:
         """Return the name of a function that is written when it is called first."""
         name = self.name("f")
 
         def first(*arguments: Any) -> None:
+            self._recursions += is_recursion
             self._function(name, emit, parameters)(*arguments)
 
         self._globals[name] = first
@@ -119,7 +128,6 @@ class Module:
         self, name: str, emit: Callable[[Function], None], parameters: tuple[str, ...]
     ) -> Callable[..., None]:
         # Two threads may write the same function at the same time: either one is right.
-        self._functions += 1
         function = Function(self, parameters)
         emit(function)
         source = function.source(name)
@@ -146,15 +154,19 @@ class Function:
         self._run: list[tuple[bool, str]] = []
 
     def source(self, name: str) -> str:
-        """Return the source, without the variables that nothing uses."""
+        """Return the source, without the variables that nothing uses and the branches that do nothing."""
         self.flush()
-        lines, used = [], {*self._parameters}
+        self.line("return")
+        lines, used, below = [], {*self._parameters}, 0
         for level, line, variable in reversed(self._lines):
-            if not variable or variable in used:
-                used.update(_words(line))
-                lines.append(" " * level + line)
+            is_empty = line.endswith(":") and below <= level
+            if (variable and variable not in used) or (is_empty and line in _OPTIONAL):
+                continue
+            used.update(_words(line))
+            lines.append(" " * level + line + " pass" * is_empty)
+            below = level
         head = f"def {name}({', '.join(self._parameters)}):"
-        return "\n".join([head, *reversed(lines), " return"])
+        return "\n".join([head, *reversed(lines)])
 
     def line(self, line: str, *, defines: str = "") -> None:
         """Write a statement; it is left out if nobody uses the variable that it defines."""
@@ -167,7 +179,6 @@ class Function:
         self.line(head)
         self._level += 1
         self._known.append({})
-        self.line("pass")
         yield
         self.flush()
         self._known.pop()
@@ -180,11 +191,17 @@ class Function:
         yield self._nested <= MAX_NESTED and len(self._lines) <= MAX_LINES
         self._nested -= 1
 
-    def later(self, emit: Callable[[Function], None], live: tuple[str, ...]) -> None:
+    def later(
+        self,
+        emit: Callable[[Function], None],
+        live: tuple[str, ...],
+        *,
+        is_recursion: bool = False,
+    ) -> None:
         """Call a function that is written when it is called first; ``live`` are the variables that it needs."""
         self.flush()
         live = tuple(dict.fromkeys(live))
-        name = self.module.later(emit, live)
+        name = self.module.later(emit, live, is_recursion=is_recursion)
         self.line(f"{name}({', '.join((*self._out, *live))})")
 
     def once(self, expression: str, *, known_as: str = "") -> str:

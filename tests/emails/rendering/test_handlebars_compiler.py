@@ -8,7 +8,6 @@ from django.template.base import Origin
 
 from emails.rendering import template_helpers, templates
 from emails.rendering.compiler import Compiler
-from emails.rendering.functions import MAX_FUNCTIONS
 from emails.rendering.handlebars import Template
 from emails.rendering.parser import parse
 from emails.rendering.syntax import BadTemplate
@@ -204,15 +203,44 @@ def test_as_many_blocks_in_each_other_as_the_parser_allows_are_printed(begin, en
     assert rendered(source, nested(99)).lower() in ("endx", "xx")
 
 
-def test_partial_that_calls_itself_prints_deep_data_with_a_bounded_number_of_functions():
-    loop = {"loop": "({{label}}{{#each xs}}{{> loop}}{{/each}}{{#with o}}{{> loop}}{{/with}})"}
-    body = Compiler(HELPERS, strict=True, escape=True).template(parse(loop["loop"]))
+LOOP = "({{label}}{{#each xs}}{{> loop}}{{/each}}{{#with o}}{{> loop}}{{/with}})"
+
+
+def test_partial_that_calls_itself_writes_its_functions_once():
+    loop = module(LOOP, partials={"loop": LOOP})
+
+    for depth in (3, 5):
+        assert loop.text(nested(depth), {}).count("(end)") == 2**depth
+    written = loop._recursions
+    for depth in (3, 5):
+        loop.text(nested(depth), {})
+
+    assert loop._recursions == written > 50
+    assert not loop.is_full
+
+
+def test_partial_that_calls_itself_does_not_keep_ever_more_functions(monkeypatch):
+    monkeypatch.setattr("emails.rendering.functions.MAX_RECURSIONS", 50)
+    body = Compiler(HELPERS, strict=True, escape=True).template(parse(LOOP))
     made = Template(Origin("loop"), body, {"loop": body})
 
-    for depth in (3, 8, 3, 8):
+    for depth in (5, 3):
         assert made.render(nested(depth)).count("(end)") == 2**depth
 
-    assert made._module(is_apart=False)._functions <= MAX_FUNCTIONS
+    assert made._module(is_apart=False)._recursions < 50
+
+
+def test_large_template_is_written_once():
+    source = "{{a}}{{#if b}}x{{/if}}{{#each xs}}{{label}}{{/each}}\n" * 500
+    large = module(source)
+    names = large._names
+
+    assert large.text({"a": 1, "b": 1, "xs": [{"label": 2}]}, {}) == "1x2\n" * 500
+    before = next(names)
+    large.text({"a": 1, "b": 1, "xs": [{"label": 2}]}, {})
+
+    assert next(names) == before + 1
+    assert not large.is_full
 
 
 def test_helper_is_asked_once_for_the_same_arguments(monkeypatch):
