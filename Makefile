@@ -13,7 +13,7 @@ PICTURES := shop order mailbox mail admin dead-letter dead-letters redrive redri
 	overview-dark overview-phone-dark causes-dark causes-phone-dark redrive-runs-dark redrive-runs-phone-dark \
 	shop-phone-dark
 
-.PHONY: help run incident incident-over consumer-down consumer-up check test mutants pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-costs bench-relay bench-events bench-growth bench-console bench-api lambda lambda-start docs docs-reference lint audit format lock clean
+.PHONY: help run incident incident-over consumer-down consumer-up check test mutants pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-costs bench-relay bench-events bench-growth bench-console bench-api bench-scale lambda lambda-start docs docs-reference lint audit format lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -104,7 +104,7 @@ soak: DB ?= sqlite
 soak: RATE ?= 30
 soak: SEED ?= 1
 soak: EVENTS ?= on
-soak: CLIENT ?= boto3
+soak: CLIENT ?= lean
 soak: MINUTES ?= 15
 soak: TRANSACTIONS ?= 0.25
 soak: ACCOUNTS ?= 20
@@ -120,7 +120,7 @@ soak: $(STAMP) ## kill real processes while orders are placed, and judge what SE
 rate: LIMIT ?= 50
 rate: PROCESSES ?= 8
 rate: CONSUMERS ?= 1
-rate: CLIENT ?= boto3
+rate: CLIENT ?= lean
 rate: SES ?= 60
 rate: SECONDS ?= 60
 rate: DB ?= sqlite
@@ -197,6 +197,13 @@ bench-api: CONSUMERS ?= 1
 bench-api: $(STAMP) ## how long the API takes for an order while emails go out (RATES= SECONDS= DB= CONSUMERS= WRITE=on)
 	@$(BIN)/python -m benchmarks.grow.api --rates=$(RATES) --seconds=$(SECONDS) --database=$(DB) \
 		--consumers=$(CONSUMERS) $(if $(WRITE),--write)
+
+bench-scale: N ?= 10000
+bench-scale: CONSUMERS ?= 1,2,4
+bench-scale: STATEMENTS ?= 0
+bench-scale: $(STAMP) ## what an email costs PostgreSQL, and what 100, 1,000 and 10,000 a second need (N= CONSUMERS= STATEMENTS= WRITE=on)
+	@$(BIN)/python -m benchmarks.grow.scale --n=$(N) --consumers=$(CONSUMERS) --statements=$(STATEMENTS) \
+		$(if $(WRITE),--write)
 
 lambda: $(STAMP) ## the zip that AWS Lambda runs, in dist/; docs/how-to/lambda.md
 	@$(BIN)/python -m infra.lambda_package

@@ -20,7 +20,17 @@ from benchmarks.lean_aws.stand_in import ROOT
 from tests.support import postgres
 
 QUEUE = "notifier-orders"
-OURS = ("AWS_", "QUEUE_", "SES_", "USE_SES", "SANDBOX", "FAILPOINTS", "DATABASE_URL", "DEBUG")
+OURS = (
+    "AWS_",
+    "QUEUE_",
+    "SQS_",
+    "SES_",
+    "USE_SES",
+    "SANDBOX",
+    "FAILPOINTS",
+    "DATABASE_URL",
+    "DEBUG",
+)
 
 
 def environment(endpoint: str, *, database: str, **settings: str) -> dict[str, str]:
@@ -93,9 +103,13 @@ class Databases:
 
 
 @cache
-def _server() -> str:
+def postgresql() -> postgres.Server:
     """One for all; it runs on the harness's core."""
-    return postgres.start()
+    return postgres.Server()
+
+
+def _server() -> str:
+    return postgresql().url
 
 
 def _execute(query: LiteralString, **names: str) -> None:

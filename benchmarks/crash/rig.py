@@ -42,7 +42,17 @@ SHORT_TIMERS = {
 # Facts of a producer that works until it is told to end.
 ENDLESS = 10**9
 # Of the caller's own environment; a trial must not depend on them.
-OURS = ("AWS_", "QUEUE_", "SES_", "SANDBOX", "FAILPOINTS", "DATABASE_URL", "DEBUG")
+OURS = (
+    "AWS_",
+    "QUEUE_",
+    "SQS_",
+    "SES_",
+    "USE_SES",
+    "SANDBOX",
+    "FAILPOINTS",
+    "DATABASE_URL",
+    "DEBUG",
+)
 
 
 class Rig:

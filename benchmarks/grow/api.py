@@ -32,7 +32,7 @@ from jwt.algorithms import RSAAlgorithm
 from benchmarks.compare.report import replace_section
 from benchmarks.crash.fleet import ROOT
 from benchmarks.crash.rig import Rig
-from benchmarks.crash.soak import LEAN
+from benchmarks.crash.soak import BOTO3
 from benchmarks.process_tree import usage
 
 DOCUMENT = ROOT / "docs" / "reference" / "api.md"
@@ -178,7 +178,7 @@ def _rig(options: argparse.Namespace, issuer: str) -> dict[str, Any]:
             # The relay publishes many at once, for a fraction of what one by one costs the web process.
             "OUTBOX_PUBLISH_ON_COMMIT": "off",
         }
-        | (LEAN if options.client == "lean" else {}),
+        | (BOTO3 if options.client == "boto3" else {}),
     }
 
 

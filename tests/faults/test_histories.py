@@ -130,7 +130,7 @@ class History:
             kind = draw.choice(kinds)
             nth = draw.randint(1, 40 if place == "sql" else 2)
             seconds = draw.choice([5, 40, 70, 140, 290, 2000])
-            if place == "before SendRawEmail":
+            if place == "before SendEmail":
                 # Nothing helps against a call to SES that leaves half an hour late.
                 seconds = min(seconds, 290)
             self.world.interruptions.arm(place, nth=nth, kind=kind, seconds=seconds)

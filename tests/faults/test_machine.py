@@ -171,7 +171,7 @@ class Machine(RuleBasedStateMachine):
         if mishap:
             place, nth, kind, seconds = mishap
             # Nothing helps against a call to SES that leaves half an hour late.
-            seconds = min(seconds, 290) if place == "before SendRawEmail" else seconds
+            seconds = min(seconds, 290) if place == "before SendEmail" else seconds
             self.world.interruptions.arm(place, nth=nth, kind=kind, seconds=seconds)
 
 
