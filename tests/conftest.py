@@ -20,6 +20,7 @@ from emails.sending import limiter
 from emails.ses import brands, ses_api
 from queues.aws import provisioning, sqs
 from queues.consumer.loop import Consumer
+from queues.events import tracing
 from queues.outbox import relay
 from sandbox.sqs import WholeQueue
 from tests.support.aws import provisioned
@@ -172,6 +173,24 @@ def consume(aws):
         return Consumer(sqs.queues(aliases), concurrency=1).poll_once()
 
     return run
+
+
+@pytest.fixture
+def spans(request):
+    """The spans that are exported, as a collector would get them."""
+    # Loaded only here: few tests trace.
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    from notifier.monitoring import spans as telemetry
+
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracing.use(telemetry.Tracer(provider))
+    request.addfinalizer(lambda: tracing.use(None))
+    return exporter.get_finished_spans
 
 
 @pytest.fixture

@@ -49,6 +49,12 @@ class Trial:
     stand_in_busy: float
     throttled: int = 0
     round: int = 0
+    tls: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """True if each message became exactly one email and was deleted."""
+        return not (self.lost or self.duplicates or self.undeleted)
 
 
 def run(

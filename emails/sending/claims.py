@@ -6,15 +6,16 @@ also check the suppression list, so nobody ever claims an email to a suppressed 
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, transaction
 from django.db.models import CharField, Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce, Lower, Now
 from django.utils import timezone
@@ -23,6 +24,9 @@ from emails.models import Attempt, Notification, Suppression
 from emails.sending import statements
 from emails.sending.planning import Owed
 from queues.threads.writer import by_one_thread
+from queues.uuid7 import uuid7
+
+logger = logging.getLogger(__name__)
 
 State = Notification.State
 
@@ -58,25 +62,26 @@ def claim(notification: Notification) -> Claim | None:
 
 
 def claim_owed(owed: Sequence[Owed]) -> list[Claim | None]:
-    """Claim many emails in one transaction; saves the notifications that do not exist yet."""
+    """Claim many emails in one transaction; saves the notifications that do not exist yet.
+
+    Those that exist are claimed in a second transaction. If that fails, the claims of the first one still count: nobody
+    else would know of them, and they would end in doubt.
+    """
     token, since = uuid.uuid4(), clock()
     # The order is the same in every process, or two of them would wait for each other.
-    new = {
-        wanted.key: wanted.notification(state=State.SENDING, attempts=1)
-        for wanted in sorted(owed, key=lambda wanted: wanted.key)
-    }
-    # All or none: if an error came after some claims, these would belong to nobody and end in doubt.
-    with transaction.atomic():
-        made, unwanted = statements.insert_claimed(list(new.values()), claim=token, lease=_lease())
-        if unwanted:
-            _suppress_new(unwanted)
-        claims = {
-            key: Claim(row, token, row.attempts, since) if row.pk in made else _claim(_same(row))
-            for key, row in new.items()
-            if row.pk not in unwanted
-        }
+    wanted = {one.key: one for one in sorted(owed, key=lambda one: one.key)}
+    new = {uuid7(): one for one in wanted.values()}
+    made = statements.insert_claimed(new, claim=token, lease=_lease())
+    claims = {new[pk].key: Claim(_new(pk, new[pk]), token, 1, since) for pk in made}
+    if others := [one for key, one in wanted.items() if key not in claims]:
+        try:
+            claims |= _claim_others(others)
+        except DatabaseError as exc:
+            if not claims:
+                raise
+            logger.error("not claimed again count=%d: %s", len(others), type(exc).__name__)
     # The same message may be here twice: only one of them gets the claim.
-    return [claims.pop(wanted.key, None) for wanted in owed]
+    return [claims.pop(one.key, None) for one in owed]
 
 
 def keep(owed: Sequence[Owed]) -> None:
@@ -97,9 +102,12 @@ def fence(held: Claim) -> bool:
 
     While this machine's clock says so, we do not ask the database. After that we renew the lease.
     """
-    if clock() - held.since + longest_call_seconds() < settings.LEASE_SECONDS:
-        return True
-    return _renewed(held)
+    return outlasts_a_call(held) or _renewed(held)
+
+
+def outlasts_a_call(held: Claim) -> bool:
+    """Return True if this machine's clock says that the lease outlasts the longest call that begins now."""
+    return clock() - held.since + longest_call_seconds() < settings.LEASE_SECONDS
 
 
 def clock() -> float:
@@ -136,6 +144,33 @@ def _claim(which: Q) -> Claim | None:
     return Claim(row, token, row.attempts, since)
 
 
+@transaction.atomic
+def _claim_others(owed: Sequence[Owed]) -> dict[tuple[uuid.UUID, str, str], Claim]:
+    """Claim emails that have a row, or whose address is suppressed: such an email is saved, and becomes suppressed."""
+    rows = [one.notification() for one in owed]
+    Notification.objects.bulk_create(rows, ignore_conflicts=True)
+    claims = {one.key: _claim(_same(row)) for one, row in zip(owed, rows, strict=True)}
+    return {key: claim for key, claim in claims.items() if claim}
+
+
+def _new(pk: uuid.UUID, owed: Owed) -> Notification:
+    """Return the notification that was just saved, with the columns that sending reads: others cost a query each."""
+    known = {
+        "id": pk,
+        "event_id": owed.event.id,
+        "event_type": owed.event.type,
+        "subject": owed.event.subject,
+        "template": owed.template,
+        "recipient": owed.recipient,
+        "context": owed.event.data,
+        "state": State.SENDING,
+        "attempts": 1,
+        "lease_until": None,
+        "next_at": None,
+    }
+    return Notification.from_db(DEFAULT_DB_ALIAS, list(known), list(known.values()))
+
+
 def _same(new: Notification) -> Q:
     """Return the condition for the row that somebody saved before this new one."""
     return Q(event_id=new.event_id, template=new.template, recipient=new.recipient)
@@ -150,23 +185,11 @@ def _is_unwanted() -> Exists:
     return Exists(listed.filter(folded=key))
 
 
-def _suppress(notifications: QuerySet[Notification], **changes: object) -> int:
-    return notifications.update(
+def _suppress(notifications: QuerySet[Notification]) -> None:
+    notifications.update(
         state=State.SUPPRESSED,
         reason_code="Suppressed",
         reason="The address is on the suppression list.",
-        **changes,
-    )
-
-
-def _suppress_new(ids: Collection[uuid.UUID]) -> None:
-    """Suppress notifications that were just saved as claimed; nobody calls SES for them."""
-    _suppress(
-        Notification.objects.filter(pk__in=ids),
-        attempts=0,
-        claim=None,
-        lease_until=None,
-        attempt_started_at=None,
     )
 
 

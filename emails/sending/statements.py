@@ -1,37 +1,66 @@
-"""Write many notifications at once with plain SQL, which the ORM would compile again for every few emails.
+"""Write many notifications at once with plain SQL of constant text, which no ORM compiles anew for every few emails.
 
 Each column is named here, so a new column without a default fails the tests of this module's users at once.
+
+Notifications are written before their attempts, and many rows of a table in the order of their keys: two processes
+that change the same rows must not wait for each other.
 """
 
 from __future__ import annotations
 
+import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any
 
-from django.db import connection
+import orjson
+from django.db import connection, transaction
 
 from emails.models import Attempt, Notification
+from emails.sending.planning import Owed
 from queues import addresses
 from queues.models.sql import moment
 
+# What each row is given, with PostgreSQL's types.
+_GIVEN = {
+    "id": "uuid",
+    "event_id": "uuid",
+    "event_type": "text",
+    "subject": "text",
+    "event_source": "text",
+    "partition_key": "text",
+    "template": "text",
+    "recipient": "text",
+    "recipient_key": "text",
+    "context": "jsonb",
+    "claim": "uuid",
+    "sqs_message_id": "text",
+}
 _FIRST_CLAIM = """\
 INSERT INTO "emails_notification" ("id", "event_id", "event_type", "subject", "event_source", "partition_key",
 "template", "recipient", "recipient_key", "context", "claim", "lease_until", "state", "attempts",
 "attempt_started_at", "next_at", "created_at", "provider_message_id", "reason_code", "reason", "delivery_status",
 "sqs_message_id")
-VALUES {rows} ON CONFLICT DO NOTHING RETURNING "id", EXISTS (SELECT 1 FROM "emails_suppression" AS listed
-WHERE LOWER(listed."address") = COALESCE("emails_notification"."recipient_key",
-LOWER("emails_notification"."recipient")) AND listed."state" = 'active')
-"""
-_FIRST_CLAIM_ROW = """\
-(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, {lease}, 'sending', 1, {now}, {now}, {now}, '', '', '', 'none', %s)"""
+SELECT id, event_id, event_type, subject, event_source, partition_key, template, recipient, recipient_key, context,
+claim, {lease}, 'sending', 1, {now}, {now}, {now}, '', '', '', 'none', sqs_message_id
+FROM {given} WHERE NOT EXISTS (SELECT 1 FROM "emails_suppression" AS listed
+WHERE LOWER(listed."address") = COALESCE(given.recipient_key, LOWER(given.recipient)) AND listed."state" = 'active')
+{order} ON CONFLICT DO NOTHING"""
 _FIRST_ATTEMPT = """\
 INSERT INTO "emails_attempt" ("notification_id", "number", "started_at", "outcome", "provider_message_id",
-"error_code", "error") VALUES {rows}"""
-_FIRST_ATTEMPT_ROW = "(%s, 1, {now}, '', '', '', '')"
+"error_code", "error")
+SELECT "id", 1, {now}, '', '', '', '' FROM {new} RETURNING "notification_id\""""
+# SQLite reads JSON slowly: a statement for each row takes two thirds of the time.
+_ONE_ROW = f"(SELECT {', '.join(f'%s AS {name}' for name in _GIVEN)}) AS given"
+_THESE = '"emails_notification" WHERE "id" IN (SELECT value FROM JSON_EACH(%s))'
+# PostgreSQL runs one statement as a transaction of its own, without two more round trips.
+_ALL_ROWS = f"json_to_recordset(%s) AS given({', '.join(f'{name} {kind}' for name, kind in _GIVEN.items())})"
+# As Python sorts the keys; the caller's order might not outlast a join.
+_BY_KEY = 'ORDER BY event_id, template COLLATE "C", recipient COLLATE "C"'
+_FIRST_CLAIM_AND_ATTEMPT = 'WITH new AS ({claim} RETURNING "id") {attempt}'
+
 _ACCEPT_ATTEMPT = """\
 UPDATE "emails_attempt" SET outcome = 'accepted', finished_at = {now}, provider_message_id = %s
 WHERE notification_id = %s AND number = %s"""
@@ -42,34 +71,15 @@ WHERE id = %s AND state <> 'sent'"""
 
 
 def insert_claimed(
-    new: Sequence[Notification], *, claim: uuid.UUID, lease: timedelta
-) -> tuple[set[uuid.UUID], set[uuid.UUID]]:
-    """Save these notifications as claimed, unless they exist; returns the ids of the new ones in two sets.
+    new: Mapping[uuid.UUID, Owed], *, claim: uuid.UUID, lease: timedelta
+) -> set[uuid.UUID]:
+    """Save these emails under these ids as claimed, each with its first attempt; returns the ids that it saved.
 
-    Those in the first set also get their first attempt. Those in the second set go to addresses that must get no email:
-    the caller takes their claims back.
+    It leaves out emails that have a row already, and those to suppressed addresses. All or none are saved.
     """
-    now, _ = moment()
-    lease_sql, lease_params = moment(lease)
-    row = _FIRST_CLAIM_ROW.format(lease=lease_sql, now=now)
-    params = [
-        param
-        for notification in new
-        for param in (
-            *_columns(notification),
-            id_param(claim),
-            *lease_params,
-            notification.sqs_message_id,
-        )
-    ]
-    with connection.cursor() as cursor:
-        cursor.execute(_FIRST_CLAIM.format(rows=", ".join([row] * len(new))), params)
-        found = cursor.fetchall()
-        ids = [pk for pk, is_suppressed in found if not is_suppressed]
-        if ids:
-            attempts = ", ".join([_FIRST_ATTEMPT_ROW.format(now=now)] * len(ids))
-            cursor.execute(_FIRST_ATTEMPT.format(rows=attempts), ids)
-    return _uuids(ids), _uuids([pk for pk, is_suppressed in found if is_suppressed])
+    rows = [_row(pk, owed, claim) for pk, owed in new.items()]
+    write = _insert_by_rows if connection.vendor == "sqlite" else _insert_at_once
+    return {pk if isinstance(pk, uuid.UUID) else uuid.UUID(pk) for (pk,) in write(rows, lease)}
 
 
 def accept(accepted: Sequence[tuple[str, uuid.UUID, int]]) -> None:
@@ -88,30 +98,66 @@ def time_param(moment: datetime) -> Any:
     return _TIME.get_db_prep_value(moment, connection)
 
 
-def _columns(notification: Notification) -> list[Any]:
-    return [
-        id_param(notification.pk),
-        id_param(notification.event_id),
-        notification.event_type,
-        notification.subject,
-        notification.event_source,
-        notification.partition_key,
-        notification.template,
-        notification.recipient,
-        addresses.foreign_key(notification.recipient),
-        _CONTEXT.get_db_prep_save(notification.context, connection),
-    ]
+def id_param(value: uuid.UUID) -> Any:
+    """Return a notification's id as this database takes it as a parameter."""
+    return _ID.get_db_prep_value(value, connection)
 
 
-_CONTEXT: Any = Notification._meta.get_field("context")
 _TIME: Any = Notification._meta.get_field("delivered_at")
 _ID: Any = Attempt._meta.get_field("notification").target_field
 
 
-def _uuids(found: Sequence[Any]) -> set[uuid.UUID]:
-    return {pk if isinstance(pk, uuid.UUID) else uuid.UUID(pk) for pk in found}
+def _row(pk: uuid.UUID, owed: Owed, claim: uuid.UUID) -> dict[str, Any]:
+    event = owed.event
+    return {
+        "id": pk.hex,
+        "event_id": event.id.hex,
+        "event_type": event.type,
+        "subject": event.subject,
+        "event_source": event.source,
+        "partition_key": event.partitionkey,
+        "template": owed.template,
+        "recipient": owed.recipient,
+        "recipient_key": addresses.foreign_key(owed.recipient),
+        "context": event.data,
+        "claim": claim.hex,
+        "sqs_message_id": owed.sqs_message_id,
+    }
 
 
-def id_param(value: uuid.UUID) -> Any:
-    """Return a notification's id as this database takes it as a parameter."""
-    return _ID.get_db_prep_value(value, connection)
+def _insert_by_rows(rows: Sequence[dict[str, Any]], lease: timedelta) -> Any:
+    now, _ = moment()
+    until, until_params = moment(lease)
+    params = [(*until_params, *(row | {"context": _json(row["context"])}).values()) for row in rows]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.executemany(
+            _FIRST_CLAIM.format(lease=until, now=now, given=_ONE_ROW, order=""), params
+        )
+        cursor.execute(
+            _FIRST_ATTEMPT.format(now=now, new=_THESE), [_json([row["id"] for row in rows])]
+        )
+        return cursor.fetchall()
+
+
+def _insert_at_once(rows: Sequence[dict[str, Any]], lease: timedelta) -> Any:
+    now, _ = moment()
+    until, until_params = moment(lease)
+    claim = _FIRST_CLAIM.format(lease=until, now=now, given=_ALL_ROWS, order=_BY_KEY)
+    attempt = _FIRST_ATTEMPT.format(now=now, new="new")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _FIRST_CLAIM_AND_ATTEMPT.format(claim=claim, attempt=attempt),
+            [*until_params, _json(rows)],
+        )
+        return cursor.fetchall()
+
+
+def _json(value: Any) -> str:
+    """Write JSON as ``json.dumps`` does, in a tenth of its time."""
+    try:
+        text = orjson.dumps(value)
+    except TypeError:
+        # A number of more than 64 bits, or half a character.
+        return json.dumps(value)
+    # It writes null for NaN and infinity, which the database must refuse.
+    return json.dumps(value) if b"null" in text else text.decode()

@@ -10,11 +10,16 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from botocore.parsers import RestJSONParser
+from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError, RestJSONParser
 
 from queues.aws import lean_fit, lean_requests
+from queues.aws.lean_rounds import Planned
+
+_HEADERS = {"content-type": "application/json"}
 
 
 class LeanClient:
@@ -32,15 +37,38 @@ class LeanClient:
 
     def send_email(self, **parameters: Any) -> dict[str, Any]:
         """Send one email and return SES's answer with ``MessageId``; raises what boto3's client raises."""
-        body = json.dumps(parameters, default=_base64).encode()
-        answer = self._service.post(body, {"content-type": "application/json"})
-        if answer.status >= 301:
-            raise answer.error(RestJSONParser(), "SendEmail")
-        request_id = answer.headers.get("x-amzn-requestid", "")
-        return {
-            "MessageId": _message_id(answer),
-            "ResponseMetadata": {"RequestId": request_id, "HTTPStatusCode": answer.status},
-        }
+        return _read(self._service.post(_body(parameters), _HEADERS))
+
+    def signed(self, parameters: Mapping[str, Any]) -> bytes:
+        """Return the signed request that ``send_email`` would send; raises what boto3's client raises."""
+        return self._service.signed(_body(parameters), _HEADERS)
+
+    def send_many(self, planned: Sequence[Planned]) -> list[dict[str, Any] | Exception | None]:
+        """Send signed requests at once; returns for each SES's answer, the error, or None if it was not fit."""
+        return [_outcome(answer) for answer in self._service.post_many(planned)]
+
+
+def _body(parameters: Mapping[str, Any]) -> bytes:
+    return json.dumps(parameters, default=_base64).encode()
+
+
+def _outcome(answer: lean_requests.Answer | Exception | None) -> dict[str, Any] | Exception | None:
+    if not isinstance(answer, lean_requests.Answer):
+        return answer
+    try:
+        return _read(answer)
+    except (ClientError, ResponseParserError) as exc:
+        return exc
+
+
+def _read(answer: lean_requests.Answer) -> dict[str, Any]:
+    if answer.status >= 301:
+        raise answer.error(RestJSONParser(), "SendEmail")
+    request_id = answer.headers.get("x-amzn-requestid", "")
+    return {
+        "MessageId": _message_id(answer),
+        "ResponseMetadata": {"RequestId": request_id, "HTTPStatusCode": answer.status},
+    }
 
 
 def beside(boto3: Any) -> Any:

@@ -66,7 +66,7 @@ def send(message: EmailMessage) -> str:
         except Exception as exc:
             # django-ses looks for the message id first: if it found one, SES accepted the email.
             if not message.extra_headers.get("message_id"):
-                raise _unsent(exc, departure, sender=message.from_email) from exc
+                raise unsent(exc, departure, sender=message.from_email) from exc
             logger.warning("the rest of SES's answer cannot be read: %s", type(exc).__name__)
     message_id = message.extra_headers.get("message_id", "")
     if not message_id and not departure.has_left:
@@ -185,7 +185,8 @@ def forget_clients() -> None:
     _api_v2.cache_clear()
 
 
-def _unsent(exc: Exception, departure: departures.Departure, *, sender: str) -> SendError:
+def unsent(exc: Exception, departure: departures.Departure, *, sender: str) -> SendError:
+    """Return what an error of a call to send says of the email; credentials that fail are read anew next time."""
     error = classified(exc, departure, sender=sender)
     if is_about_credentials(error.code):
         # Somebody may have renewed them: the next email reads them again, in this process too.

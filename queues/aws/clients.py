@@ -72,7 +72,7 @@ def config(*, hurried: bool) -> Config:
         connect_timeout=3,
         read_timeout=settings.QUEUE_WAIT_SECONDS + 10,
         retries={"total_max_attempts": 3, "mode": "standard"},
-        max_pool_connections=64,
+        max_pool_connections=256,
     )
 
 

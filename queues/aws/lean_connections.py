@@ -13,7 +13,8 @@ import ssl
 import time
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -75,21 +76,31 @@ class Connections:
 
     def exchange(self, request: bytes) -> Response:
         """Send the request once and return the response, whatever its status."""
-        connection = self._take()
-        is_kept = False
-        try:
-            response = connection.exchange(request)
-            is_kept = not response.is_last
-        except TimeoutError as exc:
-            raise ReadTimeoutError(endpoint_url=self._endpoint, error=exc) from exc
-        except (OSError, HTTPException) as exc:
-            raise ConnectionClosedError(endpoint_url=self._endpoint, error=exc) from exc
-        finally:
-            if is_kept and len(self._idle) < self._config.max_pool_connections:
-                self._idle.append((time.monotonic(), connection))
-            else:
-                connection.close()
-        return response
+        return self.begin(request).response()
+
+    def begin(self, request: bytes) -> Exchange:
+        """Send the request once; the caller asks what is returned for the response, or gives it up."""
+        exchange = Exchange(self, self._take())
+        with exchange.translated():
+            exchange.connection.send(request)
+        return exchange
+
+    @property
+    def read_timeout(self) -> float:
+        """How long to wait for the next part of a response, in seconds."""
+        return float(self._config.read_timeout)
+
+    @property
+    def endpoint(self) -> str:
+        """The URL that requests go to."""
+        return self._endpoint
+
+    def keep(self, connection: _Connection) -> None:
+        """Keep a connection for the next request; the caller's exchange is over."""
+        if len(self._idle) < self._config.max_pool_connections:
+            self._idle.append((time.monotonic(), connection))
+        else:
+            connection.close()
 
     def _take(self) -> _Connection:
         """Return an open connection that, as far as can be seen, the server has not closed."""
@@ -117,14 +128,82 @@ class Connections:
         return _Connection(opened.sock)
 
 
+class Exchange:
+    """One request that was sent; nobody knows what became of it until there is a response."""
+
+    def __init__(self, connections: Connections, connection: _Connection) -> None:
+        self.connection = connection
+        self._connections = connections
+
+    def fileno(self) -> int:
+        """Return the descriptor that turns readable when the response comes."""
+        return self.connection.fileno()
+
+    def has_begun(self) -> bool:
+        """Return True if a part of the response is here: records of TLS alone make its descriptor readable, too."""
+        return self.connection.has_begun()
+
+    def response(self) -> Response:
+        """Wait for the response and return it, whatever its status."""
+        with self.translated():
+            response = self.connection.response()
+        if response.is_last:
+            self.connection.close()
+        else:
+            self._connections.keep(self.connection)
+        return response
+
+    def give_up(self) -> ReadTimeoutError:
+        """Close the connection, because the response took too long; returns the error that says so."""
+        self.connection.close()
+        return ReadTimeoutError(endpoint_url=self._connections.endpoint)
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turn errors of the network inside the block into botocore's; after any error the connection is closed."""
+        endpoint = self._connections.endpoint
+        try:
+            yield
+        except TimeoutError as exc:
+            self.connection.close()
+            raise ReadTimeoutError(endpoint_url=endpoint, error=exc) from exc
+        except (OSError, HTTPException) as exc:
+            self.connection.close()
+            raise ConnectionClosedError(endpoint_url=endpoint, error=exc) from exc
+        except BaseException:
+            self.connection.close()
+            raise
+
+
 class _Connection:
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
         self._incoming = connected.makefile("rb")
 
-    def exchange(self, request: bytes) -> Response:
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def send(self, request: bytes) -> None:
         self._socket.sendall(request)
+
+    def response(self) -> Response:
         return _read(self._incoming)
+
+    def has_begun(self) -> bool:
+        if not isinstance(self._socket, ssl.SSLSocket):
+            return True
+        seconds = self._socket.gettimeout()
+        self._socket.settimeout(0)
+        try:
+            self._incoming.peek(1)
+        except ssl.SSLWantReadError:
+            return False
+        except OSError:
+            # Whoever reads the response meets it again.
+            return True
+        finally:
+            self._socket.settimeout(seconds)
+        return True
 
     def is_quiet(self) -> bool:
         """True if the server has neither sent anything unasked nor closed the connection."""

@@ -19,12 +19,18 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from botocore.credentials import Credentials
-from botocore.exceptions import ClientError, CredentialRetrievalError, NoCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+)
 from botocore.handlers import add_recursion_detection_header
 from botocore.parsers import ResponseParser, ResponseParserError
 
 from queues.aws.failures import departures
-from queues.aws.lean_connections import IDLE_SECONDS, Connections
+from queues.aws.lean_connections import IDLE_SECONDS, Connections, Response
+from queues.aws.lean_rounds import Planned, Round
 
 
 @dataclass(frozen=True)
@@ -108,12 +114,21 @@ class Service:
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Send one request with these headers, their names in lower case; raises what boto3's clients raise."""
+        request = self.signed(body, headers)
+        departures.leave()
+        return _answer(self._connections.exchange(request))
+
+    def post_many(self, planned: Sequence[Planned]) -> list[Answer | BotoCoreError | None]:
+        """Send requests that ``signed`` made; returns for each the answer, the error, or None if it was not fit."""
+        results = Round(self._connections, planned).run()
+        return [_answer(one) if isinstance(one, Response) else one for one in results]
+
+    def signed(self, body: bytes, headers: Mapping[str, str]) -> bytes:
+        """Return a whole request, signed now: it must leave within minutes."""
         sent = self._signed(body, headers) | self._unsigned()
         lines = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
         head = f"POST {self._path} HTTP/1.1\r\n{lines}content-length: {len(body)}\r\n\r\n"
-        departures.leave()
-        response = self._connections.exchange(head.encode() + body)
-        return Answer(response.status, response.headers, response.content)
+        return head.encode() + body
 
     def _signed(self, body: bytes, headers: Mapping[str, str]) -> dict[str, str]:
         now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
@@ -153,6 +168,10 @@ class Service:
                 provider=self._credentials.method, error_msg=str(exc)
             ) from exc
         return _Keys(frozen.access_key or "", frozen.secret_key or "", frozen.token)
+
+
+def _answer(response: Response) -> Answer:
+    return Answer(response.status, response.headers, response.content)
 
 
 class _Keys(NamedTuple):

@@ -5,6 +5,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from emails.errors import NotSent
@@ -74,6 +75,33 @@ def test_new_email_has_all_that_its_event_says():
     assert (row.event_source, row.partition_key) == (event.source, event.partitionkey)
     assert (row.template, row.recipient, row.context) == ("order_confirmation", TO, event.data)
     assert row.delivery_status == Notification.Delivery.NONE
+
+
+@pytest.mark.parametrize(
+    "value", [None, True, 2**70, -1, 1.5, "", 'Zoë \U0001f4a1 \\ "%s"', [[], {"deep": [None]}]]
+)
+def test_data_of_an_event_is_saved_as_it_is(value):
+    new = replace(wanted(), event=placed().model_copy(update={"data": {"%(a)s": value, "b": 1}}))
+
+    held = together(new)
+
+    assert only().context == held.notification.context == {"%(a)s": value, "b": 1}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_number_that_no_json_has_is_refused_and_never_becomes_another_value(value):
+    new = replace(wanted(), event=placed().model_copy(update={"data": {"value": value}}))
+
+    with pytest.raises(DatabaseError), transaction.atomic():
+        together(new)
+
+    assert not Notification.objects.exists()
+
+
+def test_address_in_letters_of_its_language_gets_its_key():
+    together(wanted("zoe@bücher.example"))
+
+    assert only().recipient_key == "zoe@xn--bcher-kva.example"
 
 
 def test_second_claim_is_the_second_attempt_and_forgets_the_proof_of_silence(claim):

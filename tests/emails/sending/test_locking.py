@@ -3,12 +3,14 @@
 import itertools
 import time
 import uuid
+from threading import Barrier
 
 import pytest
 from django.db import connection
 
 from emails.models import Attempt, Notification
 from emails.sending import claims, notifying, states
+from emails.sending.planning import Owed
 from emails.ses import ses_api
 from queues.aws import sqs
 from queues.consumer import handling, retry_in_place
@@ -29,6 +31,39 @@ def test_of_many_claims_at_once_one_is_granted():
 
     assert len([claim for claim in granted if claim]) == 1
     assert Attempt.objects.count() == 1
+
+
+@pytest.fixture
+def abreast():
+    """Run these functions in a thread each, again and again; no thread is late because it has to connect first."""
+
+    def run(*acts, rounds):
+        together, left = Barrier(len(acts)), itertools.cycle(acts)
+
+        def keep_acting():
+            act = next(left)
+            connection.ensure_connection()
+            for number in range(rounds):
+                together.wait(10)
+                act(number)
+
+        at_once(len(acts), keep_acting)
+
+    return run
+
+
+def test_same_emails_claimed_in_opposite_orders_wait_for_each_other_in_no_circle(abreast):
+    recipients = [f"ada{number}@example.com" for number in range(30)]
+    events = [placed() for _ in range(20)]
+
+    def claim(number, step):
+        owing = [Owed(events[number], "order_confirmation", each) for each in recipients]
+        claims.claim_owed(owing[::step])
+
+    abreast(lambda number: claim(number, 1), lambda number: claim(number, -1), rounds=len(events))
+
+    assert Attempt.objects.count() == len(events) * len(recipients)
+    assert set(Attempt.objects.values_list("number", flat=True)) == {1}
 
 
 def test_claim_and_cancelling_at_once_have_one_winner():

@@ -28,6 +28,8 @@ class ScriptedServer:
         self.requests: list[bytes] = []
         self.connections = 0
         self.answer: Answer = said(200, {"MessageId": "ses-1"})
+        # In its place for requests that hold a text, the first answers first.
+        self.answers: dict[str, list[Answer]] = {}
         # Before TLS: False hangs up, so no handshake ends.
         self.greets = True
         self._tls = tls
@@ -69,7 +71,13 @@ class ScriptedServer:
         ):
             while request := _read(greeted):
                 self.requests.append(request)
-                self.answer(greeted)
+                self._answer_to(request)(greeted)
+
+    def _answer_to(self, request: bytes) -> Answer:
+        for text, answers in self.answers.items():
+            if text.encode() in request and answers:
+                return answers.pop(0)
+        return self.answer
 
     def _greeted(self, connection: socket.socket) -> socket.socket:
         if not self.greets:
