@@ -43,6 +43,7 @@ def test_need_follows_the_rate_of_now(rate, answers):
     answers.add(0.08)
     before = workload.needed("orders")
     SendRate.objects.update(step_us=20_000)
+    limiter.forget()
 
     assert before == 81
     assert workload.needed("orders") == 21

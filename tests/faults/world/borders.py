@@ -59,6 +59,7 @@ def memory_of_its_own() -> Iterator[None]:
             own = GroupCommit(group_commit._perform, most=group_commit._most, linger_seconds=0.0)
             patch.setattr(notifying, name, own)
         patch.setattr(limiter, "_unused", deque())
+        patch.setattr(limiter, "_rate", None)
         yield
 
 
@@ -94,8 +95,9 @@ def _replace_time_and_chance(world: World, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(timezone, "now", world.clock.now)
     for module in (claims, limiter, retry_in_place, together, uuid7):
         patch.setattr(module, "time", world.clock)
-    # Slots of another clock.
+    # Slots and a rate of another clock.
     patch.setattr(limiter, "_unused", deque())
+    patch.setattr(limiter, "_rate", None)
     # Ids sort by time, and then as the seed says.
     patch.setattr(uuid7, "os", SimpleNamespace(urandom=world.random.randbytes))
     patch.setattr(failpoints, "os", world.interruptions)
