@@ -13,7 +13,7 @@ PICTURES := shop order mailbox mail admin dead-letter dead-letters redrive redri
 	overview-dark overview-phone-dark causes-dark causes-phone-dark redrive-runs-dark redrive-runs-phone-dark \
 	shop-phone-dark
 
-.PHONY: help run incident incident-over consumer-down consumer-up check test mutants pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-relay bench-events bench-growth bench-console bench-api bench-scale lambda lambda-start docs docs-reference lint audit format lock clean
+.PHONY: help run incident incident-over consumer-down consumer-up check test mutants pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-costs bench-relay bench-events bench-growth bench-console bench-api bench-scale lambda lambda-start docs docs-reference lint audit format lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -167,6 +167,11 @@ bench-peers: $(STAMP) ## install what `make bench` compares with, beside the pro
 bench-profile: N ?= 1000
 bench-profile: $(STAMP) ## where the CPU time of one email goes (N= WRITE=on)
 	@$(BIN)/python -m benchmarks.profile.consumer --n=$(N) $(if $(WRITE),--write)
+
+bench-costs: N ?= 400
+bench-costs: DB ?= sqlite
+bench-costs: $(STAMP) ## calls and dollars of AWS per email; an idle consumer: calls, latency, memory (N= DB= WRITE=on)
+	@$(BIN)/python -m benchmarks.profile.costs --n=$(N) --database=$(DB) $(if $(WRITE),--write)
 
 bench-relay: $(STAMP) ## what an event costs the relay as the outbox grows (WRITE=on)
 	@$(BIN)/python -m benchmarks.grow.relay $(if $(WRITE),--write)

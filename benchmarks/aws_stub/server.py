@@ -6,6 +6,7 @@ import asyncio
 import json
 import ssl
 import uuid
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -48,6 +49,8 @@ class Server:
         self._faults = faults
         self._acceptances = acceptances
         self._allowance = allowance
+        # By service and action, and for SQS by queue: "sqs ReceiveMessage notifier-orders".
+        self._calls: Counter[str] = Counter()
         self._sqs = Sqs(faults)
         self._ses = Ses(faults, self._sqs, acceptances, allowance=allowance, seconds=ses_seconds)
 
@@ -84,13 +87,19 @@ class Server:
             return await self._answer_sqs(target.partition(".")[2], request, reader)
         if request.path == "/v2/email/outbound-emails":
             return await self._answer_ses_v2(json.loads(request.body))
-        return await self._answer_ses(dict(parse_qsl(request.body.decode())))
+        form = dict(parse_qsl(request.body.decode()))
+        # Other actions of version 2 have paths of their own.
+        self._calls[f"ses {form.get('Action', request.path)}"] += 1
+        return await self._answer_ses(form)
 
     async def _answer_sqs(
         self, action: str, request: Request, reader: asyncio.StreamReader
     ) -> tuple[int, str, bytes]:
+        parameters = json.loads(request.body)
+        queue = str(parameters.get("QueueUrl") or parameters.get("QueueName") or "")
+        self._calls[f"sqs {action} {queue.rsplit('/', 1)[-1]}"] += 1
         try:
-            answer = await self._sqs.call(action, json.loads(request.body), reader.at_eof)
+            answer = await self._sqs.call(action, parameters, reader.at_eof)
         except AwsError as exc:
             error = {"__type": f"com.amazonaws.sqs#{exc.code}", "message": str(exc)}
             return exc.status, JSON, json.dumps(error).encode()
@@ -110,6 +119,7 @@ class Server:
         return 200, XML, f"<{action}Response>{result}{metadata}</{action}Response>".encode()
 
     async def _answer_ses_v2(self, parameters: Any) -> tuple[int, str, bytes]:
+        self._calls["ses SendEmail"] += 1
         try:
             message_id = await self._ses.send(parameters["Content"]["Raw"]["Data"])
         except AwsError as exc:
@@ -128,6 +138,8 @@ class Server:
             "too_fast": self._allowance.refused,
             "rates": self._faults.rates,
             "faults": self._faults.counts,
+            "calls": self._calls,
+            "events": self._ses.events,
         }
 
 

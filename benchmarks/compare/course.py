@@ -23,6 +23,8 @@ QUEUE = "notifier-orders"
 QUEUES = [QUEUE, f"{QUEUE}-dlq", "notifier-transactions.fifo", "notifier-transactions-dlq.fifo"]
 # Where the SDKs for Python, Go and Node look for whom to trust.
 CA_BUNDLES = ("AWS_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS")
+# For ours to end by SIGTERM; peers are killed.
+END_SECONDS = 3.0
 # A peer that sends five emails a second still gets so many.
 FEWEST = 40
 
@@ -67,7 +69,7 @@ class Course:
         )
         environment = self._environment(entrant, tls)
         # Without latency a serial loop is not that much slower.
-        share = entrant.share if work.waits else min(1.0, entrant.share * 4)
+        share = entrant.share if work.waits else min(1.0, entrant.share * 2)
         log = self._folder / f"{name}-{next(self._numbers)}.log"
         done = trial.run(
             name,
@@ -77,6 +79,7 @@ class Course:
             fill=lambda first, emails: self._fill(entrant, environment, first, emails),
             emails=max(FEWEST, round(work.emails * share)),
             log=log,
+            grace=END_SECONDS if entrant.is_ours else 0.0,
             cores=ALL_CORES if entrant.all_cores else WORK_CORE,
             before_clock=before_clock,
         )

@@ -23,7 +23,7 @@ YARDSTICKS = {
     "of Go": "go",
 }
 # Of all entrants these run in every round, the others in the first.
-EVERY_ROUND = {"notifier", "notifier-postgresql", *YARDSTICKS.values()}
+EVERY_ROUND = ("notifier", "notifier-postgresql", *YARDSTICKS.values())
 
 # These are also measured over HTTPS; Celery asks SQS by a client that takes no certificate of ours.
 OVER_TLS = ("notifier", "notifier-postgresql", "node-batch", "go", "boto3-v2")
@@ -136,7 +136,7 @@ def _node(title: str, count: int, **environment: str) -> Entrant:
         title=title,
         command=("node", str(PEERS / "node" / "consumer.mjs")),
         environment={"PEER_CONCURRENCY": str(count)} | environment,
-        share=0.5,
+        share=0.25,
         needs="node",
     )
 
@@ -147,20 +147,24 @@ ENTRANTS = {
     "notifier-quiet": _ours("logs warnings only", LOG_LEVEL="WARNING"),
     "notifier-64": _ours("64 at once", "--concurrency=64"),
     "notifier-auto": _ours("as many at once as needed", "--concurrency=auto"),
-    "notifier-boto3": _ours("boto3's clients, SES v2", **_BOTO3, USE_SES_V2="on"),
-    "notifier-boto3-v1": _ours("boto3's clients, SES v1", **_BOTO3, USE_SES_V2="off"),
+    "notifier-boto3": replace(
+        _ours("boto3's clients, SES v2", **_BOTO3, USE_SES_V2="on"), share=0.25
+    ),
+    "notifier-boto3-v1": replace(
+        _ours("boto3's clients, SES v1", **_BOTO3, USE_SES_V2="off"), share=0.25
+    ),
     "notifier-outbox": replace(_ours("events of its own outbox"), has_outbox=True),
     "notifier-processes": replace(
         _ours("PostgreSQL, 2 processes on 2 cores", "--processes=2", database="postgresql"),
         all_cores=True,
     ),
-    "plain-1": _boto3("plain loop: receive 1, a new connection each", "plain_loop", share=0.03),
+    "plain-1": _boto3("plain loop: receive 1, a new connection each", "plain_loop", share=0.01),
     "plain-10": _boto3(
         "plain loop: receive 10, one connection",
         "plain_loop",
         "--batch=10",
         "--keep-connection",
-        share=0.05,
+        share=0.02,
     ),
     "lambda-10": _boto3(
         "as AWS Lambda: batch of 10, serial",
@@ -168,13 +172,11 @@ ENTRANTS = {
         "--batch=10",
         "--keep-connection",
         "--delete-batch",
-        share=0.05,
+        share=0.02,
     ),
-    "celery-prefork": _celery("Celery, prefork 2", "prefork", 2, 0.1),
-    "celery-prefork-16": _celery("Celery, prefork 16", "prefork", 16, 0.2),
-    "celery-threads": _celery("Celery, 32 threads", "threads", 32, 0.25),
-    "celery-threads-v2": _celery("Celery, 32 threads, SES v2", "threads", 32, 0.25, PEER_SES="v2"),
-    "celery-gevent": _celery("Celery, gevent 100", "gevent", 100, 0.4),
+    "celery-prefork": _celery("Celery, prefork 2", "prefork", 2, 0.03),
+    "celery-threads": _celery("Celery, 32 threads", "threads", 32, 0.1),
+    "celery-gevent": _celery("Celery, gevent 100", "gevent", 100, 0.15),
     "dramatiq": _peer(
         "dramatiq-sqs, 16 threads",
         *(
@@ -186,7 +188,7 @@ ENTRANTS = {
         ),
         needs="dramatiq_sqs",
         threads=16,
-        share=0.25,
+        share=0.1,
         producer="benchmarks.peers.dramatiq_app",
     ),
     "taskiq": _peer(
@@ -201,7 +203,7 @@ ENTRANTS = {
         *("--max-async-tasks=64", "--log-level=ERROR"),
         needs="taskiq_aio_sqs",
         threads=32,
-        share=0.4,
+        share=0.15,
         producer="benchmarks.peers.taskiq_app",
     ),
     "sqs-workers": _peer(
@@ -209,7 +211,7 @@ ENTRANTS = {
         "benchmarks.peers.sqs_workers_app",
         needs="sqs_workers",
         threads=8,
-        share=0.25,
+        share=0.1,
     ),
     "node": _node("sqs-consumer (Node), 16 × 10", 16),
     "node-batch": _node("sqs-consumer (Node), batch handler", 16, PEER_BATCH="on"),

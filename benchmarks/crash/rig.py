@@ -112,8 +112,11 @@ class Rig:
 
     def consumer(self, *arguments: str) -> Member:
         """A consumer with its relay and sweeper."""
-        command = ["manage.py", "consume_queue", f"--concurrency={CONCURRENCY}", *arguments]
-        return self._member("consumer", command)
+        return self.consumer_as_it_comes(f"--concurrency={CONCURRENCY}", *arguments)
+
+    def consumer_as_it_comes(self, *arguments: str) -> Member:
+        """A consumer with no options but these."""
+        return self._member("consumer", ["manage.py", "consume_queue", *arguments])
 
     def web(self, port: int, *, workers: int, threads: int) -> Member:
         """gunicorn, as in production but for the proxy before it."""

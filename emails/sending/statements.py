@@ -12,7 +12,6 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -61,13 +60,29 @@ _ALL_ROWS = f"json_to_recordset(%s) AS given({', '.join(f'{name} {kind}' for nam
 _BY_KEY = 'ORDER BY event_id, template COLLATE "C", recipient COLLATE "C"'
 _FIRST_CLAIM_AND_ATTEMPT = 'WITH new AS ({claim} RETURNING "id") {attempt}'
 
-_ACCEPT_ATTEMPT = """\
-UPDATE "emails_attempt" SET outcome = 'accepted', finished_at = {now}, provider_message_id = %s
-WHERE notification_id = %s AND number = %s"""
+_SENT = """\
+state = 'sent', sent_at = {now}, claim = NULL, lease_until = NULL, reason_code = '', reason = '',
+provider_message_id"""
+_ACCEPTED = "outcome = 'accepted', finished_at = {now}, provider_message_id"
 _ACCEPT = """\
-UPDATE "emails_notification" SET state = 'sent', sent_at = {now}, claim = NULL, lease_until = NULL,
-reason_code = '', reason = '', provider_message_id = %s
-WHERE id = %s AND state <> 'sent'"""
+UPDATE "emails_notification" SET {sent} = %s WHERE id = %s AND state <> 'sent'"""
+_ACCEPT_ATTEMPT = """\
+UPDATE "emails_attempt" SET {accepted} = %s WHERE notification_id = %s AND number = %s"""
+# All notifications are locked, in the order of their keys, before the first row is changed: both updates wait for the
+# whole array. With an array PostgreSQL looks up each key, whatever its statistics say.
+_ACCEPT_AT_ONCE = """\
+WITH given AS (
+    SELECT * FROM json_to_recordset(%s) AS given(id uuid, number integer, message_id text)
+), locked AS MATERIALIZED (
+    SELECT id FROM emails_notification WHERE id = ANY (ARRAY(SELECT id FROM given)) ORDER BY id FOR NO KEY UPDATE
+), sent AS (
+    UPDATE emails_notification AS notification SET {sent} = given.message_id FROM given
+    WHERE notification.id = ANY (ARRAY(SELECT id FROM locked)) AND notification.id = given.id
+    AND notification.state <> 'sent'
+)
+UPDATE emails_attempt AS attempt SET {accepted} = given.message_id FROM given
+WHERE attempt.notification_id = ANY (ARRAY(SELECT id FROM locked)) AND attempt.notification_id = given.id
+AND attempt.number = given.number"""
 
 
 def insert_claimed(
@@ -83,14 +98,22 @@ def insert_claimed(
 
 
 def accept(accepted: Sequence[tuple[str, uuid.UUID, int]]) -> None:
-    """Save acceptances with two statements: SES's message id, the notification, and the number of the attempt."""
+    """Save acceptances: SES's message id, the notification, and the number of the attempt. All or none are saved."""
+    rows = [(message_id, pk.hex, number) for message_id, pk, number in accepted]
+    if connection.vendor == "sqlite":
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.executemany(_accepting(_ACCEPT), [row[:2] for row in rows])
+            cursor.executemany(_accepting(_ACCEPT_ATTEMPT), rows)
+    else:
+        names = ("message_id", "id", "number")
+        given = _json([dict(zip(names, row, strict=True)) for row in rows])
+        with connection.cursor() as cursor:
+            cursor.execute(_accepting(_ACCEPT_AT_ONCE), [given])
+
+
+def _accepting(sql: str) -> str:
     now, _ = moment()
-    rows = [(message_id, id_param(pk), number) for message_id, pk, number in accepted]
-    # The order is the same everywhere, notifications first, because other processes change the same rows.
-    rows.sort(key=itemgetter(1))
-    with connection.cursor() as cursor:
-        cursor.executemany(_ACCEPT.format(now=now), [row[:2] for row in rows])
-        cursor.executemany(_ACCEPT_ATTEMPT.format(now=now), rows)
+    return sql.format(sent=_SENT.format(now=now), accepted=_ACCEPTED.format(now=now))
 
 
 def time_param(moment: datetime) -> Any:

@@ -89,11 +89,10 @@ def _accept_forgotten(
 
 
 def accept_many(accepted: Sequence[Acceptance]) -> None:
-    """Save many acceptances in one transaction; unlike ``accept`` it does not say which were new."""
-    with transaction.atomic():
-        statements.accept(
-            [(item.provider_message_id, item.notification_id, item.attempt) for item in accepted]
-        )
+    """Save many acceptances, all or none; unlike ``accept`` it does not say which were new."""
+    statements.accept(
+        [(item.provider_message_id, item.notification_id, item.attempt) for item in accepted]
+    )
 
 
 @by_one_thread

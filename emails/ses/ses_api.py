@@ -19,7 +19,7 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django_ses import SESBackend
 
-from emails.errors import InDoubt, NotSent, SendError
+from emails.errors import InDoubt, NotSent, Refused, SendError
 from emails.ses import default_sender, fields, lean
 from emails.ses.error_codes import classified
 from queues import addresses
@@ -69,6 +69,8 @@ def send(message: EmailMessage) -> str:
                 raise unsent(exc, departure, sender=message.from_email) from exc
             logger.warning("the rest of SES's answer cannot be read: %s", type(exc).__name__)
     message_id = message.extra_headers.get("message_id", "")
+    if not message_id and not departure.has_left:
+        raise Refused("django-ses sent nothing: its blacklist has the address", code="Blacklist")
     if not message_id:
         raise InDoubt("SES answered without a message id")
     return str(message_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import traceback
 from collections.abc import Callable, Collection
@@ -30,10 +31,19 @@ from queues.threads import writer
 logger = logging.getLogger(__name__)
 
 
+# Written by hand: the ORM would compile it anew for every few messages.
 _MARK_HANDLED = """\
 UPDATE "queues_outboxevent" SET "state" = 'handled', "handled_at" = {now}, "claim" = NULL, "lease_until" = NULL,
     "published_at" = COALESCE("published_at", CASE "state" WHEN 'claimed' THEN {claimed_at} END)
-WHERE "event_id" IN ({ids}) AND "state" <> 'handled'"""
+WHERE {which}"""
+_WHICH = {
+    "sqlite": '"event_id" IN (SELECT value FROM JSON_EACH(%s)) AND "state" <> \'handled\'',
+    # Locked in the order of their keys first: two processes that change the same rows must not wait for each other.
+    "postgresql": """\
+"id" = ANY (ARRAY(SELECT "id" FROM "queues_outboxevent" WHERE "event_id" = ANY (
+    ARRAY(SELECT CAST(value AS uuid) FROM json_array_elements_text(%s)))
+    AND "state" <> 'handled' ORDER BY "id" FOR NO KEY UPDATE))""",
+}
 
 
 @dataclass(frozen=True)
@@ -147,16 +157,11 @@ def mark_handled(event_ids: Collection[UUID]) -> None:
     Often a consumer is faster than the relay that waits for SQS's answer. Then that relay's claim ends here and cannot
     save when the event was published, so the time of the claim is saved for it.
     """
-    # The SQL is written by hand: the ORM would compile it anew for every few messages.
-    now, _ = moment()
-    field = OutboxEvent._meta.get_field("event_id")
+    sql = _MARK_HANDLED.format(
+        now=moment()[0], claimed_at=claims.claimed_at(), which=_WHICH[connection.vendor]
+    )
     with connection.cursor() as cursor:
-        cursor.execute(
-            _MARK_HANDLED.format(
-                now=now, claimed_at=claims.claimed_at(), ids=", ".join(["%s"] * len(event_ids))
-            ),
-            [field.get_db_prep_value(event_id, connection) for event_id in event_ids],
-        )
+        cursor.execute(sql, [json.dumps([event_id.hex for event_id in event_ids])])
 
 
 @writer.by_one_thread

@@ -17,7 +17,7 @@ from django.core.mail import EmailMultiAlternatives
 from django_ses import SESBackend
 
 from benchmarks import installation
-from benchmarks.compare import course, lineup, plot, report
+from benchmarks.compare import bench, course, lineup, plot, report
 from benchmarks.compare.order_events import envelope, order_number
 from benchmarks.compare.trial import Trial, TrialError
 from benchmarks.grow import table_rows
@@ -285,6 +285,21 @@ def test_lost_and_double_are_summed_over_the_rounds():
 
     assert report.table(trials).splitlines()[2].endswith("| 1 | 2 | 3 |")
     assert not any(trial.is_whole for trial in trials)
+
+
+def test_bench_fails_for_ours_that_lost_an_email_or_did_not_end():
+    ours = replace(TRIAL, entrant="notifier")
+    rounds = [["notifier", "boto3-v2"]]
+
+    assert bench.all_whole([ours, replace(TRIAL, lost=1)], rounds, per_round=1)
+    assert not bench.all_whole([replace(ours, lost=1), TRIAL], rounds, per_round=1)
+    assert not bench.all_whole([TRIAL], rounds, per_round=1)
+
+
+def test_peer_that_is_missing_is_named():
+    entrant = replace(lineup.ENTRANTS["celery-threads"], needs="nobody")
+
+    assert entrant.why_not() == "there is no nobody"
 
 
 def test_consumer_that_comes_first_sets_nothing_that_a_user_might_not():

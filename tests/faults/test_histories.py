@@ -32,6 +32,7 @@ class History:
             doubts=self._random.choices(DOUBTS, [6, 3, 1])[0],
             poison=self._random.choice(["skip", "hold"]),
             topics=self._random.random() < 0.5,
+            together=self._random.random() < 0.7,
         )
         # Some histories are calm, some are not.
         self._trouble = self._random.choice([0.0, 0.2, 0.5])

@@ -52,9 +52,10 @@ class Machine(RuleBasedStateMachine):
         doubts=st.sampled_from(DOUBTS),
         poison=st.sampled_from(["skip", "hold"]),
         topics=st.booleans(),
+        together=st.booleans(),
     )
-    def begin(self, seed, doubts, poison, topics):
-        self.world = World(seed, doubts=doubts, poison=poison, topics=topics)
+    def begin(self, seed, doubts, poison, topics, together):
+        self.world = World(seed, doubts=doubts, poison=poison, topics=topics, together=together)
         self.world.__enter__()
         self.judgement = Judgement(self.world)
         self.is_right = True

@@ -25,3 +25,20 @@ def at_once(count: int, act: Callable[[], Result]) -> list[Result]:
 
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(run, range(count)))
+
+
+def abreast(*acts: Callable[[int], object], rounds: int) -> None:
+    """Call each of these in a thread of its own, with the numbers of the rounds; each round begins at one moment.
+
+    The threads are connected before, which takes longer than most writes.
+    """
+    barrier, left = Barrier(len(acts)), iter(acts)
+
+    def keep_acting() -> None:
+        act = next(left)
+        connection.ensure_connection()
+        for number in range(rounds):
+            barrier.wait(30)
+            act(number)
+
+    at_once(len(acts), keep_acting)

@@ -3,10 +3,9 @@
 import itertools
 import time
 import uuid
-from threading import Barrier
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from emails.models import Attempt, Notification
 from emails.sending import claims, notifying, states
@@ -15,9 +14,10 @@ from emails.ses import ses_api
 from queues.aws import sqs
 from queues.consumer import handling, retry_in_place
 from queues.errors import Retry
+from queues.models import OutboxEvent
 from queues.threads import writer
 from tests.support.owed import claimed, owed, place, placed
-from tests.support.threads import at_once
+from tests.support.threads import abreast, at_once
 
 State = Notification.State
 
@@ -33,26 +33,7 @@ def test_of_many_claims_at_once_one_is_granted():
     assert Attempt.objects.count() == 1
 
 
-@pytest.fixture
-def abreast():
-    """Run these functions in a thread each, again and again; no thread is late because it has to connect first."""
-
-    def run(*acts, rounds):
-        together, left = Barrier(len(acts)), itertools.cycle(acts)
-
-        def keep_acting():
-            act = next(left)
-            connection.ensure_connection()
-            for number in range(rounds):
-                together.wait(10)
-                act(number)
-
-        at_once(len(acts), keep_acting)
-
-    return run
-
-
-def test_same_emails_claimed_in_opposite_orders_wait_for_each_other_in_no_circle(abreast):
+def test_same_emails_claimed_in_opposite_orders_wait_for_each_other_in_no_circle():
     recipients = [f"ada{number}@example.com" for number in range(30)]
     events = [placed() for _ in range(20)]
 
@@ -64,6 +45,44 @@ def test_same_emails_claimed_in_opposite_orders_wait_for_each_other_in_no_circle
 
     assert Attempt.objects.count() == len(events) * len(recipients)
     assert set(Attempt.objects.values_list("number", flat=True)) == {1}
+
+
+def test_acceptances_in_opposite_orders_wait_for_each_other_in_no_circle():
+    """Those of two consumers, with the marks of their events, and those that SES's events tell."""
+    rounds, size = 30, 20
+    sent = []
+    for number in range(rounds * size):
+        held = claimed(owed(place()))
+        accepted = states.Acceptance(held.notification.pk, held.attempt, f"ses-{number}")
+        sent.append((accepted, held.notification.event_id))
+
+    def batch(number):
+        return list(zip(*sent[number * size : (number + 1) * size], strict=True))
+
+    def settle(number, step):
+        accepted, events = batch(number)
+        with transaction.atomic():
+            states.accept_many(accepted[::step])
+            handling.mark_handled(events[::step])
+
+    def be_told(number):
+        for one in batch(number)[0][::-1]:
+            states.accept(one.notification_id, one.attempt, one.provider_message_id)
+
+    abreast(
+        lambda number: settle(number, 1),
+        lambda number: settle(number, -1),
+        be_told,
+        lambda number: handling.mark_handled(batch(number)[1][::-1]),
+        rounds=rounds,
+    )
+
+    assert set(Notification.objects.values_list("state", flat=True)) == {State.SENT}
+    found = Attempt.objects.values_list("notification_id", "outcome", "provider_message_id")
+    assert set(found) == {
+        (one.notification_id, "accepted", one.provider_message_id) for one, _ in sent
+    }
+    assert set(OutboxEvent.objects.values_list("state", flat=True)) == {"handled"}
 
 
 def test_claim_and_cancelling_at_once_have_one_winner():

@@ -24,21 +24,27 @@ from tests.support.aws.scripted_server import (
 CHUNKED = b"HTTP/1.1 200 -\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
 
 
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory):
+    """TLS for a server, and the certificate to trust."""
+    return certified(tmp_path_factory.mktemp("tls"))
+
+
 @pytest.fixture(params=["http", "https"])
-def server(request, tmp_path, monkeypatch):
-    tls = None
-    if request.param == "https":
-        tls, certificate = certified(tmp_path)
-        monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
-    server = ScriptedServer(tls)
+def server(request, tls):
+    server = ScriptedServer(tls[0] if request.param == "https" else None)
     server.answer = said(200, b"fine")
     yield server
     server.stop()
 
 
-def connections(url, *, seconds=0.5):
-    config = Config(connect_timeout=seconds, read_timeout=seconds, max_pool_connections=64)
-    return Connections(url, config, 5.0)
+@pytest.fixture
+def connections(tls):
+    def make(url, *, seconds=0.5):
+        config = Config(connect_timeout=seconds, read_timeout=seconds, max_pool_connections=64)
+        return Connections(url, config, 5.0, ca_bundle=str(tls[1]))
+
+    return make
 
 
 def planned(word, *, late=0.0, is_fit=True):
@@ -54,7 +60,7 @@ def words(server):
     return [request.rpartition(b"\r\n\r\n")[2].decode() for request in server.requests]
 
 
-def test_requests_are_under_way_together_and_each_gets_its_own_answer(server):
+def test_requests_are_under_way_together_and_each_gets_its_own_answer(server, connections):
     def answer(connection):
         # Nobody is answered before all have asked.
         while len(server.requests) < 3:
@@ -72,7 +78,7 @@ def test_requests_are_under_way_together_and_each_gets_its_own_answer(server):
     assert sorted(words(server)) == ["one", "six", "two"]
 
 
-def test_connections_are_kept_for_the_next_round(server):
+def test_connections_are_kept_for_the_next_round(server, connections):
     pool = connections(server.url)
     for _ in range(3):
         Round(pool, [planned("one"), planned("two")]).run()
@@ -80,7 +86,7 @@ def test_connections_are_kept_for_the_next_round(server):
     assert server.connections == 2
 
 
-def test_what_happens_to_one_request_happens_to_no_other(server):
+def test_what_happens_to_one_request_happens_to_no_other(server, connections):
     server.answers = {
         "silent": [silent],
         "cut": [cut()],
@@ -103,7 +109,7 @@ def test_what_happens_to_one_request_happens_to_no_other(server):
     assert sorted(words(server)) == sorted(asked)
 
 
-def test_request_leaves_when_it_is_due_while_others_are_under_way(server):
+def test_request_leaves_when_it_is_due_while_others_are_under_way(server, connections):
     order = []
 
     def answer(connection):
@@ -120,17 +126,15 @@ def test_request_leaves_when_it_is_due_while_others_are_under_way(server):
     assert order == [1, 2]
 
 
-def test_request_that_is_not_fit_any_more_never_leaves(server):
+def test_request_that_is_not_fit_any_more_never_leaves(server, connections):
     results = Round(connections(server.url), [planned("no", is_fit=False), planned("yes")]).run()
 
     assert contents(results) == [type(None), b"fine"]
     assert words(server) == ["yes"]
 
 
-def test_records_that_are_no_tls_end_one_request(tmp_path, monkeypatch):
-    tls, certificate = certified(tmp_path)
-    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
-    server = ScriptedServer(tls)
+def test_records_that_are_no_tls_end_one_request(tls, connections):
+    server = ScriptedServer(tls[0])
     server.answer, server.answers = said(200, b"fine"), {"torn": [torn]}
     try:
         results = Round(connections(server.url), [planned("torn"), planned("good")]).run()
@@ -140,7 +144,7 @@ def test_records_that_are_no_tls_end_one_request(tmp_path, monkeypatch):
     assert contents(results) == [ConnectionClosedError, b"fine"]
 
 
-def test_nobody_listens(server):
+def test_nobody_listens(server, connections):
     pool = connections(server.url)
     server.stop()
 
@@ -149,7 +153,7 @@ def test_nobody_listens(server):
     assert contents(results) == [EndpointConnectionError, EndpointConnectionError]
 
 
-def test_host_that_takes_no_connection_is_waited_for_once(monkeypatch):
+def test_host_that_takes_no_connection_is_waited_for_once(monkeypatch, connections):
     tried = []
 
     def connect(self):

@@ -1,16 +1,18 @@
 """Claims under real concurrency, on SQLite and on PostgreSQL."""
 
 import itertools
+import uuid
 
 import pytest
 
 from queues.aws import sqs
+from queues.consumer import handling
 from queues.dead_letters import decisions
 from queues.events.envelope import Event
 from queues.models import DeadLetter, OutboxEvent
-from queues.outbox import relay
+from queues.outbox import claims, relay
 from tests.support.parcels import ParcelWeighed, record
-from tests.support.threads import at_once
+from tests.support.threads import abreast, at_once
 
 pytestmark = [pytest.mark.locking, pytest.mark.django_db(transaction=True)]
 
@@ -79,6 +81,28 @@ def test_letter_redriven_by_many_at_once_goes_out_once(aws):
 
     assert sorted(counts) == [0, 0, 0, 0, 0, 1]
     assert OutboxEvent.objects.count() == 1
+
+
+def test_marks_and_answers_of_sqs_in_opposite_orders_wait_for_each_other_in_no_circle():
+    rounds, size = 30, 20
+    for number in range(rounds * size):
+        record(str(number))
+    taken = [claims.take_oldest("orders", most=size) for _ in range(rounds)]
+    events = [[uuid.UUID(event.event_id) for event in batch] for batch in taken]
+
+    def be_answered(number):
+        batch = taken[number]
+        claims.settle(batch[0].claim, {event.pk: f"m-{event.pk}" for event in batch[::-1]})
+
+    abreast(
+        lambda number: handling.mark_handled(events[number]),
+        lambda number: handling.mark_handled(events[number][::-1]),
+        be_answered,
+        rounds=rounds,
+    )
+
+    assert set(OutboxEvent.objects.values_list("state", flat=True)) == {"handled"}
+    assert not OutboxEvent.objects.filter(published_at=None).exists()
 
 
 def drain():
