@@ -31,7 +31,6 @@ MAX_OUTLINE_LENGTH = 12_000
 # byte order mark at the beginning. The others never get into a body as they are (see ``emails.rendering.templates``),
 # except the characters of our marks, which nobody uses.
 _UNTRIED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ue000\ue001\ufeff]")
-_SPECIAL = re.compile('[&<>"\xa0]')
 _TRIALS = ("", "\n", """a=1 b="2" '3' <b> </p> --> ]]> &lt;&amp; & \xa0""")
 
 # A value may stand only in these attributes: the other ones may change the style.
@@ -78,7 +77,8 @@ class _Shape:
 
     def fill(self, values: Sequence[str], joined: str) -> str:
         """Put the values, which are ``joined`` too, into their places."""
-        if _SPECIAL.search(joined):
+        # A regular expression takes ten times as long.
+        if "&" in joined or "<" in joined or ">" in joined or '"' in joined or "\xa0" in joined:
             places = zip(self.numbers, self._kinds, strict=True)
             texts = [values[number].translate(_ESCAPES[kind]) for number, kind in places]
         else:

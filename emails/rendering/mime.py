@@ -204,7 +204,7 @@ def _part(text: str, kind: str) -> bytes:
         content = text.content
     else:
         content = text.encode().replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        if max(map(len, content.split(b"\n"))) > LONGEST_LINE:
+        if len(content) > LONGEST_LINE < max(map(len, content.split(b"\n"))):
             return b"\r\n" + SafeMIMEText(text, kind, "utf-8").as_bytes(linesep=_CRLF)
         content = content.replace(b"\n", b"\r\n")
     bits = 7 if text.isascii() else 8
