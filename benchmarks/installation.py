@@ -125,7 +125,12 @@ def named(url: str, database: str) -> str:
 
 def migrate(database: str) -> None:
     """Make the tables."""
-    manage(environment("http://127.0.0.1:1", database=database), "migrate", "--verbosity=0")
+    manage(
+        environment("http://127.0.0.1:1", database=database),
+        "migrate",
+        "--verbosity=0",
+        "--skip-checks",
+    )
 
 
 def manage(environment: dict[str, str], *arguments: str) -> None:
