@@ -52,6 +52,8 @@ def send(letters: Sequence[Letter]) -> list[str | SendError | None]:
             try:
                 if request := _signed(backend, letter.message):
                     ready.append((number, Planned(request, letter.at, letter.is_fit)))
+                else:
+                    outcomes[number] = ses_api.blacklisted()
             # Whatever it is, nothing has left.
             except Exception as exc:
                 outcomes[number] = _unsent(exc, departure, letter)
@@ -99,6 +101,9 @@ class _Signing:
     def __init__(self, client: lean.LeanClient) -> None:
         self._client = client
         self.request = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
 
     def send_email(self, **parameters: Any) -> None:
         self.request = self._client.signed(parameters)

@@ -70,10 +70,15 @@ def send(message: EmailMessage) -> str:
             logger.warning("the rest of SES's answer cannot be read: %s", type(exc).__name__)
     message_id = message.extra_headers.get("message_id", "")
     if not message_id and not departure.has_left:
-        raise Refused("django-ses sent nothing: its blacklist has the address", code="Blacklist")
+        raise blacklisted()
     if not message_id:
         raise InDoubt("SES answered without a message id")
     return str(message_id)
+
+
+def blacklisted() -> Refused:
+    """Make the error for an email that django-ses left out, because of AWS_SES_USE_BLACKLIST."""
+    return Refused("django-ses sent nothing: its blacklist has the address", code="Blacklist")
 
 
 def prepare() -> None:

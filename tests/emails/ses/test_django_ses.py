@@ -1,7 +1,8 @@
-"""What django-ses offers works by either client: its signal, DKIM, the blacklist, and its settings."""
+"""What django-ses offers works by each client, also for many emails at once: signal, DKIM, blacklist, settings."""
 
 import base64
 import json
+import time
 
 import dkim  # type: ignore[import-untyped]  # it has no types
 import pytest
@@ -12,8 +13,8 @@ from django.core.mail import EmailMessage
 from django.db import connection
 from django_ses import SESBackend, cached_rate_limits, signals
 
-from emails.errors import Refused
-from emails.ses import ses_api
+from emails.errors import Refused, SendError
+from emails.ses import rounds, ses_api
 from queues.aws import lean_fit
 from tests.support.aws.scripted_server import ScriptedServer, said
 
@@ -28,20 +29,29 @@ def server():
     server.stop()
 
 
-@pytest.fixture(params=["boto3", "lean"])
+@pytest.fixture(params=["boto3", "lean", "many at once"])
 def client(request, settings, server):
     settings.AWS_SES_REGION_ENDPOINT_URL = server.url
-    settings.SES_CLIENT = request.param
+    settings.SES_CLIENT = "boto3" if request.param == "boto3" else "lean"
     lean_fit.say_once.cache_clear()
     ses_api.forget_clients()
     yield request.param
     ses_api.forget_clients()
 
 
-def send(*recipients, cc=()):
-    to = recipients or ["ada@example.com"]
-    message = EmailMessage("Your order", "Thank you", "shop@example.com", to, cc=cc)
-    return ses_api.send(message)
+@pytest.fixture
+def send(client):
+    def send(*recipients, cc=()):
+        to = recipients or ["ada@example.com"]
+        message = EmailMessage("Your order", "Thank you", "shop@example.com", to, cc=cc)
+        if client != "many at once":
+            return ses_api.send(message)
+        [outcome] = rounds.send([rounds.Letter(message, time.monotonic(), lambda: True)])
+        if isinstance(outcome, SendError):
+            raise outcome
+        return outcome
+
+    return send
 
 
 def told(server):
@@ -55,7 +65,7 @@ def head_of(request):
     return request.partition(b"\r\n\r\n")[0].decode()
 
 
-def test_whoever_listens_to_its_signal_is_told_of_the_email_and_its_id(client, server):
+def test_whoever_listens_to_its_signal_is_told_of_the_email_and_its_id(send, server):
     heard = []
 
     def listen(sender, message, **kwargs):
@@ -69,7 +79,7 @@ def test_whoever_listens_to_its_signal_is_told_of_the_email_and_its_id(client, s
     assert heard == [(SESBackend, "ses-1", ["ada@example.com"])]
 
 
-def test_email_is_signed_by_dkim(client, server, settings):
+def test_email_is_signed_by_dkim(send, server, settings):
     key = rsa.generate_private_key(65_537, 2048)
     pem = key.private_bytes(
         serialization.Encoding.PEM,
@@ -105,7 +115,7 @@ def blacklist(settings, transactional_db):
         editor.delete_model(BlacklistedEmail)
 
 
-def test_recipient_on_its_blacklist_is_left_out(client, server, blacklist):
+def test_recipient_on_its_blacklist_is_left_out(send, server, blacklist):
     blacklist.create(email="bob@example.com")
 
     send("ada@example.com", cc=["bob@example.com"])
@@ -113,7 +123,7 @@ def test_recipient_on_its_blacklist_is_left_out(client, server, blacklist):
     assert told(server)[0]["Destination"] == {"ToAddresses": ["ada@example.com"]}
 
 
-def test_email_to_its_blacklist_alone_is_refused_and_leaves_no_doubt(client, server, blacklist):
+def test_email_to_its_blacklist_alone_is_refused_and_leaves_no_doubt(send, server, blacklist):
     blacklist.create(email="ada@example.com")
 
     with pytest.raises(Refused, match="blacklist"):
@@ -132,7 +142,7 @@ def test_email_to_its_blacklist_alone_is_refused_and_leaves_no_doubt(client, ser
     ],
 )
 def test_its_parameters_of_a_call_are_sent(
-    client, server, settings, name, value, parameter, expected
+    send, server, settings, name, value, parameter, expected
 ):
     setattr(settings, name, value)
 
@@ -141,7 +151,7 @@ def test_its_parameters_of_a_call_are_sent(
     assert told(server)[0][parameter] == expected
 
 
-def test_its_configuration_set_is_named_in_the_email(client, server, settings):
+def test_its_configuration_set_is_named_in_the_email(send, server, settings):
     settings.AWS_SES_CONFIGURATION_SET = "shop"
 
     send()
@@ -149,7 +159,7 @@ def test_its_configuration_set_is_named_in_the_email(client, server, settings):
     assert b"X-SES-CONFIGURATION-SET: shop\r\n" in told(server)[1]
 
 
-def test_its_own_keys_sign(client, server, settings):
+def test_its_own_keys_sign(send, server, settings):
     settings.AWS_SES_ACCESS_KEY_ID = "AKIASES"
     settings.AWS_SES_SECRET_ACCESS_KEY = "secret"
     settings.AWS_SES_SESSION_TOKEN = "of-ses"
@@ -161,7 +171,7 @@ def test_its_own_keys_sign(client, server, settings):
     assert "of-ses" in head
 
 
-def test_its_profile_signs(client, server, settings, monkeypatch, tmp_path):
+def test_its_profile_signs(send, server, settings, monkeypatch, tmp_path):
     (tmp_path / "credentials").write_text(
         "[shop]\naws_access_key_id = AKIASHOP\naws_secret_access_key = secret\n"
     )
@@ -173,7 +183,7 @@ def test_its_profile_signs(client, server, settings, monkeypatch, tmp_path):
     assert "Credential=AKIASHOP/" in head_of(server.requests[0])
 
 
-def test_its_throttle_asks_the_rate_and_sends(client, server, settings, monkeypatch):
+def test_its_throttle_asks_the_rate_and_sends(send, server, settings, monkeypatch):
     monkeypatch.setattr("django_ses.recent_send_times", [])
     cached_rate_limits.clear()
     settings.AWS_SES_AUTO_THROTTLE = 0.5
@@ -214,7 +224,7 @@ def test_settings_that_only_boto3_can_obey_are_obeyed(client, settings, caplog, 
 
     assert type(made).__name__ == "SESV2"
     expected = [f"boto3's client is used, not the lean one service=SESv2 why={why}"]
-    assert [record.getMessage() for record in caplog.records] == expected * (client == "lean")
+    assert [record.getMessage() for record in caplog.records] == expected * (client != "boto3")
 
 
 def test_version_1_is_called_by_boto3_without_a_word(client, settings, caplog):
