@@ -13,7 +13,7 @@ PICTURES := shop order mailbox mail admin dead-letter dead-letters redrive redri
 	overview-dark overview-phone-dark causes-dark causes-phone-dark redrive-runs-dark redrive-runs-phone-dark \
 	shop-phone-dark
 
-.PHONY: help run incident incident-over consumer-down consumer-up check test mutants pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-relay bench-events bench-growth bench-console bench-api lambda lambda-start docs docs-reference lint audit format lock clean
+.PHONY: help run incident incident-over consumer-down consumer-up check test mutants pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-costs bench-relay bench-events bench-growth bench-console bench-api bench-scale lambda lambda-start docs docs-reference lint audit format lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -104,7 +104,7 @@ soak: DB ?= sqlite
 soak: RATE ?= 30
 soak: SEED ?= 1
 soak: EVENTS ?= on
-soak: CLIENT ?= boto3
+soak: CLIENT ?= lean
 soak: MINUTES ?= 15
 soak: TRANSACTIONS ?= 0.25
 soak: ACCOUNTS ?= 20
@@ -120,7 +120,7 @@ soak: $(STAMP) ## kill real processes while orders are placed, and judge what SE
 rate: LIMIT ?= 50
 rate: PROCESSES ?= 8
 rate: CONSUMERS ?= 1
-rate: CLIENT ?= boto3
+rate: CLIENT ?= lean
 rate: SES ?= 60
 rate: SECONDS ?= 60
 rate: DB ?= sqlite
@@ -145,24 +145,33 @@ outages: EVENTS_AWAY ?= 20
 outages: $(STAMP) ## take database, SQS, SES, its events away in turn (DATABASE_AWAY= SQS_AWAY= SES_AWAY= EVENTS_AWAY= seconds)
 	@$(BIN)/python -m benchmarks.crash.outages --database=$(DATABASE_AWAY) --sqs=$(SQS_AWAY) --ses=$(SES_AWAY) --events=$(EVENTS_AWAY)
 
-bench: N ?= 2000
+bench: N ?= 3000
 bench: ROUNDS ?= 3
-bench: SES ?= 60
-bench: SQS ?= 10
+bench: TABLES ?= 60-10,0-0,60-10-tls
 bench: PEERS ?= all
 bench: RATE ?= 0
-bench: $(STAMP) ## our consumer beside its peers on the same work (N= ROUNDS= SES= SQS= RATE= PEERS= WRITE=on)
-	@$(BIN)/python -m benchmarks.compare.bench --n=$(N) --rounds=$(ROUNDS) --latency-ses=$(SES) --latency-sqs=$(SQS) \
+bench: $(STAMP) ## our consumer beside its peers on the same work (N= ROUNDS= TABLES=60-10,0-0,60-10-tls RATE= PEERS= WRITE=on)
+	@$(BIN)/python -m benchmarks.compare.bench --n=$(N) --rounds=$(ROUNDS) --tables=$(TABLES) \
 		--rate=$(RATE) --peers=$(PEERS) $(if $(WRITE),--write)
 
+bench-peers: GO_PACKAGES := golang golang-github-aws-aws-sdk-go-v2-dev
 bench-peers: $(STAMP) ## install what `make bench` compares with, beside the project, into .venv-peers
 	@$(PYTHON) -m venv .venv-peers
 	@$(BIN)/uv pip install --quiet --python .venv-peers/bin/python -r benchmarks/peers/requirements.txt
 	@if command -v npm >/dev/null; then cd benchmarks/peers/node && npm install --silent --no-audit --no-fund; else echo "no npm: make bench will skip the peer on Node"; fi
+	@command -v go >/dev/null || [ "$$(id -u)" != 0 ] || apt-get install -qq -y --no-install-recommends $(GO_PACKAGES) >/dev/null || true
+	@if command -v go >/dev/null && [ -d /usr/share/gocode/src/github.com/aws/aws-sdk-go-v2 ]; then \
+		cd benchmarks/peers/go && GO111MODULE=off GOPATH=/usr/share/gocode go build -o consumer consumer.go; \
+	else echo "no Go with AWS's SDK: make bench will skip the peer in Go; on Debian: apt-get install $(GO_PACKAGES)"; fi
 
 bench-profile: N ?= 1000
 bench-profile: $(STAMP) ## where the CPU time of one email goes (N= WRITE=on)
 	@$(BIN)/python -m benchmarks.profile.consumer --n=$(N) $(if $(WRITE),--write)
+
+bench-costs: N ?= 400
+bench-costs: DB ?= sqlite
+bench-costs: $(STAMP) ## calls and dollars of AWS per email; an idle consumer: calls, latency, memory (N= DB= WRITE=on)
+	@$(BIN)/python -m benchmarks.profile.costs --n=$(N) --database=$(DB) $(if $(WRITE),--write)
 
 bench-relay: $(STAMP) ## what an event costs the relay as the outbox grows (WRITE=on)
 	@$(BIN)/python -m benchmarks.grow.relay $(if $(WRITE),--write)
@@ -188,6 +197,13 @@ bench-api: CONSUMERS ?= 1
 bench-api: $(STAMP) ## how long the API takes for an order while emails go out (RATES= SECONDS= DB= CONSUMERS= WRITE=on)
 	@$(BIN)/python -m benchmarks.grow.api --rates=$(RATES) --seconds=$(SECONDS) --database=$(DB) \
 		--consumers=$(CONSUMERS) $(if $(WRITE),--write)
+
+bench-scale: N ?= 10000
+bench-scale: CONSUMERS ?= 1,2,4
+bench-scale: STATEMENTS ?= 0
+bench-scale: $(STAMP) ## what an email costs PostgreSQL, and what 100, 1,000 and 10,000 a second need (N= CONSUMERS= STATEMENTS= WRITE=on)
+	@$(BIN)/python -m benchmarks.grow.scale --n=$(N) --consumers=$(CONSUMERS) --statements=$(STATEMENTS) \
+		$(if $(WRITE),--write)
 
 lambda: $(STAMP) ## the zip that AWS Lambda runs, in dist/; docs/how-to/lambda.md
 	@$(BIN)/python -m infra.lambda_package

@@ -20,11 +20,21 @@ from benchmarks.lean_aws.stand_in import ROOT
 from tests.support import postgres
 
 QUEUE = "notifier-orders"
-OURS = ("AWS_", "QUEUE_", "SES_", "USE_SES", "SANDBOX", "FAILPOINTS", "DATABASE_URL", "DEBUG")
+OURS = (
+    "AWS_",
+    "QUEUE_",
+    "SQS_",
+    "SES_",
+    "USE_SES",
+    "SANDBOX",
+    "FAILPOINTS",
+    "DATABASE_URL",
+    "DEBUG",
+)
 
 
 def environment(endpoint: str, *, database: str, **settings: str) -> dict[str, str]:
-    """Return the environment of a deployment: nothing of the caller's own settings, and no sending rate in the way."""
+    """Return what an installation must have, and nothing of the caller's own settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     return (
         kept
@@ -38,7 +48,6 @@ def environment(endpoint: str, *, database: str, **settings: str) -> dict[str, s
             "AWS_ACCESS_KEY_ID": "benchmark",
             "AWS_SECRET_ACCESS_KEY": "benchmark",
             "SES_FROM_EMAIL": "Notifier Shop <shop@example.com>",
-            "SES_MAX_SEND_RATE": "100000",
         }
         | settings
     )
@@ -94,9 +103,13 @@ class Databases:
 
 
 @cache
-def _server() -> str:
+def postgresql() -> postgres.Server:
     """One for all; it runs on the harness's core."""
-    return postgres.start()
+    return postgres.Server()
+
+
+def _server() -> str:
+    return postgresql().url
 
 
 def _execute(query: LiteralString, **names: str) -> None:
@@ -112,7 +125,12 @@ def named(url: str, database: str) -> str:
 
 def migrate(database: str) -> None:
     """Make the tables."""
-    manage(environment("http://127.0.0.1:1", database=database), "migrate", "--verbosity=0")
+    manage(
+        environment("http://127.0.0.1:1", database=database),
+        "migrate",
+        "--verbosity=0",
+        "--skip-checks",
+    )
 
 
 def manage(environment: dict[str, str], *arguments: str) -> None:

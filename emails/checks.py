@@ -191,12 +191,11 @@ def tracking_is_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(TAG)
 def client_is_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """The lean client speaks only version 2 of SES's API; without USE_SES_V2, django-ses would use version 1."""
-    is_lean = settings.SES_CLIENT == "lean" and settings.USE_SES_V2
+    """A misspelt setting must have no effect."""
     return error_if(
-        settings.SES_CLIENT != "boto3" and not is_lean,
-        f"SES_CLIENT={settings.SES_CLIENT} is unknown, or needs USE_SES_V2=on.",
-        hint="Use boto3, or lean together with USE_SES_V2=on.",
+        settings.SES_CLIENT not in ("lean", "boto3"),
+        f"SES_CLIENT={settings.SES_CLIENT} is unknown.",
+        hint="Use lean or boto3.",
         id="emails.E007",
     )
 

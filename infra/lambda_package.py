@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import compileall
 import py_compile
+import re
 import shutil
 import subprocess
 import sys
@@ -27,16 +28,20 @@ MOST_MEGABYTES = 250
 
 APPS = ("notifier", "orders", "queues", "emails", "templates")
 SERVICES = {"ses", "sesv2", "sns", "sqs", "sso", "sso-oidc", "sts"}
-# For the web process alone.
-_WEB_ONLY = ("bin", "gunicorn*")
+# What only pages import: with SERVES_PAGES=off, no app in the settings needs them. Some have no wheel for PLATFORM.
+WEB_ONLY = {
+    *("cbor2", "cffi", "cryptography", "django-ninja", "django-otp-webauthn", "django-unfold"),
+    *("gunicorn", "prometheus-client", "pyasn1", "pyasn1-modules", "pycparser", "pyjwt"),
+    *("pyopenssl", "segno", "webauthn", "whitenoise"),
+}
+_REQUIREMENT = re.compile(r"^([\w.-]+)==.*\n(?: .*\n)*", re.MULTILINE)
 _UNUSED = (
+    "bin",
     "boto3/data",
     "boto3/examples",
     "django/contrib/gis",
     "django/contrib/*/locale",
     "**/static",
-    "unfold/templates",
-    "unfold/locale",
 )
 _ENGLISH = {"en", "__init__.py", "__pycache__"}
 
@@ -60,13 +65,20 @@ def _install(content: Path, *, platform: str, python: str) -> None:
         *(Path(sys.executable).with_name("uv"), "pip", "install", "--quiet"),
         *("--target", content, "--python-platform", platform, "--python-version", python),
         *("--only-binary", ":all:", "--no-deps", "--require-hashes"),
-        *("--requirements", ROOT / "requirements.txt"),
+        *("--requirements", "-"),
     ]
-    subprocess.run([str(word) for word in command], check=True)  # noqa: S603  # words of our own
+    subprocess.run(  # noqa: S603  # words of our own
+        [str(word) for word in command], input=_requirements(), text=True, check=True
+    )
+
+
+def _requirements() -> str:
+    pinned = (ROOT / "requirements.txt").read_text()
+    return "".join(found[0] for found in _REQUIREMENT.finditer(pinned) if found[1] not in WEB_ONLY)
 
 
 def _prune(content: Path) -> None:
-    for pattern in (*_WEB_ONLY, *_UNUSED):
+    for pattern in _UNUSED:
         _remove(content.glob(pattern))
     _remove(_others(content / "django" / "conf" / "locale", _ENGLISH))
     data = content / "botocore" / "data"

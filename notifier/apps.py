@@ -19,7 +19,8 @@ class NotifierConfig(AppConfig):
         runs = import_module("queues.doctor.runs")
         runs.add("doctor", "notifier.doctor.runs.check")
         runs.add("roundtrip", "notifier.doctor.runs.roundtrip")
-        import_module("notifier.staff.factors")  # It notes log-ins.
+        if settings.SERVES_PAGES:
+            import_module("notifier.staff.factors")  # It notes log-ins.
         self._tell_abroad()
         # It must run after the receiver of django.contrib.auth, which makes the permissions; auth is before this app in
         # the settings.

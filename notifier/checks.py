@@ -10,7 +10,6 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 from django.core.checks import CheckMessage, Tags, Warning, register
 
-from notifier.staff import factors
 from queues import setting_rules
 from queues.aws import names
 from queues.checks import TAG, error_if
@@ -29,12 +28,14 @@ from queues.setting_rules import (
 _VISIBLE = re.compile(r"[\x21-\x7e]*")
 _DSN = re.compile(r"(https?://)[A-Za-z0-9]+(?::[A-Za-z0-9]+)?@([^@?#]+/\d+)")
 _RELEASE = LiveConsumer._meta.get_field("release").max_length or 0
+# Those of notifier.staff.factors, which a consumer does not load.
+_WORDS = {"off", "roles", "all"}
 _GROUP_NAME = Group._meta.get_field("name").max_length or 0
 
 
 def _names_who(words: list[str]) -> bool:
     """Return True for one of the three words, or for names that groups may have."""
-    is_word = not {factors.OFF, factors.ROLES, factors.ALL}.isdisjoint(words)
+    is_word = not _WORDS.isdisjoint(words)
     return bool(words) and (len(words) == 1 if is_word else max(map(len, words)) <= _GROUP_NAME)
 
 

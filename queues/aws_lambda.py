@@ -19,6 +19,7 @@ import django
 from django.apps import apps
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "notifier.settings")
+os.environ["SERVES_PAGES"] = "off"
 if not apps.ready:
     django.setup()
 

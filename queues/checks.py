@@ -153,7 +153,7 @@ def client_is_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     return error_if(
         settings.SQS_CLIENT not in ("boto3", "lean"),
         f"SQS_CLIENT={settings.SQS_CLIENT} is unknown.",
-        hint="Use boto3 or lean.",
+        hint="Use lean or boto3.",
         id="queues.E004",
     )
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
 from queues.answers import Advice, Bucket, Cause, Outcome, Preview, Section
@@ -40,6 +40,29 @@ class Hook(Generic[F]):
 
 Handler = Callable[[Event], None]
 Reader = Callable[[str], Event | None]
+
+
+class Together(Protocol):
+    """Handle many events at once, in place of the only handler of their type.
+
+    The functions that it returns raise what handlers raise.
+    """
+
+    @property
+    def is_possible(self) -> bool:
+        """True if events can be handled together now; else each is handled alone."""
+        ...
+
+    def plan(self, event: Event) -> Any:
+        """Say what the event leads to, and change nothing."""
+        ...
+
+    def carry_out(self, plans: Sequence[Any]) -> Mapping[UUID, Callable[[], None]]:
+        """Do what these plans say, and mark their events handled; returns functions that finish the others, by event.
+
+        Never raises: an event whose fate is open gets a function that acts as its handler.
+        """
+        ...
 
 
 class Preflight(Protocol):
@@ -126,6 +149,7 @@ NOT_OF_CONSUMERS = {
 }
 
 _handlers: dict[str, list[Handler]] = {}
+_together: dict[str, Together] = {}
 _readers: dict[str, Reader] = {}
 
 
@@ -140,6 +164,17 @@ def handles(event_type: str) -> Callable[[Handler], Handler]:
         return handler
 
     return register
+
+
+def handles_together(event_type: str, together: Together) -> None:
+    """Let many events of this type be handled at once, as long as the type has one handler only."""
+    _together[event_type] = together
+
+
+def together(event_type: str) -> Together | None:
+    """Return what handles many events of this type at once; None if each must be handled alone."""
+    found = _together.get(event_type) if len(_handlers.get(event_type, ())) == 1 else None
+    return found if found and found.is_possible else None
 
 
 def reads(alias: str) -> Callable[[Reader], Reader]:
@@ -237,11 +272,11 @@ def load(app: str) -> None:
 def registrars(folder: Path) -> list[str]:
     """Return the modules of an app, by their names within its folder, that use a decorator of registration.
 
-    Those are the hooks, ``handles`` and ``reads`` of this module, and ``register`` of Django's checks and of
-    ``orders.email_status``.
+    Those are the hooks, ``handles`` and ``reads`` of this module, ``register`` of Django's checks and of
+    ``orders.email_status``, and ``sends`` of ``emails.sending.notifying``.
     """
     hooks = [name for name, value in globals().items() if isinstance(value, Hook)]
-    names = "|".join([*hooks, "handles", "reads", "register"])
+    names = "|".join([*hooks, "handles", "reads", "register", "sends"])
     used = re.compile(
         rf"^@(?:registry\.|email_status\.)?(?:{names})\b(?!\.)".encode(), re.MULTILINE
     )

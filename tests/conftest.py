@@ -20,6 +20,7 @@ from emails.sending import limiter
 from emails.ses import brands, ses_api
 from queues.aws import provisioning, sqs
 from queues.consumer.loop import Consumer
+from queues.events import tracing
 from queues.outbox import relay
 from sandbox.sqs import WholeQueue
 from tests.support.aws import provisioned
@@ -175,6 +176,24 @@ def consume(aws):
 
 
 @pytest.fixture
+def spans(request):
+    """The spans that are exported, as a collector would get them."""
+    # Loaded only here: few tests trace.
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    from notifier.monitoring import spans as telemetry
+
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracing.use(telemetry.Tracer(provider))
+    request.addfinalizer(lambda: tracing.use(None))
+    return exporter.get_finished_spans
+
+
+@pytest.fixture
 def refuses(aws, request):
     """Let SES answer sends with an error code and text: always, or the next ``times`` ones."""
 
@@ -190,7 +209,7 @@ def refuses(aws, request):
             parsed["Error"] = {"Code": code, "Message": text}
             parsed["ResponseMetadata"] = {"HTTPStatusCode": status}
 
-        events.register("after-call.ses.SendRawEmail", answer)
-        request.addfinalizer(lambda: events.unregister("after-call.ses.SendRawEmail", answer))
+        events.register("after-call.sesv2.SendEmail", answer)
+        request.addfinalizer(lambda: events.unregister("after-call.sesv2.SendEmail", answer))
 
     return install

@@ -28,9 +28,11 @@ for name in list(os.environ):
             "SANDBOX",
             "SES_",
             "SMTP_",
+            "SQS_",
             "SUPPORT_",
             "SUPPRESS",
             "TOPIC_",
+            "USE_SES_",
         )
     ):
         del os.environ[name]
@@ -43,6 +45,8 @@ from notifier.settings import DATABASES  # noqa: E402
 
 folder = tempfile.mkdtemp(prefix="notifier-tests-")
 atexit.register(shutil.rmtree, folder, ignore_errors=True)
+# The AWS in this process hears only boto3. Processes that tests start call the local AWS as they come.
+SQS_CLIENT = SES_CLIENT = "boto3"
 API_LOCAL_KEY = f"{folder}/api-key.pem"
 if os.environ.get("TEST_DATABASE") != "postgresql":
     # A file, not memory: the tests of locking need connections that really lock each other out.

@@ -61,7 +61,7 @@ FLOORS = {
         "management urls apps",
     ],
     "notifier": [
-        "models web environment",
+        "models web environment page_names",
         "journey alerts staff",
         "overview",
         "monitoring",

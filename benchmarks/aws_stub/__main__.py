@@ -7,6 +7,7 @@ import asyncio
 import math
 from pathlib import Path
 
+from benchmarks import certificate
 from benchmarks.aws_stub.acceptances import Acceptances
 from benchmarks.aws_stub.allowance import Allowance
 from benchmarks.aws_stub.faults import FAULTS, Faults
@@ -24,6 +25,7 @@ def main() -> None:
     parser.add_argument(
         "--ses-seconds", type=_seconds, default=(0.0, 0.0), metavar="LEAST,MOST", help="SES takes"
     )
+    parser.add_argument("--tls", type=Path, metavar="FOLDER", help="serve HTTPS, and put key there")
     for name, meaning in FAULTS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=0.0, help=meaning)
     options = parser.parse_args()
@@ -34,7 +36,7 @@ def main() -> None:
         allowance=Allowance(options.max_send_rate, burst=options.burst),
         ses_seconds=options.ses_seconds,
     )
-    asyncio.run(_serve(server, options.port))
+    asyncio.run(_serve(server, options.port, options.tls))
 
 
 def _seconds(text: str) -> tuple[float, float]:
@@ -42,9 +44,10 @@ def _seconds(text: str) -> tuple[float, float]:
     return float(least), float(most)
 
 
-async def _serve(server: Server, port: int) -> None:
-    listening = await server.start(port)
-    print(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", flush=True)
+async def _serve(server: Server, port: int, folder: Path | None) -> None:
+    context, trusted = certificate.serve(folder) if folder else (None, "")
+    listening = await server.start(port, context)
+    print(server.address, trusted, flush=True)
     await listening.serve_forever()
 
 

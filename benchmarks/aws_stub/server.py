@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import uuid
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -47,14 +49,22 @@ class Server:
         self._faults = faults
         self._acceptances = acceptances
         self._allowance = allowance
+        # By service and action, and for SQS by queue: "sqs ReceiveMessage notifier-orders".
+        self._calls: Counter[str] = Counter()
         self._sqs = Sqs(faults)
         self._ses = Ses(faults, self._sqs, acceptances, allowance=allowance, seconds=ses_seconds)
 
-    async def start(self, port: int) -> asyncio.Server:
-        """Listen on 127.0.0.1; 0 is any free port."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", port, limit=2**20)
-        self._sqs.base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async def start(self, port: int, tls: ssl.SSLContext | None = None) -> asyncio.Server:
+        """Listen on 127.0.0.1, for HTTPS with ``tls``; 0 is any free port."""
+        server = await asyncio.start_server(self._serve, "127.0.0.1", port, limit=2**20, ssl=tls)
+        scheme = "https" if tls else "http"
+        self._sqs.base = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         return server
+
+    @property
+    def address(self) -> str:
+        """The endpoint, once it has started."""
+        return self._sqs.base
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -77,13 +87,19 @@ class Server:
             return await self._answer_sqs(target.partition(".")[2], request, reader)
         if request.path == "/v2/email/outbound-emails":
             return await self._answer_ses_v2(json.loads(request.body))
-        return await self._answer_ses(dict(parse_qsl(request.body.decode())))
+        form = dict(parse_qsl(request.body.decode()))
+        # Other actions of version 2 have paths of their own.
+        self._calls[f"ses {form.get('Action', request.path)}"] += 1
+        return await self._answer_ses(form)
 
     async def _answer_sqs(
         self, action: str, request: Request, reader: asyncio.StreamReader
     ) -> tuple[int, str, bytes]:
+        parameters = json.loads(request.body)
+        queue = str(parameters.get("QueueUrl") or parameters.get("QueueName") or "")
+        self._calls[f"sqs {action} {queue.rsplit('/', 1)[-1]}"] += 1
         try:
-            answer = await self._sqs.call(action, json.loads(request.body), reader.at_eof)
+            answer = await self._sqs.call(action, parameters, reader.at_eof)
         except AwsError as exc:
             error = {"__type": f"com.amazonaws.sqs#{exc.code}", "message": str(exc)}
             return exc.status, JSON, json.dumps(error).encode()
@@ -103,6 +119,7 @@ class Server:
         return 200, XML, f"<{action}Response>{result}{metadata}</{action}Response>".encode()
 
     async def _answer_ses_v2(self, parameters: Any) -> tuple[int, str, bytes]:
+        self._calls["ses SendEmail"] += 1
         try:
             message_id = await self._ses.send(parameters["Content"]["Raw"]["Data"])
         except AwsError as exc:
@@ -121,6 +138,8 @@ class Server:
             "too_fast": self._allowance.refused,
             "rates": self._faults.rates,
             "faults": self._faults.counts,
+            "calls": self._calls,
+            "events": self._ses.events,
         }
 
 

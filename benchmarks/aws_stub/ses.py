@@ -42,6 +42,8 @@ class Ses:
         self._allowance = allowance
         self._seconds = seconds
         self._held: list[str] = []
+        # Those that SES published to its topic.
+        self.events = 0
 
     async def call(self, form: Mapping[str, str]) -> str:
         """The XML inside the answer's result; raises AwsError or Cut."""
@@ -109,6 +111,7 @@ class Ses:
         if queue is None:
             return
         for kind in ("Send", "Delivery"):
+            self.events += 1
             body = json.dumps(_event(kind, acceptance))
             if self._faults.happens("events_held"):
                 self._held.append(body)

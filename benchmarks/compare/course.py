@@ -21,6 +21,10 @@ from benchmarks.lean_aws.stand_in import ALL_CORES, ROOT, WORK_CORE, StandIn
 QUEUE = "notifier-orders"
 # Those of our own installation, so that its chores find what they look at.
 QUEUES = [QUEUE, f"{QUEUE}-dlq", "notifier-transactions.fifo", "notifier-transactions-dlq.fifo"]
+# Where the SDKs for Python, Go and Node look for whom to trust.
+CA_BUNDLES = ("AWS_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS")
+# For ours to end by SIGTERM; peers are killed.
+END_SECONDS = 3.0
 # A peer that sends five emails a second still gets so many.
 FEWEST = 40
 
@@ -51,14 +55,21 @@ class Course:
         self._numbers = count()
 
     def run(
-        self, name: str, entrant: Entrant, *, before_clock: Callable[[int], None] = lambda pid: None
+        self,
+        name: str,
+        entrant: Entrant,
+        *,
+        tls: bool = False,
+        before_clock: Callable[[int], None] = lambda pid: None,
     ) -> Trial:
-        """One trial of this entrant; raises TrialError."""
+        """One trial of this entrant, over HTTPS with ``tls``; raises TrialError."""
         work = self._work
-        self._aws.begin(QUEUES, ses_ms=work.ses_ms, sqs_ms=work.sqs_ms, ses_rate=work.ses_rate)
-        environment = self._environment(entrant)
+        self._aws.begin(
+            QUEUES, ses_ms=work.ses_ms, sqs_ms=work.sqs_ms, ses_rate=work.ses_rate, tls=tls
+        )
+        environment = self._environment(entrant, tls)
         # Without latency a serial loop is not that much slower.
-        share = entrant.share if work.waits else min(1.0, entrant.share * 4)
+        share = entrant.share if work.waits else min(1.0, entrant.share * 2)
         log = self._folder / f"{name}-{next(self._numbers)}.log"
         done = trial.run(
             name,
@@ -68,26 +79,30 @@ class Course:
             fill=lambda first, emails: self._fill(entrant, environment, first, emails),
             emails=max(FEWEST, round(work.emails * share)),
             log=log,
+            grace=END_SECONDS if entrant.is_ours else 0.0,
             cores=ALL_CORES if entrant.all_cores else WORK_CORE,
             before_clock=before_clock,
         )
         require_calm(log)
         return done
 
-    def _environment(self, entrant: Entrant) -> dict[str, str]:
+    def _environment(self, entrant: Entrant, tls: bool) -> dict[str, str]:
+        endpoint = self._aws.tls_endpoint if tls else self._aws.endpoint
+        trusted = dict.fromkeys(CA_BUNDLES, self._aws.ca_bundle) if tls else {}
         if entrant.is_ours:
             database = self.databases.fresh(entrant.database)
             settings = {"JOURNAL_DIR": str(self._folder / "journal"), **entrant.environment}
             if self._work.ses_rate:
                 settings["SES_MAX_SEND_RATE"] = str(self._work.ses_rate)
-            return installation.environment(self._aws.endpoint, database=database, **settings)
+            return installation.environment(endpoint, database=database, **settings) | trusted
         return os.environ | {
-            "AWS_ENDPOINT_URL": self._aws.endpoint,
+            "AWS_ENDPOINT_URL": endpoint,
             "AWS_ACCESS_KEY_ID": "benchmark",
             "AWS_SECRET_ACCESS_KEY": "benchmark",
             "AWS_DEFAULT_REGION": "eu-west-1",
             "PEER_QUEUE": QUEUE,
             **entrant.environment,
+            **trusted,
         }
 
     def _fill(self, entrant: Entrant, environment: dict[str, str], first: int, emails: int) -> None:

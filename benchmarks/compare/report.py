@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 import re
 import statistics
+import subprocess
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 
 from benchmarks.compare import plot
 from benchmarks.compare.course import Work
-from benchmarks.compare.lineup import CEILING, ENTRANTS, REFERENCE
+from benchmarks.compare.lineup import ENTRANTS, EVERY_ROUND, YARDSTICKS
 from benchmarks.compare.trial import Trial
 from benchmarks.lean_aws.stand_in import ROOT
 
@@ -27,12 +30,12 @@ _HEAD = [
     "",
     "emails/s",
     "CPU ms per email",
-    "of boto3 alone",
-    "× Celery",
+    *YARDSTICKS,
     "API calls per email",
     "memory MB",
     "lost",
     "double",
+    "not deleted",
 ]
 
 
@@ -45,19 +48,80 @@ def table(trials: Sequence[Trial]) -> str:
             ENTRANTS[name].title,
             _range([trial.rate for trial in mine], digits=0),
             _range([trial.cpu_ms for trial in mine], digits=2),
-            _ratio(mine, trials, CEILING),
-            _ratio(mine, trials, REFERENCE),
-            f"{statistics.median(trial.calls for trial in mine):.1f}",
+            *(ratio(mine, trials, yardstick) for yardstick in YARDSTICKS.values()),
+            f"{statistics.median(trial.calls for trial in mine):.2f}",
             f"{statistics.median(trial.memory_mb for trial in mine):.0f}",
             str(sum(trial.lost for trial in mine)),
             str(sum(trial.duplicates for trial in mine)),
+            str(sum(trial.undeleted for trial in mine)),
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
+def tls_table(trials: Sequence[Trial]) -> str:
+    """Markdown: HTTP and HTTPS side by side, and what HTTPS costs a call."""
+    head = (
+        "|  | emails/s, HTTP | HTTPS | CPU ms per email, HTTP | HTTPS | µs more per call "
+        "| of boto3 alone, HTTPS |\n|---|--:|--:|--:|--:|--:|--:|"
+    )
+    return "\n".join([head, *(_tls_line(name, trials) for name in _names(trials))])
+
+
+def _tls_line(name: str, trials: Sequence[Trial]) -> str:
+    sides = [
+        [trial for trial in trials if trial.entrant == name and trial.tls is tls]
+        for tls in (False, True)
+    ]
+    if not all(sides):
+        return f"| {ENTRANTS[name].title} | – | – | – | – | – | – |"
+    plain, secret = (statistics.median(trial.cpu_ms for trial in side) for side in sides)
+    calls = statistics.median(trial.calls for trial in sides[1])
+    cells = [
+        ENTRANTS[name].title,
+        *(_range([trial.rate for trial in side], digits=0) for side in sides),
+        *(_range([trial.cpu_ms for trial in side], digits=2) for side in sides),
+        f"{(secret - plain) / calls * 1000:.0f}",
+        ratio(sides[1], [trial for trial in trials if trial.tls], YARDSTICKS["of boto3 alone"]),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def ratios(number: int, trials: Sequence[Trial]) -> str:
+    """Return the line of one round: what each entrant reached of boto3 alone in it."""
+    ceiling = YARDSTICKS["of boto3 alone"]
+    parts = []
+    for trial in trials:
+        beside = [each for each in trials if (each.round, each.tls) == (number, trial.tls)]
+        if trial.round == number:
+            over = " over HTTPS" if trial.tls else ""
+            parts.append(f"{trial.entrant}{over} {ratio([trial], beside, ceiling)}")
+    return f"round {number + 1}, of boto3 alone: {', '.join(parts)}"
+
+
+def conditions(day: date, *, emails: int, rounds: int) -> str:
+    """Say when, from which commit and on what was measured."""
+    git = ["git", "describe", "--always", "--dirty", "--abbrev=7"]
+    commit = subprocess.run(git, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    machine = f"{os.cpu_count()} virtual cores, Python {platform.python_version()}"
+    return (
+        f"Measured on {day} at `{commit or 'no commit'}` with `N={emails} ROUNDS={rounds}`, {machine}, nothing else "
+        f"beside. {len(EVERY_ROUND)} consumers ran in every round, the others in the first."
+    )
+
+
+def ratio(mine: Sequence[Trial], trials: Sequence[Trial], other: str) -> str:
+    """Return the ratio of two rates, taken within one round: neighbours in time share what else the machine does."""
+    others = {trial.round: trial.rate for trial in trials if trial.entrant == other}
+    ratios = [trial.rate / others[trial.round] for trial in mine if trial.round in others]
+    return f"{statistics.median(ratios):.2f}" if ratios else "–"
+
+
 def write(work: Work, trials: Sequence[Trial]) -> None:
     """Put the table between its markers in the document; with latencies also draw the picture."""
+    if any(trial.tls for trial in trials):
+        replace_section(DOCUMENT, "tls", tls_table(trials))
+        return
     replace_section(DOCUMENT, f"peers-{work.ses_ms:g}-{work.sqs_ms:g}", table(trials))
     if work.waits:
         ours = [trial.cpu_ms for trial in trials if trial.entrant == "notifier-postgresql"]
@@ -120,10 +184,3 @@ def _range(values: Sequence[float], *, digits: int) -> str:
     if len(values) == 1:
         return middle
     return f"{middle} ({min(values):.{digits}f}–{max(values):.{digits}f})"
-
-
-def _ratio(mine: Sequence[Trial], trials: Sequence[Trial], other: str) -> str:
-    """Return the ratio of two rates, taken within one round: neighbours in time share what else the machine does."""
-    others = {trial.round: trial.rate for trial in trials if trial.entrant == other}
-    ratios = [trial.rate / others[trial.round] for trial in mine if trial.round in others]
-    return f"{statistics.median(ratios):.2f}" if ratios else "–"

@@ -49,6 +49,12 @@ class Trial:
     stand_in_busy: float
     throttled: int = 0
     round: int = 0
+    tls: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """True if each message became exactly one email and was deleted."""
+        return not (self.lost or self.duplicates or self.undeleted)
 
 
 def run(
@@ -60,6 +66,7 @@ def run(
     fill: Fill,
     emails: int,
     log: Path,
+    grace: float,
     cores: set[int],
     before_clock: Callable[[int], None] = lambda pid: None,
 ) -> Trial:
@@ -82,7 +89,7 @@ def run(
         last = log.read_text(errors="replace").splitlines()[-12:]
         raise TrialError("\n".join([str(exc), *last])) from None
     finally:
-        _end(process)
+        _end(process, grace)
 
 
 def _warm_up(aws: StandIn, process: subprocess.Popen[bytes], fill: Fill) -> None:
@@ -134,12 +141,12 @@ def _wait(claim: Callable[[], bool], process: subprocess.Popen[bytes], failure: 
         time.sleep(0.05)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Our consumer and the profile end by SIGTERM; what does not is killed with all its children."""
+def _end(process: subprocess.Popen[bytes], grace: float) -> None:
+    """Send SIGTERM; what has not ended after so many seconds is killed with all its children."""
     children = process_tree.members(process.pid)
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(3)
+        process.wait(grace)
     for pid in children:
         process_tree.kill(pid)
     process.wait()

@@ -23,7 +23,7 @@ from benchmarks.aws_stub.allowance import BURST_SHARE
 from benchmarks.compare.course import QUEUE, python
 from benchmarks.compare.order_events import envelope
 from benchmarks.crash.rig import Rig
-from benchmarks.crash.soak import LEAN
+from benchmarks.crash.soak import BOTO3
 
 GOAL_SHARE = 0.97
 # From the first email to the first moment that counts.
@@ -86,7 +86,7 @@ def main() -> None:
         help="commands that start on their own, at the same time",
     )
     parser.add_argument("--concurrency", default="auto", help="threads of each process")
-    parser.add_argument("--client", choices=["boto3", "lean"], default="boto3")
+    parser.add_argument("--client", choices=["lean", "boto3"], default="lean")
     parser.add_argument("--latency-ses", type=float, default=60.0, help="milliseconds")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
@@ -106,7 +106,7 @@ def run(limit: float, processes: int, options: argparse.Namespace) -> Result:
         options.folder and options.folder / f"{limit:g}-{processes}",
         database=options.database,
         events=False,
-        settings=LEAN if options.client == "lean" else {},
+        settings=BOTO3 if options.client == "boto3" else {},
         stub={
             "max_send_rate": limit,
             "burst": limit * BURST_SHARE,

@@ -42,7 +42,17 @@ SHORT_TIMERS = {
 # Facts of a producer that works until it is told to end.
 ENDLESS = 10**9
 # Of the caller's own environment; a trial must not depend on them.
-OURS = ("AWS_", "QUEUE_", "SES_", "SANDBOX", "FAILPOINTS", "DATABASE_URL", "DEBUG")
+OURS = (
+    "AWS_",
+    "QUEUE_",
+    "SQS_",
+    "SES_",
+    "USE_SES",
+    "SANDBOX",
+    "FAILPOINTS",
+    "DATABASE_URL",
+    "DEBUG",
+)
 
 
 class Rig:
@@ -102,8 +112,11 @@ class Rig:
 
     def consumer(self, *arguments: str) -> Member:
         """A consumer with its relay and sweeper."""
-        command = ["manage.py", "consume_queue", f"--concurrency={CONCURRENCY}", *arguments]
-        return self._member("consumer", command)
+        return self.consumer_as_it_comes(f"--concurrency={CONCURRENCY}", *arguments)
+
+    def consumer_as_it_comes(self, *arguments: str) -> Member:
+        """A consumer with no options but these."""
+        return self._member("consumer", ["manage.py", "consume_queue", *arguments])
 
     def web(self, port: int, *, workers: int, threads: int) -> Member:
         """gunicorn, as in production but for the proxy before it."""

@@ -48,7 +48,7 @@ RANDOM_FAULTS = FAULTS | {
 }
 # A lost delete costs a receive that no failure explains: with five of them SQS would take the message for dead.
 RANDOM_SETTINGS = {"QUEUE_MAX_RECEIVE_COUNT": 30}
-LEAN = {"SQS_CLIENT": "lean", "SES_CLIENT": "lean", "USE_SES_V2": "on"}
+BOTO3 = {"SQS_CLIENT": "boto3", "SES_CLIENT": "boto3"}
 # After the last order: long enough to strike while doubts are resolved, short enough to end.
 STRIKES_SECONDS = 60.0
 LOOK_SECONDS = 0.25
@@ -93,7 +93,7 @@ def run(options: argparse.Namespace) -> Outcome:
     """One soak."""
     rates = RANDOM_FAULTS if options.random else FAULTS
     faults = {name: min(1.0, rate * options.faults) for name, rate in rates.items()}
-    settings: dict[str, object] = {**SHORT_TIMERS, **(LEAN if options.client == "lean" else {})}
+    settings: dict[str, object] = {**SHORT_TIMERS, **(BOTO3 if options.client == "boto3" else {})}
     with Rig(
         options.folder,
         database=options.database,
@@ -239,7 +239,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--events", choices=["on", "off"], default="on")
-    parser.add_argument("--client", choices=["boto3", "lean"], default="boto3")
+    parser.add_argument("--client", choices=["lean", "boto3"], default="lean")
     parser.add_argument("--minutes", type=float, default=10.0, help="time limit")
     parser.add_argument("--rate", type=float, default=30.0, help="orders a second")
     parser.add_argument("--faults", type=float, default=1.0, help="so many times as many")

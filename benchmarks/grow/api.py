@@ -32,7 +32,7 @@ from jwt.algorithms import RSAAlgorithm
 from benchmarks.compare.report import replace_section
 from benchmarks.crash.fleet import ROOT
 from benchmarks.crash.rig import Rig
-from benchmarks.crash.soak import LEAN
+from benchmarks.crash.soak import BOTO3
 from benchmarks.process_tree import usage
 
 DOCUMENT = ROOT / "docs" / "reference" / "api.md"
@@ -115,12 +115,12 @@ def table(runs: Sequence[Run]) -> str:
 
 def _run(rate: float, options: argparse.Namespace) -> Run:
     with pool() as (issuer, sign), Rig(None, **_rig(options, issuer)) as rig:
-        _add_product()
+        add_product()
         for _ in range(options.consumers):
             rig.consumer()
-        port = _serve(rig, workers=options.workers, threads=options.threads)
+        port = serve(rig, workers=options.workers, threads=options.threads)
         began = [usage(member.pid).cpu_seconds for member in rig.members]
-        answers = _place(port, _tokens(sign), rate=rate, seconds=options.seconds)
+        answers = _place(port, tokens(sign), rate=rate, seconds=options.seconds)
         emails = _wait_for_emails(rig, len(answers))
         spent = [usage(member.pid).cpu_seconds for member in rig.members]
     *consumers, web = (
@@ -178,11 +178,11 @@ def _rig(options: argparse.Namespace, issuer: str) -> dict[str, Any]:
             # The relay publishes many at once, for a fraction of what one by one costs the web process.
             "OUTBOX_PUBLISH_ON_COMMIT": "off",
         }
-        | (LEAN if options.client == "lean" else {}),
+        | (BOTO3 if options.client == "boto3" else {}),
     }
 
 
-def _add_product() -> None:
+def add_product() -> None:
     """Add the product in this process, which has the rig's settings."""
     django.setup()
     from orders.models import Product
@@ -190,7 +190,7 @@ def _add_product() -> None:
     Product.objects.create(sku=SKU, name="Stoneware mug", price="18.00")
 
 
-def _serve(rig: Rig, *, workers: int, threads: int) -> int:
+def serve(rig: Rig, *, workers: int, threads: int) -> int:
     """Start gunicorn; returns its port as soon as it answers."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -211,7 +211,8 @@ def _serve(rig: Rig, *, workers: int, threads: int) -> int:
             connection.close()
 
 
-def _tokens(sign: Callable[[dict[str, Any]], str]) -> list[str]:
+def tokens(sign: Callable[[dict[str, Any]], str]) -> list[str]:
+    """One for each of the clients."""
     now = int(time.time())
     return [
         sign(
@@ -239,7 +240,7 @@ def _place(port: int, tokens: Sequence[str], *, rate: float, seconds: float) -> 
         time.sleep(max(0.0, began + due - time.monotonic()))
         if not hasattr(connections, "one"):
             connections.one = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        status = _post(connections.one, tokens[number % len(tokens)])
+        status = post(connections.one, tokens[number % len(tokens)])
         return Answered(due, time.monotonic() - began - due, status)
 
     count = round(rate * (seconds + WARM_UP_SECONDS))
@@ -247,7 +248,8 @@ def _place(port: int, tokens: Sequence[str], *, rate: float, seconds: float) -> 
         return list(threads.map(place, range(count)))
 
 
-def _post(connection: http.client.HTTPConnection, token: str) -> int:
+def post(connection: http.client.HTTPConnection, token: str) -> int:
+    """Place an order; return the status of the answer."""
     connection.request(
         "POST",
         "/api/v1/orders",

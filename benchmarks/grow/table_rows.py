@@ -3,7 +3,8 @@
 ``python -m benchmarks.grow.table_rows KIND FIRST COUNT``.
 
 ``pending``, ``published`` and ``handled`` make outbox rows in that state, ``sent`` handled ones with the notification
-and the attempt of each. The environment names the database.
+and the attempt of each. ``recorded`` makes pending ones as the product does: one by one, each in its own transaction.
+The environment names the database.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 import django
 from django.apps import apps
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from benchmarks.compare.order_events import envelope, event_id, order, order_number
@@ -37,14 +38,28 @@ _VARIES = {
 def main() -> None:
     """Write the rows."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kind", choices=["pending", "published", "handled", "sent"])
+    parser.add_argument("kind", choices=["recorded", "pending", "published", "handled", "sent"])
     parser.add_argument("first", type=int)
     parser.add_argument("count", type=int)
     parser.add_argument("--queue", default="orders", help="its alias")
     parser.add_argument("--groups", type=int, default=1_000_000, help="how many there are")
     options = parser.parse_args()
     django.setup()
+    if options.kind == "recorded":
+        record(range(options.first, options.first + options.count))
+        return
     fill(**vars(options))
+
+
+def record(numbers: range) -> None:
+    """Record the events of these orders, each in a transaction of its own."""
+    from queues import outbox
+    from queues.events.envelope import Event
+
+    for number in numbers:
+        event = Event.from_json(envelope(number))
+        with transaction.atomic():
+            outbox.record(event)
 
 
 def fill(

@@ -7,7 +7,7 @@ import json
 import traceback
 from typing import cast
 
-from benchmarks.lean_aws import ses, sqs
+from benchmarks.lean_aws import ses, sqs, sqs_query
 from benchmarks.lean_aws.state import Aws, Json, Waiter
 
 JSON_TYPE, XML_TYPE = b"application/x-amz-json-1.0", b"text/xml"
@@ -73,20 +73,28 @@ class Connection(asyncio.Protocol):
             self.answer(
                 *ses.version_2(self._aws, path, body), JSON_TYPE, seconds=self._aws.ses_seconds
             )
+        elif sqs_query.VERSION in body:
+            self._serve_sqs(*sqs_query.request(body), is_query=True)
         else:
             self.answer(*ses.version_1(self._aws, body), XML_TYPE, seconds=self._aws.ses_seconds)
 
-    def _serve_sqs(self, action: str, request: Json) -> None:
+    def _serve_sqs(self, action: str, request: Json, *, is_query: bool = False) -> None:
         self._aws.calls[f"sqs {action}"] += 1
         if action == "ReceiveMessage":
-            self._waiter = sqs.receive(self._aws, request, self._hand_out)
+            hand_out = self._hand_out_xml if is_query else self._hand_out
+            self._waiter = sqs.receive(self._aws, request, hand_out)
             return
         status, answer = sqs.call(self._aws, action, request)
-        self.answer(status, json.dumps(answer).encode(), JSON_TYPE, seconds=self._aws.sqs_seconds)
+        body = sqs_query.answer(action, answer) if is_query else json.dumps(answer).encode()
+        kind = XML_TYPE if is_query else JSON_TYPE
+        self.answer(status, body, kind, seconds=self._aws.sqs_seconds)
 
     def _hand_out(self, messages: list[bytes]) -> None:
         body = b'{"Messages":[%b]}' % b",".join(messages) if messages else b"{}"
         self.answer(200, body, JSON_TYPE, seconds=self._aws.sqs_seconds)
+
+    def _hand_out_xml(self, messages: list[bytes]) -> None:
+        self.answer(200, sqs_query.received(messages), XML_TYPE, seconds=self._aws.sqs_seconds)
 
 
 def _header(head: bytes, lowered: bytes, name: bytes) -> bytes:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,17 +21,25 @@ ALL_CORES = HARNESS_CORE | WORK_CORE
 
 
 class StandIn:
-    """The stand-in as the harness sees it."""
+    """The stand-in as the harness sees it; it serves HTTP, and HTTPS with a certificate of its own."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, tls_endpoint: str, ca_bundle: str) -> None:
         self.endpoint = endpoint
+        self.tls_endpoint = tls_endpoint
+        self.ca_bundle = ca_bundle
 
     def begin(
-        self, queues: Sequence[str], *, ses_ms: float, sqs_ms: float, ses_rate: float = 0
+        self,
+        queues: Sequence[str],
+        *,
+        ses_ms: float,
+        sqs_ms: float,
+        ses_rate: float = 0,
+        tls: bool = False,
     ) -> None:
         """Forget the last run; these queues are empty, and their gate is closed. Rate 0: SES allows any."""
         latencies = {"ses_ms": ses_ms, "sqs_ms": sqs_ms}
-        self._control({"begin": list(queues), "ses_rate": ses_rate} | latencies)
+        self._control({"begin": list(queues), "ses_rate": ses_rate, "tls": tls} | latencies)
         self.close()
 
     def put(self, queue: str, bodies: Sequence[str]) -> None:
@@ -60,16 +69,19 @@ class StandIn:
 @contextmanager
 def running() -> Iterator[StandIn]:
     """A stand-in for the time of the block."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.lean_aws"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=pin(HARNESS_CORE),
-    ) as process:
+    with (
+        tempfile.TemporaryDirectory(prefix="notifier-aws-") as folder,
+        subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.lean_aws", f"--tls={folder}"],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=pin(HARNESS_CORE),
+        ) as process,
+    ):
         assert process.stdout is not None  # noqa: S101  # a pipe was asked for
         try:
-            yield StandIn(process.stdout.readline().strip())
+            yield StandIn(*process.stdout.readline().split())
         finally:
             process.terminate()
 

@@ -117,10 +117,17 @@ class Aws:
     """One account; ``control`` begins each run afresh."""
 
     def __init__(self) -> None:
-        self.endpoint = ""
+        # By whether it is that of HTTPS.
+        self.endpoints = {False: "", True: ""}
         self._begin()
 
+    @property
+    def endpoint(self) -> str:
+        """The address that URLs of queues begin with in this run."""
+        return self.endpoints[self._tls]
+
     def _begin(self) -> None:
+        self._tls = False
         self.queues: dict[str, Queue] = {}
         self.sqs_seconds = self.ses_seconds = 0.0
         self.allowance = Allowance(NO_LIMIT)
@@ -138,6 +145,7 @@ class Aws:
         if "begin" in order:
             self._begin()
             self.queues = {name: Queue() for name in order["begin"]}
+            self._tls = order.get("tls", False)
             self.sqs_seconds = order.get("sqs_ms", 0) / 1000
             self.ses_seconds = order.get("ses_ms", 0) / 1000
             if rate := order.get("ses_rate"):

@@ -1,9 +1,9 @@
 """Measure the cost of rendering: ``python -m benchmarks.profile.rendering [--rounds N]``.
 
 Prints the CPU time of each file of each template, in microseconds for one email, and of the whole email: its three
-files, its style sheet inlined. The data is the template's sample; the order has four lines. The first email, which
-reads and compiles the template, is not counted. The least of several rounds counts: what else the machine does can
-only make one slower.
+files, its style sheet inlined. A text part without a file is made from the HTML. The data is the template's sample;
+the order has four lines. The first email, which reads and compiles the template, is not counted. The least of several
+rounds counts: what else the machine does can only make one slower.
 """
 
 from __future__ import annotations
@@ -37,16 +37,20 @@ def main() -> None:
 
 
 def _row(name: str, data: dict[str, object], rounds: int) -> str:
-    from django.template import engines
-
     from emails.rendering import templates
 
-    def filled(file: str) -> Callable[[], object]:
-        # The template is found at each email, as it is in one.
-        return lambda: engines["handlebars"].get_template(f"{name}/{file}").render(data)
+    engine = templates.engine()
+    brand = {"brand": vars(templates.default_letterhead(templates.brand(name)))}
 
-    works = [*map(filled, FILES), lambda: templates.render(name, data)]
-    return f"{name:<22}{''.join(f'{_microseconds(work, rounds):>16.0f}' for work in works)}"
+    def filled(file: str) -> Callable[[], object] | None:
+        if engine.find(file) is None:
+            return None
+        # The template is found at each email, as it is in one.
+        return lambda: engine.get_template(file).render(data, data=brand)
+
+    works = [*(filled(f"{name}/{file}") for file in FILES), lambda: templates.render(name, data)]
+    cells = (f"{_microseconds(work, rounds):.0f}" if work else "–" for work in works)
+    return f"{name:<22}{''.join(f'{cell:>16}' for cell in cells)}"
 
 
 def _microseconds(work: Callable[[], object], rounds: int) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
@@ -38,20 +38,6 @@ Delivery = Notification.Delivery
 
 
 _WHOLE = {"email_text"}
-STANDING_COLOURS: Mapping[str, str] = {
-    Standing.PENDING: "info",
-    Standing.RETRYING: "warning",
-    Standing.REDRIVING: "info",
-    Standing.DEAD_LETTER: "danger",
-    Standing.STOPPED: "",
-    Standing.SENDING: "info",
-    Standing.SENT: "success",
-    Standing.IN_DOUBT: "warning",
-    Standing.FAILED: "danger",
-    Standing.CANCELLED: "",
-    Standing.SUPPRESSED: "warning",
-    Standing.KEPT: "warning",
-}
 
 
 @admin.register(Notification)
@@ -136,7 +122,7 @@ class NotificationAdmin(FactAdmin):
             "An email that a consumer has begun to send still goes out.",
         ),
     }
-    state_colours = STANDING_COLOURS
+    state_colours = standings.COLOURS
     personal = {
         "recipient": masking.addresses,
         "recipient_key": masking.addresses,
@@ -147,15 +133,6 @@ class NotificationAdmin(FactAdmin):
         "delivery_reason": lambda text: masking.MASK if text else "",
     }
     findable = ("recipient", "recipient_key", "subject")
-    delivery_colours: Mapping[str, str] = {
-        Delivery.DELAYED: "warning",
-        Delivery.DELIVERED: "success",
-        Delivery.BOUNCED_SOFT: "warning",
-        Delivery.BOUNCED_HARD: "danger",
-        Delivery.COMPLAINED: "danger",
-        Delivery.REJECTED: "danger",
-        Delivery.SUPPRESSED: "danger",
-    }
     meanings = {
         Standing.PENDING: "Not sent yet: its message is on its way to a consumer.",
         Standing.RETRYING: "Not sent yet. Its message comes back by itself for another try.",
@@ -202,7 +179,7 @@ class NotificationAdmin(FactAdmin):
         if status == Delivery.NONE:
             return "—"
         return two_lines(
-            coloured(status.label, self.delivery_colours.get(status, "")),
+            coloured(status.label, standings.DELIVERY_COLOURS.get(status, "")),
             _delivery_words(notification),
         )
 

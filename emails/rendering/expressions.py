@@ -1,16 +1,16 @@
 """Compile the expressions between mustaches: names, paths, literals, calls of helpers.
 
-Each expression becomes a function from a ``State``, the position of rendering, to a value. Everything that depends
-on the template alone is decided here, once; what can never work is refused here, with line and column.
+Each expression becomes an ``Evaluate``: for a ``State``, the position in the template, it writes the statements that
+evaluate it and returns the atom with its value. What can never work is refused before, with line and column.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
-from emails.rendering import values
+from emails.rendering.functions import Function
 from emails.rendering.syntax import Argument, BadTemplate, Call, Literal, Path
 from emails.rendering.values import Missing, SafeString
 
@@ -18,70 +18,60 @@ from emails.rendering.values import Missing, SafeString
 BLOCKS = ("if", "unless", "each", "with")
 
 
-class Partials:
-    """The partials that a template can call at this moment; its inline partials come and go."""
+class State(NamedTuple):
+    """The position in a template while it is compiled: atoms for the values and frames around it, innermost first.
 
-    __slots__ = ("known",)
-
-    def __init__(self, known: Mapping[str, Any]) -> None:
-        self.known = known
-
-
-class State:
-    """The position of rendering: the values and frames around it, innermost first, each with its outer ones.
-
-    ``{{@name}}`` reads from ``frames``; ``as |name|`` writes to ``params``. If an outline is wanted, ``printed``
-    collects the printed values. A body never changes its caller's state: it changes a copy.
+    ``scopes`` is the variable with the value where we are and those outside. ``{{@name}}`` reads from ``frames``, and
+    from the variable ``D``; ``as |name|`` writes to ``params``. ``partials`` says whose partials can be called: their
+    changes are in ``known``. ``active`` are the partials in which we are, ``live`` all variables of the state.
     """
 
-    __slots__ = ("depth", "frames", "params", "partials", "printed", "scopes")
-
-    scopes: Any
+    here: str
+    scopes: str
     frames: tuple[dict[str, Any], Any]
     params: Any
-    partials: Partials
+    partials: object
+    known: Mapping[object, Mapping[str, Any]]
     depth: int
-    printed: list[str] | None
+    active: frozenset[object]
+    live: tuple[str, ...]
 
-    @classmethod
-    def of(
-        cls,
-        context: object,
-        partials: Mapping[str, Any],
-        printed: list[str] | None,
-        data: Mapping[str, Any] = MappingProxyType({}),
-    ) -> State:
-        """Return the state at the beginning of a template; ``{{@name}}`` reads ``data``, as in handlebars.js."""
-        state = cls()
-        state.scopes, state.params = (context, None), None
-        state.frames = ({**data, "root": context, "partial-block": None}, None)
-        state.partials, state.depth, state.printed = Partials(partials), 0, printed
-        return state
+    def within(self, code: Function, value: str, params: tuple[Any, ...] = ()) -> State:
+        """Return the state one step inside a value."""
+        here, scopes = code.variable(value), code.module.name("S")
+        self.step_inside(code, here, scopes)
+        inner = self._replace(here=here, scopes=scopes, live=(*self.live, here, scopes))
+        return inner._replace(params=(params, self.params)) if params else inner
 
-    def copy(self) -> State:
-        """Return a second state with the same position."""
-        state = State()
-        state.scopes, state.frames, state.params = self.scopes, self.frames, self.params
-        state.partials, state.depth, state.printed = self.partials, self.depth, self.printed
-        return state
+    def step_inside(self, code: Function, here: str, scopes: str) -> None:
+        """Write what gives the variable ``scopes`` the scopes one step inside ``here``."""
+        inside = f"inside({self.scopes}, {here})"
+        if self.scopes != "None":
+            # The fast path of most steps.
+            is_step = f"type({here}) is dict and {here} is not {self.here}"
+            inside = f"({here}, {self.scopes}) if {is_step} else {inside}"
+        code.line(f"{scopes} = {inside}", defines=scopes)
 
-    def within(self, value: object, params: tuple[Any, ...] = ()) -> State:
-        """Return a state one step inside a value."""
-        state = self.copy()
-        state.scopes = inside(self.scopes, value)
-        if params:
-            state.params = (params, self.params)
-        return state
+    def called(self, code: Function, here: str, depth: int) -> State:
+        """Return the state in which a partial begins: it sees its context alone."""
+        scopes, partials = code.module.name("S"), object()
+        code.line(f"{scopes} = ({here}, None)", defines=scopes)
+        return self._replace(
+            here=here,
+            scopes=scopes,
+            params=None,
+            partials=partials,
+            known={**self.known, partials: self.known[self.partials]},
+            depth=self.depth + depth,
+            live=(*self.live, here, scopes),
+        )
 
 
-def inside(scopes: Any, value: object) -> tuple[Any, Any]:
-    """Return the scopes one step inside a value; stepping into the value where we are is no step."""
-    if scopes is None:
-        return value, None
-    here = scopes[0]
-    if value is here or (type(value) is not dict and values.is_same(value, here)):
-        return value, scopes[1]
-    return value, scopes
+def beginning(code: Function, partials: Mapping[str, Any]) -> State:
+    """Return the state at the beginning of a template; ``{{@name}}`` reads its data, as in handlebars.js."""
+    code.line("S = (s, None)", defines="S")
+    frames = ({"root": "s", "partial-block": None}, None)
+    return State("s", "S", frames, None, None, {None: partials}, 0, frozenset(), ("s", "S", "D"))
 
 
 class Options:
@@ -101,10 +91,22 @@ class Options:
         self.inverse = inverse
 
 
+# A helper returns the same for the same arguments.
 Helper = Callable[[list[Any], Options], object]
-Evaluate = Callable[[State], Any]
+Evaluate = Callable[[State, Function], str]
 # The names that blocks gave to their values, innermost first.
 Names = tuple[tuple[str, ...], ...]
+
+
+class Choice:
+    """A helper that only chooses between the branches of its block; ``is_first`` takes the list of its arguments."""
+
+    def __init__(self, is_first: Callable[[list[Any]], bool]) -> None:
+        self.is_first = is_first
+
+    def __call__(self, arguments: list[Any], options: Options) -> SafeString:
+        """Return the branch."""
+        return options.fn() if self.is_first(arguments) else options.inverse()
 
 
 class Hidden(tuple[str, ...]):
@@ -118,6 +120,10 @@ UNBOUND = object()
 def no_block(context: object = None) -> SafeString:
     """Stand for the branches of a helper that was called without a block; raises ValueError."""
     raise ValueError("this helper needs a block")
+
+
+# All threads share these options, and nobody can write into them.
+_NO_OPTIONS = Options(MappingProxyType({}), no_block, no_block)
 
 
 class Expressions:
@@ -155,12 +161,16 @@ class Expressions:
     def helper_call(self, call: Call, names: Names) -> Evaluate:
         """Compile a call without a block."""
         helper, arguments = self.helper(call, names), self.arguments(call, names)
-        if call.named:
-            named = self.named(call.named, names)
-            return lambda state: helper(arguments(state), Options(named(state), no_block, no_block))
-        # All threads share these options, and nobody can write into them.
-        options = Options(MappingProxyType({}), no_block, no_block)
-        return lambda state: helper(arguments(state), options)
+        named = self.named(call.named, names)
+
+        def evaluate(state: State, code: Function) -> str:
+            given, options = arguments(state, code), code.module.constant(_NO_OPTIONS)
+            if call.named:
+                made, none = code.module.constant(Options), code.module.constant(no_block)
+                options = f"{made}({named(state, code)}, {none}, {none})"
+            return code.once(f"{code.module.constant(helper)}({given}, {options})")
+
+        return evaluate
 
     def helper(self, call: Call, names: Names) -> Helper:
         """Return the helper that is called; raises BadTemplate if there is none."""
@@ -170,17 +180,21 @@ class Expressions:
             _refuse(f'Missing helper: "{call.name.text}"', call.name)
         return self.helpers[call.name.parts[0]]
 
-    def arguments(self, call: Call, names: Names) -> Callable[[State], list[Any]]:
-        """Compile the arguments that have no name."""
+    def arguments(self, call: Call, names: Names) -> Evaluate:
+        """Compile the arguments that have no name, to the expression of a list."""
         evaluations = [self.value(argument, names) for argument in call.arguments]
-        return lambda state: [evaluate(state) for evaluate in evaluations]
+        return lambda state, code: f"[{', '.join(each(state, code) for each in evaluations)}]"
 
-    def named(
-        self, arguments: Mapping[str, Argument], names: Names
-    ) -> Callable[[State], dict[str, Any]]:
-        """Compile the arguments that have a name."""
+    def named(self, arguments: Mapping[str, Argument], names: Names) -> Evaluate:
+        """Compile the arguments that have a name, to the expression of a dictionary."""
         evaluations = [(name, self.value(value, names)) for name, value in arguments.items()]
-        return lambda state: {name: evaluate(state) for name, evaluate in evaluations}
+
+        def evaluate(state: State, code: Function) -> str:
+            return (
+                f"{{{', '.join(f'{name!r}: {each(state, code)}' for name, each in evaluations)}}}"
+            )
+
+        return evaluate
 
     def _path(self, path: Path, names: Names) -> Evaluate:
         blamed = path.text if self.strict else None
@@ -192,32 +206,43 @@ class Expressions:
                 )
             if given:
                 return _path_from_param(*given, path, blamed)
-            if len(path.parts) == 1:
-                return _name_in_data(path.parts[0], blamed)
         return _path_from_here(path.climbs, path.parts, blamed)
 
     def _data_path(self, path: Path) -> Evaluate:
         blamed = path.text if self.strict else None
 
-        def evaluate(state: State) -> Any:
+        def evaluate(state: State, code: Function) -> str:
             frames: Any = state.frames
             for _ in range(path.climbs):
                 frames = frames[1]
                 if frames is None:
-                    return _missing(blamed)
-            current: Any = frames[0]
-            for part in path.parts:
-                if blamed is None and isinstance(current, int | float | str) and not current:
-                    return current  # So handlebars.js does, with data paths alone.
-                current = values.step(current, part, path=blamed)
-            return current
+                    return code.fail(Missing, blamed) if blamed is not None else "None"
+            if not path.parts:
+                frame = [f"{name!r}: {_shown(atom)}" for name, atom in frames[0].items()]
+                return code.once(f"{{**D, {', '.join(frame)}}}")
+            name, *steps = path.parts
+            known = name in frames[0]
+            atom = (
+                code.variable(_shown(frames[0][name])) if known else _step(code, "D", name, blamed)
+            )
+            for step in steps:
+                if blamed is None:
+                    atom = code.once(f"step_in_data({atom}, {step!r})")
+                else:
+                    atom = _step(code, atom, step, blamed)
+            return atom
 
         return evaluate
 
 
 def constant(value: object) -> Evaluate:
     """Return an expression that always has this value."""
-    return lambda state: value
+    return lambda state, code: repr(value)
+
+
+def _shown(atom: Any) -> str:
+    """Return the atom of a value in a frame: the block given to a partial is a function, as no data may be."""
+    return atom if isinstance(atom, str) else "None" if atom is None else "no_data"
 
 
 def _given(name: str, names: Names) -> tuple[int, int] | None:
@@ -229,16 +254,11 @@ def _given(name: str, names: Names) -> tuple[int, int] | None:
 
 
 def _path_from_here(climbs: int, steps: tuple[str, ...], blamed: str | None) -> Evaluate:
-    def evaluate(state: State) -> Any:
-        scopes = state.scopes
-        for _ in range(climbs):
-            scopes = scopes[1]
-            if scopes is None:
-                return _missing(blamed)
-        current = scopes[0]
-        for name in steps:
-            current = values.step(current, name, path=blamed)
-        return values.data(current)
+    def evaluate(state: State, code: Function) -> str:
+        atom = state.here
+        if climbs:
+            atom = code.once(f"climb({state.scopes}, {climbs}, {blamed!r})")
+        return _stepping(code, atom, steps, blamed)
 
     return evaluate
 
@@ -247,34 +267,32 @@ def _path_from_param(level: int, place: int, path: Path, blamed: str | None) -> 
     """Compile a path that begins with a name that a block gave."""
     name, *steps = path.parts
 
-    def evaluate(state: State) -> Any:
+    def evaluate(state: State, code: Function) -> str:
         params = state.params
         for _ in range(level):
-            params = params[1]
-        current = params[0][place] if place < len(params[0]) else None
-        if current is UNBOUND:
-            raise ValueError(f"{name} is not defined")
-        for step in steps:
-            current = values.step(current, step, path=blamed)
-        return values.data(current)
+            params = params and params[1]
+        if params is None:
+            return code.fail(ValueError, f"{name} is not defined")
+        atom = params[0][place] if place < len(params[0]) else "None"
+        if atom is UNBOUND:
+            return code.fail(ValueError, f"{name} is not defined")
+        return _stepping(code, atom, tuple(steps), blamed)
 
     return evaluate
 
 
-def _name_in_data(name: str, blamed: str | None) -> Evaluate:
-    def evaluate(state: State) -> Any:
-        # The fast path of most expressions: one name, in an object.
-        here = state.scopes[0]
-        if type(here) is dict and name in here:
-            return values.data(here[name])
-        return values.data(values.step(here, name, path=blamed))
-
-    return evaluate
+def _stepping(code: Function, atom: str, steps: tuple[str, ...], blamed: str | None) -> str:
+    for name in steps:
+        atom = _step(code, atom, name, blamed)
+    return code.data(atom)
 
 
-def _missing(blamed: str | None) -> None:
-    if blamed is not None:
-        raise Missing(blamed)
+def _step(code: Function, atom: str, name: str, blamed: str | None) -> str:
+    step = f"step({atom}, {name!r}, path={blamed!r})"
+    if atom != "None":
+        # The fast path of most steps.
+        step = f"{atom}[{name!r}] if type({atom}) is dict and {name!r} in {atom} else {step}"
+    return code.once(step, known_as=f"{atom}[{name!r}]")
 
 
 def _refuse_block(name: Path) -> NoReturn:

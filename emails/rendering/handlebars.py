@@ -12,12 +12,12 @@ data.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -28,16 +28,19 @@ from django.template.base import Origin
 
 from emails.errors import RenderError
 from emails.rendering.compiler import Body, Compiler
-from emails.rendering.expressions import State
+from emails.rendering.functions import Module, Outline
 from emails.rendering.parser import parse
 from emails.rendering.syntax import BadTemplate
-from emails.rendering.values import Missing, NoOutline, Outline
+from emails.rendering.values import Missing, NoOutline
 
 MAX_TEMPLATE_BYTES = 256 * 1024
 MAX_LIST_ITEMS = 1000
 
 # Rendering and the helpers raise these errors when a template and its data do not fit.
 _RENDER_FAILURES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+_PLAIN = {str, int, float, bool, type(None)}
+T = TypeVar("T")
 
 
 class HandlebarsTemplates(BaseEngine):
@@ -126,6 +129,8 @@ class Template:
     origin: Origin
     _body: Body
     _partials: Mapping[str, Body]
+    # The keys say if the values stay apart.
+    _modules: dict[bool, Module] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -143,7 +148,16 @@ class Template:
 
         ``{{@name}}`` reads ``data``.
         """
-        return self._fill(context or {}, data, printed=None)
+        self.check(context or {})
+        return self.filled(context or {}, data)
+
+    def check(self, context: Mapping[str, object]) -> None:
+        """Raise RenderError if the data is too long or too deep for any template."""
+        self._run(_refuse_long_lists, context)
+
+    def filled(self, context: Mapping[str, object], data: Mapping[str, object]) -> str:
+        """Return the text for data that a template has checked; raises RenderError."""
+        return self._run(self._module(is_apart=False).text, context, data)
 
     def outline(
         self,
@@ -151,23 +165,22 @@ class Template:
         *,
         data: Mapping[str, object] = MappingProxyType({}),
     ) -> Outline | None:
-        """Render like ``render()``, but keep the printed values apart; None if that is not possible."""
-        printed: list[str] = []
+        """Fill the template, but keep the printed values apart; None if that is not possible."""
         try:
-            return Outline(self._fill(context, data, printed=printed), printed)
+            return self._run(self._module(is_apart=True).shape, context, data)
         except NoOutline:
             return None
 
-    def _fill(
-        self,
-        context: Mapping[str, object],
-        data: Mapping[str, object],
-        *,
-        printed: list[str] | None,
-    ) -> str:
+    def _module(self, *, is_apart: bool) -> Module:
+        module = self._modules.get(is_apart)
+        if module is None or module.is_full:
+            module = self._body.module(self._partials, is_apart=is_apart)
+            self._modules[is_apart] = module
+        return module
+
+    def _run(self, work: Callable[..., T], *arguments: object) -> T:
         try:
-            _refuse_long_lists(context)
-            return self._body.render(State.of(context, self._partials, printed, data))
+            return work(*arguments)
         except Missing as exc:
             raise RenderError(f"{self.name}: the data has no {exc.path}") from exc
         except RecursionError as exc:
@@ -211,13 +224,14 @@ def _compile(compiler: Compiler, source: str, *, name: str) -> Body:
 
 
 def _refuse_long_lists(value: object) -> None:
-    if isinstance(value, str | int):
-        return
-    if isinstance(value, Mapping):
-        for item in value.values():
-            _refuse_long_lists(item)
+    if type(value) is dict or isinstance(value, Mapping):
+        items: Iterable[object] = value.values()
     elif isinstance(value, list | tuple):
         if len(value) > MAX_LIST_ITEMS:
             raise ValueError(f"a list of {len(value)} items, at most {MAX_LIST_ITEMS} are rendered")
-        for item in value:
+        items = value
+    else:
+        return
+    for item in items:
+        if type(item) not in _PLAIN:
             _refuse_long_lists(item)

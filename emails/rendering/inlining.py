@@ -14,15 +14,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache, lru_cache
 
 import css_inline
 
-from emails.rendering.values import MARK, Outline, escape
+from emails.rendering.functions import Module, Outline
+from emails.rendering.mime import LONGEST_LINE, Html
+from emails.rendering.values import MARK, Key, escape
 
-# To find a shape costs as much as to inline four whole emails, and to keep it takes up to eighty kilobytes. An order of
-# more than forty lines hardly comes twice.
+# To find a shape costs as much as to inline four whole emails, and to keep it takes up to a hundred kilobytes. An order
+# of more than forty lines hardly comes twice.
 MAX_SHAPES = 64
 MAX_OUTLINE_LENGTH = 12_000
 
@@ -30,7 +31,6 @@ MAX_OUTLINE_LENGTH = 12_000
 # byte order mark at the beginning. The others never get into a body as they are (see ``emails.rendering.templates``),
 # except the characters of our marks, which nobody uses.
 _UNTRIED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ue000\ue001\ufeff]")
-_SPECIAL = re.compile('[&<>"\xa0]')
 _TRIALS = ("", "\n", """a=1 b="2" '3' <b> </p> --> ]]> &lt;&amp; & \xa0""")
 
 # A value may stand only in these attributes: the other ones may change the style.
@@ -55,33 +55,52 @@ def inline(html: str) -> str:
 
 def inline_outline(outline: Outline) -> str | None:
     """Return what ``inline()`` would return for the filled outline; None if only ``inline()`` can tell."""
-    if len(outline.text) > MAX_OUTLINE_LENGTH or _UNTRIED.search("".join(outline.values)):
+    joined = "".join(outline.values)
+    if _UNTRIED.search(joined):
         return None
-    shape = _shape(outline.text)
-    return None if shape is None else shape.fill(outline.values)
+    shape = _shape(outline.module, outline.key)
+    return None if shape is None else shape.fill(outline.values, joined)
 
 
-@dataclass(frozen=True)
 class _Shape:
     """Inlined HTML in pieces, with the numbers of the values between them and how each place escapes its value."""
 
-    pieces: list[str]
-    numbers: list[int]
-    kinds: list[int]
+    def __init__(self, pieces: list[str], numbers: list[int], kinds: list[int]) -> None:
+        self.numbers = numbers
+        self._kinds = kinds
+        self._pieces = pieces
+        self._content = [piece.replace("\n", "\r\n").encode() for piece in pieces]
+        # Every second piece is empty: there is a value. No piece has a zero byte.
+        lines = b"\0".join(self._content[::2]).split(b"\r\n")
+        self._longest = max(map(len, lines))
+        self._most = max(line.count(b"\0") for line in lines)
 
-    def fill(self, values: Sequence[str]) -> str:
-        filled = self.pieces.copy()
-        if _SPECIAL.search("".join(values)):
-            places = zip(self.numbers, self.kinds, strict=True)
-            filled[1::2] = [values[number].translate(_ESCAPES[kind]) for number, kind in places]
+    def fill(self, values: Sequence[str], joined: str) -> str:
+        """Put the values, which are ``joined`` too, into their places."""
+        # A regular expression takes ten times as long.
+        if "&" in joined or "<" in joined or ">" in joined or '"' in joined or "\xa0" in joined:
+            places = zip(self.numbers, self._kinds, strict=True)
+            texts = [values[number].translate(_ESCAPES[kind]) for number, kind in places]
         else:
-            filled[1::2] = [values[number] for number in self.numbers]
-        return "".join(filled)
+            texts = [values[number] for number in self.numbers]
+        filled = self._pieces.copy()
+        filled[1::2] = texts
+        html = "".join(filled)
+        content = [text.encode() for text in texts]
+        longest = self._longest + self._most * max(map(len, content), default=0)
+        if longest > LONGEST_LINE or "\n" in joined:
+            return html
+        encoded = self._content.copy()
+        encoded[1::2] = content
+        return Html(html, b"".join(encoded))
 
 
 @lru_cache(MAX_SHAPES)
-def _shape(outline: str) -> _Shape | None:
+def _shape(module: Module, key: Key) -> _Shape | None:
     """Inline an outline; None if the result depends on the values."""
+    outline = module.outline(key)
+    if len(outline) > MAX_OUTLINE_LENGTH:
+        return None
     if _ENTITY_BEFORE_MARK.search(outline) or _UNTRIED.search(MARK.sub("", outline)):
         return None
     if any("[" in sheet for sheet in _STYLE.findall(outline)):
@@ -115,8 +134,8 @@ def _attribute(html: str) -> str:
 
 
 def _agrees(shape: _Shape, outline: str, value: str) -> bool:
-    filled = shape.fill([value] * (max(shape.numbers, default=-1) + 1))
-    return filled == inline(MARK.sub(lambda mark: escape(value), outline))
+    values = [value] * (max(shape.numbers, default=-1) + 1)
+    return shape.fill(values, value) == inline(MARK.sub(lambda mark: escape(value), outline))
 
 
 @cache

@@ -33,10 +33,26 @@ _SIMPLE = re.compile(r"[ -~]*")
 _BREAKS = re.compile("[\x0b\x0c\x1c-\x1e]")
 _FOLDED_FROM = 76
 # The longest line that RFC 5322 allows, without the line break.
-_LONGEST_LINE = 998
+LONGEST_LINE = 998
 _FOLDING = compat32.clone(linesep=_CRLF)
 # An extra header with one of these names would stand beside our own, or replace it.
 _OURS = {"from", "to", "cc", "reply-to", "date", "message-id"}
+
+
+class Html(str):
+    """HTML that knows its bytes in an email: with ``\\r\\n`` between lines, none of which is too long."""
+
+    content: bytes
+
+    def __new__(cls, html: str, content: bytes) -> Html:
+        """Make a text with its content."""
+        made = super().__new__(cls, html)
+        made.content = content
+        return made
+
+    def __getnewargs__(self) -> tuple[str, bytes]:  # type: ignore[override]  # as __new__ takes them
+        """Let a copy be made."""
+        return str(self), self.content
 
 
 class Written:
@@ -90,7 +106,8 @@ class Email(EmailMultiAlternatives):
         for name in self.extra_headers:
             if not _NAME.fullmatch(name):
                 raise Unwritable(f"{name!r} is not the name of a header")
-        for value in (self.subject, self.from_email, *self.to, *self.extra_headers.values()):
+        given = (*self.to, *self.reply_to, *self.extra_headers.values())
+        for value in (self.subject, self.from_email, *given):
             # Text that is not ASCII is encoded whole.
             if str(value).isascii() and _BREAKS.search(str(value)):
                 raise Unwritable(
@@ -102,7 +119,7 @@ class Email(EmailMultiAlternatives):
         return (
             bool(self.body)
             and kinds == ["text/html"]
-            and not (self.attachments or self.cc or self.reply_to or self.encoding)
+            and not (self.attachments or self.cc or self.encoding)
             and self.content_subtype == "plain"
             and settings.DEFAULT_CHARSET == "utf-8"
             and _OURS.isdisjoint(map(str.lower, self.extra_headers))
@@ -122,7 +139,7 @@ class Email(EmailMultiAlternatives):
                     between,
                     _part(str(self.body), "plain"),
                     between,
-                    _part(str(html), "html"),
+                    _part(html if isinstance(html, Html) else str(html), "html"),
                     between,
                     b"--\r\n",
                 )
@@ -135,6 +152,8 @@ class Email(EmailMultiAlternatives):
         yield "From", self.from_email
         if self.to:
             yield "To", ", ".join(map(str, self.to))
+        if self.reply_to:
+            yield "Reply-To", ", ".join(map(str, self.reply_to))
         yield "Date", formatdate(localtime=settings.EMAIL_USE_LOCALTIME)
         yield "Message-ID", make_msgid(domain=str(DNS_NAME))
         yield from self.extra_headers.items()
@@ -174,19 +193,23 @@ def _list_header(name: str, value: str) -> bytes:
         if len(lines[-1]) + len(word) + 1 > _FOLDED_FROM and lines[-1] != f"{name}:":
             lines.append("")
         lines[-1] += f" {word}"
-    if not _SIMPLE.fullmatch(value) or max(map(len, lines)) > _LONGEST_LINE:
+    if not _SIMPLE.fullmatch(value) or max(map(len, lines)) > LONGEST_LINE:
         raise Unwritable(f"{name} must be ASCII, in words that fit into a line")
     return f"{_CRLF.join(lines)}{_CRLF}".encode()
 
 
 def _part(text: str, kind: str) -> bytes:
     """Return one part of the email, beginning with the line break that ends its boundary."""
-    content = text.encode().replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    if max(map(len, content.split(b"\n"))) > _LONGEST_LINE:
-        return b"\r\n" + SafeMIMEText(text, kind, "utf-8").as_bytes(linesep=_CRLF)
+    if isinstance(text, Html):
+        content = text.content
+    else:
+        content = text.encode().replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if len(content) > LONGEST_LINE < max(map(len, content.split(b"\n"))):
+            return b"\r\n" + SafeMIMEText(text, kind, "utf-8").as_bytes(linesep=_CRLF)
+        content = content.replace(b"\n", b"\r\n")
     bits = 7 if text.isascii() else 8
     head = (
         f'{_CRLF}Content-Type: text/{kind}; charset="utf-8"{_CRLF}'
         f"MIME-Version: 1.0{_CRLF}Content-Transfer-Encoding: {bits}bit{_CRLF}{_CRLF}"
     )
-    return head.encode() + content.replace(b"\n", b"\r\n")
+    return head.encode() + content

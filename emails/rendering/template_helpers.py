@@ -12,8 +12,8 @@ No email is better than an email with a wrong amount.
 ``{{lookup this "note"}}``           a value that may be missing, also in strict mode
 ``{{{{raw}}}}…{{{{/raw}}}}``         what stands between them, mustaches and all
 
-The result of a helper is escaped like any variable. Only ``ifeq`` and ``iftownfirst`` return a SafeString, because
-their branches are templates.
+The result of a helper is escaped like any variable, and must depend on its arguments alone: a template asks only once
+for the same arguments. ``ifeq``, ``iftownfirst`` and ``raw`` only choose between the branches of their block.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from django.utils import timezone
 from django.utils.dates import MONTHS
 from django.utils.encoding import iri_to_uri
 
 from emails.rendering import values
-from emails.rendering.expressions import Helper, Options
+from emails.rendering.expressions import Choice, Helper, Options
 from queues.events import links, postal
 
 _SYMBOLS = {"EUR": "€", "GBP": "£", "USD": "$"}
@@ -37,31 +38,35 @@ _is_currency = re.compile("[A-Z]{3}").fullmatch
 def money(arguments: list[object], options: Options) -> str:
     """Write hundredths of a currency with its symbol, or with its code if no symbol is clear."""
     cents, *currencies = arguments
-    if isinstance(cents, bool) or not isinstance(cents, int):
+    if type(cents) is not int:
         raise ValueError(f"money: {cents!r} is not a whole number of cents")
+    is_by_code = "cur" in options.hash
+    [currency] = [options.hash["cur"]] if is_by_code else currencies or [None]
+    if not isinstance(currency, str):
+        raise ValueError(f"money: {currency!r} is not a currency code")
+    return _amount(cents, currency, is_by_code)
+
+
+# Both parts of an email show the same amounts and times.
+@lru_cache(4096)
+def _amount(cents: int, currency: str, is_by_code: bool) -> str:
+    if not _is_currency(currency):
+        raise ValueError(f"money: {currency!r} is not a currency code")
     amount = f"{abs(cents) // 100:,}.{abs(cents) % 100:02}"
     sign = "-" if cents < 0 else ""
-    if "cur" in options.hash:
-        return f"{sign}{amount} {_currency(options.hash['cur'])}"
-    currency = _currency(*currencies)
+    if is_by_code:
+        return f"{sign}{amount} {currency}"
     return f"{sign}{_SYMBOLS.get(currency, f'{currency} ')}{amount}"
 
 
 def date(arguments: list[object], options: Options) -> str:
     """Write the day of an ISO 8601 time."""
-    return _day(_local_time("date", *arguments))
+    return _written("date", *arguments).partition(",")[0]
 
 
 def datetime_(arguments: list[object], options: Options) -> str:
     """Write an ISO 8601 time to the minute."""
-    moment = _local_time("datetime", *arguments)
-    return f"{_day(moment)}, {moment:%H:%M %Z}"
-
-
-def iftownfirst(arguments: list[object], options: Options) -> str:
-    """Choose the block's first branch if this country writes the town before the postal code."""
-    (country,) = arguments
-    return options.fn() if postal.is_town_first(values.text_of(country)) else options.inverse()
+    return _written("datetime", *arguments)
 
 
 def link(arguments: list[object], options: Options) -> str:
@@ -73,12 +78,6 @@ def link(arguments: list[object], options: Options) -> str:
     return url if url.isascii() else iri_to_uri(url)
 
 
-def ifeq(arguments: list[object], options: Options) -> str:
-    """Choose the block's first branch if both arguments are equal, as ``===`` would."""
-    left, right = arguments
-    return options.fn() if _is_identical(left, right) else options.inverse()
-
-
 def lookup(arguments: list[object], options: Options) -> object:
     """Look up a value that may be missing, in an object, a list or a text, as handlebars.js does."""
     collection, key = arguments
@@ -87,43 +86,40 @@ def lookup(arguments: list[object], options: Options) -> object:
     return values.step(collection, values.text_of(key), path=None)
 
 
-def raw(arguments: list[object], options: Options) -> str:
-    """Print a block as it stands, mustaches and all."""
-    return options.fn()
+def _is_town_first(arguments: list[object]) -> bool:
+    (country,) = arguments
+    return postal.is_town_first(values.text_of(country))
 
 
-def _is_identical(left: object, right: object) -> bool:
+def _is_identical(arguments: list[object]) -> bool:
+    left, right = arguments
     if isinstance(left, dict | list) or isinstance(right, dict | list):
         return left is right
     return isinstance(left, bool) is isinstance(right, bool) and left == right
 
 
-def _currency(code: object = None) -> str:
-    if not isinstance(code, str) or not _is_currency(code):
-        raise ValueError(f"money: {code!r} is not a currency code")
-    return code
-
-
-def _day(moment: datetime.datetime) -> str:
-    # The same as dateformat's "j F Y", which takes ten times as long because it reads its format each time.
-    return f"{moment.day} {MONTHS[moment.month]} {moment.year:04}"
-
-
-def _local_time(helper: str, value: object) -> datetime.datetime:
+def _written(helper: str, value: object) -> str:
     try:
-        moment = datetime.datetime.fromisoformat(value)  # type: ignore[arg-type]  # TypeError if not text
-        return timezone.localtime(moment, timezone.get_default_timezone())
+        return _time(value, timezone.get_default_timezone())
     except (TypeError, ValueError, OverflowError) as exc:
         raise ValueError(f"{helper}: {value!r} is not an ISO 8601 time with its zone") from exc
+
+
+@lru_cache(1024)
+def _time(value: str, zone: datetime.tzinfo) -> str:
+    moment = timezone.localtime(datetime.datetime.fromisoformat(value), zone)
+    # The same as dateformat's "j F Y", which takes ten times as long because it reads its format each time.
+    day = f"{moment.day} {MONTHS[moment.month]} {moment.year:04}"
+    return f"{day}, {moment:%H:%M %Z}"
 
 
 HELPERS: Mapping[str, Helper] = {
     "money": money,
     "date": date,
     "datetime": datetime_,
-    "iftownfirst": iftownfirst,
+    "iftownfirst": Choice(_is_town_first),
     "link": link,
-    "ifeq": ifeq,
+    "ifeq": Choice(_is_identical),
     "lookup": lookup,
-    "raw": raw,
+    "raw": Choice(lambda arguments: True),
 }

@@ -85,7 +85,7 @@ def render(
     data = {"brand": vars(letterhead or default_letterhead(brand(template)))}
     html = _html(template, context, data)
     return Rendered(
-        subject=_one_line(_find(f"{template}/subject.hbs").render(context, data=data)),
+        subject=_one_line(_find(f"{template}/subject.hbs").filled(context, data)),
         html=html,
         text=_text(template, context, data),
     )
@@ -93,13 +93,13 @@ def render(
 
 def names() -> list[str]:
     """Return the names of all templates."""
-    folders = (Path(folder) for folder in _engine().template_dirs)
+    folders = (Path(folder) for folder in engine().template_dirs)
     return sorted({path.parent.name for folder in folders for path in folder.glob("*/subject.hbs")})
 
 
 def sample(template: str) -> Sample:
     """Return the sample event of a template; raises RenderError if there is no such template or sample."""
-    path = _engine().find(f"{template}/sample.json")
+    path = engine().find(f"{template}/sample.json")
     if path is None:
         raise RenderError(f"{template}: no sample.json")
     try:
@@ -122,11 +122,11 @@ def default_letterhead(brand: str) -> Letterhead:
 
 def brand(template: str) -> str:
     """Return the key of the template's brand, without a look at the file the next time."""
-    return _brand(_engine(), template)
+    return _brand(engine(), template)
 
 
 @lru_cache(256)
-def _brand(engine: HandlebarsTemplates, template: str) -> str:
+def _brand(_: HandlebarsTemplates, template: str) -> str:
     try:
         return sample(template).brand
     except RenderError:
@@ -134,7 +134,8 @@ def _brand(engine: HandlebarsTemplates, template: str) -> str:
         return DEFAULT_BRAND
 
 
-def _engine() -> HandlebarsTemplates:
+def engine() -> HandlebarsTemplates:
+    """Return the engine of the email templates."""
     return cast(HandlebarsTemplates, engines["handlebars"])
 
 
@@ -147,7 +148,7 @@ def _find(name: str) -> Template:
 
 def _find_if_any(name: str) -> Template | None:
     try:
-        return _engine().get_template(name)
+        return engine().get_template(name)
     except TemplateDoesNotExist:
         return None
     except TemplateSyntaxError as exc:
@@ -155,14 +156,15 @@ def _find_if_any(name: str) -> Template | None:
 
 
 def _html(template: str, context: Mapping[str, object], data: Mapping[str, object]) -> str:
-    name = f"{template}/body.html.hbs"
-    outline = _find(name).outline(context, data=data)
+    found = _find(f"{template}/body.html.hbs")
+    found.check(context)
+    outline = found.outline(context, data=data)
     html = outline and inlining.inline_outline(outline)
-    return html or _inline_css(template, _body(_find(name), context, data))
+    return html or _inline_css(template, _body(found, context, data))
 
 
 def _body(template: Template, context: Mapping[str, object], data: Mapping[str, object]) -> str:
-    return _NOT_IN_A_BODY.sub("\ufffd", template.render(context, data=data))
+    return _NOT_IN_A_BODY.sub("\ufffd", template.filled(context, data))
 
 
 def _one_line(text: str) -> str:

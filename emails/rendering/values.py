@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 _ESCAPES = str.maketrans(
@@ -233,36 +232,119 @@ def _decimal(mantissa: str, zeros: int) -> str:
     return f"{sign}0.{'0' * (zeros - 1)}{digits}"
 
 
+def step_in_data(current: Any, name: str) -> Any:
+    """Return the value inside a value of ``{{@name}}``; handlebars.js steps into nothing that is false."""
+    if isinstance(current, int | float | str) and not current:
+        return current
+    return step(current, name, path=None)
+
+
+def inside(scopes: Any, value: object) -> tuple[Any, Any]:
+    """Return the scopes one step inside a value; stepping into the value where we are is no step."""
+    if scopes is None:
+        return value, None
+    here = scopes[0]
+    if value is here or (type(value) is not dict and is_same(value, here)):
+        return value, scopes[1]
+    return value, scopes
+
+
+def climb(scopes: Any, times: int, path: str | None) -> Any:
+    """Return the value some steps outside; if there is none, None or, if ``path`` is given, raises Missing."""
+    for _ in range(times):
+        scopes = scopes[1]
+        if scopes is None:
+            if path is not None:
+                raise Missing(path)
+            return None
+    return scopes[0]
+
+
+def overlaid(context: Any, named: Mapping[str, Any]) -> Any:
+    """Add the named arguments of a partial to its context, as JavaScript copies an object."""
+    if isinstance(context, Mapping):
+        return {**context, **named}
+    if is_list(context) or isinstance(context, str):
+        return {**{str(index): item for index, item in enumerate(context)}, **named}
+    return {**named}
+
+
+def partial_name(value: object) -> str:
+    """Return the computed name of a partial."""
+    if not isinstance(value, str):
+        raise ValueError("a partial name must be a string")
+    return value
+
+
+def plain(value: object, name: str | None = None) -> str:
+    """Return what a template that does not escape prints for a value; ``name`` is blamed if that is an object."""
+    if type(value) is int:
+        return _number_text(value)
+    text = _text_of_no_object(value, name)
+    return text if isinstance(value, SafeString) else isolated(text)
+
+
+def html(value: object, name: str | None = None) -> str:
+    """Return what a template that escapes prints for a value."""
+    text = plain(value, name)
+    return text if isinstance(value, SafeString) else escape(text)
+
+
+def unescaped(value: object, name: str | None = None) -> str:
+    """Return what ``{{{name}}}`` prints in a template that escapes."""
+    return _text_of_no_object(value, name)
+
+
+def apart(value: object, name: str | None = None) -> str:
+    """Return a value that is kept apart from the rest and not yet escaped; raises NoOutline for HTML."""
+    if isinstance(value, SafeString):
+        raise NoOutline
+    return plain(value, name)
+
+
+def _text_of_no_object(value: object, name: str | None) -> str:
+    if name is not None and type(value) is not str and has_object(value):
+        raise ValueError(f"{name} is an object, not a text: name one of its fields")
+    return text_of(value)
+
+
+def indented(text: str, indent: str) -> str:
+    """Indent what a partial printed."""
+    *lines, last = text.split("\n")
+    return "".join(f"{indent}{line}\n" for line in lines) + (last and indent + last)
+
+
+def unbroken(texts: list[str]) -> None:
+    """Raise NoOutline if the lines of a value would have to be indented as well."""
+    if any("\n" in text for text in texts):
+        raise NoOutline
+
+
 MAX_MARKS = 500
-
-
 # The marks use characters from Unicode's private use area, so that HTML parsers leave them alone.
 MARK = re.compile("\ue000([0-9]+)\ue001")
-
-
-_MARKS = [f"\ue000{number}\ue001" for number in range(MAX_MARKS)]
+MARKS = [f"\ue000{number}\ue001" for number in range(MAX_MARKS)]
+# Which pieces of a template an email consists of.
+Key = tuple[Any, ...]
 
 
 class NoOutline(Exception):
     """A template has no outline for this data, for example because the data brings HTML. Fill the template instead."""
 
 
-@dataclass(frozen=True)
-class Outline:
-    """A template's output without its values: a text with a numbered mark in the place of each value.
-
-    ``values`` are the values for the marks, not yet escaped. The text between the marks comes from the template: all
-    emails of one shape (the same number of lines, the same branches) have the same outline, so expensive work is done
-    once for all of them.
-    """
-
-    text: str
-    values: list[str]
+def no_data() -> None:
+    """Stand for the block given to a partial, which a template can only print as a partial."""
 
 
-def mark(value: str, values: list[str]) -> str:
-    """Add a value to the others and return its mark; raises NoOutline if there are too many."""
-    if len(values) == MAX_MARKS:
-        raise NoOutline
-    values.append(value)
-    return _MARKS[len(values) - 1]
+# What the functions of templates call.
+RUNTIME: Mapping[str, Any] = {
+    **{
+        each.__name__: each
+        for each in (
+            *(apart, climb, data, html, indented, inside, is_empty, is_list, is_true, no_data),
+            *(overlaid, pairs, partial_name, plain, step, step_in_data, unbroken, unescaped),
+            *(Missing, NoOutline, SafeString, TooDeep),
+        )
+    },
+    "inf": math.inf,
+}

@@ -7,7 +7,7 @@ shows or filters the state of emails takes it from here.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from emails.models import Notification
 from queues.models import DeadLetter, OutboxEvent, in_state
 
 State = Notification.State
+Delivery = Notification.Delivery
 
 
 class Standing(TextChoices):
@@ -40,6 +41,30 @@ class Standing(TextChoices):
     KEPT = "kept"
 
 
+# The colours of Unfold's labels, wherever a standing or what SES reported is shown; none for what needs no attention.
+COLOURS: Mapping[str, str] = {
+    Standing.PENDING: "info",
+    Standing.RETRYING: "warning",
+    Standing.REDRIVING: "info",
+    Standing.DEAD_LETTER: "danger",
+    Standing.STOPPED: "",
+    Standing.SENDING: "info",
+    Standing.SENT: "success",
+    Standing.IN_DOUBT: "warning",
+    Standing.FAILED: "danger",
+    Standing.CANCELLED: "",
+    Standing.SUPPRESSED: "warning",
+    Standing.KEPT: "warning",
+}
+DELIVERY_COLOURS: Mapping[str, str] = {
+    Delivery.DELAYED: "warning",
+    Delivery.DELIVERED: "success",
+    Delivery.BOUNCED_SOFT: "warning",
+    Delivery.BOUNCED_HARD: "danger",
+    Delivery.COMPLAINED: "danger",
+    Delivery.REJECTED: "danger",
+    Delivery.SUPPRESSED: "danger",
+}
 # So many keys a query may name.
 MOST_KEYS = 1000
 _OPEN = DeadLetter.State.OPEN

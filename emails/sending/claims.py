@@ -102,9 +102,12 @@ def fence(held: Claim) -> bool:
 
     While this machine's clock says so, we do not ask the database. After that we renew the lease.
     """
-    if clock() - held.since + longest_call_seconds() < settings.LEASE_SECONDS:
-        return True
-    return _renewed(held)
+    return outlasts_a_call(held) or _renewed(held)
+
+
+def outlasts_a_call(held: Claim) -> bool:
+    """Return True if this machine's clock says that the lease outlasts the longest call that begins now."""
+    return clock() - held.since + longest_call_seconds() < settings.LEASE_SECONDS
 
 
 def clock() -> float:

@@ -10,7 +10,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -34,20 +34,22 @@ _unsaved: dict[tuple[uuid.UUID, int], str] = {}
 
 
 @contextmanager
-def unsaved(notification_id: uuid.UUID, attempt: int, provider_message_id: str) -> Iterator[None]:
-    """Save an acceptance to the database in this block; it goes to the disk if the database fails.
+def unsaved(acceptances: Sequence[states.Acceptance]) -> Iterator[None]:
+    """Save acceptances to the database in this block; they go to the disk if the database fails.
 
-    It goes to the disk, too, if this process is ended because the database hangs in this block.
+    They go to the disk, too, if this process is ended because the database hangs in this block.
     """
-    key = (notification_id, attempt)
-    _unsaved[key] = provider_message_id
+    ids = {(each.notification_id, each.attempt): each.provider_message_id for each in acceptances}
+    _unsaved.update(ids)
     try:
         yield
     except Error:
-        _keep(notification_id, attempt, provider_message_id)
+        for (notification_id, attempt), message_id in ids.items():
+            _keep(notification_id, attempt, message_id)
         raise
     finally:
-        del _unsaved[key]
+        for key in ids:
+            del _unsaved[key]
 
 
 @last_act

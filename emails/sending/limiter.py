@@ -41,6 +41,7 @@ MAX_LATE_US = 250_000
 # A group commit starts its claims this long before its first slot; then the next group may reserve slots.
 EARLY_SECONDS = 0.2
 REFRESH_SECONDS = 60
+RATE_SECONDS = 0.2
 SLOWED_SECONDS = 60
 # As long as SES takes an email now and then, we never send more than this many times slower than it allows: otherwise
 # throttling now and then, which happens at any rate, would bring us to a standstill.
@@ -81,9 +82,11 @@ def give_back(slots: Sequence[Slot]) -> None:
 
 
 def forget() -> None:
-    """Forget the slots that were given back, and that SES throttles."""
+    """Forget the slots that were given back, the rate, and that SES throttles."""
+    global _rate
     _unused.clear()
     _full.end()
+    _rate = None
 
 
 def slots_a_second() -> int:
@@ -92,9 +95,16 @@ def slots_a_second() -> int:
 
 
 def rate() -> float | None:
-    """Return the current rate of all processes together, in recipients a second; None until somebody has asked SES."""
-    step_us = writer.call(_current_step_us)
-    return 1_000_000 / step_us if step_us else None
+    """Return the rate of all processes together, in recipients a second; None until somebody has asked SES.
+
+    It is up to RATE_SECONDS old.
+    """
+    global _rate, _rate_until
+    if _rate is None or time.monotonic() >= _rate_until:
+        step_us = writer.call(_current_step_us)
+        _rate = 1_000_000 / step_us if step_us else None
+        _rate_until = time.monotonic() + RATE_SECONDS
+    return _rate
 
 
 @dataclass(frozen=True)
@@ -146,7 +156,9 @@ def slow_down() -> None:
     Throttled calls within one second count as one: otherwise each of many parallel calls would slow all down again.
     While no call of this process is accepted, the rate goes on falling.
     """
+    global _rate
     pause = min(PROBE_SECONDS, PAUSE_SHARE * _full.throttled())
+    _rate = None
     if _slowed(least_step_us=round(1_000_000 * pause)):
         logger.warning("SES throttles: sending slower for %d s", SLOWED_SECONDS)
 
@@ -234,6 +246,9 @@ def refresh() -> bool:
     )
     return True
 
+
+_rate: float | None = None
+_rate_until = 0.0
 
 # Threads may take from both ends of a deque without a lock.
 _unused: deque[Slot] = deque()

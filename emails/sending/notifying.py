@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from uuid import UUID
 
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 
 from emails.errors import InDoubt, NotSent, Refused, RenderError, SendError, Throttled, Unavailable
@@ -30,6 +33,7 @@ from emails.sending.workload import accepted_seconds
 from emails.ses import brands, default_sender, transport
 from queues import backoff
 from queues.aws import sqs
+from queues.consumer import handling
 from queues.errors import GiveBack, Hold, Reject, Retry
 from queues.events.envelope import Event
 from queues.failpoints import failpoint
@@ -64,19 +68,36 @@ def notify(event: Event, *, template: str, recipient: str, bulk: bool = False) -
         return
     claimed = claim(owed)
     if claimed is None:
-        notification = _notification(owed)
-        if not _is_done(notification):
-            _wait_for_other(notification)
+        _leave_to_other(owed)
     else:
-        held, slot = claimed
-        notification = held.notification
-        _wait_claimed(held, slot)
-        if notification.context != event.data:
-            email = _rendered_as_recorded(held)
-        is_settled = _sent_or_settled(held, email)
-        while not is_settled:
-            # The message is not to blame: it stays in flight and uses up no receives.
-            is_settled = _tried_again(notification, email)
+        finish(owed, email, *claimed)
+
+
+def finish(owed: Owed, email: Rendered, held: Claim, slot: limiter.Slot) -> None:
+    """Send a claimed email, as ``notify`` does after its claim; raises what ``notify`` raises."""
+    _wait_claimed(held, slot)
+    if held.notification.context != owed.event.data:
+        email = _rendered_as_recorded(held)
+    try_on(owed, email, held, lambda: _sent_or_settled(held, email))
+
+
+def try_on(owed: Owed, email: Rendered, held: Claim, first: Callable[[], bool]) -> None:
+    """Try to send until that is settled; ``first`` is the first try, or what is left of it."""
+    is_settled = first()
+    while not is_settled:
+        # The message is not to blame: it stays in flight and uses up no receives.
+        is_settled = _tried_again(held.notification, email)
+    _hold_group(owed.event, held.notification)
+
+
+def _leave_to_other(owed: Owed) -> None:
+    notification = _notification(owed)
+    if not _is_done(notification):
+        _wait_for_other(notification)
+    _hold_group(owed.event, notification)
+
+
+def _hold_group(event: Event, notification: Notification) -> None:
     if notification.state == State.IN_DOUBT and _holds_its_group(event):
         raise Hold("SES may have accepted the email of an earlier event of the group")
 
@@ -178,17 +199,23 @@ def _sent_or_settled(held: Claim, email: Rendered) -> bool:
         with accept.coming():
             message_id = transport.send(message)
     except SendError as exc:
-        return _settle(held, exc)
+        return settle(held, exc)()
     failpoint("after_ses")
-    with journal.unsaved(notification.pk, held.attempt, message_id):
-        accept(states.Acceptance(notification.pk, held.attempt, message_id))
+    acceptance = states.Acceptance(notification.pk, held.attempt, message_id)
+    with journal.unsaved([acceptance]):
+        accept(Accepted(acceptance))
     accepted_seconds.add(time.monotonic() - began)
     failpoint("after_accept")
     limiter.speed_up()
+    log_sent(notification, message_id)
+    return True
+
+
+def log_sent(notification: Notification, message_id: str) -> None:
+    """Write the line of an email that SES has accepted."""
     logger.info(
         "sent event=%s notification=%s ses=%s", notification.event_id, notification.pk, message_id
     )
-    return True
 
 
 def _holds_its_group(event: Event) -> bool:
@@ -202,23 +229,24 @@ def _holds_its_group(event: Event) -> bool:
     )
 
 
-def _settle(held: Claim, error: SendError) -> bool:
-    """Act on an error of SES: retry in place (returns False), raise Retry or Reject, or save a doubt."""
+def settle(held: Claim, error: SendError) -> Callable[[], bool]:
+    """Save what an error of SES means for the email; raises Retry or Reject, or returns what is left to do.
+
+    That may wait. It returns True if the message needs no more work, False to try again in place, or raises Retry.
+    """
     notification = held.notification
     if trials.ends_with(notification, error):
         states.give_up(held, error)
-        return True
+        return lambda: True
     match error:
         case Throttled():
             states.let_go(held, error)
             limiter.slow_down()
-            return False
+            return lambda: False
         case Unavailable():
             states.let_go(held, error)
             breakers.trip(error.breaker, code=error.code, reason=str(error))
-            if breakers.hold(error.breaker):
-                return False
-            raise Retry(str(error), code=error.code) from error
+            return partial(_hold, error)
         case NotSent():
             seconds = backoff.delay(states.refusals(held) + 1)
             states.put_back(held, error, seconds=seconds)
@@ -232,10 +260,25 @@ def _settle(held: Claim, error: SendError) -> bool:
                 notification.pk,
                 error,
             )
-            return True
+            return lambda: True
         case _:
             states.fail(held, error)
             raise Reject(str(error), code=error.code) from error
+
+
+def _hold(error: Unavailable) -> bool:
+    """Wait for the breaker to close, then return False: try again; raises Retry if that takes too long."""
+    if not breakers.hold(error.breaker):
+        raise Retry(str(error), code=error.code) from error
+    return False
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """An email that SES has accepted, and the event that needs no more work then, if that is known already."""
+
+    acceptance: states.Acceptance
+    event_id: UUID | None = None
 
 
 # Sending threads share one transaction for each of these writes: claims with their slots, acceptances, and kept emails.
@@ -250,7 +293,11 @@ def _claim_together(owed: Sequence[Owed]) -> list[tuple[claims.Claim, limiter.Sl
     # The client is made before the slots are taken: otherwise the slots would be late, and all emails leave at once.
     transport.prepare()
     slots = limiter.wait_for_slots(len(owed))
-    held = writer.call(claims.claim_owed, owed)
+    try:
+        held = writer.call(claims.claim_owed, owed)
+    except BaseException:
+        limiter.give_back(slots)
+        raise
     # Claimed emails get the first slots. Emails that are suppressed or already sent use no slot of the rate.
     taken = iter(slots)
     claimed = [(one, next(taken)) if one else None for one in held]
@@ -258,9 +305,16 @@ def _claim_together(owed: Sequence[Owed]) -> list[tuple[claims.Claim, limiter.Sl
     return claimed
 
 
-def _accept_together(accepted: Sequence[states.Acceptance]) -> list[None]:
-    writer.call(states.accept_many, accepted)
+def _accept_together(accepted: Sequence[Accepted]) -> list[None]:
+    writer.call(_save_accepted, accepted)
     return [None] * len(accepted)
+
+
+def _save_accepted(accepted: Sequence[Accepted]) -> None:
+    with transaction.atomic():
+        states.accept_many([each.acceptance for each in accepted])
+        if event_ids := [each.event_id for each in accepted if each.event_id]:
+            handling.mark_handled(event_ids)
 
 
 def _keep_together(owed: Sequence[Owed]) -> list[bool]:

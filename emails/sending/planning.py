@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from emails.models import Notification
 from queues import registry
-from queues.events import foreign
+from queues.events import foreign, tracing
 from queues.events.envelope import Event
 
 
@@ -25,6 +25,8 @@ class Owed:
     # The guard may keep a bulk email back while too many emails bounce.
     bulk: bool = False
     sqs_message_id: str = field(default_factory=foreign.message_id, compare=False)
+    # The trace in which the email is sent.
+    traceparent: str = field(default_factory=tracing.of_current_span, compare=False)
 
     @property
     def key(self) -> tuple[uuid.UUID, str, str]:

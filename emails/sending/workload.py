@@ -16,6 +16,8 @@ from queues.registry import needs
 RESERVE = 2
 # Slots are taken this far ahead: then a pause of that length, for a commit or a receive, leaves no slot unused.
 AHEAD_SECONDS = 0.25
+# What SES takes as long as it has not answered this process.
+GUESS_SECONDS = 0.1
 # The weight of the newest value in the moving average, when it is above and when it is below the average.
 RISE, FALL = 1 / 64, 1 / 8
 
@@ -46,13 +48,13 @@ accepted_seconds = MovingAverage()
 def needed(alias: str) -> int | None:
     """Return how many messages of this queue to handle at once; None if nobody can say.
 
-    Nobody can say for a queue that sends nothing, and before the rate is known and SES has answered. The rate is that
-    of all processes together.
+    Nobody can say for a queue that sends nothing, and before the rate is known. The rate is that of all processes
+    together.
     """
     if alias in READ_ANYWAY:
         return None
     rate, seconds = limiter.rate(), accepted_seconds.value
-    return None if rate is None or seconds is None else at_once(rate=rate, seconds=seconds)
+    return None if rate is None else at_once(rate=rate, seconds=seconds or GUESS_SECONDS)
 
 
 def at_once(*, rate: float, seconds: float) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +32,7 @@ PLATFORM = "platform"
 
 @dataclass
 class _Known:
-    rows: Mapping[str, Brand]
+    brands: dict[str, Brand]
     until: float
 
 
@@ -48,9 +47,11 @@ def known() -> list[str]:
 def in_force(key: str) -> Brand:
     """Return the brand with its defaults filled in; its sender is that of ``default_sender``.
 
-    While the database does not answer, what was known last stays in force. Raises DatabaseError if nothing is known.
+    All emails share it: change it with ``save``. While the database does not answer, what was known last stays in
+    force. Raises DatabaseError if nothing is known.
     """
-    return _filled(copy(_rows().get(key)) or Brand(key=key))
+    brands = _brands()
+    return brands.get(key) or brands.setdefault(key, default(key))
 
 
 def default(key: str) -> Brand:
@@ -116,7 +117,7 @@ def _filled(brand: Brand) -> Brand:
     return brand
 
 
-def _rows() -> Mapping[str, Brand]:
+def _brands() -> dict[str, Brand]:
     global _known
     known = _known
     if known is None or time.monotonic() >= known.until:
@@ -124,20 +125,20 @@ def _rows() -> Mapping[str, Brand]:
             # Other threads use the old brands while this one asks. A lock could block: the query may need another
             # thread.
             known.until = time.monotonic() + FRESH_SECONDS
-        known = _known = _Known(_rows_now(known), time.monotonic() + FRESH_SECONDS)
-    return known.rows
+        known = _known = _Known(_brands_now(known), time.monotonic() + FRESH_SECONDS)
+    return known.brands
 
 
-def _rows_now(known: _Known | None) -> Mapping[str, Brand]:
+def _brands_now(known: _Known | None) -> dict[str, Brand]:
     try:
-        return _read()
+        return {row.key: _filled(row) for row in _read()}
     except DatabaseError as exc:
         if known is None:
             raise
         logger.warning("brands not read: %s", type(exc).__name__)
-        return known.rows
+        return known.brands
 
 
 @by_one_thread
-def _read() -> dict[str, Brand]:
-    return {row.key: row for row in Brand.objects.all()}
+def _read() -> list[Brand]:
+    return list(Brand.objects.all())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from email.header import decode_header, make_header
 from email.utils import parseaddr
+from functools import lru_cache
 
 from django.conf import settings
 
@@ -22,16 +23,16 @@ def in_force(brand: str = brands.DEFAULT) -> str:
     known = brands.in_force(brand)
     if known.address:
         name = known.display_name or ("" if brand == brands.DEFAULT else known.name)
-        return _ascii(addresses.named(name, known.address))
+        return _named(name, known.address)
     if brand == brands.DEFAULT:
         return _ascii(settings.SES_FROM_EMAIL)
     default = address()
-    return default and _ascii(addresses.named(known.display_name or known.name, default))
+    return default and _named(known.display_name or known.name, default)
 
 
 def address(brand: str = brands.DEFAULT) -> str:
     """Return the bare address of a brand's sender in force."""
-    return parseaddr(in_force(brand))[1]
+    return _address(in_force(brand))
 
 
 def readable(brand: str = brands.DEFAULT) -> str:
@@ -53,6 +54,17 @@ def contact(brand: str = brands.DEFAULT) -> str:
     return known.support or known.reply_to or address(brand)
 
 
+@lru_cache(256)
+def _named(name: str, address: str) -> str:
+    return _ascii(addresses.named(name, address))
+
+
+@lru_cache(256)
+def _address(sender: str) -> str:
+    return parseaddr(sender)[1]
+
+
+@lru_cache(256)
 def _ascii(sender: str) -> str:
     """Return the sender as SES takes it; a sender that is wrong stays, and SES's refusal names it."""
     try:

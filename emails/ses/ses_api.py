@@ -19,11 +19,11 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django_ses import SESBackend
 
-from emails.errors import InDoubt, NotSent, SendError
+from emails.errors import InDoubt, NotSent, Refused, SendError
 from emails.ses import default_sender, fields, lean
 from emails.ses.error_codes import classified
 from queues import addresses
-from queues.aws import lean_connections
+from queues.aws import lean_fit
 from queues.aws.clients import FAILURES
 from queues.aws.failures import departures
 from queues.aws.failures.error_codes import is_about_credentials, is_lacking
@@ -66,12 +66,19 @@ def send(message: EmailMessage) -> str:
         except Exception as exc:
             # django-ses looks for the message id first: if it found one, SES accepted the email.
             if not message.extra_headers.get("message_id"):
-                raise _unsent(exc, departure, sender=message.from_email) from exc
+                raise unsent(exc, departure, sender=message.from_email) from exc
             logger.warning("the rest of SES's answer cannot be read: %s", type(exc).__name__)
     message_id = message.extra_headers.get("message_id", "")
+    if not message_id and not departure.has_left:
+        raise blacklisted()
     if not message_id:
         raise InDoubt("SES answered without a message id")
     return str(message_id)
+
+
+def blacklisted() -> Refused:
+    """Make the error for an email that django-ses left out, because of AWS_SES_USE_BLACKLIST."""
+    return Refused("django-ses sent nothing: its blacklist has the address", code="Blacklist")
 
 
 def prepare() -> None:
@@ -183,7 +190,8 @@ def forget_clients() -> None:
     _api_v2.cache_clear()
 
 
-def _unsent(exc: Exception, departure: departures.Departure, *, sender: str) -> SendError:
+def unsent(exc: Exception, departure: departures.Departure, *, sender: str) -> SendError:
+    """Return what an error of a call to send says of the email; credentials that fail are read anew next time."""
     error = classified(exc, departure, sender=sender)
     if is_about_credentials(error.code):
         # Somebody may have renewed them: the next email reads them again, in this process too.
@@ -250,6 +258,12 @@ _making = threading.RLock()
 class _Backend(SESBackend):  # type: ignore[misc]  # it has no types
     """django-ses's backend, whose client tells when a request leaves."""
 
+    def create_session(self) -> boto3.session.Session:
+        """Return the session of our other clients; one of its own where django-ses has settings for that."""
+        own = (self._session_profile, self._access_key_id, self._access_key, self._session_token)
+        made: boto3.session.Session = super().create_session() if any(own) else _session()
+        return made
+
     def open(self) -> bool | None:
         """Make the client, unless there is one."""
         is_new: bool | None = super().open()
@@ -269,25 +283,18 @@ def _told_of_departures(client: Made) -> Made:
 @cache
 def _connection(endpoint: str | None, region: str, v2: bool, client: str) -> SESBackend:
     backend = _Backend(aws_region_endpoint=endpoint, aws_region_name=region, use_ses_v2=v2)
-    if client == "lean":
-        backend.connection = _lean(backend, endpoint, region)
     backend.open()
+    if v2 and client == "lean":
+        backend.connection = _lean(backend)
     return backend
 
 
-def _lean(backend: SESBackend, endpoint: str | None, region: str) -> lean.LeanClient | None:
-    """Return our lean client; None if only boto3's client can pass a proxy."""
-    # Both versions of the API have the same endpoint, and boto3 knows it.
-    endpoint = endpoint or api().meta.endpoint_url
-    if not lean_connections.reaches(endpoint):
-        logger.warning("SES is behind a proxy: boto3's client is used")
-        return None
-    session = backend.create_session()
-    # A client of boto3 tells its session the region, where the SDK then asks for the credentials of a role.
-    session._session.set_config_variable("region", region)
-    return lean.LeanClient(
-        session.get_credentials(), endpoint=endpoint, region=region, config=settings.AWS_SES_CONFIG
-    )
+def _lean(backend: SESBackend) -> Any:
+    """Return a lean client, or boto3's own where only that can send emails."""
+    if backend._global_endpoint_id:
+        lean_fit.say_once("SESv2", "AWS_SES_GLOBAL_ENDPOINT_ID is set")
+        return backend.connection
+    return lean.beside(backend.connection)
 
 
 @cache

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from django.conf import settings
 from django.core.mail import EmailMessage
 
-from emails.errors import NotSent, Unavailable
-from emails.ses import error_codes, ses_api, smtp
+from emails.errors import NotSent, SendError, Unavailable
+from emails.ses import error_codes, rounds, ses_api, smtp
 
 logger = logging.getLogger(__name__)
 
@@ -17,6 +17,16 @@ logger = logging.getLogger(__name__)
 def send(message: EmailMessage) -> str:
     """Send one email and return SES's message id; raises NotSent, Refused or InDoubt."""
     return smtp.send(message) if _is_smtp() else ses_api.send(message)
+
+
+def sends_many() -> bool:
+    """Return True if ``send_many`` can be used."""
+    return not _is_smtp() and rounds.are_possible()
+
+
+def send_many(letters: Sequence[rounds.Letter]) -> list[str | SendError | None]:
+    """Send emails at once; see ``rounds.send``."""
+    return rounds.send(letters)
 
 
 def prepare() -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
 
-from orders import money
 from queues import registry
 from queues.answers import Cause
 from queues.dead_letters import causes
@@ -22,8 +20,6 @@ _NOUNS = {
 }
 # A subject has little room.
 _BRIEFLY = {"the recipient is not verified": "address not verified"}
-# From this amount on, cents do not matter.
-_WHOLE_FROM = 100
 # So many of the newest dead letters say of which kind they are.
 _SAMPLE = 100
 
@@ -89,15 +85,8 @@ def _cause(fingerprint: str) -> Cause | None:
 
 
 def amount(cents: int, currency: str) -> str:
-    """Write an amount for a headline: ``$7,412``; from 100 on without cents."""
-    value = Decimal(cents) / 100
-    if value >= _WHOLE_FROM:
-        value = Decimal(round(value))
-    try:
-        return money.formatted(value, currency).removesuffix(".00")
-    except ValueError:
-        # Another producer may name any currency.
-        return f"{currency} {value:,}"
+    """Write an amount as the console rounds it, and as short as a subject needs: ``$7,412``, ``$5``."""
+    return causes.amount(cents, currency, is_rounded=True).removesuffix(".00")
 
 
 def _kind(fingerprint: str) -> str:

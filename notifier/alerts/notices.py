@@ -93,7 +93,7 @@ class Alert:
 
 def duty_of(cause: Cause) -> str:
     """Return the name of the duty that limits how often this cause is alerted."""
-    return f"alert {cause.key}"[:150]
+    return resolved.alert_duty(cause.key)
 
 
 def fingerprint_of(cause: Cause) -> str:

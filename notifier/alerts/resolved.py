@@ -106,16 +106,21 @@ def mark(key: str) -> None:
     duties.take(_mark(key), every=0)
 
 
+def alert_duty(key: str) -> str:
+    """Return the name of the duty that limits how often the cause with this key is alerted."""
+    return f"alert {key}"[:150]
+
+
 def due(current: Sequence[Concern], *, again_seconds: int) -> list[Healed]:
     """List the marked causes that are over; ``current`` is all concerns that still stand, alerted or not."""
     over = [key for key in _marked() if not _stands(key, current)]
-    taken = duties.taken([name for key in over for name in (_duty(key), _alert(key))])
+    taken = duties.taken([name for key in over for name in (_duty(key), alert_duty(key))])
     pause = timedelta(seconds=again_seconds)
     return [
         Healed(
             key,
             told_at=taken.get(_duty(key)),
-            again_at=taken[_alert(key)] + pause if _alert(key) in taken else None,
+            again_at=taken[alert_duty(key)] + pause if alert_duty(key) in taken else None,
         )
         for key in over
     ]
@@ -161,10 +166,6 @@ def _split(key: str) -> tuple[str, str]:
 
 def _mark(key: str) -> str:
     return f"{_MARK}{key}"[:150]
-
-
-def _alert(key: str) -> str:
-    return f"alert {key}"[:150]
 
 
 def _duty(key: str) -> str:

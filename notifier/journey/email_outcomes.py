@@ -22,30 +22,7 @@ from queues.models import DeadLetter, OutboxEvent
 
 Delivery = Notification.Delivery
 
-# Labels and their colours: what SES reported, where our own sending stands, where an event without an email stands.
-_REPORTED = {
-    Delivery.DELAYED: ("Delayed", "warning"),
-    Delivery.DELIVERED: ("Delivered", "success"),
-    Delivery.BOUNCED_SOFT: ("Soft bounce", "danger"),
-    Delivery.BOUNCED_HARD: ("Hard bounce", "danger"),
-    Delivery.COMPLAINED: ("Spam complaint", "danger"),
-    Delivery.REJECTED: ("Rejected by SES", "danger"),
-    Delivery.SUPPRESSED: ("Suppressed by SES", "danger"),
-}
-_STANDING = {
-    Standing.PENDING: ("Waiting", "info"),
-    Standing.RETRYING: ("Waiting for retry", "warning"),
-    Standing.REDRIVING: ("Redriving", "info"),
-    Standing.DEAD_LETTER: ("Dead letter", "danger"),
-    Standing.STOPPED: ("Stopped", ""),
-    Standing.SENDING: ("Sending", "info"),
-    Standing.SENT: ("Sent", "primary"),
-    Standing.IN_DOUBT: ("In doubt", "warning"),
-    Standing.FAILED: ("Failed", "danger"),
-    Standing.CANCELLED: ("Cancelled", ""),
-    Standing.SUPPRESSED: ("Suppressed", "danger"),
-    Standing.KEPT: ("Kept back", "warning"),
-}
+# Labels and their colours where an event has no email.
 _WITHOUT_EMAIL = {
     OutboxEvent.State.HELD: ("Held", "warning"),
     OutboxEvent.State.REFUSED: ("Refused by SQS", "danger"),
@@ -54,8 +31,8 @@ _WITHOUT_EMAIL = {
 }
 # These emails did not arrive; ``emails.dead_letters.new_addresses`` sends them to a corrected address.
 _LOST = (Standing.FAILED, Standing.SUPPRESSED, Standing.DEAD_LETTER, Standing.STOPPED)
-_DEAD = _STANDING[Standing.DEAD_LETTER]
-_WAITING = ("Waiting", "info")
+_DEAD = (str(Standing.DEAD_LETTER.label), standings.COLOURS[Standing.DEAD_LETTER])
+_WAITING = (str(Standing.PENDING.label), standings.COLOURS[Standing.PENDING])
 
 
 def of_notifications(rows: Collection[Notification]) -> dict[UUID, EmailOutcome]:
@@ -114,12 +91,15 @@ def of_addresses(rows: QuerySet[Any], column: str) -> Mapping[Any, EmailOutcome]
 
 
 def _of(row: Notification, standing: Standing) -> EmailOutcome:
+    delivery = Delivery(row.delivery_status)
     # What SES reported of an email that was sent counts; a report of a state before does not.
-    reported = _REPORTED.get(Delivery(row.delivery_status)) if standing == Standing.SENT else None
-    is_lost = standing in _LOST or bool(
-        reported and row.delivery_status in new_addresses.NOT_DELIVERED
-    )
-    return EmailOutcome(*(reported or _STANDING[standing]), row.event_id, is_lost)
+    if standing == Standing.SENT and delivery != Delivery.NONE:
+        told, colour = str(delivery.label), standings.DELIVERY_COLOURS[delivery]
+        is_lost = delivery in new_addresses.NOT_DELIVERED
+    else:
+        told, colour = str(standing.label), standings.COLOURS[standing]
+        is_lost = standing in _LOST
+    return EmailOutcome(told, colour, row.event_id, is_lost)
 
 
 def _told_by(before: Notification | None, row: Notification) -> Notification:

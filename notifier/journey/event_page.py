@@ -19,7 +19,8 @@ from django.utils.timezone import localtime
 from django.views.decorators.http import require_safe
 
 from emails.models import Notification
-from emails.pages.notifications import NotificationAdmin, shown
+from emails.pages.notifications import shown
+from emails.reports import standings
 from emails.reports.standings import Standing
 from notifier.journey import email_outcomes, event_timeline, history_page, new_address_page
 from notifier.journey.event_timeline import Journey, TimelineEntry
@@ -113,7 +114,7 @@ def _now(found: Journey) -> TimelineEntry:
     if isinstance(row, Notification):
         if row.delivery_status != Notification.Delivery.NONE:
             label = row.get_delivery_status_display()
-            colour = NotificationAdmin.delivery_colours.get(row.delivery_status, "")
+            colour = standings.DELIVERY_COLOURS.get(row.delivery_status, "")
         elif state == Standing.RETRYING and row.next_at > timezone.now():
             detail = f"Not before {moment(row.next_at)}."
     now = timezone.now()

@@ -56,7 +56,7 @@ class Tracer:
             try:
                 yield made
             except Exception as exc:
-                made.set_status(StatusCode.ERROR, type(exc).__name__)
+                made.set_status(StatusCode.ERROR, getattr(exc, "code", "") or type(exc).__name__)
                 raise
 
     def traceparent(self) -> str:

@@ -15,7 +15,6 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from emails.models import Notification
-from emails.pages.notifications import STANDING_COLOURS, NotificationAdmin
 from emails.reports import standings
 from notifier.alerts import alerts
 from notifier.overview import figures, marks, problems, running
@@ -88,7 +87,7 @@ def _recent() -> Section:
             (
                 link(notification),
                 notification.recipient,
-                coloured(found[notification.pk].label, STANDING_COLOURS[found[notification.pk]]),
+                coloured(found[notification.pk].label, standings.COLOURS[found[notification.pk]]),
                 _delivery(notification),
                 moment(notification.created_at),
                 moment(notification.sent_at),
@@ -102,5 +101,5 @@ def _recent() -> Section:
 def _delivery(notification: Notification) -> str:
     if notification.delivery_status == Notification.Delivery.NONE:
         return "—"
-    colour = NotificationAdmin.delivery_colours[notification.delivery_status]
+    colour = standings.DELIVERY_COLOURS[notification.delivery_status]
     return coloured(notification.get_delivery_status_display(), colour)

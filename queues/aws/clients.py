@@ -65,12 +65,14 @@ def is_not_aws(code: str) -> bool:
 def config(*, hurried: bool) -> Config:
     """Return timeouts and retries for a client; ``hurried`` means one try of at most three seconds."""
     if hurried:
-        return Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
+        return Config(
+            connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1, "mode": "standard"}
+        )
     return Config(
         connect_timeout=3,
         read_timeout=settings.QUEUE_WAIT_SECONDS + 10,
         retries={"total_max_attempts": 3, "mode": "standard"},
-        max_pool_connections=64,
+        max_pool_connections=256,
     )
 
 

@@ -13,13 +13,14 @@ import ssl
 import time
 import weakref
 from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-import botocore.session
 from botocore.exceptions import (
     ConnectionClosedError,
     ConnectTimeoutError,
@@ -28,7 +29,6 @@ from botocore.exceptions import (
     SSLError,
 )
 from botocore.httpsession import get_cert_path
-from botocore.utils import get_environ_proxies
 from urllib3.util import wait_for_read
 
 # The server may close a connection that was idle for longer just as a request leaves, and then nobody knows whether the
@@ -53,34 +53,54 @@ class Connections:
     """Open connections to one endpoint; safe to share between threads.
 
     The connection used last is used next, so that the others grow old and are closed. ``config`` gives
-    ``connect_timeout``, ``read_timeout`` and ``max_pool_connections``.
+    ``connect_timeout``, ``read_timeout`` and ``max_pool_connections``. ``ca_bundle`` is the file of the certificates to
+    trust; True for the bundle that botocore takes.
     """
 
-    def __init__(self, endpoint: str, config: Any, idle_seconds: float) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        config: Any,
+        idle_seconds: float,
+        *,
+        ca_bundle: str | bool = True,
+        socket_options: Sequence[tuple[int, int, int]] = (),
+    ) -> None:
         self._endpoint = endpoint
         self._config = config
         self._idle_seconds = idle_seconds
-        self._open = _opener(endpoint, timeout=config.connect_timeout)
+        self._open = _opener(endpoint, timeout=config.connect_timeout, ca_bundle=ca_bundle)
+        self._socket_options = socket_options
         self._idle: deque[tuple[float, _Connection]] = deque()
         weakref.finalize(self, _close, self._idle)
 
     def exchange(self, request: bytes) -> Response:
         """Send the request once and return the response, whatever its status."""
-        connection = self._take()
-        is_kept = False
-        try:
-            response = connection.exchange(request)
-            is_kept = not response.is_last
-        except TimeoutError as exc:
-            raise ReadTimeoutError(endpoint_url=self._endpoint, error=exc) from exc
-        except (OSError, HTTPException) as exc:
-            raise ConnectionClosedError(endpoint_url=self._endpoint, error=exc) from exc
-        finally:
-            if is_kept and len(self._idle) < self._config.max_pool_connections:
-                self._idle.append((time.monotonic(), connection))
-            else:
-                connection.close()
-        return response
+        return self.begin(request).response()
+
+    def begin(self, request: bytes) -> Exchange:
+        """Send the request once; the caller asks what is returned for the response, or gives it up."""
+        exchange = Exchange(self, self._take())
+        with exchange.translated():
+            exchange.connection.send(request)
+        return exchange
+
+    @property
+    def read_timeout(self) -> float:
+        """How long to wait for the next part of a response, in seconds."""
+        return float(self._config.read_timeout)
+
+    @property
+    def endpoint(self) -> str:
+        """The URL that requests go to."""
+        return self._endpoint
+
+    def keep(self, connection: _Connection) -> None:
+        """Keep a connection for the next request; the caller's exchange is over."""
+        if len(self._idle) < self._config.max_pool_connections:
+            self._idle.append((time.monotonic(), connection))
+        else:
+            connection.close()
 
     def _take(self) -> _Connection:
         """Return an open connection that, as far as can be seen, the server has not closed."""
@@ -102,13 +122,57 @@ class Connections:
             raise ConnectTimeoutError(endpoint_url=self._endpoint, error=exc) from exc
         except (OSError, UnicodeError) as exc:
             raise EndpointConnectionError(endpoint_url=self._endpoint, error=exc) from exc
+        for option in self._socket_options:
+            opened.sock.setsockopt(*option)
         opened.sock.settimeout(self._config.read_timeout)
         return _Connection(opened.sock)
 
 
-def reaches(endpoint: str) -> bool:
-    """True if the endpoint is reached without a proxy; only boto3 can talk through one."""
-    return urlsplit(endpoint).scheme not in get_environ_proxies(endpoint)
+class Exchange:
+    """One request that was sent; nobody knows what became of it until there is a response."""
+
+    def __init__(self, connections: Connections, connection: _Connection) -> None:
+        self.connection = connection
+        self._connections = connections
+
+    def fileno(self) -> int:
+        """Return the descriptor that turns readable when the response comes."""
+        return self.connection.fileno()
+
+    def has_begun(self) -> bool:
+        """Return True if a part of the response is here: records of TLS alone make its descriptor readable, too."""
+        return self.connection.has_begun()
+
+    def response(self) -> Response:
+        """Wait for the response and return it, whatever its status."""
+        with self.translated():
+            response = self.connection.response()
+        if response.is_last:
+            self.connection.close()
+        else:
+            self._connections.keep(self.connection)
+        return response
+
+    def give_up(self) -> ReadTimeoutError:
+        """Close the connection, because the response took too long; returns the error that says so."""
+        self.connection.close()
+        return ReadTimeoutError(endpoint_url=self._connections.endpoint)
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turn errors of the network inside the block into botocore's; after any error the connection is closed."""
+        endpoint = self._connections.endpoint
+        try:
+            yield
+        except TimeoutError as exc:
+            self.connection.close()
+            raise ReadTimeoutError(endpoint_url=endpoint, error=exc) from exc
+        except (OSError, HTTPException) as exc:
+            self.connection.close()
+            raise ConnectionClosedError(endpoint_url=endpoint, error=exc) from exc
+        except BaseException:
+            self.connection.close()
+            raise
 
 
 class _Connection:
@@ -116,9 +180,30 @@ class _Connection:
         self._socket = connected
         self._incoming = connected.makefile("rb")
 
-    def exchange(self, request: bytes) -> Response:
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def send(self, request: bytes) -> None:
         self._socket.sendall(request)
+
+    def response(self) -> Response:
         return _read(self._incoming)
+
+    def has_begun(self) -> bool:
+        if not isinstance(self._socket, ssl.SSLSocket):
+            return True
+        seconds = self._socket.gettimeout()
+        self._socket.settimeout(0)
+        try:
+            self._incoming.peek(1)
+        except ssl.SSLWantReadError:
+            return False
+        except OSError:
+            # Whoever reads the response meets it again.
+            return True
+        finally:
+            self._socket.settimeout(seconds)
+        return True
 
     def is_quiet(self) -> bool:
         """True if the server has neither sent anything unasked nor closed the connection."""
@@ -185,13 +270,14 @@ def _number(text: str, *, base: int) -> int:
         raise HTTPException("a length is not a number") from exc
 
 
-def _opener(endpoint: str, *, timeout: float) -> partial[HTTPConnection]:
-    """Return a function that makes connections and checks certificates by AWS_CA_BUNDLE, or botocore's bundle."""
+def _opener(endpoint: str, *, timeout: float, ca_bundle: str | bool) -> partial[HTTPConnection]:
+    """Return a function that makes connections and checks certificates as boto3 does."""
     where = urlsplit(endpoint)
     if where.scheme == "http":
         return partial(HTTPConnection, where.hostname or "", where.port, timeout=timeout)
-    bundle = botocore.session.get_session().get_config_variable("ca_bundle")
-    context = ssl.create_default_context(cafile=get_cert_path(bundle or True))
+    context = ssl.create_default_context(cafile=get_cert_path(ca_bundle))  # type: ignore[arg-type]  # it takes a path too
+    # From Python 3.13 on the default; boto3 trusts a company's own authority without these formalities.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return partial(
         HTTPSConnection, where.hostname or "", where.port, timeout=timeout, context=context
     )

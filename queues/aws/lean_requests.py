@@ -11,7 +11,7 @@ from __future__ import annotations
 import hmac
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -19,11 +19,18 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from botocore.credentials import Credentials
-from botocore.exceptions import ClientError, CredentialRetrievalError, NoCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+)
+from botocore.handlers import add_recursion_detection_header
 from botocore.parsers import ResponseParser, ResponseParserError
 
 from queues.aws.failures import departures
-from queues.aws.lean_connections import IDLE_SECONDS, Connections
+from queues.aws.lean_connections import IDLE_SECONDS, Connections, Response
+from queues.aws.lean_rounds import Planned, Round
 
 
 @dataclass(frozen=True)
@@ -66,36 +73,62 @@ def _unreadable(status: int, content: bytes) -> ResponseParserError:
     return ResponseParserError(f"status {status}, unreadable: {shown}")
 
 
-class Service:
-    """One service at one endpoint; safe to share between threads. ``config`` is that of ``Connections``."""
+@dataclass(frozen=True)
+class Endpoint:
+    """Where and how a service is called; ``queues.aws.lean_fit`` finds it out.
 
-    def __init__(
-        self,
-        name: str,
-        credentials: Credentials | None,
-        *,
-        endpoint: str,
-        path: str,
-        region: str,
-        config: Any,
-        idle_seconds: float = IDLE_SECONDS,
-    ) -> None:
-        where = urlsplit(endpoint.rstrip("/") + path)
-        self._name = name
-        self._credentials = credentials
-        self._region = region
+    ``config``, ``ca_bundle`` and ``socket_options`` are those of ``Connections``. With ``is_traced`` calls have the
+    header by which Lambda finds functions that invoke themselves without end.
+    """
+
+    url: str
+    region: str
+    signing_name: str
+    credentials: Credentials | None
+    config: Any
+    user_agent: str = ""
+    is_traced: bool = False
+    ca_bundle: str | bool = True
+    socket_options: Sequence[tuple[int, int, int]] = ()
+
+
+class Service:
+    """One service at one endpoint; safe to share between threads."""
+
+    def __init__(self, endpoint: Endpoint, idle_seconds: float = IDLE_SECONDS) -> None:
+        where = urlsplit(endpoint.url)
+        self._name = endpoint.signing_name
+        self._credentials = endpoint.credentials
+        self._region = endpoint.region
         self._path = where.path
         self._host = where.netloc.rpartition("@")[2]
-        self._connections = Connections(endpoint, config, idle_seconds)
+        self._agent = {"user-agent": endpoint.user_agent} if endpoint.user_agent else {}
+        self._is_traced = endpoint.is_traced
+        self._connections = Connections(
+            endpoint.url,
+            endpoint.config,
+            idle_seconds,
+            ca_bundle=endpoint.ca_bundle,
+            socket_options=endpoint.socket_options,
+        )
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Send one request with these headers, their names in lower case; raises what boto3's clients raise."""
-        signed = self._signed(body, headers)
-        lines = "".join(f"{name}: {value}\r\n" for name, value in signed.items())
-        head = f"POST {self._path} HTTP/1.1\r\n{lines}content-length: {len(body)}\r\n\r\n"
+        request = self.signed(body, headers)
         departures.leave()
-        response = self._connections.exchange(head.encode() + body)
-        return Answer(response.status, response.headers, response.content)
+        return _answer(self._connections.exchange(request))
+
+    def post_many(self, planned: Sequence[Planned]) -> list[Answer | BotoCoreError | None]:
+        """Send requests that ``signed`` made; returns for each the answer, the error, or None if it was not fit."""
+        results = Round(self._connections, planned).run()
+        return [_answer(one) if isinstance(one, Response) else one for one in results]
+
+    def signed(self, body: bytes, headers: Mapping[str, str]) -> bytes:
+        """Return a whole request, signed now: it must leave within minutes."""
+        sent = self._signed(body, headers) | self._unsigned()
+        lines = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
+        head = f"POST {self._path} HTTP/1.1\r\n{lines}content-length: {len(body)}\r\n\r\n"
+        return head.encode() + body
 
     def _signed(self, body: bytes, headers: Mapping[str, str]) -> dict[str, str]:
         now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
@@ -114,6 +147,15 @@ class Service:
         )
         return signed
 
+    def _unsigned(self) -> dict[str, str]:
+        """Return the headers that botocore does not sign either."""
+        if not self._is_traced:
+            return self._agent
+        headers = dict(self._agent)
+        # It changes with each invocation.
+        add_recursion_detection_header({"headers": headers})
+        return headers
+
     def _keys(self) -> _Keys:
         if self._credentials is None:
             raise NoCredentialsError
@@ -126,6 +168,10 @@ class Service:
                 provider=self._credentials.method, error_msg=str(exc)
             ) from exc
         return _Keys(frozen.access_key or "", frozen.secret_key or "", frozen.token)
+
+
+def _answer(response: Response) -> Answer:
+    return Answer(response.status, response.headers, response.content)
 
 
 class _Keys(NamedTuple):

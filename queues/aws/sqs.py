@@ -18,9 +18,10 @@ from botocore.exceptions import ClientError
 from django.conf import settings
 
 from queues import characters
-from queues.aws import clients, lean_connections, lean_requests, names, received
+from queues.aws import clients, lean_fit, lean_requests, names, received
 from queues.aws.early_answers import EarlyAnswers
 from queues.aws.failures import error_codes
+from queues.aws.lean_requests import Service
 from queues.aws.lean_sqs import LeanClient
 from queues.aws.received import Received as Received
 from queues.errors import QueueUnavailable, ReceiptExpired
@@ -357,12 +358,14 @@ _making = threading.Lock()
 @clients.remembered
 def _client(region: str, endpoint: str | None, kind: str, hurried: bool) -> SQSClient:
     # Repeating a call to SQS is harmless: a duplicate message meets the claim on the notification.
-    config = clients.config(hurried=hurried)
+    config: Any = clients.config(hurried=hurried)
     boto3_client = clients.session().client(
         "sqs", region_name=region, endpoint_url=endpoint, config=config
     )
     boto3_client.meta.events.register("after-call.sqs", _require_json)
-    return _lean(boto3_client, config) if kind == "lean" else boto3_client
+    if kind != "lean":
+        return boto3_client
+    return lean_or(boto3_client, tries=config.retries["total_max_attempts"])
 
 
 def _require_json(http_response: Any, **kwargs: Any) -> None:
@@ -371,23 +374,12 @@ def _require_json(http_response: Any, **kwargs: Any) -> None:
         lean_requests.json_object(http_response.status_code, http_response.content)
 
 
-def _lean(client: SQSClient, config: Any) -> SQSClient:
-    """Return a lean client, or boto3's own if only boto3 gets through a proxy."""
-    endpoint = client.meta.endpoint_url
-    if not lean_connections.reaches(endpoint):
-        logger.warning("SQS is behind a proxy: boto3's client is used")
+def lean_or(client: SQSClient, *, tries: int) -> SQSClient:
+    """Return a lean client, or boto3's own where only that can make the calls."""
+    endpoint = lean_fit.endpoint(client, "receive_message", tries=tries, QueueUrl="https://sqs/1/q")
+    if endpoint is None:
         return client
-    service = lean_requests.Service(
-        "sqs",
-        clients.session().get_credentials(),
-        endpoint=endpoint,
-        path="/",
-        region=client.meta.region_name,
-        config=config,
-    )
-    return cast(
-        "SQSClient", LeanClient(client, service, tries=config.retries["total_max_attempts"])
-    )
+    return cast("SQSClient", LeanClient(client, Service(endpoint), tries=tries))
 
 
 def _checked(name: str, value: object) -> str:

@@ -16,6 +16,7 @@ from django.db import Error
 from queues.aws.sqs import BATCH_ENTRIES, Queue, Received
 from queues.consumer import handling
 from queues.errors import QueueUnavailable
+from queues.failpoints import failpoint
 from queues.threads import writer
 
 logger = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class Acks:
             try:
                 if event_ids := [event_id for _, event_id in batch if event_id]:
                     writer.call(handling.mark_handled, event_ids)
+                    failpoint("after_handled")
                 self._delete([message for message, _ in batch])
             except (QueueUnavailable, Error) as exc:
                 # These messages come again and are recognised as done.

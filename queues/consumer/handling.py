@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import traceback
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from queues.consumer.retry_in_place import OUTAGES
 from queues.dead_letters import collecting
 from queues.errors import GiveBack, Hold, Reject, Retry
 from queues.events import foreign, tracing
-from queues.events.envelope import envelope_fields
+from queues.events.envelope import Event, envelope_fields
 from queues.failpoints import failpoint
 from queues.models import HandlingFailure, OutboxEvent
 from queues.models.sql import moment
@@ -59,11 +60,20 @@ class Disposition:
     event_id: UUID | None = None
 
 
+Work = Callable[[], Event | None]
+
+
 def handle(queue: Queue, message: Received) -> Disposition:
     """Run the handlers and say what to do with the message, which must not be deleted before.
 
     Raises only ``retry_in_place.OUTAGES``: the database failed, and the caller must call this again.
     """
+    note(queue, message)
+    return finish(queue, message)
+
+
+def note(queue: Queue, message: Received) -> None:
+    """Write the line of a message that was received."""
     logger.info(
         "received event=%s queue=%s message=%s receive=%d",
         message.event_id,
@@ -72,23 +82,45 @@ def handle(queue: Queue, message: Received) -> Disposition:
         message.receive_count,
     )
     failpoint("after_receive")
-    labels = message.message_attributes
-    span = tracing.span(
+
+
+def finish(queue: Queue, message: Received, work: Work | None = None) -> Disposition:
+    """Do what ``handle`` does for a message that is noted; ``work`` is what is left to do, in place of the handlers."""
+    span = begin_span(queue, message)
+    try:
+        return span.run(lambda: _handled(queue, message, work))
+    finally:
+        span.end()
+
+
+def begin_span(queue: Queue, message: Received) -> tracing.OpenSpan:
+    """Begin the span around all work on a message."""
+    return tracing.begin(
         f"process {queue.alias}",
         kind="consumer",
-        parent=labels.get("traceparent", ""),
+        parent=message.message_attributes.get("traceparent", ""),
         event_id=message.event_id,
     )
-    # Our relay labels each message; the outbox knows the ids of these.
-    with span, foreign.handling("" if labels.get("event_id") else message.id):
-        return _handled(queue, message)
 
 
-def _handled(queue: Queue, message: Received) -> Disposition:
+def sent_by(message: Received) -> AbstractContextManager[None]:
+    """Let handlers inside the block know the id of a message that another producer sent.
+
+    Our relay labels each message; the outbox knows the ids of these.
+    """
+    return foreign.handling("" if message.message_attributes.get("event_id") else message.id)
+
+
+def _handled(queue: Queue, message: Received, work: Work | None) -> Disposition:
+    with sent_by(message):
+        return _decided(queue, message, work)
+
+
+def _decided(queue: Queue, message: Received, work: Work | None) -> Disposition:
     try:
         if queue.is_fifo and writer.call(fifo_groups.must_wait, queue, message):
             return Disposition(delete=True)
-        event = registry.reader_for(queue.alias)(message.body)
+        event = work() if work else registry.reader_for(queue.alias)(message.body)
         if event is None and message.event_id == NO_EVENT:
             _mark_message_handled(queue, message)
     except Hold as exc:
@@ -130,7 +162,6 @@ def mark_handled(event_ids: Collection[UUID]) -> None:
     )
     with connection.cursor() as cursor:
         cursor.execute(sql, [json.dumps([event_id.hex for event_id in event_ids])])
-    failpoint("after_handled")
 
 
 @writer.by_one_thread

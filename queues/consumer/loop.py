@@ -1,8 +1,9 @@
-"""Receive messages, have ``handling.handle`` handle them, delete them: the consumer's loop.
+"""Receive messages, have them handled, delete them: the consumer's loop.
 
-One thread per queue receives, and a worker pool per queue handles. At most one batch of ten per queue is received and
-not begun. From a FIFO queue messages are received one by one: SQS delivers nothing more of a group before the delete,
-and in a batch the messages behind one that fails would use up their receives with it.
+Lanes receive from each queue (``queues.consumer.lanes``), and each handles its own batch of ten together. Messages that
+must be handled alone go to the queue's worker pool; while half as many as it has threads wait there, nothing more is
+received. From a FIFO queue one lane receives messages one by one: SQS delivers nothing more of a group before the
+delete, and in a batch the messages behind one that fails would use up their receives with it.
 
 A message whose consumer died is handled alone (``queues.consumer.quarantine``). A message that cannot be handled
 because the database fails stays in flight and is handled again (``queues.consumer.retry_in_place``). Meanwhile nothing
@@ -12,21 +13,26 @@ is received.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from django.conf import settings
-from django.db import Error, connection
+from django.db import connection
 
 from queues import registry
+from queues.aws import sqs
 from queues.aws.sqs import BATCH_ENTRIES, Queue, Received
-from queues.consumer import handling, quarantine, retry_in_place
+from queues.consumer import handling, quarantine, retry_in_place, together
 from queues.consumer.acks import MAX_WAIT_SECONDS, Acks
+from queues.consumer.handling import Work
 from queues.consumer.in_flight import InFlight
+from queues.consumer.lanes import Lanes
+from queues.consumer.receiving import Budget, Receiver
 from queues.consumer.retry_in_place import OUTAGES, RetryInPlace
-from queues.errors import GiveBack, QueueClosed, QueueUnavailable, ReceiptExpired
+from queues.errors import GiveBack, QueueUnavailable, ReceiptExpired
 from queues.threads import writer
 from queues.threads.worker_pool import WorkerPool
 
@@ -34,21 +40,23 @@ logger = logging.getLogger(__name__)
 
 Handle = Callable[[Queue, Received], handling.Disposition]
 
-# The number of messages of each queue that are handled at once, unless the caller says otherwise.
+# The number of messages of each queue that are handled at once, unless the caller says otherwise: ten for each lane.
 CONCURRENCY = 8
+# Of these, so many threads at most handle messages alone.
+MOST_ALONE = 64
 # The longest time from SIGTERM until the rest is left; ``threads.stopping`` ends the process soon after. An outstanding
 # long poll and a running call to SES end before.
 DRAIN_SECONDS = 21.0
 # Of that, for the last deletes.
 LAST_SECONDS = 1.0
 TICK_SECONDS = 0.05
-MAX_PAUSE_SECONDS = 30.0
 
 
 class Consumer:
     """Consumes some queues until it is told to stop, or until they are empty.
 
-    ``handle`` decides what becomes of a message. A signal handler may set ``stopping`` and nothing else.
+    ``handle`` decides what becomes of a message; with one of the caller's own, each is handled alone. A signal handler
+    may set ``stopping`` and nothing else.
     """
 
     def __init__(
@@ -65,22 +73,30 @@ class Consumer:
         self._is_stuck = False
         # The number of messages handled since the start.
         self.handled = 0
-        # Why nothing can be received now, by queue alias: what SQS answered, or did not.
-        self.troubles: dict[str, str] = {}
         self._handle = handle
-        self._budget = max_messages
-        self._reserved = 0
+        self._handles_together = handle is handling.handle
+        self._budget = Budget(max_messages)
         self._lock = threading.Lock()
         self._acks = {queue.alias: Acks(queue) for queue in queues}
         self._in_flight = InFlight()
         self._waiting = {queue.alias: 0 for queue in queues}
+        self._sizes = {queue.alias: concurrency for queue in queues}
         self._polls = 0
         self._retries = RetryInPlace()
         self._quarantine = quarantine.Quarantine()
         # Each queue has its own pool: slow messages of one queue must not keep another queue from being read.
         self._pools = {
-            queue.alias: WorkerPool(f"handle-{queue.alias}", size=concurrency) for queue in queues
+            queue.alias: WorkerPool(f"handle-{queue.alias}", size=_pool_size(concurrency))
+            for queue in queues
         }
+        self._receivers = {queue.alias: self._receiver_of(queue) for queue in queues}
+        self._lanes = {queue.alias: self._lanes_of(queue) for queue in queues}
+
+    @property
+    def troubles(self) -> dict[str, str]:
+        """Why nothing can be received now, by queue alias: what SQS answered, or did not."""
+        found = {alias: receiver.trouble for alias, receiver in self._receivers.items()}
+        return {alias: trouble for alias, trouble in found.items() if trouble}
 
     @property
     def unfinished(self) -> int:
@@ -95,11 +111,14 @@ class Consumer:
     @property
     def threads(self) -> int:
         """The number of messages, of all queues, that can be handled at once now."""
-        return sum(pool.size for pool in self._pools.values())
+        return sum(self._sizes.values())
 
     def resize(self, alias: str, concurrency: int) -> None:
         """Handle this many messages of the queue at once from now on; running ones end first."""
-        self._pools[alias].resize(concurrency)
+        self._sizes[alias] = concurrency
+        self._pools[alias].resize(_pool_size(concurrency))
+        if not self.stopping:
+            self._lanes[alias].resize(_lanes_for(sqs.queue(alias), concurrency))
 
     def run(self) -> None:
         """Consume until ``stopping``, then give back messages that wait and finish those that run.
@@ -110,22 +129,14 @@ class Consumer:
             self._run()
 
     def _run(self) -> None:
-        receivers = [
-            threading.Thread(
-                target=self._receive_or_stop,
-                args=(queue,),
-                name=f"receive-{queue.alias}",
-                daemon=True,
-            )
-            for queue in self.queues
-        ]
         acknowledging = threading.Thread(target=self._tick_on, name="acks", daemon=True)
-        for thread in (*receivers, acknowledging):
-            thread.start()
-        while not self.stopping and any(thread.is_alive() for thread in receivers):
+        acknowledging.start()
+        for lanes in self._lanes.values():
+            lanes.start()
+        while not self.stopping and any(lanes.are_alive for lanes in self._lanes.values()):
             time.sleep(TICK_SECONDS)
         self.stopping = True
-        self._drain(receivers)
+        self._drain()
 
     def _tick_on(self) -> None:
         while not self.stopping:
@@ -149,7 +160,7 @@ class Consumer:
                         break
             finally:
                 self.stopping = True
-                self._drain([])
+                self._drain()
 
     def _round(self, *, wait_seconds: int) -> int:
         """Receive from every open queue and wait until all is handled; returns how many were received."""
@@ -163,10 +174,12 @@ class Consumer:
         return received
 
     def step(self, queue: Queue, *, wait_seconds: int) -> int:
-        """Receive once and hand the messages to the worker pool; returns how many. Raises QueueUnavailable."""
+        """Receive once and handle the messages, or hand them to the worker pool; returns how many came.
+
+        Raises QueueUnavailable.
+        """
         messages = self._receive(queue, wait_seconds=wait_seconds)
-        for message in self._quarantine.take(queue, messages):
-            self._pools[queue.alias].submit(partial(self._work, queue, message))
+        self._work_on(queue, messages)
         return len(messages)
 
     def poll_once(self) -> int:
@@ -175,12 +188,33 @@ class Consumer:
         for queue in self.queues:
             messages = self._receive(queue, wait_seconds=0)
             count += len(messages)
-            for message in self._quarantine.take(queue, messages):
-                self._process(queue, message, handle=self._handle)
+            for message, handle in self._left_of(queue, messages):
+                self._process(queue, message, handle=handle)
             self._acks[queue.alias].flush()
         while found := self._quarantine.next():
             self._process_alone(*found)
         return count
+
+    def _work_on(self, queue: Queue, messages: Sequence[Received]) -> None:
+        """Handle together what can be handled together, and hand the rest to the worker pool."""
+        for message, handle in self._left_of(queue, messages):
+            with self._lock:
+                self._waiting[queue.alias] += 1
+            self._pools[queue.alias].submit(partial(self._work, queue, message, handle))
+
+    def _left_of(
+        self, queue: Queue, messages: Sequence[Received]
+    ) -> Iterator[tuple[Received, Handle]]:
+        """Handle together what can be; yields the others, each with the function that handles it alone."""
+        calm = self._quarantine.take(queue, messages) if messages else []
+        if not self._handles_together or self.stopping:
+            yield from ((message, self._handle) for message in calm)
+            return
+        done, left = together.handle(queue, calm)
+        for message in done:
+            self._settle(queue, message, handling.Disposition(delete=True))
+        for message, work in left:
+            yield message, _finishing(work)
 
     def tick(self) -> None:
         """Do what is due: waiting deletes, the next quarantined message."""
@@ -189,73 +223,69 @@ class Consumer:
         self._begin_quarantined()
 
     def _receive(self, queue: Queue, *, wait_seconds: int) -> list[Received]:
-        limit = self._take_budget(1 if queue.is_fifo else BATCH_ENTRIES)
-        if not limit:
-            return []
-        messages: list[Received] = []
-        try:
-            messages = queue.receive(limit=limit, wait_seconds=wait_seconds)
-        finally:
-            self._return_budget(limit, unused=limit - len(messages))
+        with self._budget.reserved(1 if queue.is_fifo else BATCH_ENTRIES) as part:
+            if not part.limit:
+                return []
+            messages = queue.receive(limit=part.limit, wait_seconds=wait_seconds)
+            part.used = len(messages)
         self._in_flight.take(queue, messages)
-        with self._lock:
-            self._waiting[queue.alias] += len(messages)
         return messages
 
-    def _receive_or_stop(self, queue: Queue) -> None:
+    def _lanes_of(self, queue: Queue) -> Lanes:
+        return Lanes(
+            f"receive-{queue.alias}",
+            size=_lanes_for(queue, self._sizes[queue.alias]),
+            receive=partial(self._receive_or_stop, queue),
+            work=partial(self._work_or_stop, queue),
+            is_over=self._is_over,
+        )
+
+    def _receiver_of(self, queue: Queue) -> Receiver:
+        return Receiver(
+            queue,
+            poll=partial(self._poll, queue),
+            may_poll=partial(self._begin_poll, queue),
+            is_over=self._is_over,
+        )
+
+    def _is_over(self) -> bool:
+        return self.stopping or self._budget.is_spent
+
+    def _receive_or_stop(self, queue: Queue) -> list[Received]:
         """Receive, and stop the consumer on a bug: it must not look healthy and read one queue fewer."""
         try:
-            self._receive_loop(queue)
+            return self._receivers[queue.alias].receive()
         except Exception:
             logger.exception("stopping: the receiver of queue %s failed", queue.alias)
             self.crashed = self.stopping = True
-        finally:
-            connection.close()
+            return []
 
-    def _receive_loop(self, queue: Queue) -> None:
-        pause = 0.0
-        while not self.stopping and not self._is_spent():
-            if self._waiting[queue.alias] or self._budget == 0 or not self._begin_poll():
-                time.sleep(0.005)
-                continue
-            try:
-                self._poll(queue)
-                if pause:
-                    logger.warning("receiving again queue=%s", queue.alias)
-                self.troubles.pop(queue.alias, None)
-                pause = 0.0
-            except QueueClosed as exc:
-                if not pause:
-                    logger.error("not receiving queue=%s: %s", queue.alias, exc)
-                self.troubles.pop(queue.alias, None)
-                pause = 1.0
-                self._sleep(pause)
-            except (QueueUnavailable, Error) as exc:
-                if self.stopping:
-                    break
-                if isinstance(exc, QueueUnavailable):
-                    self.troubles[queue.alias] = str(exc)
-                # Nothing is received meanwhile, so our own trouble costs no message a receive.
-                pause = min(MAX_PAUSE_SECONDS, pause * 2 or 1.0)
-                logger.error(
-                    "not receiving queue=%s, next try in %.0f s: %s", queue.alias, pause, exc
-                )
-                self._sleep(pause)
-            finally:
-                writer.drop_broken_connection()
+    def _work_or_stop(self, queue: Queue, messages: Sequence[Received]) -> None:
+        retry_in_place.begin(lambda: self.stopping)
+        try:
+            self._work_on(queue, messages)
+        except Exception:
+            logger.exception("stopping: a lane of queue %s failed", queue.alias)
+            self.crashed = self.stopping = True
 
-    def _begin_poll(self) -> bool:
-        """Return False while a message waits for the database or a quarantined one must be alone."""
+    def _begin_poll(self, queue: Queue) -> bool:
+        """Return False while nothing may be received: a long poll that begins is counted until ``_poll`` ends it.
+
+        That is while many messages wait for a thread, one waits for the database, or a quarantined one must be alone.
+        """
+        most = 0 if queue.is_fifo else self._pools[queue.alias].size // 2
         with self._lock:
+            if self._waiting[queue.alias] > most or self._budget.is_reserved:
+                return False
             if self._retries.is_tried or self._quarantine.need_quiet:
                 return False
             self._polls += 1
             return True
 
-    def _poll(self, queue: Queue) -> None:
+    def _poll(self, queue: Queue) -> list[Received]:
         try:
-            _require_open(queue)
-            self.step(queue, wait_seconds=settings.QUEUE_WAIT_SECONDS)
+            self._receivers[queue.alias].require_open()
+            return self._receive(queue, wait_seconds=settings.QUEUE_WAIT_SECONDS)
         finally:
             with self._lock:
                 self._polls -= 1
@@ -294,11 +324,13 @@ class Consumer:
         quarantine.unmark(queue, message)
         return disposition
 
-    def _work(self, queue: Queue, message: Received) -> None:
+    def _work(self, queue: Queue, message: Received, handle: Handle) -> None:
         """Handle one message, as a job of the worker pool."""
         retry_in_place.begin(lambda: self.stopping)
+        with self._lock:
+            self._waiting[queue.alias] -= 1
         try:
-            self._process(queue, message, handle=self._handle)
+            self._process(queue, message, handle=handle)
             if queue.is_fifo:
                 # SQS delivers nothing more of the group until the delete.
                 self._acks[queue.alias].flush()
@@ -306,8 +338,6 @@ class Consumer:
             writer.drop_broken_connection()
 
     def _process(self, queue: Queue, message: Received, *, handle: Handle) -> None:
-        with self._lock:
-            self._waiting[queue.alias] -= 1
         if self.stopping:
             self._give_back(queue, message)
             return
@@ -338,20 +368,20 @@ class Consumer:
         _let_back(message, lambda: queue.give_back(message))
         logger.info("given back event=%s message=%s", message.event_id, message.id)
 
-    def _drain(self, receivers: Sequence[threading.Thread]) -> None:
+    def _drain(self) -> None:
         """End everything in another thread, DRAIN_SECONDS at most: the database, or SQS, may hang."""
         deadline = time.monotonic() + DRAIN_SECONDS - LAST_SECONDS
         draining = threading.Thread(
-            target=self._end_all, args=(receivers, deadline), name="drain", daemon=True
+            target=self._end_all, args=(deadline,), name="drain", daemon=True
         )
         draining.start()
         draining.join(DRAIN_SECONDS)
         self._is_stuck = draining.is_alive()
 
-    def _end_all(self, receivers: Sequence[threading.Thread], deadline: float) -> None:
+    def _end_all(self, deadline: float) -> None:
         """Wait for long polls and running handlers; messages that are not begun are given back."""
-        for thread in receivers:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        for lanes in self._lanes.values():
+            lanes.join(timeout=max(0.0, deadline - time.monotonic()))
         for queue, message in self._quarantine.rest():
             self._give_back(queue, message)
         while self._in_flight and time.monotonic() < deadline:
@@ -369,29 +399,23 @@ class Consumer:
             time.sleep(0.02)
         connection.close()
 
-    def _take_budget(self, most: int) -> int:
-        with self._lock:
-            if self._budget is None:
-                return most
-            taken = min(most, self._budget)
-            self._budget -= taken
-            self._reserved += taken
-            return taken
 
-    def _return_budget(self, taken: int, *, unused: int) -> None:
-        with self._lock:
-            if self._budget is not None:
-                self._reserved -= taken
-                self._budget += unused
+def _pool_size(concurrency: int) -> int:
+    return min(concurrency, MOST_ALONE)
 
-    def _is_spent(self) -> bool:
-        with self._lock:
-            return self._budget == 0 and self._reserved == 0
 
-    def _sleep(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while not self.stopping and time.monotonic() < until:
-            time.sleep(0.1)
+def _lanes_for(queue: Queue, concurrency: int) -> int:
+    return 1 if queue.is_fifo else math.ceil(concurrency / BATCH_ENTRIES)
+
+
+def _finishing(work: Work | None) -> Handle:
+    """Return a function that finishes a message that is noted; a second call of it does all from the beginning."""
+    works = [work]
+
+    def handle(queue: Queue, message: Received) -> handling.Disposition:
+        return handling.finish(queue, message, works.pop() if works else None)
+
+    return handle
 
 
 def _let_back(message: Received, hide: Callable[[], None]) -> None:
@@ -402,11 +426,3 @@ def _let_back(message: Received, hide: Callable[[], None]) -> None:
     except QueueUnavailable as exc:
         # The message comes back by its visibility timeout.
         logger.warning("not hidden event=%s message=%s: %s", message.event_id, message.id, exc)
-
-
-def _require_open(queue: Queue) -> None:
-    """Raise QueueClosed while a gate closes the queue, django.db.Error while the database does not answer."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-    if reason := registry.why_closed(queue.alias):
-        raise QueueClosed(reason)

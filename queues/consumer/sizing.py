@@ -1,4 +1,4 @@
-"""Size the worker pools for ``consume_queue --concurrency auto``: upper apps say how many threads are needed now."""
+"""Say how many messages to handle at once for ``consume_queue --concurrency auto``: as many as upper apps need now."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ logger = logging.getLogger(__name__)
 
 AUTO = "auto"
 # Never fewer than the fixed default: an occasional slow commit or call must not slow the emails down.
-LEAST, MOST = CONCURRENCY, 64
+LEAST, MOST = CONCURRENCY, 320
 # The time between two adjustments.
 SECONDS = 1.0
-# The pool is resized only if the need differs this much, because it always changes a little. A thread too many costs
-# little; one too few slows the emails down.
+# The size follows only if the need differs this much, because it always changes a little. A lane or a thread too many
+# costs little; one too few slows the emails down.
 GROW, SHRINK = 1.25, 0.5
 
 
 class Sizing:
-    """Adjusts the worker pools of one consumer's queues, all of which begin with the default size.
+    """Adjusts how many messages one consumer handles at once of each queue; all begin with the default number.
 
     ``processes`` share the work, so each takes its part of the whole. It does not know of consumers elsewhere.
     """
@@ -41,7 +41,7 @@ class Sizing:
         self._needed = needed
 
     def adjust(self) -> int:
-        """Adjust the pool of each queue once; returns 0, so that ``Repeated`` waits before the next time."""
+        """Adjust the number of each queue once; returns 0, so that ``Repeated`` waits before the next time."""
         for alias in self._sizes:
             needed = self._needed(alias)
             if needed is not None:
@@ -55,4 +55,4 @@ class Sizing:
             return
         self._sizes[alias] = size
         self._resize(alias, size)
-        logger.info("resized queue=%s threads=%d before=%d", alias, size, before)
+        logger.info("resized queue=%s at_once=%d before=%d", alias, size, before)

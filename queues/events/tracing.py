@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from contextvars import ContextVar
-from typing import Any, Literal, Protocol
+from contextvars import ContextVar, copy_context
+from typing import Any, Literal, Protocol, TypeVar
 
+Result = TypeVar("Result")
 Kind = Literal["server", "producer", "consumer", "client"]
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -60,6 +61,30 @@ def publishing(queue: str, traceparents: Sequence[str]) -> AbstractContextManage
     return stack
 
 
+class OpenSpan:
+    """A span that one thread has begun beside others, and ends when its own piece of work is done."""
+
+    def __init__(self, manager: AbstractContextManager[Any]) -> None:
+        # In a context of its own, it is the parent of no other that is open.
+        self._context = copy_context()
+        self._manager = manager
+        self._context.run(manager.__enter__)
+
+    def run(self, call: Callable[[], Result]) -> Result:
+        """Call this with the span as the current one."""
+        return self._context.run(call)
+
+    def end(self, error: Exception | None = None) -> None:
+        """End the span, with what the work raised."""
+        kind = type(error) if error else None
+        self._context.run(self._manager.__exit__, kind, error, None)
+
+
+def begin(name: str, *, kind: Kind, parent: str = "", **attributes: str) -> OpenSpan:
+    """Begin a span around a piece of work while others are open; the caller ends it."""
+    return OpenSpan(span(name, kind=kind, parent=parent, **attributes))
+
+
 @contextmanager
 def continued(traceparent: str) -> Iterator[None]:
     """Let events recorded inside the block belong to this trace, if it is a valid one."""
@@ -72,10 +97,15 @@ def continued(traceparent: str) -> Iterator[None]:
 
 def traceparent() -> str:
     """Return the traceparent for a new event: in the trace of the current span or request, or in a new trace."""
-    if _tracer is not None and (current := _tracer.traceparent()):
+    if current := of_current_span():
         return current
     found = _TRACEPARENT.fullmatch(_continued.get())
     return f"00-{found[1] if found else secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+
+
+def of_current_span() -> str:
+    """Return the traceparent of the current span; empty where there is none, or where no spans are made."""
+    return _tracer.traceparent() if _tracer is not None else ""
 
 
 def valid(traceparent: str) -> str:
@@ -85,5 +115,4 @@ def valid(traceparent: str) -> str:
 
 def current_trace_id() -> str:
     """Return the trace id of the current span or request; empty outside both."""
-    current = (_tracer.traceparent() if _tracer is not None else "") or _continued.get()
-    return current[3:35]
+    return (of_current_span() or _continued.get())[3:35]

@@ -60,8 +60,9 @@ def start(
 ) -> Redrive:
     """Let consumers send these dead letters back, if they are open; a key used before returns its first redrive.
 
-    ``by`` is a user, who gets a log entry, or the name of a script. ``rate`` is in dead letters a second. With ``buckets``, each dead letter is forecast right before it would be sent back, and skipped unless it is
-    in one of them. Dead letters that are in another unfinished redrive are left out.
+    ``by`` is a user, who gets a log entry, or the name of a script. ``rate`` is in dead letters a second. With
+    ``buckets``, each dead letter is forecast right before it would be sent back, and skipped unless it is in one of
+    them. Dead letters that are in another unfinished redrive are left out.
     """
     user, name = (None, by) if isinstance(by, str) else (by, by.get_username())
     redrive, is_new = Redrive.objects.get_or_create(

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate, islice
 from typing import Generic, TypeVar
 
 from django.db import DataError, IntegrityError
@@ -20,15 +21,15 @@ Result = TypeVar("Result")
 
 
 class _Ticket(Generic[Item, Result]):
-    """The item that one thread wants written, and its result or error."""
+    """The items that one thread wants written, and their results or the error."""
 
-    __slots__ = ("error", "item", "leads", "result", "wake")
+    __slots__ = ("error", "items", "leads", "results", "wake")
 
-    def __init__(self, item: Item) -> None:
-        self.item = item
-        self.result: Result
+    def __init__(self, items: Sequence[Item]) -> None:
+        self.items = items
+        self.results: Sequence[Result] = ()
         self.error: BaseException | None = RuntimeError(
-            "the group commit ended without a result for this item"
+            "the group commit ended without a result for these items"
         )
         self.leads = False
         self.wake = threading.Event()
@@ -38,7 +39,7 @@ class GroupCommit(Generic[Item, Result]):
     """Calls ``perform`` with the items of many threads, one call at a time; it must return a result for each.
 
     An error of ``perform`` is raised in each of the threads. ``most()`` is called before each round and limits its
-    items.
+    items; the items of one call are never parted.
     """
 
     def __init__(
@@ -69,7 +70,12 @@ class GroupCommit(Generic[Item, Result]):
 
     def __call__(self, item: Item) -> Result:
         """Write this item together with those of other threads; returns its result, raises what ``perform`` raises."""
-        ticket: _Ticket[Item, Result] = _Ticket(item)
+        [result] = self.many([item])
+        return result
+
+    def many(self, items: Sequence[Item]) -> Sequence[Result]:
+        """Write these items, and those of other threads, in one round; returns their results in the same order."""
+        ticket: _Ticket[Item, Result] = _Ticket(items)
         with self._lock:
             self._waiting.append(ticket)
             ticket.leads = not self._is_led
@@ -80,7 +86,7 @@ class GroupCommit(Generic[Item, Result]):
             self._lead(ticket)
         if ticket.error is not None:
             raise ticket.error
-        return ticket.result
+        return ticket.results
 
     def _lead(self, own: _Ticket[Item, Result]) -> None:
         """Write one round; the leader's own ticket is the first that waits, so it is always part of it."""
@@ -88,18 +94,24 @@ class GroupCommit(Generic[Item, Result]):
             time.sleep(self._linger_seconds)
         group: list[_Ticket[Item, Result]] = []
         try:
-            most = self._most()
-            with self._lock:
-                group, self._waiting = self._waiting[:most], self._waiting[most:]
+            group = self._next(self._most())
             self._commit(group)
         finally:
             self._hand_over(group or [own])
 
+    def _next(self, most: int) -> list[_Ticket[Item, Result]]:
+        """Take the tickets of one round from those that wait: the first one, and all that fit beside it."""
+        with self._lock:
+            sums = accumulate(len(ticket.items) for ticket in self._waiting)
+            count = max(1, sum(total <= most for total in sums))
+            group, self._waiting = self._waiting[:count], self._waiting[count:]
+        return group
+
     def _commit(self, group: Sequence[_Ticket[Item, Result]]) -> None:
         try:
-            results = self._perform([ticket.item for ticket in group])
+            results = iter(self._perform([item for ticket in group for item in ticket.items]))
         except (DataError, IntegrityError) as exc:
-            # An item that the database rejects must not fail the others: try each alone.
+            # What the database rejects must not fail the others: try each call alone.
             for ticket in group:
                 ticket.error = exc
                 if len(group) > 1:
@@ -108,8 +120,8 @@ class GroupCommit(Generic[Item, Result]):
             for ticket in group:
                 ticket.error = exc
         else:
-            for ticket, result in zip(group, results, strict=True):
-                ticket.result, ticket.error = result, None
+            for ticket in group:
+                ticket.results, ticket.error = list(islice(results, len(ticket.items))), None
 
     def _hand_over(self, group: Sequence[_Ticket[Item, Result]]) -> None:
         """Wake the group and the next leader, whatever happened to this one: no thread may wait for ever."""

@@ -2,6 +2,7 @@
 
 import json
 import re
+import ssl
 import subprocess
 import sys
 import urllib.request
@@ -44,7 +45,7 @@ class Stub:
             text=True,
         )
         assert self.process.stdout is not None
-        self.endpoint = self.process.stdout.readline().strip()
+        self.endpoint, *self.trusted = self.process.stdout.readline().split()
         self.sqs = client("sqs", self.endpoint)
         self.ses = client("ses", self.endpoint)
 
@@ -346,3 +347,18 @@ def test_limit_is_enforced_after_a_burst_and_told_to_who_asks(tmp_path):
     finally:
         stub.process.terminate()
         stub.process.communicate()
+
+
+def test_stub_with_a_certificate_speaks_https(tmp_path):
+    stub = Stub(tmp_path, f"--tls={tmp_path}")
+    context = ssl.create_default_context(cafile=stub.trusted[0])
+
+    try:
+        with urllib.request.urlopen(f"{stub.endpoint}/control", context=context) as answer:
+            standing = json.load(answer)
+    finally:
+        stub.process.terminate()
+        stub.process.communicate()
+
+    assert stub.endpoint.startswith("https://")
+    assert standing["accepted"] == 0

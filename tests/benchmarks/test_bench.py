@@ -1,19 +1,23 @@
 """The harness of ``make bench``: its stand-in for AWS, its rows, its table and its picture."""
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
+from urllib.parse import urlencode
+from urllib.request import urlopen
 from xml.etree import ElementTree
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, SSLError
 from django.core.mail import EmailMultiAlternatives
 from django_ses import SESBackend
 
-from benchmarks.compare import course, plot, report
+from benchmarks import installation
+from benchmarks.compare import bench, course, lineup, plot, report
 from benchmarks.compare.order_events import envelope, order_number
 from benchmarks.compare.trial import Trial, TrialError
 from benchmarks.grow import table_rows
@@ -37,6 +41,12 @@ TRIAL = Trial(
     stand_in_busy=0.1,
 )
 
+CREDENTIALS: Any = {
+    "region_name": REGION,
+    "aws_access_key_id": "test",
+    "aws_secret_access_key": "test",
+}
+
 
 @pytest.fixture(scope="module")
 def aws():
@@ -50,9 +60,7 @@ def sqs(aws: stand_in.StandIn) -> Iterator[Any]:
     client: Any = boto3.client(
         "sqs",
         endpoint_url=aws.endpoint,
-        region_name=REGION,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
+        **CREDENTIALS,
     )
     yield client
     client.close()
@@ -114,6 +122,47 @@ def test_message_that_is_hidden_for_no_time_comes_again(aws, sqs):
     )
 
     assert receive(sqs, aws)[0]["Attributes"]["ApproximateReceiveCount"] == "2"
+
+
+def query(aws, **form):
+    body = urlencode(form | {"QueueUrl": f"{aws.endpoint}/0/orders", "Version": "2012-11-05"})
+    with urlopen(aws.endpoint, body.encode()) as answer:  # noqa: S310  # our own
+        return ElementTree.parse(answer)  # noqa: S314  # our own
+
+
+def test_older_sdk_receives_and_deletes_by_forms(aws, sqs):
+    aws.put("orders", [envelope(1), "a < b & c"])
+    aws.open()
+
+    received = query(aws, Action="ReceiveMessage", MaxNumberOfMessages="10")
+    receipts = [element.text for element in received.iter("ReceiptHandle")]
+    entry = "DeleteMessageBatchRequestEntry"
+    entries = {
+        f"{entry}.{number}.{field}": value
+        for number, receipt in enumerate(receipts, 1)
+        for field, value in {"Id": f"n{number}", "ReceiptHandle": receipt}.items()
+    }
+    deleted = query(aws, Action="DeleteMessageBatch", **entries)
+
+    assert [element.text for element in received.iter("Body")] == [envelope(1), "a < b & c"]
+    assert [element.text for element in deleted.iter("Id")] == ["n1", "n2"]
+    assert aws.standing()["deleted"] == 2
+
+
+def test_https_is_served_to_who_trusts_the_certificate(aws):
+    aws.begin(["orders"], ses_ms=0, sqs_ms=0, tls=True)
+    clients: list[Any] = [
+        boto3.client("sqs", endpoint_url=aws.tls_endpoint, verify=verify, **CREDENTIALS)
+        for verify in (aws.ca_bundle, True)
+    ]
+
+    found = clients[0].get_queue_url(QueueName="orders")["QueueUrl"]
+    with pytest.raises(SSLError):
+        clients[1].get_queue_url(QueueName="orders")
+
+    assert found.startswith(aws.tls_endpoint) and found.startswith("https://")
+    for client in clients:
+        client.close()
 
 
 @pytest.mark.parametrize("version_2", [False, True])
@@ -209,10 +258,67 @@ def test_ratio_is_taken_within_a_round():
     assert "| 0.50 |" in line
 
 
-def test_lost_and_double_are_summed_over_the_rounds():
-    trials = [replace(TRIAL, lost=1), replace(TRIAL, duplicates=2, round=1)]
+def test_ratio_over_https_is_that_of_https():
+    ours = replace(TRIAL, entrant="notifier", rate=1000.0, cpu_ms=0.5)
+    trials = [
+        TRIAL,
+        ours,
+        replace(TRIAL, tls=True, rate=400.0),
+        replace(ours, tls=True, rate=800.0, cpu_ms=0.56),
+    ]
 
-    assert report.table(trials).splitlines()[2].endswith("| 1 | 2 |")
+    assert (
+        report.tls_table(trials)
+        .splitlines()[2]
+        .endswith("as it comes | 1000 | 800 | 0.50 | 0.56 | 50 | 2.00 |")
+    )
+    assert report.ratios(0, trials).endswith(
+        "notifier 2.00, boto3-v2 over HTTPS 1.00, notifier over HTTPS 2.00"
+    )
+
+
+def test_lost_and_double_are_summed_over_the_rounds():
+    trials = [
+        replace(TRIAL, lost=1, undeleted=3),
+        replace(TRIAL, duplicates=2, round=1),
+    ]
+
+    assert report.table(trials).splitlines()[2].endswith("| 1 | 2 | 3 |")
+    assert not any(trial.is_whole for trial in trials)
+
+
+def test_bench_fails_for_ours_that_lost_an_email_or_did_not_end():
+    ours = replace(TRIAL, entrant="notifier")
+    rounds = [["notifier", "boto3-v2"]]
+
+    assert bench.all_whole([ours, replace(TRIAL, lost=1)], rounds, per_round=1)
+    assert not bench.all_whole([replace(ours, lost=1), TRIAL], rounds, per_round=1)
+    assert not bench.all_whole([TRIAL], rounds, per_round=1)
+
+
+def test_peer_that_is_missing_is_named():
+    entrant = replace(lineup.ENTRANTS["celery-threads"], needs="nobody")
+
+    assert entrant.why_not() == "there is no nobody"
+
+
+def test_consumer_that_comes_first_sets_nothing_that_a_user_might_not():
+    first, entrant = next(iter(lineup.ENTRANTS.items()))
+
+    assert (first, entrant.title) == ("notifier", "**Notifier**, as it comes")
+    assert entrant.command[1:] == ("manage.py", "consume_queue")
+    # The image and the units of systemd set it.
+    assert entrant.environment == {"MALLOC_ARENA_MAX": "2"}
+    assert set(installation.environment("http://127.0.0.1:1", database="sqlite://")) - set(
+        os.environ
+    ) <= {
+        *("DJANGO_SETTINGS_MODULE", "ENV_FILE", "SECRET_KEY", "PYTHONUNBUFFERED", "DATABASE_URL"),
+        *("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "SES_FROM_EMAIL"),
+    }
+
+
+def test_yardsticks_run_in_every_round():
+    assert set(lineup.YARDSTICKS.values()) <= set(lineup.EVERY_ROUND) <= set(lineup.ENTRANTS)
 
 
 def test_only_its_own_section_of_a_document_is_replaced(tmp_path):

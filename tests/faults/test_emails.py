@@ -34,7 +34,7 @@ def around_ses(aws, request):
 
     def install(moment, act):
         events = ses_api.connection().connection.meta.events
-        name = f"{moment}.ses.SendRawEmail"
+        name = f"{moment}.sesv2.SendEmail"
         register = events.register_first if moment == "before-send" else events.register
         register(name, act)
         request.addfinalizer(lambda: events.unregister(name, act))

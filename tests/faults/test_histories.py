@@ -32,6 +32,7 @@ class History:
             doubts=self._random.choices(DOUBTS, [6, 3, 1])[0],
             poison=self._random.choice(["skip", "hold"]),
             topics=self._random.random() < 0.5,
+            together=self._random.random() < 0.7,
         )
         # Some histories are calm, some are not.
         self._trouble = self._random.choice([0.0, 0.2, 0.5])
@@ -130,7 +131,7 @@ class History:
             kind = draw.choice(kinds)
             nth = draw.randint(1, 40 if place == "sql" else 2)
             seconds = draw.choice([5, 40, 70, 140, 290, 2000])
-            if place == "before SendRawEmail":
+            if place == "before SendEmail":
                 # Nothing helps against a call to SES that leaves half an hour late.
                 seconds = min(seconds, 290)
             self.world.interruptions.arm(place, nth=nth, kind=kind, seconds=seconds)

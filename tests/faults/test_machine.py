@@ -52,9 +52,10 @@ class Machine(RuleBasedStateMachine):
         doubts=st.sampled_from(DOUBTS),
         poison=st.sampled_from(["skip", "hold"]),
         topics=st.booleans(),
+        together=st.booleans(),
     )
-    def begin(self, seed, doubts, poison, topics):
-        self.world = World(seed, doubts=doubts, poison=poison, topics=topics)
+    def begin(self, seed, doubts, poison, topics, together):
+        self.world = World(seed, doubts=doubts, poison=poison, topics=topics, together=together)
         self.world.__enter__()
         self.judgement = Judgement(self.world)
         self.is_right = True
@@ -171,7 +172,7 @@ class Machine(RuleBasedStateMachine):
         if mishap:
             place, nth, kind, seconds = mishap
             # Nothing helps against a call to SES that leaves half an hour late.
-            seconds = min(seconds, 290) if place == "before SendRawEmail" else seconds
+            seconds = min(seconds, 290) if place == "before SendEmail" else seconds
             self.world.interruptions.arm(place, nth=nth, kind=kind, seconds=seconds)
 
 

@@ -318,7 +318,8 @@ def test_nothing_is_received_while_the_database_is_down(aws, error):
         raise error("the database is gone")
 
     with connection.execute_wrapper(go_away):
-        consumer._receive_loop(sqs.queue("orders"))
+        while not consumer.stopping:
+            consumer._receive_or_stop(sqs.queue("orders"))
 
     assert len(calls) == 2
     [message] = sqs.queue("orders").receive(limit=1, wait_seconds=0)

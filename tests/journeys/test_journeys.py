@@ -157,7 +157,7 @@ def test_consumer_finds_out_how_many_threads_the_rate_needs(platform):
     consumer = platform.consumer("--concurrency=auto", SES_MAX_SEND_RATE="1000")
 
     wait_until(lambda: handled(5), what="five events handled")
-    consumer.wait_for("resized queue=orders threads=")
+    consumer.wait_for("resized queue=orders at_once=")
     assert consumer.stop() == 0
 
 

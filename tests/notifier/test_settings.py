@@ -125,7 +125,7 @@ BAD = {
     "SMTP_HOST": ["", "smtp://host", "host:587", "two words"],
     "SMTP_PORT": [*WHOLE, "0", "65536"],
     "USE_SES_V2": SWITCHES,
-    "SES_CLIENT": ["curl", "lean", ""],
+    "SES_CLIENT": ["curl", ""],
     "DNS_RESOLVER": ["http://127.0.0.1", "host:port", "a b", "host:99999"],
     "SES_MAX_SEND_RATE": ["fast", "nan", "-1", "14/s", "1,000", HUGE],
     "SES_READ_SECONDS": [*WHOLE, "0", "60"],

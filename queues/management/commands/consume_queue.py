@@ -51,10 +51,10 @@ class Command(BaseCommand):
         parser.add_argument(
             "--concurrency",
             type=_positive_or_auto,
-            default=CONCURRENCY,
+            default=AUTO,
             metavar="N",
-            help=f"messages of each queue handled at once, default {CONCURRENCY}; {AUTO}: {sizing.LEAST} to "
-            f"{sizing.MOST}, as many as the sending rate and SES's response times need",
+            help=f"messages of each queue handled at once; default {AUTO}: {sizing.LEAST} to {sizing.MOST}, as many as "
+            "the sending rate and SES's response times need",
         )
         parser.add_argument(
             "--processes",

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from emails.rendering import inlining, templates
+from emails.rendering.mime import LONGEST_LINE, Html
 
 STYLE = "<style>p {color: red} .big {color: blue} td + td {margin: 0} :empty {top: 0}</style>"
 HOSTILE = """<script>alert("1")</script> &amp; 'x' --> </p></td></style>`={{a}}\xa0\u2028é日"""
@@ -29,6 +30,9 @@ def whole_and_by_outline(template, data):
     """The inlined email, made the long way and the short way; None where there is no short one."""
     outline = template.outline(data, data=LETTERHEAD)
     short = None if outline is None else inlining.inline_outline(outline)
+    if isinstance(short, Html):
+        assert short.content.decode() == short.replace("\n", "\r\n")
+        assert max(map(len, short.content.split(b"\r\n"))) <= LONGEST_LINE
     return inlining.inline(template.render(data, data=LETTERHEAD)), short
 
 
@@ -73,6 +77,18 @@ def test_every_template_is_inlined_by_its_outline_to_the_byte(name):
             checked += 1
 
     assert checked >= 8
+
+
+@pytest.mark.parametrize(
+    ("value", "has_bytes"),
+    [("O'Hara & <Sons> é", True), ("x" * 900, True), ("x" * 996, False), ("é" * 500, False)],
+)
+def test_short_lines_are_bytes_already(value, has_bytes):
+    template = template_of("<p>\n{{a}}<br>\n{{a}}</p>\n")
+
+    _, short = whole_and_by_outline(template, {"a": value})
+
+    assert isinstance(short, Html) == has_bytes
 
 
 def test_emails_of_one_shape_are_parsed_once():

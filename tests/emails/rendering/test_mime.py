@@ -1,5 +1,6 @@
 import email
 import email.policy
+import pickle
 import re
 from email.header import decode_header, make_header
 
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emails.errors import Unwritable
-from emails.rendering.mime import Email
+from emails.rendering import templates
+from emails.rendering.mime import Email, Html
 
 # Since version 6 Django folds and encodes otherwise; our own emails stay as they are.
 as_django = pytest.mark.skipif(django.VERSION >= (6,), reason="the bytes are those of Django 5.2")
@@ -160,6 +162,26 @@ def test_any_text_is_written_as_django_writes_it(subject, name, text, html):
     assert_same(subject=subject, text=text, html=html, headers={"X-Name": name})
 
 
+@pytest.mark.parametrize("name", ["Ada", "Zoë & <Sons>", ".", "\n.\n", "a\r\nb\rc", "é" * 999])
+def test_html_that_knows_its_bytes_is_written_as_any_other(name):
+    data = {**templates.sample("verify_email").data, "customer": {"name": name, "email": "a@b.ch"}}
+    html = templates.render("verify_email", data).html
+
+    content = written(Email, html=html)
+
+    assert NEW.sub(b"", content) == NEW.sub(b"", written(Email, html=str(html)))
+    assert max(map(len, content.split(b"\r\n"))) <= 998
+    assert isinstance(html, Html) == (name.isprintable() and len(name) < 99)
+
+
+def test_html_that_knows_its_bytes_can_be_copied():
+    html = templates.render("test_email", templates.sample("test_email").data).html
+    assert isinstance(html, Html)
+    copied = pickle.loads(pickle.dumps(html))  # noqa: S301  # our own
+
+    assert (copied, copied.content) == (html, html.content)
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -170,6 +192,7 @@ def test_any_text_is_written_as_django_writes_it(subject, name, text, html):
         {"cc": ["bob@example.com"]},
         {"bcc": ["bob@example.com"]},
         {"reply_to": ["bob@example.com"]},
+        {"reply_to": ["Zoë <bob@example.com>", "eve@example.com"], "to": []},
         {"headers": {"From": "Other <other@example.com>"}},
         {"headers": {"date": "today", "MESSAGE-ID": "<mine>"}},
         {"headers": {"X-SES-MESSAGE-TAGS": "nid=1, att=2", "X-SES-CONFIGURATION-SET": "set"}},
@@ -193,12 +216,13 @@ def test_other_kinds_of_email_are_those_of_django(fields):
         "a\x1daa\x1c",
     ],
 )
-@pytest.mark.parametrize("field", ["subject", "from_email", "to", "name", "value"])
+@pytest.mark.parametrize("field", ["subject", "from_email", "to", "reply_to", "name", "value"])
 def test_no_text_becomes_a_header(field, evil):
     fields = {
         "subject": {"subject": evil},
         "from_email": {"from_email": evil},
         "to": {"to": [evil]},
+        "reply_to": {"reply_to": [evil]},
         "name": {"headers": {evil: "value"}},
         "value": {"headers": {"X-Name": evil}},
     }[field]

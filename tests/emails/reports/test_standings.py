@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.test import RequestFactory
 
 from emails.models import Notification
-from emails.pages.notifications import STANDING_COLOURS, NotificationAdmin
+from emails.pages.notifications import NotificationAdmin
 from emails.reports import standings
 from emails.reports.standings import Standing
 from queues.dead_letters import decisions
@@ -75,7 +75,7 @@ def test_each_filter_finds_what_bears_its_label():
 
 
 def test_every_standing_has_words_and_a_colour():
-    assert set(NotificationAdmin.meanings) == set(STANDING_COLOURS) == set(Standing)
+    assert set(NotificationAdmin.meanings) == set(standings.COLOURS) == set(Standing)
 
 
 def test_a_redrive_and_a_discard_move_the_email_on():

@@ -88,10 +88,10 @@ def test_credentials_that_cannot_be_got_open_a_breaker_and_leave_no_doubt(aws, c
         raise exc
 
     events = ses_api.connection().connection.meta.events
-    events.register("before-sign.ses", fail)
+    events.register("before-sign.sesv2", fail)
     place()
     consume()
-    events.unregister("before-sign.ses", fail)
+    events.unregister("before-sign.sesv2", fail)
 
     assert only().state == Notification.State.PENDING
     assert Breaker.objects.get().name == breakers.CONFIGURATION

@@ -73,13 +73,17 @@ def test_empty_file_that_a_full_disk_left_is_deleted(folder, name):
     assert list(folder.iterdir()) == []
 
 
+def acceptance_of(notification_id):
+    return states.Acceptance(notification_id, 1, "ses-1")
+
+
 def test_full_disk_leaves_no_file_and_the_error_of_the_database_stays(folder, monkeypatch, caplog):
     def is_full(handle):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", is_full)
 
-    with pytest.raises(OperationalError), journal.unsaved(uuid.uuid4(), 1, "ses-1"):
+    with pytest.raises(OperationalError), journal.unsaved([acceptance_of(uuid.uuid4())]):
         raise OperationalError("the database is gone")
 
     assert "not kept on disk" in caplog.text
@@ -103,7 +107,7 @@ def test_file_of_a_process_that_still_writes_is_left_alone_until_it_must_have_di
 def test_process_that_is_ended_while_the_database_hangs_leaves_the_acceptance_on_disk(folder):
     held = claimed(owed(place()))
 
-    with journal.unsaved(held.notification.pk, held.attempt, "ses-1"):
+    with journal.unsaved([acceptance_of(held.notification.pk)]):
         journal.write_unsaved()
     journal.write_unsaved()
 

@@ -35,7 +35,7 @@ def ses_answers(aws, request):
         def intervene(**kwargs):
             raise answer
 
-        name = "after-call.ses.SendRawEmail" if after_accepting else "before-send.ses.SendRawEmail"
+        name = "after-call.sesv2.SendEmail" if after_accepting else "before-send.sesv2.SendEmail"
         events = ses_api.connection().connection.meta.events
         events.register(name, intervene)
         request.addfinalizer(lambda: events.unregister(name, intervene))
@@ -301,13 +301,13 @@ def test_one_call_is_one_try_whatever_happens(aws, refuses):
     calls = []
     events = ses_api.connection().connection.meta.events
     events.register(
-        "before-send.ses.SendRawEmail", lambda **kwargs: calls.append(1), unique_id="count"
+        "before-send.sesv2.SendEmail", lambda **kwargs: calls.append(1), unique_id="count"
     )
 
     with pytest.raises(InDoubt):
         direct_emails.send_canary()
 
-    events.unregister("before-send.ses.SendRawEmail", unique_id="count")
+    events.unregister("before-send.sesv2.SendEmail", unique_id="count")
     assert len(calls) == 1
 
 

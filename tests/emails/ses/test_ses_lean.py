@@ -1,5 +1,6 @@
 import base64
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from emails.errors import InDoubt, NotSent, Refused, Throttled, Unavailable
 from emails.models import Notification
 from emails.ses import ses_api
 from emails.ses.lean import LeanClient
+from queues.aws.lean_requests import Endpoint, Service
 from tests.support.aws.scripted_server import (
     ScriptedServer,
     certified,
@@ -95,10 +97,16 @@ def email():
     return EmailMessage("Your order", "Thank you", SENDER, ["ada@example.com"])
 
 
-def lean(server, *, credentials=KEYS, **options):
-    return LeanClient(
-        credentials, endpoint=server.url, region="eu-west-1", config=CONFIG, **options
+def lean(server, *, credentials=KEYS, ca_bundle=True, **options):
+    endpoint = Endpoint(
+        url=f"{server.url}/v2/email/outbound-emails",
+        region="eu-west-1",
+        signing_name="ses",
+        credentials=credentials,
+        config=CONFIG,
+        ca_bundle=ca_bundle,
     )
+    return LeanClient(None, Service(endpoint, **options))
 
 
 def send(client):
@@ -307,7 +315,7 @@ def test_connection_serves_the_next_call_too(server):
 
 
 def test_connection_by_tls_serves_the_next_call_too(https):
-    client = lean(https)
+    client = lean(https, ca_bundle=os.environ["AWS_CA_BUNDLE"])
 
     for _ in range(3):
         send(client)
@@ -433,7 +441,7 @@ def test_behind_a_proxy_boto3_calls(sending_lean, monkeypatch, caplog):
 
     ses_api.forget_clients()
     assert caught.value.code == "ProxyConnectionError"
-    assert "boto3's client is used" in caplog.text
+    assert "service=SESv2 why=a proxy is set" in caplog.text
 
 
 @pytest.mark.django_db

@@ -7,8 +7,9 @@ import random
 import re
 import tempfile
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,10 @@ from django.test import override_settings
 from django.utils import timezone
 from django_ses import SESBackend
 
-from emails.sending import claims, limiter, notifying
-from emails.ses import ses_api
+from emails.errors import SendError
+from emails.sending import claims, limiter, notifying, together
+from emails.ses import ses_api, transport
+from emails.ses.rounds import Letter
 from queues import failpoints, uuid7
 from queues.aws import sns, sqs
 from queues.consumer import retry_in_place
@@ -56,6 +59,7 @@ def memory_of_its_own() -> Iterator[None]:
             own = GroupCommit(group_commit._perform, most=group_commit._most, linger_seconds=0.0)
             patch.setattr(notifying, name, own)
         patch.setattr(limiter, "_unused", deque())
+        patch.setattr(limiter, "_rate", None)
         yield
 
 
@@ -65,16 +69,35 @@ def _replace_aws(world: World, patch: pytest.MonkeyPatch) -> None:
     backend.connection = world.ses
     patch.setattr(ses_api, "connection", lambda: backend)
     patch.setattr(ses_api, "api", lambda: world.ses)
+    if world.together:
+        patch.setattr(transport, "sends_many", lambda: True)
+        patch.setattr(transport, "send_many", partial(_sent_in_turn, world))
     patch.setattr(sqs, "client", lambda hurried=False: world.sqs)
     patch.setattr(sns, "client", lambda hurried=False: world.sns)
 
 
+def _sent_in_turn(world: World, letters: Sequence[Letter]) -> list[str | SendError | None]:
+    """Send each email when its slot is due: what a round does at once, one after the other."""
+    return [_sent(world, letter) for letter in letters]
+
+
+def _sent(world: World, letter: Letter) -> str | SendError | None:
+    world.clock.sleep(max(0.0, letter.at - world.clock.monotonic()))
+    if not letter.is_fit():
+        return None
+    try:
+        return ses_api.send(letter.message)
+    except SendError as exc:
+        return exc
+
+
 def _replace_time_and_chance(world: World, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(timezone, "now", world.clock.now)
-    for module in (claims, limiter, retry_in_place, uuid7):
+    for module in (claims, limiter, retry_in_place, together, uuid7):
         patch.setattr(module, "time", world.clock)
-    # Slots of another clock.
+    # Slots and a rate of another clock.
     patch.setattr(limiter, "_unused", deque())
+    patch.setattr(limiter, "_rate", None)
     # Ids sort by time, and then as the seed says.
     patch.setattr(uuid7, "os", SimpleNamespace(urandom=world.random.randbytes))
     patch.setattr(failpoints, "os", world.interruptions)

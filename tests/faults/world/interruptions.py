@@ -1,7 +1,7 @@
 """Interrupt a process of the world wherever it meets somebody else: it dies, freezes, or is refused.
 
 Places are the product's own failpoints, each statement of SQL (``sql``), and each call to SQS, SNS and SES, before and
-after it is done (``before SendRawEmail``).
+after it is done (``before SendEmail``).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FAILPOINTS = (
 BORDERS = tuple(
     f"{when} {operation}"
     for operation in (
-        "SendRawEmail",
+        "SendEmail",
         "SendMessageBatch",
         "PublishBatch",
         "ReceiveMessage",

@@ -102,17 +102,17 @@ class Ses:
 
     # What boto3's client has.
 
-    def send_raw_email(
+    def send_email(
         self,
         *,
-        Destinations: list[str],
-        RawMessage: dict[str, bytes],
+        Destination: dict[str, list[str]],
+        Content: dict[str, dict[str, bytes]],
         **options: Any,  # noqa: N803
     ) -> dict[str, Any]:
-        email = self._read(Destinations[0], RawMessage["Data"])
+        email = self._read(Destination["ToAddresses"][0], Content["Raw"]["Data"])
         self.calls[email.tags.get("nid", ""), email.tags.get("att", "")] += 1
         answer = self.answers.popleft() if self.answers else "ok"
-        self.around("before SendRawEmail")
+        self.around("before SendEmail")
         self._refuse(email)
         is_accepted, error = ANSWERS[answer]
         if answer != "throttled":
@@ -120,7 +120,7 @@ class Ses:
         if is_accepted:
             self.accepted.append(email)
             self._tell(email)
-        self.around("after SendRawEmail")
+        self.around("after SendEmail")
         if error:
             raise error()
         return {"MessageId": email.message_id, "ResponseMetadata": {"RequestId": "r"}}
@@ -194,4 +194,4 @@ def _error(code: str, text: str, *, status: int = 400) -> ClientError:
         "Error": {"Code": code, "Message": text},
         "ResponseMetadata": {"HTTPStatusCode": status},
     }
-    return ClientError(answer, "SendRawEmail")
+    return ClientError(answer, "SendEmail")

@@ -64,9 +64,17 @@ class World:
     """Use it as a context: it begins with an empty database at a time of its own, and leaves both as they were."""
 
     def __init__(
-        self, seed: int, *, doubts: str = "events", poison: str = "skip", topics: bool = False
+        self,
+        seed: int,
+        *,
+        doubts: str = "events",
+        poison: str = "skip",
+        topics: bool = False,
+        together: bool = False,
     ) -> None:
         self.doubts, self.poison = doubts, poison
+        # Consumers send the emails of a batch together, as with the lean client.
+        self.together = together
         self.random = random.Random(seed)  # noqa: S311  # no secret
         self.trace: list[str] = []
         self.owed: dict[str, Owed] = {}

@@ -111,6 +111,7 @@ def test_alert_that_suppression_keeps_from_everybody_is_tried_again_later(caplog
     assert look() == 1
 
 
+@pytest.mark.usefixtures("web")
 def test_new_cause_of_dead_letters_is_told_with_the_page_to_look_at(client, admin_user):
     die(count=3)
 
@@ -405,6 +406,7 @@ def test_of_many_consumers_that_look_at_once_one_tells():
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("web")
 def test_overview_makes_the_web_process_tell_when_no_consumer_lives(admin_client, living):
     living.delete()
 

@@ -85,6 +85,7 @@ def test_a_cause_that_comes_and_goes_heals_at_most_once_an_hour():
     assert look() == [BREAKER]
 
 
+@pytest.mark.usefixtures("web")
 def test_drained_letters_are_told_with_their_page_and_when_they_would_be_told_again(
     client, admin_user
 ):

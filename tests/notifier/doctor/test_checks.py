@@ -27,7 +27,6 @@ def test_settings_of_the_tests_are_in_order():
         ("SES_TRACKING", ["open"], "emails.E014"),
         ("SES_FROM_EMAIL", "", "emails.E005"),
         ("SES_CLIENT", "curl", "emails.E007"),
-        ("SES_CLIENT", "lean", "emails.E007"),
         ("SUPPRESS_ON", ["bounce", "sneeze"], "emails.E020"),
         ("SUPPRESSION_SYNC", "push", "emails.E021"),
         ("SUPPORT_EMAIL", "Help <help@example.com>", "emails.E022"),

@@ -7,9 +7,6 @@ import uuid
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from notifier.monitoring import spans as telemetry
 from queues.aws import sqs
@@ -20,17 +17,6 @@ from tests.support.builders import make_product, shipping
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
-
-
-@pytest.fixture
-def spans(request):
-    """The spans that are exported, as a collector would get them."""
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    tracing.use(telemetry.Tracer(provider))
-    request.addfinalizer(lambda: tracing.use(None))
-    return exporter.get_finished_spans
 
 
 def place(client, **headers: str):

@@ -44,8 +44,8 @@ def told(client, model):
         ({"state": State.SENT}, "Sent"),
         ({"state": State.SENT, "delivery_status": Delivery.DELIVERED}, "Delivered"),
         ({"state": State.SENT, "delivery_status": Delivery.BOUNCED_HARD}, "Hard bounce"),
-        ({"state": State.SENT, "delivery_status": Delivery.SUPPRESSED}, "Suppressed by SES"),
-        ({"state": State.PENDING}, "Waiting"),
+        ({"state": State.SENT, "delivery_status": Delivery.SUPPRESSED}, "Not tried by SES"),
+        ({"state": State.PENDING}, "Pending"),
         ({"state": State.FAILED}, "Failed"),
         ({"state": State.IN_DOUBT}, "In doubt"),
     ],
@@ -79,7 +79,7 @@ def test_an_order_without_an_email_says_where_its_event_is(admin_client):
     dead, waiting = make_order(), make_order()
     make_dead_letter(event_id=event_of(dead.number), subject=dead.number)
 
-    assert told(admin_client, "order") == ["Waiting", "Dead letter"]
+    assert told(admin_client, "order") == ["Pending", "Dead letter"]
     OutboxEvent.objects.filter(subject=waiting.number).update(state=OutboxEvent.State.REFUSED)
     assert told(admin_client, "order") == ["Refused by SQS", "Dead letter"]
 

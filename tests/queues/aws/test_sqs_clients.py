@@ -225,7 +225,7 @@ def test_behind_a_proxy_boto3_calls(settings, monkeypatch, caplog):
 
     clients.forget_clients()
     assert caught.value.code == "ProxyConnectionError"
-    assert "boto3's client is used" in caplog.text
+    assert "service=SQS why=a proxy is set" in caplog.text
 
 
 @pytest.mark.processes

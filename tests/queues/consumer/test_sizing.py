@@ -76,7 +76,7 @@ def test_change_is_one_line_in_the_log(sizing, caplog):
     sizing(16)
     sizing(17)
 
-    assert caplog.messages == ["resized queue=lamps threads=16 before=8"]
+    assert caplog.messages == ["resized queue=lamps at_once=16 before=8"]
 
 
 @pytest.mark.django_db

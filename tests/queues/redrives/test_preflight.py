@@ -305,19 +305,19 @@ def test_forecast_on_the_way_holds_no_transaction_and_asks_anew_once_a_turn(
     """It may wait for SES, and SQLite has one writer."""
     outside, depths, looks = len(connection.savepoint_ids), [], []
 
-    def make():
-        looks.append(1)
+    class Look:
+        notes: list[str] = []
 
-        def look_ahead(events):
+        def __init__(self):
+            looks.append(self)
+
+        def __call__(self, events):
             depths.append(len(connection.savepoint_ids))
             return {event.id: Bucket.SENDS for event in events}
 
-        look_ahead.notes = []
-        return look_ahead
-
     monkeypatch.setattr(preflight, "MAX_DEAD_LETTERS", 1)
     monkeypatch.setattr(releasing, "BATCH", 2)
-    monkeypatch.setattr(registry, "preflights", [make])
+    monkeypatch.setattr(registry, "preflights", [Look])
     letters = [make_dead_letter() for _ in range(6)]
     take(admin_client, letters[0], "sends", "rest")
     looks.clear()
@@ -327,7 +327,7 @@ def test_forecast_on_the_way_holds_no_transaction_and_asks_anew_once_a_turn(
 
     assert Redrive.objects.get().items.filter(outcome="pending").count() == 6
     assert depths == [outside] * 3
-    assert looks == [1]
+    assert len(looks) == 1
 
 
 def test_rest_stays_where_it_is_if_nobody_selects_it(admin_client, monkeypatch):

@@ -54,6 +54,13 @@ def test_no_turn_is_larger_than_asked_for_and_nobody_is_left_waiting():
     assert max(map(len, turns.turns)) <= 2
 
 
+def test_items_of_one_call_stay_together_whatever_a_turn_holds():
+    turns = Turns(most=2)
+
+    assert turns.group_commit.many([1, 2, 3]) == [2, 4, 6]
+    assert turns.turns == [[1, 2, 3]]
+
+
 def test_what_no_database_takes_fails_alone():
     assert sorted(answers(Turns(), [1, 13, 2]), key=str) == ["13", 2, 4]
 

@@ -169,7 +169,9 @@ def bare_environment() -> dict[str, str]:
         "SANDBOX",
         "SES_",
         "SMTP_",
+        "SQS_",
         "TOPIC_",
+        "USE_SES_",
     )
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return kept | {"ENV_FILE": str(ROOT / "tests" / "test.env"), "PYTHONUNBUFFERED": "1"}

@@ -22,19 +22,22 @@ Answer = Callable[[socket.socket], None]
 
 
 class ScriptedServer:
-    """Listens on 127.0.0.1 and keeps the requests that came, and how many connections."""
+    """Listens on this machine and keeps the requests that came, and how many connections."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, *, host: str = "127.0.0.1") -> None:
         self.requests: list[bytes] = []
         self.connections = 0
         self.answer: Answer = said(200, {"MessageId": "ses-1"})
+        # In its place for requests that hold a text, the first answers first.
+        self.answers: dict[str, list[Answer]] = {}
         # Before TLS: False hangs up, so no handshake ends.
         self.greets = True
         self._tls = tls
         self._open: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        scheme = "https" if tls else "http"
-        self.url = f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}"
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, 0), family=family)
+        scheme, name = "https" if tls else "http", f"[{host}]" if ":" in host else host
+        self.url = f"{scheme}://{name}:{self._listener.getsockname()[1]}"
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
 
@@ -68,7 +71,13 @@ class ScriptedServer:
         ):
             while request := _read(greeted):
                 self.requests.append(request)
-                self.answer(greeted)
+                self._answer_to(request)(greeted)
+
+    def _answer_to(self, request: bytes) -> Answer:
+        for text, answers in self.answers.items():
+            if text.encode() in request and answers:
+                return answers.pop(0)
+        return self.answer
 
     def _greeted(self, connection: socket.socket) -> socket.socket:
         if not self.greets:
@@ -112,15 +121,15 @@ def silent(connection: socket.socket) -> None:
     connection.recv(1)
 
 
-def certified(folder: Path) -> tuple[ssl.SSLContext, Path]:
-    """TLS for 127.0.0.1, with the certificate that a caller must trust."""
+def certified(folder: Path, *, days: int = 1) -> tuple[ssl.SSLContext, Path]:
+    """TLS for 127.0.0.1, with the certificate that a caller must trust; it ends after so many days."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "scripted")])
     now = datetime.datetime.now(datetime.UTC)
     certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - datetime.timedelta(days=9))
+        .not_valid_after(now + datetime.timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(
             x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),

@@ -27,8 +27,9 @@ SENDER = '"Café Ünï, Ltd." <shop@bücher.example>'
 ASCII_SENDER = "=?utf-8?b?Q2Fmw6kgw5xuw68sIEx0ZC4=?= <shop@xn--bcher-kva.example>"
 
 
-def seen_by_ses(request):
+def seen_by_version_1(settings, request):
     """Keep the parameters of each call of version 1."""
+    settings.USE_SES_V2 = False
     bodies = []
     events = ses_api.connection().connection.meta.events
 
@@ -54,8 +55,8 @@ def content_of(raw):
         ("Ada@EXAMPLE.com", "Ada@example.com"),
     ],
 )
-def test_version_1_is_told_the_deliverable_address(aws, consume, request, typed, sent):
-    bodies = seen_by_ses(request)
+def test_version_1_is_told_the_deliverable_address(aws, settings, consume, request, typed, sent):
+    bodies = seen_by_version_1(settings, request)
     place(recipient=typed)
 
     consume()
@@ -68,7 +69,7 @@ def test_version_1_is_told_the_deliverable_address(aws, consume, request, typed,
 def test_version_1_is_told_the_sender_in_ascii(aws, settings, consume, request):
     settings.SES_FROM_EMAIL = settings.DEFAULT_FROM_EMAIL = SENDER
     aws.verify("shop@xn--bcher-kva.example")
-    bodies = seen_by_ses(request)
+    bodies = seen_by_version_1(settings, request)
     place()
 
     consume()
@@ -109,8 +110,8 @@ def test_smtp_is_told_ascii_in_envelope_and_headers(smtp_server, aws, settings, 
     assert str(content_of(raw)["From"]) == '"Café Ünï, Ltd." <shop@xn--bcher-kva.example>'
 
 
-def test_direct_email_goes_to_the_deliverable_address(aws, request):
-    bodies = seen_by_ses(request)
+def test_direct_email_goes_to_the_deliverable_address(aws, settings, request):
+    bodies = seen_by_version_1(settings, request)
 
     direct_emails.send_test("ada@bücher.example")
 
@@ -118,8 +119,8 @@ def test_direct_email_goes_to_the_deliverable_address(aws, request):
 
 
 @pytest.mark.parametrize("recipient", ["müller@example.com", "ada@\u202eexample.com"])
-def test_impossible_address_fails_and_ses_is_not_called(aws, consume, request, recipient):
-    bodies = seen_by_ses(request)
+def test_impossible_address_fails_and_ses_is_not_called(aws, settings, consume, request, recipient):
+    bodies = seen_by_version_1(settings, request)
     notification = owed(placed(recipient=recipient))
 
     with pytest.raises(Exception, match="no email can be sent with the address in"):
