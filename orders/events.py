@@ -7,13 +7,22 @@ could be made of: an invalid message becomes a dead letter that says which field
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from django.core.exceptions import ValidationError
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    model_validator,
+)
+from pydantic_core import core_schema
 
 from orders.money import Currency
-from orders.validators import validate_name, validate_single_line
+from orders.validators import NOT_ONE_LINE, validate_name
 from queues import addresses
 from queues.events.envelope import EventData
 from queues.events.links import Url
@@ -36,7 +45,27 @@ def _checked(validate: Callable[[str], None]) -> AfterValidator:
     return AfterValidator(check)
 
 
-checked_line = _checked(validate_single_line)
+# All that validate_single_line refuses, for pydantic's own matcher, which takes a tenth of the time.
+_NO_LINE = r"\x00-\x1f\x7f-\x9f\x{2028}-\x{202e}\x{2066}-\x{2069}\x{fdd0}-\x{fdef}" + "".join(
+    rf"\x{{{plane:x}fffe}}\x{{{plane:x}ffff}}" for plane in range(0x11)
+)
+
+
+class _OneLine:
+    """Refuses what ``validate_single_line`` refuses, in the same words."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        line = core_schema.custom_error_schema(
+            core_schema.str_schema(pattern=f"^[^{_NO_LINE}]*$"),
+            custom_error_type="not_one_line",
+            custom_error_message=f"Value error, {NOT_ONE_LINE}",
+        )
+        return core_schema.chain_schema([handler(source), line])
+
+
+checked_line = _OneLine()
 checked_name = _checked(validate_name)
 # The same rule for JSON Schema: no control characters, line ends, marks that change the direction of a text, or code
 # points that are no characters.

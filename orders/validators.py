@@ -6,6 +6,7 @@ from django.core.exceptions import ValidationError
 
 from queues import addresses, characters
 
+NOT_ONE_LINE = "Enter one line of text, without line breaks or other control characters."
 # Old migrations name it.
 validate_recipient = addresses.validate
 
@@ -14,7 +15,7 @@ def validate_single_line(value: str) -> None:
     """Accept one line of text: no line ends, NULs or other control characters, nor what is no character."""
     if not characters.is_one_line(value):
         raise ValidationError(
-            "Enter one line of text, without line breaks or other control characters.",
+            NOT_ONE_LINE,
             code="control_character",
         )
 

@@ -111,7 +111,10 @@ class Event(BaseModel):
         Fields of the data that the type's model does not know are dropped.
         """
         try:
-            event = cls.model_validate(json_object(body, read=unambiguous.loads))
+            found = unambiguous.plain_object(body)
+            event = cls.model_validate(
+                json_object(body, read=unambiguous.loads) if found is None else found
+            )
         except ValidationError as exc:
             raise BadEnvelope(f"not a CloudEvents 1.0 envelope: {summary(exc)}") from exc
         return event.model_copy(update={"data": event.model().model_dump(mode="json")})

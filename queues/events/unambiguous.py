@@ -9,6 +9,16 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
+
+# Both readers, and PostgreSQL, read much more; no event of ours has so many objects and lists.
+_MOST_PARTS = 200
+# orjson turns a whole number of more than 64 bits into a float.
+_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
+_LONG = b"0" * 19
+# A NUL, and signs such as a colon, which would spoil the count of colons.
+_ESCAPES = (b"\\u0000", b"\\u003")
+
 
 class _Ambiguous(dict[str, Any]):
     """An object in which this name stands twice."""
@@ -32,6 +42,28 @@ def loads(text: str, **options: Any) -> Any:
     if seen:
         path = next(_paths(value))
         raise ValueError(f"{path} stands twice, with possibly different values. Keep one of them")
+    return value
+
+
+def plain_object(text: str) -> dict[str, Any] | None:
+    """Read a JSON object in a quarter of the time; None if only ``loads`` can tell whether it is one, and why not.
+
+    orjson itself refuses NaN, infinity, and lone surrogates. A name that stands twice shows in the number of colons:
+    what was read and is written again has one less.
+    """
+    try:
+        body = text.encode()
+        value = orjson.loads(body)
+    except ValueError:
+        return None
+    if (
+        not isinstance(value, dict)
+        or body.count(b"{") + body.count(b"[") > _MOST_PARTS
+        or any(escape in body for escape in _ESCAPES)
+        or _LONG in body.translate(_DIGITS)
+        or body.count(b":") != orjson.dumps(value).count(b":")
+    ):
+        return None
     return value
 
 

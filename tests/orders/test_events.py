@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 from copy import deepcopy
 from decimal import Decimal
+from typing import Annotated
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
+from orders.events import checked_line
 from queues.errors import BadData
 from queues.events.envelope import Event
 from queues.models import OutboxEvent
 from tests.support.builders import make_account, make_order, make_product, make_transaction
 
 pytestmark = pytest.mark.django_db
+
+_one_line: TypeAdapter[str] = TypeAdapter(Annotated[str, checked_line])
 
 
 def _envelope():
@@ -123,3 +128,30 @@ def test_missing_field_is_named():
 
     with pytest.raises(BadData, match="account.holder_email: Field required"):
         Event.from_json(json.dumps(envelope))
+
+
+def _is_refused(text):
+    try:
+        _one_line.validate_python(text)
+    except ValidationError:
+        return True
+    return False
+
+
+def test_one_line_refuses_exactly_these_characters():
+    blocks = [range(start, start + 256) for start in range(0, 0x110000, 256)]
+    blocks = [block for block in blocks if not 0xD800 <= block.start <= 0xDFFF]
+    odd = [block for block in blocks if _is_refused("".join(map(chr, block)))]
+
+    refused = {code for block in odd for code in block if _is_refused(f"a{chr(code)}b")}
+
+    assert refused == {
+        *range(0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A), *range(0xFDD0, 0xFDF0),
+        *(plane + last for plane in range(0, 0x110000, 0x10000) for last in (0xFFFE, 0xFFFF)),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["a\n", "\na", "\n", "a\u2028b", "a\0"])
+def test_text_of_two_lines_is_refused_in_a_sentence(text):
+    with pytest.raises(ValidationError, match="Value error, Enter one line of text, without"):
+        _one_line.validate_python(text)

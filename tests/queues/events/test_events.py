@@ -1,5 +1,6 @@
 import json
 import re
+from typing import Any
 
 import pytest
 
@@ -134,3 +135,61 @@ def test_error_of_an_event_that_is_too_large_counts_bytes():
 
     with pytest.raises(EventTooLarge, match=r" 8[0-9]{4} bytes, at most 65536"):
         event.to_json()
+
+
+# --- The fast reader and the slow one say the same
+
+
+class Anything(EventData, type="anything.v1", queue="orders", source="/t"):
+    value: Any = None
+
+
+def anything(value):
+    """A body with this JSON text as a value."""
+    return f'{{"source": "/t", "type": "anything.v1", "data": {{"value": {value}}}}}'
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("18446744073709551616", 2**64),
+        ("-9223372036854775809", -(2**63) - 1),
+        ("-0", 0),
+        ("0.1", 0.1),
+        ("1E5", 100000.0),
+        ("1e-999", 0.0),
+        (r'"\u003a:\u003A"', ":::"),
+        (r'"\ud83d\ude00 \u00eb"', "😀 ë"),
+        (r'"\\u0000 \" \":"', '\\u0000 " ":'),
+        ('{"a:b": [":", {}], "": ":"}', {"a:b": [":", {}], "": ":"}),
+        ("[" * 150 + "]" * 150, None),
+        ("[" + "{}, " * 300 + "{}]", [{}] * 301),
+        (' \t\r\n"\x7f\u2028" ', "\x7f\u2028"),
+    ],
+)
+def test_value_is_read_exactly_whichever_reader_has_to(text, value):
+    read = Event.from_json(anything(text)).data["value"]
+
+    if value is not None:
+        assert (read, type(read)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "NaN", "-Infinity", "1e999", "01", "1.", "'a'", '"\x01"', '"\0"', r'"\u0000"', r'"\ud800"', '"\ud800"',
+        "[1,]", '{"a": 1, "a": 1}', r'{"a": 1, "\u0061": 1}', r'{"a": ":", "a": "\u003a"}', '{"a" :1,"a" :1}',
+        '{"": 1, "": ":"}', "1} {", "\x0c1", "[" * 100_000,
+    ],
+)  # fmt: skip
+def test_value_that_is_no_plain_json_is_refused_whichever_reader_has_to(text):
+    with pytest.raises(BadEnvelope):
+        Event.from_json(anything(text))
+
+
+@pytest.mark.parametrize(
+    "body", ["\ufeff" + anything(1), "", "[]", "null", '"text"', anything(1) + "x"]
+)
+def test_body_that_is_no_object_is_refused(body):
+    with pytest.raises(BadEnvelope, match="^(not JSON: |a JSON )"):
+        Event.from_json(body)
