@@ -13,7 +13,7 @@ PICTURES := shop order mailbox mail admin dead-letter dead-letters redrive redri
 	overview-dark overview-phone-dark causes-dark causes-phone-dark redrive-runs-dark redrive-runs-phone-dark \
 	shop-phone-dark
 
-.PHONY: help run incident incident-over consumer-down consumer-up check test mutants pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-costs bench-relay bench-events bench-growth bench-console bench-api bench-scale lambda lambda-start docs docs-reference lint audit format lock clean
+.PHONY: help run incident incident-over consumer-down consumer-up check test mutants pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-costs bench-relay bench-events bench-growth bench-console bench-api bench-scale bench-snapshot lambda lambda-start docs docs-reference lint audit format lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -204,6 +204,10 @@ bench-scale: STATEMENTS ?= 0
 bench-scale: $(STAMP) ## what an email costs PostgreSQL, and what 100, 1,000 and 10,000 a second need (N= CONSUMERS= STATEMENTS= WRITE=on)
 	@$(BIN)/python -m benchmarks.grow.scale --n=$(N) --consumers=$(CONSUMERS) --statements=$(STATEMENTS) \
 		$(if $(WRITE),--write)
+
+bench-snapshot: MINUTES ?= 10
+bench-snapshot: $(STAMP) ## what an old snapshot costs claims and relay on PostgreSQL (MINUTES= WRITE=on)
+	@$(BIN)/python -m benchmarks.grow.old_snapshot --minutes=$(MINUTES) $(if $(WRITE),--write)
 
 lambda: $(STAMP) ## the zip that AWS Lambda runs, in dist/; docs/how-to/lambda.md
 	@$(BIN)/python -m infra.lambda_package

@@ -89,7 +89,7 @@ def sweep(event: object, context: Context) -> dict[str, int]:
     counts = {
         name: _repeated(name, step, until, errors)
         for name, step in {
-            "published": relay.publish_pending,
+            "published": lambda: relay.publish_pending(from_start=True),
             "collected": collecting.collect_all if settings.DEAD_LETTER_COLLECT else lambda: 0,
             "redriven": jobs.advance,
             "swept": sweeping.sweep,

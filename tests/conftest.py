@@ -21,7 +21,7 @@ from emails.ses import brands, ses_api
 from queues.aws import provisioning, sqs
 from queues.consumer.loop import Consumer
 from queues.events import tracing
-from queues.outbox import relay
+from queues.outbox import claims, relay
 from sandbox.sqs import WholeQueue
 from tests.support.aws import provisioned
 from tests.support.aws.local_aws import ROOT, local_aws  # noqa: F401  # a fixture
@@ -115,6 +115,13 @@ def nobody_has_slots_left() -> Iterator[None]:
     limiter.forget()
     yield
     limiter.forget()
+
+
+@pytest.fixture(autouse=True)
+def relay_looks_from_the_start() -> Iterator[None]:
+    """Let no test's relay begin where that of another test was: the ids are others."""
+    claims.forget()
+    yield
 
 
 def _lacks_get_account(self: Any) -> Any:

@@ -28,7 +28,10 @@ RULES = (
     *(f"emails/sending/{name}.py" for name in ("claims", "statements", "states", "notifying")),
     *(f"emails/sending/{name}.py" for name in ("breakers", "limiter", "planning", "guard")),
     "emails/reputation/suppressions.py",
-    *(f"queues/outbox/{name}.py" for name in ("relay", "claims", "fifo_heads", "batches", "lost")),
+    *(
+        f"queues/outbox/{name}.py"
+        for name in ("relay", "claims", "looks", "fifo_heads", "batches", "lost")
+    ),
     *(f"queues/consumer/{name}.py" for name in ("handling", "acks", "in_flight", "retry_in_place")),
     *(f"queues/consumer/{name}.py" for name in ("quarantine", "fifo_groups")),
     "queues/dead_letters/decisions.py",

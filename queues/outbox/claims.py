@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -17,14 +18,17 @@ from django.db import connection
 from queues.aws import sqs
 from queues.models.sql import moment
 from queues.outbox import fifo_heads
+from queues.outbox.looks import Look
 
 LEASE = timedelta(seconds=30)
 
+# An event that only a look from the start finds waits at most so long, while such looks are fast.
+FROM_START_SECONDS = 1.0
 # SQLite uses a partial index only if the statement repeats its condition, so the states are written out.
 # BETWEEN names one queue: with "=", PostgreSQL may walk the primary key instead, past all that was ever published.
 _OLDEST = """\
 SELECT id FROM queues_outboxevent
-WHERE state = 'pending' AND queue BETWEEN %s AND %s AND available_at <= {now}
+WHERE state = 'pending' AND queue BETWEEN %s AND %s AND id > %s AND available_at <= {now}
 ORDER BY queue, id LIMIT %s"""
 _THESE = """\
 SELECT id FROM queues_outboxevent AS event
@@ -69,6 +73,11 @@ _CLAIMED_AT = {
     "sqlite": f"django_format_dtdelta('-', lease_until, {_SECONDS * 1_000_000})",
 }
 _LOCK = {"postgresql": "FOR UPDATE SKIP LOCKED", "sqlite": ""}
+# By queue alias; and those that cannot begin later than at the start: for expired claims, and for heads of groups.
+looks: defaultdict[str, Look] = defaultdict(lambda: Look(least_seconds=FROM_START_SECONDS))
+_for_expired = Look()
+# More often than others: the next event of a group must wait for such a look.
+head_looks: defaultdict[str, Look] = defaultdict(lambda: Look(part=20))
 
 
 class Claimed(NamedTuple):
@@ -91,13 +100,37 @@ class Claimed(NamedTuple):
         return self.event_id == self.deduplication_id
 
 
-def take_oldest(alias: str, *, most: int) -> list[Claimed]:
+def take_oldest(alias: str, *, most: int, from_start: bool = False) -> list[Claimed]:
     """Claim the oldest due events of a standard queue, ``most`` at most.
 
     The claim is committed on return, unless the caller is in a transaction. Other relays skip rows that are locked here
-    and, later, rows that are claimed.
+    and, later, rows that are claimed. Not each look is one ``from_start``: see ``queues.outbox.looks``.
     """
-    return _take(alias, _OLDEST.format(now=moment()[0]), [alias, alias, most])
+    look = looks[alias]
+    if from_start or look.is_due():
+        with look.from_start():
+            taken = _take_oldest(alias, most, after=0)
+    else:
+        taken = _take_oldest(alias, most, after=look.floor)
+    if taken:
+        look.found(taken[-1].pk)
+    return taken
+
+
+def take_heads(alias: str, *, most: int, from_start: bool = False) -> list[Claimed]:
+    """Claim due heads of the next groups of a FIFO queue, ``most`` at most.
+
+    A million rows may wait behind one blocked head. While looks that find nothing take long, not each call is one.
+    """
+    look = head_looks[alias]
+    if not (from_start or look.is_due()):
+        return []
+    with look.from_start():
+        turns = (take_these(alias, page) for page in fifo_heads.pages(alias, size=most))
+        taken = next(filter(None, turns), [])
+    if taken:
+        look.forget()
+    return taken
 
 
 def take_these(alias: str, pks: Sequence[int]) -> list[Claimed]:
@@ -129,8 +162,25 @@ def claimed_at() -> str:
     return _CLAIMED_AT[connection.vendor]
 
 
-def release_expired() -> int:
-    """Set events back to pending whose relay died after it claimed them; returns how many."""
+def release_expired(*, from_start: bool = False) -> int:
+    """Set events back to pending whose relay died after it claimed them; returns how many.
+
+    While that takes long, only some calls do it.
+    """
+    if not (from_start or _for_expired.is_due()):
+        return 0
+    with _for_expired.from_start():
+        return _release_expired()
+
+
+def forget() -> None:
+    """Let all looks begin at the start."""
+    looks.clear()
+    head_looks.clear()
+    _for_expired.forget()
+
+
+def _release_expired() -> int:
     now, _ = moment()
     if not _may_find(_EXPIRED.format(now=now), []):
         return 0
@@ -138,6 +188,10 @@ def release_expired() -> int:
         # The empty list is needed: without parameters the driver would leave doubled percent signs doubled.
         cursor.execute(_RELEASE.format(now=now), [])
         return int(cursor.rowcount)
+
+
+def _take_oldest(alias: str, most: int, *, after: int) -> list[Claimed]:
+    return _take(alias, _OLDEST.format(now=moment()[0]), [alias, alias, after, most])
 
 
 def _take(alias: str, due: str, params: Sequence[Any]) -> list[Claimed]:

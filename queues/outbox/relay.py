@@ -27,7 +27,7 @@ from queues.errors import QueueUnavailable
 from queues.failpoints import failpoint
 from queues.models import OutboxEvent, in_state
 from queues.models.sql import RandomUuid, due_in
-from queues.outbox import batches, claims, fifo_heads
+from queues.outbox import batches, claims
 from queues.outbox.claims import Claimed
 
 logger = logging.getLogger(__name__)
@@ -58,10 +58,15 @@ def publish_soon(pk: int, *, alias: str) -> None:
     _publisher().submit(_publish_now, pk, alias).add_done_callback(_report)
 
 
-def publish_pending() -> int:
-    """Publish up to CLAIM_ROWS events of every queue: one step of the relay. Returns how many SQS took."""
-    claims.release_expired()
-    return sum(publish(_claim_next(alias), alias=alias) for alias in settings.QUEUES)
+def publish_pending(*, from_start: bool = False) -> int:
+    """Publish up to CLAIM_ROWS events of every queue: one step of the relay. Returns how many SQS took.
+
+    Without ``from_start`` it may leave due events of low ids to one of the next calls: see ``queues.outbox.looks``.
+    """
+    claims.release_expired(from_start=from_start)
+    return sum(
+        publish(_claim_next(alias, from_start=from_start), alias=alias) for alias in settings.QUEUES
+    )
 
 
 def publish(events: Sequence[Claimed], *, alias: str, hurried: bool = False) -> int:
@@ -135,12 +140,9 @@ def _publisher() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="publish-on-commit")
 
 
-def _claim_next(alias: str) -> list[Claimed]:
-    """Claim due rows; on FIFO the heads of the next groups, as a million rows may wait behind one blocked head."""
-    if not sqs.queue(alias).is_fifo:
-        return _claimed(claims.take_oldest(alias, most=CLAIM_ROWS))
-    turns = (claims.take_these(alias, page) for page in fifo_heads.pages(alias, size=CLAIM_ROWS))
-    return _claimed(next(filter(None, turns), []))
+def _claim_next(alias: str, *, from_start: bool) -> list[Claimed]:
+    take = claims.take_heads if sqs.queue(alias).is_fifo else claims.take_oldest
+    return _claimed(take(alias, most=CLAIM_ROWS, from_start=from_start))
 
 
 def _claimed(events: list[Claimed]) -> list[Claimed]:

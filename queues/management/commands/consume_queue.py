@@ -174,7 +174,7 @@ class Command(BaseCommand):
 
     def _chores(self) -> int:
         done = jobs.advance() if self._redrives else 0
-        done += relay.publish_pending() if self._relays else 0
+        done += relay.publish_pending(from_start=True) if self._relays else 0
         return done + (collecting.collect_all() if self._collects else 0)
 
     def _stop(self) -> None:

@@ -50,7 +50,7 @@ class Command(BaseCommand):
                 self._until_told()
 
     def _until_empty(self) -> None:
-        while not self._stopping and self._relay():
+        while not self._stopping and self._relay(from_start=True):
             pass
         self.stdout.write(f"published {self._published} event(s)")
         if left := OutboxEvent.objects.filter(state__in=_UNPUBLISHED).count():
@@ -70,8 +70,8 @@ class Command(BaseCommand):
             stopping.abandon(stopping.HUNG)
         heartbeats.stop()
 
-    def _relay(self) -> int:
-        count = relay.publish_pending()
+    def _relay(self, *, from_start: bool = False) -> int:
+        count = relay.publish_pending(from_start=from_start)
         with self._lock:
             self._published += count
         return count
