@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.urls import reverse
 
 from emails.errors import Refused, Unavailable
@@ -61,6 +62,10 @@ _REFUSED = Advice(
     "Fix what SES names: edit and redrive a dead letter whose data is wrong, or discard one that nobody needs.",
     act="edit",
 )
+_NO_VERSION_2 = Advice(
+    "SES at this endpoint has no version 2 of its API",
+    "Set USE_SES_V2=off for all processes and restart them. Then redrive.",
+)
 _TABLE = {
     "UnknownSesEvent": Advice(
         "SES reported something that this release does not know",
@@ -96,6 +101,8 @@ def advise(cause: Cause) -> Advice | None:
             "This machine cannot reach SES",
             "Fix the network, or the endpoint in settings. Then redrive.",
         )
+    if settings.USE_SES_V2 and error_codes.meaning(cause.code) is Meaning.LACKING:
+        return _NO_VERSION_2
     match error_codes.answered(cause.code, cause.reason, 400, sender=_sender(cause)):
         case Unavailable(breaker=breaker):
             found = _BREAKERS[breaker]

@@ -228,7 +228,9 @@ def _not_sent(exc: SendError) -> Finding:
         f"{doubt}: {exc} ({exc.code})",
         Verdict.ERROR,
         why="What is refused here is refused to customers as well.",
-        fix="The findings under SES, or SES's words above, say what is wrong.",
+        fix="This endpoint has no version 2 of SES's API: set USE_SES_V2=off."
+        if settings.USE_SES_V2 and error_codes.is_lacking(exc.code)
+        else "The findings under SES, or SES's words above, say what is wrong.",
     )
 
 

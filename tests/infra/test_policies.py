@@ -322,7 +322,7 @@ def _walk(role, client, settings):
                 ses_api.api().verify_email_identity(EmailAddress=name)
             Duty.objects.all().delete()
         JOURNEYS[role](calls, client, settings)
-    settings.OUTBOX_PUBLISH_ON_COMMIT = settings.USE_SES_V2 = False
+    settings.OUTBOX_PUBLISH_ON_COMMIT, settings.USE_SES_V2 = False, True
     settings.TOPICS, settings.ARCHIVE_QUEUE = {}, ""
     settings.QUEUE_VISIBILITY_SECONDS = seconds
     _walked[role] = calls

@@ -29,6 +29,8 @@ SENDER = "shop@example.com"
         ("OptInRequired", "no subscription", "SES: the AWS account has not got"),
         ("RequestTimeTooSkewed", "late", "SES: the clock"),
         ("EndpointConnectionError", "Could not connect", "This machine cannot reach SES"),
+        ("404", "Not Found", "SES at this endpoint has no version 2"),
+        ("NotImplemented", "sesv2", "SES at this endpoint has no version 2"),
         ("RenderError", "order_confirmation/subject.hbs: no x", "The template and the data"),
         ("UnknownSesEvent", "no eventType", "SES reported something"),
         ("BadData", f"address {SENDER} not verified", "The data does not fit"),

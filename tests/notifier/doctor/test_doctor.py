@@ -450,3 +450,12 @@ def test_doctor_and_identities_tell_the_quota_that_ses_tells(order, admin_client
     assert f"SES takes {told.max_rate:g} a second" in found
     assert f"of {told.max_24_hours:,.0f}</b>" in page
     assert f"<b>{told.max_rate:g}</b><small>recipients a second at most" in page
+
+
+def test_endpoint_without_version_2_of_ses_says_which_setting_helps(order, refuses):
+    refuses("UnknownOperationException", "no such operation", status=404)
+
+    [finding] = ses_checks.bounce()
+
+    assert finding.verdict is Verdict.ERROR
+    assert "USE_SES_V2=off" in finding.fix
