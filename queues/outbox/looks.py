@@ -16,6 +16,8 @@ from contextlib import contextmanager
 MARGIN = 1000
 # Looks from the start take one part in so many of the time, unless ``Look`` is told another.
 PART = 50
+# However long one took, because the database stood still say, the next one comes after so long.
+MOST_SECONDS = 30.0
 # What is faster is not worth a pause.
 QUICK_SECONDS = 0.01
 
@@ -49,7 +51,7 @@ class Look:
         ended = self._clock()
         took = ended - began
         slow = self._part * took if took > QUICK_SECONDS else 0.0
-        self._from_start_at = ended + max(self._least, slow)
+        self._from_start_at = ended + min(MOST_SECONDS, max(self._least, slow))
 
     @property
     def floor(self) -> int:

@@ -151,3 +151,14 @@ def test_look_for_heads_is_repeated_at_once_while_it_finds_some(clock):
         [event] = claims.take_heads("transactions", most=10)
         assert event.pk == row.pk
         claims.settle(event.claim, {event.pk: "m"})
+
+
+def test_look_that_stood_still_for_minutes_keeps_the_next_one_waiting_for_seconds():
+    clock = Clock()
+    look = Look(clock=clock)
+    with look.from_start():
+        clock.now += 300
+
+    clock.now += looks.MOST_SECONDS
+
+    assert look.is_due()
