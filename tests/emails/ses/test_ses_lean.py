@@ -132,6 +132,24 @@ def test_answer_of_ses_is_its_id(server, sending):
     assert sending(server) == "ses-1"
 
 
+@pytest.mark.parametrize(
+    "others",
+    [
+        {},
+        {"FromEmailAddress": 'Zoë "%s" \\ <zoe@example.com>', "Destination": {"ToAddresses": []}},
+        {"ConfigurationSetName": "notifier", "EmailTags": [{"Name": "a", "Value": "b"}]},
+    ],
+)
+@pytest.mark.parametrize("raw", [b"", b"Subject: %b\r\n\r\n", bytes(range(256)) * 64])
+def test_body_says_the_parameters_in_json_and_the_email_in_base64(server, others, raw):
+    lean(server).send_email(Content={"Raw": {"Data": raw}}, **others)
+
+    [request] = server.requests
+    said_in_json = json.loads(request.partition(b"\r\n\r\n")[2])
+    data = base64.b64encode(raw).decode()
+    assert said_in_json == {"Content": {"Raw": {"Data": data}}, **others}
+
+
 def test_email_arrives_as_django_ses_hands_it_over(server, sending):
     sending(server)
 
