@@ -16,7 +16,7 @@ from emails.sending import by_hand, guard, limiter, states
 from queues.consumer import fifo_groups
 from queues.models import in_state
 from queues.registry import sweeps
-from queues.upkeep.old_rows import delete_batch
+from queues.upkeep.old_rows import delete_batches
 
 State = Notification.State
 
@@ -76,19 +76,17 @@ def send_kept() -> int:
 def tidy() -> int:
     """Delete rows older than KEEP_DAYS: attempts of finished emails, events of SES, and reported incidents.
 
-    The attempts of an email that was sent go together, KEEP_DAYS after SES accepted it, or after a person said so. Each
-    call deletes one batch of each kind.
+    The attempts of an email that was sent go together, KEEP_DAYS after SES accepted it, or after a person said so.
     """
     old = timezone.now() - timedelta(days=settings.KEEP_DAYS)
-    done = [State.SENT, State.CANCELLED, State.SUPPRESSED]
+    attempts = Attempt.objects.filter(
+        Q(notification__sent_at=None) | Q(notification__sent_at__lt=old),
+        notification__state__in=[State.SENT, State.CANCELLED, State.SUPPRESSED],
+    )
     return (
-        delete_batch(
-            Attempt.objects.filter(
-                Q(notification__sent_at=None) | Q(notification__sent_at__lt=old),
-                started_at__lt=old,
-                notification__state__in=done,
-            )
-        )
-        + delete_batch(DeliveryEvent.objects.filter(recorded_at__lt=old))
-        + delete_batch(Incident.objects.filter(told_at__lt=old))
+        # Two questions, for which the index on the time of the end has the answer: those of dead processes have none.
+        delete_batches(attempts.filter(finished_at__lt=old))
+        + delete_batches(attempts.filter(finished_at=None, started_at__lt=old))
+        + delete_batches(DeliveryEvent.objects.filter(recorded_at__lt=old))
+        + delete_batches(Incident.objects.filter(told_at__lt=old))
     )

@@ -18,7 +18,7 @@ from emails.models import DeliveryEvent, Notification
 from emails.reports import consequences, delivery_status
 from emails.reports.ses_events import SesEvent, narrowed, read_again
 from queues.registry import sweeps
-from queues.upkeep.old_rows import delete_batch
+from queues.upkeep.old_rows import delete_batches
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def tidy() -> int:
     newest_spare = orphans.order_by("-pk").values_list("pk", flat=True)[MAX_KEPT : MAX_KEPT + 1]
     if not (pks := list(newest_spare)):
         return 0
-    return delete_batch(orphans.filter(pk__lte=pks[0]))
+    return delete_batches(orphans.filter(pk__lte=pks[0]))
 
 
 def _same(event: SesEvent) -> Q:

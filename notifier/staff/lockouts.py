@@ -22,7 +22,7 @@ from django.utils import timezone
 from notifier.models import LoginFailure
 from orders.limits import client_address
 from queues.registry import sweeps
-from queues.upkeep.old_rows import delete_batch
+from queues.upkeep.old_rows import delete_batches
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ def seconds_left(row: LoginFailure) -> int:
 @sweeps
 def forget_old_failures() -> int:
     """Delete one batch of failures that no longer count; return how many."""
-    return delete_batch(LoginFailure.objects.filter(last_at__lte=timezone.now() - LOCKED_FOR))
+    return delete_batches(LoginFailure.objects.filter(last_at__lte=timezone.now() - LOCKED_FOR))
 
 
 def _rows(account: str, origin: str) -> QuerySet[LoginFailure]:

@@ -6,10 +6,10 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from queues.registry import sweeps
-from queues.upkeep.old_rows import delete_batch
+from queues.upkeep.old_rows import delete_batches
 
 
 @sweeps
 def forget_expired() -> int:
     """Delete one batch of expired sessions; return how many."""
-    return delete_batch(Session.objects.filter(expire_date__lt=timezone.now()))
+    return delete_batches(Session.objects.filter(expire_date__lt=timezone.now()))

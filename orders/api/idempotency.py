@@ -22,7 +22,7 @@ from orders.errors import KeyInUse, KeyReused
 from orders.models import IdempotentRequest
 from queues.models.sql import moment, unhurried
 from queues.registry import sweeps
-from queues.upkeep.old_rows import delete_batch
+from queues.upkeep.old_rows import delete_batches
 
 # Must be longer than the web server lets a request run.
 LEASE_SECONDS = 60
@@ -76,7 +76,7 @@ def once(request: Request | None, act: Callable[[], Answer]) -> Answer:
 @sweeps
 def forget_old_keys() -> int:
     """Delete one batch of keys older than ``KEEP_HOURS``, which may be used again; return how many."""
-    return delete_batch(
+    return delete_batches(
         IdempotentRequest.objects.filter(asked_at__lt=Now() - timedelta(hours=KEEP_HOURS))
     )
 

@@ -17,7 +17,7 @@ from orders.models import RequestAllowance
 from queues.models import leaky_bucket
 from queues.models.sql import clock_us, unhurried
 from queues.registry import sweeps
-from queues.upkeep.old_rows import delete_batch
+from queues.upkeep.old_rows import delete_batches
 
 
 def take(client: str, *, allowed: int, seconds: int, burst_seconds: int) -> None:
@@ -51,7 +51,7 @@ def row_of(kind: str, address: str) -> str:
 def forget_quiet_clients() -> int:
     """Delete one batch of clients that were quiet for an hour: they have their whole allowance again."""
     an_hour_ago = timezone.now() - timedelta(hours=1)
-    return delete_batch(
+    return delete_batches(
         RequestAllowance.objects.filter(tat_us__lt=int(an_hour_ago.timestamp() * 1_000_000))
     )
 

@@ -16,7 +16,7 @@ from queues.models.live import Duty, Figure, LiveConsumer
 from queues.registry import watches
 from queues.upkeep import duties
 from queues.upkeep.figures import KEEP_DAYS as KEEP_FIGURES_DAYS
-from queues.upkeep.old_rows import delete_batch
+from queues.upkeep.old_rows import delete_batches
 
 logger = logging.getLogger(__name__)
 
@@ -48,9 +48,9 @@ def tidy() -> int:
         return 0
     now = timezone.now()
     return (
-        delete_batch(Figure.objects.filter(begins_at__lt=now - timedelta(days=KEEP_FIGURES_DAYS)))
-        + delete_batch(
+        delete_batches(Figure.objects.filter(begins_at__lt=now - timedelta(days=KEEP_FIGURES_DAYS)))
+        + delete_batches(
             LiveConsumer.objects.filter(beat_at__lt=now - timedelta(days=KEEP_SILENT_DAYS))
         )
-        + delete_batch(Duty.objects.filter(taken_at__lt=now - timedelta(days=KEEP_DUTIES_DAYS)))
+        + delete_batches(Duty.objects.filter(taken_at__lt=now - timedelta(days=KEEP_DUTIES_DAYS)))
     )

@@ -1,7 +1,9 @@
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from emails import sweeping
@@ -114,11 +116,30 @@ def test_closed_dead_letters_are_found_by_their_index():
 
 def test_one_round_deletes_a_bounded_number(monkeypatch):
     monkeypatch.setattr(old_rows, "BATCH", 2)
-    for _ in range(5):
+    monkeypatch.setattr(old_rows, "MOST_BATCHES", 3)
+    for _ in range(7):
         record()
     OutboxEvent.objects.update(state="handled", handled_at=LONG_AGO)
 
-    assert [old_rows.tidy() for _ in range(4)] == [2, 2, 1, 0]
+    assert [old_rows.tidy() for _ in range(3)] == [6, 1, 0]
+
+
+def test_one_round_keeps_up_with_a_thousand_emails_a_second():
+    assert old_rows.BATCH * old_rows.MOST_BATCHES >= 1000 * settings.SWEEP_SECONDS
+
+
+def test_old_attempts_are_found_by_their_index(aws):
+    with CaptureQueriesContext(connection) as queries:
+        sweeping.tidy()
+
+    asked = [query["sql"] for query in queries if 'FROM "emails_attempt"' in query["sql"]]
+    assert len(asked) == 2
+    if connection.vendor == "postgresql":
+        pytest.skip("it reads a table as small as a test's whole")
+    with connection.cursor() as cursor:
+        for sql in asked:
+            cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
+            assert any("attempt_finished" in row[-1] for row in cursor.fetchall())
 
 
 def test_attempts_go_when_their_email_is_done_and_the_notification_stays(aws):
@@ -128,6 +149,7 @@ def test_attempts_go_when_their_email_is_done_and_the_notification_stays(aws):
         provider_message_id="ses-1", type="Send", happened_at=LONG_AGO, raw={}
     )
     Attempt.objects.update(started_at=LONG_AGO)
+    Attempt.objects.exclude(finished_at=None).update(finished_at=LONG_AGO)
     Notification.objects.filter(state="sent").update(sent_at=LONG_AGO)
     DeliveryEvent.objects.update(recorded_at=LONG_AGO)
 
@@ -138,3 +160,13 @@ def test_attempts_go_when_their_email_is_done_and_the_notification_stays(aws):
     ]
     assert not DeliveryEvent.objects.exists()
     assert Notification.objects.count() == 2
+
+
+def test_attempt_of_a_process_that_died_goes_too_once_a_person_said_that_it_was_sent(aws):
+    claimed(owed(place()))
+    Attempt.objects.update(started_at=LONG_AGO)
+    Notification.objects.update(state="sent", sent_at=LONG_AGO)
+
+    sweeping.tidy()
+
+    assert not Attempt.objects.exists()
