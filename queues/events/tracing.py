@@ -80,8 +80,24 @@ class OpenSpan:
         self._context.run(self._manager.__exit__, kind, error, None)
 
 
+class _NoSpan(OpenSpan):
+    def __init__(self) -> None:
+        pass
+
+    def run(self, call: Callable[[], Result]) -> Result:
+        return call()
+
+    def end(self, error: Exception | None = None) -> None:
+        pass
+
+
+_NO_SPAN = _NoSpan()
+
+
 def begin(name: str, *, kind: Kind, parent: str = "", **attributes: str) -> OpenSpan:
     """Begin a span around a piece of work while others are open; the caller ends it."""
+    if _tracer is None:
+        return _NO_SPAN
     return OpenSpan(span(name, kind=kind, parent=parent, **attributes))
 
 
