@@ -214,7 +214,7 @@ class Consumer:
         for message in done:
             self._settle(queue, message, handling.Disposition(delete=True))
         for message, work in left:
-            yield message, _finishing(work)
+            yield message, _Finishing(work)
 
     def tick(self) -> None:
         """Do what is due: waiting deletes, the next quarantined message."""
@@ -338,7 +338,7 @@ class Consumer:
             writer.drop_broken_connection()
 
     def _process(self, queue: Queue, message: Received, *, handle: Handle) -> None:
-        if self.stopping:
+        if self.stopping and not (isinstance(handle, _Finishing) and handle.is_begun):
             self._give_back(queue, message)
             return
         name = f"event={message.event_id} message={message.id}"
@@ -408,14 +408,16 @@ def _lanes_for(queue: Queue, concurrency: int) -> int:
     return 1 if queue.is_fifo else math.ceil(concurrency / BATCH_ENTRIES)
 
 
-def _finishing(work: Work | None) -> Handle:
-    """Return a function that finishes a message that is noted; a second call of it does all from the beginning."""
-    works = [work]
+class _Finishing:
+    """Finishes a message that is noted; a second call does all from the beginning."""
 
-    def handle(queue: Queue, message: Received) -> handling.Disposition:
-        return handling.finish(queue, message, works.pop() if works else None)
+    def __init__(self, work: Work | None) -> None:
+        # It may hold a claim, which would end in doubt if nobody finished it.
+        self.is_begun = work is not None
+        self._works = [work]
 
-    return handle
+    def __call__(self, queue: Queue, message: Received) -> handling.Disposition:
+        return handling.finish(queue, message, self._works.pop() if self._works else None)
 
 
 def _let_back(message: Received, hide: Callable[[], None]) -> None:
