@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 AUTO = "auto"
 # Never fewer than the fixed default: an occasional slow commit or call must not slow the emails down.
-LEAST, MOST = CONCURRENCY, 320
+LEAST, MOST = CONCURRENCY, 200
 # The time between two adjustments.
 SECONDS = 1.0
 # The size follows only if the need differs this much, because it always changes a little. A lane or a thread too many
