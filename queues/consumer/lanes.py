@@ -7,6 +7,7 @@ several lanes receive at once; else one, so that an idle queue costs one long po
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from django.db import connection
@@ -62,9 +63,10 @@ class Lanes:
                 thread.start()
 
     def join(self, *, timeout: float) -> None:
-        """Wait for the lanes to end, ``timeout`` seconds at most for each."""
+        """Wait for the lanes to end, ``timeout`` seconds at most."""
+        until = time.monotonic() + timeout
         for thread in list(self._threads):
-            thread.join(timeout)
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _run(self) -> None:
         try:

@@ -115,3 +115,23 @@ def test_lanes_that_are_too_many_end_and_new_ones_begin(running):
     lanes.resize(3)
 
     assert len(lanes) == 3
+
+
+def test_lanes_that_hang_are_waited_for_together(running):
+    source = Source(1, 1, 1)
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def hang(messages):
+        if messages:
+            begun.release()
+            go_on.wait(5)
+
+    lanes = running(source, 3, hang)
+    assert all(begun.acquire(timeout=5) for _ in range(3))
+    joined = []
+    thread = threading.Thread(target=lambda: joined.append(lanes.join(timeout=0.05)))
+    thread.start()
+    thread.join(1)
+
+    assert joined and lanes.are_alive
+    go_on.set()
