@@ -150,7 +150,8 @@ class Consumer:
 
     def run_until_empty(self, *, between: Callable[[], int]) -> None:
         """Consume until nothing is received and ``between`` (relay, collector) finds nothing to do either."""
-        with writer.one_thread(), self._in_flight.extended():
+        stopped = retry_in_place.begun(lambda: self.stopping)
+        with writer.one_thread(), self._in_flight.extended(), stopped:
             try:
                 while not self.stopping:
                     # A short poll may miss messages, so only a long one can tell that the queue is empty.

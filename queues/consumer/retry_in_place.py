@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
 
@@ -97,6 +98,16 @@ _stopping: ContextVar[Callable[[], bool]] = ContextVar("stopping", default=lambd
 def begin(stopping: Callable[[], bool]) -> None:
     """Tell this thread how to learn that its consumer stops."""
     _stopping.set(stopping)
+
+
+@contextmanager
+def begun(stopping: Callable[[], bool]) -> Iterator[None]:
+    """Do what ``begin`` does, for this block only: its thread goes on with something else."""
+    token = _stopping.set(stopping)
+    try:
+        yield
+    finally:
+        _stopping.reset(token)
 
 
 def pause(seconds: float) -> None:

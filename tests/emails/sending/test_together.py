@@ -1,5 +1,6 @@
 import base64
 import json
+import threading
 import uuid
 from email import message_from_bytes
 
@@ -14,8 +15,10 @@ from emails.sending import claims, journal, limiter, notifying, states
 from emails.ses import ses_api
 from queues import outbox, registry
 from queues.aws import sqs
+from queues.consumer.loop import Consumer
 from queues.events import tracing
 from queues.models import HandlingFailure, OutboxEvent
+from queues.outbox import relay
 from queues.upkeep import sweeping
 from tests.support.aws.scripted_server import ScriptedServer, cut, said, silent
 from tests.support.owed import only, owed, place, placed
@@ -360,3 +363,20 @@ def test_sender_that_dies_in_the_middle_leaves_doubts_and_sends_nothing_twice(
 
     assert set(states_of().values()) == {State.IN_DOUBT}
     assert len(ses.requests) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_consumer_that_stops_while_emails_wait_for_slots_gives_their_messages_back(
+    ses, monkeypatch
+):
+    place_for("ada", "bob")
+    relay.publish_pending()
+    monkeypatch.setattr(limiter, "reserve", lambda count: None)
+    consumer = Consumer(sqs.queues(["orders"]))
+    stopping = threading.Timer(0.3, setattr, (consumer, "stopping", True))
+    stopping.start()
+
+    consumer.run_until_empty(between=lambda: 0)
+
+    assert sqs.queue("orders").depth().visible == 2
+    assert ses.requests == []
