@@ -214,6 +214,9 @@ class Consumer:
         done, left = together.handle(queue, calm)
         for message in done:
             self._settle(queue, message, handling.Disposition(delete=True))
+        if done and left:
+            # One of these may kill the process, and would cost those that are done a receive each.
+            self._acks[queue.alias].flush()
         for message, work in left:
             yield message, _Finishing(work)
 
