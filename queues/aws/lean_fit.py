@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 # What boto3 adds to a call of SQS or SES before it signs it. The lean clients send the same, or AWS does without.
 _HEADERS = {"content-type", "user-agent", "x-amz-target", "x-amzn-query-mode", "x-amzn-trace-id"}
+# What Sentry adds to calls of boto3, for services of one's own that read it.
+_OF_SENTRY = {"baggage", "sentry-trace"}
 
 
 class _Unfit(Exception):
@@ -97,7 +99,7 @@ def _signed_as_ours(client: Any, event: dict[str, Any]) -> Endpoint:
     if "current_api_call_event" in context:
         raise _Unfit("client-side monitoring is on")
     headers = {name.lower(): value for name, value in request.headers.items()}
-    if strange := sorted(headers.keys() - _HEADERS):
+    if strange := sorted(headers.keys() - _HEADERS - _OF_SENTRY):
         raise _Unfit(f"it sends {', '.join(strange)}")
     signing = context.get("signing", {})
     http = client._endpoint.http_session

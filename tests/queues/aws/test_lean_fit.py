@@ -362,3 +362,14 @@ def sent_by(client, service):
 class RawAnswer:
     def stream(self, **kwargs):
         yield b'{"MessageId": "1"}'
+
+
+def test_headers_of_sentry_keep_no_lean_client_away(tell, service):
+    def add(request, **event):
+        request.headers["sentry-trace"] = f"{'a' * 32}-{'b' * 16}-1"
+        request.headers["baggage"] = "sentry-release=1"
+
+    boto3_client, _ = made(tell(), service)
+    boto3_client.meta.events.register("before-sign", add)
+
+    assert chosen(service, boto3_client) is not boto3_client
