@@ -33,7 +33,8 @@ def told(settings, request):
     transport = Kept()
     sentry.start(transport=transport, default_integrations=True, auto_enabling_integrations=False)
     request.addfinalizer(lambda: sentry_sdk.get_client().close())
-    request.addfinalizer(sentry_sdk.init)
+    # A client made anew would go on adding headers to the calls of other tests.
+    request.addfinalizer(lambda: sentry_sdk.get_global_scope().set_client(None))
     return transport.events
 
 
