@@ -133,10 +133,14 @@ class Consumer:
         acknowledging.start()
         for lanes in self._lanes.values():
             lanes.start()
-        while not self.stopping and any(lanes.are_alive for lanes in self._lanes.values()):
+        while not self.stopping and self._has_work():
             time.sleep(TICK_SECONDS)
         self.stopping = True
         self._drain()
+
+    def _has_work(self) -> bool:
+        """Return True while a lane runs, or a message waits for a thread: the last one of a budget must be begun."""
+        return any(lanes.are_alive for lanes in self._lanes.values()) or any(self._waiting.values())
 
     def _tick_on(self) -> None:
         while not self.stopping:
