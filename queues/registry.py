@@ -273,7 +273,7 @@ def registrars(folder: Path) -> list[str]:
     """Return the modules of an app, by their names within its folder, that use a decorator of registration.
 
     Those are the hooks, ``handles`` and ``reads`` of this module, ``register`` of Django's checks and of
-    ``orders.email_status``, and ``sends`` of ``emails.sending.notifying``.
+    ``orders.email_status``, and ``sends`` of ``emails.sending.together``.
     """
     hooks = [name for name, value in globals().items() if isinstance(value, Hook)]
     names = "|".join([*hooks, "handles", "reads", "register", "sends"])
