@@ -8,6 +8,7 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.wsgi import get_wsgi_application
+from django.urls import get_resolver
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "notifier.settings")
 
@@ -21,6 +22,8 @@ def _started() -> WSGIHandler:
     except ImproperlyConfigured as exc:
         print(f"The settings cannot work: {exc}", file=sys.stderr)
         sys.exit(_NO_USE)
+    # Load all pages before the first request: one that cannot be loaded would leave half of an admin to the others.
+    _ = get_resolver().url_patterns
     _tell_errors()
     # Imported here, as it needs the setup above.
     from queues.postgresql import limits

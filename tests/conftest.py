@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
+from django.urls import get_resolver
 from moto import mock_aws  # before any client is made, or moto does not see its calls
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ses.models import ses_backends
@@ -66,7 +67,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Spare the garbage collector what was imported: each full collection would walk all of it."""
+    """Load the pages, and spare the garbage collector what was imported: each full collection would walk all of it.
+
+    If the pages were first loaded within a test that fails there, half of an admin would be left to all later ones.
+    """
+    _ = get_resolver().url_patterns
     gc.collect()
     gc.freeze()
 
