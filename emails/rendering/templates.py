@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import cast
@@ -42,11 +42,12 @@ _NOT_IN_A_BODY = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]"
 
 @dataclass(frozen=True)
 class Rendered:
-    """A rendered email without its addresses."""
+    """A rendered email without its addresses; ``edition`` is what it was made with, if that is kept."""
 
     subject: str
     html: str
     text: str
+    edition: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def render(
 ) -> Rendered:
     """Render the files of the deployed code; raises only RenderError, which names the template and the variable.
 
-    Without a letterhead it is that of the brand's defaults; ``emails.ses.brands.render`` knows what staff changed.
+    Without a letterhead it is that of the brand's defaults; ``emails.versions.in_force`` knows what staff changed.
     """
     return of_code(template).render(context, letterhead or default_letterhead(brand(template)))
 
