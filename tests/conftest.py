@@ -130,8 +130,7 @@ def nobody_has_slots_left() -> Iterator[None]:
 def relay_looks_from_the_start(monkeypatch) -> None:
     """Let no test's relay begin where that of another test was: the ids are others.
 
-    No look of it is slow, whatever else the machine does: after a slow one it would pause, and a test would find nothing
-    published.
+    No look of it is slow, whatever else the machine does: after a slow one it would pause, and publish nothing.
     """
     claims.forget()
     monkeypatch.setattr(looks, "QUICK_SECONDS", math.inf)

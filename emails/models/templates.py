@@ -15,7 +15,7 @@ class TemplateVersion(models.Model):
 
     ``files`` has the source of each file by its name (``subject.hbs``, ``body.html.hbs``, ``ar/subject.hbs``). Those of
     a template also have the partials that it uses (``partials/layout.hbs``), so that a version renders alone. A partial
-    has versions of its own, under the name ``partials/layout`` and with one file, ``layout.hbs``.
+    has versions of its own, under the name ``partials/layout`` and with one file, ``source.hbs``.
     """
 
     class Origin(models.TextChoices):

@@ -63,10 +63,16 @@ def compiled(version_id: int) -> Files:
     return templates.of_sources(version.name, version.files)
 
 
+def sources(version_id: int) -> dict[str, str]:
+    """Return the source of each file of a version; raises RenderError if there is none."""
+    return dict(_version(version_id).files)
+
+
 def forget() -> None:
     """Forget what is known, between tests: their databases have other rows with the same numbers."""
     _known.clear()
     compiled.cache_clear()
+    _version.cache_clear()
     _edition.cache_clear()
 
 
@@ -84,8 +90,13 @@ def _saved(version_id: int, letterhead: dict[str, str]) -> int:
     return edition.pk
 
 
-@by_one_thread
+@lru_cache(256)
 def _version(version_id: int) -> TemplateVersion:
+    return _read_version(version_id)
+
+
+@by_one_thread
+def _read_version(version_id: int) -> TemplateVersion:
     version = TemplateVersion.objects.filter(pk=version_id).first()
     if version is None:
         raise RenderError(f"there is no template version {version_id}")

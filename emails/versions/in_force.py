@@ -13,7 +13,7 @@ from django.conf import settings
 
 from emails.models import EmailTemplate, Notification, TemplateVersion
 from emails.rendering import templates
-from emails.rendering.templates import Files, Rendered
+from emails.rendering.templates import Files, Letterhead, Rendered
 from emails.ses import brands
 from emails.versions import editions
 from queues.threads.fresh import Fresh
@@ -21,21 +21,22 @@ from queues.threads.writer import by_one_thread
 
 FRESH_SECONDS = 2.0
 
+Origin = TemplateVersion.Origin
+
 
 def render(template: str, context: Mapping[str, object]) -> Rendered:
     """Render an email on the letterhead of its brand, to look at; raises RenderError and DatabaseError.
 
     Nothing is saved. What is sent is rendered by ``render_to_send``.
     """
-    return files(template).render(context, _letterhead(template))
+    return files(template).render(context, letterhead(template))
 
 
 def render_to_send(template: str, context: Mapping[str, object]) -> Rendered:
     """Render an email that is to be sent, and keep what it is made with; raises RenderError and DatabaseError."""
-    version = version_id(template)
-    letterhead = _letterhead(template)
-    email = editions.compiled(version).render(context, letterhead)
-    return replace(email, edition=editions.of(version, letterhead))
+    version, head = version_id(template), letterhead(template)
+    email = editions.compiled(version).render(context, head)
+    return replace(email, edition=editions.of(version, head))
 
 
 def render_recorded(notification: Notification) -> Rendered:
@@ -51,7 +52,7 @@ def render_recorded(notification: Notification) -> Rendered:
 
 def edition(template: str) -> int:
     """Return the edition with which an email of this template is made now; raises RenderError and DatabaseError."""
-    return editions.of(version_id(template), _letterhead(template))
+    return editions.of(version_id(template), letterhead(template))
 
 
 def files(template: str) -> Files:
@@ -59,7 +60,30 @@ def files(template: str) -> Files:
     row = decided(template)
     if row and row.published_id:
         return editions.compiled(row.published_id)
-    return templates.of_code(template)
+    if not _partials_of_staff():
+        return templates.of_code(template)
+    return templates.of_sources(template, sources(template))
+
+
+def sources(name: str) -> dict[str, str]:
+    """Return the source of each file that is in force, those of the partials that it uses too; raises RenderError.
+
+    ``name`` is that of a template, or of a partial: ``partials/layout``.
+    """
+    row = decided(name)
+    if row and row.published_id:
+        return editions.sources(row.published_id)
+    if name.startswith("partials/"):
+        return {"source.hbs": templates.partials()[f"{name}.hbs"]}
+    return templates.closed(templates.own_sources(name), partials())
+
+
+def partials() -> dict[str, str]:
+    """Return the source of each partial that is in force, by names such as ``partials/layout.hbs``."""
+    return templates.partials() | {
+        f"{name}.hbs": editions.sources(version)["source.hbs"]
+        for name, version in _partials_of_staff()
+    }
 
 
 def version_id(template: str) -> int:
@@ -71,9 +95,14 @@ def version_id(template: str) -> int:
     return row.published_id if row and row.published_id else _of_code(template)
 
 
-def decided(template: str) -> EmailTemplate | None:
-    """Return what staff decided about a template; None if nobody did."""
-    return _decided.get().get(template)
+def decided(name: str) -> EmailTemplate | None:
+    """Return what staff decided about a template or partial; None if nobody did."""
+    return _decided.get().get(name)
+
+
+def letterhead(template: str) -> Letterhead:
+    """Return the letterhead on which emails of this template are written now."""
+    return brands.letterhead(brands.in_force(templates.brand(template)))
 
 
 def forget() -> None:
@@ -82,28 +111,34 @@ def forget() -> None:
     _code.clear()
 
 
-def _letterhead(template: str) -> templates.Letterhead:
-    return brands.letterhead(brands.in_force(templates.brand(template)))
+def _partials_of_staff() -> tuple[tuple[str, int], ...]:
+    return tuple(
+        (name, row.published_id)
+        for name, row in sorted(_decided.get().items())
+        if row.published_id and name.startswith("partials/")
+    )
 
 
 def _of_code(template: str) -> int:
+    """Return the version of the deployed files, which use the partials that are in force."""
+    ours = _partials_of_staff()
     # Deployed files stay as they are while a process runs; those of a developer do not.
-    key = (template, templates.engine().stamp() if settings.DEBUG else None)
+    key = (template, ours, templates.engine().stamp() if settings.DEBUG else None)
     found = _code.get(key)
     if found is None:
-        found = _code[key] = _saved(template, templates.sources(template))
+        origin = Origin.PARTIAL if ours else Origin.CODE
+        found = _code[key] = _saved(template, sources(template), origin)
     return found
 
 
 @by_one_thread
-def _saved(template: str, sources: Mapping[str, str]) -> int:
-    code = TemplateVersion.Origin.CODE
-    return editions.version_of(template, sources, origin=code).pk
+def _saved(template: str, files: Mapping[str, str], origin: Origin) -> int:
+    return editions.version_of(template, files, origin=origin).pk
 
 
 def _read() -> dict[str, EmailTemplate]:
     return {row.name: row for row in EmailTemplate.objects.all()}
 
 
-_code: dict[tuple[str, object], int] = {}
+_code: dict[tuple[object, ...], int] = {}
 _decided = Fresh(_read, seconds=FRESH_SECONDS)
