@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -23,10 +24,15 @@ is_host = re.compile(
 ).fullmatch
 
 
-def allowed_hosts() -> set[str]:
+def allowed_hosts() -> frozenset[str]:
     """Return the host of BASE_URL and those of LINK_HOSTS, in lower case; one with a port allows that port only."""
-    base = urlsplit(settings.BASE_URL).netloc.lower()
-    return {_PORT.sub("", base), *map(str.lower, settings.LINK_HOSTS)}
+    return _allowed(settings.BASE_URL, tuple(settings.LINK_HOSTS))
+
+
+@lru_cache(1)
+def _allowed(base_url: str, hosts: tuple[str, ...]) -> frozenset[str]:
+    base = urlsplit(base_url).netloc.lower()
+    return frozenset((_PORT.sub("", base), *map(str.lower, hosts)))
 
 
 def check(url: str) -> str:
