@@ -3,6 +3,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -432,8 +433,7 @@ def test_helpers_refuse_rubbish(source, reason, tmp_path):
 
 
 def test_parser_says_where_a_text_and_a_mistake_stand():
-    program = parse("one\n{{#if x}}\n  two\n{{/if}}")
-    [_, block] = program.nodes
+    block: Any = parse("one\n{{#if x}}\n  two\n{{/if}}").nodes[1]
 
     assert block.body.nodes[0].at == len("one\n{{#if x}}")
     with pytest.raises(BadTemplate) as raised:
