@@ -36,6 +36,7 @@ FLOORS = {
         "rendering",
         "checking",
         "ses",
+        "versions",
         "sending",
         "identities reputation",
         "reports",

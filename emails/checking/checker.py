@@ -66,7 +66,7 @@ def _check(
         return
     trial.compile_all(programs, findings)
     if sample is not None and not findings.has_errors():
-        trial.render(programs, sample, findings)
+        trial.render(readable, sample, findings)
     if "preheader" not in "".join(readable.values()):
         hint = "It is what a mailbox shows beside the subject."
         findings.add("body.html.hbs", _START, "no-preheader", "there is no preheader", hint)

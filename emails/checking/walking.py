@@ -17,7 +17,6 @@ from emails.checking.markup import Markup
 from emails.checking.plain_text import PlainText
 from emails.checking.scopes import Callee, Overlaid, Scope, Value
 from emails.checking.shapes import NUMBER, TEXT, UNKNOWN, Shape
-from emails.rendering import values
 from emails.rendering.expressions import BLOCKS
 from emails.rendering.parser import MAX_DEPTH
 from emails.rendering.syntax import (
@@ -30,10 +29,10 @@ from emails.rendering.syntax import (
     Node,
     Partial,
     PartialBlock,
-    Path,
     Place,
     Program,
     Text,
+    partial_name,
 )
 
 # Partials that call each other, and blocks in blocks, multiply what must be read.
@@ -227,13 +226,12 @@ class Walk:
     # --- Partials
 
     def _partial(self, node: Partial | PartialBlock, scope: Scope, states: States) -> States:
-        place, name = _place_of(node.name)
+        place, _ = _place_of(node.name)
         if isinstance(node.name, Call):
             message = "the name of a partial must be written out"
             self._findings.add(scope.file, place, "computed-partial", message)
             return states
-        name = name if isinstance(node.name, Path) else values.text_of(node.name.value)
-        name = name.replace("[", "").replace("]", "")
+        name = partial_name(node.name)
         context = self._expressions.value(node.context, scope) if node.context else scope.here
         if node.named:
             named = {key: self._expressions.value(each, scope) for key, each in node.named.items()}

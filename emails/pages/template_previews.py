@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 from emails.errors import RenderError
 from emails.rendering import templates
 from emails.ses import brands, default_sender
+from emails.versions import in_force
 
 
 @require_safe
@@ -35,7 +36,7 @@ def preview(request: HttpRequest, name: str) -> HttpResponse:
     }
     try:
         sample = templates.sample(name)
-        context |= {"sample": sample, "email": brands.render(name, sample.data)}
+        context |= {"sample": sample, "email": in_force.render(name, sample.data)}
         context["brand"] = brands.in_force(sample.brand)
         context["sender"] = default_sender.readable(sample.brand)
     except RenderError as exc:
