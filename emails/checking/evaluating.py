@@ -43,11 +43,11 @@ class Evaluator:
 
     def printed(self, call: Call, scope: Scope) -> Value:
         """Return what ``{{name}}`` or ``{{helper argument}}`` prints, and report what cannot be printed."""
-        if call.has_arguments or self.is_helper(call, scope):
-            value = self.call(call, scope)
-        elif call.name.is_simple and call.name.text in BLOCKS:
+        if call.name.is_simple and call.name.text in BLOCKS:
             self._error(scope, call.name, "block", f"#{call.name.text} is a block")
             return Value(UNKNOWN)
+        if call.has_arguments or self.is_helper(call, scope):
+            value = self.call(call, scope)
         else:
             value = self._path(call.name, scope)
         # Who looks a value up says that it may be absent.
@@ -56,7 +56,7 @@ class Evaluator:
         if value.shape.has_object():
             hint = did_you_mean("", value.names())
             self._error(
-                scope, call.name, "object", f"{call.name.text} is an object, not a text", hint
+                scope, call.name, "object", f"{call.name.text} is no text: it has parts", hint
             )
         return value
 

@@ -56,9 +56,11 @@ class Markup:
         self._hosts = hosts
         self._report = report
         self._begin = 0
+        self._last = 0
 
     def text(self, states: States, text: str) -> States:
         """Return the states after a text of the template."""
+        self._last = len(text)
         return self._limited({self._read(state, text) for state in states})
 
     def value(self, states: States, shape: Shape, name: str) -> States:
@@ -71,7 +73,7 @@ class Markup:
         self._begin = 0
         for state in states:
             if state.where == "text":
-                plain_text.end(state.held, self._hosts, self._tell_link)
+                plain_text.end(state.held, self._last, self._hosts, self._tell_link)
                 if state.is_conditional:
                     self._tell(0, "markup", "a conditional comment is never closed", _CONDITIONAL)
             else:
@@ -118,7 +120,7 @@ class Markup:
         held = plain_text.scan(state.held, read, self._hosts, self._tell_link)
         if end == len(text):
             return state._replace(held=held), end
-        plain_text.end(held, self._hosts, self._tell_link)
+        plain_text.end(held, len(read), self._hosts, self._tell_link)
         return state._replace(where="open", held=""), end + 1
 
     def _open(self, state: State, text: str, at: int) -> tuple[State, int]:
@@ -191,7 +193,7 @@ class Markup:
             self._tell(
                 0,
                 "markup",
-                f"{name[:40]!r} is no name of an attribute: is a quotation mark missing?",
+                f"{name[:40]!r} is no name of an attribute; maybe a quotation mark is missing",
             )
         elif why := elements.why_not(name):
             self._tell(0, "attribute", f"{name}=…: {why}")
@@ -308,7 +310,7 @@ class Markup:
             why = addresses.refusal_before_value(state.held, self._hosts, is_link=shape.is_link)
             if why:
                 self._tell(0, "link", f"{state.attribute}=… with {{{{{name}}}}}: {why}", _LINK)
-            elif not state.held:
+            if why or not state.held:
                 return state._replace(held=addresses.FIELD)
         elif state.attribute == "http-equiv":
             self._tell(0, "attribute", "http-equiv=… is written out")

@@ -43,10 +43,10 @@ def scan(held: str, text: str, hosts: Set[str], report: Report) -> str:
     )
 
 
-def end(held: str, hosts: Set[str], report: Report) -> None:
-    """Report an address that ends with its text."""
+def end(held: str, length: int, hosts: Set[str], report: Report) -> None:
+    """Report an address that ends with its text, whose last piece has this length."""
     if _address.match(held) and (why := _refusal(held, hosts)):
-        report(0, why)
+        report(max(0, length - len(held)), why)
 
 
 def with_value(held: str, report: Report) -> str:
@@ -80,9 +80,11 @@ class PlainText:
         self._hosts = hosts
         self._report = report
         self._is_line = is_line
+        self._last = 0
 
     def text(self, states: PlainStates, text: str) -> PlainStates:
         """Return the states after a text of the template."""
+        self._last = len(text)
         is_over = self._is_line and any(is_over for _, is_over in states)
         if self._is_line:
             is_over = self._check_line(text, is_over)
@@ -102,7 +104,7 @@ class PlainText:
     def end(self, states: PlainStates) -> None:
         """Report an address that ends with the file."""
         for held, _ in states:
-            end(held, self._hosts, self._tell)
+            end(held, self._last, self._hosts, self._tell)
 
     def _check_line(self, text: str, is_over: bool) -> bool:
         for at, char in enumerate(text):

@@ -18,8 +18,8 @@ from emails.errors import RenderError
 from emails.rendering import template_helpers
 from emails.rendering.expressions import Options, no_block
 from emails.rendering.handlebars import HandlebarsTemplates
-from emails.rendering.sets import MAX_LIST_ITEMS, MAX_TEMPLATE_BYTES
 from emails.rendering.parser import parse
+from emails.rendering.sets import MAX_LIST_ITEMS, MAX_TEMPLATE_BYTES
 from emails.rendering.syntax import BadTemplate
 from emails.rendering.values import SafeString
 
