@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NoReturn
 
-from emails.rendering import values
 from emails.rendering.expressions import (
     BLOCKS,
     UNBOUND,
@@ -42,6 +41,7 @@ from emails.rendering.syntax import (
     Path,
     Program,
     Text,
+    partial_name,
 )
 from emails.rendering.values import NoOutline, TooDeep
 
@@ -271,11 +271,9 @@ class Compiler:
         return emit
 
     def _partial_name(self, node: Partial | PartialBlock, names: Names) -> str | Evaluate:
-        if isinstance(node.name, Path):
-            return node.name.text.replace("[", "").replace("]", "")
-        if not isinstance(node.name, Call):
-            return values.text_of(node.name.value)
-        return self._expressions.value(node.name, names)
+        if isinstance(node.name, Call):
+            return self._expressions.value(node.name, names)
+        return partial_name(node.name)
 
 
 class _Closure:

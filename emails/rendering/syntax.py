@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from emails.rendering.values import text_of
+
 _begins_here = re.compile(r"^\.|this\b").search
 
 
@@ -166,3 +168,35 @@ class Inline:
 
 
 Node = Text | Comment | Mustache | Block | Partial | PartialBlock | Inline
+
+
+def partial_name(name: Path | Literal) -> str:
+    """Return the name of the partial that is called by this name."""
+    if isinstance(name, Path):
+        return name.text.replace("[", "").replace("]", "")
+    return text_of(name.value)
+
+
+def called_partials(program: Program | None) -> set[str] | None:
+    """Return the names of the partials that a template calls; None if the data chooses one of them."""
+    called: set[str] = set()
+    for node in program.nodes if program else ():
+        if isinstance(node, Partial | PartialBlock):
+            if isinstance(node.name, Call):
+                return None
+            called.add(partial_name(node.name))
+        for inner in _programs(node):
+            found = called_partials(inner)
+            if found is None:
+                return None
+            called |= found
+    return called
+
+
+def _programs(node: Node) -> tuple[Program | None, ...]:
+    match node:
+        case Block():
+            return node.body, node.inverse
+        case PartialBlock() | Inline():
+            return (node.body,)
+    return ()

@@ -7,7 +7,7 @@ an event for previews) and, if the text made from the HTML would not read well, 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,8 +19,10 @@ from django.conf import settings
 from django.template import TemplateDoesNotExist, TemplateSyntaxError, engines
 
 from emails.errors import RenderError
-from emails.rendering import inlining
-from emails.rendering.handlebars import HandlebarsTemplates, Template
+from emails.rendering import inlining, parser
+from emails.rendering.handlebars import HandlebarsTemplates
+from emails.rendering.sets import Template
+from emails.rendering.syntax import BadTemplate, called_partials
 from queues.events import unambiguous
 
 MAX_SUBJECT_LENGTH = 200
@@ -75,20 +77,111 @@ class Letterhead:
 _NAMES = {DEFAULT_BRAND: "Notifier Shop", "bank": "Notifier Bank", "platform": "Notifier"}
 
 
+@dataclass(frozen=True)
+class Files:
+    """The files of one template, compiled: those of the deployed code, or of a version that is kept elsewhere."""
+
+    template: str
+    _get: Callable[[str], Template | None]
+
+    def render(self, context: Mapping[str, object], letterhead: Letterhead) -> Rendered:
+        """Render subject and bodies; raises only RenderError, which names the template and the variable."""
+        data = {"brand": vars(letterhead)}
+        html = self._html(context, data)
+        return Rendered(
+            subject=_one_line(self._found("subject.hbs").filled(context, data)),
+            html=html,
+            text=self._text(context, data),
+        )
+
+    def _html(self, context: Mapping[str, object], data: Mapping[str, object]) -> str:
+        found = self._found("body.html.hbs")
+        found.check(context)
+        outline = found.outline(context, data=data)
+        html = outline and inlining.inline_outline(outline)
+        return html or _inline_css(found.name, _body(found, context, data))
+
+    def _text(self, context: Mapping[str, object], data: Mapping[str, object]) -> str:
+        if written := self._found_if_any("body.txt.hbs"):
+            return _body(written, context, data)
+        converter = html2text.HTML2Text(bodywidth=0)
+        converter.unicode_snob = True
+        # Tables are the layout of an email, not its content.
+        converter.ignore_tables = True
+        html = _body(self._found("body.html.hbs"), context, data)
+        return str(converter.handle(html)).strip() + "\n"
+
+    def _found(self, file: str) -> Template:
+        found = self._found_if_any(file)
+        if found is None:
+            raise RenderError(f"{self.template}/{file}: no such template")
+        return found
+
+    def _found_if_any(self, file: str) -> Template | None:
+        try:
+            return self._get(file)
+        except TemplateSyntaxError as exc:
+            raise RenderError(str(exc)) from exc
+
+
 def render(
     template: str, context: Mapping[str, object], *, letterhead: Letterhead | None = None
 ) -> Rendered:
-    """Render subject and bodies; raises only RenderError, which names the template and the variable.
+    """Render the files of the deployed code; raises only RenderError, which names the template and the variable.
 
     Without a letterhead it is that of the brand's defaults; ``emails.ses.brands.render`` knows what staff changed.
     """
-    data = {"brand": vars(letterhead or default_letterhead(brand(template)))}
-    html = _html(template, context, data)
-    return Rendered(
-        subject=_one_line(_find(f"{template}/subject.hbs").filled(context, data)),
-        html=html,
-        text=_text(template, context, data),
-    )
+    return of_code(template).render(context, letterhead or default_letterhead(brand(template)))
+
+
+def of_code(template: str) -> Files:
+    """Return the files of a template as they were deployed."""
+    return Files(template, lambda file: _deployed(f"{template}/{file}"))
+
+
+def of_sources(template: str, sources: Mapping[str, str]) -> Files:
+    """Compile the files of a template that come from elsewhere, by their names, with the partials that they use.
+
+    Raises RenderError if a partial is broken; a broken file raises it when it is rendered.
+    """
+    try:
+        return Files(template, engine().compiled(template, sources).get)
+    except TemplateSyntaxError as exc:
+        raise RenderError(str(exc)) from exc
+
+
+def sources(template: str) -> dict[str, str]:
+    """Return the deployed files of a template, with the partials that they use: all that ``of_sources`` needs.
+
+    Raises RenderError if a file is not UTF-8, or has no valid syntax.
+    """
+    folders = [Path(folder) for folder in engine().template_dirs]
+    found = {
+        path.relative_to(folder / template).as_posix(): path
+        for folder in reversed(folders)
+        for path in sorted((folder / template).rglob("*.hbs"))
+    }
+    partials = {
+        f"partials/{path.name}": path
+        for folder in reversed(folders)
+        for path in sorted((folder / "partials").glob("*.hbs"))
+    }
+    try:
+        files = {name: path.read_text(encoding="utf-8") for name, path in found.items()}
+        return closed(files, {name: path.read_text("utf-8") for name, path in partials.items()})
+    except UnicodeDecodeError as exc:
+        raise RenderError(f"{template}: a file is not UTF-8") from exc
+
+
+def closed(files: Mapping[str, str], partials: Mapping[str, str]) -> dict[str, str]:
+    """Return the files and those partials that they use, directly or through others; raises RenderError."""
+    result = dict(files)
+    new = dict(files)
+    while new:
+        used = set().union(*(_partials_of(name, text, partials) for name, text in new.items()))
+        new = {name: partials[name] for name in sorted(used & partials.keys() - result.keys())}
+        result |= new
+    return result
 
 
 def names() -> list[str]:
@@ -139,28 +232,20 @@ def engine() -> HandlebarsTemplates:
     return cast(HandlebarsTemplates, engines["handlebars"])
 
 
-def _find(name: str) -> Template:
-    template = _find_if_any(name)
-    if template is None:
-        raise RenderError(f"{name}: no such template")
-    return template
-
-
-def _find_if_any(name: str) -> Template | None:
+def _deployed(name: str) -> Template | None:
     try:
         return engine().get_template(name)
     except TemplateDoesNotExist:
         return None
-    except TemplateSyntaxError as exc:
-        raise RenderError(str(exc)) from exc
 
 
-def _html(template: str, context: Mapping[str, object], data: Mapping[str, object]) -> str:
-    found = _find(f"{template}/body.html.hbs")
-    found.check(context)
-    outline = found.outline(context, data=data)
-    html = outline and inlining.inline_outline(outline)
-    return html or _inline_css(template, _body(found, context, data))
+def _partials_of(name: str, text: str, known: Mapping[str, str]) -> set[str]:
+    try:
+        called = called_partials(parser.parse(text))
+    except BadTemplate as exc:
+        raise RenderError(f"{name}: {exc}") from exc
+    # A name that the data chooses may be any.
+    return set(known) if called is None else {f"partials/{each}.hbs" for each in called}
 
 
 def _body(template: Template, context: Mapping[str, object], data: Mapping[str, object]) -> str:
@@ -176,20 +261,8 @@ def _one_line(text: str) -> str:
     return f"{kept}…{_CLOSE}" if is_open else f"{line[: MAX_SUBJECT_LENGTH - 1]}…"
 
 
-def _inline_css(template: str, html: str) -> str:
+def _inline_css(name: str, html: str) -> str:
     try:
         return inlining.inline(html)
     except css_inline.InlineError as exc:
-        raise RenderError(f"{template}/body.html.hbs: {exc}") from exc
-
-
-def _text(template: str, context: Mapping[str, object], data: Mapping[str, object]) -> str:
-    written = _find_if_any(f"{template}/body.txt.hbs")
-    if written:
-        return _body(written, context, data)
-    converter = html2text.HTML2Text(bodywidth=0)
-    converter.unicode_snob = True
-    # Tables are the layout of an email, not its content.
-    converter.ignore_tables = True
-    html = _body(_find(f"{template}/body.html.hbs"), context, data)
-    return str(converter.handle(html)).strip() + "\n"
+        raise RenderError(f"{name}: {exc}") from exc

@@ -17,7 +17,8 @@ from hypothesis.strategies import datetimes, integers, sampled_from, timezones
 from emails.errors import RenderError
 from emails.rendering import template_helpers
 from emails.rendering.expressions import Options, no_block
-from emails.rendering.handlebars import MAX_LIST_ITEMS, MAX_TEMPLATE_BYTES, HandlebarsTemplates
+from emails.rendering.handlebars import HandlebarsTemplates
+from emails.rendering.sets import MAX_LIST_ITEMS, MAX_TEMPLATE_BYTES
 from emails.rendering.values import SafeString
 
 CASES = json.loads(Path(__file__).with_name("handlebars_cases.json").read_text())

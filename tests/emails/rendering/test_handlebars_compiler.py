@@ -8,7 +8,7 @@ from django.template.base import Origin
 
 from emails.rendering import template_helpers, templates
 from emails.rendering.compiler import Compiler
-from emails.rendering.handlebars import Template
+from emails.rendering.sets import Template
 from emails.rendering.parser import parse
 from emails.rendering.syntax import BadTemplate
 from emails.rendering.values import (
