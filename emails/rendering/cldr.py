@@ -7,6 +7,7 @@ Digits are 0 to 9 in every language, as in the references and links beside them.
 from __future__ import annotations
 
 import datetime
+import re
 from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
@@ -95,6 +96,9 @@ def _around(sign: int, currency: str, known: Locale, is_by_code: bool) -> tuple[
         Decimal(sign), currency, pattern, locale=known, currency_digits=False
     )
     before, _, after = written.partition("1")
+    if known.text_direction == "rtl" and re.search("[A-Za-z]", after):
+        # Else US$ comes out as $US.
+        after += "\u200e"
     # CLDR, currency spacing: a code must not touch the digits; Babel leaves that out.
     return before + " " * before[-1:].isalpha(), " " * after[:1].isalpha() + after
 

@@ -7,8 +7,9 @@ then as ``ar`` (RFC 4647, section 3.4); if there is neither, the base language i
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
+from typing import NamedTuple
 
 from babel import Locale
 from babel.core import UnknownLocaleError
@@ -24,10 +25,10 @@ _RIGHT_TO_LEFT = {"Adlm", "Arab", "Hebr", "Mand", "Nkoo", "Rohg", "Samr", "Syrc"
 
 
 @lru_cache(1024)
-def chain(tag: object) -> tuple[str, ...]:
+def chain(tag: str) -> tuple[str, ...]:
     """Return the tags under which a language is looked up, the narrowest first; none for what is no tag."""
     try:
-        parts = locales.canonical(str(tag)).split("-")
+        parts = locales.canonical(tag).split("-")
     except ValueError:
         return ()
     found = []
@@ -39,9 +40,29 @@ def chain(tag: object) -> tuple[str, ...]:
     return tuple(found)
 
 
-def variant(tag: object, available: Collection[str]) -> str:
-    """Return which of the available variants a customer of this language gets; "" for the base language."""
-    return next((each for each in chain(tag) if each in available), "")
+class Voice(NamedTuple):
+    """How one email speaks: its variant's ``folder`` ("" is the base), and what templates read.
+
+    ``{{@language}}`` is the language of the texts, ``{{@dir}}`` its direction, ltr or rtl, and ``{{@locale}}`` decides
+    how money, numbers and times are written: a customer in Austria (``de-AT``) gets the texts of ``de``.
+    """
+
+    folder: str
+    language: str
+    locale: str
+    dir: str
+
+
+BASE_VOICE = Voice("", BASE, BASE, "ltr")
+
+
+@lru_cache(1024)
+def voice(tag: str, available: frozenset[str]) -> Voice:
+    """Choose among the variants of a template for a customer of this language; "" and what is no tag get the base."""
+    tags = chain(tag)
+    folder = next((each for each in tags if each in available), "")
+    language = folder or BASE
+    return Voice(folder, language, tags[0] if language in tags else language, direction(language))
 
 
 @lru_cache(256)
@@ -64,10 +85,18 @@ def direction(tag: str) -> str:
     return known(tag).text_direction
 
 
-def names(files: Iterable[str]) -> list[str]:
-    """Return the languages of a template's files, without that of the base."""
-    folders = {name.partition("/")[0] for name in files if "/" in name}
-    return sorted(folders - {_PARTIALS})
+def english_name(tag: str) -> str:
+    """Return the name that staff read: German; "" is the base."""
+    return str(known(tag or BASE).get_display_name(BASE) or tag)
+
+
+def variants(files: Iterable[str]) -> frozenset[str]:
+    """Return the languages in which a template can be rendered, besides the base."""
+    files = set(files)
+    folders = {name.partition("/")[0] for name in files if "/" in name} - {_PARTIALS}
+    return frozenset(
+        each for each in folders if {f"{each}/subject.hbs", f"{each}/body.html.hbs"} <= files
+    )
 
 
 def missing(files: Iterable[str]) -> list[str]:
