@@ -24,6 +24,7 @@ from pydantic_core import core_schema
 from orders.money import Currency
 from orders.validators import NOT_ONE_LINE, validate_name
 from queues import addresses
+from queues.events import locales
 from queues.events.envelope import EventData
 from queues.events.links import Url
 from queues.events.stakes import StakeAt
@@ -85,6 +86,8 @@ Email = Annotated[
     Field(max_length=254, json_schema_extra={"format": "email"}),
     _checked(addresses.validate),
 ]
+# The customer's language (BCP 47), in any case; "" if nobody knows it.
+Locale = Annotated[str, Field(max_length=locales.MAX_LENGTH, pattern=f"^({locales.TAG})?$")]
 # Fits a signed 64-bit integer everywhere.
 Cents = Annotated[int, Field(strict=True, ge=0, le=10**15)]
 Quantity = Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY)]
@@ -128,7 +131,7 @@ class Line(_Part):
 
 
 class OrderPlaced(EventData, type="order.placed.v1", queue="orders", source="/orders"):
-    """A customer placed an order, or staff placed it for them."""
+    """A customer placed an order, or staff placed it for them. The email is in the language of ``locale``."""
 
     stake_at = StakeAt("customer.email", amount_cents="total_cents", currency="currency")
 
@@ -140,6 +143,7 @@ class OrderPlaced(EventData, type="order.placed.v1", queue="orders", source="/or
     total_cents: Cents
     currency: Currency
     order_url: Url
+    locale: Locale = ""
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
@@ -171,6 +175,7 @@ class TransactionPosted(
     posted_at: AwareDatetime
     description: Line200
     account: Account
+    locale: Locale = ""
 
 
 class CustomerRegistered(
@@ -183,6 +188,7 @@ class CustomerRegistered(
     customer: Person
     verify_url: Url
     expires_at: AwareDatetime
+    locale: Locale = ""
 
 
 class CustomerLinkRequested(
@@ -195,3 +201,4 @@ class CustomerLinkRequested(
     customer: Person
     link_url: Url
     expires_at: AwareDatetime
+    locale: Locale = ""

@@ -47,6 +47,8 @@ def place_order(
     """
     lines = list(lines)
     customer = Customer.objects.with_email(fields["customer_email"])
+    if customer and not fields.get("locale"):
+        fields["locale"] = customer.locale
     if idempotency_key is None:
         return Order.objects.place(lines=lines, customer=customer, **fields)
     if order := Order.objects.filter(idempotency_key=idempotency_key).first():
@@ -92,31 +94,35 @@ def post_transaction(
     return posted
 
 
-def register(*, name: str, email: str) -> None:
-    """Save a customer and record the event that leads to the verification email.
+def register(*, name: str, email: str, locale: str = "") -> None:
+    """Save a customer and record the event that leads to the verification email, in the language of ``locale``.
 
     A known address gets another link if it is unconfirmed, else nothing. The caller cannot tell these cases apart.
     """
     try:
         with transaction.atomic():
             customer = Customer.objects.with_email(email) or Customer.objects.create(
-                name=name, email=email
+                name=name, email=email, locale=locale
             )
-            resend_verification(customer)
+            resend_verification(customer, locale=locale)
     except IntegrityError:
         # The same address registered a moment ago, so its link is on the way.
         return
 
 
 @transaction.atomic
-def resend_verification(customer: Customer) -> bool:
-    """Record the event that leads to a link; return False if none is needed, or enough were sent."""
+def resend_verification(customer: Customer, *, locale: str = "") -> bool:
+    """Record the event that leads to a link; return False if none is needed, or enough were sent.
+
+    Without a locale the email is in the customer's language.
+    """
     if not customer.take_link_slot(confirmed=False):
         return False
     event = customers.customer_registered(
         customer,
         verify_url=settings.BASE_URL + reverse("orders:verify", args=[_token(customer)]),
         expires_at=timezone.now() + timedelta(seconds=LINK_SECONDS),
+        locale=locale,
     )
     outbox.record(event)
     return True
@@ -166,12 +172,12 @@ def verify(token: str) -> Customer:
     return customer
 
 
-def request_sign_in(email: str) -> None:
+def request_sign_in(email: str, *, locale: str = "") -> None:
     """Send the owner of this address a link to their orders; the caller does not learn if the address is known."""
     customer = Customer.objects.with_email(email)
     # An unconfirmed address gets the link to confirm it first, which also signs in.
-    if customer and not resend_verification(customer):
-        _send_sign_in_link(customer)
+    if customer and not resend_verification(customer, locale=locale):
+        _send_sign_in_link(customer, locale)
 
 
 def signing_in(token: str) -> Customer:
@@ -188,7 +194,7 @@ def sign_in(token: str) -> Customer:
 
 
 @transaction.atomic
-def _send_sign_in_link(customer: Customer) -> None:
+def _send_sign_in_link(customer: Customer, locale: str) -> None:
     if not customer.take_link_slot(confirmed=True):
         return
     token = _sign_in_signer(customer).sign(f"{customer.pk}-{customer.sign_ins}")
@@ -196,6 +202,7 @@ def _send_sign_in_link(customer: Customer) -> None:
         customer,
         link_url=settings.BASE_URL + reverse("orders:open", args=[token]),
         expires_at=timezone.now() + timedelta(seconds=SIGN_IN_SECONDS),
+        locale=locale,
     )
     outbox.record(event)
 
@@ -235,10 +242,13 @@ def _count_order(order: Order, most_an_hour: int) -> None:
 def _repeated(
     order: Order, lines: Iterable[tuple[Product, int]], fields: Mapping[str, Any]
 ) -> Order:
-    """Return the order if the same one is asked for, else raise AlreadyPlaced, so that the new order is not lost."""
+    """Return the order if the same one is asked for, else raise AlreadyPlaced, so that the new order is not lost.
+
+    The language in which the page was sent again makes no other order.
+    """
     asked = [(product.pk, quantity) for product, quantity in lines]
     if asked == list(order.lines.values_list("product_id", "quantity")) and all(
-        getattr(order, name) == value for name, value in fields.items()
+        getattr(order, name) == value for name, value in fields.items() if name != "locale"
     ):
         return order
     raise AlreadyPlaced(

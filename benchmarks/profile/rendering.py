@@ -40,13 +40,13 @@ def _row(name: str, data: dict[str, object], rounds: int) -> str:
     from emails.rendering import templates
 
     engine = templates.engine()
-    brand = {"brand": vars(templates.default_letterhead(templates.brand(name)))}
+    frame = templates.frame(templates.default_letterhead(templates.brand(name)))
 
     def filled(file: str) -> Callable[[], object] | None:
         if engine.find(file) is None:
             return None
         # The template is found at each email, as it is in one.
-        return lambda: engine.get_template(file).render(data, data=brand)
+        return lambda: engine.get_template(file).render(data, data=frame)
 
     works = [*(filled(f"{name}/{file}") for file in FILES), lambda: templates.render(name, data)]
     cells = (f"{_microseconds(work, rounds):.0f}" if work else "–" for work in works)

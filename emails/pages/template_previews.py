@@ -10,7 +10,7 @@ from django.template.response import TemplateResponse
 from django.views.decorators.http import require_safe
 
 from emails.errors import RenderError
-from emails.rendering import templates
+from emails.rendering import languages, templates
 from emails.ses import brands, default_sender
 from emails.versions import in_force
 
@@ -25,18 +25,23 @@ def first(request: HttpRequest) -> HttpResponse:
 @require_safe
 @permission_required("emails.preview_email", raise_exception=True)
 def preview(request: HttpRequest, name: str) -> HttpResponse:
-    """Show a template's subject, its HTML at two widths, and its text."""
+    """Show a template's subject, its HTML at two widths, and its text, in the language of the query's ``language``."""
     names = templates.names()
     if name not in names:
         raise Http404(f"no email template {name}")
+    variants = sorted(templates.of_code(name).languages)
+    chosen = request.GET.get("language", "")
     context = admin.site.each_context(request) | {
         "title": name,
         "names": names,
         "name": name,
+        "languages": [(each, languages.english_name(each)) for each in ("", *variants)],
+        "language": chosen if chosen in variants else "",
     }
     try:
         sample = templates.sample(name)
-        context |= {"sample": sample, "email": in_force.render(name, sample.data)}
+        data = {**sample.data, "locale": context["language"]}
+        context |= {"sample": sample, "email": in_force.render(name, data)}
         context["brand"] = brands.in_force(sample.brand)
         context["sender"] = default_sender.readable(sample.brand)
     except RenderError as exc:

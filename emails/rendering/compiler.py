@@ -23,7 +23,9 @@ from emails.rendering.expressions import (
     Names,
     Options,
     State,
+    Written,
     beginning,
+    calling,
 )
 from emails.rendering.functions import Function, Module
 from emails.rendering.parser import MAX_DEPTH
@@ -84,7 +86,9 @@ class Body:
 class Compiler:
     """Compiles templates with one set of helpers; with ``escape``, they escape for HTML what they print."""
 
-    def __init__(self, helpers: Mapping[str, Helper], *, strict: bool, escape: bool) -> None:
+    def __init__(
+        self, helpers: Mapping[str, Helper | Written], *, strict: bool, escape: bool
+    ) -> None:
         self._expressions = Expressions(helpers, strict=strict)
         self._escape = escape
 
@@ -228,7 +232,7 @@ class Compiler:
                 branches = [_branch(part, rendered, state, code) for part in (body, inverse)]
                 options = f"{code.module.constant(Options)}({options}, {', '.join(branches)})"
                 value = code.module.name("t")
-                code.line(f"{value} = {code.module.constant(helper)}({given}, {options})")
+                code.line(f"{value} = {calling(helper, given, options, code)}")
                 with code.block(f"if any({value} is each for each in {rendered}):"):
                     code.value(f"str({value})")
                 with code.block("else:"):

@@ -109,6 +109,13 @@ class Choice:
         return options.fn() if self.is_first(arguments) else options.inverse()
 
 
+class Written:
+    """A helper that writes for a locale, such as an amount; ``write`` takes ``@locale`` as its third argument."""
+
+    def __init__(self, write: Callable[[list[Any], Options, str], object]) -> None:
+        self.write = write
+
+
 class Hidden(tuple[str, ...]):
     """Names of blocks around an inline partial: handlebars.js loses their values, so we refuse them."""
 
@@ -133,7 +140,7 @@ class Expressions:
     right raises BadTemplate already when it is compiled.
     """
 
-    def __init__(self, helpers: Mapping[str, Helper], *, strict: bool) -> None:
+    def __init__(self, helpers: Mapping[str, Helper | Written], *, strict: bool) -> None:
         self.helpers = helpers
         self.strict = strict
 
@@ -168,11 +175,11 @@ class Expressions:
             if call.named:
                 made, none = code.module.constant(Options), code.module.constant(no_block)
                 options = f"{made}({named(state, code)}, {none}, {none})"
-            return code.once(f"{code.module.constant(helper)}({given}, {options})")
+            return code.once(calling(helper, given, options, code))
 
         return evaluate
 
-    def helper(self, call: Call, names: Names) -> Helper:
+    def helper(self, call: Call, names: Names) -> Helper | Written:
         """Return the helper that is called; raises BadTemplate if there is none."""
         if call.name.is_simple and call.name.text in BLOCKS:
             _refuse_block(call.name)
@@ -233,6 +240,14 @@ class Expressions:
             return atom
 
         return evaluate
+
+
+def calling(helper: Helper | Written, given: str, options: str, code: Function) -> str:
+    """Return the expression that calls a helper with these arguments."""
+    if not isinstance(helper, Written):
+        return f"{code.module.constant(helper)}({given}, {options})"
+    locale = code.once("D.get('locale', 'en')")
+    return f"{code.module.constant(helper.write)}({given}, {options}, {locale})"
 
 
 def constant(value: object) -> Evaluate:

@@ -23,6 +23,7 @@ from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.template.backends.base import BaseEngine
 from django.template.base import Origin
 
+from emails.rendering import languages
 from emails.rendering.sets import Source, Template, TemplateSet
 
 
@@ -48,14 +49,16 @@ class HandlebarsTemplates(BaseEngine):
 
     def from_string(self, template_code: str) -> Template:
         """Compile a template that escapes what it prints."""
-        return self._current().template(Source(template_code, Origin("<string>")), escape=True)
+        return self._current().files.template(
+            Source(template_code, Origin("<string>")), escape=True
+        )
 
     def get_template(self, template_name: str) -> Template:
         """Return the compiled template; raises TemplateDoesNotExist, or TemplateSyntaxError if it is broken.
 
         A broken partial raises TemplateSyntaxError, too.
         """
-        template = self._current().get(template_name)
+        template = self._current().files.get(template_name)
         if template is None:
             raise TemplateDoesNotExist(template_name, backend=self)
         return template
@@ -81,19 +84,32 @@ class HandlebarsTemplates(BaseEngine):
         paths = (Path(path) for path in self.iter_template_filenames(file_name))
         return next((path for path in paths if path.is_file()), None)
 
+    def languages(self, name: str) -> frozenset[str]:
+        """Return the languages that the folder of a template has besides the base."""
+        current = self._current()
+        if name not in current.languages:
+            folders = [Path(folder) / name for folder in self.template_dirs]
+            files = {
+                path.relative_to(folder).as_posix()
+                for folder in folders
+                for path in folder.rglob("*.hbs")
+            }
+            current.languages[name] = languages.variants(files)
+        return current.languages[name]
+
     def stamp(self) -> frozenset[tuple[str, int]]:
         """Return what changes when a file of the templates does."""
         files = (path for folder in self.template_dirs for path in Path(folder).rglob("*.hbs"))
         return frozenset((str(path), path.stat().st_mtime_ns) for path in files)
 
-    def _current(self) -> TemplateSet:
+    def _current(self) -> _Compiled:
         # Two threads may compile at the same time: the result is the same, and each writes only into its own.
         compiled = self._compiled
         if compiled is None or (settings.DEBUG and compiled.stamp != self.stamp()):
             stamp = self.stamp()
             files = TemplateSet(self._source, self._partials(), **self._options)
-            compiled = self._compiled = _Compiled(stamp, files)
-        return compiled.files
+            compiled = self._compiled = _Compiled(stamp, files, {})
+        return compiled
 
     def _source(self, name: str) -> Source | None:
         path = self.find(name)
@@ -113,6 +129,7 @@ class _Compiled(NamedTuple):
 
     stamp: frozenset[tuple[str, int]]
     files: TemplateSet
+    languages: dict[str, frozenset[str]]
 
 
 def _read(path: Path) -> str:

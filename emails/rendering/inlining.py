@@ -34,7 +34,9 @@ _UNTRIED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ue000\ue001\ufe
 _TRIALS = ("", "\n", """a=1 b="2" '3' <b> </p> --> ]]> &lt;&amp; & \xa0""")
 
 # A value may stand only in these attributes: the other ones may change the style.
-_ATTRIBUTES = {"abbr", "alt", "aria-label", "content", "datetime", "href", "src", "title"}
+_ATTRIBUTES = {
+    *("abbr", "alt", "aria-label", "content", "datetime", "dir", "href", "lang", "src", "title"),
+}
 _TEXT, _ATTRIBUTE = 0, 1
 _ESCAPES = (
     str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\xa0": "&nbsp;"}),
@@ -44,8 +46,9 @@ _ESCAPES = (
 _PLACE = re.compile('\ue000([0-9]+)("|&quot;)\ue001')
 # The beginning of an entity such as ``&amp;``, right before a mark, would merge with the value.
 _ENTITY_BEFORE_MARK = re.compile("&[#0-9A-Za-z]*\ue000")
-# A style sheet with brackets has selectors that depend on the values of attributes.
 _STYLE = re.compile("<style.*?</style", re.DOTALL | re.IGNORECASE)
+# Selectors that depend on the values of attributes.
+_has_conditions = re.compile(r"\[|:lang|:dir", re.IGNORECASE).search
 
 
 def inline(html: str) -> str:
@@ -103,7 +106,7 @@ def _shape(module: Module, key: Key) -> _Shape | None:
         return None
     if _ENTITY_BEFORE_MARK.search(outline) or _UNTRIED.search(MARK.sub("", outline)):
         return None
-    if any("[" in sheet for sheet in _STYLE.findall(outline)):
+    if any(map(_has_conditions, _STYLE.findall(outline))):
         return None
     try:
         shape = _shape_of(outline)

@@ -13,7 +13,7 @@ from django.template.base import Origin
 
 from emails.errors import RenderError
 from emails.rendering.compiler import Body, Compiler
-from emails.rendering.expressions import Helper
+from emails.rendering.expressions import Helper, Written
 from emails.rendering.functions import Module, Outline
 from emails.rendering.parser import parse
 from emails.rendering.syntax import BadTemplate
@@ -47,7 +47,7 @@ class TemplateSet:
         find: Callable[[str], Source | None],
         partials: Mapping[str, Source],
         *,
-        helpers: Mapping[str, Helper],
+        helpers: Mapping[str, Helper | Written],
         strict: bool,
     ) -> None:
         self._find = find

@@ -1,7 +1,8 @@
 """Render a template with the data of an event: the subject and the two bodies of an email.
 
 A template is a folder of ``templates/emails/`` with ``subject.hbs``, ``body.html.hbs``, ``sample.json`` (its brand, and
-an event for previews) and, if the text made from the HTML would not read well, ``body.txt.hbs``.
+an event for previews) and, if the text made from the HTML would not read well, ``body.txt.hbs``. Its folders are
+languages with the same files, such as ``ar/subject.hbs``: the ``locale`` of the data chooses one.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from django.conf import settings
 from django.template import TemplateDoesNotExist, TemplateSyntaxError, engines
 
 from emails.errors import RenderError
-from emails.rendering import inlining, parser
+from emails.rendering import inlining, languages, parser
 from emails.rendering.handlebars import HandlebarsTemplates
 from emails.rendering.sets import Template
 from emails.rendering.syntax import BadTemplate, called_partials
@@ -31,10 +32,9 @@ MAX_SUBJECT_LENGTH = 200
 DEFAULT_BRAND = "shop"
 
 # White space with the line separators, control characters, half a surrogate pair, and marks that change the writing
-# direction, except the isolates around values (see ``emails.rendering.values.isolated``).
-_NOT_IN_A_SUBJECT = re.compile(
-    r"[\s\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066\u2067\ud800-\udfff]+"
-)
+# direction, except the isolates around values (see ``emails.rendering.values.isolated``) and the two marks that stand
+# for a letter, which CLDR writes into amounts.
+_NOT_IN_A_SUBJECT = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066\u2067\ud800-\udfff]+")
 _OPEN, _CLOSE = "\u2068", "\u2069"
 # Characters that JSON can write and an email cannot carry: control characters, half a surrogate pair.
 _NOT_IN_A_BODY = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -84,32 +84,40 @@ class Files:
 
     template: str
     _get: Callable[[str], Template | None]
+    # The languages that they have besides the base.
+    languages: frozenset[str] = frozenset()
 
     def render(self, context: Mapping[str, object], letterhead: Letterhead) -> Rendered:
-        """Render subject and bodies; raises only RenderError, which names the template and the variable."""
-        data = {"brand": vars(letterhead)}
-        html = self._html(context, data)
+        """Render subject and bodies in the language of the data's ``locale``, or in the nearest one that there is.
+
+        Raises only RenderError, which names the template and the variable.
+        """
+        tag = context.get("locale")
+        voice = languages.voice(tag if isinstance(tag, str) else "", self.languages)
+        data = frame(letterhead, voice)
+        folder = f"{voice.folder}/" if voice.folder else ""
+        html = self._html(folder, context, data)
         return Rendered(
-            subject=_one_line(self._found("subject.hbs").filled(context, data)),
+            subject=_one_line(self._found(f"{folder}subject.hbs").filled(context, data)),
             html=html,
-            text=self._text(context, data),
+            text=self._text(folder, context, data),
         )
 
-    def _html(self, context: Mapping[str, object], data: Mapping[str, object]) -> str:
-        found = self._found("body.html.hbs")
+    def _html(self, folder: str, context: Mapping[str, object], data: Mapping[str, object]) -> str:
+        found = self._found(f"{folder}body.html.hbs")
         found.check(context)
         outline = found.outline(context, data=data)
         html = outline and inlining.inline_outline(outline)
         return html or _inline_css(found.name, _body(found, context, data))
 
-    def _text(self, context: Mapping[str, object], data: Mapping[str, object]) -> str:
-        if written := self._found_if_any("body.txt.hbs"):
+    def _text(self, folder: str, context: Mapping[str, object], data: Mapping[str, object]) -> str:
+        if written := self._found_if_any(f"{folder}body.txt.hbs"):
             return _body(written, context, data)
         converter = html2text.HTML2Text(bodywidth=0)
         converter.unicode_snob = True
         # Tables are the layout of an email, not its content.
         converter.ignore_tables = True
-        html = _body(self._found("body.html.hbs"), context, data)
+        html = _body(self._found(f"{folder}body.html.hbs"), context, data)
         return str(converter.handle(html)).strip() + "\n"
 
     def _found(self, file: str) -> Template:
@@ -137,7 +145,9 @@ def render(
 
 def of_code(template: str) -> Files:
     """Return the files of a template as they were deployed."""
-    return Files(template, lambda file: _deployed(f"{template}/{file}"))
+    return Files(
+        template, lambda file: _deployed(f"{template}/{file}"), engine().languages(template)
+    )
 
 
 def of_sources(template: str, sources: Mapping[str, str]) -> Files:
@@ -146,9 +156,10 @@ def of_sources(template: str, sources: Mapping[str, str]) -> Files:
     Raises RenderError if a partial is broken; a broken file raises it when it is rendered.
     """
     try:
-        return Files(template, engine().compiled(template, sources).get)
+        compiled = engine().compiled(template, sources)
     except TemplateSyntaxError as exc:
         raise RenderError(str(exc)) from exc
+    return Files(template, compiled.get, languages.variants(sources))
 
 
 def sources(template: str) -> dict[str, str]:
@@ -192,6 +203,18 @@ def closed(files: Mapping[str, str], partials: Mapping[str, str]) -> dict[str, s
         new = {name: partials[name] for name in sorted(used & partials.keys() - result.keys())}
         result |= new
     return result
+
+
+def frame(
+    letterhead: Letterhead, voice: languages.Voice = languages.BASE_VOICE
+) -> dict[str, object]:
+    """Return what templates read as ``{{@name}}``."""
+    return {
+        "brand": vars(letterhead),
+        "language": voice.language,
+        "locale": voice.locale,
+        "dir": voice.dir,
+    }
 
 
 def names() -> list[str]:

@@ -88,6 +88,7 @@ def _place(caller: Caller, asked: OrderIn) -> Answer:
         client=caller.client,
         customer_name=caller.name or address.name,
         customer_email=caller.email,
+        locale=asked.locale,
         **{f"shipping_{name}": value for name, value in address.model_dump().items()},
     )
     location = reverse("api:read_order", args=[order.number])

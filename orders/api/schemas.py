@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Annotated, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
@@ -18,9 +19,18 @@ from pydantic import (
 )
 
 from orders import email_status
-from orders.events import CONTROL, MAX_LINES, ONE_LINE, Quantity, checked_line, checked_name
+from orders.events import (
+    CONTROL,
+    MAX_LINES,
+    ONE_LINE,
+    Locale,
+    Quantity,
+    checked_line,
+    checked_name,
+)
 from orders.models import BankAccount, Order, OrderLine, Transaction
 from orders.money import Currency, to_cents
+from queues.events import locales
 
 MAX_PAGE = 100
 ORDER_NUMBER = r"^ORD-[0-9]{6,18}$"
@@ -73,6 +83,14 @@ AmountCents = Annotated[int, Field(strict=True, gt=0, le=999_999_999_999), Befor
 QuantityIn = Annotated[Quantity, BeforeValidator(_whole)]
 
 
+def _canonical(tag: str) -> str:
+    return tag and locales.canonical(tag)
+
+
+# What names no language is the same request as before there was this field, with the same key.
+LocaleIn = Annotated[Locale, AfterValidator(_canonical), Field(exclude_if=lambda tag: not tag)]
+
+
 class _In(BaseModel):
     """The base of input; it refuses unknown fields, so that a misspelt one is not ignored."""
 
@@ -101,12 +119,16 @@ class LineIn(_In):
 
 
 class OrderIn(_In):
-    """An order. The token says who orders and where the confirmation goes."""
+    """An order. The token says who orders and where the confirmation goes.
+
+    ``locale`` is the customer's language (BCP 47), such as ``de-AT``: the confirmation is in it, or in English.
+    """
 
     model_config = ConfigDict(json_schema_extra={"examples": [ORDER_EXAMPLE]})
 
     shipping_address: AddressIn
     lines: Annotated[list[LineIn], Field(min_length=1, max_length=MAX_LINES)]
+    locale: LocaleIn = ""
 
 
 class TransactionIn(_In):

@@ -15,6 +15,7 @@ from django.utils import timezone
 from orders.errors import BalanceTooLarge, CurrencyMismatch, Overdraft, Refused
 from orders.events import Account, TransactionPosted
 from orders.models.facts import Fact, FactQuerySet
+from orders.models.locales import LocaleField
 from orders.money import Currency, formatted, to_cents
 from orders.validators import validate_name, validate_single_line
 from queues import outbox
@@ -42,6 +43,7 @@ class BankAccount(models.Model):
     holder_email = AddressField()
     holder_email_key = KeyField()
     currency = models.CharField(max_length=3, choices=Currency, default=Currency.USD)
+    locale = LocaleField()
     balance = models.DecimalField(max_digits=14, decimal_places=2, default=Decimal("0.00"))
 
     objects = BankAccountQuerySet.as_manager()
@@ -196,6 +198,7 @@ def transaction_posted(posted: Transaction) -> Event:
             holder_name=account.holder_name,
             holder_email=account.holder_email,
         ),
+        locale=account.locale,
     )
     key = f"account-{account.pk}"
     return Event.of(data, subject=posted.reference, partition_key=key)

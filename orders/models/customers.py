@@ -12,6 +12,7 @@ from django.db.models.functions import Coalesce, Lower
 from django.utils import timezone
 
 from orders.events import CustomerLinkRequested, CustomerRegistered, Person
+from orders.models.locales import LocaleField
 from orders.validators import validate_name
 from queues import addresses
 from queues.events.envelope import Event
@@ -49,6 +50,7 @@ class Customer(models.Model):
     name = models.CharField(max_length=200, validators=[validate_name])
     email = AddressField()
     email_key = KeyField()
+    locale = LocaleField()
     email_verified_at = models.DateTimeField(null=True, blank=True)
     verification_sent_at = models.DateTimeField(null=True, editable=False)
     # Links of any kind sent to the address since ``links_since``; after a day the count starts again.
@@ -136,21 +138,27 @@ class Customer(models.Model):
         return rows.update(sign_ins=number + 1) == 1
 
 
-def customer_registered(customer: Customer, *, verify_url: str, expires_at: datetime) -> Event:
-    """Make the event that asks a customer to confirm the address."""
+def customer_registered(
+    customer: Customer, *, verify_url: str, expires_at: datetime, locale: str = ""
+) -> Event:
+    """Make the event that asks a customer to confirm the address; without a locale it is in the customer's language."""
     data = CustomerRegistered(
         customer=Person(name=customer.name, email=customer.email),
         verify_url=verify_url,
         expires_at=expires_at,
+        locale=locale or customer.locale,
     )
     return Event.of(data, subject=customer.subject, partition_key=customer.subject)
 
 
-def customer_link_requested(customer: Customer, *, link_url: str, expires_at: datetime) -> Event:
-    """Make the event that sends a customer the link to their orders."""
+def customer_link_requested(
+    customer: Customer, *, link_url: str, expires_at: datetime, locale: str = ""
+) -> Event:
+    """Make the event that sends a customer the link to their orders; the locale is as in ``customer_registered``."""
     data = CustomerLinkRequested(
         customer=Person(name=customer.name, email=customer.email),
         link_url=link_url,
         expires_at=expires_at,
+        locale=locale or customer.locale,
     )
     return Event.of(data, subject=customer.subject, partition_key=customer.subject)

@@ -26,6 +26,7 @@ from orders.errors import Immutable, MixedCurrencies, NoLines, OrderTooLarge, To
 from orders.events import Address, Line, OrderPlaced, Person
 from orders.models.customers import Customer
 from orders.models.facts import Fact, FactQuerySet
+from orders.models.locales import LocaleField
 from orders.money import Currency, to_cents
 from orders.validators import validate_name, validate_single_line
 from queues import outbox
@@ -116,6 +117,7 @@ class Order(Fact):
     shipping_country = models.CharField("country", max_length=100, validators=[validate_name])
     currency = models.CharField(max_length=3, choices=Currency, editable=False)
     total = models.DecimalField(max_digits=14, decimal_places=2, editable=False)
+    locale = LocaleField()
     # A key makes one order, however often it is sent.
     idempotency_key = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     # The subject of the API token that placed it; null for all other orders, which the index leaves out.
@@ -281,6 +283,7 @@ def order_placed(order: Order, lines: list[OrderLine]) -> Event:
         total_cents=to_cents(order.total),
         currency=Currency(order.currency),
         order_url=settings.BASE_URL + order.get_signed_url(),
+        locale=order.locale,
     )
     # The key contains no address: partition keys are visible in SQS and in logs.
     key = f"customer-{order.customer_id}" if order.customer_id else f"order-{order.pk}"

@@ -34,7 +34,7 @@ class BankAccountAdmin(EmailColumnAdmin):
         return ["number", "currency", "balance_label", "email_here"] if obj else ["balance_label"]
 
     def get_fields(self, request: HttpRequest, obj: BankAccount | None = None) -> list[str]:
-        fields = ["number", "holder_name", "holder_email", "currency", "balance_label"]
+        fields = ["number", "holder_name", "holder_email", "locale", "currency", "balance_label"]
         return [*fields, "email_here"] if obj else fields
 
     @admin.display(description="balance", ordering="balance")

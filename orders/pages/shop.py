@@ -115,7 +115,7 @@ class OrderAdmin(FactAdmin):
     inlines = [OrderLineInline]
 
     def get_fieldsets(self, request: HttpRequest, obj: Order | None = None) -> list[Any]:
-        order = ["customer", ("customer_name", "customer_email")]
+        order = ["customer", ("customer_name", "customer_email"), "locale"]
         if obj:
             order = [("number", "total_label"), ("placed_at", "email_here"), "emails", *order]
         address = [

@@ -10,11 +10,19 @@ from typing import Annotated
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from orders import services
 from orders.events import checked_line
+from orders.models import Customer
 from queues.errors import BadData
 from queues.events.envelope import Event
 from queues.models import OutboxEvent
-from tests.support.builders import make_account, make_order, make_product, make_transaction
+from tests.support.builders import (
+    make_account,
+    make_customer,
+    make_order,
+    make_product,
+    make_transaction,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -55,6 +63,7 @@ def test_order_placed_holds_all_that_an_email_needs():
         "total_cents": 2500,
         "currency": "USD",
         "order_url": f"http://testserver{order.get_signed_url()}",
+        "locale": "",
     }
 
 
@@ -78,12 +87,18 @@ def test_transaction_posted_shows_the_last_digits_of_the_account_only():
             "holder_name": "Ada Lovelace",
             "holder_email": "ada@example.com",
         },
+        "locale": "",
     }
 
 
 @pytest.mark.parametrize(
     ("path", "value"),
     [
+        (["locale"], "German"),
+        (["locale"], "de_AT"),
+        (["locale"], "de\n"),
+        (["locale"], "de-" + "x" * 33),
+        (["locale"], None),
         (["order_number"], ""),
         (["order_number"], 7),
         (["placed_at"], "yesterday"),
@@ -128,6 +143,40 @@ def test_missing_field_is_named():
 
     with pytest.raises(BadData, match="account.holder_email: Field required"):
         Event.from_json(json.dumps(envelope))
+
+
+def test_transaction_and_links_are_in_the_language_that_is_known():
+    make_transaction(account=make_account(locale="ar-EG"))
+    customer = make_customer(locale="de")
+    services.resend_verification(customer)
+    customer.confirm_email()
+    Customer.objects.update(verification_sent_at=None)
+    services.request_sign_in(customer.email, locale="en")
+
+    events = [json.loads(body) for body in OutboxEvent.objects.values_list("body", flat=True)]
+
+    assert {event["type"]: event["data"]["locale"] for event in events} == {
+        "transaction.posted.v1": "ar-EG",
+        "customer.registered.v1": "de",
+        "customer.link_requested.v1": "en",
+    }
+
+
+@pytest.mark.parametrize("locale", ["de", "DE-at", "zh-Hant-TW", "de-CH-1996-u-co-phonebk", ""])
+def test_language_of_another_producer_may_be_in_any_case(locale):
+    make_order()
+    envelope = _envelope()
+    envelope["data"]["locale"] = locale
+
+    assert Event.from_json(json.dumps(envelope)).data["locale"] == locale
+
+
+def test_event_of_an_earlier_release_names_no_language():
+    make_order()
+    envelope = _envelope()
+    del envelope["data"]["locale"]
+
+    assert Event.from_json(json.dumps(envelope)).data["locale"] == ""
 
 
 def _is_refused(text):

@@ -26,6 +26,7 @@ class Command(BaseCommand):
             default="all",
             help="which part to show (default: %(default)s)",
         )
+        parser.add_argument("--locale", default="", metavar="TAG", help="such as de-AT")
         parser.add_argument("--data", type=Path, metavar="FILE", help="JSON instead of the sample")
         parser.add_argument("--output", type=Path, metavar="FILE", help="write to a file")
 
@@ -34,7 +35,7 @@ class Command(BaseCommand):
         if options["name"] is None:
             text = "\n".join(templates.names())
         else:
-            text = _preview(options["name"], options["format"], options["data"])
+            text = _preview(options["name"], options["format"], options["data"], options["locale"])
         if options["output"]:
             _write(options["output"], text)
             self.stdout.write(f"wrote {options['output']}")
@@ -42,14 +43,14 @@ class Command(BaseCommand):
             self.stdout.write(text)
 
 
-def _preview(name: str, part: str, data: Path | None) -> str:
+def _preview(name: str, part: str, data: Path | None, locale: str) -> str:
     if name not in templates.names():
         raise CommandError(
             f"No template is called {name!r}. The templates are: {', '.join(templates.names())}."
         )
     try:
         context = _read(data) if data else templates.sample(name).data
-        rendered = templates.render(name, context)
+        rendered = templates.render(name, {**context, "locale": locale} if locale else context)
     except RenderError as exc:
         raise CommandError(str(exc)) from exc
     if part == "all":

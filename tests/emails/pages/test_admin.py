@@ -252,6 +252,21 @@ def test_every_template_has_a_preview_at_two_widths(admin_client, name):
     assert "Text part" in page
 
 
+def test_template_preview_shows_each_language(admin_client):
+    address = reverse("admin:emails_template", args=[TEMPLATE])
+
+    pages = {
+        each: admin_client.get(address, {"language": each}).content.decode()
+        for each in ("", "ar", "de", "fr", "../x")
+    }
+
+    assert 'href="?language=ar" >Arabic</a>' in pages[""]
+    assert "Ihre Bestellung ORD-000123 ist bestätigt" in pages["de"]
+    assert "تم تأكيد طلبك" in pages["ar"]
+    for each in ("", "fr", "../x"):
+        assert "Your order ORD-000123 is confirmed" in pages[each]
+
+
 def test_previews_begin_with_the_first_template(admin_client):
     response = admin_client.get(reverse("admin:emails_templates"))
 

@@ -1,6 +1,7 @@
 """Our templates against handlebars.js: what it prints, or a refusal with line and column."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ from tests.support.handlebars_templates import PARTIALS, context, template
 FOLDER = Path(__file__).resolve().parents[3] / "templates" / "emails"
 SHARED = {path.stem: path.read_text() for path in (FOLDER / "partials").glob("*.hbs")}
 FILES = sorted(path for path in FOLDER.glob("*/*.html.hbs") if path.parent.name != "partials")
-LETTERHEAD = {"brand": {**vars(templates.default_letterhead("shop")), "support": "a@example.com"}}
+FRAME = templates.frame(replace(templates.default_letterhead("shop"), support="a@example.com"))
 FAILURES = (ArithmeticError, AttributeError, LookupError, Missing, TooDeep, TypeError, ValueError)
 HELPERS = {
     **template_helpers.HELPERS,
@@ -112,8 +113,8 @@ def test_outline_of_our_templates_is_the_email_whatever_the_data_lacks(file):
     checked = 0
     for data in without_each_key(dict(templates.sample(file.parent.name).data)):
         try:
-            right = whole.text(data, LETTERHEAD)
-            shape = apart.shape(data, LETTERHEAD)
+            right = whole.text(data, FRAME)
+            shape = apart.shape(data, FRAME)
         except (*FAILURES, NoOutline):
             continue
         assert filled(shape) == right

@@ -11,15 +11,15 @@ from emails.rendering.mime import LONGEST_LINE, Html
 STYLE = "<style>p {color: red} .big {color: blue} td + td {margin: 0} :empty {top: 0}</style>"
 HOSTILE = """<script>alert("1")</script> &amp; 'x' --> </p></td></style>`={{a}}\xa0\u2028é日"""
 NAMES = templates.names()
-LETTERHEAD = {
-    "brand": {
-        "name": "Smith & Sons",
-        "mark": "&",
-        "colour": "teal",
-        "footer": '1 O\'Hara "Road"',
-        "support": "help@example.com",
-    }
-}
+FRAME = templates.frame(
+    templates.Letterhead(
+        name="Smith & Sons",
+        mark="&",
+        colour="teal",
+        footer='1 O\'Hara "Road"',
+        support="help@example.com",
+    )
+)
 
 
 def template_of(source):
@@ -28,16 +28,16 @@ def template_of(source):
 
 def whole_and_by_outline(template, data):
     """The inlined email, made the long way and the short way; None where there is no short one."""
-    outline = template.outline(data, data=LETTERHEAD)
+    outline = template.outline(data, data=FRAME)
     short = None if outline is None else inlining.inline_outline(outline)
     if isinstance(short, Html):
         assert short.content.decode() == short.replace("\n", "\r\n")
         assert max(map(len, short.content.split(b"\r\n"))) <= LONGEST_LINE
-    return inlining.inline(template.render(data, data=LETTERHEAD)), short
+    return inlining.inline(template.render(data, data=FRAME)), short
 
 
 def is_too_long(template, data):
-    outline = template.outline(data, data=LETTERHEAD)
+    outline = template.outline(data, data=FRAME)
     return outline is not None and len(outline.text) > inlining.MAX_OUTLINE_LENGTH
 
 
@@ -65,9 +65,15 @@ def data_of(name):
             yield from ({**data, key: (value * 30)[:count]} for count in (0, 1, 2, 30))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_template_is_inlined_by_its_outline_to_the_byte(name):
-    template = engines["handlebars"].get_template(f"{name}/body.html.hbs")
+@pytest.mark.parametrize(
+    ("name", "language"),
+    [
+        *((name, "") for name in NAMES),
+        *((name, each) for name in NAMES for each in templates.of_code(name).languages),
+    ],
+)
+def test_every_template_is_inlined_by_its_outline_to_the_byte(name, language):
+    template = templates.engine().get_template(f"{name}/{language}/body.html.hbs")
     checked = 0
 
     for data in data_of(name):
@@ -123,6 +129,7 @@ def test_emails_of_one_shape_are_parsed_once():
         "<style>.{{a}} {color: red}</style><p class='big'>x</p>",
         "<style>@media print {.{{a}} {color: red}}</style><p class='big'>x</p>",
         '<style>[title="big"] {color: red}</style><p title="{{a}}">x</p>',
+        '<style>p:lang(big) {color: red}</style><p lang="{{a}}">x</p>',
         "<style>p:empty {color: red}</style><p>{{a}}</p>",
         "<script>{{a}}</script>",
         "<p>&{{a}}</p>",

@@ -85,3 +85,9 @@ def test_writes_to_a_file(capsys, tmp_path):
 def test_output_that_cannot_be_written_is_an_error(tmp_path):
     with pytest.raises(CommandError, match="Is a directory"):
         call_command("preview_email", "verify_email", f"--output={tmp_path}")
+
+
+def test_shows_the_language_that_is_asked_for(capsys):
+    assert preview(capsys, "order_confirmation", "--locale", "de-AT", "--format", "subject") == (
+        "Ihre Bestellung ORD-000123 ist bestätigt\n"
+    )

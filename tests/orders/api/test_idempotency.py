@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 
 from orders.api import idempotency
 from orders.api.idempotency import Answer, Declined, Request
+from orders.api.schemas import OrderIn
 from orders.errors import KeyInUse
 from orders.limits import allowances
 from orders.models import BankAccount, IdempotentRequest, Order, RequestAllowance, Transaction
@@ -29,6 +30,13 @@ REQUEST = Request(client="ada", key=KEY, hash="h")
 def ada():
     make_product(sku="MUG-1")
     return ApiClient(id_token())
+
+
+# A client that began to send a request before an upgrade sends it again after it.
+def test_request_that_names_no_language_is_the_one_of_an_earlier_release(ada):
+    body = OrderIn.model_validate(order("MUG-1")).model_dump(mode="json")
+
+    assert "locale" not in body
 
 
 def answered(answer):

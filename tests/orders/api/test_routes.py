@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from decimal import Decimal
 
@@ -75,6 +76,29 @@ def test_answer_is_the_order_in_cents(ada, product):
         ],
         "email": "",
     }
+
+
+def test_order_names_the_language_of_its_customer(ada, product):
+    ada.post("/orders", order("MUG-1", locale="DE-at"))
+
+    assert Order.objects.get().locale == "de-AT"
+    assert json.loads(OutboxEvent.objects.get().body)["data"]["locale"] == "de-AT"
+
+
+def test_order_without_a_language_is_in_that_of_a_known_customer(ada, product):
+    make_customer(email=ADA, locale="de")
+
+    ada.post("/orders", order("MUG-1"))
+
+    assert Order.objects.get().locale == "de"
+
+
+@pytest.mark.parametrize("locale", ["German", "de_AT", 7, None])
+def test_language_that_is_none_is_refused(locale, ada, product):
+    answer = ada.post("/orders", order("MUG-1", locale=locale))
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "#/locale"
 
 
 def test_order_is_read_with_the_fate_of_its_email(ada, product, aws, consume):
