@@ -101,3 +101,7 @@ class CertificateUnavailable(Exception):
 
 class StaleTemplate(Exception):
     """Somebody else changed this template or draft in the meantime; the text is for staff."""
+
+
+class Barred(Exception):
+    """A draft must not be published now; the text tells staff why, and what to do."""

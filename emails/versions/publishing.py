@@ -64,19 +64,26 @@ def roll_back(
     return version or None
 
 
-def own_files(files: Mapping[str, str]) -> dict[str, str]:
-    """Return the files of a template without the partials that came along."""
-    return {name: text for name, text in files.items() if not name.startswith("partials/")}
-
-
-def _decide(name: str, revision: int | None) -> None:
-    """Wait for other decisions, and make the template's row if there is none; raises StaleTemplate.
+def lock() -> None:
+    """Wait for other decisions, and keep them out until the transaction ends.
 
     A partial changes many templates, so there is one lock for all.
     """
     EmailTemplate.objects.get_or_create(name=_LOCK)
     EmailTemplate.objects.select_for_update().get(name=_LOCK)
     in_force.forget()
+    # Another thread may read again before this transaction is committed.
+    transaction.on_commit(in_force.forget)
+
+
+def own_files(files: Mapping[str, str]) -> dict[str, str]:
+    """Return the files of a template without the partials that came along."""
+    return {name: text for name, text in files.items() if not name.startswith("partials/")}
+
+
+def _decide(name: str, revision: int | None) -> None:
+    """Wait for other decisions, and make the template's row if there is none; raises StaleTemplate."""
+    lock()
     row, _ = EmailTemplate.objects.get_or_create(name=name)
     if revision is not None and row.revision != revision:
         raise StaleTemplate(
