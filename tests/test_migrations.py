@@ -358,7 +358,7 @@ def test_indexes_of_a_field_go_and_come_back(twice_indexed):
     texts = 2 if connection.vendor == "postgresql" else 1
     before = columns_with_indexes("emails_attempt"), columns_with_indexes("emails_notification")
 
-    migrate("0026_fewer_indexes")
+    migrate("0027_fewer_indexes")
 
     after = columns_with_indexes("emails_attempt"), columns_with_indexes("emails_notification")
     assert [rows.count("notification_id") for rows in (before[0], after[0])] == [1, 0]

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
     """Remove the indexes that no query needs: of each text the one for its beginning, and those that another begins with."""
 
     atomic = False
-    dependencies = [("emails", "0025_export_permission")]
+    dependencies = [("emails", "0026_template_versions")]
 
     operations = [
         AddIndexOnline(
