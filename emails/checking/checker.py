@@ -92,4 +92,4 @@ def _data() -> dict[str, Shape]:
         "properties": dict.fromkeys(names, {"type": "string"}),
         "required": names,
     }
-    return {"brand": Shape(brand), "language": TEXT}
+    return {"brand": Shape(brand), "language": TEXT, "locale": TEXT, "dir": TEXT}
