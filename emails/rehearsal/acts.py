@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import QuerySet
 
 from emails.errors import Barred
-from emails.models import Rehearsal, RehearsalCase, TemplateVersion
+from emails.models import EmailTemplate, Rehearsal, RehearsalCase, TemplateVersion
 from emails.rehearsal import barring
 from emails.versions import drafts, in_force
 from queues.models import DeadLetter, Redrive
@@ -34,11 +35,9 @@ def publish_and_redrive(
     """
     _catch_up(rehearsal)
     with transaction.atomic():
-        # The publication ends the draft, but not its rehearsal.
         version = _publish(rehearsal, by=by, why=why)
         letters = DeadLetter.objects.filter(pk__in=fixed(rehearsal).values("source"))
-        redrive = redrives.start(letters, by=by, reason=why, key=key, wait=SETTLE)
-    return version, redrive
+        return version, redrives.start(letters, by=by, reason=why, key=key, wait=SETTLE)
 
 
 def fixed(rehearsal: Rehearsal) -> QuerySet[RehearsalCase]:
@@ -48,10 +47,15 @@ def fixed(rehearsal: Rehearsal) -> QuerySet[RehearsalCase]:
     )
 
 
+@transaction.atomic
 def _publish(rehearsal: Rehearsal, *, by: User, why: str) -> TemplateVersion:
-    return drafts.publish(
-        rehearsal.name, by=by.get_username(), why=why, revision=rehearsal.revision
+    name = rehearsal.name
+    version = drafts.publish(name, by=by.get_username(), why=why, revision=rehearsal.revision)
+    words = f"Published version {version.number}: {why}"
+    LogEntry.objects.log_actions(
+        by.pk, [EmailTemplate(name=name)], CHANGE, words, single_object=True
     )
+    return version
 
 
 def _catch_up(rehearsal: Rehearsal) -> None:

@@ -21,29 +21,27 @@ MOST_BEFORE = 5_000
 
 
 @bars
-def why_not(draft: TemplateDraft) -> list[str]:
+def why_not(draft: TemplateDraft, by: str) -> list[str]:
     """Return why this draft must not be published now, in sentences for staff; nothing if it may.
 
     Events that came after the rehearsal are rendered here. Raises RenderError.
     """
     rehearsal = jobs.newest(draft.name)
-    reasons = why_not_yet(draft, rehearsal)
-    if rehearsal is None or reasons:
-        return reasons
-    return _broken(rehearsal) or _broken_since(rehearsal)
+    reasons = why_not_shown(draft, rehearsal)
+    return reasons if reasons or rehearsal is None else _broken_since(rehearsal)
 
 
-def why_not_yet(draft: TemplateDraft, rehearsal: Rehearsal | None) -> list[str]:
-    """Return why this rehearsal says nothing about the draft, in sentences for staff; nothing if it does."""
+def why_not_shown(draft: TemplateDraft, rehearsal: Rehearsal | None) -> list[str]:
+    """Return what this rehearsal alone says against the draft, in sentences for staff; raises RenderError."""
     if rehearsal is None:
         return ["Rehearse this draft first: it has not been rendered with real events."]
     if rehearsal.error:
-        return [f"The rehearsal failed: {rehearsal.error} Rehearse again."]
+        return [f"The rehearsal failed: {rehearsal.error}. Rehearse again."]
     if is_stale(draft, rehearsal):
         return ["The draft, or what is in force, has changed since the rehearsal. Rehearse again."]
     if not rehearsal.is_done:
         return ["The rehearsal is still running."]
-    return []
+    return _broken(rehearsal)
 
 
 def is_stale(draft: TemplateDraft, rehearsal: Rehearsal) -> bool:

@@ -11,9 +11,9 @@ from emails.models import TemplateDraft, TemplateVersion
 from emails.versions import in_force, publishing
 from queues.registry import Hook
 
-# Say why a draft must not be published now, in sentences for staff; none means that it may. They are asked in the
-# transaction that publishes it.
-bars: Hook[Callable[[TemplateDraft], Iterable[str]]] = Hook()
+# Say why this user must not publish a draft now, in sentences for staff; none means that they may. They are asked in
+# the transaction that publishes it.
+bars: Hook[Callable[[TemplateDraft, str], Iterable[str]]] = Hook()
 
 
 def of(name: str) -> TemplateDraft | None:
@@ -59,16 +59,16 @@ def publish(name: str, *, by: str, why: str, revision: int, force: bool = False)
     draft = TemplateDraft.objects.select_for_update().filter(name=name).first()
     if draft is None or draft.revision != revision:
         raise StaleTemplate(_stale(name, draft))
-    if not force and (reasons := why_barred(draft)):
+    if not force and (reasons := why_barred(draft, by)):
         raise Barred(" ".join(reasons))
     version = publishing.publish(name, draft.files, by=by, why=why)
     draft.delete()
     return version
 
 
-def why_barred(draft: TemplateDraft) -> list[str]:
-    """Return why this draft must not be published now; nothing if it may."""
-    return [reason for bar in bars for reason in bar(draft)]
+def why_barred(draft: TemplateDraft, by: str) -> list[str]:
+    """Return why this user must not publish this draft now; nothing if they may."""
+    return [reason for bar in bars for reason in bar(draft, by)]
 
 
 def _stale(name: str, draft: TemplateDraft | None) -> str:

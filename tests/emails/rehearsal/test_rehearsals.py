@@ -117,7 +117,7 @@ def test_an_email_that_came_after_the_rehearsal_bars_too(monkeypatch):
     assert rehearsal.cases.filter(source=late.pk, outcome=Outcome.BROKEN).exists()
     monkeypatch.setattr(barring, "MOST_BEFORE", 0)
     with pytest.raises(Barred, match="Too many events"):
-        acts.publish(rehearsal, by=User(username="ada"), why="")
+        acts.publish(rehearsal, by=User.objects.create_user("ada"), why="")
 
 
 def test_a_later_save_or_publication_makes_a_rehearsal_stale():
