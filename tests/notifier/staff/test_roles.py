@@ -160,7 +160,7 @@ def pages() -> Iterator[tuple[str, set[str]]]:
     yield reverse("admin:queues_deadletter_edit", args=[letter.pk]), OPERATOR
     yield reverse("admin:queues_redrive_start"), KNOWING
     yield reverse("queue-pause", args=["orders"]), OPERATOR
-    yield reverse("admin:emails_template", args=["order_confirmation"]), EVERYBODY
+    yield reverse("admin:emails_emailtemplate_change", args=["order_confirmation"]), EVERYBODY
     yield reverse("admin:emails_guard_changelist"), EVERYBODY
     yield reverse("admin:emails_guard_stop"), OPERATOR
     yield reverse("admin:emails_guard_resume"), OPERATOR
