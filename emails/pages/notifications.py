@@ -8,13 +8,12 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
-from django.urls import URLPattern, path, reverse
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from emails.errors import RenderError
 from emails.models import Notification, Suppression
-from emails.pages import template_previews
 from emails.pages.filters import DeliveryFilter, StandingFilter
 from emails.pages.sections import attempts_section, reports_section, seconds
 from emails.reports import reasons, standings
@@ -269,14 +268,6 @@ class NotificationAdmin(FactAdmin):
             case Standing.KEPT if request.user.has_perm("emails.view_guard"):
                 return "See why bulk email is stopped", reverse("admin:emails_guard_changelist")
         return None
-
-    def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view
-        return [
-            path("templates/", view(template_previews.first), name="emails_templates"),
-            path("templates/<str:name>/", view(template_previews.preview), name="emails_template"),
-            *super().get_urls(),
-        ]
 
 
 def _delivery_words(notification: Notification) -> str:

@@ -25,6 +25,7 @@ from emails.rendering import templates
 from emails.versions import in_force, publishing
 from queues import registry
 from queues.doctor import runs
+from queues.failpoints import failpoint
 from queues.models import DeadLetter
 from queues.models.sql import due_in
 from queues.uuid7 import first_of
@@ -124,6 +125,7 @@ def _step(rehearsal: Rehearsal, token: uuid.UUID) -> None:
         # Whoever lost the lease, or whose rehearsal was replaced, changes nothing.
         if mine.update(claim=None, next_at=Now(), counts=book.counts, kept=book.kept, **changes):
             RehearsalCase.objects.bulk_create(book.cases, batch_size=500)
+            failpoint("rehearsing")
 
 
 def _letters(rehearsal: Rehearsal, book: Book) -> dict[str, Any]:

@@ -19,7 +19,8 @@ RIGHTS = ("preview_email", "edit_template", "publish_template", "redrive_deadlet
 
 
 def url(page, *arguments):
-    return reverse(f"admin:emails_rehearsal_{page}", args=[NAME, *arguments])
+    name = f"admin:emails_emailtemplate_rehearsal{'' if page == 'show' else f'_{page}'}"
+    return reverse(name, args=[NAME, *arguments])
 
 
 def make_draft(**files):
@@ -171,7 +172,7 @@ def test_who_may_only_look_changes_nothing(client):
     assert client.post(url("start")).status_code == 403
     assert client.post(url("publish")).status_code == 403
     assert "Rehearse<" not in client.get(url("show")).content.decode()
-    assert client.get(reverse("admin:emails_rehearsal_show", args=["nothing"])).status_code == 404
+    assert client.get(url("show").replace(NAME, "nothing")).status_code == 404
 
 
 def test_a_draft_without_valid_syntax_is_not_rehearsed(writer):
