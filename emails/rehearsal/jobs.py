@@ -37,6 +37,8 @@ Stage = Rehearsal.Stage
 # A consumer that needs longer for a step than this loses it, and another one repeats it.
 LEASE = timedelta(seconds=30)
 STEP_SECONDS = 1.0
+# A consumer looks every two seconds.
+SILENT = timedelta(seconds=10)
 
 
 def plan(draft: TemplateDraft) -> dict[str, dict[str, dict[str, str]]]:
@@ -70,6 +72,8 @@ def ask(draft: TemplateDraft, *, by: str) -> Rehearsal:
     digest = digest_of(planned)
     last = newest(draft.name)
     if last and last.digest == digest and not last.ended_at:
+        # Whoever worked on it may have died.
+        runs.carry_out_if_alone(advance)
         return last
     with transaction.atomic():
         Rehearsal.objects.filter(name=draft.name).delete()
@@ -84,6 +88,11 @@ def ask(draft: TemplateDraft, *, by: str) -> Rehearsal:
         )
         runs.carry_out_if_alone(advance)
     return rehearsal
+
+
+def is_stuck(rehearsal: Rehearsal) -> bool:
+    """Return True if nobody has gone on with it for a while, though it is not done."""
+    return not rehearsal.ended_at and rehearsal.next_at < timezone.now() - SILENT
 
 
 def newest(name: str) -> Rehearsal | None:

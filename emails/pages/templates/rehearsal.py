@@ -167,6 +167,7 @@ def _context(request: HttpRequest, name: str) -> dict[str, Any]:
         "draft": draft,
         "rehearsal": rehearsal,
         "is_running": bool(rehearsal and not rehearsal.ended_at),
+        "is_stuck": bool(rehearsal and jobs.is_stuck(rehearsal)),
         "reasons": _reasons(request, draft, rehearsal) if draft else [],
     }
     if rehearsal:
