@@ -3,6 +3,7 @@
 import base64
 import json
 import time
+from typing import Any
 
 import dkim  # type: ignore[import-untyped]  # it has no types
 import pytest
@@ -238,7 +239,8 @@ def test_version_1_is_called_by_boto3_without_a_word(client, settings, caplog):
 
 def test_clients_of_ses_and_sqs_share_a_session_until_credentials_are_read_anew(client):
     def credentials():
-        made = (ses_api.connection().connection, ses_api.api(), ses_api.api_v2(), sqs.client())
+        made: list[Any] = [ses_api.connection().connection, ses_api.api(), ses_api.api_v2()]
+        made.append(sqs.client())
         [found] = {each._request_signer._credentials for each in made}
         return found
 
