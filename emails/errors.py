@@ -97,3 +97,7 @@ class Untrusted(Exception):
 
 class CertificateUnavailable(Exception):
     """We could not fetch the certificate of SNS."""
+
+
+class StaleTemplate(Exception):
+    """Somebody else changed this template or draft in the meantime; the text is for staff."""

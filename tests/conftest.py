@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import math
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -19,10 +20,11 @@ from moto.sqs import models as sqs_models
 
 from emails.sending import limiter
 from emails.ses import brands, ses_api
+from emails.versions import editions, in_force
 from queues.aws import provisioning, sqs
 from queues.consumer.loop import Consumer
 from queues.events import tracing
-from queues.outbox import claims, relay
+from queues.outbox import claims, looks, relay
 from sandbox.sqs import WholeQueue
 from tests.support.aws import provisioned
 from tests.support.aws.local_aws import ROOT, local_aws  # noqa: F401  # a fixture
@@ -109,9 +111,11 @@ class Aws:
 @pytest.fixture(autouse=True)
 def nobody_remembers_a_sender() -> Iterator[None]:
     """What one test chose is in no other test's mind."""
-    brands.forget()
+    for known in (brands, editions, in_force):
+        known.forget()
     yield
-    brands.forget()
+    for known in (brands, editions, in_force):
+        known.forget()
 
 
 @pytest.fixture(autouse=True)
@@ -123,10 +127,13 @@ def nobody_has_slots_left() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def relay_looks_from_the_start() -> Iterator[None]:
-    """Let no test's relay begin where that of another test was: the ids are others."""
+def relay_looks_from_the_start(monkeypatch) -> None:
+    """Let no test's relay begin where that of another test was: the ids are others.
+
+    No look of it is slow, whatever else the machine does: after a slow one it would pause, and publish nothing.
+    """
     claims.forget()
-    yield
+    monkeypatch.setattr(looks, "QUICK_SECONDS", math.inf)
 
 
 def _lacks_get_account(self: Any) -> Any:

@@ -35,6 +35,7 @@ FLOORS = {
         "errors events models",
         "rendering",
         "ses",
+        "versions",
         "sending",
         "identities reputation",
         "reports",

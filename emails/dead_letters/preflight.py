@@ -12,7 +12,7 @@ from emails.models import Notification
 from emails.reputation import suppressions
 from emails.sending import guard, planning
 from emails.sending.planning import Owed
-from emails.ses import brands
+from emails.versions import in_force
 from queues import addresses, registry
 from queues.answers import Bucket
 from queues.events.envelope import Event
@@ -87,7 +87,7 @@ def _rows(event_ids: Iterable[UUID]) -> dict[Key, Notification]:
 
 def _is_rendered(owed: Owed) -> bool:
     try:
-        brands.render(owed.template, owed.event.data)
+        in_force.render(owed.template, owed.event.data)
     except RenderError:
         return False
     return True

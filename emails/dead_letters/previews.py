@@ -5,7 +5,7 @@ from __future__ import annotations
 from emails.errors import RenderError
 from emails.sending import planning
 from emails.sending.planning import Owed
-from emails.ses import brands
+from emails.versions import in_force
 from queues import registry
 from queues.answers import Preview
 from queues.events.envelope import Event
@@ -20,7 +20,7 @@ def preview(event: Event) -> list[Preview]:
 def _of(owed: Owed) -> Preview:
     title = f"{owed.template} to {owed.recipient}"
     try:
-        email = brands.render(owed.template, owed.event.data)
+        email = in_force.render(owed.template, owed.event.data)
     except RenderError as exc:
         return Preview(title, owed.recipient, problem=f"It cannot be rendered: {exc}")
     return Preview(title, owed.recipient, subject=email.subject, html=email.html, text=email.text)

@@ -1,4 +1,4 @@
-"""The tables of this app: notifications, SES's reports about them, identities, suppressions, and the account."""
+"""The tables of this app: notifications, templates, SES's reports, identities, suppressions, and the account."""
 
 from emails.models.account import Breaker, EventChannel, SenderCheck, SendRate
 from emails.models.identities import Brand, Identity, IdentityStatus, SesAnswer
@@ -10,12 +10,15 @@ from emails.models.suppressions import (
     SuppressionQuerySet,
     SuppressionSync,
 )
+from emails.models.templates import Edition, EmailTemplate, TemplateDraft, TemplateVersion
 
 __all__ = [
     "Brand",
     "Attempt",
     "Breaker",
     "DeliveryEvent",
+    "Edition",
+    "EmailTemplate",
     "EventChannel",
     "Guard",
     "Identity",
@@ -30,4 +33,6 @@ __all__ = [
     "SuppressionImport",
     "SuppressionQuerySet",
     "SuppressionSync",
+    "TemplateDraft",
+    "TemplateVersion",
 ]

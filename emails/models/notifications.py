@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 
+from emails.models.templates import Edition
 from queues.models.addresses import KeyField, with_address
 from queues.models.sql import Literal
 from queues.uuid7 import uuid7
@@ -73,6 +74,16 @@ class Notification(models.Model):
     recipient_key = KeyField()
     # The event's data, which the template renders.
     context = models.JSONField()
+    # What the last claim rendered it with; null if it was claimed by a release before versions, or never. Editions
+    # are kept for ever, so that the database need not look after each email whether its edition is there.
+    edition = models.ForeignKey(
+        Edition,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        db_index=False,
+        db_constraint=False,
+        related_name="+",
+    )
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
     attempts = models.PositiveIntegerField(default=0)
     claim = models.UUIDField(null=True, editable=False)

@@ -20,7 +20,7 @@ from emails.pages.sections import attempts_section, reports_section, seconds
 from emails.reports import reasons, standings
 from emails.reports.standings import Standing
 from emails.sending import by_hand, states
-from emails.ses import brands
+from emails.versions import in_force
 from queues import masking
 from queues.answers import Section
 from queues.console import change_url, moment
@@ -291,7 +291,7 @@ def _delivery_words(notification: Notification) -> str:
 def shown(notification: Notification, part: str) -> SafeString:
     """Render the email as its customer sees it, or say why that fails; ``part`` is html or text."""
     try:
-        email = brands.render(notification.template, notification.context)
+        email = in_force.render_recorded(notification)
     except RenderError as exc:
         return format_html('<p class="fact-empty">This email cannot be rendered: {}</p>', str(exc))
     return render_to_string(f"emails_admin/email_{part}.html", {"email": email})

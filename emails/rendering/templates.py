@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import cast
@@ -42,11 +42,12 @@ _NOT_IN_A_BODY = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]"
 
 @dataclass(frozen=True)
 class Rendered:
-    """A rendered email without its addresses."""
+    """A rendered email without its addresses; ``edition`` is what it was made with, if that is kept."""
 
     subject: str
     html: str
     text: str
+    edition: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def render(
 ) -> Rendered:
     """Render the files of the deployed code; raises only RenderError, which names the template and the variable.
 
-    Without a letterhead it is that of the brand's defaults; ``emails.ses.brands.render`` knows what staff changed.
+    Without a letterhead it is that of the brand's defaults; ``emails.versions.in_force`` knows what staff changed.
     """
     return of_code(template).render(context, letterhead or default_letterhead(brand(template)))
 
@@ -166,22 +167,31 @@ def sources(template: str) -> dict[str, str]:
 
     Raises RenderError if a file is not UTF-8, or has no valid syntax.
     """
-    folders = [Path(folder) for folder in engine().template_dirs]
-    found = {
-        path.relative_to(folder / template).as_posix(): path
-        for folder in reversed(folders)
-        for path in sorted((folder / template).rglob("*.hbs"))
-    }
-    partials = {
-        f"partials/{path.name}": path
-        for folder in reversed(folders)
-        for path in sorted((folder / "partials").glob("*.hbs"))
+    return closed(own_sources(template), partials())
+
+
+def own_sources(template: str) -> dict[str, str]:
+    """Return the deployed files of a template by their names in its folder; raises RenderError."""
+    return _texts(template)
+
+
+def partials() -> dict[str, str]:
+    """Return the deployed partials, by names such as ``partials/layout.hbs``; raises RenderError."""
+    return {f"partials/{name}": text for name, text in _texts("partials").items()}
+
+
+def _texts(folder: str) -> dict[str, str]:
+    # The first directory wins.
+    roots = [Path(root) / folder for root in reversed(engine().template_dirs)]
+    paths = {
+        path.relative_to(root).as_posix(): path
+        for root in roots
+        for path in sorted(root.rglob("*.hbs"))
     }
     try:
-        files = {name: path.read_text(encoding="utf-8") for name, path in found.items()}
-        return closed(files, {name: path.read_text("utf-8") for name, path in partials.items()})
+        return {name: path.read_text(encoding="utf-8") for name, path in paths.items()}
     except UnicodeDecodeError as exc:
-        raise RenderError(f"{template}: a file is not UTF-8") from exc
+        raise RenderError(f"{folder}: a file is not UTF-8") from exc
 
 
 def closed(files: Mapping[str, str], partials: Mapping[str, str]) -> dict[str, str]:

@@ -52,13 +52,14 @@ class Claim:
 
 
 @by_one_thread
-def claim(notification: Notification) -> Claim | None:
+def claim(notification: Notification, *, edition: int | None = None) -> Claim | None:
     """Take the right to send and commit it before SES is called; None if nobody may send this email now.
 
+    The claim decides with which edition the email is rendered, and writes it down.
     A ``failed`` notification may be claimed as well: SES certainly refused it, and this message is its redrive.
     """
     with transaction.atomic():
-        return _claim(Q(pk=notification.pk))
+        return _claim(Q(pk=notification.pk), edition)
 
 
 def claim_owed(owed: Sequence[Owed]) -> list[Claim | None]:
@@ -124,7 +125,7 @@ def longest_call_seconds() -> float:
     return float(config.connect_timeout + config.read_timeout)
 
 
-def _claim(which: Q) -> Claim | None:
+def _claim(which: Q, edition: int | None) -> Claim | None:
     """Claim at most one notification; one to an address that must get no email becomes suppressed instead."""
     token, since = uuid.uuid4(), clock()
     unsent = Notification.objects.filter(which, state__in=Notification.UNSENT)
@@ -135,6 +136,7 @@ def _claim(which: Q) -> Claim | None:
         lease_until=Now() + _lease(),
         attempt_started_at=Now(),
         safe_at=None,
+        edition=edition,
     )
     if not taken:
         _suppress(unsent.filter(_is_unwanted()))
@@ -149,12 +151,13 @@ def _claim_others(owed: Sequence[Owed]) -> dict[tuple[uuid.UUID, str, str], Clai
     """Claim emails that have a row, or whose address is suppressed: such an email is saved, and becomes suppressed."""
     rows = [one.notification() for one in owed]
     Notification.objects.bulk_create(rows, ignore_conflicts=True)
-    claims = {one.key: _claim(_same(row)) for one, row in zip(owed, rows, strict=True)}
+    claims = {one.key: _claim(_same(row), one.edition) for one, row in zip(owed, rows, strict=True)}
     return {key: claim for key, claim in claims.items() if claim}
 
 
 def _new(pk: uuid.UUID, owed: Owed) -> Notification:
     """Return the notification that was just saved, with the columns that sending reads: others cost a query each."""
+    # In the order of the model's fields, as Django reads a row.
     known = {
         "id": pk,
         "event_id": owed.event.id,
@@ -163,6 +166,7 @@ def _new(pk: uuid.UUID, owed: Owed) -> Notification:
         "template": owed.template,
         "recipient": owed.recipient,
         "context": owed.event.data,
+        "edition_id": owed.edition,
         "state": State.SENDING,
         "attempts": 1,
         "lease_until": None,

@@ -30,7 +30,8 @@ from emails.sending import (
 from emails.sending.claims import Claim
 from emails.sending.planning import Owed
 from emails.sending.workload import accepted_seconds
-from emails.ses import brands, default_sender, transport
+from emails.ses import default_sender, transport
+from emails.versions import in_force
 from queues import backoff
 from queues.aws import sqs
 from queues.consumer import handling
@@ -62,11 +63,11 @@ def notify(event: Event, *, template: str, recipient: str, bulk: bool = False) -
     try:
         with claim.coming():
             # We render before we claim, so that a broken template never leaves a claim behind.
-            email = brands.render(template, event.data)
+            email = in_force.render_to_send(template, event.data)
     except RenderError as exc:
         _fail_unrendered(owed, exc)
         return
-    claimed = claim(owed)
+    claimed = claim(replace(owed, edition=email.edition))
     if claimed is None:
         _leave_to_other(owed)
     else:
@@ -76,9 +77,8 @@ def notify(event: Event, *, template: str, recipient: str, bulk: bool = False) -
 def finish(owed: Owed, email: Rendered, held: Claim, slot: limiter.Slot) -> None:
     """Send a claimed email, as ``notify`` does after its claim; raises what ``notify`` raises."""
     _wait_claimed(held, slot)
-    if held.notification.context != owed.event.data:
-        email = _rendered_as_recorded(held)
-    try_on(owed, email, held, lambda: _sent_or_settled(held, email))
+    fitting = email if fits(held, owed.event, email) else _rendered_as_recorded(held)
+    try_on(owed, fitting, held, lambda: _sent_or_settled(held, fitting))
 
 
 def try_on(owed: Owed, email: Rendered, held: Claim, first: Callable[[], bool]) -> None:
@@ -143,10 +143,16 @@ def _failed_unrendered(owed: Owed, reason: str) -> Notification:
     return notification
 
 
+def fits(held: Claim, event: Event, email: Rendered) -> bool:
+    """Return True if the email is what the claim says: no other data for the same event, no other edition."""
+    row = held.notification
+    return row.edition_id == email.edition and row.context == event.data
+
+
 def _rendered_as_recorded(held: Claim) -> Rendered:
-    """Render the data that was recorded first, because this message has other data for the same event."""
+    """Render the data that was recorded first, with the edition that the claim wrote down."""
     try:
-        return brands.render(held.notification.template, held.notification.context)
+        return in_force.render_recorded(held.notification)
     except RenderError as exc:
         states.fail(held, Refused(str(exc), code="RenderError"))
         raise Reject(str(exc), code="RenderError") from exc
@@ -178,11 +184,13 @@ def _learn_of_other(notification: Notification) -> None:
 def _tried_again(notification: Notification, email: Rendered) -> bool:
     """Claim the email again and call SES again; False if the caller should try once more."""
     slot = limiter.wait_for_slot()
-    held = claims.claim(notification)
+    held = claims.claim(notification, edition=in_force.edition(notification.template))
     if held is None:
         limiter.give_back([slot])
         _wait_for_other(notification)
         return True
+    if held.notification.edition_id != email.edition:
+        email = _rendered_as_recorded(held)
     # The caller reads the outcome from its own notification object.
     return _sent_or_settled(replace(held, notification=notification), email)
 
@@ -294,7 +302,8 @@ def _claim_together(owed: Sequence[Owed]) -> list[tuple[claims.Claim, limiter.Sl
     transport.prepare()
     slots = limiter.wait_for_slots(len(owed))
     try:
-        held = writer.call(claims.claim_owed, owed)
+        # Slots may have been waited for long; what was rolled back meanwhile is not sent.
+        held = writer.call(claims.claim_owed, [_with_edition_in_force(one) for one in owed])
     except BaseException:
         limiter.give_back(slots)
         raise
@@ -303,6 +312,11 @@ def _claim_together(owed: Sequence[Owed]) -> list[tuple[claims.Claim, limiter.Sl
     claimed = [(one, next(taken)) if one else None for one in held]
     limiter.give_back(list(taken))
     return claimed
+
+
+def _with_edition_in_force(owed: Owed) -> Owed:
+    edition = in_force.edition(owed.template)
+    return owed if owed.edition == edition else replace(owed, edition=edition)
 
 
 def _accept_together(accepted: Sequence[Accepted]) -> list[None]:

@@ -24,6 +24,8 @@ class Owed:
     recipient: str
     # The guard may keep a bulk email back while too many emails bounce.
     bulk: bool = False
+    # What it is rendered with; see ``emails.versions.editions``.
+    edition: int | None = field(default=None, compare=False)
     sqs_message_id: str = field(default_factory=foreign.message_id, compare=False)
     # The trace in which the email is sent.
     traceparent: str = field(default_factory=tracing.of_current_span, compare=False)
@@ -45,6 +47,7 @@ class Owed:
             partition_key=self.event.partitionkey,
             context=self.event.data,
             sqs_message_id=self.sqs_message_id,
+            edition_id=self.edition,
             next_at=Now(),
             **fields,
         )

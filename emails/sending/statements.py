@@ -36,14 +36,15 @@ _GIVEN = {
     "context": "jsonb",
     "claim": "uuid",
     "sqs_message_id": "text",
+    "edition_id": "bigint",
 }
 _FIRST_CLAIM = """\
 INSERT INTO "emails_notification" ("id", "event_id", "event_type", "subject", "event_source", "partition_key",
 "template", "recipient", "recipient_key", "context", "claim", "lease_until", "state", "attempts",
 "attempt_started_at", "next_at", "created_at", "provider_message_id", "reason_code", "reason", "delivery_status",
-"sqs_message_id")
+"sqs_message_id", "edition_id")
 SELECT id, event_id, event_type, subject, event_source, partition_key, template, recipient, recipient_key, context,
-claim, {lease}, 'sending', 1, {now}, {now}, {now}, '', '', '', 'none', sqs_message_id
+claim, {lease}, 'sending', 1, {now}, {now}, {now}, '', '', '', 'none', sqs_message_id, edition_id
 FROM {given} WHERE NOT EXISTS (SELECT 1 FROM "emails_suppression" AS listed
 WHERE LOWER(listed."address") = COALESCE(given.recipient_key, LOWER(given.recipient)) AND listed."state" = 'active')
 {order} ON CONFLICT DO NOTHING"""
@@ -145,6 +146,7 @@ def _row(pk: uuid.UUID, owed: Owed, claim: uuid.UUID) -> dict[str, Any]:
         "context": event.data,
         "claim": claim.hex,
         "sqs_message_id": owed.sqs_message_id,
+        "edition_id": owed.edition,
     }
 
 

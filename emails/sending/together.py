@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, wraps
 from itertools import islice
 from uuid import UUID
@@ -24,8 +24,9 @@ from emails.sending.claims import Claim
 from emails.sending.notifying import Accepted
 from emails.sending.planning import Owed
 from emails.sending.workload import accepted_seconds
-from emails.ses import brands, transport
+from emails.ses import transport
 from emails.ses.rounds import Letter
+from emails.versions import in_force
 from queues import registry
 from queues.errors import GiveBack, Reject, Retry
 from queues.events.envelope import Event
@@ -113,9 +114,10 @@ def _rendered(plans: Sequence[Owed]) -> list[tuple[Owed, Rendered]]:
     rendered = []
     for owed in plans:
         try:
-            rendered.append((owed, brands.render(owed.template, owed.event.data)))
+            email = in_force.render_to_send(owed.template, owed.event.data)
         except RenderError:
             continue
+        rendered.append((replace(owed, edition=email.edition), email))
     return rendered
 
 
@@ -139,7 +141,7 @@ def _send_round(claimed: Sequence[_Held], left: dict[UUID, Finish]) -> None:
     held = []
     for one in claimed:
         failpoint("after_claim")
-        if one.notification.context == one.owed.event.data:
+        if notifying.fits(one.claim, one.owed.event, one.email):
             held.append(one)
         else:
             left[one.owed.event.id] = one.finish

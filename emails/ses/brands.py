@@ -7,19 +7,16 @@ change is in force everywhere within seconds and costs no query per email.
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from django.db import DatabaseError, transaction
+from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
 from emails.models.identities import Brand
 from emails.rendering import templates
-from emails.rendering.templates import Letterhead, Rendered
-from queues.threads.writer import by_one_thread
+from emails.rendering.templates import Letterhead
+from queues.threads.fresh import Fresh
 
 logger = logging.getLogger(__name__)
 
@@ -28,15 +25,6 @@ FRESH_SECONDS = 2.0
 DEFAULT = templates.DEFAULT_BRAND
 # What the platform says itself: to support, to admins, in tests.
 PLATFORM = "platform"
-
-
-@dataclass
-class _Known:
-    brands: dict[str, Brand]
-    until: float
-
-
-_known: _Known | None = None
 
 
 def known() -> list[str]:
@@ -50,7 +38,7 @@ def in_force(key: str) -> Brand:
     All emails share it: change it with ``save``. While the database does not answer, what was known last stays in
     force. Raises DatabaseError if nothing is known.
     """
-    brands = _brands()
+    brands = _brands.get()
     return brands.get(key) or brands.setdefault(key, default(key))
 
 
@@ -68,12 +56,6 @@ def letterhead(brand: Brand) -> Letterhead:
         footer=brand.footer,
         support=brand.support,
     )
-
-
-def render(template: str, context: Mapping[str, object]) -> Rendered:
-    """Render an email on the letterhead of its brand; raises RenderError, and what ``in_force`` raises."""
-    brand = in_force(templates.brand(template))
-    return templates.render(template, context, letterhead=letterhead(brand))
 
 
 def saved(key: str) -> Brand | None:
@@ -104,8 +86,7 @@ def reset(key: str) -> bool:
 
 def forget() -> None:
     """Forget the known brands, so that the next email asks the database: after a change here, and between tests."""
-    global _known
-    _known = None
+    _brands.forget()
 
 
 def _filled(brand: Brand) -> Brand:
@@ -117,28 +98,8 @@ def _filled(brand: Brand) -> Brand:
     return brand
 
 
-def _brands() -> dict[str, Brand]:
-    global _known
-    known = _known
-    if known is None or time.monotonic() >= known.until:
-        if known is not None:
-            # Other threads use the old brands while this one asks. A lock could block: the query may need another
-            # thread.
-            known.until = time.monotonic() + FRESH_SECONDS
-        known = _known = _Known(_brands_now(known), time.monotonic() + FRESH_SECONDS)
-    return known.brands
+def _read() -> dict[str, Brand]:
+    return {row.key: _filled(row) for row in Brand.objects.all()}
 
 
-def _brands_now(known: _Known | None) -> dict[str, Brand]:
-    try:
-        return {row.key: _filled(row) for row in _read()}
-    except DatabaseError as exc:
-        if known is None:
-            raise
-        logger.warning("brands not read: %s", type(exc).__name__)
-        return known.brands
-
-
-@by_one_thread
-def _read() -> list[Brand]:
-    return list(Brand.objects.all())
+_brands = Fresh(_read, seconds=FRESH_SECONDS)

@@ -11,7 +11,7 @@ from django.db import DatabaseError
 from django.urls import reverse
 
 from emails.errors import RenderError
-from emails.ses import brands
+from emails.versions import in_force
 from notifier.alerts.notices import Alert
 from notifier.alerts.resolved import Healed
 
@@ -67,7 +67,7 @@ def html_of(notices: Sequence[Alert | Healed]) -> str:
         "overview_url": f"{settings.BASE_URL}{reverse('admin:index')}",
     }
     try:
-        return brands.render(TEMPLATE, context).html
+        return in_force.render(TEMPLATE, context).html
     except (RenderError, DatabaseError) as exc:
         logger.error("alert has no HTML: %s", exc)
         return ""

@@ -132,7 +132,7 @@ def test_sigterm_ends_a_consumer_whose_ses_hangs_and_the_email_is_in_doubt(fast_
     place(fast_platform)
     fast_platform.aws.set_faults(ses_hangs=1)
     consumer = fast_platform.consumer("orders", "--no-relay")
-    wait_until(Notification.objects.filter(state=Notification.State.SENDING).exists, what="a claim")
+    wait_until(lambda: fast_platform.aws.count("ses_hangs"), what="a call that hangs")
 
     assert_ends(consumer)
 

@@ -10,6 +10,12 @@ from tests.support.parcels import ParcelWeighed, record
 pytestmark = [pytest.mark.locking, pytest.mark.django_db]
 
 FAR = 10 * looks.MARGIN
+QUICK_SECONDS = looks.QUICK_SECONDS
+
+
+@pytest.fixture(autouse=True)
+def slow_looks_are_slow(relay_looks_from_the_start, monkeypatch):
+    monkeypatch.setattr(looks, "QUICK_SECONDS", QUICK_SECONDS)
 
 
 class Clock:
