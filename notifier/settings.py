@@ -290,6 +290,9 @@ AWS_SES_REGION_NAME = AWS_REGION
 AWS_SES_REGION_ENDPOINT_URL = AWS_ENDPOINT_URL
 # The throttle of django-ses knows only its own process.
 AWS_SES_AUTO_THROTTLE = None
+# django-ses asks for these with each email, and a setting that is missing costs three times as much to look up.
+AWS_SES_CONFIGURATION_SET = AWS_SES_FROM_EMAIL = AWS_SES_RETURN_PATH = None
+AWS_SES_USE_BLACKLIST = False
 # One try: a retry inside the SDK would send a second email after a lost answer.
 AWS_SES_CONFIG = Config(
     connect_timeout=3,

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from django.db import NotSupportedError
-from django.db.migrations.operations import AddConstraint, AddIndex, RemoveIndex
-from django.db.models import Model, QuerySet
+from django.db.migrations.operations import AddConstraint, AddIndex, AlterField, RemoveIndex
+from django.db.models import Index, Model, QuerySet
 
 M = TypeVar("M", bound=Model)
 BATCH = 2000
@@ -66,6 +66,39 @@ class RemoveIndexOnline(RemoveIndex):
         AddIndexOnline(self.model_name, index).database_forwards(
             app_label, schema_editor, from_state, to_state
         )
+
+
+class UnindexFieldOnline(AlterField):
+    """Remove the indexes of a field that had ``db_index``, as ``RemoveIndexOnline`` does; its column stays as it is.
+
+    On PostgreSQL a text has two of them: the second, for ``startswith``, costs each write as much as the first.
+    """
+
+    atomic = False
+
+    def database_forwards(
+        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
+    ) -> None:
+        """Remove the indexes that are there."""
+        model = from_state.apps.get_model(app_label, self.model_name)
+        if not self.allow_migrate_model(schema_editor.connection.alias, model):
+            return
+        option = " CONCURRENTLY" if _concurrently(schema_editor) else ""
+        for name in _names_of_field(schema_editor, model, self.name):
+            schema_editor.execute(f"DROP INDEX{option} IF EXISTS {schema_editor.quote_name(name)}")
+
+    def database_backwards(
+        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
+    ) -> None:
+        """Build the indexes again."""
+        model = to_state.apps.get_model(app_label, self.model_name)
+        if not self.allow_migrate_model(schema_editor.connection.alias, model):
+            return
+        option = " CONCURRENTLY" if _concurrently(schema_editor) else ""
+        for statement in schema_editor._field_indexes_sql(model, model._meta.get_field(self.name)):
+            schema_editor.execute(
+                str(statement).replace("CREATE INDEX", f"CREATE INDEX{option} IF NOT EXISTS", 1)
+            )
 
 
 class AddUniqueOnline(AddConstraint):
@@ -137,6 +170,18 @@ def _concurrently(schema_editor: Any) -> dict[str, bool]:
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 0")
     return {"concurrently": True}
+
+
+def _names_of_field(schema_editor: Any, model: type[Model], name: str) -> list[str]:
+    """Return the names of the indexes that Django made for the field itself, not for ``Meta.indexes``."""
+    field: Any = model._meta.get_field(name)
+    others = {index.name for index in model._meta.indexes}
+    # Django names none of its own, and looks for them in this way.
+    return list(
+        schema_editor._constraint_names(
+            model, [field.column], index=True, unique=False, type_=Index.suffix, exclude=others
+        )
+    )
 
 
 def _exists(schema_editor: Any, model: type[Model], name: str) -> bool:

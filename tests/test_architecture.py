@@ -34,6 +34,7 @@ FLOORS = {
     "emails": [
         "errors events models",
         "rendering",
+        "checking",
         "ses",
         "versions",
         "sending",

@@ -8,7 +8,13 @@ from django.db.migrations.operations.fields import FieldOperation
 from django.db.migrations.operations.models import ModelOperation
 
 from emails.models import Notification
-from queues.online_migrations import AddIndexOnline, AddUniqueOnline, RemoveIndexOnline, batches
+from queues.online_migrations import (
+    AddIndexOnline,
+    AddUniqueOnline,
+    RemoveIndexOnline,
+    UnindexFieldOnline,
+    batches,
+)
 from tests.support.owed import owed, placed
 
 # The last migration of each app that is older than the rule. No release was made with them: they met no big table.
@@ -40,7 +46,7 @@ BIG = {
 SECOND_STEPS: set[tuple[str, str]] = set()
 
 DATA = (migrations.RunPython, migrations.RunSQL)
-ONLINE = (AddIndexOnline, AddUniqueOnline, RemoveIndexOnline)
+ONLINE = (AddIndexOnline, AddUniqueOnline, RemoveIndexOnline, UnindexFieldOnline)
 REMOVING = (
     migrations.DeleteModel,
     migrations.RemoveField,
@@ -98,7 +104,8 @@ def _faults_of(operation, app, state, before):
         yield from _faults_of_new_column(operation.field, is_big)
     if is_big and isinstance(operation, migrations.AlterField):
         old = state.models[app, model].fields[operation.name]
-        if _column(old) != _column(operation.field):
+        indexed = {"db_index"} if isinstance(operation, UnindexFieldOnline) else set()
+        if _column(old, indexed) != _column(operation.field, indexed):
             yield "column changed: the table is rewritten or checked under a lock"
     if (
         is_big
@@ -132,10 +139,11 @@ def _faults_of_new_column(field, is_big):
         yield "new column with a constraint: db_constraint=False, or checks all rows under a lock"
 
 
-def _column(field):
+def _column(field, besides=frozenset()):
     """What the database knows of a field: choices and labels are none of it."""
     _, path, arguments, options = field.deconstruct()
-    return path, arguments, {k: v for k, v in options.items() if k not in field.non_db_attrs}
+    unknown = {*field.non_db_attrs, *besides}
+    return path, arguments, {k: v for k, v in options.items() if k not in unknown}
 
 
 @pytest.mark.parametrize("app", OLD)
@@ -328,3 +336,31 @@ def test_index_whose_building_was_cut_off_is_built_again(bounced):
             "SELECT indisvalid FROM pg_index WHERE indexrelid = 'notification_trouble'::regclass"
         )
         assert cursor.fetchone() == (True,)
+
+
+def columns_with_indexes(table):
+    """The columns of each index that has one column."""
+    with connection.cursor() as cursor:
+        found = connection.introspection.get_constraints(cursor, table).values()
+    return sorted(one["columns"][0] for one in found if one["index"] and len(one["columns"]) == 1)
+
+
+@pytest.fixture
+def twice_indexed(transactional_db):
+    migrate("0025_export_permission")
+    yield
+    executor = MigrationExecutor(connection)
+    executor.migrate(executor.loader.graph.leaf_nodes("emails"))
+
+
+@pytest.mark.locking
+def test_indexes_of_a_field_go_and_come_back(twice_indexed):
+    texts = 2 if connection.vendor == "postgresql" else 1
+    before = columns_with_indexes("emails_attempt"), columns_with_indexes("emails_notification")
+
+    migrate("0027_fewer_indexes")
+
+    after = columns_with_indexes("emails_attempt"), columns_with_indexes("emails_notification")
+    assert [rows.count("notification_id") for rows in (before[0], after[0])] == [1, 0]
+    for column in ("subject", "provider_message_id"):
+        assert [rows.count(column) for rows in (before[1], after[1])] == [texts, 1]

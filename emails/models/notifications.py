@@ -64,7 +64,7 @@ class Notification(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     event_id = models.UUIDField()
     event_type = models.CharField(max_length=100)
-    subject = models.CharField(max_length=200, blank=True, db_index=True)
+    subject = models.CharField(max_length=200, blank=True)
     # With these we can publish the event again, even if its producer has no outbox here.
     event_source = models.CharField(max_length=200, blank=True)
     partition_key = models.CharField(max_length=128, blank=True)
@@ -92,9 +92,7 @@ class Notification(models.Model):
     next_at = models.DateTimeField()
     # From this time on, SES's silence proves that it did not accept an email in doubt.
     safe_at = models.DateTimeField(null=True)
-    provider_message_id = models.CharField(
-        "SES message id", max_length=100, blank=True, db_index=True
-    )
+    provider_message_id = models.CharField("SES message id", max_length=100, blank=True)
     # The message that brought an event of another producer; the outbox knows those of our own.
     sqs_message_id = models.CharField(
         "SQS message id", max_length=100, blank=True, default="", db_default=""
@@ -138,7 +136,10 @@ class Notification(models.Model):
                 "event_id", "template", "recipient", name="one_notification_per_event_and_recipient"
             )
         ]
+        # Each index costs each write. ``db_index`` would make two for a text on PostgreSQL.
         indexes = [
+            models.Index("subject", name="notification_subject"),
+            models.Index("provider_message_id", name="notification_ses_message"),
             # For searches by address, in upper or lower case, newest first.
             models.Index(Lower("recipient"), "id", name="notification_recipient"),
             models.Index(
@@ -219,8 +220,9 @@ class Attempt(models.Model):
         REFUSED = "refused"
         IN_DOUBT = "in_doubt"
 
+    # The index of ``one_row_per_attempt`` begins with it.
     notification = models.ForeignKey(
-        Notification, on_delete=models.CASCADE, related_name="attempt_rows"
+        Notification, on_delete=models.CASCADE, related_name="attempt_rows", db_index=False
     )
     number = models.PositiveIntegerField()
     started_at = models.DateTimeField()
@@ -244,7 +246,8 @@ class Attempt(models.Model):
 class DeliveryEvent(models.Model):
     """A report of SES about an accepted email; each is saved once, in any order of arrival."""
 
-    provider_message_id = models.CharField("SES message id", max_length=100, db_index=True)
+    # The index of ``one_delivery_event`` begins with it.
+    provider_message_id = models.CharField("SES message id", max_length=100)
     type = models.CharField(max_length=20)
     recipient = models.EmailField(blank=True)
     happened_at = models.DateTimeField()

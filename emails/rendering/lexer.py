@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 # What JavaScript takes for white space in a regular expression.
 WHITE = "\t\n\x0b\x0c\r \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+# The same, for ``str.strip()``, which takes linear time where a search for ``[…]+\\Z`` takes quadratic time.
+SPACES = "".join(char for char in map(chr, range(0x10000)) if re.match(f"[{WHITE}]", char))
 _NAME = rf"[^{WHITE}!\"#%-,./;->@\[-\^`{{-~]+"
 _NAME_ENDS = rf"(?=[=~}}{WHITE}/.)|])"
 _LITERAL_ENDS = rf"(?=[~}}{WHITE})])"

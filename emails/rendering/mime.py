@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 import secrets
+import time
 from collections.abc import Iterator
 from email.errors import MessageError
 from email.policy import Policy, compat32
 from email.utils import formatdate, make_msgid
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -26,11 +28,10 @@ AUTOMATIC = {"Auto-Submitted": "auto-generated"}
 _CRLF = "\r\n"
 # RFC 5322: the name of a header has no colon and no space.
 _NAME = re.compile(r"[!-9;-~]+")
-# One line of ASCII: Python folds it only if name and value together are too long.
-_SIMPLE = re.compile(r"[ -~]*")
 # Django refuses line feeds and carriage returns. Python also breaks a header's lines at these when it folds them
 # (str.splitlines), and the rest of the header would end in the body.
 _BREAKS = re.compile("[\x0b\x0c\x1c-\x1e]")
+# Python folds a line of ASCII only if name and value together are too long.
 _FOLDED_FROM = 76
 # The longest line that RFC 5322 allows, without the line break.
 LONGEST_LINE = 998
@@ -107,9 +108,11 @@ class Email(EmailMultiAlternatives):
             if not _NAME.fullmatch(name):
                 raise Unwritable(f"{name!r} is not the name of a header")
         given = (*self.to, *self.reply_to, *self.extra_headers.values())
-        for value in (self.subject, self.from_email, *given):
+        values = [*map(str, (self.subject, self.from_email, *given))]
+        # Hardly any header has a control character at all.
+        for value in () if "".join(values).isprintable() else values:
             # Text that is not ASCII is encoded whole.
-            if str(value).isascii() and _BREAKS.search(str(value)):
+            if value.isascii() and _BREAKS.search(value):
                 raise Unwritable(
                     f"a header has a control character that breaks its line: {value!r}"
                 )
@@ -154,9 +157,14 @@ class Email(EmailMultiAlternatives):
             yield "To", ", ".join(map(str, self.to))
         if self.reply_to:
             yield "Reply-To", ", ".join(map(str, self.reply_to))
-        yield "Date", formatdate(localtime=settings.EMAIL_USE_LOCALTIME)
+        yield "Date", _date(int(time.time()), settings.EMAIL_USE_LOCALTIME)
         yield "Message-ID", make_msgid(domain=str(DNS_NAME))
         yield from self.extra_headers.items()
+
+
+@lru_cache(2)
+def _date(second: int, is_local: bool) -> str:
+    return formatdate(second, localtime=is_local)
 
 
 def _recipient(address: Any) -> str:
@@ -177,7 +185,7 @@ def _mailbox(address: Any) -> str:
 def _header(name: str, value: str) -> bytes:
     if name.lower().startswith("list-"):
         return _list_header(name, value)
-    if len(name) + len(value) + 2 < _FOLDED_FROM and _SIMPLE.fullmatch(value):
+    if len(name) + len(value) + 2 < _FOLDED_FROM and value.isascii() and value.isprintable():
         return f"{name}: {value}{_CRLF}".encode()
     return _FOLDING.fold_binary(*forbid_multi_line_headers(name, value, "utf-8"))
 
@@ -193,7 +201,7 @@ def _list_header(name: str, value: str) -> bytes:
         if len(lines[-1]) + len(word) + 1 > _FOLDED_FROM and lines[-1] != f"{name}:":
             lines.append("")
         lines[-1] += f" {word}"
-    if not _SIMPLE.fullmatch(value) or max(map(len, lines)) > LONGEST_LINE:
+    if not (value.isascii() and value.isprintable()) or max(map(len, lines)) > LONGEST_LINE:
         raise Unwritable(f"{name} must be ASCII, in words that fit into a line")
     return f"{_CRLF.join(lines)}{_CRLF}".encode()
 

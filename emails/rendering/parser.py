@@ -16,6 +16,7 @@ from emails.rendering.syntax import (
     Call,
     Comment,
     Inline,
+    Lines,
     Literal,
     Mustache,
     Node,
@@ -44,11 +45,11 @@ def parse(source: str) -> Program:
 
 class _Parser:
     def __init__(self, source: str) -> None:
-        self._source = source
+        self._lines = Lines(source)
         try:
             self._tokens = list(lexer.tokens(source))
         except lexer.Unreadable as exc:
-            raise BadTemplate(str(exc), self._place(exc.at)) from exc
+            raise BadTemplate(str(exc), self._lines.place(exc.at)) from exc
         self._index = 0
         self._brackets = 0
 
@@ -76,8 +77,7 @@ class _Parser:
     def _statement(self, depth: int) -> Node | None:
         match self._kind:
             case "content":
-                text = self.take("content")
-                return Text(text, text)
+                return self._text_node()
             case "comment":
                 text = self.take("comment")
                 return Comment(_strip(text, text))
@@ -96,6 +96,11 @@ class _Parser:
             case "open partial block":
                 return self._partial_block(depth)
         return None
+
+    def _text_node(self) -> Text:
+        token = self._tokens[self._index]
+        self._index += 1
+        return Text(token.text, token.text, token.at)
 
     def _mustache(self, opens: str, closes: str) -> Mustache:
         opening = self.take(opens)
@@ -150,8 +155,7 @@ class _Parser:
         self.take("close raw")
         program = Program()
         while self._kind == "content":
-            text = self.take("content")
-            program.nodes.append(Text(text, text))
+            program.nodes.append(self._text_node())
         place = self._here()
         name = self.take("raw end")
         if name != call.name.text:
@@ -283,11 +287,7 @@ class _Parser:
         return "".join(token.text for token in self._tokens[begin : self._index])
 
     def _here(self) -> Place:
-        return self._place(self._tokens[self._index].at)
-
-    def _place(self, at: int) -> Place:
-        before = self._source[:at]
-        return Place(before.count("\n") + 1, at - before.rfind("\n"))
+        return self._lines.place(self._tokens[self._index].at)
 
     def _refuse(self, problem: str) -> NoReturn:
         raise BadTemplate(problem, self._here())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -22,11 +23,25 @@ class Place(NamedTuple):
         return f"line {self.line}, column {self.column}"
 
 
+class Lines:
+    """Finds the line and column of a character of a template."""
+
+    def __init__(self, source: str) -> None:
+        self._begins = [0, *(index + 1 for index, char in enumerate(source) if char == "\n")]
+
+    def place(self, at: int) -> Place:
+        """Return the position of the character that comes after ``at`` others."""
+        line = bisect_right(self._begins, at)
+        return Place(line, at - self._begins[line - 1] + 1)
+
+
 class BadTemplate(ValueError):
     """A template that cannot be compiled; the text begins with line and column."""
 
     def __init__(self, problem: str, place: Place) -> None:
         super().__init__(f"{place}: {problem}")
+        self.problem = problem
+        self.place = place
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +101,14 @@ class Strip(NamedTuple):
 
 @dataclass(slots=True)
 class Text:
-    """Characters that are printed as they are; ``original`` still has the white space that tags took away."""
+    """Characters that are printed as they are; ``original`` still has the white space that tags took away.
+
+    ``at`` counts the characters of the template before ``original``.
+    """
 
     value: str
     original: str
+    at: int
     is_left_stripped: bool = False
     is_right_stripped: bool = False
 

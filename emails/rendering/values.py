@@ -24,11 +24,14 @@ _ESCAPES = str.maketrans(
 # Most texts have nothing to escape, and this check is ten times as fast as escaping.
 _has_escapes = re.compile("[&<>\"'`=]").search
 _is_index = re.compile("0|[1-9][0-9]{0,8}").fullmatch
-_MARKS_OF_DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_MARKS = "\u202a-\u202e\u2066-\u2069"
+_MARKS_OF_DIRECTION = re.compile(f"[{_MARKS}]")
 # Hebrew, Arabic and their like with their presentation forms, the other right-to-left scripts, and their mark.
-_is_right_to_left = re.compile(
-    "[\u0590-\u08ff\u200f\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
-).search
+_RIGHT_TO_LEFT = (
+    "\u0590-\u08ff\u200f\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff"
+)
+_is_right_to_left = re.compile(f"[{_RIGHT_TO_LEFT}]").search
+_has_direction = re.compile(f"[{_MARKS}{_RIGHT_TO_LEFT}]").search
 # An isolate ends with its line.
 _LINE = re.compile("[^\r\n\u2029]+")
 # JavaScript has no whole numbers: beyond this it prints the nearest number that it has.
@@ -71,7 +74,7 @@ def isolated(text: str) -> str:
     Isolates work in attributes, subjects and text parts too, where ``<bdi>`` does not. The marks with which a text
     could end its isolate or turn what follows it are dropped. Other texts stay as they are.
     """
-    if text.isascii():
+    if text.isascii() or not _has_direction(text):
         return text
     text = _MARKS_OF_DIRECTION.sub("", text)
     return _LINE.sub("\u2068\\g<0>\u2069", text) if _is_right_to_left(text) else text
@@ -278,6 +281,8 @@ def partial_name(value: object) -> str:
 
 def plain(value: object, name: str | None = None) -> str:
     """Return what a template that does not escape prints for a value; ``name`` is blamed if that is an object."""
+    if type(value) is str:
+        return isolated(value)
     if type(value) is int:
         return _number_text(value)
     text = _text_of_no_object(value, name)
@@ -297,6 +302,8 @@ def unescaped(value: object, name: str | None = None) -> str:
 
 def apart(value: object, name: str | None = None) -> str:
     """Return a value that is kept apart from the rest and not yet escaped; raises NoOutline for HTML."""
+    if type(value) is str:
+        return isolated(value)
     if isinstance(value, SafeString):
         raise NoOutline
     return plain(value, name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from emails.rendering.lexer import WHITE
+from emails.rendering.lexer import SPACES, WHITE
 from emails.rendering.syntax import (
     Block,
     Comment,
@@ -23,11 +23,9 @@ from emails.rendering.syntax import (
     Text,
 )
 
-_line_begins = re.compile(rf"\r?\n[{WHITE}]*?\Z").search
-_line_or_root_begins = re.compile(rf"(?:^|\r?\n)[{WHITE}]*?\Z").search
 _line_ends = re.compile(rf"[{WHITE}]*?\r?\n").match
 _line_or_root_ends = re.compile(rf"[{WHITE}]*?(?:\r?\n|\Z)").match
-_left = (re.compile(r"[ \t]+\Z"), re.compile(rf"[{WHITE}]+\Z"))
+_left = (" \t", SPACES)
 _right = (re.compile(r"\A[ \t]*\r?\n?"), re.compile(rf"\A[{WHITE}]+"))
 
 
@@ -140,8 +138,7 @@ def _is_begin(nodes: list[Node], index: int, *, is_root: bool = False) -> bool:
         return is_root
     before = nodes[index - 1]
     is_first = index == 1 and is_root
-    begins = _line_or_root_begins if is_first else _line_begins
-    return isinstance(before, Text) and begins(before.original) is not None
+    return isinstance(before, Text) and _begins_line(before.original, is_first=is_first)
 
 
 def _is_end(nodes: list[Node], index: int, *, is_root: bool = False) -> bool:
@@ -170,11 +167,15 @@ def _trim_left(nodes: list[Node], index: int | None, *, all_of_it: bool = False)
     text = nodes[place] if place >= 0 else None
     if not isinstance(text, Text) or (text.is_left_stripped and not all_of_it):
         return False
-    before, text.value = text.value, _left[all_of_it].sub("", text.value)
+    before, text.value = text.value, text.value.rstrip(_left[all_of_it])
     text.is_left_stripped = text.value != before
     return text.is_left_stripped
 
 
 def _indent(text: Node) -> str:
-    found = _left[0].search(text.original) if isinstance(text, Text) else None
-    return found[0] if found else ""
+    return text.original[len(text.original.rstrip(_left[0])) :] if isinstance(text, Text) else ""
+
+
+def _begins_line(text: str, *, is_first: bool) -> bool:
+    printed = text.rstrip(SPACES)
+    return "\n" in text[len(printed) :] or (is_first and not printed)

@@ -26,6 +26,7 @@ from emails.models import SendRate
 from emails.ses import ses_api
 from queues.consumer import retry_in_place
 from queues.models import leaky_bucket
+from queues.models.sql import unhurried
 from queues.threads import writer
 
 logger = logging.getLogger(__name__)
@@ -133,12 +134,15 @@ class Reserved:
 
 
 def reserve(count: int) -> Reserved | None:
-    """Reserve the next ``count`` slots; None if the first is more than two seconds away."""
+    """Reserve the next ``count`` slots; None if the first is more than two seconds away.
+
+    They may be lost when the database's machine fails: they are over before it is back, or SES throttles for a moment.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             # The parts of this SQL are constants.
             f"UPDATE emails_sendrate SET tat_us = {leaky_bucket.filled('%s * step_us')} "  # noqa: S608
-            f"WHERE id = 1 AND {leaky_bucket.is_open()} "
+            f"WHERE id = 1 AND {leaky_bucket.is_open()} AND {unhurried()} "
             f"RETURNING {leaky_bucket.ahead()} - %s * step_us, step_us",
             [count, MAX_AHEAD_US, count],
         )

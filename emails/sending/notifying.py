@@ -10,7 +10,6 @@ from functools import partial
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
 from django.utils import timezone
 
 from emails.errors import InDoubt, NotSent, Refused, RenderError, SendError, Throttled, Unavailable
@@ -38,6 +37,7 @@ from queues.consumer import handling
 from queues.errors import GiveBack, Hold, Reject, Retry
 from queues.events.envelope import Event
 from queues.failpoints import failpoint
+from queues.models.sql import in_one_message
 from queues.threads import writer
 from queues.threads.group_commit import GroupCommit
 
@@ -325,7 +325,7 @@ def _accept_together(accepted: Sequence[Accepted]) -> list[None]:
 
 
 def _save_accepted(accepted: Sequence[Accepted]) -> None:
-    with transaction.atomic():
+    with in_one_message():
         states.accept_many([each.acceptance for each in accepted])
         if event_ids := [each.event_id for each in accepted if each.event_id]:
             handling.mark_handled(event_ids)

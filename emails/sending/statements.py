@@ -52,14 +52,17 @@ _FIRST_ATTEMPT = """\
 INSERT INTO "emails_attempt" ("notification_id", "number", "started_at", "outcome", "provider_message_id",
 "error_code", "error")
 SELECT "id", 1, {now}, '', '', '', '' FROM {new} RETURNING "notification_id\""""
-# SQLite reads JSON slowly: a statement for each row takes two thirds of the time.
-_ONE_ROW = f"(SELECT {', '.join(f'%s AS {name}' for name in _GIVEN)}) AS given"
+# SQLite reads JSON slowly: a statement for each row takes two thirds of the time. It would also compute the time anew
+# for each column, and the lease's end in Python.
+_ONE_ROW = f"(SELECT {', '.join(f'%s AS {name}' for name in ('now', 'until', *_GIVEN))}) AS given"
 _THESE = '"emails_notification" WHERE "id" IN (SELECT value FROM JSON_EACH(%s))'
 # PostgreSQL runs one statement as a transaction of its own, without two more round trips.
 _ALL_ROWS = f"json_to_recordset(%s) AS given({', '.join(f'{name} {kind}' for name, kind in _GIVEN.items())})"
 # As Python sorts the keys; the caller's order might not outlast a join.
 _BY_KEY = 'ORDER BY event_id, template COLLATE "C", recipient COLLATE "C"'
 _FIRST_CLAIM_AND_ATTEMPT = 'WITH new AS ({claim} RETURNING "id") {attempt}'
+_CLAIM_ROW = _FIRST_CLAIM.format(lease="until", now="now", given=_ONE_ROW, order="")
+_ATTEMPT_ROWS = _FIRST_ATTEMPT.format(now="%s", new=_THESE)
 
 _SENT = """\
 state = 'sent', sent_at = {now}, claim = NULL, lease_until = NULL, reason_code = '', reason = '',
@@ -95,7 +98,8 @@ def insert_claimed(
     """
     rows = [_row(pk, owed, claim) for pk, owed in new.items()]
     write = _insert_by_rows if connection.vendor == "sqlite" else _insert_at_once
-    return {pk if isinstance(pk, uuid.UUID) else uuid.UUID(pk) for (pk,) in write(rows, lease)}
+    made = {pk for (pk,) in write(rows, lease)}
+    return {pk for pk in new if pk in made or pk.hex in made}
 
 
 def accept(accepted: Sequence[tuple[str, uuid.UUID, int]]) -> None:
@@ -151,17 +155,23 @@ def _row(pk: uuid.UUID, owed: Owed, claim: uuid.UUID) -> dict[str, Any]:
 
 
 def _insert_by_rows(rows: Sequence[dict[str, Any]], lease: timedelta) -> Any:
-    now, _ = moment()
-    until, until_params = moment(lease)
-    params = [(*until_params, *(row | {"context": _json(row["context"])}).values()) for row in rows]
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.executemany(
-            _FIRST_CLAIM.format(lease=until, now=now, given=_ONE_ROW, order=""), params
-        )
-        cursor.execute(
-            _FIRST_ATTEMPT.format(now=now, new=_THESE), [_json([row["id"] for row in rows])]
-        )
+        now, until = _times(cursor, lease)
+        params = [
+            (now, until, *(row | {"context": _json(row["context"])}).values()) for row in rows
+        ]
+        cursor.executemany(_CLAIM_ROW, params)
+        cursor.execute(_ATTEMPT_ROWS, [now, _json([row["id"] for row in rows])])
         return cursor.fetchall()
+
+
+def _times(cursor: Any, lease: timedelta) -> tuple[str, str]:
+    """Return the database's time, once for many rows, and when a lease that begins now ends."""
+    now, _ = moment()
+    until, params = moment(lease)
+    cursor.execute(f"SELECT {now}, {until}", params)
+    found: tuple[str, str] = cursor.fetchone()
+    return found
 
 
 def _insert_at_once(rows: Sequence[dict[str, Any]], lease: timedelta) -> Any:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.core.mail import EmailMessage
 from django_ses import SESBackend, signals
@@ -21,8 +21,7 @@ from queues.events import tracing
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Letter:
+class Letter(NamedTuple):
     """An email that leaves at ``at``, in seconds of ``time.monotonic``, if ``is_fit`` says so right before.
 
     ``traceparent`` is the trace that it belongs to.
@@ -45,18 +44,20 @@ def send(letters: Sequence[Letter]) -> list[str | SendError | None]:
     Returns for each SES's message id, the error, or None if it was not sent because it was not fit any more.
     """
     backend = ses_api.connection()
+    preparing = copy(backend)
+    preparing.connection = _Signing(backend.connection)
+    nothing = departures.Departure(before=sys.exc_info()[1])
     outcomes: list[str | SendError | None] = [None] * len(letters)
     ready: list[tuple[int, Planned]] = []
     for number, letter in enumerate(letters):
-        with departures.watched() as departure:
-            try:
-                if request := _signed(backend, letter.message):
-                    ready.append((number, Planned(request, letter.at, letter.is_fit)))
-                else:
-                    outcomes[number] = ses_api.blacklisted()
-            # Whatever it is, nothing has left.
-            except Exception as exc:
-                outcomes[number] = _unsent(exc, departure, letter)
+        try:
+            if request := _signed(preparing, letter.message):
+                ready.append((number, Planned(request, letter.at, letter.is_fit)))
+            else:
+                outcomes[number] = ses_api.blacklisted()
+        # Whatever it is, nothing has left.
+        except Exception as exc:
+            outcomes[number] = _unsent(exc, nothing, letter)
     spans = [
         tracing.begin("SES SendEmail", kind="client", parent=letters[number].traceparent)
         for number, _ in ready
@@ -110,13 +111,13 @@ class _Signing:
         raise _Signed
 
 
-def _signed(backend: SESBackend, message: EmailMessage) -> bytes:
+def _signed(preparing: SESBackend, message: EmailMessage) -> bytes:
     """Return the signed request for this email; empty if django-ses would not send it.
 
     django-ses does all that its settings ask for, and calls a client that sends nothing.
     """
-    preparing = copy(backend)
-    preparing.connection = client = _Signing(backend.connection)
+    preparing.connection.request = b""
     with suppress(_Signed):
         preparing.send_messages([message])
-    return client.request
+    request: bytes = preparing.connection.request
+    return request

@@ -21,7 +21,7 @@ def begin(name: str, *, by: str) -> TemplateDraft:
     row = in_force.decided(name)
     files = publishing.own_files(in_force.sources(name))
     draft, _ = TemplateDraft.objects.get_or_create(
-        name=name, defaults={"files": files, "base": row and row.published, "by": by}
+        name=name, defaults={"files": files, "base": row.published if row else None, "by": by}
     )
     return draft
 

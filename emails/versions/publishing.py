@@ -97,7 +97,7 @@ def _carry_on(partial: str, version: TemplateVersion, *, by: str) -> None:
         name__startswith="partials/"
     )
     for row in used.select_related("published"):
-        files = row.published.files
+        files = row.published.files if row.published else {}
         if f"{partial}.hbs" not in files:
             continue
         known = in_force.partials() | {f"{partial}.hbs": source}

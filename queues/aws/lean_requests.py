@@ -18,6 +18,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+import orjson
 from botocore.credentials import Credentials
 from botocore.exceptions import (
     BotoCoreError,
@@ -58,12 +59,20 @@ class Answer:
 def json_object(status: int, content: bytes) -> dict[str, Any]:
     """Read an answer's JSON object, empty for no content; raises ResponseParserError for anything else."""
     try:
-        found = json.loads(content or b"{}")
+        found = _loads(content or b"{}")
     except (ValueError, RecursionError) as exc:
         raise _unreadable(status, content) from exc
     if not isinstance(found, dict):
         raise _unreadable(status, content)
     return found
+
+
+def _loads(content: bytes) -> Any:
+    try:
+        return orjson.loads(content)
+    except ValueError:
+        # Python also reads lone surrogates, which a message may have, and other encodings.
+        return json.loads(content)
 
 
 def _unreadable(status: int, content: bytes) -> ResponseParserError:
@@ -97,11 +106,9 @@ class Service:
 
     def __init__(self, endpoint: Endpoint, idle_seconds: float = IDLE_SECONDS) -> None:
         where = urlsplit(endpoint.url)
-        self._name = endpoint.signing_name
+        host = where.netloc.rpartition("@")[2]
+        self._place = _Place(host, where.path, endpoint.region, endpoint.signing_name)
         self._credentials = endpoint.credentials
-        self._region = endpoint.region
-        self._path = where.path
-        self._host = where.netloc.rpartition("@")[2]
         self._agent = {"user-agent": endpoint.user_agent} if endpoint.user_agent else {}
         self._is_traced = endpoint.is_traced
         self._connections = Connections(
@@ -125,27 +132,13 @@ class Service:
 
     def signed(self, body: bytes, headers: Mapping[str, str]) -> bytes:
         """Return a whole request, signed now: it must leave within minutes."""
-        sent = self._signed(body, headers) | self._unsigned()
-        lines = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
-        head = f"POST {self._path} HTTP/1.1\r\n{lines}content-length: {len(body)}\r\n\r\n"
-        return head.encode() + body
-
-    def _signed(self, body: bytes, headers: Mapping[str, str]) -> dict[str, str]:
-        now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         keys = self._keys()
-        signed = {**headers, "host": self._host, "x-amz-date": now}
-        if keys.token:
-            signed["x-amz-security-token"] = keys.token
-        names = ";".join(sorted(signed))
-        lines = "".join(f"{name}:{signed[name]}\n" for name in sorted(signed))
-        request = f"POST\n{self._path}\n\n{lines}\n{names}\n{sha256(body).hexdigest()}"
-        scope = f"{now[:8]}/{self._region}/{self._name}/aws4_request"
-        text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{sha256(request.encode()).hexdigest()}"
-        signature = hmac.digest(_signing_key(keys.secret, scope), text.encode(), "sha256").hex()
-        signed["authorization"] = (
-            f"AWS4-HMAC-SHA256 Credential={keys.key}/{scope}, SignedHeaders={names}, Signature={signature}"
-        )
-        return signed
+        head = _head(self._place, _now(int(time.time())), keys, tuple(headers.items()))
+        request = sha256(head.to_sign + sha256(body).hexdigest().encode()).hexdigest()
+        signature = hmac.digest(head.key, head.scope + request.encode(), "sha256").hex()
+        unsigned = "".join(f"{name}: {value}\r\n" for name, value in self._unsigned().items())
+        end = f"{signature}\r\n{unsigned}content-length: {len(body)}\r\n\r\n"
+        return b"".join((head.text, end.encode(), body))
 
     def _unsigned(self) -> dict[str, str]:
         """Return the headers that botocore does not sign either."""
@@ -178,6 +171,47 @@ class _Keys(NamedTuple):
     key: str
     secret: str
     token: str | None
+
+
+class _Place(NamedTuple):
+    host: str
+    path: str
+    region: str
+    service: str
+
+
+class _Head(NamedTuple):
+    """What all requests of one second have in common: their first lines, and what their signatures begin with."""
+
+    text: bytes
+    to_sign: bytes
+    scope: bytes
+    key: bytes
+
+
+@lru_cache(64)
+def _head(place: _Place, now: str, keys: _Keys, headers: tuple[tuple[str, str], ...]) -> _Head:
+    signed = {**dict(headers), "host": place.host, "x-amz-date": now}
+    if keys.token:
+        signed["x-amz-security-token"] = keys.token
+    names = ";".join(sorted(signed))
+    canonical = "".join(f"{name}:{signed[name]}\n" for name in sorted(signed))
+    scope = f"{now[:8]}/{place.region}/{place.service}/aws4_request"
+    lines = "".join(f"{name}: {value}\r\n" for name, value in signed.items())
+    authorization = (
+        f"AWS4-HMAC-SHA256 Credential={keys.key}/{scope}, SignedHeaders={names}, Signature="
+    )
+    return _Head(
+        f"POST {place.path} HTTP/1.1\r\n{lines}authorization: {authorization}".encode(),
+        f"POST\n{place.path}\n\n{canonical}\n{names}\n".encode(),
+        f"AWS4-HMAC-SHA256\n{now}\n{scope}\n".encode(),
+        _signing_key(keys.secret, scope),
+    )
+
+
+@lru_cache(8)
+def _now(second: int) -> str:
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
 
 
 @lru_cache(8)

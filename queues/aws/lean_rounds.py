@@ -6,19 +6,19 @@ from thread to thread.
 
 from __future__ import annotations
 
+import math
 import select
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from botocore.exceptions import BotoCoreError, ConnectTimeoutError
 
 from queues.aws.lean_connections import Connections, Exchange, Response
 
 
-@dataclass(frozen=True)
-class Planned:
+class Planned(NamedTuple):
     """A request that leaves at ``at``, in seconds of ``time.monotonic``, if ``is_fit`` says so right before."""
 
     request: bytes
@@ -26,8 +26,7 @@ class Planned:
     is_fit: Callable[[], bool]
 
 
-@dataclass(frozen=True)
-class _UnderWay:
+class _UnderWay(NamedTuple):
     number: int
     exchange: Exchange
     until: float
@@ -87,10 +86,11 @@ class Round:
                 self._results[one.number] = exc
 
     def _end_late(self) -> None:
-        now = time.monotonic()
+        if self._first_end() > (now := time.monotonic()):
+            return
         late = {handle for handle, one in self._under_way.items() if one.until <= now}
         # An answer that came while another was read is not late.
-        for handle in late - set(self._readable(0)) if late else ():
+        for handle in late - set(self._readable(0)):
             one = self._ended(handle)
             self._results[one.number] = one.exchange.give_up()
 
@@ -102,7 +102,11 @@ class Round:
         return self._under_way.pop(handle)
 
     def _seconds_to_wait(self) -> float:
-        times = [one.until for one in self._under_way.values()]
-        if self._waiting:
-            times.append(self._waiting[0][1].at)
-        return max(0.0, min(times) - time.monotonic()) if times else 0.0
+        due = self._waiting[0][1].at if self._waiting else math.inf
+        until = min(due, self._first_end())
+        return max(0.0, until - time.monotonic()) if until < math.inf else 0.0
+
+    def _first_end(self) -> float:
+        """Return when the request that left first is late: each may take equally long."""
+        first = next(iter(self._under_way.values()), None)
+        return first.until if first else math.inf

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Set
+from functools import lru_cache
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -23,19 +25,25 @@ is_host = re.compile(
 ).fullmatch
 
 
-def allowed_hosts() -> set[str]:
+def allowed_hosts() -> frozenset[str]:
     """Return the host of BASE_URL and those of LINK_HOSTS, in lower case; one with a port allows that port only."""
-    base = urlsplit(settings.BASE_URL).netloc.lower()
-    return {_PORT.sub("", base), *map(str.lower, settings.LINK_HOSTS)}
+    return _allowed(settings.BASE_URL, tuple(settings.LINK_HOSTS))
 
 
-def check(url: str) -> str:
-    """Return the address; raises ValueError, naming the host, if it does not lead to an allowed host."""
+@lru_cache(1)
+def _allowed(base_url: str, hosts: tuple[str, ...]) -> frozenset[str]:
+    base = urlsplit(base_url).netloc.lower()
+    return frozenset((_PORT.sub("", base), *map(str.lower, hosts)))
+
+
+def check(url: str, *, hosts: Set[str] | None = None) -> str:
+    """Return the address; raises ValueError, naming the host, if it does not lead to one of the allowed hosts."""
+    allowed = allowed_hosts() if hosts is None else hosts
     found = is_plain(url)
     scheme, host, port = found.groups() if found else ("", "", None)
     host = host.lower()
     ways = {host, f"{host}:{int(port) if port else _DEFAULT_PORTS.get(scheme.lower())}"}
-    if not found or int(port or 0) > 65_535 or ways.isdisjoint(allowed_hosts()):
+    if not found or int(port or 0) > 65_535 or ways.isdisjoint(allowed):
         raise ValueError(
             f"a link may not lead to {_named(url)}: its host is neither BASE_URL's nor in LINK_HOSTS"
         )
@@ -43,7 +51,11 @@ def check(url: str) -> str:
 
 
 # The address of a page, for every link in the data of an event.
-Url = Annotated[str, Field(max_length=2000, pattern=r"^https?://\S+$"), AfterValidator(check)]
+Url = Annotated[
+    str,
+    Field(max_length=2000, pattern=r"^https?://\S+$", json_schema_extra={"format": "uri"}),
+    AfterValidator(check),
+]
 
 
 def _named(url: str) -> str:

@@ -31,6 +31,12 @@ def schema_name(event_type: str) -> str:
     return f"{event_type}.schema.json"
 
 
+def data_schema(event_type: str) -> dict[str, Any] | None:
+    """Return the schema of a type's data as handlers get it, with its defaults filled in; None for an unknown type."""
+    model = data_types().get(event_type)
+    return model.model_json_schema(mode="serialization") if model else None
+
+
 def _schema(model: type[EventData]) -> dict[str, Any]:
     """Describe the whole envelope with this type's data; consumers ignore fields that it does not name."""
     envelope = Event.model_json_schema()

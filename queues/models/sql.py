@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
 from typing import Any
 
-from django.db import connection, models
+from django.db import connection, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Func, Q, UUIDField, Value
 from django.db.models.functions import Now
@@ -46,6 +48,37 @@ def unhurried() -> str:
     transaction must not be lost.
     """
     return "TRUE" if connection.in_atomic_block else _UNHURRIED[connection.vendor]
+
+
+@contextmanager
+def in_one_message() -> Iterator[None]:
+    """Execute the statements of the block as one transaction, which PostgreSQL gets in one message.
+
+    BEGIN, each statement and COMMIT would be a round trip each, and cost more than the rows of short statements. The
+    statements have parameters and return nothing: PostgreSQL executes them when the block ends. Source: PostgreSQL
+    manual, "Multiple Statements in a Simple Query".
+    """
+    if not _takes_messages():
+        with transaction.atomic():
+            yield
+        return
+    texts: list[str] = []
+    values: list[Any] = []
+
+    def keep(execute: Any, sql: str, params: Any, many: bool, context: Any) -> None:
+        texts.append(sql)
+        values.extend(params)
+
+    with connection.execute_wrapper(keep):
+        yield
+    with connection.cursor() as cursor:
+        cursor.execute(";\n".join(texts), values)
+
+
+def _takes_messages() -> bool:
+    """Return True if several statements may be sent at once; with parameters apart PostgreSQL takes only one."""
+    binds_apart = connection.settings_dict["OPTIONS"].get("server_side_binding")
+    return connection.vendor == "postgresql" and not (binds_apart or connection.in_atomic_block)
 
 
 def clock_us() -> str:

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -18,7 +19,9 @@ from emails.errors import RenderError
 from emails.rendering import template_helpers
 from emails.rendering.expressions import Options, no_block
 from emails.rendering.handlebars import HandlebarsTemplates
+from emails.rendering.parser import parse
 from emails.rendering.sets import MAX_LIST_ITEMS, MAX_TEMPLATE_BYTES
+from emails.rendering.syntax import BadTemplate
 from emails.rendering.values import SafeString
 
 CASES = json.loads(Path(__file__).with_name("handlebars_cases.json").read_text())
@@ -432,3 +435,13 @@ def test_money_is_exact_however_much_it_is(cents):
 def test_helpers_refuse_rubbish(source, reason, tmp_path):
     with pytest.raises(RenderError, match=f"<string>: .*{reason}"):
         make_engine(tmp_path).from_string(source).render({"null": None})
+
+
+def test_parser_says_where_a_text_and_a_mistake_stand():
+    block: Any = parse("one\n{{#if x}}\n  two\n{{/if}}").nodes[1]
+
+    assert block.body.nodes[0].at == len("one\n{{#if x}}")
+    with pytest.raises(BadTemplate) as raised:
+        parse("a\n {{#if x}}{{/each}}")
+    assert raised.value.place == (2, 14)
+    assert raised.value.problem == "if doesn't match each"

@@ -5,7 +5,7 @@ import time
 import uuid
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection
 
 from emails.models import Attempt, Notification
 from emails.sending import claims, notifying, states
@@ -15,6 +15,7 @@ from queues.aws import sqs
 from queues.consumer import handling, retry_in_place
 from queues.errors import Retry
 from queues.models import OutboxEvent
+from queues.models.sql import in_one_message
 from queues.threads import writer
 from tests.support.owed import claimed, owed, place, placed
 from tests.support.threads import abreast, at_once
@@ -61,7 +62,7 @@ def test_acceptances_in_opposite_orders_wait_for_each_other_in_no_circle():
 
     def settle(number, step):
         accepted, events = batch(number)
-        with transaction.atomic():
+        with in_one_message():
             states.accept_many(accepted[::step])
             handling.mark_handled(events[::step])
 

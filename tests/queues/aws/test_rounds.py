@@ -1,3 +1,4 @@
+import socket
 import time
 
 import pytest
@@ -76,6 +77,48 @@ def test_requests_are_under_way_together_and_each_gets_its_own_answer(server, co
 
     assert contents(results) == [b"fine", b"abcde", b"fine"]
     assert sorted(words(server)) == ["one", "six", "two"]
+
+
+def slowly(connection):
+    """Answer byte by byte, each in a packet of its own."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for byte in b"HTTP/1.1 200 -\r\nContent-Length: 4\r\n\r\nfine":
+        connection.sendall(bytes([byte]))
+        time.sleep(0.0005)
+
+
+LONG = b"x-long: " + b"l" * 9_000 + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        slowly,
+        written(b"HTTP/1.1 200 -\r\n" + LONG + b"Content-Length: 4\r\n\r\nfine"),
+        written(b"HTTP/1.1 200 -\nContent-Length: 4\n\nfine"),
+        written(b"HTTP/1.1 200 -\nContent-Length: 8\n\nfi\r\n\r\nne"),
+        cut(b"HTTP/1.1 200 -\r\n\r\nfine"),
+    ],
+    ids=["byte by byte", "longer than a buffer", "line feeds", "empty lines behind", "to the end"],
+)
+def test_head_of_an_answer_is_read_however_it_comes(server, connections, answer):
+    server.answers = {"one": [answer]}
+    pool = connections(server.url, seconds=5)
+
+    results = Round(pool, [planned("one")]).run() + Round(pool, [planned("two")]).run()
+
+    assert [content.replace(b"\r\n", b"") for content in contents(results)] == [b"fine"] * 2
+
+
+@pytest.mark.parametrize("end", [b"\r\n\r\n", b"\r\nx: y\r\n"], ids=["too many", "no end"])
+def test_head_that_no_aws_sends_ends_the_call(server, connections, end):
+    server.answer = cut(
+        b"HTTP/1.1 200 -\r\n" + b"".join(b"%d: x\r\n" % n for n in range(101)) + end
+    )
+
+    results = Round(connections(server.url), [planned("one")]).run()
+
+    assert contents(results) == [ConnectionClosedError]
 
 
 def test_connections_are_kept_for_the_next_round(server, connections):
