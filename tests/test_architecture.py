@@ -38,7 +38,7 @@ FLOORS = {
         "ses",
         "versions",
         "sending",
-        "identities reputation",
+        "identities reputation transfer",
         "reports",
         "handlers figures sweeping dead_letters doctor",
         "checks pages",

@@ -57,11 +57,23 @@ def roll_back(
         _decide(name, revision)
         version = number and TemplateVersion.objects.get(name=name, number=number)
         _put_in_force(name, version or None, by=by, why=why)
-        if version and name.startswith("partials/"):
-            _carry_on(name, version, by=by)
+        if name.startswith("partials/"):
+            _carry_on(name, version or None, by=by)
     in_force.forget()
     logger.warning("template rolled back name=%s version=%s", name, number or "of the code")
     return version or None
+
+
+def lock() -> None:
+    """Wait for other decisions, and keep them out until the transaction ends.
+
+    A partial changes many templates, so there is one lock for all.
+    """
+    EmailTemplate.objects.get_or_create(name=_LOCK)
+    EmailTemplate.objects.select_for_update().get(name=_LOCK)
+    in_force.forget()
+    # Another thread may read again before this transaction is committed.
+    transaction.on_commit(in_force.forget)
 
 
 def own_files(files: Mapping[str, str]) -> dict[str, str]:
@@ -70,13 +82,8 @@ def own_files(files: Mapping[str, str]) -> dict[str, str]:
 
 
 def _decide(name: str, revision: int | None) -> None:
-    """Wait for other decisions, and make the template's row if there is none; raises StaleTemplate.
-
-    A partial changes many templates, so there is one lock for all.
-    """
-    EmailTemplate.objects.get_or_create(name=_LOCK)
-    EmailTemplate.objects.select_for_update().get(name=_LOCK)
-    in_force.forget()
+    """Wait for other decisions, and make the template's row if there is none; raises StaleTemplate."""
+    lock()
     row, _ = EmailTemplate.objects.get_or_create(name=name)
     if revision is not None and row.revision != revision:
         raise StaleTemplate(
@@ -90,9 +97,14 @@ def _put_in_force(name: str, version: TemplateVersion | None, *, by: str, why: s
     row.save()
 
 
-def _carry_on(partial: str, version: TemplateVersion, *, by: str) -> None:
-    """Give each template that staff published, and that uses this partial, a version with the new one."""
-    source = version.files["source.hbs"]
+def _carry_on(partial: str, version: TemplateVersion | None, *, by: str) -> None:
+    """Give each template that staff published, and that uses this partial, a version with the new one.
+
+    Without a version the partial is that of the deployed code; where that has none, the templates keep theirs.
+    """
+    source = version.files["source.hbs"] if version else templates.partials().get(f"{partial}.hbs")
+    if source is None:
+        return
     used = EmailTemplate.objects.filter(published__isnull=False).exclude(
         name__startswith="partials/"
     )
@@ -101,7 +113,7 @@ def _carry_on(partial: str, version: TemplateVersion, *, by: str) -> None:
         if f"{partial}.hbs" not in files:
             continue
         known = in_force.partials() | {f"{partial}.hbs": source}
-        why = f"{partial} version {version.number}"
+        why = f"{partial} version {version.number}" if version else f"{partial} of the code"
         new = editions.version_of(
             row.name,
             templates.closed(own_files(files), known),
@@ -113,6 +125,8 @@ def _carry_on(partial: str, version: TemplateVersion, *, by: str) -> None:
 
 
 def _closed(name: str, files: Mapping[str, str]) -> dict[str, str]:
+    # Browsers send line ends of Windows. Deployed files are read without them, and the same text is the same version.
+    files = {file: text.replace("\r\n", "\n").replace("\r", "\n") for file, text in files.items()}
     if name.startswith("partials/"):
-        return dict(files)
+        return files
     return templates.closed(own_files(files), in_force.partials())
