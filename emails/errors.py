@@ -16,6 +16,8 @@ ListUnavailable     we cannot read or change SES's suppression list now; the tex
 NotListable         SES refuses to list this address: do not ask again
 Untrusted           SNS did not sign this message to the webhook for us: refuse it
 CertificateUnavailable  we cannot check now whether SNS signed the message: let SNS try again
+StaleTemplate       somebody else decided about the template meanwhile: look again, then decide
+NotTransferred      templates cannot be read from files or written to them; nothing was changed
 """
 
 from __future__ import annotations
@@ -101,6 +103,10 @@ class CertificateUnavailable(Exception):
 
 class StaleTemplate(Exception):
     """Somebody else changed this template or draft in the meantime; the text is for staff."""
+
+
+class NotTransferred(Exception):
+    """Templates were neither imported nor exported; the text says why, for the person who asked."""
 
 
 class Barred(Exception):

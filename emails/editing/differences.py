@@ -8,8 +8,6 @@ from difflib import SequenceMatcher
 
 # Unchanged lines around a change that are shown.
 _CONTEXT = 3
-# Lines before a change that share this many characters with those after it are compared by character.
-_MOST_CHARACTERS = 2000
 
 
 @dataclass(frozen=True)
@@ -44,20 +42,21 @@ def between(old: Mapping[str, str], new: Mapping[str, str]) -> list[FileDifferen
     """Return the files that differ, with their lines side by side."""
     names = sorted(old.keys() | new.keys(), key=lambda name: (name.startswith("partials/"), name))
     return [
-        FileDifference(name, list(_rows(_lines(old.get(name, "")), _lines(new.get(name, "")))))
+        FileDifference(name, list(_rows_of(old.get(name, ""), new.get(name, ""))))
         for name in names
         if old.get(name) != new.get(name)
     ]
 
 
-def _lines(text: str) -> list[str]:
-    lines = text.split("\n")
-    # A line break at the end begins no line of its own, but whether it is there is a difference.
-    if lines[-1] == "":
-        lines.pop()
-    elif lines:
-        lines[-1] += " ⏎̸"
-    return lines
+def _rows_of(old: str, new: str) -> Iterator[Row]:
+    before, after = old.split("\n"), new.split("\n")
+    # A line break at the end begins no line; where one side alone lacks it, that is told.
+    for lines, other in ((before, new), (after, old)):
+        if lines[-1] == "":
+            lines.pop()
+        elif other.endswith("\n"):
+            lines[-1] += " (no line break)"
+    yield from _rows(before, after)
 
 
 def _rows(old: list[str], new: list[str]) -> Iterator[Row]:

@@ -47,12 +47,11 @@ def plan(draft: TemplateDraft) -> dict[str, dict[str, dict[str, str]]]:
     Raises RenderError if one of them has no valid syntax.
     """
     in_force.forget()
-    known = in_force.partials()
+    drafted = publishing.closed(draft.name, draft.files)
     if not draft.name.startswith("partials/"):
-        after = templates.closed(publishing.own_files(draft.files), known)
-        return {draft.name: {"before": in_force.sources(draft.name), "after": after}}
+        return {draft.name: {"before": in_force.sources(draft.name), "after": drafted}}
     file = f"{draft.name}.hbs"
-    known[file] = draft.files["source.hbs"]
+    known = in_force.partials() | {file: drafted["source.hbs"]}
     found = {}
     for name in templates.names():
         before = in_force.sources(name)

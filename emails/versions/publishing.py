@@ -38,7 +38,7 @@ def publish(
     """
     with transaction.atomic():
         _decide(name, revision)
-        version = editions.version_of(name, _closed(name, files), origin=origin, by=by, why=why)
+        version = editions.version_of(name, closed(name, files), origin=origin, by=by, why=why)
         _put_in_force(name, version, by=by, why=why)
         if name.startswith("partials/"):
             _carry_on(name, version, by=by)
@@ -58,8 +58,8 @@ def roll_back(
         _decide(name, revision)
         version = number and TemplateVersion.objects.get(name=name, number=number)
         _put_in_force(name, version or None, by=by, why=why)
-        if version and name.startswith("partials/"):
-            _carry_on(name, version, by=by)
+        if name.startswith("partials/"):
+            _carry_on(name, version or None, by=by)
     in_force.forget()
     logger.warning("template rolled back name=%s version=%s", name, number or "of the code")
     return version or None
@@ -82,6 +82,15 @@ def own_files(files: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in files.items() if not name.startswith("partials/")}
 
 
+def closed(name: str, files: Mapping[str, str]) -> dict[str, str]:
+    """Return the files as they would be published: with the partials that are in force; raises RenderError."""
+    # Browsers send line ends of Windows. Deployed files are read without them, and the same text is the same version.
+    files = {file: text.replace("\r\n", "\n").replace("\r", "\n") for file, text in files.items()}
+    if name.startswith("partials/"):
+        return files
+    return templates.closed(own_files(files), in_force.partials())
+
+
 def _decide(name: str, revision: int | None) -> None:
     """Wait for other decisions, and make the template's row if there is none; raises StaleTemplate."""
     lock()
@@ -100,9 +109,14 @@ def _put_in_force(name: str, version: TemplateVersion | None, *, by: str, why: s
     row.save()
 
 
-def _carry_on(partial: str, version: TemplateVersion, *, by: str) -> None:
-    """Give each template that staff published, and that uses this partial, a version with the new one."""
-    source = version.files["source.hbs"]
+def _carry_on(partial: str, version: TemplateVersion | None, *, by: str) -> None:
+    """Give each template that staff published, and that uses this partial, a version with the new one.
+
+    Without a version the partial is that of the deployed code; where that has none, the templates keep theirs.
+    """
+    source = version.files["source.hbs"] if version else templates.partials().get(f"{partial}.hbs")
+    if source is None:
+        return
     used = EmailTemplate.objects.filter(published__isnull=False).exclude(
         name__startswith="partials/"
     )
@@ -111,7 +125,7 @@ def _carry_on(partial: str, version: TemplateVersion, *, by: str) -> None:
         if f"{partial}.hbs" not in files:
             continue
         known = in_force.partials() | {f"{partial}.hbs": source}
-        why = f"{partial} version {version.number}"
+        why = f"{partial} version {version.number}" if version else f"{partial} of the code"
         new = editions.version_of(
             row.name,
             templates.closed(own_files(files), known),
@@ -120,9 +134,3 @@ def _carry_on(partial: str, version: TemplateVersion, *, by: str) -> None:
             why=why,
         )
         _put_in_force(row.name, new, by=by, why=why)
-
-
-def _closed(name: str, files: Mapping[str, str]) -> dict[str, str]:
-    if name.startswith("partials/"):
-        return dict(files)
-    return templates.closed(own_files(files), in_force.partials())

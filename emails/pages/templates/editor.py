@@ -15,15 +15,18 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from emails.checking.sources import ROOTS
-from emails.editing import catalog, checks, differences, previews
+from emails.editing import catalog, checks, differences, previews, vocabulary
 from emails.editing.previews import Shown
 from emails.errors import RenderError, StaleTemplate
 from emails.models import TemplateDraft
 from emails.pages.templates import frame, rehearsal
 from emails.pages.templates.forms import DraftForm
 from emails.pages.templates.preview import choice, shown_in
-from emails.rendering import languages
+from emails.rendering import languages, templates
+from emails.sending import trials
+from emails.ses import default_sender
 from emails.versions import drafts, in_force, publishing
+from queues.errors import EventTooLarge
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -38,6 +41,8 @@ def edit(request: HttpRequest, name: str) -> HttpResponse:
     form = DraftForm(request.POST)
     if "add" in request.POST:
         return _show(request, name, form.with_language())
+    if "send" in request.POST:
+        return _send(request, name, form)
     if "save" not in request.POST:
         return _show(request, name, form)
     return _save(request, name, form)
@@ -50,7 +55,7 @@ def preview(request: HttpRequest, name: str) -> HttpResponse:
     """Return only the preview of the posted sources, and what is wrong with them."""
     frame.require(name)
     return render_part(
-        request, "emails_admin/templates/shown.html", _seen(request, name, DraftForm(request.POST))
+        request, "emails_admin/templates/seen.html", _seen(request, name, DraftForm(request.POST))
     )
 
 
@@ -110,6 +115,32 @@ def _save(request: HttpRequest, name: str, form: DraftForm) -> HttpResponse:
     return redirect(frame.EDIT, name)
 
 
+def _send(request: HttpRequest, name: str, form: DraftForm) -> HttpResponse:
+    """Send what the person sees to their own address, and to nobody else; saved or not."""
+    seen = _seen(request, name, form)
+    email = seen["shown"].email
+    if seen["errors"] or email is None:
+        messages.error(request, "Nothing was sent: the draft has errors.")
+    elif not (own := str(getattr(request.user, "email", ""))):
+        messages.error(request, "Nothing was sent: your account has no email address.")
+    else:
+        _send_to(request, name, own, seen)
+    return _show(request, name, form)
+
+
+def _send_to(request: HttpRequest, name: str, own: str, seen: Mapping[str, Any]) -> None:
+    sender = default_sender.in_force(templates.brand(seen["template"]))
+    by = request.user.get_username()
+    try:
+        with transaction.atomic():
+            event_id = trials.request(own, sender=sender, by=by, draft=seen["shown"].email)
+            frame.log(request, name, f"Sent the draft to themselves, event {event_id}.")
+    except EventTooLarge:
+        messages.error(request, "Nothing was sent: the email is too large for a message of SQS.")
+        return
+    messages.success(request, f"The draft is on its way to {own}, marked [Draft].")
+
+
 def _show_both(request: HttpRequest, name: str, form: DraftForm, problem: str) -> HttpResponse:
     """Show the person's text beside what somebody saved meanwhile; saving again replaces that."""
     draft = drafts.of(name)
@@ -137,7 +168,7 @@ def _show(request: HttpRequest, name: str, form: DraftForm, **context: Any) -> H
     context |= {
         "form": form,
         "files": _files(name, form.sources),
-        "partials": sorted(in_force.partials()),
+        "vocabulary": vocabulary.of("" if catalog.is_partial(name) else name),
     }
     return frame.render(request, "edit", name, context | _seen(request, name, form), tab="edit")
 

@@ -7,9 +7,12 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
-from emails.models import EmailTemplate, TemplateDraft
+from emails.models import EmailTemplate, Notification, TemplateDraft
 from emails.rendering import templates
+from emails.sending import trials
 from emails.versions import drafts, in_force, publishing
+from queues.models import OutboxEvent
+from tests.support.builders import make_order
 from tests.support.rows import make_dead_letter, make_outbox_event, rehearsed, staff
 
 pytestmark = pytest.mark.django_db
@@ -310,3 +313,58 @@ def test_a_roll_back_takes_its_own_permission(client):
     answer = client.post(address("roll_back", version.number), {"seen": 1, "reason": "x"})
 
     assert answer.status_code == 403
+
+
+def test_a_notification_leads_to_the_version_it_was_made_with(admin_client, aws, consume):
+    publishing.publish(NAME, sources(), by="ada", why="x")
+    aws.verify("ada@example.com")
+    make_order()
+    consume("orders")
+    email = Notification.objects.get()
+
+    page = text_of(admin_client.get(reverse("admin:emails_notification_change", args=[email.pk])))
+
+    assert f'href="{address("version", 1)}"' in page
+    assert "version 1, from staff" in page
+
+
+def send(client, user, **fields):
+    client.force_login(user)
+    return text_of(
+        client.post(address("edit"), posted(**{"subject.hbs": "Hello"}) | fields | {"send": "1"})
+    )
+
+
+def writer_with_address(*rights):
+    user = staff(*ALL, *rights)
+    user.email = "writer@example.com"
+    user.save()
+    return user
+
+
+def test_a_writer_gets_the_unsaved_draft_and_no_customer_does(client, aws, consume):
+    aws.verify("writer@example.com")
+    real_event()
+
+    page = send(client, writer_with_address("view_pii"), event="ORD-000777")
+    consume("orders")
+
+    assert "on its way to writer@example.com" in page and "Hello" in page
+    [mail] = aws.accepted
+    assert "To: writer@example.com" in mail.raw_data
+    assert "Subject: [Draft] Hello" in mail.raw_data
+    assert "Quer" in mail.raw_data
+    assert not TemplateDraft.objects.exists()
+    assert drafted(Notification.objects.get()) == "[Draft] Hello"
+
+
+def drafted(notification):
+    email = trials.draft_of(notification)
+    return email and email.subject
+
+
+def test_a_draft_with_errors_or_without_an_address_is_not_sent(client):
+    assert "your account has no email address" in send(client, staff(*ALL))
+    files = {"file:subject.hbs": "{{nobody}}"}
+    assert "the draft has errors" in send(client, writer_with_address(), **files)
+    assert not OutboxEvent.objects.exists()

@@ -126,6 +126,23 @@ def test_a_partial_reaches_templates_of_staff_and_those_of_the_code():
     assert "new layout" not in in_force.render("transaction_alert", ALERT).html
 
 
+def test_the_partial_of_the_code_comes_back_to_templates_of_staff_too():
+    publish()
+    publish("partials/layout", {"source.hbs": "{{> @partial-block}}"})
+
+    publishing.roll_back("partials/layout", None, by="ada", why="")
+
+    assert row().published.number == 1
+    assert row().why == "partials/layout of the code"
+
+
+def test_line_ends_of_windows_make_no_other_version():
+    windows = {name: text + "\r\n" for name, text in FILES.items()}
+    assert publish(files=windows) == publish(
+        files={name: f"{text}\n" for name, text in FILES.items()}
+    )
+
+
 ALERT = templates.sample("transaction_alert").data
 
 

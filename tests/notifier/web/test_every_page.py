@@ -222,11 +222,11 @@ VALUES: dict[str, Callable[[], list[Any]]] = {
     "emails_identity_sender_reset": brands.known,
     "emails_identity_trial": lambda: _events(type=trials.TYPE),
     "emails_identity_trial_progress": lambda: _events(type=trials.TYPE),
+    "name": lambda: ["order_confirmation", "partials/layout"],
     "outcome": lambda: RehearsalCase.Outcome.values,
     "emails_suppression_import_preview": lambda: keys(apps.get_model("emails.SuppressionImport")),
     "emails_emailtemplate_change": catalog.names,
     "event_id": lambda: _events(subject="ORD-000001"),
-    "name": lambda: ["order_confirmation", "partials/layout"],
     "number": lambda: [1],
     # Of a saved filter.
     "pk": lambda: [1],
