@@ -20,7 +20,7 @@ from queues.dead_letters import collecting
 from queues.events.envelope import stake
 from queues.models import DeadLetter, Redrive, RedriveItem
 from tests.support import dead_letters
-from tests.support.browser import PHONE, Clicks, Site, overflows, take_picture
+from tests.support.browser import PHONE, Clicks, Site, barriers, overflows, take_picture
 from tests.support.processes import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes]
@@ -309,7 +309,7 @@ TEMPLATE = "order_confirmation"
 
 
 def test_412_letters_of_a_template_error_are_accepted_in_three_clicks(site):
-    subject = templates.own_sources(TEMPLATE)["subject.hbs"]
+    subject = templates.own_sources(TEMPLATE)["subject.hbs"].strip()
     broken = templates.own_sources(TEMPLATE) | {"subject.hbs": "{{nickname}}" + subject}
     publishing.publish(TEMPLATE, broken, by="ada", why="a mistake")
     reason = f"{TEMPLATE}/subject.hbs: the data has no nickname"
@@ -318,9 +318,11 @@ def test_412_letters_of_a_template_error_are_accepted_in_three_clicks(site):
     clicks = Clicks(staff)
 
     clicks.link(f"Fix the template {TEMPLATE}")
-    staff.get_by_label("subject.hbs", exact=True).fill(subject)
+    staff.locator(".cm-content[aria-label='subject.hbs']").fill(subject)
     staff.get_by_label("What changes, and why").fill("No event has a nickname")
     clicks.button("Save and rehearse")
+    expect(staff.get_by_role("button", name="Publish and redrive the 412")).to_be_visible()
+    assert barriers(staff) == []
     clicks.button("Publish and redrive the 412")
 
     assert clicks.count == 3
