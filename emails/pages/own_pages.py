@@ -11,7 +11,7 @@ from unfold.admin import ModelAdmin
 from emails.models import EmailTemplate, Identity
 from emails.models.reputation import Guard
 from emails.pages import guard, identities, mail_from, sender, trials
-from emails.pages.templates import editor, frame, overview, preview, publishing, versions
+from emails.pages.templates import editor, frame, overview, preview, publishing, rehearsal, versions
 
 register_converter(frame.TemplateName, "template")
 
@@ -91,6 +91,11 @@ class EmailTemplateAdmin(OwnPagesAdmin):
             "seen": ("<template:name>/edit/preview/", editor.preview),
             "discard": ("<template:name>/edit/discard/", editor.discard),
             "publish": ("<template:name>/publish/", publishing.publish),
+            "rehearsal": ("<template:name>/rehearsal/", rehearsal.show),
+            "rehearsal_progress": ("<template:name>/rehearsal/progress/", rehearsal.progress),
+            "rehearsal_start": ("<template:name>/rehearsal/start/", rehearsal.start),
+            "rehearsal_publish": ("<template:name>/rehearsal/publish/", rehearsal.publish),
+            "rehearsal_cases": ("<template:name>/rehearsal/<slug:outcome>/", rehearsal.cases),
             "versions": ("<template:name>/versions/", versions.show_all),
             "compare": ("<template:name>/versions/compare/", versions.compare),
             "version": ("<template:name>/versions/<int:number>/", versions.show_one),

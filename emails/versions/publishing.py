@@ -38,7 +38,7 @@ def publish(
     """
     with transaction.atomic():
         _decide(name, revision)
-        version = editions.version_of(name, _closed(name, files), origin=origin, by=by, why=why)
+        version = editions.version_of(name, closed(name, files), origin=origin, by=by, why=why)
         _put_in_force(name, version, by=by, why=why)
         if name.startswith("partials/"):
             _carry_on(name, version, by=by)
@@ -80,6 +80,15 @@ def lock() -> None:
 def own_files(files: Mapping[str, str]) -> dict[str, str]:
     """Return the files of a template without the partials that came along."""
     return {name: text for name, text in files.items() if not name.startswith("partials/")}
+
+
+def closed(name: str, files: Mapping[str, str]) -> dict[str, str]:
+    """Return the files as they would be published: with the partials that are in force; raises RenderError."""
+    # Browsers send line ends of Windows. Deployed files are read without them, and the same text is the same version.
+    files = {file: text.replace("\r\n", "\n").replace("\r", "\n") for file, text in files.items()}
+    if name.startswith("partials/"):
+        return files
+    return templates.closed(own_files(files), in_force.partials())
 
 
 def _decide(name: str, revision: int | None) -> None:
@@ -125,11 +134,3 @@ def _carry_on(partial: str, version: TemplateVersion | None, *, by: str) -> None
             why=why,
         )
         _put_in_force(row.name, new, by=by, why=why)
-
-
-def _closed(name: str, files: Mapping[str, str]) -> dict[str, str]:
-    # Browsers send line ends of Windows. Deployed files are read without them, and the same text is the same version.
-    files = {file: text.replace("\r\n", "\n").replace("\r", "\n") for file, text in files.items()}
-    if name.startswith("partials/"):
-        return files
-    return templates.closed(own_files(files), in_force.partials())
