@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 
 from emails.errors import RenderError
 from emails.models import Notification, Suppression
-from emails.pages import template_previews
+from emails.pages import template_previews, template_sender
 from emails.pages.filters import DeliveryFilter, StandingFilter
 from emails.pages.sections import attempts_section, reports_section, seconds
 from emails.reports import reasons, standings
@@ -275,6 +275,11 @@ class NotificationAdmin(FactAdmin):
         return [
             path("templates/", view(template_previews.first), name="emails_templates"),
             path("templates/<str:name>/", view(template_previews.preview), name="emails_template"),
+            path(
+                "templates/<str:name>/sender/",
+                view(template_sender.edit),
+                name="emails_template_sender",
+            ),
             *super().get_urls(),
         ]
 

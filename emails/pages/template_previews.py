@@ -42,8 +42,8 @@ def preview(request: HttpRequest, name: str) -> HttpResponse:
         sample = templates.sample(name)
         data = {**sample.data, "locale": context["language"]}
         context |= {"sample": sample, "email": in_force.render(name, data)}
-        context["brand"] = brands.in_force(sample.brand)
-        context["sender"] = default_sender.readable(sample.brand)
+        context["brand"] = brands.in_force(brands.of(name))
+        context["sender"] = default_sender.decoded(default_sender.of(name))
     except RenderError as exc:
         context["error"] = str(exc)
     return TemplateResponse(request, "emails_admin/template.html", context)

@@ -65,7 +65,8 @@ class Letterhead:
     """The parts of a brand that its emails show, which templates read as ``{{@brand.name}}``.
 
     ``mark`` is the letter in the logo, ``colour`` a name that ``partials/accent.hbs`` knows, ``footer`` the postal
-    address, and ``support`` the address for questions.
+    address, and ``support`` the address for questions. ``logo`` is the address of an image that stands for mark and
+    name, with its text and its width in pixels.
     """
 
     name: str
@@ -73,6 +74,9 @@ class Letterhead:
     colour: str = "indigo"
     footer: str = ""
     support: str = ""
+    logo: str = ""
+    logo_alt: str = ""
+    logo_width: str = ""
 
 
 _NAMES = {DEFAULT_BRAND: "Notifier Shop", "bank": "Notifier Bank", "platform": "Notifier"}
@@ -117,6 +121,7 @@ class Files:
         converter.unicode_snob = True
         # Tables are the layout of an email, not its content.
         converter.ignore_tables = True
+        converter.images_to_alt = True
         html = _body(self._found(f"{folder}body.html.hbs"), context, data)
         return str(converter.handle(html)).strip() + "\n"
 

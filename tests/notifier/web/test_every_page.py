@@ -199,6 +199,7 @@ VALUES: dict[str, Callable[[], list[Any]]] = {
     "emails_identity_trial_progress": lambda: _events(type=trials.TYPE),
     "emails_suppression_import_preview": lambda: keys(apps.get_model("emails.SuppressionImport")),
     "emails_template": templates.names,
+    "emails_template_sender": templates.names,
     "event_id": lambda: _events(subject="ORD-000001"),
     # Of a saved filter.
     "pk": lambda: [1],
