@@ -13,7 +13,7 @@ PICTURES := shop order mailbox mail admin dead-letter dead-letters redrive redri
 	overview-dark overview-phone-dark causes-dark causes-phone-dark redrive-runs-dark redrive-runs-phone-dark \
 	shop-phone-dark
 
-.PHONY: help run incident incident-over consumer-down consumer-up check test mutants pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-costs bench-relay bench-events bench-growth bench-console bench-api bench-scale bench-snapshot lambda lambda-start docs docs-reference lint audit format lock clean
+.PHONY: help run incident incident-over consumer-down consumer-up check test mutants pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-costs bench-relay bench-events bench-growth bench-console bench-api bench-scale bench-snapshot lambda lambda-start docs docs-reference catalogs lint audit format lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -222,6 +222,9 @@ docs: $(DOCS) docs-reference ## build the documentation as a searchable site, in
 docs-reference: $(STAMP) ## write the pages of commands and settings from the code
 	@$(TEST) $(BIN)/python -m infra.reference_pages
 
+catalogs: $(STAMP) ## bring the translations of the shop's pages up to date (orders/locale/)
+	@$(TEST) $(BIN)/python -m infra.catalogs
+
 lint: $(STAMP) ## what CI checks before the tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -231,6 +234,7 @@ lint: $(STAMP) ## what CI checks before the tests
 	@$(TEST) $(BIN)/python manage.py makemigrations --check --dry-run
 	@$(TEST) $(BIN)/python manage.py export_schemas --check
 	@$(TEST) $(BIN)/python -m infra.reference_pages --check
+	@$(TEST) $(BIN)/python -m infra.catalogs --check
 
 audit: $(STAMP) ## look the pinned packages up in the list of known vulnerabilities (OPTIONS="--ignore-vuln ID")
 	@$(BIN)/python -m infra.audit $(OPTIONS)

@@ -107,3 +107,7 @@ class StaleTemplate(Exception):
 
 class NotTransferred(Exception):
     """Templates were neither imported nor exported; the text says why, for the person who asked."""
+
+
+class Barred(Exception):
+    """A draft must not be published now; the text tells staff why, and what to do."""

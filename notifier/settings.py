@@ -74,6 +74,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "notifier.web.middleware.no_nul",
     "notifier.web.time_zones.middleware",
+    "notifier.web.languages.middleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_otp.middleware.OTPMiddleware",
@@ -159,6 +160,12 @@ OTP_WEBAUTHN_HELPER_CLASS = "notifier.staff.pages.passkeys.Helper"
 # That helper takes the origin of the request, which Django has compared with ALLOWED_HOSTS.
 SILENCED_SYSTEM_CHECKS = ["otp_webauthn.E030"]
 LANGUAGE_CODE = "en"
+# Those of the customers' pages; the console is in English. Their texts are in orders/locale/.
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+LOCALE_PATHS = [BASE_DIR / "orders" / "locale"]
+LANGUAGE_COOKIE_AGE = 365 * 24 * 60 * 60
+LANGUAGE_COOKIE_SAMESITE = "Lax"
+LANGUAGE_COOKIE_SECURE = not DEBUG
 # Unfold's log-in page does not name the page to show next.
 LOGIN_REDIRECT_URL = "admin:index"
 TIME_ZONE: str = env.zone("TIME_ZONE", default="UTC")

@@ -3,6 +3,7 @@ from importlib import import_module
 from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path, re_path
+from django.views.i18n import set_language
 
 from emails.reports import webhook
 from notifier import views
@@ -70,6 +71,7 @@ urlpatterns = [
         r"^orders/(?P<number>ORD-[0-9]{6,18})/address/$", views.order_address, name="order-address"
     ),
     path("ses/events/", webhook.ses_events, name="ses-events"),
+    path("language/", set_language, name="set-language"),
     path("", include("orders.urls")),
 ]
 if settings.COGNITO_ISSUER or settings.API_LOCAL_KEY:

@@ -12,6 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views import defaults
 from django.views.decorators.cache import never_cache
 
@@ -86,18 +87,18 @@ def _correct(order: Order, found: Undelivered, form: CorrectionForm) -> None:
     """Send the confirmation to the form's address; what forbids it becomes an error of the form."""
     email = form.cleaned_data["email"]
     if addresses.key(email) == addresses.key(found.old):
-        form.add_error("email", "We already tried this address. Please enter another one.")
+        form.add_error("email", _("We already tried this address. Please enter another one."))
     elif new_addresses.problem(found, email):
-        form.add_error("email", "We can't send to this address. Please enter another one.")
+        form.add_error("email", _("We can't send to this address. Please enter another one."))
     else:
         try:
             with transaction.atomic():
                 services.count_correction(order, email)
                 new_addresses.correct(found, email)
         except TooFast as exc:
-            form.put_off("The address was changed too often.", seconds=exc.seconds)
+            form.put_off(_("The address was changed too often."), seconds=exc.seconds)
         except Uncorrectable:
-            form.add_error(None, "This email has changed meanwhile. Please open the page again.")
+            form.add_error(None, _("This email has changed meanwhile. Please open the page again."))
         else:
             logger.info("customer corrected an address event=%s", found.event.id)
 

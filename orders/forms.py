@@ -7,9 +7,12 @@ from typing import Any, NoReturn
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from orders.events import MAX_LINES, MAX_QUANTITY
 from orders.models import Order, Product
+from orders.models.shop import too_many_lines
 from orders.validators import validate_name
 from queues.addresses import AddressField
 
@@ -25,8 +28,10 @@ class _Forgetful(forms.TextInput):
 
 def _refuse_program(text: str) -> NoReturn:
     raise ValidationError(
-        "A program, or an add-on of your browser, filled in a hidden field."
-        " The field is empty again. Please send the form once more."
+        gettext(
+            "A program, or an add-on of your browser, filled in a hidden field."
+            " The field is empty again. Please send the form once more."
+        )
     )
 
 
@@ -37,7 +42,7 @@ class PublicForm(forms.Form):
     # browser add-on fills it in for a person, who would otherwise wait for an email that never comes.
     website = forms.CharField(
         required=False,
-        label="Leave this empty",
+        label=_("Leave this empty"),
         widget=_Forgetful({"autocomplete": "off", "tabindex": "-1"}),
         validators=[_refuse_program],
     )
@@ -46,7 +51,8 @@ class PublicForm(forms.Form):
     def put_off(self, cause: str, *, seconds: int) -> None:
         """Refuse the post, and say when to try again; the typed values stay in the form."""
         self.wait_seconds = seconds
-        self.add_error(None, f"{cause} Please send it again in {_in_words(seconds)}.")
+        again = gettext("Please send it again in %(time)s.") % {"time": _in_words(seconds)}
+        self.add_error(None, f"{cause} {again}")
 
     @property
     def status(self) -> int:
@@ -58,9 +64,9 @@ class PublicForm(forms.Form):
 
 def _in_words(seconds: int) -> str:
     if seconds < 60:
-        return "a second" if seconds == 1 else f"{seconds} seconds"
+        return ngettext("a second", "%(count)d seconds", seconds) % {"count": seconds}
     minutes = math.ceil(seconds / 60)
-    return "a minute" if minutes == 1 else f"{minutes} minutes"
+    return ngettext("a minute", "%(count)d minutes", minutes) % {"count": minutes}
 
 
 class OrderForm(PublicForm, forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
@@ -70,8 +76,8 @@ class OrderForm(PublicForm, forms.ModelForm):  # type: ignore[type-arg]  # not s
         initial=uuid.uuid4,
         widget=forms.HiddenInput({"autocomplete": "off"}),
         error_messages={
-            "required": "This page is out of date. Please reload it.",
-            "invalid": "This page is out of date. Please reload it.",
+            "required": _("This page is out of date. Please reload it."),
+            "invalid": _("This page is out of date. Please reload it."),
         },
     )
 
@@ -85,8 +91,15 @@ class OrderForm(PublicForm, forms.ModelForm):  # type: ignore[type-arg]  # not s
             "shipping_city",
             "shipping_country",
         ]
-        labels = {"customer_name": "Your name", "customer_email": "Email"}
-        help_texts = {"customer_email": "We send the confirmation of your order here."}
+        labels = {
+            "customer_name": _("Your name"),
+            "customer_email": _("Email"),
+            "shipping_street": _("Street and number"),
+            "shipping_postal_code": _("Postal code"),
+            "shipping_city": _("City"),
+            "shipping_country": _("Country"),
+        }
+        help_texts = {"customer_email": _("We send the confirmation of your order here.")}
         widgets = {
             "customer_name": forms.TextInput({"autocomplete": "name"}),
             "customer_email": forms.EmailInput({"autocomplete": "email"}),
@@ -106,15 +119,13 @@ class OrderForm(PublicForm, forms.ModelForm):  # type: ignore[type-arg]  # not s
         super().clean()
         if self._asks_for_unknown_products():
             self.add_error(
-                None, "A product of your order is no longer on sale. Please check your order."
+                None,
+                gettext("A product of your order is no longer on sale. Please check your order."),
             )
         if not self.chosen() and not self.errors.keys() & self.products.keys():
-            self.add_error(None, "Choose at least one product.")
+            self.add_error(None, gettext("Choose at least one product."))
         if len(self.chosen()) > MAX_LINES:
-            self.add_error(
-                None,
-                f"An order has at most {MAX_LINES} products. Please order the others separately.",
-            )
+            self.add_error(None, too_many_lines())
         return self.cleaned_data
 
     def chosen(self) -> list[tuple[Product, int]]:
@@ -147,9 +158,9 @@ class OrderForm(PublicForm, forms.ModelForm):  # type: ignore[type-arg]  # not s
 
 
 def _quantity_field(product: Product) -> forms.IntegerField:
-    amount = f"Choose a whole number from 0 to {MAX_QUANTITY}."
+    amount = gettext("Choose a whole number from 0 to %(most)d.") % {"most": MAX_QUANTITY}
     return forms.IntegerField(
-        label=f"Quantity of {product.name}",
+        label=gettext("Quantity of %(product)s") % {"product": product.name},
         required=False,
         min_value=0,
         max_value=MAX_QUANTITY,
@@ -164,13 +175,14 @@ class RegistrationForm(PublicForm):
 
     name = forms.CharField(
         max_length=200,
-        label="Your name",
+        label=_("Your name"),
         validators=[validate_name],
         widget=forms.TextInput({"autocomplete": "name"}),
     )
     email = AddressField(
         max_length=254,
-        help_text="We send you a link to confirm that the address is yours.",
+        label=_("Email"),
+        help_text=_("We send you a link to confirm that the address is yours."),
         widget=forms.EmailInput({"autocomplete": "email"}),
     )
 
@@ -180,7 +192,7 @@ class CorrectionForm(PublicForm):
 
     email = AddressField(
         max_length=254,
-        label="Email",
+        label=_("Email"),
         widget=forms.EmailInput({"autocomplete": "email"}),
     )
 
@@ -190,6 +202,7 @@ class SignInForm(PublicForm):
 
     email = AddressField(
         max_length=254,
-        help_text="We send you a link. You need no password.",
+        label=_("Email"),
+        help_text=_("We send you a link. You need no password."),
         widget=forms.EmailInput({"autocomplete": "email"}),
     )

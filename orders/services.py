@@ -14,6 +14,7 @@ from django.core.signing import BadSignature, SignatureExpired, TimestampSigner
 from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from orders.errors import (
     AlreadyPlaced,
@@ -252,8 +253,10 @@ def _repeated(
     ):
         return order
     raise AlreadyPlaced(
-        "You have already placed an order from this page, and it is unchanged."
-        " To place this one as well, send the form again."
+        gettext(
+            "You have already placed an order from this page, and it is unchanged."
+            " To place this one as well, send the form again."
+        )
     )
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from queues import addresses, characters
 
-NOT_ONE_LINE = "Enter one line of text, without line breaks or other control characters."
+NOT_ONE_LINE = gettext_noop(
+    "Enter one line of text, without line breaks or other control characters."
+)
 # Old migrations name it.
 validate_recipient = addresses.validate
 
@@ -15,7 +19,7 @@ def validate_single_line(value: str) -> None:
     """Accept one line of text: no line ends, NULs or other control characters, nor what is no character."""
     if not characters.is_one_line(value):
         raise ValidationError(
-            NOT_ONE_LINE,
+            _(NOT_ONE_LINE),
             code="control_character",
         )
 
@@ -24,4 +28,4 @@ def validate_name(value: str) -> None:
     """Accept one line of text in which somebody can see something."""
     validate_single_line(value)
     if characters.is_blank(value):
-        raise ValidationError("Enter text that can be seen.", code="blank")
+        raise ValidationError(_("Enter text that can be seen."), code="blank")

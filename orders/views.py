@@ -9,6 +9,8 @@ from django.conf import settings
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
@@ -45,11 +47,15 @@ def shop(request: HttpRequest) -> HttpResponse:
 
 def _place(form: OrderForm) -> Order | None:
     try:
-        return services.place_order(**form.order(), most_an_hour=settings.FORM_ORDERS_PER_HOUR)
+        return services.place_order(
+            **form.order(), locale=get_language() or "", most_an_hour=settings.FORM_ORDERS_PER_HOUR
+        )
     except TooFast as exc:
         logger.info("refused an order: too many to its address")
         form.put_off(
-            "This email address has reached our limit of orders within an hour, so this one was not placed.",
+            _(
+                "This email address has reached our limit of orders within an hour, so this one was not placed."
+            ),
             seconds=exc.seconds,
         )
         return None
@@ -86,7 +92,11 @@ def register(request: HttpRequest) -> HttpResponse:
     """Show the registration form and register; the answer is the same for new and known addresses."""
     form = RegistrationForm(request.POST if request.method == "POST" else None)
     if form_limits.admits(request, form) and form.is_valid():
-        services.register(name=form.cleaned_data["name"], email=form.cleaned_data["email"])
+        services.register(
+            name=form.cleaned_data["name"],
+            email=form.cleaned_data["email"],
+            locale=get_language() or "",
+        )
         return redirect("orders:registered")
     return show_form(request, "orders/customer_form.html", form)
 
@@ -114,7 +124,8 @@ def resend(request: HttpRequest, token: str) -> HttpResponse:
     try:
         services.customer_of(token)
     except LinkExpired as exc:
-        services.resend_verification(Customer.objects.get(pk=exc.customer_id))
+        customer = Customer.objects.get(pk=exc.customer_id)
+        services.resend_verification(customer, locale=get_language() or "")
     except BadLink:
         pass
     return redirect("orders:registered")
@@ -129,7 +140,7 @@ def mine(request: HttpRequest) -> HttpResponse:
         return render(request, "orders/order_list.html", {"customer": customer, "page": page})
     form = SignInForm(request.POST if request.method == "POST" else None)
     if form_limits.admits(request, form) and form.is_valid():
-        services.request_sign_in(form.cleaned_data["email"])
+        services.request_sign_in(form.cleaned_data["email"], locale=get_language() or "")
         return redirect("orders:link-sent")
     return show_form(request, "orders/sign_in.html", form)
 

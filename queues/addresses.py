@@ -21,6 +21,8 @@ from email.utils import formataddr, parseaddr
 import idna
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from queues import characters
 
@@ -51,15 +53,20 @@ def deliverable(text: str) -> str:
         # A quoted local part may contain a comma or a line end. An encoded word (RFC 2047) becomes another address for
         # software that decodes it.
         raise Undeliverable(
-            "Enter a plain email address, such as ada@example.com: before the @ only letters from a to z, digits and "
-            "signs such as . - _ +."
+            _(
+                "Enter a plain email address, such as ada@example.com: before the @ only letters from a to z, digits"
+                " and signs such as . - _ +."
+            )
         )
     if not at or not _LOCAL.fullmatch(local):
-        raise Undeliverable("Enter a valid email address.")
+        raise Undeliverable(_("Enter a valid email address."))
     found = f"{local}@{ascii_domain(domain)}"
     if len(local) > MAX_LOCAL or len(found) > MAX_LENGTH:
         raise Undeliverable(
-            f"The address is too long: at most {MAX_LOCAL} characters before the @, and {MAX_LENGTH} in all."
+            _(
+                "The address is too long: at most %(local)d characters before the @, and %(all)d in all."
+            )
+            % {"local": MAX_LOCAL, "all": MAX_LENGTH}
         )
     return found
 
@@ -71,9 +78,9 @@ def ascii_domain(text: str) -> str:
         try:
             domain = idna.encode(domain, uts46=True, std3_rules=True, transitional=False).decode()
         except ValueError as exc:
-            raise Undeliverable(_NO_DOMAIN) from exc
+            raise Undeliverable(_(_NO_DOMAIN)) from exc
     if len(domain) > 253 or not _DOMAIN.fullmatch(domain):
-        raise Undeliverable(_NO_DOMAIN)
+        raise Undeliverable(_(_NO_DOMAIN))
     return domain
 
 
@@ -177,7 +184,9 @@ class AddressField(forms.EmailField):
         return as_typed(super().to_python(value) or "")
 
 
-_NO_DOMAIN = "No email can be sent to this domain. Check the part after the @, such as example.com."
+_NO_DOMAIN = gettext_noop(
+    "No email can be sent to this domain. Check the part after the @, such as example.com."
+)
 
 
 def _without_pasted(text: str) -> str:

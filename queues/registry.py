@@ -95,6 +95,10 @@ sweeps: Hook[Callable[[], int]] = Hook()
 # Any number of consumers may run a step at once: ``queues.upkeep.duties`` lets one of them do it for all.
 watches: Hook[Callable[[], int]] = Hook()
 
+# Steps of what staff ask for in the admin; each returns 0 when there is nothing to do. One process of each consumer
+# repeats them every 2 seconds, and at once while there is work. They share a thread: a step takes about a second.
+jobs: Hook[Callable[[], int]] = Hook()
+
 # Functions that count what happened from one time (included) to another (not included): counts by name, which
 # add up. Each is asked once about each minute, and must look at the rows of that minute only.
 measures: Hook[Callable[[datetime, datetime], Mapping[str, int]]] = Hook()
@@ -273,10 +277,10 @@ def registrars(folder: Path) -> list[str]:
     """Return the modules of an app, by their names within its folder, that use a decorator of registration.
 
     Those are the hooks, ``handles`` and ``reads`` of this module, ``register`` of Django's checks and of
-    ``orders.email_status``, and ``sends`` of ``emails.sending.together``.
+    ``orders.email_status``, ``sends`` of ``emails.sending.together``, and ``bars`` of ``emails.versions.drafts``.
     """
     hooks = [name for name, value in globals().items() if isinstance(value, Hook)]
-    names = "|".join([*hooks, "handles", "reads", "register", "sends"])
+    names = "|".join([*hooks, "handles", "reads", "register", "sends", "bars"])
     used = re.compile(
         rf"^@(?:registry\.|email_status\.)?(?:{names})\b(?!\.)".encode(), re.MULTILINE
     )

@@ -40,7 +40,7 @@ FLOORS = {
         "sending",
         "identities reputation transfer",
         "reports",
-        "handlers figures sweeping dead_letters doctor",
+        "handlers figures sweeping dead_letters doctor rehearsal",
         "checks pages",
         "management admin apps",
     ],

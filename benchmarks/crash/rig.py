@@ -20,6 +20,7 @@ from benchmarks.aws_stub.acceptances import Acceptance
 from benchmarks.crash.fleet import ROOT, Member, Start, cold
 from benchmarks.crash.judge import read_acceptances
 from benchmarks.crash.ledger import Fact, Ledger
+from benchmarks.installation import OURS
 from tests.support import postgres
 from tests.support.aws import warm_start
 
@@ -41,18 +42,6 @@ SHORT_TIMERS = {
 }
 # Facts of a producer that works until it is told to end.
 ENDLESS = 10**9
-# Of the caller's own environment; a trial must not depend on them.
-OURS = (
-    "AWS_",
-    "QUEUE_",
-    "SQS_",
-    "SES_",
-    "USE_SES",
-    "SANDBOX",
-    "FAILPOINTS",
-    "DATABASE_URL",
-    "DEBUG",
-)
 
 
 class Rig:

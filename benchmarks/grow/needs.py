@@ -57,7 +57,7 @@ class Parts:
 
     @property
     def consumers_of_a_core(self) -> float:
-        """How many consumers, each with a core of its own, keep one core of PostgreSQL busy."""
+        """The number of consumers, each with a core of its own, that keep one core of PostgreSQL busy."""
         return self.limits["a core of PostgreSQL"] / self.rate_of_one
 
 

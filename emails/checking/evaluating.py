@@ -13,12 +13,14 @@ from emails.rendering.syntax import Argument, Call, Literal, Path
 
 _KINDS = {
     "cents": ("integer",),
+    "number": ("integer", "number"),
     "text": ("string",),
     "time": ("string",),
     "address": ("string",),
 }
 _WANTED = {
     "cents": "a whole number of cents",
+    "number": "a number",
     "text": "a text",
     "time": "a time with its zone",
     "address": "an address (format uri)",

@@ -10,7 +10,7 @@ from emails.checking.shapes import TEXT, Shape
 
 @dataclass(frozen=True)
 class Parameter:
-    """An argument of a helper. ``kind`` is ``cents``, ``text``, ``time``, ``address`` or ``any``.
+    """An argument of a helper. ``kind`` is ``cents``, ``number``, ``text``, ``time``, ``address`` or ``any``.
 
     ``named`` is the name under which it may be given instead: ``cur="USD"``.
     """
@@ -42,6 +42,13 @@ SIGNATURES: Mapping[str, Signature] = {
         '{{money total_cents "USD"}}, {{money total_cents cur="USD"}}',
         "$1,250.00, 1,250.00 USD",
         {"total_cents": 125000},
+    ),
+    "number": Signature(
+        (Parameter("number", "number"),),
+        "Write a number as the language of the email does.",
+        "{{number quantity}}",
+        "12,500",
+        {"quantity": 12500},
     ),
     "date": Signature(
         (Parameter("time", "time"),),

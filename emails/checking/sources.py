@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from emails.checking.findings import Findings
+from emails.rendering import languages
 from emails.rendering.syntax import Place
 
 ROOTS = ("subject.hbs", "body.html.hbs", "body.txt.hbs")
@@ -44,17 +45,13 @@ def check(files: Mapping[str, str], findings: Findings) -> dict[str, str]:
         message = f"a template has at most {MAX_FILES} files of {MAX_BYTES // 1024} KB together"
         findings.add(min(files), _START, "too-large", message)
         return {}
-    for name in _missing(files):
+    required = [name for name in REQUIRED if name not in files]
+    for name in [*required, *languages.missing(files)]:
         findings.add(name, _START, "missing-file", f"there is no {name}")
+    for folder in languages.misnamed(files):
+        message = f"{folder[:80]!r} is no language tag in its canonical case, such as pt-BR"
+        findings.add(f"{folder}/subject.hbs", _START, "file-name", message)
     return {name: source for name, source in files.items() if _is_readable(name, source, findings)}
-
-
-def _missing(files: Mapping[str, str]) -> Iterator[str]:
-    yield from (name for name in REQUIRED if name not in files)
-    languages = {name.rpartition("/")[0] for name in roots(files)} - {""}
-    wanted = [name for name in ROOTS if name in files]
-    for language in sorted(languages):
-        yield from (f"{language}/{name}" for name in wanted if f"{language}/{name}" not in files)
 
 
 def _is_readable(name: str, source: str, findings: Findings) -> bool:

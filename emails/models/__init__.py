@@ -3,6 +3,7 @@
 from emails.models.account import Breaker, EventChannel, SenderCheck, SendRate
 from emails.models.identities import Brand, Identity, IdentityStatus, SesAnswer
 from emails.models.notifications import Attempt, DeliveryEvent, Notification, NotificationQuerySet
+from emails.models.rehearsals import Rehearsal, RehearsalCase, RehearsalQuerySet
 from emails.models.reputation import Guard, Incident
 from emails.models.suppressions import (
     Suppression,
@@ -26,6 +27,9 @@ __all__ = [
     "Incident",
     "Notification",
     "NotificationQuerySet",
+    "Rehearsal",
+    "RehearsalCase",
+    "RehearsalQuerySet",
     "SendRate",
     "SenderCheck",
     "SesAnswer",

@@ -29,19 +29,19 @@ def preview(request: HttpRequest, name: str) -> HttpResponse:
     names = templates.names()
     if name not in names:
         raise Http404(f"no email template {name}")
-    variants = sorted(templates.of_code(name).languages)
-    chosen = request.GET.get("language", "")
     context = admin.site.each_context(request) | {
         "title": name,
         "names": names,
         "name": name,
-        "languages": [(each, languages.english_name(each)) for each in ("", *variants)],
-        "language": chosen if chosen in variants else "",
     }
     try:
+        variants = sorted(in_force.files(name).languages)
+        chosen = request.GET.get("language", "")
+        chosen = chosen if chosen in variants else ""
+        context["languages"] = [(each, languages.english_name(each)) for each in ("", *variants)]
         sample = templates.sample(name)
-        data = {**sample.data, "locale": context["language"]}
-        context |= {"sample": sample, "email": in_force.render(name, data)}
+        email = in_force.render(name, {**sample.data, "locale": chosen})
+        context |= {"sample": sample, "email": email, "language": chosen}
         context["brand"] = brands.in_force(brands.of(name))
         context["sender"] = default_sender.decoded(default_sender.of(name))
     except RenderError as exc:

@@ -58,6 +58,7 @@ class Body:
 
     def emit(self, state: State, outside: State, code: Function) -> None:
         """Write the statements that print the body; ``outside`` is where its inline partials belong to."""
+        code.module.count_body()
         with code.inner() as fits:
             if fits:
                 self._emit(state, outside, code)
@@ -407,7 +408,10 @@ def _repeat(
     listed, name = code.once(f"[*pairs({items})]"), code.module.name
     index, key, item, last, scopes = name("i"), name("k"), name("s"), name("n"), name("S")
     code.line(f"{last} = len({listed}) - 1", defines=last)
-    with code.block(f"for {index}, ({key}, {item}) in enumerate({listed}):"):
+    with (
+        code.counted(f"len({listed})"),
+        code.block(f"for {index}, ({key}, {item}) in enumerate({listed}):"),
+    ):
         state.step_inside(code, item, scopes)
         place = {
             "key": key,

@@ -71,7 +71,9 @@ def beginning(code: Function, partials: Mapping[str, Any]) -> State:
     """Return the state at the beginning of a template; ``{{@name}}`` reads its data, as in handlebars.js."""
     code.line("S = (s, None)", defines="S")
     frames = ({"root": "s", "partial-block": None}, None)
-    return State("s", "S", frames, None, None, {None: partials}, 0, frozenset(), ("s", "S", "D"))
+    return State(
+        "s", "S", frames, None, None, {None: partials}, 0, frozenset(), ("s", "S", "D", "N")
+    )
 
 
 class Options:

@@ -21,6 +21,10 @@ MAX_NESTED = 16
 MAX_LINES = 5000
 # So does a partial that is called inside itself, anew for each depth of the data, which has no end.
 MAX_RECURSIONS = 1000
+# A list that is repeated inside itself, and partials that call each other, multiply. A template may run this many
+# statements for one file of an email, and have this many written.
+MAX_STATEMENTS = 2_000_000
+MAX_WRITTEN = 60_000
 
 _WORDS = {"None", "True", "False"}
 _OPTIONAL = {"else:"}
@@ -57,27 +61,38 @@ class Module:
         self._globals: dict[str, Any] = {**values.RUNTIME}
         self._pieces: dict[int, tuple[str, ...]] = {}
         self._recursions = 0
-        self._root = self._function("template", emit, ("s", "D"))
+        self._written = 0
+        self._bodies = 0
+        self._root = self._function("template", emit, ("s", "D", "N"))
 
     @property
     def is_full(self) -> bool:
         """Return True if a new module should take its place, so that its functions do not become ever more."""
-        return self._recursions > MAX_RECURSIONS
+        # A template alone, without recursion, is written only once.
+        is_long = self._recursions > 0 and max(self._written, self._bodies) > MAX_WRITTEN // 2
+        return is_long or self._recursions > MAX_RECURSIONS
 
     def text(self, context: object, data: Mapping[str, object]) -> str:
         """Print the template."""
         printed: list[str] = []
-        self._root(printed, context, data)
-        return "".join(printed)
+        self._root(printed, context, data, [MAX_STATEMENTS])
+        return values.joined(printed)
 
     def shape(self, context: object, data: Mapping[str, object]) -> Outline:
         """Return the shape that the template takes for this data, and its values; raises NoOutline."""
         key: list[Any] = []
         apart: list[str] = []
-        self._root(key, apart, context, data)
+        self._root(key, apart, context, data, [MAX_STATEMENTS])
         if len(apart) > values.MAX_MARKS:
             raise NoOutline
         return Outline(self, tuple(key), apart)
+
+    def length(self, key: Key) -> int:
+        """Return how many characters the text of a shape has, without indents, marks and values."""
+        return sum(
+            self.length(part[1]) if isinstance(part, tuple) else sum(map(len, self._pieces[part]))
+            for part in key
+        )
 
     def outline(self, key: Key) -> str:
         """Return the text of a shape, with a mark in the place of each value."""
@@ -90,6 +105,12 @@ class Module:
             return values.indented("".join(self._marked(each, marks) for each in inner), indent)
         texts: tuple[str, ...] = self._pieces[part]
         return texts[0] + "".join(f"{next(marks)}{text}" for text in texts[1:])
+
+    def count_body(self) -> None:
+        """Count a block or partial that is written, with each of its calls; raises TooMuch."""
+        self._bodies += 1
+        if self._bodies > MAX_WRITTEN:
+            raise values.TooMuch("partials and blocks are called too often in each other")
 
     def name(self, prefix: str) -> str:
         """Return a new name."""
@@ -119,7 +140,11 @@ class Module:
 
         def first(*arguments: Any) -> None:
             self._recursions += is_recursion
-            self._function(name, emit, parameters)(*arguments)
+            self._function(name, counted, parameters)(*arguments)
+
+        def counted(code: Function) -> None:
+            with code.counted("1"):
+                emit(code)
 
         self._globals[name] = first
         return name
@@ -129,8 +154,11 @@ class Module:
     ) -> Callable[..., None]:
         # Two threads may write the same function at the same time: either one is right.
         function = Function(self, parameters)
+        if self._written > MAX_WRITTEN:
+            raise values.TooMuch("partials and blocks are called too often in each other")
         emit(function)
         source = function.source(name)
+        self._written += source.count("\n")
         exec(compile(source, "<template>", "exec"), self._globals)  # noqa: S102  # made from the template alone
         return self._globals[name]  # type: ignore[no-any-return]
 
@@ -183,6 +211,17 @@ class Function:
         self.flush()
         self._known.pop()
         self._level -= 1
+
+    @contextmanager
+    def counted(self, times: str) -> Iterator[None]:
+        """Count the statements that are written meanwhile against the limit, as often as they run."""
+        self.flush()
+        place = len(self._lines)
+        self.line("")
+        yield
+        self.flush()
+        cost = len(self._lines) - place
+        self._lines[place] = (self._lines[place][0], f"spend(N, {times} * {cost})", "")
 
     @contextmanager
     def inner(self) -> Iterator[bool]:
@@ -277,7 +316,7 @@ class Function:
     def indented(self, kept: tuple[str, ...], indent: str) -> None:
         """Print kept lines with an indent."""
         if not self.module.is_apart:
-            self.value(f'indented("".join({kept[0]}), {indent!r})')
+            self.value(f"indented(joined({kept[0]}), {indent!r})")
             return
         self.line(f"unbroken({kept[1]})")
         self.line(f"{self._out[0]} += (({indent!r}, tuple({kept[0]})),)")

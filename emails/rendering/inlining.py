@@ -13,19 +13,29 @@ does matter, or is of a kind that we do not try, we inline the whole email.
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
 
 import css_inline
 
 from emails.rendering.functions import Module, Outline
 from emails.rendering.mime import LONGEST_LINE, Html
-from emails.rendering.values import MARK, Key, escape
+from emails.rendering.values import MARK, MAX_OUTPUT, Key, TooMuch, escape
 
 # To find a shape costs as much as to inline four whole emails, and to keep it takes up to a hundred kilobytes. An order
 # of more than forty lines hardly comes twice.
 MAX_SHAPES = 64
 MAX_OUTLINE_LENGTH = 12_000
+
+# So many elements in each other fit into the stack of any thread. More are inlined by a thread with a large one, which
+# is only address space until it is used: it holds four times the elements that so many tags can open.
+FEW_TAGS = 2_000
+MAX_TAGS = 10_000
+_DEEP_STACK = 64 * 1024 * 1024
+# About a second.
+MAX_WORK = 50_000_000
 
 # We do not try values with these characters. A line end of two characters may be torn in two, and the parser drops a
 # byte order mark at the beginning. The others never get into a body as they are (see ``emails.rendering.templates``),
@@ -52,14 +62,41 @@ _has_conditions = re.compile(r"\[|:lang|:dir", re.IGNORECASE).search
 
 
 def inline(html: str) -> str:
-    """Return the HTML with its style in its elements; raises ``css_inline.InlineError``."""
+    """Return the HTML with its style in its elements; raises ``css_inline.InlineError``, or TooMuch."""
+    tags = html.count("<")
+    if tags > FEW_TAGS:
+        _refuse_work(html, tags)
+        return _inline_deep(html)
+    if "~" in html or "nth-" in html or ":has" in html:
+        _refuse_work(html, tags)
     return _inliner().inline(html)
+
+
+def _refuse_work(html: str, tags: int) -> None:
+    """Raise TooMuch for HTML whose style sheets would take seconds."""
+    if tags > MAX_TAGS:
+        raise TooMuch(f"the email would have more than {MAX_TAGS:,} tags")
+    sheet = "".join(part.partition("</style")[0] for part in html.lower().split("<style")[1:])
+    among = tags**2 * (sheet.count("nth-") + sheet.count(":has"))
+    work = tags * sheet.count("{") + among + tags**3 * sheet.count("~")
+    if work > MAX_WORK:
+        raise TooMuch("the style sheet takes too long: use fewer rules, and no nth-, :has or ~")
+
+
+def _inline_deep(html: str) -> str:
+    """Inline HTML that may be nested so deeply that the parser, which recurses, would end the process."""
+    before = threading.stack_size(_DEEP_STACK)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(_inliner().inline, html).result()
+    finally:
+        threading.stack_size(before)
 
 
 def inline_outline(outline: Outline) -> str | None:
     """Return what ``inline()`` would return for the filled outline; None if only ``inline()`` can tell."""
     joined = "".join(outline.values)
-    if _UNTRIED.search(joined):
+    if len(joined) > MAX_OUTPUT or _UNTRIED.search(joined):
         return None
     shape = _shape(outline.module, outline.key)
     return None if shape is None else shape.fill(outline.values, joined)
@@ -101,7 +138,12 @@ class _Shape:
 @lru_cache(MAX_SHAPES)
 def _shape(module: Module, key: Key) -> _Shape | None:
     """Inline an outline; None if the result depends on the values."""
-    outline = module.outline(key)
+    if module.length(key) > MAX_OUTLINE_LENGTH:
+        return None
+    try:
+        outline = module.outline(key)
+    except TooMuch:
+        return None
     if len(outline) > MAX_OUTLINE_LENGTH:
         return None
     if _ENTITY_BEFORE_MARK.search(outline) or _UNTRIED.search(MARK.sub("", outline)):
@@ -111,7 +153,7 @@ def _shape(module: Module, key: Key) -> _Shape | None:
     try:
         shape = _shape_of(outline)
         is_right = shape is not None and all(_agrees(shape, outline, value) for value in _TRIALS)
-    except css_inline.InlineError:
+    except (css_inline.InlineError, TooMuch):
         return None
     return shape if is_right else None
 

@@ -6,7 +6,6 @@ then as ``ar`` (RFC 4647, section 3.4); if there is neither, the base language i
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
@@ -93,27 +92,29 @@ def english_name(tag: str) -> str:
 def variants(files: Iterable[str]) -> frozenset[str]:
     """Return the languages in which a template can be rendered, besides the base."""
     files = set(files)
-    folders = {name.partition("/")[0] for name in files if "/" in name} - {_PARTIALS}
     return frozenset(
-        each for each in folders if {f"{each}/subject.hbs", f"{each}/body.html.hbs"} <= files
+        each
+        for each in _folders(files)
+        if {f"{each}/subject.hbs", f"{each}/body.html.hbs"} <= files
     )
 
 
 def missing(files: Iterable[str]) -> list[str]:
-    """Return a sentence for each file that a language lacks but the base has, and for each folder that is no language.
+    """Return the names of the files that a language lacks but the base has.
 
-    ``files`` are names within the folder of one template. A template with any of these must not be published: the
-    email of a customer of that language could not be rendered.
+    ``files`` are names within the folder of one template. A template that lacks any must not be published: the email of
+    a customer of that language could not be rendered.
     """
-    by_folder: dict[str, set[str]] = defaultdict(set)
-    for name in files:
-        folder, _, file = name.rpartition("/")
-        by_folder[folder].add(file)
-    base = {name for name in by_folder.pop("", set()) if name.endswith(".hbs")}
-    by_folder.pop(_PARTIALS, None)
-    problems = []
-    for folder, found in sorted(by_folder.items()):
-        if chain(folder)[:1] != (folder,):
-            problems.append(f"{folder}: not a language tag in its canonical case, such as de-AT")
-        problems += [f"{folder}/{name} is missing" for name in sorted(base - found)]
-    return problems
+    files = set(files)
+    base = sorted(name for name in files if "/" not in name and name.endswith(".hbs"))
+    wanted = (f"{folder}/{name}" for folder in sorted(_folders(files)) for name in base)
+    return [name for name in wanted if name not in files]
+
+
+def misnamed(files: Iterable[str]) -> list[str]:
+    """Return the folders that are no language tag in its canonical case: no customer would ever get them."""
+    return sorted(folder for folder in _folders(files) if chain(folder)[:1] != (folder,))
+
+
+def _folders(files: Iterable[str]) -> set[str]:
+    return {name.rpartition("/")[0] for name in files if "/" in name} - {_PARTIALS}

@@ -115,7 +115,7 @@ class Template:
 
     def filled(self, context: Mapping[str, object], data: Mapping[str, object]) -> str:
         """Return the text for data that a template has checked; raises RenderError."""
-        return self._run(self._module(is_apart=False).text, context, data)
+        return self._run(lambda: self._module(is_apart=False).text(context, data))
 
     def outline(
         self,
@@ -125,7 +125,7 @@ class Template:
     ) -> Outline | None:
         """Fill the template, but keep the printed values apart; None if that is not possible."""
         try:
-            return self._run(self._module(is_apart=True).shape, context, data)
+            return self._run(lambda: self._module(is_apart=True).shape(context, data))
         except NoOutline:
             return None
 

@@ -24,6 +24,7 @@ from emails.rendering import inlining, languages, parser
 from emails.rendering.handlebars import HandlebarsTemplates
 from emails.rendering.sets import Template
 from emails.rendering.syntax import BadTemplate, called_partials
+from emails.rendering.values import TooMuch
 from queues.events import unambiguous
 
 MAX_SUBJECT_LENGTH = 200
@@ -122,7 +123,11 @@ class Files:
         # Tables are the layout of an email, not its content.
         converter.ignore_tables = True
         converter.images_to_alt = True
-        html = _body(self._found(f"{folder}body.html.hbs"), context, data)
+        found = self._found(f"{folder}body.html.hbs")
+        html = _body(found, context, data)
+        if html.count("<") > inlining.FEW_TAGS // 2:
+            # The converter takes quadratic time for tags that are never closed; the inliner closes them.
+            html = _inline_css(found.name, html)
         return str(converter.handle(html)).strip() + "\n"
 
     def _found(self, file: str) -> Template:
@@ -302,5 +307,5 @@ def _one_line(text: str) -> str:
 def _inline_css(name: str, html: str) -> str:
     try:
         return inlining.inline(html)
-    except css_inline.InlineError as exc:
+    except (css_inline.InlineError, TooMuch) as exc:
         raise RenderError(f"{name}: {exc}") from exc

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 _ESCAPES = str.maketrans(
     {
@@ -38,6 +38,10 @@ _LINE = re.compile("[^\r\n\u2029]+")
 _EXACT = 2**53
 # JavaScript writes numbers from here on with an exponent.
 _LONG = 1e21
+# Ten times as much as mail programs show.
+MAX_OUTPUT = 1_000_000
+# So many pieces are joined before anybody looks how long they are together: no value is longer than its event.
+_FEW_PIECES = 256
 
 
 class SafeString(str):
@@ -50,6 +54,10 @@ class Missing(Exception):
     def __init__(self, path: str) -> None:
         super().__init__(path)
         self.path = path
+
+
+class TooMuch(ValueError):
+    """A template prints more than an email can have, or takes too long."""
 
 
 class TooDeep(RecursionError):
@@ -315,9 +323,34 @@ def _text_of_no_object(value: object, name: str | None) -> str:
     return text_of(value)
 
 
+def spend(left: list[int], count: int) -> None:
+    """Count statements that are about to run; raises TooMuch if there are too many for one email."""
+    left[0] -= count
+    if left[0] < 0:
+        raise TooMuch(
+            "this takes too long: lists are repeated inside each other, or partials called"
+        )
+
+
+def joined(pieces: list[str]) -> str:
+    """Return what was printed; raises TooMuch if no email can be so long."""
+    if len(pieces) > _FEW_PIECES and sum(map(len, pieces)) > MAX_OUTPUT:
+        _refuse_length()
+    text = "".join(pieces)
+    if len(text) > MAX_OUTPUT:
+        _refuse_length()
+    return text
+
+
+def _refuse_length() -> NoReturn:
+    raise TooMuch(f"the email would be longer than {MAX_OUTPUT:,} characters")
+
+
 def indented(text: str, indent: str) -> str:
-    """Indent what a partial printed."""
+    """Indent what a partial printed; raises TooMuch if no email can be so long."""
     *lines, last = text.split("\n")
+    if len(text) + len(lines) * len(indent) > MAX_OUTPUT:
+        _refuse_length()
     return "".join(f"{indent}{line}\n" for line in lines) + (last and indent + last)
 
 
@@ -349,8 +382,8 @@ RUNTIME: Mapping[str, Any] = {
         each.__name__: each
         for each in (
             *(apart, climb, data, html, indented, inside, is_empty, is_list, is_true, no_data),
-            *(overlaid, pairs, partial_name, plain, step, step_in_data, unbroken, unescaped),
-            *(Missing, NoOutline, SafeString, TooDeep),
+            *(joined, overlaid, pairs, partial_name, plain, spend, step, step_in_data, unbroken),
+            *(unescaped, Missing, NoOutline, SafeString, TooDeep),
         )
     },
     "inf": math.inf,

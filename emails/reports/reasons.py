@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from django.utils.translation import gettext_noop as noop
+
 from emails.reports import sub_types
 
 ENHANCED = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})")
@@ -28,8 +30,8 @@ _KIND = re.compile(r"^\s*[\w-]+\s*;")
 # RFC 3464, 2.3.4: a comment may follow the status.
 _STATUS = re.compile(r"^\s*([245]\.\d{1,3}\.\d{1,3})(?=[\s(]|$)")
 
-_FULL = "The mailbox is full."
-_TOO_LARGE = "The email is larger than the mail server accepts."
+_FULL = noop("The mailbox is full.")
+_TOO_LARGE = noop("The email is larger than the mail server accepts.")
 _SILENT = "The recipient's mail server did not answer."
 _NO_WAY = "No route to the recipient's mail server was found."
 _SPAM = "The recipient's mail server treated it as spam, or does not trust its sender."
@@ -39,16 +41,16 @@ _UNKNOWN = "The mail server did not say why."
 
 # Classes 4 and 5 share their meanings; the first digit says whether the problem may pass.
 _BY_DETAIL = {
-    "1.1": "The address does not exist.",
-    "1.2": "The domain of the address does not exist, or accepts no email.",
-    "1.3": "The address is not valid.",
-    "1.4": "The address is not unique at its domain.",
-    "1.6": "The mailbox has moved and left no new address.",
-    "1.7": "The recipient's mail server does not accept the address of the sender.",
-    "1.8": "The recipient's mail server cannot look up the sender's domain.",
-    "1.10": "The domain of the address accepts no email.",
-    "2.0": "Something is wrong with the mailbox.",
-    "2.1": "The mailbox is disabled.",
+    "1.1": noop("The address does not exist."),
+    "1.2": noop("The domain of the address does not exist, or accepts no email."),
+    "1.3": noop("The address is not valid."),
+    "1.4": noop("The address is not unique at its domain."),
+    "1.6": noop("The mailbox has moved and left no new address."),
+    "1.7": noop("The recipient's mail server does not accept the address of the sender."),
+    "1.8": noop("The recipient's mail server cannot look up the sender's domain."),
+    "1.10": noop("The domain of the address accepts no email."),
+    "2.0": noop("Something is wrong with the mailbox."),
+    "2.1": noop("The mailbox is disabled."),
     "2.2": _FULL,
     "2.3": _TOO_LARGE,
     "3.1": "The recipient's mail server has no storage left.",
@@ -68,8 +70,8 @@ _BY_DETAIL = {
     "7.26": _UNPROVEN,
 }
 _BY_SUBJECT = {
-    "1": "Something is wrong with the address.",
-    "2": "Something is wrong with the mailbox.",
+    "1": noop("Something is wrong with the address."),
+    "2": noop("Something is wrong with the mailbox."),
     "3": "The recipient's mail server has an internal problem.",
     "4": "The recipient's mail server could not be reached.",
     "5": "The mail servers did not understand each other.",

@@ -6,7 +6,6 @@ Sources: SES API reference; django-ses 4.8. ``emails.ses.error_codes`` says what
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from emails.errors import InDoubt, NotSent, Refused, SendError
 from emails.ses import default_sender, fields, lean
 from emails.ses.error_codes import classified
 from queues import addresses
-from queues.aws import lean_fit
+from queues.aws import clients, lean_fit
 from queues.aws.clients import FAILURES
 from queues.aws.failures import departures
 from queues.aws.failures.error_codes import is_about_credentials, is_lacking
@@ -161,7 +160,7 @@ def covering(address: str) -> list[str]:
 
 def connection() -> SESBackend:
     """Return django-ses's backend with its client; all threads of this process share it."""
-    with _making:
+    with clients.making:
         return _connection(
             settings.AWS_SES_REGION_ENDPOINT_URL,
             settings.AWS_REGION,
@@ -172,22 +171,23 @@ def connection() -> SESBackend:
 
 def api() -> SESClient:
     """Return the client of SES API version 1, for identities and set-up: every endpoint has this version."""
-    with _making:
+    with clients.making:
         return _api(settings.AWS_ENDPOINT_URL, settings.AWS_REGION)
 
 
 def api_v2() -> SESV2Client:
     """Return the client of SES API version 2, for questions that version 1 cannot answer."""
-    with _making:
+    with clients.making:
         return _api_v2(settings.AWS_ENDPOINT_URL, settings.AWS_REGION)
 
 
 def forget_clients() -> None:
     """Forget all clients, so that new ones are made: after new credentials, and between tests."""
     _connection.cache_clear()
-    _session.cache_clear()
     _api.cache_clear()
     _api_v2.cache_clear()
+    # They share a session, which keeps its credentials.
+    clients.forget_clients()
 
 
 def unsent(exc: Exception, departure: departures.Departure, *, sender: str) -> SendError:
@@ -251,17 +251,13 @@ def _any_verified(names: list[str]) -> bool:
     return any(attributes["VerificationStatus"] == "Success" for attributes in found)
 
 
-# ``cache`` does not lock: at a consumer's start each of its threads would make a client, for a second and some MB each.
-_making = threading.RLock()
-
-
 class _Backend(SESBackend):  # type: ignore[misc]  # it has no types
     """django-ses's backend, whose client tells when a request leaves."""
 
     def create_session(self) -> boto3.session.Session:
         """Return the session of our other clients; one of its own where django-ses has settings for that."""
         own = (self._session_profile, self._access_key_id, self._access_key, self._session_token)
-        made: boto3.session.Session = super().create_session() if any(own) else _session()
+        made: boto3.session.Session = super().create_session() if any(own) else clients.session()
         return made
 
     def open(self) -> bool | None:
@@ -298,15 +294,9 @@ def _lean(backend: SESBackend) -> Any:
 
 
 @cache
-def _session() -> boto3.session.Session:
-    """Return the session that both clients share: each session holds some MB about AWS's endpoints and services."""
-    return boto3.session.Session()
-
-
-@cache
 def _api(endpoint: str | None, region: str) -> SESClient:
     return _told_of_departures(
-        _session().client(
+        clients.session().client(
             "ses", region_name=region, endpoint_url=endpoint, config=settings.AWS_SES_CONFIG
         )
     )
@@ -315,7 +305,7 @@ def _api(endpoint: str | None, region: str) -> SESClient:
 @cache
 def _api_v2(endpoint: str | None, region: str) -> SESV2Client:
     return _told_of_departures(
-        _session().client(
+        clients.session().client(
             "sesv2", region_name=region, endpoint_url=endpoint, config=settings.AWS_SES_CONFIG
         )
     )

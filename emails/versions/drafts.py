@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from django.db import transaction
 
-from emails.errors import StaleTemplate
+from emails.errors import Barred, StaleTemplate
 from emails.models import TemplateDraft, TemplateVersion
 from emails.versions import in_force, publishing
+from queues.registry import Hook
+
+# Say why this user must not publish a draft now, in sentences for staff; none means that they may. They are asked in
+# the transaction that publishes it.
+bars: Hook[Callable[[TemplateDraft, str], Iterable[str]]] = Hook()
 
 
 def of(name: str) -> TemplateDraft | None:
@@ -45,14 +50,25 @@ def discard(name: str) -> bool:
 
 
 @transaction.atomic
-def publish(name: str, *, by: str, why: str, revision: int) -> TemplateVersion:
-    """Publish the draft, which ends it; raises StaleTemplate and RenderError. See ``publishing.publish``."""
+def publish(name: str, *, by: str, why: str, revision: int, force: bool = False) -> TemplateVersion:
+    """Publish the draft, which ends it; raises Barred, StaleTemplate and RenderError. See ``publishing.publish``.
+
+    ``force``: whatever bars it. No page can do that; it is for a shell, when the rehearsal itself is the trouble.
+    """
+    publishing.lock()
     draft = TemplateDraft.objects.select_for_update().filter(name=name).first()
     if draft is None or draft.revision != revision:
         raise StaleTemplate(_stale(name, draft))
+    if not force and (reasons := why_barred(draft, by)):
+        raise Barred(" ".join(reasons))
     version = publishing.publish(name, draft.files, by=by, why=why)
     draft.delete()
     return version
+
+
+def why_barred(draft: TemplateDraft, by: str) -> list[str]:
+    """Return why this user must not publish this draft now; nothing if they may."""
+    return [reason for bar in bars for reason in bar(draft, by)]
 
 
 def _stale(name: str, draft: TemplateDraft | None) -> str:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as noop
 
 from emails.models import Attempt, Notification
 from emails.reports import reasons, report_words
@@ -23,16 +25,16 @@ Delivery = Notification.Delivery
 
 # The customer's words for each step, and for the same step when it failed.
 _LABELS = {
-    "Recorded": ("Ordered", "Ordered"),
-    "Queued": ("Prepared", "Not prepared"),
-    "Sent": ("Sent", "Not sent"),
-    "Delivered": ("Delivered", "Not delivered"),
-    "Opened": ("Opened", "Not opened"),
+    "Recorded": (noop("Ordered"), noop("Ordered")),
+    "Queued": (noop("Prepared"), noop("Not prepared")),
+    "Sent": (noop("Sent"), noop("Not sent")),
+    "Delivered": (noop("Delivered"), noop("Not delivered")),
+    "Opened": (noop("Opened"), noop("Not opened")),
 }
-_SAFE = "Your order is confirmed."
+_SAFE = noop("Your order is confirmed.")
 # It does not say why: whoever has the link need not learn who complained about what.
-_UNWANTED = f"We can't email this address at the moment. {_SAFE}"
-_LATER = f"{_SAFE} Its email will follow a little later."
+_UNWANTED = (noop("We can't email this address at the moment."), _SAFE)
+_LATER = (_SAFE, noop("Its email will follow a little later."))
 _ADDRESS_MAY_BE_WRONG = (Delivery.BOUNCED_SOFT, Delivery.BOUNCED_HARD, Delivery.SUPPRESSED)
 # Enough for every redrive that a person will ever do.
 _MAX_ROWS = 50
@@ -69,7 +71,7 @@ class Timeline:
     @property
     def labelled(self) -> list[tuple[str, EmailStep]]:
         """Each step with the customer's word for it: a step that failed is not called *Sent*."""
-        return [(_LABELS[step.name][step.state == "wrong"], step) for step in self.steps]
+        return [(gettext(_LABELS[step.name][step.state == "wrong"]), step) for step in self.steps]
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def _told(facts: _Facts) -> Timeline:
         _delivery_verdict(facts)
         or _notification_verdict(facts)
         or _queue_verdict(facts)
-        or Verdict("We are preparing your confirmation email.")
+        or Verdict(_said(noop("We are preparing your confirmation email.")))
     )
     return Timeline(
         _steps(facts, verdict),
@@ -162,23 +164,37 @@ def _delivery_message(status: Notification.Delivery, notification: Notification)
         cause = ""
     match status:
         case Delivery.DELIVERED:
-            return "Delivered. If you can't see it in your inbox, check your spam folder."
+            return _said(
+                noop("Delivered. If you can't see it in your inbox, check your spam folder.")
+            )
         case Delivery.COMPLAINED:
-            return "Delivered, then reported as spam."
+            return _said(noop("Delivered, then reported as spam."))
         case Delivery.DELAYED:
-            cause = cause or "Your mail provider is slow to accept it."
-            return f"Sent, but not delivered yet. {cause} Delivery is retried automatically."
+            return _said(
+                noop("Sent, but not delivered yet."),
+                cause or noop("Your mail provider is slow to accept it."),
+                noop("Delivery is retried automatically."),
+            )
         case Delivery.BOUNCED_SOFT:
-            cause = cause or "The mailbox may be full or out of order."
-            return f"Your mail provider did not accept the email. {cause} {_SAFE}"
+            return _said(
+                noop("Your mail provider did not accept the email."),
+                cause or noop("The mailbox may be full or out of order."),
+                _SAFE,
+            )
         case Delivery.SUPPRESSED:
-            return _UNWANTED
+            return _said(*_UNWANTED)
         case Delivery.BOUNCED_HARD if "Suppress" in notification.delivery_code:
-            return _UNWANTED
+            return _said(*_UNWANTED)
         case Delivery.BOUNCED_HARD:
-            cause = cause or "Your mail provider refused it."
-            return f"The email came back. {cause} {_SAFE}"
-    return f"We couldn't send your confirmation email. {_SAFE}"
+            return _said(
+                noop("The email came back."), cause or noop("Your mail provider refused it."), _SAFE
+            )
+    return _said(noop("We couldn't send your confirmation email."), _SAFE)
+
+
+def _said(*sentences: str) -> str:
+    """Join sentences in the language of their reader: that of a customer's page, or English in the API."""
+    return " ".join(map(gettext, sentences))
 
 
 def _delivery_reason(notification: Notification) -> str:
@@ -197,18 +213,20 @@ def _notification_verdict(facts: _Facts) -> Verdict | None:
     match notification.state:
         case State.SENT:
             return Verdict(
-                "Sent. It should reach your inbox any moment.",
+                _said(noop("Sent. It should reach your inbox any moment.")),
                 is_final=not settings.SES_EVENTS_TOPIC,
             )
         case State.IN_DOUBT:
-            return Verdict("We are making sure that your email went out.", reason)
+            return Verdict(_said(noop("We are making sure that your email went out.")), reason)
         case State.SUPPRESSED:
-            return Verdict(_UNWANTED, reason, is_wrong=True, is_final=True, is_correctable=True)
+            return Verdict(
+                _said(*_UNWANTED), reason, is_wrong=True, is_final=True, is_correctable=True
+            )
         case State.KEPT:
-            return Verdict(_LATER, reason)
+            return Verdict(_said(*_LATER), reason)
         case State.CANCELLED:
             return Verdict(
-                f"We cancelled this email. {_SAFE}",
+                _said(noop("We cancelled this email."), _SAFE),
                 reason,
                 is_wrong=True,
                 is_final=True,
@@ -229,11 +247,12 @@ def _queue_verdict(facts: _Facts) -> Verdict | None:
     if last.state == OutboxEvent.State.REFUSED:
         return _given_up(facts, last.error)
     if last.published_at is None:
-        return Verdict(_LATER, last.error) if last.error else None
+        return Verdict(_said(*_LATER), last.error) if last.error else None
     # A redrive starts from the beginning, so failures before it no longer count.
     if facts.failure and last.published_at < facts.failure.failed_at:
         reason = _reason(facts.failure.code, facts.failure.reason)
-        return Verdict(f"{_not_sent(facts)} We're trying again.", reason, is_wrong=True)
+        again = _said(noop("We're trying again."))
+        return Verdict(f"{_not_sent(facts)} {again}", reason, is_wrong=True)
     return None
 
 
@@ -276,8 +295,10 @@ def _is_correctable(facts: _Facts) -> bool:
 
 def _not_sent(facts: _Facts) -> str:
     """Build the message for an unsent email; it always says that the order itself is safe."""
-    to = f" to {facts.notification.recipient}" if facts.notification else ""
-    return f"We couldn't email your confirmation{to} yet. {_SAFE}"
+    if facts.notification is None:
+        return _said(noop("We couldn't email your confirmation yet."), _SAFE)
+    told = gettext("We couldn't email your confirmation to %(address)s yet.")
+    return f"{told % {'address': facts.notification.recipient}} {_said(_SAFE)}"
 
 
 def _reason(code: str, text: str) -> str:

@@ -79,6 +79,13 @@ def sandbox_banner() -> dict[str, Any]:
     return {"is_shown": settings.SANDBOX}
 
 
+@register.inclusion_tag("notifier/language_switch.html", takes_context=True)
+def language_switch(context: Context) -> dict[str, Any]:
+    """Let a customer choose the language of the pages; show nothing on a page that knows no request."""
+    known = {name: context.get(name) for name in ("request", "csrf_token")}
+    return {**known, "languages": settings.LANGUAGES}
+
+
 @register.filter
 def unlocalized(number: float) -> str:
     """Write a number as SVG and JavaScript read it, whatever the site's language."""

@@ -6,6 +6,7 @@ import logging
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from orders.errors import TooFast
 from orders.forms import PublicForm
@@ -24,7 +25,7 @@ def admits(request: HttpRequest, form: PublicForm) -> bool:
     except TooFast as exc:
         logger.info("refused a form from=%s", client_address.masked(origin))
         form.put_off(
-            "Too many forms were sent from your network, so we did not accept this one.",
+            _("Too many forms were sent from your network, so we did not accept this one."),
             seconds=exc.seconds,
         )
         return False

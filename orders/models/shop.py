@@ -20,6 +20,7 @@ from django.db.models.functions import Lower
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
+from django.utils.translation import gettext as _
 
 from orders import events
 from orders.errors import Immutable, MixedCurrencies, NoLines, OrderTooLarge, TooManyLines
@@ -198,17 +199,16 @@ class Order(Fact):
 
     def _add_up(self, lines: list[OrderLine]) -> None:
         if not lines:
-            raise NoLines("An order needs at least one line.")
+            raise NoLines(_("An order needs at least one line."))
         if len(lines) > events.MAX_LINES:
-            raise TooManyLines(
-                f"An order has at most {events.MAX_LINES} products. Please order the others separately."
-            )
+            raise TooManyLines(too_many_lines())
         for line in lines:
             line.copy_product()
             line.clean_fields(exclude=["order", "product"])
         currencies = sorted({line.product.currency for line in lines})
         if len(currencies) > 1:
-            raise MixedCurrencies(f"One order, one currency: not {' and '.join(currencies)}.")
+            named = _(" and ").join(currencies)
+            raise MixedCurrencies(_("One order, one currency: not %(named)s.") % {"named": named})
         self.currency = currencies[0]
         self.total = sum((line.total for line in lines), Decimal(0))
 
@@ -266,6 +266,13 @@ class OrderLine(Fact):
         self.unit_price = self.product.price
 
 
+def too_many_lines() -> str:
+    """Return the sentence for whoever orders more products than fit into one order."""
+    return _("An order has at most %(most)d products. Please order the others separately.") % {
+        "most": events.MAX_LINES
+    }
+
+
 def order_placed(order: Order, lines: list[OrderLine]) -> Event:
     """Make the event of an order that has its number."""
     placed = OrderPlaced(
@@ -296,7 +303,9 @@ def _in_one_event() -> Iterator[None]:
         yield
     except EventTooLarge as exc:
         raise OrderTooLarge(
-            "This order is too large to be confirmed in one email. Please split it into several orders."
+            _(
+                "This order is too large to be confirmed in one email. Please split it into several orders."
+            )
         ) from exc
 
 

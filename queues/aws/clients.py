@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -45,9 +46,14 @@ def remembered(make: Make) -> Make:
     return cast("Make", cached)
 
 
+# A cache does not lock, and a session makes one client at a time: without this, each thread of a consumer would make
+# clients of its own, for a second and some MB each. Whoever makes or looks up a client holds it.
+making = threading.RLock()
+
+
 @remembered
 def session() -> boto3.session.Session:
-    """Return the one session for all clients: each session would load a service's description anew, some 8 MB."""
+    """Return the one session for all clients of SQS, SNS and SES: each session loads some 7 MB of descriptions anew."""
     return boto3.session.Session()
 
 

@@ -17,6 +17,10 @@ from botocore.exceptions import BotoCoreError, ConnectTimeoutError
 
 from queues.aws.lean_connections import Connections, Exchange, Response
 
+# The pause between two looks. Answers that come one right after the other are read together, and requests that are due
+# leave together: each time that a thread wakes up costs as much as an answer.
+LOOK_SECONDS = 0.002
+
 
 class Planned(NamedTuple):
     """A request that leaves at ``at``, in seconds of ``time.monotonic``, if ``is_fit`` says so right before."""
@@ -50,6 +54,8 @@ class Round:
                 self._send_due()
                 self._read_ready()
                 self._end_late()
+                if len(self._waiting) + len(self._under_way) > 1:
+                    time.sleep(LOOK_SECONDS)
         finally:
             for one in self._under_way.values():
                 one.exchange.give_up()

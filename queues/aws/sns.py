@@ -6,7 +6,6 @@ A batch holds at most ten entries and 256 KiB, as one of SQS does.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -134,16 +133,13 @@ def topic(alias: str) -> Topic | None:
 
 def client(*, hurried: bool = False) -> SNSClient:
     """Return the SNS client that all threads of this process share."""
-    with _making:
+    with clients.making:
         return _client(settings.AWS_REGION, settings.AWS_ENDPOINT_URL, hurried)
 
 
 @clients.remembered
 def _topic(alias: str, name_or_arn: str) -> Topic:
     return Topic(alias, name_or_arn)
-
-
-_making = threading.Lock()
 
 
 @clients.remembered

@@ -6,7 +6,6 @@ Sources: the SQS API reference and developer guide. Batches hold at most ten ent
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -279,7 +278,7 @@ def urls(prefix: str) -> list[str]:
 
 def client(*, hurried: bool = False) -> SQSClient:
     """Return the SQS client that all threads of this process share."""
-    with _making:
+    with clients.making:
         return _client(settings.AWS_REGION, settings.AWS_ENDPOINT_URL, settings.SQS_CLIENT, hurried)
 
 
@@ -349,10 +348,6 @@ def _entries(
 @cache
 def _queue(alias: str, name_or_url: str) -> Queue:
     return Queue(alias, name_or_url)
-
-
-# The cache does not lock: without this each receiver thread would make a client of its own.
-_making = threading.Lock()
 
 
 @clients.remembered

@@ -160,7 +160,7 @@ class Group:
 
     @property
     def more_domains(self) -> int:
-        """How many dead letters go to domains that are not listed."""
+        """The number of dead letters to domains that are not listed."""
         return self.count - sum(domain.count for domain in self.domains)
 
     def _amounts(self) -> list[str]:

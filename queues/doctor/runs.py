@@ -61,9 +61,18 @@ def ask(kind: str, arguments: Mapping[str, Any], *, by: str) -> DoctorRun:
     )
     kept = DoctorRun.objects.order_by("-id").values("pk")[:KEPT]
     DoctorRun.objects.exclude(pk__in=list(kept.values_list("pk", flat=True))).delete()
-    if not _lives_a_consumer():
-        transaction.on_commit(_run_here)
+    carry_out_if_alone(advance)
     return run
+
+
+def carry_out_if_alone(step: Callable[[], int]) -> None:
+    """Repeat a step of ``registry.jobs`` in this process while it finds work, if no consumer is alive to do that.
+
+    It begins when the transaction is committed.
+    """
+    if not LiveConsumer.objects.alive().filter(kind=LiveConsumer.Kind.CONSUMER).exists():
+        thread = threading.Thread(target=_alone, args=(step,), name="jobs", daemon=True)
+        transaction.on_commit(thread.start)
 
 
 def advance() -> int:
@@ -98,10 +107,6 @@ def waiting(run: DoctorRun) -> Waiting:
     return Waiting("It starts within seconds, in a consumer.", False)
 
 
-def _lives_a_consumer() -> bool:
-    return LiveConsumer.objects.alive().filter(kind=LiveConsumer.Kind.CONSUMER).exists()
-
-
 def _take(run: DoctorRun) -> bool:
     ran_on = f"{socket.gethostname()[:100]}:{os.getpid()}"
     mine = DoctorRun.objects.filter(pk=run.pk, state=State.WAITING)
@@ -113,14 +118,11 @@ def _add(run: DoctorRun, result: Mapping[str, Any]) -> None:
     DoctorRun.objects.filter(pk=run.pk).update(results=run.results)
 
 
-def _run_here() -> None:
-    threading.Thread(target=_advance_alone, name="doctor-run", daemon=True).start()
-
-
-def _advance_alone() -> None:
+def _alone(step: Callable[[], int]) -> None:
     try:
-        advance()
+        while step():
+            pass
     except DatabaseError as exc:
-        logger.error("doctor run failed: %s", type(exc).__name__)
+        logger.error("job failed: %s", type(exc).__name__)
     finally:
         connection.close()

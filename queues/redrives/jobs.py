@@ -24,6 +24,7 @@ from django.utils.text import Truncator
 from queues.answers import Bucket, Cause
 from queues.dead_letters.advice import title
 from queues.models import DeadLetter, Redrive, RedriveCause, RedriveItem
+from queues.models.sql import due_in
 from queues.redrives import releasing, settling
 from queues.redrives.leases import Lease, LeaseLost
 
@@ -57,12 +58,13 @@ def start(
     rate: int | None = None,
     canary: bool = True,
     buckets: Collection[Bucket] | None = None,
+    wait: timedelta = timedelta(),
 ) -> Redrive:
     """Let consumers send these dead letters back, if they are open; a key used before returns its first redrive.
 
     ``by`` is a user, who gets a log entry, or the name of a script. ``rate`` is in dead letters a second. With
     ``buckets``, each dead letter is forecast right before it would be sent back, and skipped unless it is in one of
-    them. Dead letters that are in another unfinished redrive are left out.
+    them. Dead letters that are in another unfinished redrive are left out. It begins after ``wait``.
     """
     user, name = (None, by) if isinstance(by, str) else (by, by.get_username())
     redrive, is_new = Redrive.objects.get_or_create(
@@ -75,7 +77,7 @@ def start(
             "is_canary": canary,
             "buckets": None if buckets is None else list(buckets),
             "stage": 0 if canary else releasing.LAST_STAGE,
-            "next_at": Now(),
+            "next_at": due_in(wait),
         },
     )
     if is_new:

@@ -117,3 +117,40 @@ def test_customer_corrects_a_mistyped_address_and_gets_one_mail(site):
     assert barriers(page) == []
     assert len(site.mails(ADA)) == 1
     assert site.mails("ada@exmaple.com") == []
+
+
+def test_german_orders_in_german_and_can_switch_to_english(site):
+    page = site.open(size=PHONE, locale="de-AT")
+    page.get_by_role("button", name="Einmal mehr: Stoneware mug").click()
+    expect(page.locator("[data-count]")).to_have_text("1 Artikel")
+    for label in ("Ihr Name", "Straße und Hausnummer", "Postleitzahl", "Ort", "Land"):
+        page.get_by_label(label, exact=True).fill("1010 Wien")
+    page.get_by_label("E-Mail-Adresse", exact=True).fill(ADA)
+    assert barriers(page) == []
+
+    page.get_by_role("button", name="Bestellung aufgeben").click()
+    page.wait_for_url("**/orders/ORD-*/")
+
+    expect(page.locator(".verdict")).to_have_text(re.compile("^Zugestellt."))
+    expect(page.locator(".lines tfoot td")).to_have_text("18,00\xa0$")
+    assert barriers(page) == []
+    take_picture(page, "order-german")
+    page.get_by_role("button", name="English").click()
+    expect(page.get_by_role("heading", name="Order confirmed")).to_be_visible()
+    [mail] = site.mails(ADA)
+    assert re.fullmatch("Ihre Bestellung ORD-[0-9]+ ist bestätigt", mail["subject"])
+
+
+def test_arabic_email_is_read_from_right_to_left(site):
+    page = site.open_admin("/admin/emails/notification/templates/order_confirmation/?language=ar")
+
+    mail = page.frame_locator("iframe").first
+    name, amount = (
+        mail.get_by_text("Blue mug").bounding_box(),
+        mail.get_by_text("25.00").bounding_box(),
+    )
+
+    assert mail.locator("html").get_attribute("dir") == "rtl"
+    assert name["x"] > amount["x"] + amount["width"]
+    assert mail.locator("html").evaluate("html => html.scrollWidth <= html.clientWidth")
+    take_picture(page, "template-arabic")

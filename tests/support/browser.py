@@ -76,7 +76,14 @@ class Site:
         consumer.wait_for("consuming")
         assert demo.wait() == 0, demo.output
 
-    def open(self, path: str = "/", *, size: tuple[int, int] = DESKTOP, dark: bool = False) -> Page:
+    def open(
+        self,
+        path: str = "/",
+        *,
+        size: tuple[int, int] = DESKTOP,
+        dark: bool = False,
+        locale: str = "en-GB",
+    ) -> Page:
         """A page of somebody new, who has no cookies yet."""
         width, height = size
         context = self._chromium.new_context(
@@ -84,7 +91,7 @@ class Site:
             viewport={"width": width, "height": height},
             color_scheme="dark" if dark else "light",
             reduced_motion="reduce",
-            locale="en-GB",
+            locale=locale,
             timezone_id="Europe/London",
         )
         context.set_default_timeout(PATIENCE_MILLISECONDS)

@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib.auth.models import Group, Permission, User
 from django.utils import timezone
 
-from emails.models import Notification, Suppression
+from emails.models import Notification, Rehearsal, RehearsalCase, Suppression, TemplateDraft
 from emails.rendering import templates
 from notifier.models import LoginFailure
 from queues.models import DeadLetter, OutboxEvent, Redrive
@@ -100,3 +100,36 @@ def make_suppression(**fields: Any) -> Suppression:
         "since": timezone.now(),
     }
     return Suppression.objects.create(**defaults | fields)
+
+
+def make_rehearsal(**fields: Any) -> Rehearsal:
+    """One of a draft that changes the subject, as it is when somebody has asked for it."""
+    name = "order_confirmation"
+    before = templates.sources(name)
+    after = before | {"subject.hbs": "New"}
+    draft, _ = TemplateDraft.objects.get_or_create(
+        name=name, defaults={"files": after, "by": "ada"}
+    )
+    defaults: dict[str, Any] = {
+        "name": name,
+        "revision": draft.revision,
+        "plan": {name: {"before": before, "after": after}},
+        "asked_by": "ada",
+        "until": timezone.now(),
+        "next_at": timezone.now(),
+    }
+    return Rehearsal.objects.create(**defaults | fields)
+
+
+def make_case(**fields: Any) -> RehearsalCase:
+    """An email that the draft of a rehearsal changes."""
+    defaults: dict[str, Any] = {
+        "rehearsal": fields.pop("rehearsal", None) or make_rehearsal(),
+        "template": "order_confirmation",
+        "kind": RehearsalCase.Kind.EVENT,
+        "outcome": RehearsalCase.Outcome.CHANGED,
+        "source": make_notification().pk,
+        "subject": "ORD-000001",
+        "happened_at": timezone.now(),
+    }
+    return RehearsalCase.objects.create(**defaults | fields)

@@ -19,8 +19,12 @@
 
   // --- Show times in the reader's time zone
 
-  const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
-  const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "long", timeStyle: "short" });
+  // In the language of the page, as it is written where the reader is.
+  const language = document.documentElement.lang;
+  const locale =
+    navigator.languages.find((each) => each.split("-")[0] === language) ?? language;
+  const clock = new Intl.DateTimeFormat(locale, { timeStyle: "short" });
+  const calendar = new Intl.DateTimeFormat(locale, { dateStyle: "long", timeStyle: "short" });
   const localise = (root) => {
     for (const time of root.querySelectorAll("time")) {
       const format = "date" in time.dataset ? calendar : clock;
@@ -62,7 +66,7 @@
       currency: card.dataset.currency,
     }));
     const money = (cents, currency) =>
-      new Intl.NumberFormat("en-US", { style: "currency", currency }).format(cents / 100);
+      new Intl.NumberFormat(language, { style: "currency", currency }).format(cents / 100);
     const quantity = ({ input }) => {
       const value = Number(input.value);
       return Number.isInteger(value) && value > 0 && value < 100 ? value : 0;
@@ -90,7 +94,8 @@
       show(basket.querySelector("[data-nothing]"), !chosen.length);
       show(basket.querySelector("[data-total-row]"), chosen.length);
       const count = chosen.reduce((sum, product) => sum + quantity(product), 0);
-      order.querySelector("[data-count]").textContent = count === 1 ? "1 item" : `${count} items`;
+      const { one, many } = order.querySelector("[data-count]").dataset;
+      order.querySelector("[data-count]").textContent = count === 1 ? one : many.replace("…", count);
       show(order.querySelector("[data-tray]"), chosen.length);
     };
 

@@ -546,6 +546,7 @@ PARTIALS = {
         {"body.html": "x"},
         {"evil.py": "x"},
         {"AR/subject.hbs": "x"},
+        {"pt-br/subject.hbs": "x", "pt-br/body.html.hbs": "x"},
         {"partials/.hbs": "x"},
         {"partials/a b.hbs": "x"},
         {"subject.hbs\0": "x"},

@@ -174,9 +174,10 @@ def test_language_without_a_file_of_the_base_lacks_it():
     base = ["subject.hbs", "body.html.hbs", "body.txt.hbs", "sample.json", "partials/layout.hbs"]
 
     assert languages.missing(base) == []
-    assert languages.missing([*base, "ar/subject.hbs", "ar/body.html.hbs"]) == [
-        "ar/body.txt.hbs is missing"
-    ]
-    assert languages.missing(["subject.hbs", "DE/subject.hbs"]) == [
-        "DE: not a language tag in its canonical case, such as de-AT"
-    ]
+    assert languages.missing([*base, "ar/subject.hbs", "ar/body.html.hbs"]) == ["ar/body.txt.hbs"]
+
+
+def test_folder_that_no_customer_would_get_is_named():
+    files = [f"{folder}/subject.hbs" for folder in ("DE", "de", "german", "pt-br", "partials")]
+
+    assert languages.misnamed(["subject.hbs", *files]) == ["DE", "german", "pt-br"]

@@ -75,12 +75,13 @@ def test_subject_keeps_the_marks_around_an_amount():
 
 
 def test_files_that_lack_a_part_of_a_language_are_named():
-    assert languages.missing(WELCOME) == ["fr/body.html.hbs is missing"]
+    assert languages.missing(WELCOME) == ["fr/body.html.hbs"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_language_has_every_file_of_the_base(name):
     assert languages.missing(templates.sources(name)) == []
+    assert languages.misnamed(templates.sources(name)) == []
     assert templates.of_code(name).languages == SHIPPED.get(name, set())
 
 

@@ -3,6 +3,7 @@
 import base64
 import json
 import time
+from typing import Any
 
 import dkim  # type: ignore[import-untyped]  # it has no types
 import pytest
@@ -15,7 +16,7 @@ from django_ses import SESBackend, cached_rate_limits, signals
 
 from emails.errors import Refused, SendError
 from emails.ses import rounds, ses_api
-from queues.aws import lean_fit
+from queues.aws import clients, lean_fit, sqs
 from tests.support.aws.scripted_server import ScriptedServer, said
 
 ARN = "arn:aws:ses:eu-west-1:123456789012:identity/example.com"
@@ -234,3 +235,17 @@ def test_version_1_is_called_by_boto3_without_a_word(client, settings, caplog):
 
     assert type(made).__name__ == "SES"
     assert caplog.records == []
+
+
+def test_clients_of_ses_and_sqs_share_a_session_until_credentials_are_read_anew(client):
+    def credentials():
+        made: list[Any] = [ses_api.connection().connection, ses_api.api(), ses_api.api_v2()]
+        made.append(sqs.client())
+        [found] = {each._request_signer._credentials for each in made}
+        return found
+
+    before, session = credentials(), clients.session()
+    ses_api.forget_clients()
+
+    assert credentials() is not before
+    assert clients.session() is not session

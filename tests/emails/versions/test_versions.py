@@ -172,7 +172,7 @@ def test_a_draft_is_saved_published_and_gone():
     with pytest.raises(StaleTemplate, match="bob saved this draft"):
         drafts.save(NAME, {}, by="ada", why="", revision=1)
 
-    version = drafts.publish(NAME, by="bob", why="shorter", revision=draft.revision)
+    version = drafts.publish(NAME, by="bob", why="shorter", revision=draft.revision, force=True)
 
     assert drafts.of(NAME) is None
     assert (version.by, version.why, version.origin) == ("bob", "shorter", "staff")

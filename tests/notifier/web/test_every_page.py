@@ -27,7 +27,9 @@ from django.utils import timezone
 
 from emails.models import Attempt, Breaker, DeliveryEvent, Notification, Suppression
 from emails.models.identities import Brand
+from emails.models.rehearsals import Rehearsal, RehearsalCase
 from emails.models.reputation import Incident
+from emails.models.templates import TemplateVersion
 from emails.rendering import templates
 from emails.reports import feedback
 from emails.reputation import imports
@@ -53,11 +55,13 @@ from tests.conftest import SENDER
 from tests.support.builders import make_account, make_customer, make_order, make_transaction
 from tests.support.living import make_consumer
 from tests.support.rows import (
+    make_case,
     make_dead_letter,
     make_login_failure,
     make_notification,
     make_outbox_event,
     make_redrive,
+    make_rehearsal,
     make_suppression,
     staff,
 )
@@ -108,6 +112,11 @@ MAKE: dict[type[Model], Callable[..., Model]] = {
     OutboxEvent: make_outbox_event,
     Redrive: make_redrive,
     RedriveItem: make_item,
+    Rehearsal: make_rehearsal,
+    RehearsalCase: make_case,
+    TemplateVersion: lambda **fields: TemplateVersion.objects.create(
+        name=unique(), number=1, files={}, digest=unique(), **fields
+    ),
     Suppression: lambda **fields: make_suppression(address=f"{unique()}@example.com", **fields),
 }
 
@@ -162,6 +171,7 @@ def one_of_all() -> None:
         queue="orders", sqs_message_id="m", event_id=event.event_id, receive_count=1, code="C", reason="r"
     )  # fmt: skip
     make_redrive(total=1).items.create(letter=letter, position=1)
+    make_case()
     make_suppression(address="bo@example.com")
     make_login_failure()
     make_consumer()
@@ -197,6 +207,9 @@ VALUES: dict[str, Callable[[], list[Any]]] = {
     "emails_identity_sender_reset": brands.known,
     "emails_identity_trial": lambda: _events(type=trials.TYPE),
     "emails_identity_trial_progress": lambda: _events(type=trials.TYPE),
+    "name": lambda: list(Rehearsal.objects.values_list("name", flat=True)),
+    "outcome": lambda: RehearsalCase.Outcome.values,
+    "emails_rehearsal_change": lambda: keys(Rehearsal),
     "emails_suppression_import_preview": lambda: keys(apps.get_model("emails.SuppressionImport")),
     "emails_template": templates.names,
     "emails_template_sender": templates.names,
