@@ -61,6 +61,8 @@ class EmailTemplate(models.Model):
     published = models.ForeignKey(
         TemplateVersion, on_delete=models.PROTECT, null=True, related_name="+"
     )
+    # The digest of the deployed files that it hides, when staff decided: the page tells when they have changed since.
+    deployed = models.CharField(max_length=64, blank=True, default="", db_default="")
     # It rises with each decision: two of them never pass for the same.
     revision = models.PositiveIntegerField(default=0)
     by = models.CharField(max_length=150, blank=True)

@@ -14,9 +14,10 @@ from django.utils.safestring import SafeString
 
 from emails.errors import RenderError
 from emails.models import Notification, Suppression
-from emails.pages import template_previews, template_sender
+from emails.pages import template_previews
 from emails.pages.filters import DeliveryFilter, StandingFilter
 from emails.pages.sections import attempts_section, reports_section, seconds
+from emails.pages.templates import own_sender
 from emails.reports import reasons, standings
 from emails.reports.standings import Standing
 from emails.sending import by_hand, states
@@ -277,7 +278,7 @@ class NotificationAdmin(FactAdmin):
             path("templates/<str:name>/", view(template_previews.preview), name="emails_template"),
             path(
                 "templates/<str:name>/sender/",
-                view(template_sender.edit),
+                view(own_sender.edit),
                 name="emails_template_sender",
             ),
             *super().get_urls(),

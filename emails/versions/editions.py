@@ -48,6 +48,16 @@ def version_of(template: str, files: Mapping[str, str], **made: str) -> Template
             continue
 
 
+def deployed(name: str) -> dict[str, str]:
+    """Return the deployed files of a template or partial; none if they are gone or broken."""
+    try:
+        if name.startswith("partials/"):
+            return {"source.hbs": templates.partials()[f"{name}.hbs"]}
+        return templates.sources(name)
+    except (KeyError, RenderError):
+        return {}
+
+
 def render_again(edition_id: int, context: Mapping[str, object]) -> Rendered:
     """Render an email as it was rendered with this edition; raises RenderError."""
     edition = _edition(edition_id)

@@ -9,6 +9,7 @@ from django.db import transaction
 
 from emails.errors import StaleTemplate
 from emails.models import EmailTemplate, TemplateVersion
+from emails.models.templates import digest_of
 from emails.rendering import templates
 from emails.versions import editions, in_force
 
@@ -89,6 +90,8 @@ def _decide(name: str, revision: int | None) -> None:
         raise StaleTemplate(
             f"{row.by} changed {name} in the meantime. Look at what is in force now."
         )
+    row.deployed = digest_of(editions.deployed(name))
+    row.save(update_fields=["deployed"])
 
 
 def _put_in_force(name: str, version: TemplateVersion | None, *, by: str, why: str) -> None:

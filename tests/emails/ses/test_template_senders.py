@@ -5,7 +5,7 @@ from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
 from emails.models import Edition, EmailTemplate, Notification
-from emails.pages import template_sender
+from emails.pages.templates import own_sender
 from emails.rendering import templates
 from emails.ses import brands, default_sender, ses_api
 from emails.versions import editions, in_force
@@ -90,7 +90,7 @@ def test_there_is_no_form_for_what_is_no_template(admin_client):
 def test_the_form_shows_what_was_chosen():
     choose(sender='"A \\"B\\", C" <orders@shop.example>', brand="bank")
 
-    form = template_sender.section(NAME)["form"]
+    form = own_sender.section(NAME)["form"]
 
     assert form.initial == {
         "brand": "bank",
