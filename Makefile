@@ -13,7 +13,7 @@ PICTURES := shop order mailbox mail admin dead-letter dead-letters redrive redri
 	overview-dark overview-phone-dark causes-dark causes-phone-dark redrive-runs-dark redrive-runs-phone-dark \
 	shop-phone-dark
 
-.PHONY: help run incident incident-over consumer-down consumer-up check test mutants pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-costs bench-relay bench-events bench-growth bench-console bench-api bench-scale bench-snapshot lambda lambda-start docs docs-reference catalogs lint audit format lock clean
+.PHONY: help run incident incident-over consumer-down consumer-up check test mutants pictures figures soak rate stops recovery outages bench bench-peers bench-profile bench-costs bench-relay bench-events bench-growth bench-console bench-api bench-scale bench-snapshot lambda lambda-start editor docs docs-reference catalogs lint audit format lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -215,6 +215,9 @@ lambda: $(STAMP) ## the zip that AWS Lambda runs, in dist/; docs/how-to/lambda.m
 lambda-start: N ?= 10
 lambda-start: $(STAMP) ## how long the zip takes to start, and for an email (N=)
 	@$(BIN)/python -m benchmarks.profile.lambda_start --starts=$(N)
+
+editor: ## make the editor of email templates in emails/static anew, from infra/editor (needs Node.js)
+	@cd infra/editor && npm ci --silent --no-fund --no-audit && node build.js
 
 docs: $(DOCS) docs-reference ## build the documentation as a searchable site, in site/
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict

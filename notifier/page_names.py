@@ -11,7 +11,10 @@ from django.apps import apps
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, include, path
 
-from emails.models import Identity
+from emails.models import EmailTemplate, Identity
+
+# Their pages have addresses of their own.
+_OWN = (EmailTemplate, Identity)
 
 
 def _elsewhere(request: HttpRequest, **kwargs: str) -> HttpResponse:
@@ -27,7 +30,7 @@ def _lists() -> Iterator[URLPattern]:
         for model in apps.get_app_config(app).get_models():
             name = model._meta.model_name
             yield _page(f"{app}/{name}/", f"{app}_{name}_changelist")
-            one = "<str:object_id>/" if model is Identity else "<path:object_id>/change/"
+            one = "<str:object_id>/" if model in _OWN else "<path:object_id>/change/"
             yield _page(f"{app}/{name}/{one}", f"{app}_{name}_change")
 
 
@@ -35,7 +38,6 @@ _admin = [
     _page("", "index"),
     _page("queues/deadletter/groups/", "queues_deadletter_groups"),
     _page("queues/deadletter/groups/<str:key>/", "queues_deadletter_group"),
-    _page("emails/notification/templates/<str:name>/", "emails_template"),
     _page("emails/identity/verify/", "emails_identity_verify"),
     *_lists(),
 ]

@@ -264,6 +264,7 @@ ALERTS_TOPIC: str = env("ALERTS_TOPIC", default="")
 SUPPRESS_ON: list[str] = env.list("SUPPRESS_ON", default=["bounce", "complaint"])
 SUPPRESSION_SYNC: str = env("SUPPRESSION_SYNC", default="both")
 SUPPORT_EMAIL: str = env("SUPPORT_EMAIL", default="")
+TEMPLATE_SECOND_PERSON: bool = env.bool("TEMPLATE_SECOND_PERSON", default=False)
 GUARD_HOURS: int = env.int("GUARD_HOURS", default=24)
 GUARD_MINIMUM: int = env.int("GUARD_MINIMUM", default=100)
 # Per cent of what SES accepted. AWS puts an account under review at 5 and 0.1, and may pause it at 10 and 0.5.

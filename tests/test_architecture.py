@@ -38,7 +38,7 @@ FLOORS = {
         "ses",
         "versions",
         "sending",
-        "identities reputation transfer",
+        "identities reputation transfer editing",
         "reports",
         "handlers figures sweeping dead_letters doctor rehearsal",
         "checks pages",

@@ -151,7 +151,7 @@ def _unrendered(cause: Cause) -> Advice:
         todo,
         act="fix",
         label=f"Open the template {name}",
-        address=reverse("admin:emails_template", args=[name]),
+        address=reverse("admin:emails_emailtemplate_change", args=[name]),
         permission="emails.preview_email",
     )
 

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('emails', '0027_fewer_indexes'),
+        ('emails', '0031_template_deployed'),
     ]
 
     operations = [

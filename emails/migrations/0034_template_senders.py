@@ -7,7 +7,6 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('emails', '0031_template_deployed'),
         ('emails', '0032_rehearsals'),
     ]
 

@@ -8,19 +8,17 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
-from django.urls import URLPattern, path, reverse
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from emails.errors import RenderError
-from emails.models import Notification, Suppression
-from emails.pages import template_previews
+from emails.models import Edition, Notification, Suppression
 from emails.pages.filters import DeliveryFilter, StandingFilter
 from emails.pages.sections import attempts_section, reports_section, seconds
-from emails.pages.templates import own_sender
 from emails.reports import reasons, standings
 from emails.reports.standings import Standing
-from emails.sending import by_hand, states
+from emails.sending import by_hand, states, trials
 from emails.versions import in_force
 from queues import masking
 from queues.answers import Section
@@ -71,6 +69,7 @@ class NotificationAdmin(FactAdmin):
             {
                 "fields": (
                     ("recipient", "template"),
+                    "made_with",
                     ("created_at", "next_at"),
                     ("sent_at", "delivered_at"),
                     ("delivery_status", "attempts"),
@@ -85,7 +84,7 @@ class NotificationAdmin(FactAdmin):
         ("Text", {"fields": ("email_text",), "classes": ["tab"]}),
         ("Data", {"fields": ("pretty_context",), "classes": ["tab"]}),
     )
-    readonly_fields = ("email_text", "pretty_context", "time_to_mailbox")
+    readonly_fields = ("email_text", "pretty_context", "time_to_mailbox", "made_with")
     change_form_outer_before_template = "emails_admin/notification.html"
 
     acts = {
@@ -198,6 +197,17 @@ class NotificationAdmin(FactAdmin):
     def email_text(self, notification: Notification) -> SafeString:
         return shown(notification, "text")
 
+    @column(description="made with")
+    def made_with(self, notification: Notification) -> SafeString | str:
+        editions = Edition.objects.select_related("version")
+        edition = editions.filter(pk=notification.edition_id or 0).first()
+        if edition is None:
+            return "—"
+        version = edition.version
+        address = reverse("admin:emails_emailtemplate_version", args=[version.name, version.number])
+        words = f"version {version.number}, from {version.get_origin_display().lower()}"
+        return format_html('<a class="text-link" href="{}">{}</a>', address, words)
+
     @column(description="template data")
     def pretty_context(self, notification: Notification) -> SafeString | str:
         return pretty_json(notification.context)
@@ -271,19 +281,6 @@ class NotificationAdmin(FactAdmin):
                 return "See why bulk email is stopped", reverse("admin:emails_guard_changelist")
         return None
 
-    def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view
-        return [
-            path("templates/", view(template_previews.first), name="emails_templates"),
-            path("templates/<str:name>/", view(template_previews.preview), name="emails_template"),
-            path(
-                "templates/<str:name>/sender/",
-                view(own_sender.edit),
-                name="emails_template_sender",
-            ),
-            *super().get_urls(),
-        ]
-
 
 def _delivery_words(notification: Notification) -> str:
     """Return the cause of a problem, or the delivery time and whether the reader opened or clicked."""
@@ -297,7 +294,7 @@ def _delivery_words(notification: Notification) -> str:
 def shown(notification: Notification, part: str) -> SafeString:
     """Render the email as its customer sees it, or say why that fails; ``part`` is html or text."""
     try:
-        email = in_force.render_recorded(notification)
+        email = trials.draft_of(notification) or in_force.render_recorded(notification)
     except RenderError as exc:
         return format_html('<p class="fact-empty">This email cannot be rendered: {}</p>', str(exc))
     return render_to_string(f"emails_admin/email_{part}.html", {"email": email})

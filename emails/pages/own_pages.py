@@ -1,16 +1,27 @@
-"""Register our own admin pages for models that have no rows to edit: the guard and the identities."""
+"""Register our own admin pages for models whose rows nobody edits by a form: guard, identities, email templates."""
 
 from __future__ import annotations
 
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, register_converter
 from unfold.admin import ModelAdmin
 
-from emails.models import Identity
+from emails.models import EmailTemplate, Identity
 from emails.models.reputation import Guard
 from emails.pages import guard, identities, mail_from, sender, trials
+from emails.pages.templates import (
+    editor,
+    frame,
+    overview,
+    own_sender,
+    preview,
+    publishing,
+    versions,
+)
+
+register_converter(frame.TemplateName, "template")
 
 
 class OwnPagesAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
@@ -68,4 +79,34 @@ class IdentityAdmin(OwnPagesAdmin):
                 "<str:name>/progress/", view(identities.progress), name="emails_identity_progress"
             ),
             path("<str:name>/", view(identities.show_one), name="emails_identity_change"),
+        ]
+
+
+@admin.register(EmailTemplate)
+class EmailTemplateAdmin(OwnPagesAdmin):
+    """The pages of email templates and partials; most of them have no row, as the deployed code is in force."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return request.user.has_perm(frame.MAY_LOOK)
+
+    def get_urls(self) -> list[URLPattern]:
+        pages = {
+            "change": ("<template:name>/", preview.show),
+            "edit": ("<template:name>/edit/", editor.edit),
+            "seen": ("<template:name>/edit/preview/", editor.preview),
+            "discard": ("<template:name>/edit/discard/", editor.discard),
+            "publish": ("<template:name>/publish/", publishing.publish),
+            "sender": ("<template:name>/sender/", own_sender.edit),
+            "versions": ("<template:name>/versions/", versions.show_all),
+            "compare": ("<template:name>/versions/compare/", versions.compare),
+            "version": ("<template:name>/versions/<int:number>/", versions.show_one),
+            "roll_back": ("<template:name>/versions/<int:number>/roll-back/", publishing.roll_back),
+            "changelist": ("", overview.show),
+        }
+        return [
+            path(route, self.admin_site.admin_view(view), name=f"emails_emailtemplate_{page}")
+            for page, (route, view) in pages.items()
         ]

@@ -15,6 +15,7 @@ from emails.ses import brands, default_sender
 
 def message(held: Claim, email: Rendered) -> Email:
     """Build the email; its tags name the notification and the attempt, so that SES's events find them."""
+    email = trials.draft_of(held.notification) or email
     template = held.notification.template
     reply_to = brands.reply_to(template)
     made = Email(

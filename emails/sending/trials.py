@@ -8,12 +8,14 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
+from django.core import signing
 from django.db import transaction
 from django.utils import timezone
 from pydantic import AwareDatetime, Field
 
 from emails.errors import InDoubt, SendError, Throttled, Unavailable
 from emails.models import Notification
+from emails.rendering.templates import Rendered
 from emails.sending.breakers import CONFIGURATION
 from queues import outbox
 from queues.events.envelope import Event, EventData
@@ -22,20 +24,29 @@ TYPE = "email.test_requested.v1"
 TEMPLATE = "test_email"
 # Rows of test emails are found by this subject.
 SUBJECT = "test-email"
+_SALT = "emails.sending.trials.draft"
 
 
 class EmailTestRequested(EventData, type=TYPE, queue="orders", source="/emails"):
-    """Staff asked for a test email. ``sender`` is its From address; if it is empty, the default sender is used."""
+    """Staff asked for a test email. ``sender`` is its From address; if it is empty, the default sender is used.
+
+    ``draft`` is an email that is sent instead of the test's own text, signed by the console.
+    """
 
     recipient: Annotated[str, Field(max_length=254, pattern=r"^[^\s@]+@[^\s@]+$")]
     sender: Annotated[str, Field(max_length=320)] = ""
     requested_by: Annotated[str, Field(max_length=150)]
     requested_at: AwareDatetime
+    draft: str = ""
 
 
-def request(recipient: str, *, sender: str = "", by: str) -> UUID:
-    """Record the event of a test email; returns its id, with which the caller follows the test."""
+def request(recipient: str, *, sender: str = "", by: str, draft: Rendered | None = None) -> UUID:
+    """Record the event of a test email; returns its id, with which the caller follows the test.
+
+    ``draft`` is sent instead of the test's own text, marked in its subject. Raises EventTooLarge if it does not fit.
+    """
     data = EmailTestRequested(
+        draft=_signed(recipient, draft) if draft else "",
         recipient=recipient,
         sender=sender,
         requested_by=by,
@@ -45,6 +56,26 @@ def request(recipient: str, *, sender: str = "", by: str) -> UUID:
     with transaction.atomic():
         outbox.record(event)
     return event.id
+
+
+def draft_of(notification: Notification) -> Rendered | None:
+    """Return the draft that a test sends; None for a test of its own text, and for every other email.
+
+    Only what the console signed for this recipient is sent: whoever else can write into the queue cannot choose a text.
+    """
+    signed = notification.context.get("draft") if _is_trial(notification) else None
+    if not signed:
+        return None
+    try:
+        recipient, subject, html, text = signing.loads(signed, salt=_SALT)
+    except (signing.BadSignature, ValueError):
+        return None
+    return Rendered(subject, html, text) if recipient == notification.recipient else None
+
+
+def _signed(recipient: str, draft: Rendered) -> str:
+    parts = [recipient, f"[Draft] {draft.subject}", draft.html, draft.text]
+    return signing.dumps(parts, salt=_SALT, compress=True)
 
 
 def sender_of(notification: Notification) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from emails.errors import Barred, StaleTemplate
 from emails.models import TemplateDraft, TemplateVersion
@@ -21,32 +21,26 @@ def of(name: str) -> TemplateDraft | None:
     return TemplateDraft.objects.select_related("base").filter(name=name).first()
 
 
-def begin(name: str, *, by: str) -> TemplateDraft:
-    """Return the open draft, which is begun from what is in force if there is none; raises RenderError."""
-    row = in_force.decided(name)
-    files = publishing.own_files(in_force.sources(name))
-    draft, _ = TemplateDraft.objects.get_or_create(
-        name=name, defaults={"files": files, "base": row.published if row else None, "by": by}
-    )
-    return draft
-
-
 def save(name: str, files: Mapping[str, str], *, by: str, why: str, revision: int) -> TemplateDraft:
-    """Save the draft; raises StaleTemplate if somebody saved or ended it after ``revision``."""
-    with transaction.atomic():
-        draft = TemplateDraft.objects.select_for_update().filter(name=name).first()
-        if draft is None or draft.revision != revision:
-            raise StaleTemplate(_stale(name, draft))
-        draft.files, draft.by, draft.why = dict(files), by, why
-        draft.revision += 1
-        draft.save()
-        return draft
+    """Save the draft, or begin one if ``revision`` is 0; raises StaleTemplate if somebody saved or ended it since."""
+    base = None if revision else in_force.version_id(name)
+    new = TemplateDraft(name=name, base_id=base, revision=0)
+    try:
+        with transaction.atomic():
+            draft = _locked(name, revision) or new
+            draft.files, draft.by, draft.why = dict(files), by, why
+            draft.revision += 1
+            draft.save(force_insert=not revision)
+            return draft
+    except IntegrityError:
+        raise StaleTemplate(_stale(name, of(name))) from None
 
 
-def discard(name: str) -> bool:
-    """Drop the draft; False if there is none."""
-    deleted, _ = TemplateDraft.objects.filter(name=name).delete()
-    return bool(deleted)
+@transaction.atomic
+def discard(name: str, *, revision: int) -> None:
+    """Drop the draft; raises StaleTemplate if somebody saved or ended it since."""
+    if draft := _locked(name, revision):
+        draft.delete()
 
 
 @transaction.atomic
@@ -56,9 +50,9 @@ def publish(name: str, *, by: str, why: str, revision: int, force: bool = False)
     ``force``: whatever bars it. No page can do that; it is for a shell, when the rehearsal itself is the trouble.
     """
     publishing.lock()
-    draft = TemplateDraft.objects.select_for_update().filter(name=name).first()
-    if draft is None or draft.revision != revision:
-        raise StaleTemplate(_stale(name, draft))
+    draft = _locked(name, revision)
+    if draft is None:
+        raise StaleTemplate(_stale(name, None))
     if not force and (reasons := why_barred(draft, by)):
         raise Barred(" ".join(reasons))
     version = publishing.publish(name, draft.files, by=by, why=why)
@@ -69,6 +63,14 @@ def publish(name: str, *, by: str, why: str, revision: int, force: bool = False)
 def why_barred(draft: TemplateDraft, by: str) -> list[str]:
     """Return why this user must not publish this draft now; nothing if they may."""
     return [reason for bar in bars for reason in bar(draft, by)]
+
+
+def _locked(name: str, revision: int) -> TemplateDraft | None:
+    """Return the draft, which nobody else changes now; None if there is none and ``revision`` is 0."""
+    draft = TemplateDraft.objects.select_for_update().filter(name=name).first()
+    if (draft.revision if draft else 0) != revision:
+        raise StaleTemplate(_stale(name, draft))
+    return draft
 
 
 def _stale(name: str, draft: TemplateDraft | None) -> str:

@@ -116,9 +116,8 @@ def _daily(request: HttpRequest) -> list[Item]:
 
 
 def _sending(request: HttpRequest) -> list[Item]:
-    may_preview = request.user.has_perm("emails.preview_email")
     return [
-        _page("Templates", "draft", "admin:emails_templates", may_preview),
+        _list(request, "emails.EmailTemplate", "draft", title="Templates"),
         _list(request, "emails.Identity", "verified_user"),
         _list(request, "emails.Suppression", "block"),
         _list(request, "emails.Guard", "shield"),
@@ -153,10 +152,7 @@ def _list(request: HttpRequest, label: str, icon: str, *, title: str = "") -> It
 
 def _notifications(request: HttpRequest) -> Item:
     item = _list(request, "emails.Notification", "mail")
-    # The address of a template begins like the address of emails, so Unfold would mark both as active.
-    templates = request.path.startswith(reverse("admin:emails_templates"))
-    is_active = request.path.startswith(list_url(Notification)) and not templates
-    return item and item | {"active": is_active}
+    return item and item | {"active": request.path.startswith(list_url(Notification))}
 
 
 def _dead_letters(request: HttpRequest) -> Item:

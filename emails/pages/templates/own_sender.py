@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from email.utils import parseaddr, quote
-from typing import Any, cast
+from typing import Any
 
-from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib import messages
 from django.contrib.auth.decorators import permission_required
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 from django.views.decorators.http import require_http_methods
 
 from emails.models import EmailTemplate
 from emails.pages import sender
 from emails.pages.forms import TemplateSenderForm
+from emails.pages.templates import frame
 from emails.rendering import templates
 from emails.ses import brands, default_sender
 
@@ -33,22 +33,16 @@ def edit(request: HttpRequest, name: str) -> HttpResponse:
         if not problem:
             return _saved(request, name, form)
         form.add_error("address", problem)
-    context = admin.site.each_context(request) | section(name) | {"title": name, "form": form}
-    return TemplateResponse(request, "emails_admin/template_sender.html", context)
-
-
-def section(name: str) -> dict[str, Any]:
-    """Return what ``emails_admin/template_sender_form.html`` shows; other pages may include it."""
-    key = brands.of(name)
-    return {
-        "name": name,
-        "form": _form(name),
-        "brand": brands.in_force(key),
+    context = {
+        "form": form,
+        "brand": brands.in_force(brands.of(name)),
         "sent_as": default_sender.decoded(default_sender.of(name)),
         "reply_to": brands.reply_to(name),
     }
+    return frame.render(request, "sender", name, context, tab="sender")
 
 
+@transaction.atomic
 def _saved(request: HttpRequest, name: str, form: TemplateSenderForm) -> HttpResponse:
     before = default_sender.decoded(default_sender.of(name))
     given = form.cleaned_data
@@ -61,14 +55,13 @@ def _saved(request: HttpRequest, name: str, form: TemplateSenderForm) -> HttpRes
     )
     now = default_sender.decoded(default_sender.of(name))
     changed = ", ".join(form.changed_data) or "nothing"
-    LogEntry.objects.log_actions(
-        cast(int, request.user.pk),
-        [EmailTemplate(name=name)],
-        CHANGE,
+    frame.log(
+        request,
+        name,
         f"Changed {changed}. Brand {brands.of(name)}, sent as {now}. Before: {before}.",
     )
     messages.success(request, f"{name} is now sent as {now}. Consumers follow within 2 s.")
-    return redirect("admin:emails_template_sender", name)
+    return redirect("admin:emails_emailtemplate_sender", name)
 
 
 def _form(name: str, data: Any = None) -> TemplateSenderForm:

@@ -245,44 +245,54 @@ def test_a_list_costs_the_same_however_long_it_is(admin_client, django_assert_ma
 
 
 @pytest.mark.parametrize("name", templates.names())
-def test_every_template_has_a_preview_at_two_widths(admin_client, name):
-    page = admin_client.get(reverse("admin:emails_template", args=[name])).content.decode()
+def test_every_template_has_a_preview_light_dark_and_on_a_phone(admin_client, name):
+    page = admin_client.get(
+        reverse("admin:emails_emailtemplate_change", args=[name])
+    ).content.decode()
 
-    assert page.count('sandbox=""') == 2
+    assert page.count('sandbox=""') == 3
     assert "Text part" in page
 
 
 def test_template_preview_shows_each_language(admin_client):
-    address = reverse("admin:emails_template", args=[TEMPLATE])
+    address = reverse("admin:emails_emailtemplate_change", args=[TEMPLATE])
 
     pages = {
         each: admin_client.get(address, {"language": each}).content.decode()
         for each in ("", "ar", "de", "fr", "../x")
     }
 
-    assert 'href="?language=ar" >Arabic</a>' in pages[""]
+    assert '<option value="ar" >Arabic</option>' in pages[""]
     assert "Ihre Bestellung ORD-000123 ist bestätigt" in pages["de"]
     assert "تم تأكيد طلبك" in pages["ar"]
     for each in ("", "fr", "../x"):
         assert "Your order ORD-000123 is confirmed" in pages[each]
 
 
-def test_previews_begin_with_the_first_template(admin_client):
-    response = admin_client.get(reverse("admin:emails_templates"))
+def test_the_list_names_every_template_and_partial(admin_client):
+    page = admin_client.get(reverse("admin:emails_emailtemplate_changelist")).content.decode()
 
-    assert response.url == reverse("admin:emails_template", args=[templates.names()[0]])
+    for name in (*templates.names(), "partials/layout"):
+        assert reverse("admin:emails_emailtemplate_change", args=[name]) in page
 
 
 def test_an_unknown_template_has_no_preview(admin_client):
-    assert admin_client.get(reverse("admin:emails_template", args=["missing"])).status_code == 404
+    assert (
+        admin_client.get(reverse("admin:emails_emailtemplate_change", args=["missing"])).status_code
+        == 404
+    )
 
 
 def test_previews_take_a_permission_of_their_own(client):
     client.force_login(staff("view_notification"))
-    assert client.get(reverse("admin:emails_template", args=[TEMPLATE])).status_code == 403
+    assert (
+        client.get(reverse("admin:emails_emailtemplate_change", args=[TEMPLATE])).status_code == 403
+    )
 
     client.force_login(staff("preview_email"))
-    assert client.get(reverse("admin:emails_template", args=[TEMPLATE])).status_code == 200
+    assert (
+        client.get(reverse("admin:emails_emailtemplate_change", args=[TEMPLATE])).status_code == 200
+    )
 
 
 def test_data_nested_beyond_reason_breaks_no_page(admin_client):

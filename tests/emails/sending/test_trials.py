@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from emails.models import Attempt, Breaker, Notification
+from emails.rendering.templates import Rendered
 from emails.reports import feedback, trial_steps
 from emails.sending import breakers, trials
 from queues.consumer import pausing
@@ -263,3 +264,23 @@ def test_the_page_costs_a_handful_of_queries(admin_client, consume, django_asser
 
     with django_assert_max_num_queries(10):
         page(admin_client, event_id, part="_progress")
+
+
+def test_a_text_that_the_console_did_not_sign_for_its_recipient_is_not_sent() -> None:
+    email = Rendered("s", "<p>h</p>", "t")
+    event_id = trials.request("ada@example.com", by="ada", draft=email)
+    context = json.loads(OutboxEvent.objects.get(event_id=event_id).body)["data"]
+    mine = Notification(event_type=trials.TYPE, recipient="ada@example.com", context=context)
+    assert subject_of(mine) == "[Draft] s"
+
+    for recipient, changed in (
+        ("bob@example.com", {}),
+        ("ada@example.com", {"draft": "x" + context["draft"]}),
+    ):
+        row = Notification(event_type=trials.TYPE, recipient=recipient, context=context | changed)
+        assert subject_of(row) is None
+
+
+def subject_of(notification: Notification) -> str | None:
+    email = trials.draft_of(notification)
+    return email.subject if email else None

@@ -5,7 +5,6 @@ from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
 from emails.models import Edition, EmailTemplate, Notification
-from emails.pages.templates import own_sender
 from emails.rendering import templates
 from emails.ses import brands, default_sender, ses_api
 from emails.versions import editions, in_force
@@ -17,7 +16,7 @@ pytestmark = pytest.mark.django_db
 NAME = "order_confirmation"
 DATA = templates.sample(NAME).data
 SENDER = "orders@shop.example"
-FORM = reverse("admin:emails_template_sender", args=[NAME])
+FORM = reverse("admin:emails_emailtemplate_sender", args=[NAME])
 NOTHING = dict.fromkeys(["brand", "address", "display_name", "reply_to"], "")
 LOGO = "https://cdn.example.com/logo.png"
 
@@ -87,10 +86,10 @@ def test_there_is_no_form_for_what_is_no_template(admin_client):
         assert admin_client.get(FORM.replace(NAME, name)).status_code == 404
 
 
-def test_the_form_shows_what_was_chosen():
+def test_the_form_shows_what_was_chosen(admin_client):
     choose(sender='"A \\"B\\", C" <orders@shop.example>', brand="bank")
 
-    form = own_sender.section(NAME)["form"]
+    form = admin_client.get(FORM).context["form"]
 
     assert form.initial == {
         "brand": "bank",

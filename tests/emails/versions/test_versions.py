@@ -166,11 +166,12 @@ def test_the_claim_decides_and_what_was_rendered_before_it_is_rendered_again(
 
 
 def test_a_draft_is_saved_published_and_gone():
-    draft = drafts.begin(NAME, by="ada")
-    assert draft.files == templates.own_sources(NAME)
+    draft = drafts.save(NAME, templates.own_sources(NAME), by="ada", why="", revision=0)
+    assert draft.base and draft.base.origin == "code"
     draft = drafts.save(NAME, FILES, by="bob", why="shorter", revision=draft.revision)
-    with pytest.raises(StaleTemplate, match="bob saved this draft"):
-        drafts.save(NAME, {}, by="ada", why="", revision=1)
+    for before in (0, 1):
+        with pytest.raises(StaleTemplate, match="bob saved this draft"):
+            drafts.save(NAME, {}, by="ada", why="", revision=before)
 
     version = drafts.publish(NAME, by="bob", why="shorter", revision=draft.revision, force=True)
 

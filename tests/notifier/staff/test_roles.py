@@ -161,13 +161,13 @@ def pages() -> Iterator[tuple[str, set[str]]]:
     yield reverse("admin:queues_deadletter_edit", args=[letter.pk]), OPERATOR
     yield reverse("admin:queues_redrive_start"), KNOWING
     yield reverse("queue-pause", args=["orders"]), OPERATOR
-    yield reverse("admin:emails_template", args=["order_confirmation"]), EVERYBODY
     rehearsal = make_case().rehearsal
     yield reverse("admin:emails_rehearsal_changelist"), EVERYBODY
     for page in ("show", "progress"):
         yield reverse(f"admin:emails_rehearsal_{page}", args=[rehearsal.name]), EVERYBODY
     cases = reverse("admin:emails_rehearsal_cases", args=[rehearsal.name, "changed"])
     yield cases, EVERYBODY
+    yield reverse("admin:emails_emailtemplate_change", args=["order_confirmation"]), EVERYBODY
     yield reverse("admin:emails_guard_changelist"), EVERYBODY
     yield reverse("admin:emails_guard_stop"), OPERATOR
     yield reverse("admin:emails_guard_resume"), OPERATOR

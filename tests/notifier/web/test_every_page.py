@@ -25,16 +25,24 @@ from django.db.models import Model
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from emails.models import Attempt, Breaker, DeliveryEvent, Notification, Suppression
+from emails.editing import catalog
+from emails.models import (
+    Attempt,
+    Breaker,
+    DeliveryEvent,
+    Notification,
+    Suppression,
+    TemplateVersion,
+)
 from emails.models.identities import Brand
 from emails.models.rehearsals import Rehearsal, RehearsalCase
 from emails.models.reputation import Incident
-from emails.models.templates import TemplateVersion
 from emails.rendering import templates
 from emails.reports import feedback
 from emails.reputation import imports
 from emails.sending import breakers, guard, trials
 from emails.ses import brands
+from emails.versions import drafts, in_force, publishing
 from notifier.models import LoginFailure
 from notifier.overview import reconciliation
 from notifier.staff.roles import ROLES
@@ -97,6 +105,12 @@ def make_incident(**fields: Any) -> Incident:
     return make_notification().incidents.create(happened_at=timezone.now(), **fields)
 
 
+def make_version(**fields: Any) -> TemplateVersion:
+    return TemplateVersion.objects.create(
+        name="order_confirmation", number=TemplateVersion.objects.count() + 1, files={}, digest=unique(), **fields
+    )  # fmt: skip
+
+
 # A row of each model that has a field with choices.
 MAKE: dict[type[Model], Callable[..., Model]] = {
     Attempt: make_attempt,
@@ -114,9 +128,7 @@ MAKE: dict[type[Model], Callable[..., Model]] = {
     RedriveItem: make_item,
     Rehearsal: make_rehearsal,
     RehearsalCase: make_case,
-    TemplateVersion: lambda **fields: TemplateVersion.objects.create(
-        name=unique(), number=1, files={}, digest=unique(), **fields
-    ),
+    TemplateVersion: make_version,
     Suppression: lambda **fields: make_suppression(address=f"{unique()}@example.com", **fields),
 }
 
@@ -182,6 +194,10 @@ def one_of_all() -> None:
     imports.keep(b"x@example.com", name="a.csv", reason="a test", user_id=owner.pk)
     trials.request("ada@example.com", by="ada")
     runs.ask("doctor", {}, by="ada")
+    for name in ("order_confirmation", "partials/layout"):
+        files = in_force.sources(name)
+        publishing.publish(name, files, by="ada", why="a test")
+        drafts.save(name, publishing.own_files(files), by="ada", why="", revision=0)
     LogEntry.objects.create(
         user=owner, content_type=ContentType.objects.get_for_model(letter), object_id=str(letter.pk),
         object_repr="x", action_flag=CHANGE, change_message="Redriven.",
@@ -207,13 +223,14 @@ VALUES: dict[str, Callable[[], list[Any]]] = {
     "emails_identity_sender_reset": brands.known,
     "emails_identity_trial": lambda: _events(type=trials.TYPE),
     "emails_identity_trial_progress": lambda: _events(type=trials.TYPE),
-    "name": lambda: list(Rehearsal.objects.values_list("name", flat=True)),
+    "name": lambda: ["order_confirmation", "partials/layout"],
     "outcome": lambda: RehearsalCase.Outcome.values,
     "emails_rehearsal_change": lambda: keys(Rehearsal),
     "emails_suppression_import_preview": lambda: keys(apps.get_model("emails.SuppressionImport")),
-    "emails_template": templates.names,
-    "emails_template_sender": templates.names,
+    "emails_emailtemplate_change": catalog.names,
+    "emails_emailtemplate_sender": templates.names,
     "event_id": lambda: _events(subject="ORD-000001"),
+    "number": lambda: [1],
     # Of a saved filter.
     "pk": lambda: [1],
     "queues_deadletter_edit": lambda: keys(DeadLetter),

@@ -106,7 +106,7 @@ def addresses():
     yield reverse("admin:index")
     yield reverse("admin:admin_logentry_changelist")
     yield reverse("admin:emails_identity_changelist")
-    yield reverse("admin:emails_templates")
+    yield reverse("admin:emails_emailtemplate_changelist")
 
 
 def test_a_canary_is_on_no_page_of_those_who_may_not_know(client, everything, aws):
