@@ -68,6 +68,10 @@ class EmailTemplate(models.Model):
     by = models.CharField(max_length=150, blank=True)
     why = models.TextField(blank=True)
     changed_at = models.DateTimeField(auto_now=True)
+    # What staff chose instead of the brand in ``sample.json``, and instead of that brand's sender and replies.
+    brand = models.CharField(max_length=30, blank=True, default="", db_default="")
+    sender = models.CharField(max_length=320, blank=True, default="", db_default="")
+    reply_to = models.EmailField("replies go to", blank=True, default="", db_default="")
 
     class Meta:
         default_permissions = ()

@@ -296,8 +296,9 @@ MAX_TOGETHER = 64
 
 def _claim_together(owed: Sequence[Owed]) -> list[tuple[claims.Claim, limiter.Slot] | None]:
     """Wait for the slots, then claim the emails: no lease must run out during a long wait for slots."""
-    # The sender is read now, so that no claim waits for it.
-    default_sender.in_force()
+    # The senders are read now, so that no claim waits for them.
+    for template in {email.template for email in owed}:
+        default_sender.of(template)
     # The client is made before the slots are taken: otherwise the slots would be late, and all emails leave at once.
     transport.prepare()
     slots = limiter.wait_for_slots(len(owed))

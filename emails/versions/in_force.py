@@ -102,7 +102,7 @@ def decided(name: str) -> EmailTemplate | None:
 
 def letterhead(template: str) -> Letterhead:
     """Return the letterhead on which emails of this template are written now."""
-    return brands.letterhead(brands.in_force(templates.brand(template)))
+    return brands.letterhead(brands.in_force(brands.of(template)))
 
 
 def forget() -> None:
