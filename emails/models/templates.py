@@ -61,6 +61,10 @@ class EmailTemplate(models.Model):
     published = models.ForeignKey(
         TemplateVersion, on_delete=models.PROTECT, null=True, related_name="+"
     )
+    # The open canary: a version that goes to a few emails beside the one in force.
+    canary = models.OneToOneField(
+        "emails.Canary", on_delete=models.SET_NULL, null=True, related_name="+"
+    )
     # It rises with each decision: two of them never pass for the same.
     revision = models.PositiveIntegerField(default=0)
     by = models.CharField(max_length=150, blank=True)
