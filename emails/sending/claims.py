@@ -123,8 +123,8 @@ def fence(held: Claim) -> bool:
 @by_one_thread
 def change_edition(held: Claim, edition: int) -> Claim:
     """Write down another edition, before SES is called; nothing is written if the claim is over."""
-    if held.standing().exists():
-        _write_edition(held.notification, edition)
+    held.standing().update(edition=edition)
+    held.notification.edition_id = edition
     return replace(held, canary=None)
 
 
