@@ -38,6 +38,7 @@ _admin = [
     _page("", "index"),
     _page("queues/deadletter/groups/", "queues_deadletter_groups"),
     _page("queues/deadletter/groups/<str:key>/", "queues_deadletter_group"),
+    _page("emails/emailtemplate/<str:name>/edit/", "emails_emailtemplate_edit"),
     _page("emails/identity/verify/", "emails_identity_verify"),
     *_lists(),
 ]

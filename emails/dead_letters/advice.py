@@ -141,8 +141,8 @@ def _unrendered(cause: Cause) -> Advice:
     name = cause.reason.partition("/")[0]
     words = "The template and the data do not match"
     todo = (
-        "The reason names the template and the variable. Fix the template and restart the consumers, or edit the dead "
-        "letter's data. Then redrive."
+        "The reason names the template and the variable. Fix the template: its rehearsal says which dead letters that "
+        "helps, and sends them back. Or edit the dead letter's data, then redrive."
     )
     if name not in templates.names():
         return Advice(words, todo, act="edit")
@@ -150,9 +150,9 @@ def _unrendered(cause: Cause) -> Advice:
         words,
         todo,
         act="fix",
-        label=f"Open the template {name}",
-        address=reverse("admin:emails_emailtemplate_change", args=[name]),
-        permission="emails.preview_email",
+        label=f"Fix the template {name}",
+        address=reverse("admin:emails_emailtemplate_edit", args=[name]),
+        permission="emails.edit_template",
     )
 
 

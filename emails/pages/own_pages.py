@@ -18,6 +18,7 @@ from emails.pages.templates import (
     own_sender,
     preview,
     publishing,
+    rehearsal,
     versions,
 )
 
@@ -99,6 +100,11 @@ class EmailTemplateAdmin(OwnPagesAdmin):
             "seen": ("<template:name>/edit/preview/", editor.preview),
             "discard": ("<template:name>/edit/discard/", editor.discard),
             "publish": ("<template:name>/publish/", publishing.publish),
+            "rehearsal": ("<template:name>/rehearsal/", rehearsal.show),
+            "rehearsal_progress": ("<template:name>/rehearsal/progress/", rehearsal.progress),
+            "rehearsal_start": ("<template:name>/rehearsal/start/", rehearsal.start),
+            "rehearsal_publish": ("<template:name>/rehearsal/publish/", rehearsal.publish),
+            "rehearsal_cases": ("<template:name>/rehearsal/<slug:outcome>/", rehearsal.cases),
             "sender": ("<template:name>/sender/", own_sender.edit),
             "versions": ("<template:name>/versions/", versions.show_all),
             "compare": ("<template:name>/versions/compare/", versions.compare),

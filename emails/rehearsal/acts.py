@@ -11,8 +11,9 @@ from django.db.models import QuerySet
 
 from emails.errors import Barred
 from emails.models import EmailTemplate, Rehearsal, RehearsalCase, TemplateVersion
-from emails.rehearsal import barring
+from emails.rehearsal import barring, jobs
 from emails.versions import drafts, in_force
+from queues.failpoints import failpoint
 from queues.models import DeadLetter, Redrive
 from queues.redrives import jobs as redrives
 
@@ -20,10 +21,10 @@ from queues.redrives import jobs as redrives
 SETTLE = timedelta(seconds=2 * in_force.FRESH_SECONDS)
 
 
-def publish(rehearsal: Rehearsal, *, by: User, why: str) -> TemplateVersion:
-    """Publish the draft that was rehearsed; raises Barred, StaleTemplate and RenderError."""
-    _catch_up(rehearsal)
-    return _publish(rehearsal, by=by, why=why)
+def publish(name: str, *, by: User, why: str, revision: int) -> TemplateVersion:
+    """Publish a draft that was rehearsed; raises Barred, StaleTemplate and RenderError."""
+    _catch_up(jobs.newest(name))
+    return _publish(name, by=by, why=why, revision=revision)
 
 
 def publish_and_redrive(
@@ -35,9 +36,12 @@ def publish_and_redrive(
     """
     _catch_up(rehearsal)
     with transaction.atomic():
-        version = _publish(rehearsal, by=by, why=why)
+        version = _publish(rehearsal.name, by=by, why=why, revision=rehearsal.revision)
         letters = DeadLetter.objects.filter(pk__in=fixed(rehearsal).values("source"))
-        return version, redrives.start(letters, by=by, reason=why, key=key, wait=SETTLE)
+        redrive = redrives.start(letters, by=by, reason=why, key=key, wait=SETTLE)
+        failpoint("publishing")
+    failpoint("published")
+    return version, redrive
 
 
 def fixed(rehearsal: Rehearsal) -> QuerySet[RehearsalCase]:
@@ -48,9 +52,8 @@ def fixed(rehearsal: Rehearsal) -> QuerySet[RehearsalCase]:
 
 
 @transaction.atomic
-def _publish(rehearsal: Rehearsal, *, by: User, why: str) -> TemplateVersion:
-    name = rehearsal.name
-    version = drafts.publish(name, by=by.get_username(), why=why, revision=rehearsal.revision)
+def _publish(name: str, *, by: User, why: str, revision: int) -> TemplateVersion:
+    version = drafts.publish(name, by=by.get_username(), why=why, revision=revision)
     words = f"Published version {version.number}: {why}"
     LogEntry.objects.log_actions(
         by.pk, [EmailTemplate(name=name)], CHANGE, words, single_object=True
@@ -58,6 +61,6 @@ def _publish(rehearsal: Rehearsal, *, by: User, why: str) -> TemplateVersion:
     return version
 
 
-def _catch_up(rehearsal: Rehearsal) -> None:
-    if rehearsal.is_done and not barring.catch_up(rehearsal):
+def _catch_up(rehearsal: Rehearsal | None) -> None:
+    if rehearsal and rehearsal.is_done and not barring.catch_up(rehearsal):
         raise Barred("Too many events have come since the rehearsal. Rehearse again.")

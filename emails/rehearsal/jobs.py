@@ -25,6 +25,7 @@ from emails.rendering import templates
 from emails.versions import in_force, publishing
 from queues import registry
 from queues.doctor import runs
+from queues.failpoints import failpoint
 from queues.models import DeadLetter
 from queues.models.sql import due_in
 from queues.uuid7 import first_of
@@ -36,6 +37,8 @@ Stage = Rehearsal.Stage
 # A consumer that needs longer for a step than this loses it, and another one repeats it.
 LEASE = timedelta(seconds=30)
 STEP_SECONDS = 1.0
+# A consumer looks every two seconds.
+SILENT = timedelta(seconds=10)
 
 
 def plan(draft: TemplateDraft) -> dict[str, dict[str, dict[str, str]]]:
@@ -44,12 +47,11 @@ def plan(draft: TemplateDraft) -> dict[str, dict[str, dict[str, str]]]:
     Raises RenderError if one of them has no valid syntax.
     """
     in_force.forget()
-    known = in_force.partials()
+    drafted = publishing.closed(draft.name, draft.files)
     if not draft.name.startswith("partials/"):
-        after = templates.closed(publishing.own_files(draft.files), known)
-        return {draft.name: {"before": in_force.sources(draft.name), "after": after}}
+        return {draft.name: {"before": in_force.sources(draft.name), "after": drafted}}
     file = f"{draft.name}.hbs"
-    known[file] = draft.files["source.hbs"]
+    known = in_force.partials() | {file: drafted["source.hbs"]}
     found = {}
     for name in templates.names():
         before = in_force.sources(name)
@@ -69,6 +71,8 @@ def ask(draft: TemplateDraft, *, by: str) -> Rehearsal:
     digest = digest_of(planned)
     last = newest(draft.name)
     if last and last.digest == digest and not last.ended_at:
+        # Whoever worked on it may have died.
+        runs.carry_out_if_alone(advance)
         return last
     with transaction.atomic():
         Rehearsal.objects.filter(name=draft.name).delete()
@@ -83,6 +87,11 @@ def ask(draft: TemplateDraft, *, by: str) -> Rehearsal:
         )
         runs.carry_out_if_alone(advance)
     return rehearsal
+
+
+def is_stuck(rehearsal: Rehearsal) -> bool:
+    """Return True if nobody has gone on with it for a while, though it is not done."""
+    return not rehearsal.ended_at and rehearsal.next_at < timezone.now() - SILENT
 
 
 def newest(name: str) -> Rehearsal | None:
@@ -124,6 +133,7 @@ def _step(rehearsal: Rehearsal, token: uuid.UUID) -> None:
         # Whoever lost the lease, or whose rehearsal was replaced, changes nothing.
         if mine.update(claim=None, next_at=Now(), counts=book.counts, kept=book.kept, **changes):
             RehearsalCase.objects.bulk_create(book.cases, batch_size=500)
+            failpoint("rehearsing")
 
 
 def _letters(rehearsal: Rehearsal, book: Book) -> dict[str, Any]:

@@ -137,7 +137,7 @@ def _saved(template: str, files: Mapping[str, str], origin: Origin) -> int:
 
 
 def _read() -> dict[str, EmailTemplate]:
-    return {row.name: row for row in EmailTemplate.objects.all()}
+    return {row.name: row for row in EmailTemplate.objects.select_related("canary")}
 
 
 _code: dict[tuple[object, ...], int] = {}

@@ -13,6 +13,8 @@ from playwright.sync_api import expect
 
 from benchmarks.compare.order_events import envelope, event_id, order_number
 from benchmarks.grow import table_rows
+from emails.rendering import templates
+from emails.versions import publishing
 from notifier.alerts import concerns
 from queues.dead_letters import collecting
 from queues.events.envelope import stake
@@ -301,3 +303,28 @@ def test_two_operators_at_once_start_one_redrive_stop_each_others_and_discard_on
     assert DeadLetter.objects.filter(state="discarded").count() == CAUSES["RenderError"][0]
     assert DeadLetter.objects.waiting().count() == 40 - came_through
     assert set(sent_by_number(site).values()) == {1}
+
+
+TEMPLATE = "order_confirmation"
+
+
+def test_412_letters_of_a_template_error_are_accepted_in_three_clicks(site):
+    subject = templates.own_sources(TEMPLATE)["subject.hbs"]
+    broken = templates.own_sources(TEMPLATE) | {"subject.hbs": "{{nickname}}" + subject}
+    publishing.publish(TEMPLATE, broken, by="ada", why="a mistake")
+    reason = f"{TEMPLATE}/subject.hbs: the data has no nickname"
+    numbers = bury({"RenderError": (412, reason)})["RenderError"]
+    staff = site.open_admin(page_of("RenderError"))
+    clicks = Clicks(staff)
+
+    clicks.link(f"Fix the template {TEMPLATE}")
+    staff.get_by_label("subject.hbs", exact=True).fill(subject)
+    staff.get_by_label("What changes, and why").fill("No event has a nickname")
+    clicks.button("Save and rehearse")
+    clicks.button("Publish and redrive the 412")
+
+    assert clicks.count == 3
+    expect(staff).to_have_url(re.compile("/admin/queues/redrive/.+/change/"))
+    wait_for_end(Redrive.objects.get())
+    expect(staff.get_by_text("412 of 412 succeeded.").first).to_be_visible()
+    assert sent_by_number(site) == Counter(order_number(number) for number in numbers)

@@ -10,7 +10,9 @@ from django.contrib.auth.models import Group, Permission, User
 from django.utils import timezone
 
 from emails.models import Notification, Rehearsal, RehearsalCase, Suppression, TemplateDraft
+from emails.rehearsal import jobs
 from emails.rendering import templates
+from emails.versions import drafts
 from notifier.models import LoginFailure
 from queues.models import DeadLetter, OutboxEvent, Redrive
 
@@ -133,3 +135,16 @@ def make_case(**fields: Any) -> RehearsalCase:
         "happened_at": timezone.now(),
     }
     return RehearsalCase.objects.create(**defaults | fields)
+
+
+def rehearsed(draft: TemplateDraft | str) -> Rehearsal:
+    """Rehearse a draft, or that of this name, to the end."""
+    found = drafts.of(draft) if isinstance(draft, str) else draft
+    assert found
+    rehearsal = jobs.ask(found, by="ada")
+    # Where transactions are committed, a thread may have taken it.
+    while not rehearsal.ended_at:
+        jobs.advance()
+        rehearsal.refresh_from_db()
+    assert not rehearsal.error
+    return rehearsal

@@ -19,7 +19,7 @@ from emails.editing import catalog, checks, differences, previews, vocabulary
 from emails.editing.previews import Shown
 from emails.errors import RenderError, StaleTemplate
 from emails.models import TemplateDraft
-from emails.pages.templates import frame
+from emails.pages.templates import frame, rehearsal
 from emails.pages.templates.forms import DraftForm
 from emails.pages.templates.preview import choice, shown_in
 from emails.rendering import languages
@@ -99,7 +99,7 @@ def _save(request: HttpRequest, name: str, form: DraftForm) -> HttpResponse:
         return _show(request, name, form)
     try:
         with transaction.atomic():
-            drafts.save(
+            draft = drafts.save(
                 name,
                 form.sources,
                 by=request.user.get_username(),
@@ -109,6 +109,8 @@ def _save(request: HttpRequest, name: str, form: DraftForm) -> HttpResponse:
             frame.log(request, name, "Saved a draft.")
     except StaleTemplate as exc:
         return _show_both(request, name, form, str(exc))
+    if request.POST["save"] == "rehearse":
+        return rehearsal.ask(request, draft)
     messages.success(request, "The draft is saved. Nothing is sent with it until it is published.")
     return redirect(frame.EDIT, name)
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from django.contrib import messages
 from django.contrib.auth.decorators import permission_required
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from emails.editing import differences
+from emails.editing import differences, rules
 from emails.errors import Barred, RenderError, StaleTemplate
 from emails.models import TemplateDraft, TemplateVersion
 from emails.pages.templates import frame
 from emails.pages.templates.forms import DecisionForm
+from emails.rehearsal import acts, barring, jobs
 from emails.versions import drafts, editions, in_force, publishing
 
 
@@ -28,7 +32,10 @@ def publish(request: HttpRequest, name: str) -> HttpResponse:
     if draft is None:
         messages.info(request, f"There is no draft of {name} to publish.")
         return redirect(frame.PREVIEW, name)
-    objections = drafts.why_barred(draft, request.user.get_username())
+    objections = [
+        *rules.why_not_publish(draft, request.user.get_username()),
+        *barring.why_not_shown(draft, jobs.newest(name)),
+    ]
     form = DecisionForm(request.POST or None, initial={"seen": draft.revision, "reason": draft.why})
     if form.is_valid() and not objections:
         return _publish(request, name, form)
@@ -69,11 +76,9 @@ def roll_back(request: HttpRequest, name: str, number: int) -> HttpResponse:
 
 
 def _publish(request: HttpRequest, name: str, form: DecisionForm) -> HttpResponse:
-    by, why = request.user.get_username(), form.cleaned_data["reason"]
+    by, why = cast(User, request.user), form.cleaned_data["reason"]
     try:
-        with transaction.atomic():
-            version = drafts.publish(name, by=by, why=why, revision=form.cleaned_data["seen"])
-            frame.log(request, name, f"Published version {version.number}: {why}")
+        version = acts.publish(name, by=by, why=why, revision=form.cleaned_data["seen"])
     except (Barred, StaleTemplate, RenderError) as exc:
         messages.error(request, f"Nothing was published. {exc}")
         return redirect("admin:emails_emailtemplate_publish", name)

@@ -60,10 +60,8 @@ def test_one_address_is_filled_in_where_it_is_to_be_verified():
 def test_a_broken_template_is_one_click_away():
     advice = advise(Cause("RenderError", "order_confirmation/subject.hbs: no x"))
 
-    assert advice.address == reverse(
-        "admin:emails_emailtemplate_change", args=["order_confirmation"]
-    )
-    assert advice.permission == "emails.preview_email"
+    assert advice.address == reverse("admin:emails_emailtemplate_edit", args=["order_confirmation"])
+    assert advice.permission == "emails.edit_template"
 
 
 @pytest.mark.parametrize("reason", ["", "../../etc/passwd", "gone/subject.hbs: no such template"])

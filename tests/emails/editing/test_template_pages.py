@@ -13,7 +13,7 @@ from emails.sending import trials
 from emails.versions import drafts, in_force, publishing
 from queues.models import OutboxEvent
 from tests.support.builders import make_order
-from tests.support.rows import make_dead_letter, make_outbox_event, staff
+from tests.support.rows import make_dead_letter, make_outbox_event, rehearsed, staff
 
 pytestmark = pytest.mark.django_db
 
@@ -66,6 +66,7 @@ def test_a_draft_is_saved_published_and_rolled_back_and_the_log_tells_it(writer)
     assert save(writer, "Thank you for {{order_number}}").status_code == 302
     assert in_force.render(NAME, data).subject == "Your order ORD-000123 is confirmed"
 
+    rehearsed(NAME)
     writer.post(address("publish"), {"seen": 1, "reason": "friendlier"})
     assert in_force.render(NAME, data).subject == "Thank you for ORD-000123"
     assert not TemplateDraft.objects.exists()
@@ -80,6 +81,23 @@ def test_a_draft_is_saved_published_and_rolled_back_and_the_log_tells_it(writer)
         "Published version 2: friendlier",
         "Rolled back to the deployed code: too friendly",
     ]
+
+
+def test_a_draft_that_was_not_rehearsed_is_not_published(writer):
+    save(writer, "Thank you for {{order_number}}")
+
+    page = text_of(writer.post(address("publish"), {"seen": 1, "reason": "now"}))
+
+    assert "Rehearse this draft first" in page
+    assert not EmailTemplate.objects.filter(published__isnull=False).exists()
+
+
+def test_saving_and_rehearsing_is_one_click(writer):
+    fields = posted(**{"subject.hbs": "Thank you for {{order_number}}"}) | {"save": "rehearse"}
+
+    page = text_of(writer.post(address("edit"), fields, follow=True))
+
+    assert "Rehearsing with open dead letters" in page
 
 
 def test_an_error_is_refused_with_its_place_and_a_hint_and_the_text_stays(writer):
@@ -194,6 +212,7 @@ def test_a_partial_is_edited_and_shown_in_the_templates_that_use_it(writer):
     assert "Bye." in shown
     assert writer.post(address("edit", name=name), fields).status_code == 302
     assert "Used by" in text_of(writer.get(address("edit", name=name)))
+    rehearsed(name)
     writer.post(address("publish", name=name), {"seen": 1, "reason": "polite"})
 
     assert in_force.render(NAME, templates.sample(NAME).data).text.endswith("Bye.\n")
@@ -218,6 +237,7 @@ def test_a_second_person_publishes_if_a_setting_asks_for_one(client, settings):
     client.force_login(ada)
     save(client, "Hello {{order_number}}")
 
+    rehearsed(NAME)
     page = text_of(client.post(address("publish"), {"seen": 1, "reason": "mine"}))
     assert "a second person must publish it" in page
     client.force_login(bob)
@@ -229,6 +249,7 @@ def test_a_second_person_publishes_if_a_setting_asks_for_one(client, settings):
 def test_a_draft_that_changed_after_it_was_looked_at_is_not_published(writer):
     save(writer, "First {{order_number}}")
     save(writer, "Second {{order_number}}", revision=1)
+    rehearsed(NAME)
 
     writer.post(address("publish"), {"seen": 1, "reason": "the first"})
 

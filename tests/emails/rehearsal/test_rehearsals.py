@@ -17,7 +17,7 @@ from queues.events.envelope import Event
 from queues.models import DeadLetter, Redrive
 from queues.uuid7 import first_of
 from tests.support.dead_letters import make_dead_letter, placed
-from tests.support.rows import make_notification
+from tests.support.rows import make_notification, rehearsed
 
 pytestmark = pytest.mark.django_db
 
@@ -30,18 +30,9 @@ BROKEN = "{{customer.nickname}}"
 
 def drafted(name=ORDER, **files):
     """A draft that differs from what is in force in these files."""
-    now = publishing.own_files(in_force.sources(name))
-    changed = now | {file.replace("_", "."): text for file, text in files.items()}
+    before = publishing.own_files(in_force.sources(name))
+    changed = before | {file.replace("_", "."): text for file, text in files.items()}
     return drafts.save(name, changed, by="ada", why="", revision=0)
-
-
-def rehearsed(draft):
-    rehearsal = jobs.ask(draft, by="ada")
-    while jobs.advance():
-        pass
-    rehearsal.refresh_from_db()
-    assert not rehearsal.error
-    return rehearsal
 
 
 def alert(number, **data):
@@ -117,7 +108,7 @@ def test_an_email_that_came_after_the_rehearsal_bars_too(monkeypatch):
     assert rehearsal.cases.filter(source=late.pk, outcome=Outcome.BROKEN).exists()
     monkeypatch.setattr(barring, "MOST_BEFORE", 0)
     with pytest.raises(Barred, match="Too many events"):
-        acts.publish(rehearsal, by=User.objects.create_user("ada"), why="")
+        acts.publish(ORDER, by=User.objects.create_user("ada"), why="", revision=draft.revision)
 
 
 def test_a_later_save_or_publication_makes_a_rehearsal_stale():
@@ -172,7 +163,7 @@ def test_nothing_is_redriven_if_the_draft_is_not_published():
     break_order_template()
     dead()
     rehearsal = rehearsed(drafted(subject_hbs="Order {{order_number}}"))
-    drafts.discard(ORDER, revision=1)
+    drafts.discard(ORDER, revision=rehearsal.revision)
 
     with pytest.raises(StaleTemplate):
         acts.publish_and_redrive(rehearsal, by=User.objects.create_user("ada"), why="", key="k")
@@ -182,9 +173,9 @@ def test_nothing_is_redriven_if_the_draft_is_not_published():
 def test_a_draft_of_a_partial_is_rehearsed_with_each_template_that_uses_it():
     make_notification()
     alert(1)
-    source = in_force.sources("partials/layout")["source.hbs"]
-    broken = {"source.hbs": BROKEN + source}
-    draft = drafts.save("partials/layout", broken, by="a", why="", revision=0)
+    layout = in_force.sources("partials/layout")["source.hbs"]
+    files = {"source.hbs": BROKEN + layout}
+    draft = drafts.save("partials/layout", files, by="ada", why="", revision=0)
 
     rehearsal = rehearsed(draft)
 

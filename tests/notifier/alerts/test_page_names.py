@@ -31,7 +31,7 @@ def loaded():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_page_has_the_same_address_as_on_the_site(name):
-    given = ["a1"] if name.endswith(("_change", "_group", "_template")) else []
+    given = ["a1"] if name.endswith(("_change", "_edit", "_group", "_template")) else []
 
     assert reverse(name, args=given, urlconf="notifier.page_names") == reverse(
         name, args=given, urlconf="notifier.urls"

@@ -161,13 +161,12 @@ def pages() -> Iterator[tuple[str, set[str]]]:
     yield reverse("admin:queues_deadletter_edit", args=[letter.pk]), OPERATOR
     yield reverse("admin:queues_redrive_start"), KNOWING
     yield reverse("queue-pause", args=["orders"]), OPERATOR
-    rehearsal = make_case().rehearsal
-    yield reverse("admin:emails_rehearsal_changelist"), EVERYBODY
-    for page in ("show", "progress"):
-        yield reverse(f"admin:emails_rehearsal_{page}", args=[rehearsal.name]), EVERYBODY
-    cases = reverse("admin:emails_rehearsal_cases", args=[rehearsal.name, "changed"])
-    yield cases, EVERYBODY
     yield reverse("admin:emails_emailtemplate_change", args=["order_confirmation"]), EVERYBODY
+    rehearsed = [make_case().rehearsal.name]
+    for page in ("rehearsal", "rehearsal_progress"):
+        yield reverse(f"admin:emails_emailtemplate_{page}", args=rehearsed), EVERYBODY
+    cases = "admin:emails_emailtemplate_rehearsal_cases"
+    yield reverse(cases, args=[*rehearsed, "changed"]), EVERYBODY
     yield reverse("admin:emails_guard_changelist"), EVERYBODY
     yield reverse("admin:emails_guard_stop"), OPERATOR
     yield reverse("admin:emails_guard_resume"), OPERATOR

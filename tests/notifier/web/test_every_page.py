@@ -183,7 +183,6 @@ def one_of_all() -> None:
         queue="orders", sqs_message_id="m", event_id=event.event_id, receive_count=1, code="C", reason="r"
     )  # fmt: skip
     make_redrive(total=1).items.create(letter=letter, position=1)
-    make_case()
     make_suppression(address="bo@example.com")
     make_login_failure()
     make_consumer()
@@ -198,6 +197,7 @@ def one_of_all() -> None:
         files = in_force.sources(name)
         publishing.publish(name, files, by="ada", why="a test")
         drafts.save(name, publishing.own_files(files), by="ada", why="", revision=0)
+        make_case(rehearsal=make_rehearsal(name=name))
     LogEntry.objects.create(
         user=owner, content_type=ContentType.objects.get_for_model(letter), object_id=str(letter.pk),
         object_repr="x", action_flag=CHANGE, change_message="Redriven.",
@@ -225,7 +225,6 @@ VALUES: dict[str, Callable[[], list[Any]]] = {
     "emails_identity_trial_progress": lambda: _events(type=trials.TYPE),
     "name": lambda: ["order_confirmation", "partials/layout"],
     "outcome": lambda: RehearsalCase.Outcome.values,
-    "emails_rehearsal_change": lambda: keys(Rehearsal),
     "emails_suppression_import_preview": lambda: keys(apps.get_model("emails.SuppressionImport")),
     "emails_emailtemplate_change": catalog.names,
     "emails_emailtemplate_sender": templates.names,

@@ -1,8 +1,11 @@
 """The pages of rehearsals: ask for one, see what it found, publish, and redrive what it fixes."""
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.urls import reverse
+from django.utils import timezone
 
 from emails.models import Notification, Rehearsal, TemplateDraft, TemplateVersion
 from emails.rehearsal import jobs
@@ -19,7 +22,8 @@ RIGHTS = ("preview_email", "edit_template", "publish_template", "redrive_deadlet
 
 
 def url(page, *arguments):
-    return reverse(f"admin:emails_rehearsal_{page}", args=[NAME, *arguments])
+    name = f"admin:emails_emailtemplate_rehearsal{'' if page == 'show' else f'_{page}'}"
+    return reverse(name, args=[NAME, *arguments])
 
 
 def make_draft(**files):
@@ -67,6 +71,18 @@ def test_page_offers_to_rehearse_shows_progress_and_then_publishes(writer):
     assert "Version 1 of order_confirmation is in force" in answer
     assert "was published or discarded" in answer
     assert LogEntry.objects.filter(change_message="Published version 1: shorter").exists()
+
+
+def test_page_says_if_nobody_goes_on_and_offers_to_start_again(writer):
+    make_draft(**{"subject.hbs": "New"})
+    writer.post(url("start"))
+    assert "No process goes on" not in writer.get(url("show")).content.decode()
+
+    Rehearsal.objects.update(next_at=timezone.now() - timedelta(minutes=1))
+
+    page = writer.get(url("show")).content.decode()
+    assert "No process goes on with it" in page
+    assert "Rehearse again" in page
 
 
 def test_what_would_break_bars_and_is_shown_with_its_event(writer):
@@ -171,7 +187,7 @@ def test_who_may_only_look_changes_nothing(client):
     assert client.post(url("start")).status_code == 403
     assert client.post(url("publish")).status_code == 403
     assert "Rehearse<" not in client.get(url("show")).content.decode()
-    assert client.get(reverse("admin:emails_rehearsal_show", args=["nothing"])).status_code == 404
+    assert client.get(url("show").replace(NAME, "nothing")).status_code == 404
 
 
 def test_a_draft_without_valid_syntax_is_not_rehearsed(writer):

@@ -7,22 +7,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import unified_diff
 from typing import Any, cast
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.contrib.auth.decorators import permission_required
 from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from emails.editing import rules
 from emails.errors import Barred, RenderError, StaleTemplate
-from emails.models import EmailTemplate, Rehearsal, RehearsalCase, TemplateDraft
-from emails.pages.own_pages import OwnPagesAdmin
+from emails.models import Rehearsal, RehearsalCase, TemplateDraft
+from emails.pages.templates import frame
 from emails.rehearsal import acts, barring, comparing, jobs, subjects
 from emails.rehearsal.comparing import Compared, Result
 from emails.versions import drafts
@@ -32,9 +32,7 @@ from queues.pages.facts import ReasonForm
 from queues.pages.forms import PROVEN_ABOVE
 from queues.pages.redrive_start import started
 
-VIEW = "emails.preview_email"
-EDIT = "emails.edit_template"
-PUBLISH = "emails.publish_template"
+PAGE = "admin:emails_emailtemplate_rehearsal"
 REDRIVE = "queues.redrive_deadletter"
 
 Kind = RehearsalCase.Kind
@@ -77,54 +75,45 @@ class Shown:
 
 @never_cache
 @require_safe
-@permission_required(VIEW, raise_exception=True)
-def show_all(request: HttpRequest) -> HttpResponse:
-    """List the open drafts, each with its rehearsal."""
-    found = [(draft, jobs.newest(draft.name)) for draft in TemplateDraft.objects.order_by("name")]
-    return _page(request, "rehearsals", {"title": "Rehearsals", "drafts": found})
-
-
-@never_cache
-@require_safe
-@permission_required(VIEW, raise_exception=True)
+@permission_required(frame.MAY_LOOK, raise_exception=True)
 def show(request: HttpRequest, name: str) -> HttpResponse:
     """Show the rehearsal of a draft: its progress, then its result and what may be done."""
-    context = _context(request, *_found(name))
+    context = _context(request, name)
     context["form"] = _form(context)
-    return _page(request, "rehearsal", context)
-
-
-@require_safe
-@permission_required(VIEW, raise_exception=True)
-def show_one(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Lead from the key of a rehearsal to its page."""
-    return redirect("admin:emails_rehearsal_show", get_object_or_404(Rehearsal, pk=pk).name)
+    return frame.render(request, "rehearsal", name, context, tab="rehearsal")
 
 
 @never_cache
 @require_safe
-@permission_required(VIEW, raise_exception=True)
+@permission_required(frame.MAY_LOOK, raise_exception=True)
 def progress(request: HttpRequest, name: str) -> HttpResponse:
     """Return only the part of the page that changes while the rehearsal goes on."""
-    return render(request, "emails_admin/rehearsal_progress.html", _context(request, *_found(name)))
+    return render(
+        request, "emails_admin/templates/rehearsal_progress.html", _context(request, name)
+    )
 
 
 @require_POST
-@permission_required([VIEW, EDIT], raise_exception=True)
+@permission_required([frame.MAY_LOOK, frame.MAY_EDIT], raise_exception=True)
 def start(request: HttpRequest, name: str) -> HttpResponse:
     """Ask for a rehearsal of the draft."""
-    draft = drafts.of(name)
+    _, draft = _found(name)
     if draft is None:
         raise Http404(f"no draft of {name}")
+    return ask(request, draft)
+
+
+def ask(request: HttpRequest, draft: TemplateDraft) -> HttpResponse:
+    """Ask for a rehearsal of the draft, and lead to its page."""
     try:
         jobs.ask(draft, by=request.user.get_username())
     except RenderError as exc:
         messages.error(request, f"This draft cannot be rehearsed: {exc}")
-    return redirect("admin:emails_rehearsal_show", name)
+    return redirect(PAGE, draft.name)
 
 
 @require_POST
-@permission_required([VIEW, PUBLISH], raise_exception=True)
+@permission_required([frame.MAY_LOOK, frame.MAY_PUBLISH], raise_exception=True)
 def publish(request: HttpRequest, name: str) -> HttpResponse:
     """Publish the draft that was rehearsed; with ``redrive`` also send back the dead letters that it fixes."""
     if redrive := started(request):
@@ -145,7 +134,7 @@ def publish(request: HttpRequest, name: str) -> HttpResponse:
 
 @never_cache
 @require_safe
-@permission_required(VIEW, raise_exception=True)
+@permission_required(frame.MAY_LOOK, raise_exception=True)
 def cases(request: HttpRequest, name: str, outcome: str) -> HttpResponse:
     """Show the events behind a number, the first of each kind, with what changes in their emails."""
     rehearsal, _ = _found(name)
@@ -162,52 +151,23 @@ def cases(request: HttpRequest, name: str, outcome: str) -> HttpResponse:
         "is_made": is_made,
         "cases": list(_shown(request, rehearsal, list(rows))),
     }
-    return _page(request, "rehearsal_cases", context)
-
-
-@admin.register(Rehearsal)
-class RehearsalAdmin(OwnPagesAdmin):
-    """The pages of rehearsals, by the name of the template or partial."""
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return self.has_view_permission(request)
-
-    def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return bool(request.user.has_perm(VIEW))
-
-    def get_urls(self) -> list[URLPattern]:
-        pages = {
-            "changelist": ("", show_all),
-            "change": ("<uuid:pk>/", show_one),
-            "progress": ("<path:name>/progress/", progress),
-            "start": ("<path:name>/start/", start),
-            "publish": ("<path:name>/publish/", publish),
-            "cases": ("<path:name>/cases/<slug:outcome>/", cases),
-            "show": ("<path:name>/", show),
-        }
-        return [
-            path(route, self.admin_site.admin_view(view), name=f"emails_rehearsal_{page}")
-            for page, (route, view) in pages.items()
-        ]
+    return frame.render(request, "rehearsal_cases", name, context, tab="rehearsal")
 
 
 def _found(name: str) -> tuple[Rehearsal | None, TemplateDraft | None]:
-    rehearsal, draft = jobs.newest(name), drafts.of(name)
-    if rehearsal is None and draft is None:
-        raise Http404(f"no draft of {name}")
-    return rehearsal, draft
+    frame.require(name)
+    return jobs.newest(name), drafts.of(name)
 
 
-def _context(
-    request: HttpRequest, rehearsal: Rehearsal | None, draft: TemplateDraft | None
-) -> dict[str, Any]:
-    name = draft.name if draft else cast(Rehearsal, rehearsal).name
+def _context(request: HttpRequest, name: str) -> dict[str, Any]:
+    rehearsal, draft = _found(name)
     context: dict[str, Any] = {
         "title": f"Rehearsal of {name}",
         "name": name,
         "draft": draft,
         "rehearsal": rehearsal,
         "is_running": bool(rehearsal and not rehearsal.ended_at),
+        "is_stuck": bool(rehearsal and jobs.is_stuck(rehearsal)),
         "reasons": _reasons(request, draft, rehearsal) if draft else [],
     }
     if rehearsal:
@@ -222,20 +182,21 @@ def _context(
 def _reasons(request: HttpRequest, draft: TemplateDraft, rehearsal: Rehearsal | None) -> list[str]:
     try:
         reasons = barring.why_not_shown(draft, rehearsal)
+        reasons += rules.why_not_publish(draft, request.user.get_username())
     except RenderError as exc:
         reasons = [f"{exc}."]
     return [masking.addresses(each) for each in reasons] if masking.hides(request) else reasons
 
 
 def _figures(rehearsal: Rehearsal, name: str, *, is_made: bool) -> list[dict[str, Any]]:
-    address = reverse("admin:emails_rehearsal_show", args=[name])
+    address = reverse(PAGE, args=[name])
     return [
         {
             "outcome": outcome.value,
             "label": outcome.label.lower(),
             "meaning": meaning,
             "count": rehearsal.count(outcome, is_made=is_made),
-            "address": f"{address}cases/{outcome}/{'?made=1' if is_made else ''}",
+            "address": f"{address}{outcome}/{'?made=1' if is_made else ''}",
         }
         for outcome, meaning in MEANINGS.items()
         if rehearsal.count(outcome, is_made=is_made) or outcome != Outcome.FAILING
@@ -259,19 +220,20 @@ def _published(
             key = str(form.cleaned_data["key"])
             version, redrive = acts.publish_and_redrive(rehearsal, by=by, why=why, key=key)
         else:
-            version, redrive = acts.publish(rehearsal, by=by, why=why), None
+            redrive, seen = None, rehearsal.revision
+            version = acts.publish(rehearsal.name, by=by, why=why, revision=seen)
     except (Barred, RenderError, StaleTemplate) as exc:
         return _refused(request, rehearsal.name, str(exc))
     messages.success(request, f"Version {version.number} of {rehearsal.name} is in force.")
     if redrive:
         return redirect(change_url(redrive))
-    return redirect("admin:emails_rehearsal_show", rehearsal.name)
+    return redirect(PAGE, rehearsal.name)
 
 
 def _refused(request: HttpRequest, name: str, why: str) -> HttpResponse:
     words = masking.addresses(why) if masking.hides(request) else why
     messages.error(request, f"Nothing was published. {words}")
-    return redirect("admin:emails_rehearsal_show", name)
+    return redirect(PAGE, name)
 
 
 def _shown(
@@ -321,8 +283,3 @@ def _differences(compared: Compared) -> list[tuple[str, str]]:
 
 def _lines(result: Result, part: str) -> list[str]:
     return [] if isinstance(result, str) else str(getattr(result, part)).splitlines()
-
-
-def _page(request: HttpRequest, page: str, context: dict[str, Any]) -> HttpResponse:
-    shared = admin.site.each_context(request) | {"opts": EmailTemplate._meta}
-    return TemplateResponse(request, f"emails_admin/{page}.html", shared | context)
