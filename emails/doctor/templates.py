@@ -9,12 +9,12 @@ from django.utils import timezone
 
 from emails.checking import checker
 from emails.checking.findings import Level, Problem
+from emails.editing import catalog
 from emails.errors import RenderError
 from emails.models import EmailTemplate, TemplateDraft, TemplateVersion
-from emails.models.templates import digest_of
 from emails.rendering import templates
 from emails.transfer import changes
-from emails.versions import editions, in_force, publishing
+from emails.versions import editions, publishing
 from queues.doctor.findings import Finding, Verdict, doctor_check
 from queues.events import schemas
 
@@ -44,7 +44,7 @@ def _compared(row: EmailTemplate, version: TemplateVersion) -> Iterator[Finding]
             fix=f"Edit it under Templates and publish it, or roll back; then redrive. {errors[0].hint}".strip(),
         )
     code = editions.deployed(row.name)
-    if _is_caught_up(row.name, version):
+    if catalog.is_caught_up(row):
         yield Finding(
             "templates.caught_up",
             f"The code has caught up with {version}: it has the same text.",
@@ -52,7 +52,7 @@ def _compared(row: EmailTemplate, version: TemplateVersion) -> Iterator[Finding]
             why="As long as that version is in force, no deployment changes this text.",
             fix="Go back to the code: its page under Templates, Roll back. No email changes.",
         )
-    elif row.deployed and row.deployed != digest_of(code):
+    elif catalog.is_overtaken(row):
         yield Finding(
             "templates.overtaken",
             f"The code of {row.name} changed after {row.by or 'staff'} published {version}.",
@@ -69,17 +69,6 @@ def _compared(row: EmailTemplate, version: TemplateVersion) -> Iterator[Finding]
             why="It goes before the code; a partial changes each template that uses it.",
             fix=f"Take it into the code: python manage.py export_templates {row.name}",
         )
-
-
-def _is_caught_up(name: str, version: TemplateVersion) -> bool:
-    """Return True if going back to the code changes nothing: the same files, with the partials that are in force."""
-    if name.startswith("partials/"):
-        return bool(editions.deployed(name) == version.files)
-    try:
-        code = templates.closed(templates.own_sources(name), in_force.partials())
-    except RenderError:
-        return False
-    return bool(code == version.files)
 
 
 def _difference(code: Mapping[str, str], version: TemplateVersion) -> str:
