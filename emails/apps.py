@@ -11,3 +11,4 @@ class EmailsConfig(AppConfig):
         """Import what registers itself with the queues and with Django's checks."""
         registry.load(self.name)
         findings.add("emails.doctor.checks")
+        findings.add("emails.doctor.templates")

@@ -101,6 +101,10 @@ class CertificateUnavailable(Exception):
     """We could not fetch the certificate of SNS."""
 
 
+class NoCanary(Exception):
+    """This version cannot go to a few emails first; the text is for staff."""
+
+
 class StaleTemplate(Exception):
     """Somebody else changed this template or draft in the meantime; the text is for staff."""
 

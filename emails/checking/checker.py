@@ -89,7 +89,8 @@ def _data() -> dict[str, Shape]:
     names = [field.name for field in fields(Letterhead)]
     brand = {
         "type": "object",
-        "properties": dict.fromkeys(names, {"type": "string"}),
+        "properties": dict.fromkeys(names, {"type": "string"})
+        | {"logo": {"type": "string", "format": "uri"}},
         "required": names,
     }
     return {"brand": Shape(brand), "language": TEXT, "locale": TEXT, "dir": TEXT}

@@ -12,7 +12,7 @@ from emails.errors import RenderError
 from emails.models import EmailTemplate, TemplateDraft, TemplateVersion
 from emails.models.templates import digest_of
 from emails.rendering import templates
-from emails.versions import editions, in_force
+from emails.versions import editions, in_force, publishing
 from queues.models import DeadLetter
 
 PARTIALS = "partials/"
@@ -80,10 +80,20 @@ def decided(name: str) -> EmailTemplate | None:
 
 
 def is_overtaken(row: EmailTemplate | None) -> bool:
-    """Return True if a version of staff hides deployed files that changed after staff published it."""
-    if row is None or row.published is None:
+    """Return True if a version of staff hides deployed files that got another text after staff published it."""
+    if row is None or row.published is None or is_caught_up(row):
         return False
     return row.deployed != digest_of(editions.deployed(row.name))
+
+
+def is_caught_up(row: EmailTemplate | None) -> bool:
+    """Return True if the deployed files have the text of staff's version: going back to the code changes no email."""
+    if row is None or row.published is None:
+        return False
+    code = editions.deployed(row.name)
+    if code and not is_partial(row.name):
+        code = templates.closed(publishing.own_files(code), in_force.partials())
+    return bool(code == row.published.files)
 
 
 def users(partial: str) -> list[str]:

@@ -1,6 +1,7 @@
 """The tables of this app: notifications, templates, SES's reports, identities, suppressions, and the account."""
 
 from emails.models.account import Breaker, EventChannel, SenderCheck, SendRate
+from emails.models.canaries import Canary, CanaryEmail
 from emails.models.identities import Brand, Identity, IdentityStatus, SesAnswer
 from emails.models.notifications import Attempt, DeliveryEvent, Notification, NotificationQuerySet
 from emails.models.rehearsals import Rehearsal, RehearsalCase, RehearsalQuerySet
@@ -17,6 +18,8 @@ __all__ = [
     "Brand",
     "Attempt",
     "Breaker",
+    "Canary",
+    "CanaryEmail",
     "DeliveryEvent",
     "Edition",
     "EmailTemplate",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 
@@ -98,6 +99,17 @@ class Brand(models.Model):
         "postal address", max_length=300, blank=True, default="", db_default=""
     )
     support = models.EmailField("address for questions", blank=True, default="", db_default="")
+    # An image instead of the letter and the name.
+    logo = models.CharField("logo", max_length=500, blank=True, default="", db_default="")
+    logo_alt = models.CharField(
+        "text of the logo", max_length=100, blank=True, default="", db_default=""
+    )
+    logo_width = models.PositiveSmallIntegerField(
+        "width of the logo",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(16), MaxValueValidator(400)],
+    )
     chosen_by = models.CharField(max_length=150)
     chosen_at = models.DateTimeField()
 

@@ -63,11 +63,19 @@ class EmailTemplate(models.Model):
     )
     # The digest of the deployed files that it hides, when staff decided: the page tells when they have changed since.
     deployed = models.CharField(max_length=64, blank=True, default="", db_default="")
+    # The open canary: a version that goes to a few emails beside the one in force.
+    canary = models.OneToOneField(
+        "emails.Canary", on_delete=models.SET_NULL, null=True, related_name="+"
+    )
     # It rises with each decision: two of them never pass for the same.
     revision = models.PositiveIntegerField(default=0)
     by = models.CharField(max_length=150, blank=True)
     why = models.TextField(blank=True)
     changed_at = models.DateTimeField(auto_now=True)
+    # What staff chose instead of the brand in ``sample.json``, and instead of that brand's sender and replies.
+    brand = models.CharField(max_length=30, blank=True, default="", db_default="")
+    sender = models.CharField(max_length=320, blank=True, default="", db_default="")
+    reply_to = models.EmailField("replies go to", blank=True, default="", db_default="")
 
     class Meta:
         default_permissions = ()

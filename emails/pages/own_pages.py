@@ -11,7 +11,16 @@ from unfold.admin import ModelAdmin
 from emails.models import EmailTemplate, Identity
 from emails.models.reputation import Guard
 from emails.pages import guard, identities, mail_from, sender, trials
-from emails.pages.templates import editor, frame, overview, preview, publishing, rehearsal, versions
+from emails.pages.templates import (
+    editor,
+    frame,
+    overview,
+    own_sender,
+    preview,
+    publishing,
+    rehearsal,
+    versions,
+)
 
 register_converter(frame.TemplateName, "template")
 
@@ -96,6 +105,7 @@ class EmailTemplateAdmin(OwnPagesAdmin):
             "rehearsal_start": ("<template:name>/rehearsal/start/", rehearsal.start),
             "rehearsal_publish": ("<template:name>/rehearsal/publish/", rehearsal.publish),
             "rehearsal_cases": ("<template:name>/rehearsal/<slug:outcome>/", rehearsal.cases),
+            "sender": ("<template:name>/sender/", own_sender.edit),
             "versions": ("<template:name>/versions/", versions.show_all),
             "compare": ("<template:name>/versions/compare/", versions.compare),
             "version": ("<template:name>/versions/<int:number>/", versions.show_one),

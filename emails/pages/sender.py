@@ -41,7 +41,7 @@ def choose(request: HttpRequest, key: str) -> HttpResponse:
     _require(key)
     form = BrandForm(request.POST, instance=brands.saved(key), defaults=brands.default(key))
     before = brands.in_force(key).address
-    if form.is_valid() and (problem := _objection(form.cleaned_data["address"], before)):
+    if form.is_valid() and (problem := objection(form.cleaned_data["address"], before)):
         form.add_error("address", problem)
     if not form.is_valid():
         return _page(request, key, form)
@@ -79,12 +79,7 @@ def reset(request: HttpRequest, key: str) -> HttpResponse:
     return redirect(LIST)
 
 
-def _require(key: str) -> None:
-    if key not in brands.known():
-        raise Http404("no such brand")
-
-
-def _objection(address: str, before: str) -> str:
+def objection(address: str, before: str) -> str:
     """Return why SES would not send from this sender; one that stays the same is not asked about."""
     if not address or address == before:
         return ""
@@ -97,6 +92,11 @@ def _objection(address: str, before: str) -> str:
     return f"SES has verified neither {address} nor its domain. Verify one first."
 
 
+def _require(key: str) -> None:
+    if key not in brands.known():
+        raise Http404("no such brand")
+
+
 def _page(request: HttpRequest, key: str, form: BrandForm) -> HttpResponse:
     context: dict[str, Any] = {
         "title": f"Brand {brands.in_force(key).name}",
@@ -104,6 +104,6 @@ def _page(request: HttpRequest, key: str, form: BrandForm) -> HttpResponse:
         "form": form,
         "saved": brands.saved(key),
         "sent_as": default_sender.readable(key),
-        "templates": [name for name in templates.names() if templates.brand(name) == key],
+        "templates": [name for name in templates.names() if brands.of(name) == key],
     }
     return render(request, "brand", context)

@@ -66,7 +66,8 @@ class Letterhead:
     """The parts of a brand that its emails show, which templates read as ``{{@brand.name}}``.
 
     ``mark`` is the letter in the logo, ``colour`` a name that ``partials/accent.hbs`` knows, ``footer`` the postal
-    address, and ``support`` the address for questions.
+    address, and ``support`` the address for questions. ``logo`` is the address of an image that stands for mark and
+    name, with its text and its width in pixels.
     """
 
     name: str
@@ -74,6 +75,9 @@ class Letterhead:
     colour: str = "indigo"
     footer: str = ""
     support: str = ""
+    logo: str = ""
+    logo_alt: str = ""
+    logo_width: str = ""
 
 
 _NAMES = {DEFAULT_BRAND: "Notifier Shop", "bank": "Notifier Bank", "platform": "Notifier"}
@@ -118,6 +122,7 @@ class Files:
         converter.unicode_snob = True
         # Tables are the layout of an email, not its content.
         converter.ignore_tables = True
+        converter.images_to_alt = True
         found = self._found(f"{folder}body.html.hbs")
         html = _body(found, context, data)
         if html.count("<") > inlining.FEW_TAGS // 2:

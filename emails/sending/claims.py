@@ -10,7 +10,7 @@ import logging
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -24,6 +24,9 @@ from django.utils import timezone
 from emails.models import Attempt, Notification, Suppression
 from emails.sending import statements
 from emails.sending.planning import Owed
+from emails.versions import places
+from emails.versions.places import Offer
+from queues.failpoints import failpoint
 from queues.threads.writer import by_one_thread
 from queues.uuid7 import uuid7
 
@@ -44,6 +47,8 @@ class Claim:
     token: uuid.UUID
     attempt: int
     since: float
+    # The canary whose version the email gets.
+    canary: int | None = None
 
     def standing(self) -> QuerySet[Notification]:
         """Return a queryset of the notification; it is empty once this claim is over."""
@@ -53,14 +58,16 @@ class Claim:
 
 
 @by_one_thread
-def claim(notification: Notification, *, edition: int | None = None) -> Claim | None:
+def claim(
+    notification: Notification, *, edition: int | None = None, offer: Offer | None = None
+) -> Claim | None:
     """Take the right to send and commit it before SES is called; None if nobody may send this email now.
 
     The claim decides with which edition the email is rendered, and writes it down.
     A ``failed`` notification may be claimed as well: SES certainly refused it, and this message is its redrive.
     """
     with transaction.atomic():
-        return _claim(Q(pk=notification.pk), edition)
+        return _claim(Q(pk=notification.pk), edition, offer)
 
 
 def claim_owed(owed: Sequence[Owed]) -> list[Claim | None]:
@@ -73,8 +80,14 @@ def claim_owed(owed: Sequence[Owed]) -> list[Claim | None]:
     # The order is the same in every process, or two of them would wait for each other.
     wanted = {one.key: one for one in sorted(owed, key=lambda one: one.key)}
     new = {uuid7(): one for one in wanted.values()}
-    made = statements.insert_claimed(new, claim=token, lease=_lease())
-    claims = {new[pk].key: Claim(_new(pk, new[pk]), token, 1, since) for pk in made}
+    if any(one.offer and one.offer.has_places for one in owed):
+        made = _insert_with_places(new, token)
+    else:
+        made = dict.fromkeys(statements.insert_claimed(new, claim=token, lease=_lease()))
+    claims = {
+        new[pk].key: Claim(_new(pk, new[pk]), token, 1, since, canary)
+        for pk, canary in made.items()
+    }
     if others := [one for key, one in wanted.items() if key not in claims]:
         try:
             claims |= _claim_others(others)
@@ -107,6 +120,14 @@ def fence(held: Claim) -> bool:
     return outlasts_a_call(held) or _renewed(held)
 
 
+@by_one_thread
+def change_edition(held: Claim, edition: int) -> Claim:
+    """Write down another edition, before SES is called; nothing is written if the claim is over."""
+    held.standing().update(edition=edition)
+    held.notification.edition_id = edition
+    return replace(held, canary=None)
+
+
 def outlasts_a_call(held: Claim) -> bool:
     """Return True if this machine's clock says that the lease outlasts the longest call that begins now."""
     return clock() - held.since + longest_call_seconds() < settings.LEASE_SECONDS
@@ -126,7 +147,22 @@ def longest_call_seconds() -> float:
     return float(config.connect_timeout + config.read_timeout)
 
 
-def _claim(which: Q, edition: int | None) -> Claim | None:
+@transaction.atomic
+def _insert_with_places(
+    new: dict[uuid.UUID, Owed], token: uuid.UUID
+) -> dict[uuid.UUID, int | None]:
+    """Save these emails as claimed, some as a canary's; returns the canary, or None, of each that was saved."""
+    offers = {pk: one.offer for pk, one in new.items() if one.offer and one.offer.has_places}
+    taken = places.take(offers)
+    for pk, offer in taken.items():
+        new[pk] = replace(new[pk], edition=offer.edition)
+    failpoint("place_taken")
+    made = statements.insert_claimed(new, claim=token, lease=_lease())
+    places.save(taken, made)
+    return {pk: taken[pk].canary.pk if pk in taken else None for pk in made}
+
+
+def _claim(which: Q, edition: int | None, offer: Offer | None) -> Claim | None:
     """Claim at most one notification; one to an address that must get no email becomes suppressed instead."""
     token, since = uuid.uuid4(), clock()
     unsent = Notification.objects.filter(which, state__in=Notification.UNSENT)
@@ -143,8 +179,12 @@ def _claim(which: Q, edition: int | None) -> Claim | None:
         _suppress(unsent.filter(_is_unwanted()))
         return None
     row = Notification.objects.get(which)
+    canary = None
+    if offer and places.has_one(offer, row.pk):
+        canary = offer.canary.pk
+        _write_edition(row, offer.edition)
     Attempt.objects.create(notification=row, number=row.attempts, started_at=timezone.now())
-    return Claim(row, token, row.attempts, since)
+    return Claim(row, token, row.attempts, since, canary)
 
 
 @transaction.atomic
@@ -152,7 +192,10 @@ def _claim_others(owed: Sequence[Owed]) -> dict[tuple[uuid.UUID, str, str], Clai
     """Claim emails that have a row, or whose address is suppressed: such an email is saved, and becomes suppressed."""
     rows = [one.notification() for one in owed]
     Notification.objects.bulk_create(rows, ignore_conflicts=True)
-    claims = {one.key: _claim(_same(row), one.edition) for one, row in zip(owed, rows, strict=True)}
+    claims = {
+        one.key: _claim(_same(row), one.edition, one.offer)
+        for one, row in zip(owed, rows, strict=True)
+    }
     return {key: claim for key, claim in claims.items() if claim}
 
 
@@ -179,6 +222,11 @@ def _new(pk: uuid.UUID, owed: Owed) -> Notification:
         next_at=None,
     )
     return row
+
+
+def _write_edition(row: Notification, edition: int) -> None:
+    Notification.objects.filter(pk=row.pk).update(edition=edition)
+    row.edition_id = edition
 
 
 def _same(new: Notification) -> Q:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from django.conf import settings
 
-from emails.rendering import templates
 from emails.rendering.mime import AUTOMATIC, Email
 from emails.rendering.templates import Rendered
 from emails.sending import trials
@@ -17,12 +16,12 @@ from emails.ses import brands, default_sender
 def message(held: Claim, email: Rendered) -> Email:
     """Build the email; its tags name the notification and the attempt, so that SES's events find them."""
     email = trials.draft_of(held.notification) or email
-    brand = templates.brand(held.notification.template)
-    reply_to = brands.in_force(brand).reply_to
+    template = held.notification.template
+    reply_to = brands.reply_to(template)
     made = Email(
         subject=email.subject,
         body=email.text,
-        from_email=trials.sender_of(held.notification) or default_sender.in_force(brand),
+        from_email=trials.sender_of(held.notification) or default_sender.of(template),
         to=[held.notification.recipient],
         reply_to=[reply_to] if reply_to else [],
         headers=headers({"nid": str(held.notification.pk), "att": str(held.attempt)}),

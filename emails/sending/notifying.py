@@ -10,10 +10,11 @@ from functools import partial
 from uuid import UUID
 
 from django.conf import settings
+from django.db import Error, transaction
 from django.utils import timezone
 
 from emails.errors import InDoubt, NotSent, Refused, RenderError, SendError, Throttled, Unavailable
-from emails.models import Notification
+from emails.models import Canary, Notification
 from emails.rendering.templates import Rendered
 from emails.sending import (
     breakers,
@@ -30,7 +31,7 @@ from emails.sending.claims import Claim
 from emails.sending.planning import Owed
 from emails.sending.workload import accepted_seconds
 from emails.ses import default_sender, transport
-from emails.versions import in_force
+from emails.versions import canary, in_force, places
 from queues import backoff
 from queues.aws import sqs
 from queues.consumer import handling
@@ -77,8 +78,9 @@ def notify(event: Event, *, template: str, recipient: str, bulk: bool = False) -
 def finish(owed: Owed, email: Rendered, held: Claim, slot: limiter.Slot) -> None:
     """Send a claimed email, as ``notify`` does after its claim; raises what ``notify`` raises."""
     _wait_claimed(held, slot)
-    fitting = email if fits(held, owed.event, email) else _rendered_as_recorded(held)
-    try_on(owed, fitting, held, lambda: _sent_or_settled(held, fitting))
+    if not fits(held, owed.event, email):
+        held, email = _rendered_as_recorded(held)
+    try_on(owed, email, held, lambda: _sent_or_settled(held, email))
 
 
 def try_on(owed: Owed, email: Rendered, held: Claim, first: Callable[[], bool]) -> None:
@@ -149,13 +151,48 @@ def fits(held: Claim, event: Event, email: Rendered) -> bool:
     return row.edition_id == email.edition and row.context == event.data
 
 
-def _rendered_as_recorded(held: Claim) -> Rendered:
-    """Render the data that was recorded first, with the edition that the claim wrote down."""
+def _rendered_as_recorded(held: Claim) -> tuple[Claim, Rendered]:
+    """Render the data that was recorded first, with the edition that the claim wrote down.
+
+    The version of a canary may have gone back meanwhile, or does not render: then the one in force is written down.
+    """
     try:
-        return in_force.render_recorded(held.notification)
+        if held.canary is not None:
+            if email := _rendered_as_canary(held, held.canary):
+                return held, email
+            edition = in_force.edition(held.notification.template)
+            held = claims.change_edition(held, edition)
+        return held, in_force.render_recorded(held.notification)
     except RenderError as exc:
         states.fail(held, Refused(str(exc), code="RenderError"))
         raise Reject(str(exc), code="RenderError") from exc
+
+
+def _rendered_as_canary(held: Claim, canary: int) -> Rendered | None:
+    """Render with the canary's version; None if the canary is over, as it is when its version does not render."""
+    if not places.is_open(canary):
+        in_force.forget()
+        return None
+    try:
+        return in_force.render_recorded(held.notification)
+    except RenderError as exc:
+        _go_back(canary, f"It cannot be rendered: {exc}", held)
+        return None
+
+
+def _go_back(canary: int, note: str, held: Claim, error: SendError | None = None) -> None:
+    """End the canary because of this email; with SES's error the email becomes pending in the same transaction."""
+    writer.call(_save_gone_back, canary, note, held, error)
+    in_force.forget()
+    failpoint("canary_went_back")
+
+
+@transaction.atomic
+def _save_gone_back(canary: int, note: str, held: Claim, error: SendError | None) -> None:
+    event_id = held.notification.event_id
+    places.end(canary, Canary.State.WENT_BACK, note=note, event_id=event_id)
+    if error is not None:
+        states.blame_version(held, error)
 
 
 def _wait_for_other(notification: Notification) -> None:
@@ -184,13 +221,16 @@ def _learn_of_other(notification: Notification) -> None:
 def _tried_again(notification: Notification, email: Rendered) -> bool:
     """Claim the email again and call SES again; False if the caller should try once more."""
     slot = limiter.wait_for_slot()
-    held = claims.claim(notification, edition=in_force.edition(notification.template))
+    template = notification.template
+    held = claims.claim(
+        notification, edition=in_force.edition(template), offer=places.offer(template)
+    )
     if held is None:
         limiter.give_back([slot])
         _wait_for_other(notification)
         return True
     if held.notification.edition_id != email.edition:
-        email = _rendered_as_recorded(held)
+        held, email = _rendered_as_recorded(held)
     # The caller reads the outcome from its own notification object.
     return _sent_or_settled(replace(held, notification=notification), email)
 
@@ -216,7 +256,17 @@ def _sent_or_settled(held: Claim, email: Rendered) -> bool:
     failpoint("after_accept")
     limiter.speed_up()
     log_sent(notification, message_id)
+    if held.canary is not None:
+        _look_at_canary(held.canary)
     return True
+
+
+def _look_at_canary(number: int) -> None:
+    """Begin the canary's next stage if this email was the last of one; a consumer looks again within seconds."""
+    try:
+        canary.look(number)
+    except Error as exc:
+        logger.warning("canary not looked at: %s", type(exc).__name__)
 
 
 def log_sent(notification: Notification, message_id: str) -> None:
@@ -269,6 +319,10 @@ def settle(held: Claim, error: SendError) -> Callable[[], bool]:
                 error,
             )
             return lambda: True
+        case _ if held.canary is not None:
+            # SES certainly did not accept it, so a second attempt with the version in force sends nothing twice.
+            _go_back(held.canary, f"SES refused an email: {error}", held, error)
+            return lambda: False
         case _:
             states.fail(held, error)
             raise Reject(str(error), code=error.code) from error
@@ -296,8 +350,9 @@ MAX_TOGETHER = 64
 
 def _claim_together(owed: Sequence[Owed]) -> list[tuple[claims.Claim, limiter.Slot] | None]:
     """Wait for the slots, then claim the emails: no lease must run out during a long wait for slots."""
-    # The sender is read now, so that no claim waits for it.
-    default_sender.in_force()
+    # The senders are read now, so that no claim waits for them.
+    for template in {email.template for email in owed}:
+        default_sender.of(template)
     # The client is made before the slots are taken: otherwise the slots would be late, and all emails leave at once.
     transport.prepare()
     slots = limiter.wait_for_slots(len(owed))
@@ -315,8 +370,10 @@ def _claim_together(owed: Sequence[Owed]) -> list[tuple[claims.Claim, limiter.Sl
 
 
 def _with_edition_in_force(owed: Owed) -> Owed:
-    edition = in_force.edition(owed.template)
-    return owed if owed.edition == edition else replace(owed, edition=edition)
+    edition, offer = in_force.edition(owed.template), places.offer(owed.template)
+    if owed.edition == edition and offer is None:
+        return owed
+    return replace(owed, edition=edition, offer=offer)
 
 
 def _accept_together(accepted: Sequence[Accepted]) -> list[None]:

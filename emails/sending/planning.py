@@ -10,6 +10,7 @@ from typing import Any
 from django.db.models.functions import Now
 
 from emails.models import Notification
+from emails.versions.places import Offer
 from queues import registry
 from queues.events import foreign, tracing
 from queues.events.envelope import Event
@@ -26,6 +27,8 @@ class Owed:
     bulk: bool = False
     # What it is rendered with; see ``emails.versions.editions``.
     edition: int | None = field(default=None, compare=False)
+    # A version that it may get instead.
+    offer: Offer | None = field(default=None, compare=False)
     sqs_message_id: str = field(default_factory=foreign.message_id, compare=False)
     # The trace in which the email is sent.
     traceparent: str = field(default_factory=tracing.of_current_span, compare=False)

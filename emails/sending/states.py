@@ -6,6 +6,7 @@ processes that change the same rows must not wait for each other.
 pending ──claim──> sending ──accept──> sent
    ^                  ├── let_go ────> pending    certainly not sent, for a problem of our own
    │                  ├── put_back ──> pending    certainly not sent, the cause may heal
+   │                  ├── blame_version ─> pending  certainly not sent, as the text of a canary was refused
    │                  ├── fail ──────> failed     certainly not sent, the cause cannot heal
    │                  ├── give_up ───> cancelled  certainly not sent, and it was only a test
    │                  └── doubt ─────> in_doubt   an ambiguous answer, or the process died
@@ -129,6 +130,11 @@ def put_back(held: Claim, error: SendError, *, seconds: int) -> None:
 def fail(held: Claim, error: SendError) -> None:
     """Mark the email as failed: it was certainly not sent, and SES will never accept it as it is."""
     _settle(held, Outcome.REFUSED, State.FAILED, error)
+
+
+def blame_version(held: Claim, error: SendError) -> None:
+    """Make an email pending again at once: SES refused the text of a canary, and the email gets another."""
+    _settle(held, Outcome.REFUSED, State.PENDING, error, next_at=Now())
 
 
 @by_one_thread

@@ -1,4 +1,4 @@
-"""Choose the From address of emails: the sender of their brand, else the default sender under the brand's name.
+"""Choose the From address of emails: the sender of their template or brand, else the default sender.
 
 The default sender is that of the shop: the one that staff chose, else ``SES_FROM_EMAIL``.
 """
@@ -30,6 +30,16 @@ def in_force(brand: str = brands.DEFAULT) -> str:
     return default and _named(known.display_name or known.name, default)
 
 
+def of(template: str) -> str:
+    """Return the From of a template's emails in ASCII: its own sender, else that of its brand; see ``in_force``."""
+    chosen = brands.own(template)
+    if not chosen or not chosen.sender:
+        return in_force(brands.of(template))
+    name, address = parseaddr(chosen.sender)
+    known = brands.in_force(brands.of(template))
+    return _named(name or known.display_name or known.name, address)
+
+
 def address(brand: str = brands.DEFAULT) -> str:
     """Return the bare address of a brand's sender in force."""
     return _address(in_force(brand))
@@ -37,14 +47,19 @@ def address(brand: str = brands.DEFAULT) -> str:
 
 def readable(brand: str = brands.DEFAULT) -> str:
     """Return a brand's sender in force for people to read, with its name decoded."""
-    name, address = parseaddr(in_force(brand))
+    return decoded(in_force(brand))
+
+
+def decoded(sender: str) -> str:
+    """Return a From for people to read."""
+    name, address = parseaddr(sender)
     name = str(make_header(decode_header(name)))
     return f"{name} <{address}>" if name else address
 
 
 def addresses_in_force() -> list[str]:
-    """Return the bare address of every brand's sender, each once, the default sender first."""
-    found = [address(), *map(address, brands.known())]
+    """Return the bare address of every sender of brands and templates, each once, the default sender first."""
+    found = [address(), *map(address, brands.known()), *map(_address, brands.own_senders())]
     return [each for each in dict.fromkeys(found) if each]
 
 

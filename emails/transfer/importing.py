@@ -52,6 +52,21 @@ def to_draft(folder: Path, names: Iterable[str]) -> list[Import]:
     return [each for each in found if each.files != each.old]
 
 
+def compared(name: str, files: Mapping[str, str]) -> Import:
+    """Compare files from elsewhere with the open draft, else with what is in force; raises DatabaseError."""
+    return _on_draft(Import(name, files, _in_force(name), 0))
+
+
+def keep_drafts(imports: Iterable[Import]) -> None:
+    """Raise NotTransferred if an import would overwrite what somebody saved as a draft."""
+    for each in imports:
+        if each.holder and each.files != each.old:
+            raise NotTransferred(
+                f"{each.holder} has an open draft of {each.name} that differs. Nothing was imported. "
+                "Publish or discard it first, or overwrite it with --replace."
+            )
+
+
 def problems(imports: Sequence[Import]) -> list[Problem]:
     """Return what is wrong with these files, as files in their folder, and with templates that use their partials."""
     new = {each.name: each.files for each in imports}

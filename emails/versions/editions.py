@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from functools import lru_cache
 
 from django.db import IntegrityError, models, transaction
@@ -61,7 +61,7 @@ def deployed(name: str) -> dict[str, str]:
 def render_again(edition_id: int, context: Mapping[str, object]) -> Rendered:
     """Render an email as it was rendered with this edition; raises RenderError."""
     edition = _edition(edition_id)
-    letterhead = Letterhead(**edition.letterhead)
+    letterhead = _letterhead(edition.letterhead)
     email = compiled(edition.version_id).render(context, letterhead)
     return replace(email, edition=edition_id)
 
@@ -89,6 +89,12 @@ def forget() -> None:
 def _next(template: str) -> int:
     last = TemplateVersion.objects.filter(name=template).aggregate(last=models.Max("number"))
     return (last["last"] or 0) + 1
+
+
+def _letterhead(saved: Mapping[str, str]) -> Letterhead:
+    """Read a letterhead that another release saved: one before had fewer parts, one after may have more."""
+    known = {part.name for part in fields(Letterhead)}
+    return Letterhead(**{name: value for name, value in saved.items() if name in known})
 
 
 @by_one_thread

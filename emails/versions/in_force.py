@@ -102,7 +102,7 @@ def decided(name: str) -> EmailTemplate | None:
 
 def letterhead(template: str) -> Letterhead:
     """Return the letterhead on which emails of this template are written now."""
-    return brands.letterhead(brands.in_force(templates.brand(template)))
+    return brands.letterhead(brands.in_force(brands.of(template)))
 
 
 def forget() -> None:
@@ -137,7 +137,7 @@ def _saved(template: str, files: Mapping[str, str], origin: Origin) -> int:
 
 
 def _read() -> dict[str, EmailTemplate]:
-    return {row.name: row for row in EmailTemplate.objects.all()}
+    return {row.name: row for row in EmailTemplate.objects.select_related("canary")}
 
 
 _code: dict[tuple[object, ...], int] = {}

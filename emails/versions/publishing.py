@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from django.db import transaction
 
 from emails.errors import StaleTemplate
-from emails.models import EmailTemplate, TemplateVersion
+from emails.models import Canary, EmailTemplate, TemplateVersion
 from emails.models.templates import digest_of
 from emails.rendering import templates
-from emails.versions import editions, in_force
+from emails.versions import editions, in_force, places
+from queues.failpoints import failpoint
 
 logger = logging.getLogger(__name__)
 
@@ -37,14 +38,15 @@ def publish(
     RenderError if a file has no valid syntax.
     """
     with transaction.atomic():
-        _decide(name, revision)
-        version = editions.version_of(name, closed(name, files), origin=origin, by=by, why=why)
-        _put_in_force(name, version, by=by, why=why)
+        decide(name, revision)
+        made = make(name, files, by=by, why=why, origin=origin)
+        put_in_force(name, made, by=by, why=why)
         if name.startswith("partials/"):
-            _carry_on(name, version, by=by)
+            _carry_on(name, made, by=by)
+        failpoint("template_published")
     in_force.forget()
-    logger.warning("template published name=%s version=%d", name, version.number)
-    return version
+    logger.warning("template published name=%s version=%d", name, made.number)
+    return made
 
 
 def roll_back(
@@ -55,11 +57,12 @@ def roll_back(
     Raises StaleTemplate if somebody decided after ``revision``, and TemplateVersion.DoesNotExist.
     """
     with transaction.atomic():
-        _decide(name, revision)
+        decide(name, revision)
         version = number and TemplateVersion.objects.get(name=name, number=number)
-        _put_in_force(name, version or None, by=by, why=why)
+        put_in_force(name, version or None, by=by, why=why)
         if name.startswith("partials/"):
             _carry_on(name, version or None, by=by)
+        failpoint("template_rolled_back")
     in_force.forget()
     logger.warning("template rolled back name=%s version=%s", name, number or "of the code")
     return version or None
@@ -91,10 +94,11 @@ def closed(name: str, files: Mapping[str, str]) -> dict[str, str]:
     return templates.closed(own_files(files), in_force.partials())
 
 
-def _decide(name: str, revision: int | None) -> None:
+def decide(name: str, revision: int | None) -> None:
     """Wait for other decisions, and make the template's row if there is none; raises StaleTemplate."""
     lock()
-    row, _ = EmailTemplate.objects.get_or_create(name=name)
+    EmailTemplate.objects.get_or_create(name=name)
+    row = EmailTemplate.objects.select_for_update(of=("self",)).get(name=name)
     if revision is not None and row.revision != revision:
         raise StaleTemplate(
             f"{row.by} changed {name} in the meantime. Look at what is in force now."
@@ -103,24 +107,47 @@ def _decide(name: str, revision: int | None) -> None:
     row.save(update_fields=["deployed"])
 
 
-def _put_in_force(name: str, version: TemplateVersion | None, *, by: str, why: str) -> None:
+def make(
+    name: str, files: Mapping[str, str], *, by: str, why: str, origin: Origin = Origin.STAFF
+) -> TemplateVersion:
+    """Return the version that has these files and the partials in force; raises RenderError."""
+    return editions.version_of(name, closed(name, files), origin=origin, by=by, why=why)
+
+
+def put_in_force(name: str, version: TemplateVersion | None, *, by: str, why: str) -> None:
+    """Put a version in force, or the files of the deployed code; a canary of the template ends."""
+    end_canary(name, note=f"{by} decided on another version.")
     row = EmailTemplate.objects.get(name=name)
     row.published, row.by, row.why, row.revision = version, by, why, row.revision + 1
     row.save()
 
 
+def end_canary(name: str, *, note: str) -> None:
+    """End the open canary of a template, if there is one, in the caller's transaction."""
+    row = EmailTemplate.objects.select_for_update(of=("self",)).get(name=name)
+    if row.canary_id is not None:
+        places.end(row.canary_id, Canary.State.ENDED, note=note)
+
+
 def _carry_on(partial: str, version: TemplateVersion | None, *, by: str) -> None:
     """Give each template that staff published, and that uses this partial, a version with the new one.
 
-    Without a version the partial is that of the deployed code; where that has none, the templates keep theirs.
+    Without a version the partial is that of the deployed code; where that has none, the templates keep theirs. A canary
+    with the earlier partial ends.
     """
     source = version.files["source.hbs"] if version else templates.partials().get(f"{partial}.hbs")
     if source is None:
         return
+    tried = EmailTemplate.objects.filter(canary__isnull=False).select_related("canary__version")
+    for row in tried.order_by("name"):
+        if row.canary and f"{partial}.hbs" in row.canary.version.files:
+            end_canary(
+                row.name, note=f"{by} published {partial}, which it has in an earlier version."
+            )
     used = EmailTemplate.objects.filter(published__isnull=False).exclude(
         name__startswith="partials/"
     )
-    for row in used.select_related("published"):
+    for row in used.select_related("published").order_by("name"):
         files = row.published.files if row.published else {}
         if f"{partial}.hbs" not in files:
             continue
@@ -133,4 +160,4 @@ def _carry_on(partial: str, version: TemplateVersion | None, *, by: str) -> None
             by=by,
             why=why,
         )
-        _put_in_force(row.name, new, by=by, why=why)
+        put_in_force(row.name, new, by=by, why=why)

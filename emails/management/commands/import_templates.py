@@ -55,7 +55,7 @@ class Command(BaseCommand):
             self._tell(found)
             self._check(found, folder)
             if not options["publish"] and not options["replace"]:
-                _keep_drafts(found)
+                importing.keep_drafts(found)
             if options["dry_run"]:
                 self.stdout.write("Nothing was imported: this is a dry run.")
             else:
@@ -96,11 +96,3 @@ def _parted(what: list[str]) -> tuple[Path, list[str]]:
     for name in names:
         exporting.require(name)
     return Path(folders[0] if folders else templates.engine().template_dirs[0]), names
-
-
-def _keep_drafts(found: list[Import]) -> None:
-    if held := [each for each in found if each.holder]:
-        raise CommandError(
-            f"{held[0].holder} has an open draft of {held[0].name} that differs. Nothing was imported. "
-            "Publish or discard it first, or overwrite it with --replace."
-        )

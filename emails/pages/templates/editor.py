@@ -22,7 +22,7 @@ from emails.models import TemplateDraft
 from emails.pages.templates import frame, rehearsal
 from emails.pages.templates.forms import DraftForm
 from emails.pages.templates.preview import choice, shown_in
-from emails.rendering import languages, templates
+from emails.rendering import languages
 from emails.sending import trials
 from emails.ses import default_sender
 from emails.versions import drafts, in_force, publishing
@@ -129,7 +129,7 @@ def _send(request: HttpRequest, name: str, form: DraftForm) -> HttpResponse:
 
 
 def _send_to(request: HttpRequest, name: str, own: str, seen: Mapping[str, Any]) -> None:
-    sender = default_sender.in_force(templates.brand(seen["template"]))
+    sender = default_sender.of(seen["template"])
     by = request.user.get_username()
     try:
         with transaction.atomic():

@@ -63,6 +63,7 @@ def render(
             "row": row,
             "published": row.published if row else None,
             "is_overtaken": catalog.is_overtaken(row),
+            "is_caught_up": catalog.is_caught_up(row),
             "draft": drafts.of(name),
         }
         | context,

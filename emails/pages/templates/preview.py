@@ -12,7 +12,7 @@ from emails.editing import catalog, events, previews
 from emails.editing.previews import Shown
 from emails.errors import RenderError
 from emails.pages.templates import frame
-from emails.rendering import languages, templates
+from emails.rendering import languages
 from emails.ses import brands, default_sender
 from emails.versions import in_force
 from queues import masking
@@ -54,11 +54,9 @@ def choice(
 
 
 def _preview(request: HttpRequest, template: str) -> dict[str, Any]:
-    brand = templates.brand(template)
     context: dict[str, Any] = {
-        "brand_key": brand,
-        "brand": brands.in_force(brand),
-        "sender": default_sender.readable(brand),
+        "brand": brands.in_force(brands.of(template)),
+        "sender": default_sender.decoded(default_sender.of(template)),
     }
     try:
         sources = in_force.sources(template)

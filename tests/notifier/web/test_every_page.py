@@ -37,6 +37,7 @@ from emails.models import (
 from emails.models.identities import Brand
 from emails.models.rehearsals import Rehearsal, RehearsalCase
 from emails.models.reputation import Incident
+from emails.rendering import templates
 from emails.reports import feedback
 from emails.reputation import imports
 from emails.sending import breakers, guard, trials
@@ -226,6 +227,7 @@ VALUES: dict[str, Callable[[], list[Any]]] = {
     "outcome": lambda: RehearsalCase.Outcome.values,
     "emails_suppression_import_preview": lambda: keys(apps.get_model("emails.SuppressionImport")),
     "emails_emailtemplate_change": catalog.names,
+    "emails_emailtemplate_sender": templates.names,
     "event_id": lambda: _events(subject="ORD-000001"),
     "number": lambda: [1],
     # Of a saved filter.
