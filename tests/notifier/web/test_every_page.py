@@ -29,6 +29,7 @@ from emails.editing import catalog
 from emails.models import (
     Attempt,
     Breaker,
+    Canary,
     DeliveryEvent,
     Notification,
     Suppression,
@@ -111,12 +112,19 @@ def make_version(**fields: Any) -> TemplateVersion:
     )  # fmt: skip
 
 
+def make_canary(**fields: Any) -> Canary:
+    return Canary.objects.create(
+        template=unique(), version=make_version(origin="staff"), stage=1, left=1, stage_at=timezone.now(), **fields
+    )  # fmt: skip
+
+
 # A row of each model that has a field with choices.
 MAKE: dict[type[Model], Callable[..., Model]] = {
     Attempt: make_attempt,
     Brand: lambda **fields: Brand.objects.create(
         key=unique()[:30], chosen_by="ada", chosen_at=timezone.now(), **fields
     ),
+    Canary: make_canary,
     DeadLetter: make_dead_letter,
     DoctorRun: make_run,
     Incident: make_incident,
