@@ -26,6 +26,7 @@ class Acceptance:
     number: str
     nid: str
     att: str
+    subject: str = ""
 
 
 class Acceptances:
@@ -66,6 +67,7 @@ def _read(raw: bytes, message_id: str) -> Acceptance:
         number=number[0] if number else "",
         nid=tags.get("nid", ""),
         att=tags.get("att", ""),
+        subject=subject,
     )
 
 

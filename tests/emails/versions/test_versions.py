@@ -1,16 +1,19 @@
 """Versions of templates: what is in force, what emails keep, and the decisions of staff."""
 
+from email import message_from_bytes
 from typing import Any
 
 import pytest
 
 from emails.errors import RenderError, StaleTemplate
-from emails.models import EmailTemplate, Notification, TemplateVersion
+from emails.models import Edition, EmailTemplate, Notification, TemplateVersion
 from emails.rendering import templates
-from emails.sending import limiter
+from emails.sending import claims, composing, limiter
+from emails.sending.planning import Owed
 from emails.ses import brands
 from emails.versions import drafts, editions, in_force, publishing
 from tests.support.builders import make_order
+from tests.support.owed import placed
 
 pytestmark = pytest.mark.django_db
 
@@ -180,3 +183,43 @@ def test_a_draft_is_saved_published_and_gone():
     assert publishing.own_files(version.files) == FILES
     with pytest.raises(StaleTemplate, match="no draft"):
         drafts.publish(NAME, by="bob", why="", revision=2)
+
+
+def test_a_thousand_old_emails_are_made_again_byte_for_byte():
+    """Mixed versions, letterheads and languages; the raw email, as SES got it, is compared."""
+    emails = []
+    for number in range(10):
+        if number % 3:
+            publish(
+                files=templates.own_sources(NAME)
+                | {"subject.hbs": f"{number} {{{{order_number}}}}"}
+            )
+        if number % 4 == 1:
+            brands.save("shop", by="ada", name=f"Shop {number}")
+        emails += [
+            _claimed(number, locale) for locale in ("", "de", "ar-EG", "fr") for _ in range(25)
+        ]
+    publish(files=FILES)
+    editions.forget()
+
+    assert len(emails) == 1000
+    for held, raw in emails:
+        row = Notification.objects.get(pk=held.notification.pk)
+        assert _raw(held, in_force.render_recorded(row)) == raw
+    assert Edition.objects.count() == 8
+
+
+def _claimed(number, locale):
+    event = placed()
+    event.data.update(locale=locale, order_number=f"ORD-{number}")
+    email = in_force.render_to_send(NAME, event.data)
+    owed = Owed(event, NAME, "ada@example.com", edition=email.edition)
+    [held] = claims.claim_owed([owed])
+    return held, _raw(held, email)
+
+
+def _raw(held, rendered):
+    """The subject and both parts as bytes; headers that change with each writing are left out."""
+    message = message_from_bytes(composing.message(held, rendered).message().as_bytes())
+    parts = [part.get_payload(decode=True) for part in message.walk() if not part.is_multipart()]
+    return message["Subject"], parts

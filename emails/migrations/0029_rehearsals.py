@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('emails', '0031_template_deployed'),
+        ('emails', '0028_template_deployed'),
     ]
 
     operations = [

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('emails', '0032_rehearsals'),
+        ('emails', '0029_rehearsals'),
     ]
 
     operations = [

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('emails', '0034_template_senders'),
+        ('emails', '0030_template_senders'),
     ]
 
     operations = [
