@@ -48,8 +48,11 @@ def test_a_writer_goes_from_a_typo_to_a_published_text_and_back(site):
     staff.get_by_role("button", name="Save the draft").click()
     staff.get_by_role("link", name="Publish…").click()
     expect(staff.locator("ins").first).to_contain_text("We have order")
-    staff.get_by_label("Reason").fill("plainer")
     take_picture(staff, "template-publish", height=900)
+    staff.get_by_role("link", name="Rehearsal").last.click()
+    staff.get_by_role("button", name="Rehearse", exact=True).click()
+    # A consumer rehearses, and nobody reloads the page.
+    staff.get_by_label("Reason").fill("plainer")
     staff.get_by_role("button", name="Publish", exact=True).click()
     expect(staff.get_by_text("It goes before the files of the deployed code.")).to_be_visible()
 
@@ -92,8 +95,7 @@ def test_the_pages_of_a_template_have_no_barriers_and_fit_a_phone(site):
     staff = site.open_admin(f"{ORDER}edit/")
     for subject in ("One {{order_number}}", "Two {{order_number}}"):
         write(staff, "subject.hbs", subject)
-        staff.get_by_role("button", name="Save the draft").click()
-        staff.get_by_role("link", name="Publish…").click()
+        staff.get_by_role("button", name="Save and rehearse").click()
         staff.get_by_label("Reason").fill("a test")
         staff.get_by_role("button", name="Publish", exact=True).click()
         staff.get_by_role("link", name="Edit", exact=True).click()
@@ -109,6 +111,7 @@ def test_the_pages_of_a_template_have_no_barriers_and_fit_a_phone(site):
         f"{ORDER}versions/2/",
         f"{ORDER}versions/2/roll-back/",
         f"{ORDER}versions/compare/?old=2&new=3",
+        f"{ORDER}rehearsal/",
         f"{TEMPLATES}partials/layout/edit/",
     ]
 

@@ -268,7 +268,7 @@ def test_a_discarded_draft_is_gone_and_what_is_in_force_stays(writer):
 
 
 def test_the_page_tells_when_the_code_changed_after_staff_published(writer):
-    publishing.publish(NAME, sources() | {"body.txt.hbs": "short"}, by="ada", why="x")
+    publishing.publish(NAME, sources() | {"subject.hbs": "Ours"}, by="ada", why="x")
     assert "The deployed code has changed" not in text_of(writer.get(address("change")))
 
     EmailTemplate.objects.filter(name=NAME).update(deployed="of another release")
