@@ -12,6 +12,7 @@ from emails.models import EmailTemplate, Identity
 from emails.models.reputation import Guard
 from emails.pages import guard, identities, mail_from, sender, trials
 from emails.pages.templates import (
+    canaries,
     editor,
     frame,
     overview,
@@ -105,6 +106,10 @@ class EmailTemplateAdmin(OwnPagesAdmin):
             "rehearsal_start": ("<template:name>/rehearsal/start/", rehearsal.start),
             "rehearsal_publish": ("<template:name>/rehearsal/publish/", rehearsal.publish),
             "rehearsal_cases": ("<template:name>/rehearsal/<slug:outcome>/", rehearsal.cases),
+            "canary": ("<template:name>/canary/", canaries.show),
+            "canary_start": ("<template:name>/canary/start/", canaries.start),
+            "canary_go_on": ("<template:name>/canary/go-on/", canaries.go_on),
+            "canary_go_back": ("<template:name>/canary/go-back/", canaries.go_back),
             "sender": ("<template:name>/sender/", own_sender.edit),
             "versions": ("<template:name>/versions/", versions.show_all),
             "compare": ("<template:name>/versions/compare/", versions.compare),

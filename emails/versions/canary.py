@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from emails.errors import NoCanary
 from emails.models import Canary, CanaryEmail, EmailTemplate, Notification
-from emails.versions import in_force, places, publishing
+from emails.versions import drafts, in_force, places, publishing
 from queues.failpoints import failpoint
 from queues.registry import watches
 from queues.threads.writer import by_one_thread
@@ -87,6 +87,13 @@ def start(
     in_force.forget()
     logger.warning("canary started name=%s version=%d", name, version.number)
     return canary
+
+
+def start_draft(name: str, *, by: str, why: str, needs: Canary.Needs, revision: int) -> Canary:
+    """Start a canary of the draft, which stays until it is published; raises as ``drafts.publish``, and NoCanary."""
+    with transaction.atomic():
+        draft = drafts.ready(name, by=by, revision=revision)
+        return start(name, draft.files, by=by, why=why, needs=needs)
 
 
 def go_on(canary: Canary, *, by: str) -> bool:
@@ -168,6 +175,7 @@ def _rise(canary: Canary, *, by: str) -> None:
     if not after:
         places.end(canary.pk, State.PUBLISHED, note="All its emails went well.")
         publishing.put_in_force(canary.template, canary.version, by=by, why=canary.why)
+        drafts.end_if(canary.template, publishing.own_files(canary.version.files))
         failpoint("canary_published")
         return
     canary.left += after[0] - canary.stage

@@ -49,15 +49,28 @@ def publish(name: str, *, by: str, why: str, revision: int, force: bool = False)
 
     ``force``: whatever bars it. No page can do that; it is for a shell, when the rehearsal itself is the trouble.
     """
+    draft = ready(name, by=by, revision=revision, force=force)
+    version = publishing.publish(name, draft.files, by=by, why=why)
+    draft.delete()
+    return version
+
+
+def ready(name: str, *, by: str, revision: int, force: bool = False) -> TemplateDraft:
+    """Return the draft, locked in the caller's transaction, if this user may publish it; raises as ``publish``."""
     publishing.lock()
     draft = _locked(name, revision)
     if draft is None:
         raise StaleTemplate(_stale(name, None))
     if not force and (reasons := why_barred(draft, by)):
         raise Barred(" ".join(reasons))
-    version = publishing.publish(name, draft.files, by=by, why=why)
-    draft.delete()
-    return version
+    return draft
+
+
+def end_if(name: str, files: Mapping[str, str]) -> None:
+    """Drop the draft if it has just these files, which are published now."""
+    draft = of(name)
+    if draft and draft.files == dict(files):
+        draft.delete()
 
 
 def why_barred(draft: TemplateDraft, by: str) -> list[str]:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Count, Max, Min, Model, QuerySet
+from django.db.models import Count, Max, Min, Model, Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
 from emails.identities import sender_status
-from emails.models import Breaker, EventChannel, Identity, Notification, Suppression
+from emails.models import Breaker, Canary, EventChannel, Identity, Notification, Suppression
 from emails.models.reputation import Guard
 from emails.reports import evidence
 from emails.reputation import suppressions
@@ -39,6 +39,7 @@ DEAD_LETTERS = "letters"
 DANGER = "danger"
 # SES reports within seconds. If its reports are this late, they do not reach us.
 EVENTS_LATE = timedelta(minutes=15)
+CANARY_NEWS = timedelta(days=1)
 
 Emails = Notification.State
 
@@ -205,6 +206,27 @@ def _guard() -> Iterable[Concern]:
             f"emails in question: AWS may pause the account. At {rate.stop:g} % bulk email stops by itself.",
             model=Notification,
             query=f"delivery_status__exact={rate.status}",
+        )
+
+
+def _canaries() -> Iterable[Concern]:
+    """Report versions of templates that wait for a person, or that went back by themselves within a day."""
+    since = timezone.now() - CANARY_NEWS
+    parked = Q(state=Canary.State.PARKED)
+    news = Q(state=Canary.State.WENT_BACK, ended_at__gte=since)
+    for row in Canary.objects.select_related("version").filter(parked | news):
+        is_parked = row.state == Canary.State.PARKED
+        yield Concern(
+            key=f"canary {row.pk}",
+            title=f"{row.version} {'waits' if is_parked else 'went back'}",
+            colour="warning",
+            advice=f"{row.note} "
+            + (
+                "No more emails get it: let it go on, or take it back."
+                if is_parked
+                else "All emails are made with the version in force. Mend the draft."
+            ),
+            page="admin:emails_emailtemplate_changelist",
         )
 
 
@@ -414,6 +436,7 @@ _CHECKS: list[tuple[str, Callable[[], Iterable[Concern]]]] = [
     ("emails.view_notification", _breakers),
     ("emails.view_notification", _sender),
     ("emails.view_guard", _guard),
+    ("emails.preview_email", _canaries),
     ("emails.view_suppression", _support),
     ("emails.view_suppression", _admins),
     ("queues.view_deadletter", _dead_letters),

@@ -348,7 +348,7 @@ def test_every_row_opens_in_every_state(client, get, who):
     rows = [*a_row_in_each_state(), *simulated(), *DeliveryEvent.objects.all()]
     log_in(client, who)
     shown = [row for row in rows if type(row) in admin.site._registry]
-    events = {row.event_id for row in rows if getattr(row, "event_id", None)}
+    events = {found for row in rows if (found := getattr(row, "event_id", None))}
 
     faults = [get(change_url(row)) for row in shown]
     faults += [get(reverse("timeline", args=[event_id])) for event_id in events]
