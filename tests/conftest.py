@@ -17,6 +17,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ses.models import ses_backends
 from moto.sesv2.responses import SESV2Response
 from moto.sqs import models as sqs_models
+from unfold.apps import DefaultAppConfig
 
 from emails.sending import limiter
 from emails.ses import brands, ses_api
@@ -71,9 +72,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Load the pages, and spare the garbage collector what was imported: each full collection would walk all of it.
 
-    If the pages were first loaded within a test that fails there, half of an admin would be left to all later ones.
+    Loaded here, no failing test leaves half of an admin to the others. A test that changes INSTALLED_APPS lets each app
+    get ready again, and Unfold would put an empty admin in the place of ours.
     """
     _ = get_resolver().url_patterns
+    DefaultAppConfig.ready = lambda self: None
     gc.collect()
     gc.freeze()
 

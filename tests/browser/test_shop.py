@@ -142,7 +142,7 @@ def test_german_orders_in_german_and_can_switch_to_english(site):
 
 
 def test_arabic_email_is_read_from_right_to_left(site):
-    page = site.open_admin("/admin/emails/emailtemplate/order_confirmation/change/?language=ar")
+    page = site.open_admin("/admin/emails/emailtemplate/order_confirmation/?language=ar")
 
     mail = page.frame_locator("iframe").first
     name, amount = (

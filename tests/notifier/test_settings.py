@@ -31,6 +31,7 @@ HUGE = "99999999999999999999"
 # Values that cannot work, for each setting.
 BAD = {
     "DEBUG": SWITCHES,
+    "TEMPLATE_SECOND_PERSON": SWITCHES,
     "ALLOWED_HOSTS": [
         "https://shop.example.com",
         "shop.example.com:443",
