@@ -40,12 +40,12 @@ PROMISED_SECONDS = 5
 
 @pytest.fixture
 def hurried(fast_platform):
-    """A platform that gives up on the dead after a second, and on SES's silence after three more."""
+    """A platform that gives up on the dead after a second, and on SES's silence after eight more."""
     fast_platform.environment |= {
         "QUEUE_VISIBILITY_SECONDS": "1",
-        "DOUBT_GRACE_SECONDS": "1",
+        "DOUBT_GRACE_SECONDS": "3",
         "DOUBT_DISTANCE_SECONDS": "0",
-        "DOUBT_DRAIN_SECONDS": "3",
+        "DOUBT_DRAIN_SECONDS": "8",
         "SES_MAX_SEND_RATE": "200",
     }
     return fast_platform
@@ -73,16 +73,17 @@ def is_new(edition):
 
 def judge(platform):
     """Each email is sent once, with the text of its one version; returns how many have the new one."""
-    mails = platform.aws.accepted()
-    assert len({mail.nid for mail in mails}) == len(mails) == Notification.objects.count()
+    # Alerts have no notification.
+    mails = [mail for mail in platform.aws.accepted() if mail.nid]
     rows = Notification.objects.select_related("edition__version").in_bulk()
+    assert sorted(mail.nid for mail in mails) == sorted(map(str, rows)), mails
     new = {str(pk) for pk, row in rows.items() if row.edition and is_new(row.edition)}
     assert {mail.nid for mail in mails if mail.subject.startswith("New")} == new
     return len(new)
 
 
-# Where a consumer may die while a canary runs, and how many of twelve emails have its version then.
-POINTS = ["place_taken:1", "place_taken:2", "after_claim:1", "after_ses:1", "canary_risen:1"]
+# Where a consumer may die while a canary runs.
+POINTS = ["place_taken:1", "after_claim:1", "after_ses:1", "canary_risen:1"]
 
 
 @pytest.mark.parametrize("point", POINTS)
