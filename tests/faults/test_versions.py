@@ -73,7 +73,7 @@ def is_new(edition):
 
 def judge(platform):
     """Each email is sent once, with the text of its one version; returns how many have the new one."""
-    # Alerts have no notification.
+    # The one without a notification asks SES for events, so that its silence in a doubt means something.
     mails = [mail for mail in platform.aws.accepted() if mail.nid]
     rows = Notification.objects.select_related("edition__version").in_bulk()
     assert sorted(mail.nid for mail in mails) == sorted(map(str, rows)), mails
