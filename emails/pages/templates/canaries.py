@@ -73,9 +73,10 @@ def start(request: HttpRequest, name: str) -> HttpResponse:
 def go_on(request: HttpRequest, name: str) -> HttpResponse:
     """Begin the next stage now, or resume a parked canary."""
     found = _open(name)
-    if found is None or not canary.go_on(found, by=request.user.get_username()):
-        return _refused(request, name, "The canary is over.")
-    frame.log(request, name, f"Let the canary of version {found.version.number} go on.")
+    with transaction.atomic():
+        if found is None or not canary.go_on(found, by=request.user.get_username()):
+            return _refused(request, name, "The canary is over.")
+        frame.log(request, name, f"Let the canary of version {found.version.number} go on.")
     messages.success(request, "The canary goes on.")
     return redirect(PAGE, name)
 
@@ -88,9 +89,10 @@ def go_back(request: HttpRequest, name: str) -> HttpResponse:
     if not form.is_valid():
         return _refused(request, name, "Give a reason.")
     why = form.cleaned_data["reason"]
-    if found is None or not canary.go_back(found, by=request.user.get_username(), why=why):
-        return _refused(request, name, "The canary is over.")
-    frame.log(request, name, f"Took back the canary of version {found.version.number}: {why}")
+    with transaction.atomic():
+        if found is None or not canary.go_back(found, by=request.user.get_username(), why=why):
+            return _refused(request, name, "The canary is over.")
+        frame.log(request, name, f"Took back the canary of version {found.version.number}: {why}")
     messages.success(request, "All emails from now on are made with the version in force.")
     return redirect(PAGE, name)
 
