@@ -100,10 +100,7 @@ def draft(imports: Sequence[Import], *, by: str, why: str) -> None:
         found = TemplateDraft.objects.select_for_update().filter(name=each.name).first()
         if (found.revision if found else 0) != each.revision:
             raise StaleTemplate(f"The draft of {each.name} changed in the meantime.")
-        row = in_force.decided(each.name)
-        saved = found or TemplateDraft(
-            name=each.name, base=row.published if row else None, revision=0
-        )
+        saved = found or TemplateDraft(name=each.name, base=_base(each.name), revision=0)
         saved.files, saved.by, saved.why = dict(each.files), by, why
         saved.revision += 1
         saved.save(force_insert=found is None)
@@ -126,6 +123,14 @@ def _in_force(name: str) -> dict[str, str]:
     except RenderError:
         # What is broken there now may well be replaced.
         return {}
+
+
+def _base(name: str) -> TemplateVersion | None:
+    try:
+        return in_force.version(name)
+    except RenderError:
+        # What is broken there now has no version.
+        return None
 
 
 def _on_draft(found: Import) -> Import:

@@ -67,7 +67,7 @@ def start(
     with transaction.atomic():
         publishing.decide(name, revision)
         version = publishing.make(name, files, by=by, why=why)
-        if version.pk == in_force.version_id(name):
+        if version.files == in_force.sources(name):
             raise NoCanary(f"This text is in force already: {version}.")
         publishing.end_canary(name, note=f"{by} started another one.")
         canary = Canary.objects.create(
@@ -115,6 +115,7 @@ def go_on(canary: Canary, *, by: str) -> bool:
 def go_back(canary: Canary, *, by: str, why: str) -> bool:
     """End the canary: emails get the version in force again; False if it is over."""
     with transaction.atomic():
+        publishing.lock()
         is_news = places.end(canary.pk, State.ENDED, note=f"{by}: {why}")
         failpoint("canary_ended")
     in_force.forget()

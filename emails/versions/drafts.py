@@ -23,8 +23,8 @@ def of(name: str) -> TemplateDraft | None:
 
 def save(name: str, files: Mapping[str, str], *, by: str, why: str, revision: int) -> TemplateDraft:
     """Save the draft, or begin one if ``revision`` is 0; raises StaleTemplate if somebody saved or ended it since."""
-    base = None if revision else in_force.version_id(name)
-    new = TemplateDraft(name=name, base_id=base, revision=0)
+    base = None if revision else in_force.version(name)
+    new = TemplateDraft(name=name, base=base, revision=0)
     try:
         with transaction.atomic():
             draft = _locked(name, revision) or new
@@ -71,6 +71,11 @@ def end_if(name: str, files: Mapping[str, str]) -> None:
     draft = of(name)
     if draft and draft.files == dict(files):
         draft.delete()
+
+
+def is_rebased(draft: TemplateDraft) -> bool:
+    """Return True if another version came into force after the draft was begun, and the draft would undo it."""
+    return draft.base is not None and draft.base.files != in_force.sources(draft.name)
 
 
 def why_barred(draft: TemplateDraft, by: str) -> list[str]:

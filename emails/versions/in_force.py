@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from django.conf import settings
 
@@ -22,6 +23,14 @@ from queues.threads.writer import by_one_thread
 FRESH_SECONDS = 2.0
 
 Origin = TemplateVersion.Origin
+
+
+class _Deployed(NamedTuple):
+    """A template of the deployed code, with the partials of staff that it may use."""
+
+    template: str
+    partials: tuple[tuple[str, int], ...]
+    stamp: object
 
 
 def render(template: str, context: Mapping[str, object]) -> Rendered:
@@ -62,7 +71,10 @@ def files(template: str) -> Files:
         return editions.compiled(row.published_id)
     if not _partials_of_staff():
         return templates.of_code(template)
-    return templates.of_sources(template, sources(template))
+    key = _deployed(template)
+    if key not in _files:
+        _files[key] = templates.of_sources(template, sources(template))
+    return _files[key]
 
 
 def sources(name: str) -> dict[str, str]:
@@ -87,12 +99,22 @@ def partials() -> dict[str, str]:
 
 
 def version_id(template: str) -> int:
-    """Return the version in force; that of the deployed code is saved the first time.
+    """Return the version in force; that of the deployed code is saved the first time, and its number remembered.
 
+    Do not call it in a transaction that may be rolled back: the version would be gone, and its number still known.
     Raises RenderError and DatabaseError.
     """
     row = decided(template)
     return row.published_id if row and row.published_id else _of_code(template)
+
+
+def version(name: str) -> TemplateVersion:
+    """Return the version of a template or partial in force, also in a transaction; that of the code may be saved now.
+
+    Raises RenderError and DatabaseError.
+    """
+    row = decided(name)
+    return row.published if row and row.published else _saved(_deployed(name), sources(name))
 
 
 def decided(name: str) -> EmailTemplate | None:
@@ -109,6 +131,7 @@ def forget() -> None:
     """Ask the database for the next email: after a decision here, and between tests."""
     _decided.forget()
     _code.clear()
+    _files.clear()
 
 
 def _partials_of_staff() -> tuple[tuple[str, int], ...]:
@@ -121,24 +144,30 @@ def _partials_of_staff() -> tuple[tuple[str, int], ...]:
 
 def _of_code(template: str) -> int:
     """Return the version of the deployed files, which use the partials that are in force."""
-    ours = _partials_of_staff()
-    # Deployed files stay as they are while a process runs; those of a developer do not.
-    key = (template, ours, templates.engine().stamp() if settings.DEBUG else None)
+    key = _deployed(template)
     found = _code.get(key)
     if found is None:
-        origin = Origin.PARTIAL if ours else Origin.CODE
-        found = _code[key] = _saved(template, sources(template), origin)
+        found = _code[key] = _saved(key, sources(template)).pk
     return found
 
 
+def _deployed(template: str) -> _Deployed:
+    """Return what the files of the deployed code depend on."""
+    # They stay as they are while a process runs; those of a developer do not.
+    stamp = templates.engine().stamp() if settings.DEBUG else None
+    return _Deployed(template, _partials_of_staff(), stamp)
+
+
 @by_one_thread
-def _saved(template: str, files: Mapping[str, str], origin: Origin) -> int:
-    return editions.version_of(template, files, origin=origin).pk
+def _saved(key: _Deployed, files: Mapping[str, str]) -> TemplateVersion:
+    origin = Origin.PARTIAL if key.partials else Origin.CODE
+    return editions.version_of(key.template, files, origin=origin)
 
 
 def _read() -> dict[str, EmailTemplate]:
     return {row.name: row for row in EmailTemplate.objects.select_related("canary")}
 
 
-_code: dict[tuple[object, ...], int] = {}
+_code: dict[_Deployed, int] = {}
+_files: dict[_Deployed, Files] = {}
 _decided = Fresh(_read, seconds=FRESH_SECONDS)

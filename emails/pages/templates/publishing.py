@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods
 
 from emails.editing import differences, rules
 from emails.errors import Barred, RenderError, StaleTemplate
-from emails.models import TemplateDraft, TemplateVersion
+from emails.models import TemplateVersion
 from emails.pages.templates import frame
 from emails.pages.templates.forms import DecisionForm
 from emails.rehearsal import acts, barring, jobs
@@ -47,7 +47,7 @@ def publish(request: HttpRequest, name: str) -> HttpResponse:
         "files": differences.between(publishing.own_files(old), draft.files),
         "old": "In force now",
         "new": "The draft",
-        "is_rebased": _is_rebased(draft),
+        "is_rebased": drafts.is_rebased(draft),
     }
     return frame.render(request, "publish", name, context, tab="edit")
 
@@ -115,8 +115,3 @@ def _earlier(name: str, number: int) -> tuple[dict[str, str], str]:
 
 def _words(number: int) -> str:
     return f"version {number}" if number else "the deployed code"
-
-
-def _is_rebased(draft: TemplateDraft) -> bool:
-    """Return True if another version came into force after the draft was begun, and the draft would undo it."""
-    return draft.base_id != in_force.version_id(draft.name)

@@ -4,14 +4,15 @@ from email import message_from_bytes
 from typing import Any
 
 import pytest
+from django.db import transaction
 
-from emails.errors import RenderError, StaleTemplate
+from emails.errors import NoCanary, RenderError, StaleTemplate
 from emails.models import Edition, EmailTemplate, Notification, TemplateVersion
 from emails.rendering import templates
 from emails.sending import claims, composing, limiter
 from emails.sending.planning import Owed
 from emails.ses import brands
-from emails.versions import drafts, editions, in_force, publishing
+from emails.versions import canary, drafts, editions, in_force, publishing
 from tests.support.builders import make_order
 from tests.support.owed import placed
 
@@ -223,3 +224,30 @@ def _raw(held, rendered):
     message = message_from_bytes(composing.message(held, rendered).message().as_bytes())
     parts = [part.get_payload(decode=True) for part in message.walk() if not part.is_multipart()]
     return message["Subject"], parts
+
+
+def test_what_staff_do_in_vain_leaves_no_version_in_mind_that_is_gone():
+    same = publishing.own_files(in_force.sources(NAME))
+    with pytest.raises(NoCanary):
+        canary.start(NAME, same, by="ada", why="")
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        drafts.save(NAME, same, by="ada", why="", revision=0)
+        1 / 0  # noqa: B018
+
+    assert TemplateVersion.objects.filter(pk=in_force.version_id(NAME)).exists()
+
+
+def test_a_draft_is_rebased_once_another_version_came_into_force():
+    draft = drafts.save(NAME, FILES, by="ada", why="", revision=0)
+    in_force.version_id(NAME)
+    assert not drafts.is_rebased(draft)
+    publish(files=FILES | {"subject.hbs": "x"})
+    assert drafts.is_rebased(draft)
+
+
+def test_files_with_a_partial_of_staff_are_compiled_once():
+    publish("partials/layout", {"source.hbs": "{{> @partial-block}}"})
+
+    assert in_force.files(NAME) is in_force.files(NAME)
+    publish("partials/layout", {"source.hbs": "new {{> @partial-block}}"})
+    assert "new" in in_force.render(NAME, DATA).html
