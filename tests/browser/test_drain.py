@@ -7,7 +7,6 @@ import re
 from collections import Counter
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 from playwright.sync_api import expect
 
@@ -22,6 +21,7 @@ from queues.models import DeadLetter, Redrive, RedriveItem
 from tests.support import dead_letters
 from tests.support.browser import PHONE, Clicks, Site, barriers, overflows, take_picture
 from tests.support.processes import wait_until
+from tests.support.rows import forget_statistics
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes]
 
@@ -52,10 +52,7 @@ def full_tables(site):
     """Fill the tables; afterwards no statistics are left, which would mislead tests of the plans of empty tables."""
     table_rows.fill(kind="sent", first=1, count=SENT)
     yield
-    with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM sqlite_stat1")
-        # Read them anew.
-        cursor.execute("ANALYZE sqlite_master")
+    forget_statistics()
 
 
 def bury(causes):

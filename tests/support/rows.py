@@ -7,6 +7,7 @@ import uuid
 from typing import Any
 
 from django.contrib.auth.models import Group, Permission, User
+from django.db import connection
 from django.utils import timezone
 
 from emails.models import Notification, Rehearsal, RehearsalCase, Suppression, TemplateDraft
@@ -148,3 +149,15 @@ def rehearsed(draft: TemplateDraft | str) -> Rehearsal:
         rehearsal.refresh_from_db()
     assert not rehearsal.error
     return rehearsal
+
+
+def forget_statistics() -> None:
+    """Forget what ANALYZE found: it would mislead tests of the plans of empty tables.
+
+    SQLite keeps it in the connection, even if a transaction is rolled back that wrote it into a table of its own.
+    """
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM sqlite_stat1")
+            # Read them anew.
+            cursor.execute("ANALYZE sqlite_master")
